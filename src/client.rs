@@ -1,0 +1,149 @@
+use std::fmt;
+use std::sync::Arc;
+
+use log::info;
+
+use crate::callback::Callback;
+use crate::config::{Builder, ClientSide, require};
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::reader;
+use crate::service::{Core, Service, impl_service};
+use crate::threads;
+use crate::transport::Connector;
+use crate::transport::tcp::TcpConnector;
+
+/// Connects to one server.
+///
+/// A cheap handle: clones stand for the same client, and dropping them does not stop it; [`close`](Self::close) does.
+/// A client ends with its connection: to connect again, build another.
+///
+/// # Examples
+///
+/// ```
+/// use leads_comm::{Client, Server, Service, callback};
+///
+/// let server = Server::builder().port(0).callback(callback::on_receive(|connection, message| {
+///     let _ = connection.send(message);
+/// }));
+/// let server = server.build()?;
+/// server.start(true)?;
+///
+/// let (answers, received) = std::sync::mpsc::channel();
+/// let client = Client::builder()
+///     .port(server.port())
+///     .callback(callback::on_receive(move |_, message| answers.send(message.to_vec()).unwrap()))
+///     .build()?;
+/// client.start("127.0.0.1", true)?;
+/// client.send(b"hazard")?;
+/// assert_eq!(received.recv()?, b"hazard");
+/// client.close();
+/// # server.close();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    core: Arc<Core>,
+    connector: Arc<dyn Connector>,
+}
+
+impl Builder<ClientSide> {
+    /// Builds the client. Nothing is connected before [`Client::start`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSeparator`] and [`Error::InvalidSetting`].
+    pub fn build(self) -> Result<Client, Error> {
+        let settings = self.settings()?;
+        let connect_timeout = self.side.connect_timeout;
+        require(!connect_timeout.is_zero(), "connect_timeout", "must not be 0")?;
+        let port = self.port;
+        let connector = self.side.connector.unwrap_or_else(|| Arc::new(TcpConnector { port, connect_timeout }));
+        Ok(Client { shared: Arc::new(Shared { core: Core::new("client", port, self.callback, settings), connector }) })
+    }
+}
+
+impl Client {
+    /// Begins to build a client, for port 16900 unless told otherwise.
+    pub fn builder() -> Builder<ClientSide> {
+        Builder::new(ClientSide::default())
+    }
+
+    /// Connects to a server, and receives until the connection ends.
+    ///
+    /// `address` is a host name or an IP address, if need be with a port (`vehicle.local`, `10.0.0.7:16901`,
+    /// `[::1]:16901`); for another transport, whatever its connector understands. Connecting takes place on the calling
+    /// thread either way. With `parallel`, a new thread receives, and this returns as soon as messages can be sent.
+    /// Without, the calling thread receives, and this returns when the connection has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Connect`], after which the start may be tried again; [`Error::SpawnThread`]; [`Error::AlreadyStarted`];
+    /// [`Error::Closed`] when the client was closed before or meanwhile.
+    pub fn start(&self, address: &str, parallel: bool) -> Result<(), Error> {
+        let core = self.core();
+        core.begin_start()?;
+        let stream = self.shared.connector.connect(address).map_err(|source| {
+            core.start_failed();
+            Error::Connect { address: address.to_owned(), source: Arc::new(source) }
+        })?;
+        let port = stream.peer_addr().map(|address| address.port());
+        core.started(port, stream.local_addr(), None).inspect_err(|_| core.start_failed())?;
+        let Some((connection, stream)) = core.open(stream) else {
+            core.finish();
+            return Err(Error::Closed);
+        };
+        info!("client is connected to {connection}");
+        let name = format!("leads-comm reader {} {connection}", connection.id());
+        let receive = {
+            let (core, connection) = (Arc::clone(core), connection.clone());
+            move || {
+                core.initialize();
+                reader::run(&core, &connection, stream);
+                core.finish();
+            }
+        };
+        if !parallel {
+            receive();
+            return Ok(());
+        }
+        threads::start(name, core.settings().reader_stack, receive).inspect_err(|_| {
+            connection.abort();
+            core.forget(&connection);
+            core.finish();
+        })
+    }
+
+    /// Sends one message to the server: see [`Connection::send`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotConnected`] before the start and after the end; otherwise those of [`Connection::send`].
+    pub fn send(&self, message: &[u8]) -> Result<(), Error> {
+        self.connection().ok_or(Error::NotConnected)?.send(message)
+    }
+
+    /// The connection to the server; `None` before the start and after the end.
+    pub fn connection(&self) -> Option<Connection> {
+        self.core().first_connection()
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.shared.core
+    }
+}
+
+impl_service!(Client);
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("port", &self.port())
+            .field("connection", &self.connection())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,311 @@
+use std::error;
+use std::fmt;
+use std::io::{self, Read};
+use std::ops::Range;
+
+use super::Separator;
+use super::encoder::join;
+use super::separator::MAX_SEPARATOR_LEN;
+
+/// Takes bytes in chunks of any size and gives whole messages out.
+///
+/// What follows the last separator is the *remainder*: kept until its end arrives, never given out as a message. The
+/// search goes on where it stopped, so the work is linear in the bytes received however they are cut.
+///
+/// There are two ways in. [`decode`](Self::decode) takes a chunk that the caller holds and lends messages that lie
+/// wholly in it without copying. [`space`](Self::space) and [`filled`](Self::filled) let the caller read straight
+/// into the decoder's buffer, from which [`next_message`](Self::next_message) lends.
+///
+/// Memory: the remainder is at most `max_message_len` plus the separator's length plus one chunk.
+///
+/// # Examples
+///
+/// ```
+/// use leads_comm::codec::{Decoder, Separator};
+///
+/// let mut decoder = Decoder::new(Separator::default(), 1024);
+/// let mut received = Vec::new();
+/// for chunk in [&b"a;b"[..], b"cd;e"] {
+///     let mut messages = decoder.decode(chunk);
+///     while let Some(message) = messages.next_message()? {
+///         received.push(message.to_vec());
+///     }
+/// }
+/// assert_eq!(received, [&b"a"[..], b"bcd"]);
+/// assert_eq!(decoder.remainder(), b"e");
+/// # Ok::<(), leads_comm::codec::MessageTooLong>(())
+/// ```
+#[derive(Debug)]
+pub struct Decoder {
+    separator: Separator,
+    max_message_len: usize,
+    /// Initialised throughout; the remainder is `buffer[start..end]`.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// How many bytes of the remainder have been searched: no match lies wholly inside them.
+    searched: usize,
+    bytes_searched: u64,
+}
+
+impl Decoder {
+    /// A decoder for messages of up to `max_message_len` payload bytes. It allocates nothing yet.
+    pub fn new(separator: Separator, max_message_len: usize) -> Self {
+        Self { separator, max_message_len, buffer: Vec::new(), start: 0, end: 0, searched: 0, bytes_searched: 0 }
+    }
+
+    /// Takes in a chunk and lends the messages that it completes, one by one.
+    ///
+    /// What the caller leaves unread is not lost: it is kept for the next call.
+    pub fn decode<'a>(&'a mut self, chunk: &'a [u8]) -> Messages<'a> {
+        Messages { decoder: self, chunk }
+    }
+
+    /// The next whole message in the decoder's buffer; `None` when it needs more bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`MessageTooLong`] when the payload is longer than the limit, whether or not its end has arrived. From then on
+    /// every call says so, until [`drop_remainder`](Self::drop_remainder).
+    pub fn next_message(&mut self) -> Result<Option<&[u8]>, MessageTooLong> {
+        let message = self.take_message()?;
+        Ok(message.map(|range| &self.buffer[range]))
+    }
+
+    /// Room for `len` more bytes, to be read into; tell [`filled`](Self::filled) how many arrived.
+    pub fn space(&mut self, len: usize) -> &mut [u8] {
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+        }
+        if self.buffer.len() - self.end < len && self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let needed = self.end + len;
+        if self.buffer.len() < needed {
+            // Doubling keeps growth linear; the most that a message within the limit can need keeps it bounded.
+            let most = self.max_message_len.saturating_add(self.separator.len() - 1).saturating_add(len);
+            let target = needed.max((2 * self.buffer.len()).min(most));
+            self.buffer.reserve_exact(target - self.buffer.len());
+            self.buffer.resize(target, 0);
+        }
+        &mut self.buffer[self.end..needed]
+    }
+
+    /// Says that the first `len` bytes of the last [`space`](Self::space) now hold received bytes.
+    ///
+    /// # Panics
+    ///
+    /// When `len` is more than that space had.
+    pub fn filled(&mut self, len: usize) {
+        assert!(len <= self.buffer.len() - self.end, "more bytes than there was space for");
+        self.end += len;
+    }
+
+    /// Reads once, up to `len` bytes, from `reader` into the decoder's buffer; 0 is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// What the reader reports; nothing has been taken in then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::codec::{Decoder, Separator};
+    ///
+    /// let mut stream = &b"speed=12;speed=13;spe"[..];
+    /// let mut decoder = Decoder::new(Separator::default(), 1024);
+    /// let mut received = 0;
+    /// while decoder.read_from(&mut stream, 4096)? > 0 {
+    ///     while let Some(message) = decoder.next_message()? {
+    ///         assert!(message.starts_with(b"speed="));
+    ///         received += 1;
+    ///     }
+    /// }
+    /// assert_eq!((received, decoder.drop_remainder()), (2, 3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_from(&mut self, reader: &mut impl Read, len: usize) -> io::Result<usize> {
+        let count = reader.read(self.space(len))?;
+        self.filled(count);
+        Ok(count)
+    }
+
+    /// The bytes that no separator has followed yet. At the end of a stream: what was cut off.
+    ///
+    /// Whole messages that have not been taken out are part of it.
+    pub fn remainder(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Forgets the remainder, frees its memory, and tells how many bytes it had.
+    pub fn drop_remainder(&mut self) -> usize {
+        let len = self.end - self.start;
+        self.buffer = Vec::new();
+        self.start = 0;
+        self.end = 0;
+        self.searched = 0;
+        len
+    }
+
+    /// How many bytes the decoder holds memory for.
+    pub fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    /// How many bytes have been looked at in the search for separators, over the decoder's whole life.
+    ///
+    /// Linear in the bytes received: each chunk adds its own length and fewer than two separators' lengths.
+    pub fn bytes_searched(&self) -> u64 {
+        self.bytes_searched
+    }
+
+    /// Finds the next message in the buffer and moves past it.
+    fn take_message(&mut self) -> Result<Option<Range<usize>>, MessageTooLong> {
+        // A match that was cut off by the end of what was searched begins within its last `len - 1` bytes.
+        let from = self.start + self.searched.saturating_sub(self.separator.len() - 1);
+        match find_counted(&self.separator, &mut self.bytes_searched, &self.buffer[from..self.end]) {
+            Some(at) => {
+                let message = self.start..from + at;
+                if message.len() > self.max_message_len {
+                    return Err(self.too_long());
+                }
+                self.start = message.end + self.separator.len();
+                self.searched = 0;
+                Ok(Some(message))
+            }
+            None => {
+                self.searched = self.end - self.start;
+                if self.searched >= self.most_remainder() {
+                    return Err(self.too_long());
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Keeps a copy of `bytes` behind the remainder.
+    fn append(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.space(bytes.len()).copy_from_slice(bytes);
+            self.filled(bytes.len());
+        }
+    }
+
+    /// How many bytes of `chunk` belong to the message that the remainder begins, its separator included; all of
+    /// them when it does not end in this chunk.
+    fn share_of(&mut self, chunk: &[u8]) -> usize {
+        let len = self.separator.len();
+        let remainder = &self.buffer[self.start..self.end];
+        let tail = &remainder[remainder.len().saturating_sub(len - 1)..];
+        let mut seam = [0; 2 * MAX_SEPARATOR_LEN];
+        let seam = join(&mut seam, tail, &chunk[..chunk.len().min(len - 1)]);
+        if let Some(at) = find_counted(&self.separator, &mut self.bytes_searched, seam) {
+            return at + len - tail.len();
+        }
+        match find_counted(&self.separator, &mut self.bytes_searched, chunk) {
+            Some(at) => at + len,
+            None => chunk.len(),
+        }
+    }
+
+    /// A remainder that has reached this many bytes without a separator belongs to a message over the limit.
+    fn most_remainder(&self) -> usize {
+        self.max_message_len.saturating_add(self.separator.len())
+    }
+
+    fn too_long(&self) -> MessageTooLong {
+        MessageTooLong { limit: self.max_message_len }
+    }
+}
+
+/// Where the separator first occurs; counts the bytes that were looked at.
+fn find_counted(separator: &Separator, bytes_searched: &mut u64, haystack: &[u8]) -> Option<usize> {
+    let found = separator.find(haystack);
+    *bytes_searched += found.map_or(haystack.len(), |at| at + separator.len()) as u64;
+    found
+}
+
+/// The messages of one chunk, lent one by one: made by [`Decoder::decode`].
+///
+/// A message is borrowed from the chunk when it lies wholly in it, else from the decoder's buffer; either way only
+/// until the next one is asked for.
+#[derive(Debug)]
+pub struct Messages<'a> {
+    decoder: &'a mut Decoder,
+    chunk: &'a [u8],
+}
+
+impl Messages<'_> {
+    /// The next whole message; `None` when the chunk is used up.
+    ///
+    /// # Errors
+    ///
+    /// [`MessageTooLong`], as for [`Decoder::next_message`]; what is left of the chunk is dropped then.
+    pub fn next_message(&mut self) -> Result<Option<&[u8]>, MessageTooLong> {
+        if self.decoder.remainder().is_empty() {
+            return self.next_in_chunk();
+        }
+        let found = self.complete_remainder().inspect_err(|_| self.chunk = &[])?;
+        Ok(found.map(|range| &self.decoder.buffer[range]))
+    }
+
+    /// The next message when its beginning is left over from before: its end is copied behind that.
+    fn complete_remainder(&mut self) -> Result<Option<Range<usize>>, MessageTooLong> {
+        let found = self.decoder.take_message()?;
+        if found.is_some() || self.chunk.is_empty() {
+            return Ok(found);
+        }
+        // A message within the limit needs no more than this; with more, it is seen to be too long.
+        let most = self.decoder.most_remainder() - self.decoder.remainder().len();
+        let (share, rest) = self.chunk.split_at(self.decoder.share_of(self.chunk).min(most));
+        self.chunk = rest;
+        self.decoder.append(share);
+        self.decoder.take_message()
+    }
+
+    /// The next message when nothing is left over from before: it is lent from the chunk itself.
+    fn next_in_chunk(&mut self) -> Result<Option<&[u8]>, MessageTooLong> {
+        let Decoder { separator, max_message_len, bytes_searched, .. } = &mut *self.decoder;
+        match find_counted(separator, bytes_searched, self.chunk) {
+            Some(at) if at <= *max_message_len => {
+                let (message, rest) = self.chunk.split_at(at);
+                self.chunk = &rest[separator.len()..];
+                Ok(Some(message))
+            }
+            found => {
+                let chunk = std::mem::take(&mut self.chunk);
+                let kept = &chunk[..chunk.len().min(self.decoder.most_remainder())];
+                self.decoder.append(kept);
+                self.decoder.searched = kept.len();
+                match found {
+                    None if kept.len() < self.decoder.most_remainder() => Ok(None),
+                    _ => Err(self.decoder.too_long()),
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Messages<'_> {
+    fn drop(&mut self) {
+        self.decoder.append(self.chunk);
+    }
+}
+
+/// A payload is longer than the decoder's limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageTooLong {
+    /// The limit, in payload bytes.
+    pub limit: usize,
+}
+
+impl fmt::Display for MessageTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a message is longer than the limit of {} bytes", self.limit)
+    }
+}
+
+impl error::Error for MessageTooLong {}

@@ -1,0 +1,47 @@
+//! Framing without I/O: bytes on one side, whole messages on the other.
+//!
+//! A stream is a sequence of messages, each `payload ++ separator`; nothing is escaped. This module knows that rule
+//! and nothing else: no sockets, no threads, no clock. A program with a protocol or a stream of its own can use it
+//! alone.
+//!
+//! ```text
+//!  chunks:     "a;b"        "cd;dis"        "connect;"
+//!                 │             │                │
+//!  Decoder ───────┴─────────────┴────────────────┴──────▶  "a"   "bcd"   "disconnect"
+//! ```
+//!
+//! The message [`GOODBYE`] is reserved: it says that the sender is about to close. [`encode`] refuses it, and a
+//! [`Separator`] that could not carry it cannot be built.
+//!
+//! # Examples
+//!
+//! ```
+//! use leads_comm::codec::{Decoder, Separator, encode};
+//!
+//! let separator = Separator::new("end;")?;
+//! let mut stream = encode(b"frame 0", &separator)?;
+//! stream.extend(encode(b"frame 1", &separator)?);
+//!
+//! let mut decoder = Decoder::new(separator, 1024);
+//! let mut messages = decoder.decode(&stream);
+//! assert_eq!(messages.next_message()?, Some(&b"frame 0"[..]));
+//! assert_eq!(messages.next_message()?, Some(&b"frame 1"[..]));
+//! assert_eq!(messages.next_message()?, None);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod decoder;
+mod encoder;
+mod separator;
+
+pub use decoder::{Decoder, MessageTooLong, Messages};
+pub use encoder::{EncodeError, encode};
+pub use separator::{MAX_SEPARATOR_LEN, Separator, SeparatorError};
+
+/// The message that announces a close: whoever closes sends it first, whoever receives it answers with its own.
+///
+/// Only a whole message equal to it is a goodbye; inside a longer message it is data.
+pub const GOODBYE: &[u8] = b"disconnect";
+
+/// The separator of LEADS, used where no other is chosen: `;`.
+pub const DEFAULT_SEPARATOR: &[u8] = b";";

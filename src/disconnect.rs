@@ -1,0 +1,164 @@
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a connection has ended: the first cause, when there were several.
+///
+/// Every variant carries what did not arrive because of it; [`undelivered`](Self::undelivered) reads it from any.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum DisconnectReason {
+    /// The peer said goodbye: the message `disconnect`.
+    PeerGoodbye {
+        /// What did not arrive.
+        undelivered: Undelivered,
+    },
+    /// The peer closed its stream without a goodbye.
+    PeerClosed {
+        /// What did not arrive.
+        undelivered: Undelivered,
+    },
+    /// [`Connection::close`](crate::Connection::close) was called here.
+    LocalClose {
+        /// What did not arrive.
+        undelivered: Undelivered,
+    },
+    /// [`Connection::abort`](crate::Connection::abort) was called here.
+    LocalAbort {
+        /// What did not arrive.
+        undelivered: Undelivered,
+    },
+    /// The service was closed here.
+    ServiceClosed {
+        /// What did not arrive.
+        undelivered: Undelivered,
+    },
+    /// The peer sent a message over the limit.
+    MessageTooLong {
+        /// The limit, in payload bytes.
+        limit: usize,
+        /// What did not arrive.
+        undelivered: Undelivered,
+    },
+    /// The peer did not read as fast as it was sent to.
+    SlowConsumer {
+        /// The limit that was reached.
+        limit: OutboundLimit,
+        /// What did not arrive.
+        undelivered: Undelivered,
+    },
+    /// `on_connect` or `on_receive` panicked.
+    CallbackPanicked {
+        /// The method that panicked.
+        callback: &'static str,
+        /// The panic's message, where it was text.
+        message: String,
+        /// What did not arrive.
+        undelivered: Undelivered,
+    },
+    /// Reading or writing failed, for instance because the peer reset the connection.
+    Io {
+        /// What the system, or the transport, reported.
+        source: Arc<io::Error>,
+        /// What did not arrive.
+        undelivered: Undelivered,
+    },
+}
+
+impl DisconnectReason {
+    /// What had been accepted from a sender but did not arrive, in either direction.
+    pub fn undelivered(&self) -> Undelivered {
+        match self {
+            Self::PeerGoodbye { undelivered }
+            | Self::PeerClosed { undelivered }
+            | Self::LocalClose { undelivered }
+            | Self::LocalAbort { undelivered }
+            | Self::ServiceClosed { undelivered }
+            | Self::MessageTooLong { undelivered, .. }
+            | Self::SlowConsumer { undelivered, .. }
+            | Self::CallbackPanicked { undelivered, .. }
+            | Self::Io { undelivered, .. } => *undelivered,
+        }
+    }
+
+    pub(crate) fn set_undelivered(&mut self, facts: Undelivered) {
+        match self {
+            Self::PeerGoodbye { undelivered }
+            | Self::PeerClosed { undelivered }
+            | Self::LocalClose { undelivered }
+            | Self::LocalAbort { undelivered }
+            | Self::ServiceClosed { undelivered }
+            | Self::MessageTooLong { undelivered, .. }
+            | Self::SlowConsumer { undelivered, .. }
+            | Self::CallbackPanicked { undelivered, .. }
+            | Self::Io { undelivered, .. } => *undelivered = facts,
+        }
+    }
+
+    /// Whether the peer was dropped for something that it, or the program, did wrong.
+    pub(crate) fn is_for_cause(&self) -> bool {
+        matches!(self, Self::MessageTooLong { .. } | Self::SlowConsumer { .. } | Self::CallbackPanicked { .. })
+    }
+
+    pub(crate) fn io(error: io::Error) -> Self {
+        Self::Io { source: Arc::new(error), undelivered: Undelivered::default() }
+    }
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PeerGoodbye { .. } => f.write_str("the peer said goodbye"),
+            Self::PeerClosed { .. } => f.write_str("the peer closed the stream without goodbye"),
+            Self::LocalClose { .. } => f.write_str("the connection was closed here"),
+            Self::LocalAbort { .. } => f.write_str("the connection was aborted here"),
+            Self::ServiceClosed { .. } => f.write_str("the service was closed"),
+            Self::MessageTooLong { limit, .. } => write!(f, "the peer sent a message over the limit of {limit} bytes"),
+            Self::SlowConsumer { limit, .. } => write!(f, "the peer reads too slowly: {limit}"),
+            Self::CallbackPanicked { callback, message, .. } => {
+                write!(f, "the callback {callback} panicked: {message}")
+            }
+            Self::Io { source, .. } => write!(f, "the stream failed: {source}"),
+        }?;
+        let undelivered = self.undelivered();
+        if undelivered.received_bytes > 0 {
+            write!(f, ", {} bytes of an unfinished message discarded", undelivered.received_bytes)?;
+        }
+        if undelivered.unsent_messages > 0 {
+            write!(f, ", {} messages ({} bytes) unsent", undelivered.unsent_messages, undelivered.unsent_bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// What was lost with a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Undelivered {
+    /// Bytes received of a message whose separator never came; not given to `on_receive`.
+    pub received_bytes: usize,
+    /// Messages that `send` or `broadcast` had accepted and that were not handed to the system whole.
+    pub unsent_messages: usize,
+    /// The bytes of those messages, separators included, that were not handed to the system.
+    pub unsent_bytes: usize,
+}
+
+/// A limit on what waits to be sent to one peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OutboundLimit {
+    /// The queue would have held more than this many bytes, overhead included.
+    QueuedBytes(usize),
+    /// The peer took nothing for this long.
+    Stalled(Duration),
+}
+
+impl fmt::Display for OutboundLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::QueuedBytes(limit) => write!(f, "more than {limit} bytes are waiting for it"),
+            Self::Stalled(time) => write!(f, "it took nothing for {time:?}"),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+use std::error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::codec::{EncodeError, SeparatorError};
+use crate::disconnect::OutboundLimit;
+
+/// What went wrong, by what can be done about it: the caller's mistakes first, then the service's or the connection's
+/// state, then what the system refused.
+///
+/// Each failure is reported in one place: to whoever asked, or, when a thread of the service met it, to
+/// [`Callback::on_fail`](crate::Callback::on_fail). Why a *connection* ended is not an `Error` but a
+/// [`DisconnectReason`](crate::DisconnectReason).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Error {
+    /// The separator cannot be used. From `build` and, for `create_*`, never: their separator is `;`.
+    InvalidSeparator(SeparatorError),
+    /// Two settings contradict each other, or one is out of its range. From `build`.
+    InvalidSetting {
+        /// The builder's method.
+        setting: &'static str,
+        /// What it has to be.
+        requirement: &'static str,
+    },
+    /// The message cannot be framed; nothing of it was written.
+    InvalidMessage(EncodeError),
+    /// The message is longer than a connection's whole queue may be; nothing of it was written.
+    MessageTooLong {
+        /// Its length in bytes.
+        len: usize,
+        /// The longest that could be sent.
+        limit: usize,
+    },
+    /// The service has been started before. A service runs once; build another.
+    AlreadyStarted,
+    /// The service has been closed.
+    Closed,
+    /// The client has no connection: it has not been started, or its connection has ended.
+    NotConnected,
+    /// The connection has ended or is closing; the message was not accepted.
+    Disconnected,
+    /// The peer does not read as fast as it is sent to; the connection has been ended for it, and the message was not
+    /// accepted.
+    SlowConsumer {
+        /// The limit that was reached.
+        limit: OutboundLimit,
+    },
+    /// The server could not listen on its address.
+    Bind {
+        /// The address.
+        address: String,
+        /// What the system, or the transport, reported.
+        source: Arc<io::Error>,
+    },
+    /// The client could not reach its server.
+    Connect {
+        /// The address as it was given.
+        address: String,
+        /// What the system, or the transport, reported.
+        source: Arc<io::Error>,
+    },
+    /// A caller could not be accepted; the server goes on. To `on_fail`.
+    Accept {
+        /// What the system, or the transport, reported.
+        source: Arc<io::Error>,
+    },
+    /// A thread could not be started. From `start` when the service cannot run without it; to `on_fail` when it costs
+    /// one caller its connection.
+    SpawnThread {
+        /// The thread's name.
+        name: String,
+        /// What the system reported.
+        source: Arc<io::Error>,
+    },
+    /// A callback panicked where no connection could be ended for it (`on_initialize`, `on_disconnect`). To `on_fail`.
+    CallbackPanicked {
+        /// The method that panicked.
+        callback: &'static str,
+        /// The panic's message, where it was text.
+        message: String,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidSeparator(error) => write!(f, "invalid separator: {error}"),
+            Self::InvalidSetting { setting, requirement } => write!(f, "invalid setting: {setting} {requirement}"),
+            Self::InvalidMessage(error) => write!(f, "invalid message: {error}"),
+            Self::MessageTooLong { len, limit } => {
+                write!(f, "a message of {len} bytes is over the limit of {limit} bytes")
+            }
+            Self::AlreadyStarted => f.write_str("the service has been started before"),
+            Self::Closed => f.write_str("the service has been closed"),
+            Self::NotConnected => f.write_str("the client is not connected"),
+            Self::Disconnected => f.write_str("the connection has ended"),
+            Self::SlowConsumer { limit } => write!(f, "the peer reads too slowly: {limit}"),
+            Self::Bind { address, source } => write!(f, "cannot listen on {address}: {source}"),
+            Self::Connect { address, source } => write!(f, "cannot connect to {address}: {source}"),
+            Self::Accept { source } => write!(f, "cannot accept a connection: {source}"),
+            Self::SpawnThread { name, source } => write!(f, "cannot start the thread `{name}`: {source}"),
+            Self::CallbackPanicked { callback, message } => write!(f, "the callback {callback} panicked: {message}"),
+        }
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::InvalidSeparator(error) => Some(error),
+            Self::InvalidMessage(error) => Some(error),
+            Self::Bind { source, .. }
+            | Self::Connect { source, .. }
+            | Self::Accept { source }
+            | Self::SpawnThread { source, .. } => Some(&**source),
+            _ => None,
+        }
+    }
+}
+
+impl From<SeparatorError> for Error {
+    fn from(error: SeparatorError) -> Self {
+        Self::InvalidSeparator(error)
+    }
+}
+
+impl From<EncodeError> for Error {
+    fn from(error: EncodeError) -> Self {
+        Self::InvalidMessage(error)
+    }
+}

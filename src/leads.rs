@@ -1,0 +1,65 @@
+//! LEADS's own functions: the same words for the same things.
+
+use std::net::Ipv6Addr;
+
+use crate::callback::Callback;
+use crate::client::Client;
+use crate::error::Error;
+use crate::server::Server;
+
+/// A server for `port` (0: a free one) with LEADS's separator, `;`. The port is not taken before the start.
+///
+/// As in LEADS it listens on *every* address of the machine, IPv4 and IPv6, and there is no authentication: whoever
+/// can reach the port can talk to it. [`Server::builder`] listens on this machine only, unless told otherwise.
+///
+/// # Examples
+///
+/// ```no_run
+/// use leads_comm::{DEFAULT_PORT, callback, create_server, start_server};
+///
+/// let print = callback::on_receive(|connection, message| println!("{connection}: {}", message.escape_ascii()));
+/// let server = start_server(create_server(DEFAULT_PORT, print), true)?;
+/// server.broadcast(b"hello")?;
+/// # Ok::<(), leads_comm::Error>(())
+/// ```
+pub fn create_server(port: u16, callback: impl Callback) -> Server {
+    let builder = Server::builder().bind(Ipv6Addr::UNSPECIFIED).port(port).callback(callback);
+    builder.build().expect("the defaults fit together")
+}
+
+/// Starts a server in a new thread (`parallel`), or runs it on this one until it is closed; gives it back.
+///
+/// # Errors
+///
+/// Those of [`Server::start`].
+pub fn start_server(server: Server, parallel: bool) -> Result<Server, Error> {
+    server.start(parallel)?;
+    Ok(server)
+}
+
+/// A client for a server's `port`, with LEADS's separator, `;`.
+pub fn create_client(port: u16, callback: impl Callback) -> Client {
+    Client::builder().port(port).callback(callback).build().expect("the defaults fit together")
+}
+
+/// Connects a client to `server_address`, a host name or an IP address, and receives in a new thread (`parallel`), or
+/// on this one until the connection ends; gives the client back.
+///
+/// # Errors
+///
+/// Those of [`Client::start`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use leads_comm::{DEFAULT_PORT, callback, create_client, start_client};
+///
+/// let print = callback::on_receive(|_, message| println!("{}", message.escape_ascii()));
+/// let client = start_client("vehicle.local", create_client(DEFAULT_PORT, print), true)?;
+/// client.send(b"time_lap")?;
+/// # Ok::<(), leads_comm::Error>(())
+/// ```
+pub fn start_client(server_address: &str, client: Client, parallel: bool) -> Result<Client, Error> {
+    client.start(server_address, parallel)?;
+    Ok(client)
+}

@@ -1,0 +1,178 @@
+//! The pump: one thread per service that writes what sockets would not take at once, and keeps every deadline. It runs
+//! no user code and never blocks but in waiting for something to do.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::mem;
+use std::sync::{Arc, OnceLock, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use log::warn;
+use parking_lot::Mutex;
+
+use crate::transport::Stream;
+use crate::transport::poll::Poller;
+
+/// How long the pump rests when the system refuses to poll, so that it does not spin.
+const POLL_FAILURE_PAUSE: Duration = Duration::from_millis(10);
+
+/// What the pump does for a connection.
+pub(crate) trait Pumped: Send + Sync {
+    /// Writes once, without blocking, to a stream that is ready for it; whether there is more to come.
+    fn pump_turn(&self) -> bool;
+
+    /// Acts on what is due at `now`; when to ask again.
+    fn check_deadlines(&self, now: Instant) -> Option<Instant>;
+}
+
+/// The pump's side that others see: they leave things in its inbox and wake it.
+#[derive(Default)]
+pub(crate) struct Pump {
+    /// Opened when the service starts, so that one that is only built holds no descriptor.
+    poller: OnceLock<Poller>,
+    inbox: Mutex<Inbox>,
+}
+
+#[derive(Default)]
+struct Inbox {
+    backlogged: Vec<Backlogged>,
+    alarms: Vec<Alarm>,
+    /// When the pump wakes by itself; `None` while it is awake, since it looks here before it waits again.
+    wakes_at: Option<WakesAt>,
+    stopped: bool,
+}
+
+#[derive(Clone, Copy)]
+enum WakesAt {
+    Never,
+    At(Instant),
+}
+
+/// A connection whose stream did not take everything. Holding the stream keeps its descriptor from being reused.
+struct Backlogged {
+    connection: Arc<dyn Pumped>,
+    stream: Arc<dyn Stream>,
+}
+
+struct Alarm {
+    at: Instant,
+    /// Weak, so that a deadline far ahead does not keep what is gone.
+    connection: Weak<dyn Pumped>,
+}
+
+impl Pump {
+    /// Prepares for [`run`](Self::run), which may follow once.
+    pub(crate) fn open(&self) -> io::Result<()> {
+        let poller = Poller::new()?;
+        // Kept from an earlier start that failed later on.
+        let _ = self.poller.set(poller);
+        Ok(())
+    }
+
+    /// Whether [`adopt`](Self::adopt) can serve this stream.
+    pub(crate) fn can_adopt(stream: &dyn Stream) -> bool {
+        Poller::can_watch(stream)
+    }
+
+    /// Takes over writing to `stream` until `connection` has nothing more for it.
+    pub(crate) fn adopt(&self, connection: Arc<dyn Pumped>, stream: Arc<dyn Stream>) {
+        self.inbox.lock().backlogged.push(Backlogged { connection, stream });
+        self.wake();
+    }
+
+    /// Asks `connection` to check its deadlines at `at`.
+    pub(crate) fn watch(&self, connection: Weak<dyn Pumped>, at: Instant) {
+        let mut inbox = self.inbox.lock();
+        inbox.alarms.push(Alarm { at, connection });
+        let too_late = match inbox.wakes_at {
+            None => false,
+            Some(WakesAt::Never) => true,
+            Some(WakesAt::At(wakes_at)) => at < wakes_at,
+        };
+        drop(inbox);
+        if too_late {
+            self.wake();
+        }
+    }
+
+    /// Makes [`run`](Self::run) return soon.
+    pub(crate) fn stop(&self) {
+        self.inbox.lock().stopped = true;
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(poller) = self.poller.get() {
+            poller.wake();
+        }
+    }
+
+    /// The pump's thread.
+    pub(crate) fn run(&self) {
+        let Some(poller) = self.poller.get() else { return };
+        let mut backlog = Vec::new();
+        let mut alarms = BinaryHeap::new();
+        while self.collect(&mut backlog, &mut alarms) {
+            let timeout =
+                alarms.peek().map(|Reverse(alarm): &Reverse<Alarm>| alarm.at.saturating_duration_since(Instant::now()));
+            write_when_ready(poller, &mut backlog, timeout);
+            self.inbox.lock().wakes_at = None;
+            ring(&mut alarms, Instant::now());
+        }
+    }
+
+    /// Empties the inbox; false when it is time to stop.
+    fn collect(&self, backlog: &mut Vec<Backlogged>, alarms: &mut BinaryHeap<Reverse<Alarm>>) -> bool {
+        let mut inbox = self.inbox.lock();
+        backlog.append(&mut inbox.backlogged);
+        alarms.extend(mem::take(&mut inbox.alarms).into_iter().map(Reverse));
+        inbox.wakes_at = Some(alarms.peek().map_or(WakesAt::Never, |Reverse(alarm)| WakesAt::At(alarm.at)));
+        !inbox.stopped
+    }
+}
+
+/// Waits until a stream takes bytes, or the time is over, or somebody wakes the pump; writes one turn to each
+/// stream that is ready.
+fn write_when_ready(poller: &Poller, backlog: &mut Vec<Backlogged>, timeout: Option<Duration>) {
+    let streams: Vec<&dyn Stream> = backlog.iter().map(|backlogged| &*backlogged.stream).collect();
+    let ready = poller.wait_writable(&streams, timeout).unwrap_or_else(|error| {
+        warn!("waiting for {} streams failed: {error}", streams.len());
+        thread::sleep(POLL_FAILURE_PAUSE);
+        vec![false; streams.len()]
+    });
+    let mut ready = ready.into_iter();
+    backlog.retain(|backlogged| !ready.next().unwrap_or(false) || backlogged.connection.pump_turn());
+}
+
+/// Lets each connection whose alarm is due look at its deadlines.
+fn ring(alarms: &mut BinaryHeap<Reverse<Alarm>>, now: Instant) {
+    while alarms.peek().is_some_and(|Reverse(alarm)| alarm.at <= now) {
+        let Some(Reverse(Alarm { connection, .. })) = alarms.pop() else { return };
+        let next = connection.upgrade().and_then(|connection| connection.check_deadlines(now));
+        if let Some(at) = next {
+            alarms.push(Reverse(Alarm { at, connection }));
+        }
+    }
+}
+
+impl PartialEq for Alarm {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+}
+
+impl Eq for Alarm {}
+
+impl PartialOrd for Alarm {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Alarm {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.at.cmp(&other.at)
+    }
+}

@@ -1,0 +1,114 @@
+//! The reader thread: stream -> decoder -> callback. The one place where a connection's callbacks are called, and the
+//! one door through which every connection leaves.
+
+use std::io;
+use std::sync::Arc;
+
+use log::{debug, trace};
+
+use crate::callback::{self, Callback};
+use crate::codec::{Decoder, GOODBYE};
+use crate::connection::Connection;
+use crate::disconnect::{DisconnectReason, Undelivered};
+use crate::error::Error;
+use crate::outbox::contain_panic;
+use crate::service::Core;
+use crate::transport::Stream;
+
+/// How much is read at once: little while little comes, much while a read fills what it is given.
+const SMALL_READ: usize = 16 * 1024;
+const LARGE_READ: usize = 128 * 1024;
+
+/// Lives through one connection, which is in the table already: from `on_connect` to `on_disconnect`.
+pub(crate) fn run(core: &Core, connection: &Connection, stream: Arc<dyn Stream>) {
+    debug!("connection {} {connection} opened", connection.id());
+    // One object for the whole connection, whatever is set meanwhile.
+    let callback = core.callback();
+    let reader = Reader { core, connection, callback: &*callback };
+    reader.call("on_connect", || callback.on_connect(core, connection));
+    let unfinished = reader.read_to_end(&*stream);
+    drop(stream);
+    let reason = connection.retire(unfinished);
+    core.forget(connection);
+    if let Err(message) = callback::call(|| callback.on_disconnect(core, connection, reason)) {
+        core.fail(&Error::CallbackPanicked { callback: "on_disconnect", message });
+    }
+}
+
+struct Reader<'a> {
+    core: &'a Core,
+    connection: &'a Connection,
+    callback: &'a dyn Callback,
+}
+
+impl Reader<'_> {
+    /// Reads until the stream ends or fails; how many bytes of an unfinished message were left then.
+    fn read_to_end(&self, stream: &dyn Stream) -> usize {
+        let settings = self.core.settings();
+        let mut decoder = Decoder::new(settings.separator.clone(), settings.max_message_len);
+        let mut read_len = SMALL_READ;
+        loop {
+            match contain_panic(|| stream.read(decoder.space(read_len))) {
+                Ok(0) => {
+                    self.connection.end(DisconnectReason::PeerClosed { undelivered: Undelivered::default() });
+                    return decoder.remainder().len();
+                }
+                Ok(_) if self.connection.is_discarding() => {
+                    decoder.drop_remainder();
+                    self.connection.note_drained();
+                }
+                Ok(count) => {
+                    decoder.filled(count);
+                    self.deliver(&mut decoder);
+                    read_len = if count == read_len { LARGE_READ } else { read_len };
+                    if decoder.remainder().is_empty() && count < SMALL_READ && read_len == LARGE_READ {
+                        // The rush is over.
+                        decoder.drop_remainder();
+                        read_len = SMALL_READ;
+                    }
+                }
+                Err(error) if is_nothing_yet(&error) => {}
+                Err(error) => {
+                    self.connection.cut(DisconnectReason::io(error));
+                    return decoder.remainder().len();
+                }
+            }
+        }
+    }
+
+    /// Gives every whole message to the callback, up to the one that ends the connection.
+    fn deliver(&self, decoder: &mut Decoder) {
+        while !self.connection.is_discarding() {
+            match decoder.next_message() {
+                Ok(Some(GOODBYE)) => {
+                    self.connection.end(DisconnectReason::PeerGoodbye { undelivered: Undelivered::default() });
+                }
+                Ok(Some(message)) => {
+                    trace!("connection {} {}: {} bytes received", self.connection.id(), self.connection, message.len());
+                    self.call("on_receive", || self.callback.on_receive(self.core, self.connection, message));
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    let limit = error.limit;
+                    self.connection
+                        .end(DisconnectReason::MessageTooLong { limit, undelivered: Undelivered::default() });
+                }
+            }
+        }
+        // What had arrived behind the end is of no interest, and no unfinished message.
+        decoder.drop_remainder();
+    }
+
+    /// Calls back; a panic ends this connection and nothing else.
+    fn call(&self, name: &'static str, callback: impl FnOnce()) {
+        if let Err(message) = callback::call(callback) {
+            let undelivered = Undelivered::default();
+            self.connection.end(DisconnectReason::CallbackPanicked { callback: name, message, undelivered });
+        }
+    }
+}
+
+/// Whether a read reports that there is nothing to read yet, which is not an end.
+fn is_nothing_yet(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}

@@ -1,0 +1,228 @@
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::{debug, info};
+use parking_lot::Mutex;
+
+use crate::callback::Callback;
+use crate::config::{Builder, ListenerSource, ServerSide, require};
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::reader;
+use crate::service::{Core, Service, impl_service};
+use crate::threads;
+use crate::transport::tcp::TcpListener;
+use crate::transport::{Listener, Stream};
+
+/// The accepting thread's stack, in bytes; `on_initialize` and `on_fail` run on it.
+const ACCEPT_STACK: usize = 2 * 1024 * 1024;
+
+/// How long accepting rests after a failure, first and at most: it doubles while failures go on.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Accepts connections and serves all of them at the same time.
+///
+/// A cheap handle: clones stand for the same server, and dropping them does not stop it; [`close`](Self::close) does.
+///
+/// # Examples
+///
+/// ```
+/// use leads_comm::{Callback, Connection, Server, Service};
+///
+/// struct Echo;
+///
+/// impl Callback for Echo {
+///     fn on_receive(&self, _service: &dyn Service, connection: &Connection, message: &[u8]) {
+///         // An error means that the peer has left.
+///         let _ = connection.send(message);
+///     }
+/// }
+///
+/// let server = Server::builder().port(0).callback(Echo).build()?;
+/// server.start(true)?;
+/// println!("listening on port {}", server.port());
+/// server.close();
+/// # Ok::<(), leads_comm::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    core: Arc<Core>,
+    address: SocketAddr,
+    backlog: u32,
+    ipv6_only: bool,
+    /// What the program listens on itself, until the server has ended.
+    given: Mutex<Option<Arc<dyn Listener>>>,
+}
+
+impl Builder<ServerSide> {
+    /// Builds the server. Nothing is bound before [`Server::start`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSeparator`], [`Error::InvalidSetting`]; [`Error::Bind`] when a given socket cannot be used.
+    pub fn build(self) -> Result<Server, Error> {
+        let settings = self.settings()?;
+        require(self.side.backlog > 0, "backlog", "must not be 0")?;
+        let given: Option<Arc<dyn Listener>> = match self.side.source {
+            ListenerSource::Address => None,
+            ListenerSource::Transport(listener) => Some(listener),
+            ListenerSource::Socket(socket) => {
+                Some(Arc::new(TcpListener::new(socket).map_err(|source| bind_error("the given socket", source))?))
+            }
+        };
+        Ok(Server {
+            shared: Arc::new(Shared {
+                core: Core::new("server", self.port, self.callback, settings),
+                address: SocketAddr::new(self.side.bind, self.port),
+                backlog: self.side.backlog,
+                ipv6_only: self.side.ipv6_only,
+                given: Mutex::new(given),
+            }),
+        })
+    }
+}
+
+impl Server {
+    /// Begins to build a server, on `127.0.0.1` port 16900 unless told otherwise.
+    pub fn builder() -> Builder<ServerSide> {
+        Builder::new(ServerSide::default())
+    }
+
+    /// Listens, and serves until the server is closed.
+    ///
+    /// Binding takes place on the calling thread either way. With `parallel`, a new thread accepts, and this returns as
+    /// soon as the server can be reached. Without, the calling thread accepts, and this returns when the server has
+    /// been closed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Bind`], after which the start may be tried again; [`Error::SpawnThread`]; [`Error::AlreadyStarted`];
+    /// [`Error::Closed`] when the server was closed before or meanwhile.
+    pub fn start(&self, parallel: bool) -> Result<(), Error> {
+        let core = self.core();
+        core.begin_start()?;
+        let listener = self.listen().inspect_err(|_| core.start_failed())?;
+        let local_addr = listener.local_addr();
+        core.started(local_addr.map(|address| address.port()), local_addr, Some(Arc::clone(&listener)))
+            .inspect_err(|_| core.start_failed())?;
+        info!("server listens on {}", listener.name());
+        if !parallel {
+            self.shared.accept_loop(listener);
+            return Ok(());
+        }
+        let name = format!("leads-comm accept {}", self.port());
+        let shared = Arc::clone(&self.shared);
+        threads::start(name, ACCEPT_STACK, move || shared.accept_loop(listener)).inspect_err(|_| core.finish())
+    }
+
+    fn listen(&self) -> Result<Arc<dyn Listener>, Error> {
+        let Shared { address, backlog, ipv6_only, ref given, .. } = *self.shared;
+        if let Some(given) = &*given.lock() {
+            return Ok(Arc::clone(given));
+        }
+        let listener = TcpListener::bind(address, backlog, ipv6_only)
+            .map_err(|source| bind_error(&address.to_string(), source))?;
+        Ok(Arc::new(listener))
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.shared.core
+    }
+
+    /// Sends one message to every connection; to how many it was accepted. See [`Service::broadcast`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidMessage`] and [`Error::MessageTooLong`], before anything is written to anyone.
+    pub fn broadcast(&self, message: &[u8]) -> Result<usize, Error> {
+        self.core().broadcast(message)
+    }
+
+    /// Sends one message to every connection for which `wanted` is true, for instance to all but one; to how many it
+    /// was accepted.
+    ///
+    /// # Errors
+    ///
+    /// As for [`broadcast`](Self::broadcast).
+    pub fn broadcast_where(&self, message: &[u8], wanted: impl FnMut(&Connection) -> bool) -> Result<usize, Error> {
+        self.core().broadcast_where(message, wanted)
+    }
+}
+
+impl_service!(Server);
+
+impl Shared {
+    /// Accepts until the server is closed, then sees everything out. The listener is gone, and its port free, before
+    /// the server counts as closed.
+    fn accept_loop(&self, listener: Arc<dyn Listener>) {
+        let core = &self.core;
+        core.initialize();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match listener.accept() {
+                Ok(None) => break,
+                Ok(Some(stream)) => match serve(core, stream) {
+                    Ok(()) => {
+                        pause = FIRST_PAUSE;
+                        continue;
+                    }
+                    Err(error) => error,
+                },
+                Err(error) if is_of_one_caller(&error) => {
+                    debug!("a caller was gone before it was accepted: {error}");
+                    continue;
+                }
+                Err(error) => Error::Accept { source: Arc::new(error) },
+            };
+            core.fail(&error);
+            if core.pause(pause) {
+                break;
+            }
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+        drop((listener, self.given.lock().take()));
+        core.finish();
+    }
+}
+
+/// Gives a new connection its reader thread.
+fn serve(core: &Arc<Core>, stream: Box<dyn Stream>) -> Result<(), Error> {
+    let Some((connection, stream)) = core.open(stream) else { return Ok(()) };
+    let name = format!("leads-comm reader {} {connection}", connection.id());
+    let reading = (Arc::clone(core), connection.clone());
+    core.threads()
+        .spawn(name, core.settings().reader_stack, move || {
+            let (core, connection) = reading;
+            reader::run(&core, &connection, stream);
+        })
+        .inspect_err(|_| {
+            connection.abort();
+            core.forget(&connection);
+        })
+}
+
+/// Whether accepting failed for a reason that the next caller does not share.
+fn is_of_one_caller(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
+}
+
+fn bind_error(address: &str, source: io::Error) -> Error {
+    Error::Bind { address: address.to_owned(), source: Arc::new(source) }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("port", &self.port())
+            .field("num_connections", &self.num_connections())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,71 @@
+//! The threads of a service: named, and counted until they end. None is ever joined, so none can wait for itself.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::Error;
+
+/// Counts the threads that it starts. Clones share the count.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Threads {
+    counter: Arc<Counter>,
+}
+
+#[derive(Debug, Default)]
+struct Counter {
+    alive: Mutex<usize>,
+    ended: Condvar,
+}
+
+impl Threads {
+    /// Starts a thread that counts from now until it has dropped all that `run` holds.
+    pub(crate) fn spawn(
+        &self,
+        name: String,
+        stack_size: usize,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<(), Error> {
+        *self.counter.alive.lock() += 1;
+        let counted = Counted(Arc::clone(&self.counter));
+        start(name, stack_size, move || {
+            let _counted = counted;
+            run();
+        })
+    }
+
+    /// Blocks until none is alive; false when the deadline came first.
+    pub(crate) fn wait_for_end(&self, deadline: Instant) -> bool {
+        let mut alive = self.counter.alive.lock();
+        while *alive > 0 {
+            if self.counter.ended.wait_until(&mut alive, deadline).timed_out() {
+                return *alive == 0;
+            }
+        }
+        true
+    }
+}
+
+struct Counted(Arc<Counter>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        *self.0.alive.lock() -= 1;
+        self.0.ended.notify_all();
+    }
+}
+
+/// Starts a thread that nobody counts: for a service's own, whose end the service announces by itself.
+pub(crate) fn start(name: String, stack_size: usize, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    match thread::Builder::new().name(name.clone()).stack_size(stack_size).spawn(run) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(spawn_error(name, source)),
+    }
+}
+
+pub(crate) fn spawn_error(name: String, source: io::Error) -> Error {
+    Error::SpawnThread { name, source: Arc::new(source) }
+}

@@ -1,0 +1,158 @@
+//! The seam between the library and whatever carries its bytes.
+//!
+//! A server needs a [`Listener`], a client a [`Connector`]; both give out [`Stream`]s. Nothing else in the crate knows
+//! what a stream is made of, so a program can bring its own: a pipe, a compressed link, a simulation. TCP is [`tcp`];
+//! [`memory`] joins a server and its clients inside one process.
+//!
+//! All methods take `&self`: one object, without a lock around it, serves one reading and one writing thread at the
+//! same time, and may be shut down by a third. A stream whose halves share one mutex does not qualify, because a blocked
+//! read would then hold up every write.
+//!
+//! This module knows streams of bytes, and nothing of messages.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
+
+pub mod memory;
+pub(crate) mod poll;
+pub mod tcp;
+
+/// An open, ordered, reliable stream of bytes to one peer.
+///
+/// The library calls [`read`](Self::read) from one thread at a time, and the write methods from one thread at a time;
+/// reading and writing run side by side. [`shutdown`](Self::shutdown) and [`abort`](Self::abort) may come from any
+/// thread at any moment, and more than once. The stream is closed by dropping it, when the connection has ended.
+pub trait Stream: Send + Sync + 'static {
+    /// Reads some bytes into `buffer` and returns how many; blocks until there is at least one. 0 is the end of the
+    /// stream.
+    ///
+    /// # Errors
+    ///
+    /// `Interrupted`, `WouldBlock` and `TimedOut` mean *nothing yet*: the library reads again. Every other error ends
+    /// the connection.
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes some of the bytes of `buffers`, in order, and returns how many; blocks until at least one is taken.
+    ///
+    /// # Errors
+    ///
+    /// `Interrupted` is tried again. Every other error ends the connection.
+    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Like [`write_vectored`](Self::write_vectored), but never blocks: `WouldBlock` when not one byte is taken.
+    ///
+    /// With it, messages are written on the thread that sends them. Without it, which is the default, a thread of the
+    /// library writes them.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock`; `Unsupported`, always, where there is no such write; every other error ends the connection.
+    fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        let _ = buffers;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// A descriptor that polls writable when [`try_write_vectored`](Self::try_write_vectored) can go on.
+    ///
+    /// With it, one thread of the service serves every stream that is not taking bytes. Without it, which is the
+    /// default, such a stream gets a writing thread of its own.
+    #[cfg(unix)]
+    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Ends the writing half, after what has been written (`Write`), or both halves (`Both`).
+    ///
+    /// `Both` makes a blocked read and a blocked write of this stream return soon, and every later one fail or report
+    /// the end. The peer's read reports the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// Reported by the operating system; a stream that has already ended is no reason to worry.
+    fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+
+    /// Ends both halves at once and gives up what has been written but not delivered; tells the peer, if there is a
+    /// way, that the end is not a regular one. The default is [`shutdown`](Self::shutdown) of both.
+    ///
+    /// # Errors
+    ///
+    /// As for [`shutdown`](Self::shutdown).
+    fn abort(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Both)
+    }
+
+    /// What the peer is called, for people: in logs, thread names and `Display` of a connection. For TCP `ip:port`.
+    fn peer(&self) -> String;
+
+    /// The peer's network address, where there is such a thing.
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// The local network address, where there is such a thing.
+    fn local_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+/// Where streams arrive: what a server listens on.
+pub trait Listener: Send + Sync + 'static {
+    /// Blocks until a stream arrives; `None` once [`stop`](Self::stop) has been called.
+    ///
+    /// Called by one thread at a time.
+    ///
+    /// # Errors
+    ///
+    /// `ConnectionAborted` and `Interrupted` concern one caller only: the server accepts again at once. After any other
+    /// error it tells `on_fail`, waits (5 ms, doubled up to 1 s while it goes on) and accepts again.
+    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>>;
+
+    /// Makes a blocked [`accept`](Self::accept), and every later one, return `None` soon. Any thread may call it,
+    /// more than once. The listener is closed by dropping it.
+    fn stop(&self);
+
+    /// What the listener is called, for people. For TCP `ip:port`.
+    fn name(&self) -> String;
+
+    /// The network address listened on, where there is such a thing.
+    fn local_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+/// How a client reaches its server.
+///
+/// Closures of the same shape are connectors.
+pub trait Connector: Send + Sync + 'static {
+    /// Opens a stream to `address`, which is what the program gave to [`Client::start`](crate::Client::start). Blocks
+    /// until it is open.
+    ///
+    /// # Errors
+    ///
+    /// Reported to the caller of `start`.
+    fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>>;
+}
+
+impl<F> Connector for F
+where
+    F: Fn(&str) -> io::Result<Box<dyn Stream>> + Send + Sync + 'static,
+{
+    fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
+        self(address)
+    }
+}
+
+impl fmt::Debug for dyn Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Stream({})", self.peer())
+    }
+}
+
+impl fmt::Debug for dyn Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Listener({})", self.name())
+    }
+}

@@ -1,0 +1,317 @@
+//! TCP behind the seam, and every socket option that the library sets.
+
+use std::io::{self, IoSlice, Read};
+use std::net::{self, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, ToSocketAddrs};
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::{Connector, Listener, Stream};
+
+/// A TCP connection. `TCP_NODELAY` is on: a message never waits for another one.
+#[derive(Debug)]
+pub struct TcpStream {
+    socket: net::TcpStream,
+    peer: SocketAddr,
+}
+
+impl TcpStream {
+    /// Takes over a connected socket and makes it blocking.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system reports, for instance `NotConnected`.
+    pub fn new(socket: net::TcpStream) -> io::Result<Self> {
+        let peer = canonical(socket.peer_addr()?);
+        // Where accepted sockets inherit the mode of the listener's.
+        socket.set_nonblocking(false)?;
+        socket.set_nodelay(true)?;
+        Ok(Self { socket, peer })
+    }
+}
+
+impl Stream for TcpStream {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.socket).read(buffer)
+    }
+
+    #[cfg(all(unix, not(leads_comm_portable)))]
+    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        send(&self.socket, buffers, rustix::net::SendFlags::empty())
+    }
+
+    #[cfg(any(not(unix), leads_comm_portable))]
+    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        use std::io::Write as _;
+        (&self.socket).write_vectored(buffers)
+    }
+
+    // Per call, because a non-blocking descriptor would not block the reader either.
+    #[cfg(all(unix, not(leads_comm_portable)))]
+    fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        send(&self.socket, buffers, rustix::net::SendFlags::DONTWAIT)
+    }
+
+    #[cfg(unix)]
+    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.socket.shutdown(how)
+    }
+
+    /// Ends both halves; the peer gets a reset, unless everything written has already been delivered.
+    fn abort(&self) -> io::Result<()> {
+        SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))?;
+        self.socket.shutdown(Shutdown::Both)
+    }
+
+    fn peer(&self) -> String {
+        self.peer.to_string()
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        Some(self.peer)
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok().map(canonical)
+    }
+}
+
+/// Sends without the signal that would kill a process which has put the default handling of `SIGPIPE` back.
+#[cfg(all(unix, not(leads_comm_portable)))]
+fn send(socket: &net::TcpStream, buffers: &[IoSlice<'_>], flags: rustix::net::SendFlags) -> io::Result<usize> {
+    #[cfg(not(target_vendor = "apple"))]
+    let flags = flags | rustix::net::SendFlags::NOSIGNAL;
+    let mut no_ancillary = rustix::net::SendAncillaryBuffer::default();
+    Ok(rustix::net::sendmsg(socket, buffers, &mut no_ancillary, flags)?)
+}
+
+/// Writes an IPv4 peer of a dual-stack socket as what it is: `127.0.0.1`, not `::ffff:127.0.0.1`.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// A TCP port listened on.
+#[derive(Debug)]
+pub struct TcpListener {
+    socket: net::TcpListener,
+    local: SocketAddr,
+    accepting: accepting::Accepting,
+}
+
+impl TcpListener {
+    /// Binds `address` and listens.
+    ///
+    /// Port 0 takes a free port. The address `::` serves IPv4 as well, on every system, unless `ipv6_only`; on a host
+    /// without IPv6 it is taken for `0.0.0.0`. The port can be bound again at once after a server has used it
+    /// (`SO_REUSEADDR`, except on Windows, where that option means something else). `backlog` is how many connections
+    /// the system may keep for [`accept`](Listener::accept); it caps the number by itself (on Linux at
+    /// `net.core.somaxconn`).
+    ///
+    /// # Errors
+    ///
+    /// What the operating system reports, for instance `AddrInUse`.
+    pub fn bind(address: SocketAddr, backlog: u32, ipv6_only: bool) -> io::Result<Self> {
+        let wildcard = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        let socket = match listen(address, backlog, ipv6_only) {
+            Err(error) if wildcard && !ipv6_only && is_without_ipv6(&error) => {
+                listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())), backlog, false)?
+            }
+            result => result?,
+        };
+        Self::new(socket)
+    }
+
+    /// Takes over a socket that is listening already.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system reports.
+    pub fn new(socket: net::TcpListener) -> io::Result<Self> {
+        let local = socket.local_addr()?;
+        let accepting = accepting::Accepting::new(&socket)?;
+        Ok(Self { socket, local, accepting })
+    }
+}
+
+fn listen(address: SocketAddr, backlog: u32, ipv6_only: bool) -> io::Result<net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // Stated, because systems differ in what they do when it is not.
+        socket.set_only_v6(ipv6_only)?;
+    }
+    #[cfg(not(windows))]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+fn is_without_ipv6(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    let unsupported = error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error());
+    #[cfg(not(unix))]
+    let unsupported = false;
+    unsupported || error.kind() == io::ErrorKind::AddrNotAvailable
+}
+
+impl Listener for TcpListener {
+    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
+        match self.accepting.accept(&self.socket)? {
+            // A caller that is gone again is that caller's affair: `peer_addr` fails for it.
+            Some(socket) => match TcpStream::new(socket) {
+                Ok(stream) => Ok(Some(Box::new(stream))),
+                Err(error) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, error)),
+            },
+            None => Ok(None),
+        }
+    }
+
+    fn stop(&self) {
+        self.accepting.stop(self.local);
+    }
+
+    fn name(&self) -> String {
+        self.local.to_string()
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        Some(self.local)
+    }
+}
+
+/// Accepting that another thread can stop: a non-blocking listener, polled together with a wake-up.
+#[cfg(all(unix, not(leads_comm_portable)))]
+mod accepting {
+    use std::io;
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use crate::transport::poll::Poller;
+
+    #[derive(Debug)]
+    pub(super) struct Accepting {
+        poller: Poller,
+        stopped: AtomicBool,
+    }
+
+    impl Accepting {
+        pub(super) fn new(socket: &TcpListener) -> io::Result<Self> {
+            socket.set_nonblocking(true)?;
+            Ok(Self { poller: Poller::new()?, stopped: AtomicBool::new(false) })
+        }
+
+        pub(super) fn accept(&self, socket: &TcpListener) -> io::Result<Option<TcpStream>> {
+            while !self.stopped.load(Ordering::Acquire) {
+                match socket.accept() {
+                    Ok((stream, _)) => return Ok(Some(stream)),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.poller.wait_readable(socket)?,
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(None)
+        }
+
+        pub(super) fn stop(&self, _: SocketAddr) {
+            self.stopped.store(true, Ordering::Release);
+            self.poller.wake();
+        }
+    }
+}
+
+/// Accepting that another thread can stop where descriptors cannot be polled: it calls, and the call is recognised.
+#[cfg(any(not(unix), leads_comm_portable))]
+mod accepting {
+    use std::io;
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    #[derive(Debug)]
+    pub(super) struct Accepting {
+        stopped: AtomicBool,
+    }
+
+    impl Accepting {
+        pub(super) fn new(socket: &TcpListener) -> io::Result<Self> {
+            socket.set_nonblocking(false)?;
+            Ok(Self { stopped: AtomicBool::new(false) })
+        }
+
+        pub(super) fn accept(&self, socket: &TcpListener) -> io::Result<Option<TcpStream>> {
+            let accepted = socket.accept();
+            match self.stopped.load(Ordering::Acquire) {
+                true => Ok(None),
+                false => accepted.map(|(stream, _)| Some(stream)),
+            }
+        }
+
+        pub(super) fn stop(&self, mut local: SocketAddr) {
+            self.stopped.store(true, Ordering::Release);
+            match local.ip() {
+                IpAddr::V4(ip) if ip.is_unspecified() => local.set_ip(Ipv4Addr::LOCALHOST.into()),
+                IpAddr::V6(ip) if ip.is_unspecified() => local.set_ip(Ipv6Addr::LOCALHOST.into()),
+                _ => {}
+            }
+            // If nothing answers, the listener is not blocked in accepting either.
+            let _ = TcpStream::connect_timeout(&local, Duration::from_secs(1));
+        }
+    }
+}
+
+/// Connects over TCP to a host by name or address.
+#[derive(Debug, Clone)]
+pub struct TcpConnector {
+    /// The port, where the address does not name one.
+    pub port: u16,
+    /// How long each of a host's addresses is given to answer.
+    pub connect_timeout: Duration,
+}
+
+impl Connector for TcpConnector {
+    /// Connects to `host`, `host:port`, `1.2.3.4`, `1.2.3.4:port`, `::1` or `[::1]:port`; tries each address of a name
+    /// in turn.
+    ///
+    /// Looking a name up takes as long as the system's resolver likes; the time-out concerns connecting.
+    ///
+    /// # Errors
+    ///
+    /// Those of the last address tried; `InvalidInput` when the address cannot be read.
+    fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
+        let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in resolve(address, self.port)? {
+            match net::TcpStream::connect_timeout(&address, self.connect_timeout).and_then(TcpStream::new) {
+                Ok(stream) => return Ok(Box::new(stream)),
+                Err(error) => last_error = error,
+            }
+        }
+        Err(last_error)
+    }
+}
+
+/// The socket addresses meant by `address`, with `port` where it names none.
+fn resolve(address: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = address.parse::<SocketAddr>() {
+        return Ok(vec![address]);
+    }
+    let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    let (host, port) = match address.rsplit_once(':') {
+        Some((host, named)) => match named.parse() {
+            Ok(named) => (host, named),
+            Err(_) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "the address has no valid port")),
+        },
+        None => (address, port),
+    };
+    if host.is_empty() || host.contains([':', '[', ']']) || host.contains(char::is_whitespace) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the address names no host"));
+    }
+    Ok((host, port).to_socket_addrs()?.collect())
+}
