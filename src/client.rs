@@ -7,8 +7,9 @@ use crate::callback::Callback;
 use crate::config::{Builder, ClientSide, require};
 use crate::connection::Connection;
 use crate::error::Error;
+use crate::handle::impl_service;
 use crate::reader;
-use crate::service::{Core, Service, impl_service};
+use crate::service::{Core, Service};
 use crate::threads;
 use crate::transport::Connector;
 use crate::transport::tcp::TcpConnector;
@@ -86,13 +87,13 @@ impl Client {
     /// [`Error::Closed`] when the client was closed before or meanwhile.
     pub fn start(&self, address: &str, parallel: bool) -> Result<(), Error> {
         let core = self.core();
-        core.begin_start()?;
+        core.life().begin_start()?;
         let stream = self.shared.connector.connect(address).map_err(|source| {
-            core.start_failed();
+            core.life().start_failed();
             Error::Connect { address: address.to_owned(), source: Arc::new(source) }
         })?;
         let port = stream.peer_addr().map(|address| address.port());
-        core.started(port, stream.local_addr(), None).inspect_err(|_| core.start_failed())?;
+        core.run(port, stream.local_addr(), None).inspect_err(|_| core.life().start_failed())?;
         let Some((connection, stream)) = core.open(stream) else {
             core.finish();
             return Err(Error::Closed);

@@ -8,7 +8,9 @@ mod config;
 mod connection;
 mod disconnect;
 mod error;
+mod handle;
 mod leads;
+mod life;
 mod outbox;
 mod pump;
 mod reader;
@@ -27,9 +29,10 @@ pub use connection::{Connection, ConnectionId};
 pub use crossbeam_channel;
 pub use disconnect::{DisconnectReason, OutboundLimit, Undelivered};
 pub use error::Error;
+pub use handle::CloseOnDrop;
 pub use leads::{create_client, create_server, start_client, start_server};
 pub use server::Server;
-pub use service::{CloseOnDrop, Service};
+pub use service::Service;
 
 /// The port of LEADS, used where no other is chosen.
 pub const DEFAULT_PORT: u16 = 16900;

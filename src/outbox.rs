@@ -17,14 +17,13 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::mem;
 use std::net::Shutdown;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::disconnect::Undelivered;
-use crate::transport::Stream;
+use crate::transport::{Stream, contain_panic};
 
 /// What each message is charged beyond its bytes, so that a flood of tiny ones is bounded too.
 pub(crate) const OVERHEAD: usize = 64;
@@ -87,6 +86,13 @@ enum Stage {
     Finished,
     /// Nothing more will be written. What was left is counted in `lost`, once no write is under way.
     Dead,
+}
+
+/// How a write behaves when the stream takes nothing.
+#[derive(Debug, Clone, Copy)]
+enum Mode {
+    Direct,
+    Blocking,
 }
 
 /// What whoever touched the outbox has to see to next.
@@ -199,10 +205,7 @@ impl Outbox {
                 Stage::Closing if state.queue.is_empty() => return self.finish(state),
                 Stage::Open if state.queue.is_empty() => self.changed.wait(&mut state),
                 Stage::Open | Stage::Closing => {
-                    let written = self.write_batch(&mut state, BYTES_PER_BLOCKING_WRITE, |stream, buffers| {
-                        stream.write_vectored(buffers)
-                    });
-                    if let Err(error) = written {
+                    if let Err(error) = self.write_batch(&mut state, Mode::Blocking) {
                         return self.fail(state, error);
                     }
                 }
@@ -292,9 +295,7 @@ impl Outbox {
                 return hand_over(state);
             }
             writes -= 1;
-            let written = self
-                .write_batch(&mut state, BYTES_PER_DIRECT_WRITE, |stream, buffers| stream.try_write_vectored(buffers));
-            match written.map_err(|error| (error.kind(), error)) {
+            match self.write_batch(&mut state, Mode::Direct).map_err(|error| (error.kind(), error)) {
                 Ok(()) => {}
                 Err((io::ErrorKind::WouldBlock, _)) => return hand_over(state),
                 Err((io::ErrorKind::Unsupported, _)) => {
@@ -306,20 +307,17 @@ impl Outbox {
         }
     }
 
-    /// One write of up to `most` bytes, without the lock, and its account. The queue must not be empty.
-    fn write_batch(
-        &self,
-        state: &mut MutexGuard<'_, State>,
-        most: usize,
-        write: impl FnOnce(&dyn Stream, &[IoSlice<'_>]) -> io::Result<usize>,
-    ) -> io::Result<()> {
+    /// One write, without the lock, and its account. The queue must not be empty.
+    fn write_batch(&self, state: &mut MutexGuard<'_, State>, mode: Mode) -> io::Result<()> {
         let stream = state.stream.clone().expect("the stream is given up only when nothing more is written");
         let frames: Vec<Frame> = state.queue.iter().take(FRAMES_PER_WRITE).map(Arc::clone).collect();
         let head_written = state.head_written;
         state.in_flight = true;
         let result = MutexGuard::unlocked(state, || {
-            let buffers = slices(&frames, head_written, most);
-            let result = contain_panic(|| write(&*stream, &buffers));
+            let result = contain_panic(|| match mode {
+                Mode::Direct => stream.try_write_vectored(&slices(&frames, head_written, BYTES_PER_DIRECT_WRITE)),
+                Mode::Blocking => stream.write_vectored(&slices(&frames, head_written, BYTES_PER_BLOCKING_WRITE)),
+            });
             drop(stream);
             result
         });
@@ -431,15 +429,6 @@ fn slices(frames: &[Frame], head_written: usize, mut most: usize) -> Vec<IoSlice
         slices.push(IoSlice::new(part));
     }
     slices
-}
-
-/// Turns a panic of a program's own stream into an error, so that whoever holds the role always gives it back.
-pub(crate) fn contain_panic<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| {
-        // Dropping a payload may panic again.
-        mem::forget(payload);
-        Err(io::Error::other("the stream panicked"))
-    })
 }
 
 impl State {

@@ -11,9 +11,8 @@ use crate::codec::{Decoder, GOODBYE};
 use crate::connection::Connection;
 use crate::disconnect::{DisconnectReason, Undelivered};
 use crate::error::Error;
-use crate::outbox::contain_panic;
 use crate::service::Core;
-use crate::transport::Stream;
+use crate::transport::{Stream, contain_panic};
 
 /// How much is read at once: little while little comes, much while a read fills what it is given.
 const SMALL_READ: usize = 16 * 1024;

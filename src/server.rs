@@ -11,8 +11,9 @@ use crate::callback::Callback;
 use crate::config::{Builder, ListenerSource, ServerSide, require};
 use crate::connection::Connection;
 use crate::error::Error;
+use crate::handle::impl_service;
 use crate::reader;
-use crate::service::{Core, Service, impl_service};
+use crate::service::{Core, Service};
 use crate::threads;
 use crate::transport::tcp::TcpListener;
 use crate::transport::{Listener, Stream};
@@ -108,11 +109,11 @@ impl Server {
     /// [`Error::Closed`] when the server was closed before or meanwhile.
     pub fn start(&self, parallel: bool) -> Result<(), Error> {
         let core = self.core();
-        core.begin_start()?;
-        let listener = self.listen().inspect_err(|_| core.start_failed())?;
+        core.life().begin_start()?;
+        let listener = self.listen().inspect_err(|_| core.life().start_failed())?;
         let local_addr = listener.local_addr();
-        core.started(local_addr.map(|address| address.port()), local_addr, Some(Arc::clone(&listener)))
-            .inspect_err(|_| core.start_failed())?;
+        core.run(local_addr.map(|address| address.port()), local_addr, Some(Arc::clone(&listener)))
+            .inspect_err(|_| core.life().start_failed())?;
         info!("server listens on {}", listener.name());
         if !parallel {
             self.shared.accept_loop(listener);
@@ -183,7 +184,7 @@ impl Shared {
                 Err(error) => Error::Accept { source: Arc::new(error) },
             };
             core.fail(&error);
-            if core.pause(pause) {
+            if !core.life().rest(pause) {
                 break;
             }
             pause = (2 * pause).min(LONGEST_PAUSE);

@@ -1,19 +1,19 @@
 //! What a server and a client have in common: their callbacks, their connections, and how they begin and end.
 
 use std::net::SocketAddr;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use log::{error, info, warn};
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::RwLock;
 
 use crate::callback::{self, Callback};
 use crate::config::Settings;
 use crate::connection::{Connection, ConnectionId, Context};
 use crate::disconnect::{DisconnectReason, Undelivered};
 use crate::error::Error;
+use crate::life::Life;
 use crate::pump::Pump;
 use crate::table::ConnectionTable;
 use crate::threads::{Threads, spawn_error};
@@ -68,30 +68,9 @@ pub(crate) struct Core {
     table: ConnectionTable,
     context: Arc<Context>,
     next_connection: AtomicU64,
-    life: Mutex<Life>,
-    life_changed: Condvar,
+    life: Life,
     /// The pump's own thread.
     pump_thread: Threads,
-}
-
-struct Life {
-    phase: Phase,
-    started: bool,
-    port: u16,
-    local_addr: Option<SocketAddr>,
-    /// What a server's accepting thread waits in; taken by whoever closes.
-    listener: Option<Arc<dyn Listener>>,
-    /// Whether somebody is stopping the listener, and still holds it.
-    stopping: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    New,
-    Starting,
-    Running,
-    Closing { by: Instant },
-    Closed,
 }
 
 impl Core {
@@ -102,15 +81,7 @@ impl Core {
             table: ConnectionTable::new(),
             context: Arc::new(Context { settings, pump: Pump::default(), threads: Threads::default() }),
             next_connection: AtomicU64::new(1),
-            life: Mutex::new(Life {
-                phase: Phase::New,
-                started: false,
-                port,
-                local_addr: None,
-                listener: None,
-                stopping: false,
-            }),
-            life_changed: Condvar::new(),
+            life: Life::new(port),
             pump_thread: Threads::default(),
         })
     }
@@ -125,50 +96,22 @@ impl Core {
 
     // Beginning.
 
-    /// The right to start, given once. Whoever has it calls [`started`](Self::started) or
-    /// [`start_failed`](Self::start_failed).
-    pub(crate) fn begin_start(&self) -> Result<(), Error> {
-        let mut life = self.life.lock();
-        match life.phase {
-            _ if life.started => Err(Error::AlreadyStarted),
-            Phase::New => {
-                life.phase = Phase::Starting;
-                life.started = true;
-                Ok(())
-            }
-            _ => Err(Error::Closed),
-        }
+    pub(crate) fn life(&self) -> &Life {
+        &self.life
     }
 
-    /// The start did not work: it may be tried again.
-    pub(crate) fn start_failed(&self) {
-        let mut life = self.life.lock();
-        if life.phase == Phase::Starting {
-            life.phase = Phase::New;
-            life.started = false;
-        }
-    }
-
-    /// The service is bound, or connected. Starts the pump; refuses when the service was closed meanwhile.
-    pub(crate) fn started(
+    /// The service is bound, or connected: starts the pump, and says so. Refused when it was closed meanwhile.
+    pub(crate) fn run(
         self: &Arc<Self>,
         port: Option<u16>,
         local_addr: Option<SocketAddr>,
         listener: Option<Arc<dyn Listener>>,
     ) -> Result<(), Error> {
-        let mut life = self.life.lock();
-        if life.phase != Phase::Starting {
-            return Err(Error::Closed);
-        }
+        let name = format!("leads-comm pump {}", port.unwrap_or(self.port()));
+        self.context.pump.open().map_err(|source| spawn_error(name.clone(), source))?;
         let core = Arc::clone(self);
-        life.port = port.unwrap_or(life.port);
-        let name = format!("leads-comm pump {}", life.port);
-        core.context.pump.open().map_err(|source| spawn_error(name.clone(), source))?;
         self.pump_thread.spawn(name, PUMP_STACK, move || core.context.pump.run())?;
-        life.phase = Phase::Running;
-        life.local_addr = local_addr;
-        life.listener = listener;
-        Ok(())
+        self.life.run(port, local_addr, listener).inspect_err(|_| self.context.pump.stop())
     }
 
     /// Makes a connection of an open stream and puts it into the table; `None` when the service is closing.
@@ -250,22 +193,8 @@ impl Core {
 
     /// Begins the end: from now on no connection is added, and those that are there say goodbye.
     fn begin_close(&self) {
-        let listener = {
-            let mut life = self.life.lock();
-            match life.phase {
-                Phase::New | Phase::Starting => life.phase = Phase::Closed,
-                Phase::Running => life.phase = Phase::Closing { by: self.settings().close_deadline() },
-                Phase::Closing { .. } | Phase::Closed => return,
-            }
-            self.life_changed.notify_all();
-            life.stopping = life.listener.is_some();
-            life.listener.take()
-        };
-        if let Some(listener) = listener {
-            listener.stop();
-            drop(listener);
-            self.life.lock().stopping = false;
-            self.life_changed.notify_all();
+        if !self.life.begin_close(self.settings().close_deadline()) {
+            return;
         }
         for connection in self.table.close().iter() {
             connection.end(DisconnectReason::ServiceClosed { undelivered: Undelivered::default() });
@@ -275,10 +204,7 @@ impl Core {
     /// The last act of the service's own thread: sees every other thread out, by force when the time is over.
     pub(crate) fn finish(&self) {
         self.begin_close();
-        let by = match self.life.lock().phase {
-            Phase::Closing { by } => by,
-            _ => Instant::now(),
-        };
+        let by = self.life.closing_by().unwrap_or_else(Instant::now);
         if !self.threads().wait_for_end(by) {
             let left = self.table.snapshot();
             warn!("{} {}: {} connections are cut off", self.kind, self.port(), left.len());
@@ -291,54 +217,26 @@ impl Core {
         self.context.pump.stop();
         self.pump_thread.wait_for_end(by + 2 * CLOSE_GRACE);
         info!("{} {} closed", self.kind, self.port());
-        let mut life = self.life.lock();
-        while life.stopping {
-            self.life_changed.wait(&mut life);
-        }
-        life.phase = Phase::Closed;
-        self.life_changed.notify_all();
+        self.life.end();
     }
 
-    /// Waits until the service is closing, at most for `time`; whether it is.
-    pub(crate) fn pause(&self, time: Duration) -> bool {
-        let until = Instant::now() + time;
-        let mut life = self.life.lock();
-        while life.phase == Phase::Running {
-            if self.life_changed.wait_until(&mut life, until).timed_out() {
-                break;
-            }
-        }
-        life.phase != Phase::Running
-    }
-
-    /// Waits until the service has ended, at most until `deadline`. True when it has ended, or never begun; inside a
-    /// callback, that is all that is looked at.
+    /// Waits until the service has ended, at most until `deadline`; whether it has. Inside a callback, which might be
+    /// what it waits for, it only looks.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
-        let mut life = self.life.lock();
-        while life.started && life.phase != Phase::Closed {
-            if callback::is_inside() {
-                return false;
-            }
-            match deadline {
-                Some(deadline) => {
-                    if self.life_changed.wait_until(&mut life, deadline).timed_out() {
-                        return life.phase == Phase::Closed;
-                    }
-                }
-                None => self.life_changed.wait(&mut life),
-            }
+        match callback::is_inside() {
+            true => self.life.is_over(),
+            false => self.life.wait(deadline),
         }
-        true
     }
 }
 
 impl Service for Core {
     fn port(&self) -> u16 {
-        self.life.lock().port
+        self.life.port()
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {
-        self.life.lock().local_addr
+        self.life.local_addr()
     }
 
     fn num_connections(&self) -> usize {
@@ -355,137 +253,8 @@ impl Service for Core {
 
     fn close(&self) {
         self.begin_close();
-        let phase = self.life.lock().phase;
-        if let Phase::Closing { by } = phase {
+        if let Some(by) = self.life.closing_by() {
             self.wait(Some(by + 3 * CLOSE_GRACE));
         }
-    }
-}
-
-/// Gives a handle with a `core` what every service has, as methods of its own and as a [`Service`].
-macro_rules! impl_service {
-    ($handle:ident) => {
-        impl $handle {
-            /// See [`Service::port`].
-            pub fn port(&self) -> u16 {
-                self.core().port()
-            }
-
-            /// See [`Service::local_addr`].
-            pub fn local_addr(&self) -> Option<std::net::SocketAddr> {
-                self.core().local_addr()
-            }
-
-            /// See [`Service::num_connections`].
-            pub fn num_connections(&self) -> usize {
-                self.core().num_connections()
-            }
-
-            /// See [`Service::connections`].
-            pub fn connections(&self) -> Vec<Connection> {
-                self.core().connections()
-            }
-
-            /// Adds a callback: those set before are called first, then this one.
-            ///
-            /// A connection keeps the callbacks that it began with, so that whoever is told of its beginning is told of
-            /// its end.
-            pub fn set_callback(&self, callback: impl Callback) {
-                self.core().set_callback(Arc::new(callback));
-            }
-
-            /// Replaces all callbacks set before; connections keep those that they began with.
-            pub fn replace_callback(&self, callback: impl Callback) {
-                self.core().replace_callback(Arc::new(callback));
-            }
-
-            /// See [`Service::close`].
-            pub fn close(&self) {
-                self.core().close();
-            }
-
-            /// Blocks until the service has ended; returns at once when it has not been started, or inside a callback.
-            pub fn wait(&self) {
-                self.core().wait(None);
-            }
-
-            /// Like [`wait`](Self::wait), but no longer than `time`; whether the service has ended.
-            pub fn wait_timeout(&self, time: std::time::Duration) -> bool {
-                self.core().wait(std::time::Instant::now().checked_add(time))
-            }
-        }
-
-        impl Service for $handle {
-            fn port(&self) -> u16 {
-                self.core().port()
-            }
-
-            fn local_addr(&self) -> Option<std::net::SocketAddr> {
-                self.core().local_addr()
-            }
-
-            fn num_connections(&self) -> usize {
-                self.core().num_connections()
-            }
-
-            fn connections(&self) -> Vec<Connection> {
-                self.core().connections()
-            }
-
-            fn broadcast(&self, message: &[u8]) -> Result<usize, Error> {
-                self.core().broadcast(message)
-            }
-
-            fn close(&self) {
-                self.core().close();
-            }
-        }
-    };
-}
-
-pub(crate) use impl_service;
-
-/// Closes a service when it is dropped; otherwise it is used as the service itself.
-///
-/// Dropping the handles of a service does not stop it. Where a scope should, put one of them into this guard. The drop
-/// blocks as [`Service::close`] does: at most for the close time-out, and not at all inside a callback.
-///
-/// # Examples
-///
-/// ```
-/// use leads_comm::{CloseOnDrop, Server, Service};
-///
-/// let port = {
-///     let server = CloseOnDrop::new(Server::builder().port(0).build()?);
-///     server.start(true)?;
-///     server.port()
-/// };
-/// // Closed by now: the port is free again.
-/// std::net::TcpListener::bind(("127.0.0.1", port))?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug)]
-pub struct CloseOnDrop<S: Service> {
-    service: S,
-}
-
-impl<S: Service> CloseOnDrop<S> {
-    /// Puts a service under guard.
-    pub fn new(service: S) -> Self {
-        Self { service }
-    }
-}
-
-impl<S: Service> Deref for CloseOnDrop<S> {
-    type Target = S;
-
-    fn deref(&self) -> &S {
-        &self.service
-    }
-}
-
-impl<S: Service> Drop for CloseOnDrop<S> {
-    fn drop(&mut self) {
-        self.service.close();
     }
 }

@@ -6,7 +6,11 @@ use crate::disconnect::DisconnectReason;
 use crate::error::Error;
 use crate::service::Service;
 
-type Handler<F> = Option<Box<F>>;
+type OnInitialize = dyn Fn(&dyn Service) + Send + Sync;
+type OnConnect = dyn Fn(&dyn Service, &Connection) + Send + Sync;
+type OnReceive = dyn Fn(&Connection, &[u8]) + Send + Sync;
+type OnDisconnect = dyn Fn(&dyn Service, &Connection, &DisconnectReason) + Send + Sync;
+type OnFail = dyn Fn(&dyn Service, &Error) + Send + Sync;
 
 /// A callback made of closures, one for each event that is of interest.
 ///
@@ -30,11 +34,11 @@ type Handler<F> = Option<Box<F>>;
 /// ```
 #[derive(Default)]
 pub struct Closures {
-    initialize: Handler<dyn Fn(&dyn Service) + Send + Sync>,
-    connect: Handler<dyn Fn(&dyn Service, &Connection) + Send + Sync>,
-    receive: Handler<dyn Fn(&Connection, &[u8]) + Send + Sync>,
-    disconnect: Handler<dyn Fn(&dyn Service, &Connection, &DisconnectReason) + Send + Sync>,
-    fail: Handler<dyn Fn(&dyn Service, &Error) + Send + Sync>,
+    initialize: Option<Box<OnInitialize>>,
+    connect: Option<Box<OnConnect>>,
+    receive: Option<Box<OnReceive>>,
+    disconnect: Option<Box<OnDisconnect>>,
+    fail: Option<Box<OnFail>>,
 }
 
 /// No closures yet: add them with the methods of [`Closures`].

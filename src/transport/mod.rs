@@ -12,9 +12,11 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::mem;
 use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub mod memory;
 pub(crate) mod poll;
@@ -143,6 +145,15 @@ where
     fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
         self(address)
     }
+}
+
+/// Calls a program's own stream; a panic comes back as an error, so that the caller's own state stays sound.
+pub(crate) fn contain_panic<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| {
+        // Dropping a payload may panic again.
+        mem::forget(payload);
+        Err(io::Error::other("the stream panicked"))
+    })
 }
 
 impl fmt::Debug for dyn Stream {

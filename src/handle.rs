@@ -1,0 +1,133 @@
+//! The handles by which programs hold a service: what `Server` and `Client` have alike, and a guard that closes one.
+
+use std::ops::Deref;
+
+use crate::service::Service;
+
+/// Gives a handle with a `core` what every service has, as methods of its own and as a [`Service`].
+macro_rules! impl_service {
+    ($handle:ident) => {
+        impl $handle {
+            /// See [`Service::port`].
+            pub fn port(&self) -> u16 {
+                self.core().port()
+            }
+
+            /// See [`Service::local_addr`].
+            pub fn local_addr(&self) -> Option<std::net::SocketAddr> {
+                self.core().local_addr()
+            }
+
+            /// See [`Service::num_connections`].
+            pub fn num_connections(&self) -> usize {
+                self.core().num_connections()
+            }
+
+            /// See [`Service::connections`].
+            pub fn connections(&self) -> Vec<Connection> {
+                self.core().connections()
+            }
+
+            /// Adds a callback: those set before are called first, then this one.
+            ///
+            /// A connection keeps the callbacks that it began with, so that whoever is told of its beginning is told of
+            /// its end.
+            pub fn set_callback(&self, callback: impl Callback) {
+                self.core().set_callback(Arc::new(callback));
+            }
+
+            /// Replaces all callbacks set before; connections keep those that they began with.
+            pub fn replace_callback(&self, callback: impl Callback) {
+                self.core().replace_callback(Arc::new(callback));
+            }
+
+            /// See [`Service::close`].
+            pub fn close(&self) {
+                self.core().close();
+            }
+
+            /// Blocks until the service has ended; returns at once when it has not been started, or inside a callback.
+            pub fn wait(&self) {
+                self.core().wait(None);
+            }
+
+            /// Like [`wait`](Self::wait), but no longer than `time`; whether the service has ended.
+            pub fn wait_timeout(&self, time: std::time::Duration) -> bool {
+                self.core().wait(std::time::Instant::now().checked_add(time))
+            }
+        }
+
+        impl Service for $handle {
+            fn port(&self) -> u16 {
+                self.core().port()
+            }
+
+            fn local_addr(&self) -> Option<std::net::SocketAddr> {
+                self.core().local_addr()
+            }
+
+            fn num_connections(&self) -> usize {
+                self.core().num_connections()
+            }
+
+            fn connections(&self) -> Vec<Connection> {
+                self.core().connections()
+            }
+
+            fn broadcast(&self, message: &[u8]) -> Result<usize, Error> {
+                self.core().broadcast(message)
+            }
+
+            fn close(&self) {
+                self.core().close();
+            }
+        }
+    };
+}
+
+pub(crate) use impl_service;
+
+/// Closes a service when it is dropped; otherwise it is used as the service itself.
+///
+/// Dropping the handles of a service does not stop it. Where a scope should, put one of them into this guard. The drop
+/// blocks as [`Service::close`] does: at most for the close time-out, and not at all inside a callback.
+///
+/// # Examples
+///
+/// ```
+/// use leads_comm::{CloseOnDrop, Server, Service};
+///
+/// let port = {
+///     let server = CloseOnDrop::new(Server::builder().port(0).build()?);
+///     server.start(true)?;
+///     server.port()
+/// };
+/// // Closed by now: the port is free again.
+/// std::net::TcpListener::bind(("127.0.0.1", port))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct CloseOnDrop<S: Service> {
+    service: S,
+}
+
+impl<S: Service> CloseOnDrop<S> {
+    /// Puts a service under guard.
+    pub fn new(service: S) -> Self {
+        Self { service }
+    }
+}
+
+impl<S: Service> Deref for CloseOnDrop<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.service
+    }
+}
+
+impl<S: Service> Drop for CloseOnDrop<S> {
+    fn drop(&mut self) {
+        self.service.close();
+    }
+}

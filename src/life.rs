@@ -1,0 +1,180 @@
+//! The life of a service, from built to closed: what may happen when, and who is told that it has. Knows no
+//! connections and starts no threads.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::Error;
+use crate::transport::Listener;
+
+/// ```text
+///  New ──▶ Starting ──▶ Running ──▶ Closing ──▶ Closed
+///   ▲         │ failed                            ▲
+///   └─────────┴───────────────────────────────────┘ closed before it ran
+/// ```
+pub(crate) struct Life {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    phase: Phase,
+    /// Whether the one start has been given away.
+    started: bool,
+    port: u16,
+    local_addr: Option<SocketAddr>,
+    /// What a server's accepting thread waits in; taken by whoever closes.
+    listener: Option<Arc<dyn Listener>>,
+    /// Whether whoever closes still holds the listener, and with it the port.
+    stopping: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    New,
+    Starting,
+    Running,
+    Closing { by: Instant },
+    Closed,
+}
+
+impl Life {
+    pub(crate) fn new(port: u16) -> Self {
+        let state =
+            State { phase: Phase::New, started: false, port, local_addr: None, listener: None, stopping: false };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.state.lock().port
+    }
+
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        self.state.lock().local_addr
+    }
+
+    /// Gives away the right to start. Whoever gets it goes on with [`run`](Self::run), or with
+    /// [`start_failed`](Self::start_failed).
+    pub(crate) fn begin_start(&self) -> Result<(), Error> {
+        let mut state = self.state.lock();
+        match state.phase {
+            _ if state.started => Err(Error::AlreadyStarted),
+            Phase::New => {
+                state.phase = Phase::Starting;
+                state.started = true;
+                Ok(())
+            }
+            _ => Err(Error::Closed),
+        }
+    }
+
+    /// The start did not work; it may be tried again.
+    pub(crate) fn start_failed(&self) {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Starting {
+            state.phase = Phase::New;
+            state.started = false;
+        }
+    }
+
+    /// The service is bound, or connected; refused when it was closed meanwhile. `port` is the real one, if there is
+    /// one; the listener is kept for whoever closes.
+    pub(crate) fn run(
+        &self,
+        port: Option<u16>,
+        local_addr: Option<SocketAddr>,
+        listener: Option<Arc<dyn Listener>>,
+    ) -> Result<(), Error> {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Starting {
+            return Err(Error::Closed);
+        }
+        state.phase = Phase::Running;
+        state.port = port.unwrap_or(state.port);
+        state.local_addr = local_addr;
+        state.listener = listener;
+        Ok(())
+    }
+
+    /// Begins the end, which is to be over at `by`; false when it has begun before. Stops the listener.
+    pub(crate) fn begin_close(&self, by: Instant) -> bool {
+        let listener = {
+            let mut state = self.state.lock();
+            state.phase = match state.phase {
+                Phase::New | Phase::Starting => Phase::Closed,
+                Phase::Running => Phase::Closing { by },
+                Phase::Closing { .. } | Phase::Closed => return false,
+            };
+            state.stopping = state.listener.is_some();
+            self.changed.notify_all();
+            state.listener.take()
+        };
+        if let Some(listener) = listener {
+            listener.stop();
+            drop(listener);
+            self.state.lock().stopping = false;
+            self.changed.notify_all();
+        }
+        true
+    }
+
+    /// When the end under way is to be over; `None` when none is.
+    pub(crate) fn closing_by(&self) -> Option<Instant> {
+        match self.state.lock().phase {
+            Phase::Closing { by } => Some(by),
+            _ => None,
+        }
+    }
+
+    /// The service's own thread is done; the last thing that it says.
+    pub(crate) fn end(&self) {
+        let mut state = self.state.lock();
+        while state.stopping {
+            self.changed.wait(&mut state);
+        }
+        state.phase = Phase::Closed;
+        self.changed.notify_all();
+    }
+
+    /// Whether there is nothing to wait for: the service has ended, or has never been started.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.lock().is_over()
+    }
+
+    /// Waits until the service [is over](Self::is_over), at most until `deadline`; whether it is.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
+        let mut state = self.state.lock();
+        while !state.is_over() {
+            match deadline {
+                Some(deadline) => {
+                    if self.changed.wait_until(&mut state, deadline).timed_out() {
+                        return state.is_over();
+                    }
+                }
+                None => self.changed.wait(&mut state),
+            }
+        }
+        true
+    }
+
+    /// Rests for `time`, less when the service is closed meanwhile; whether it still runs.
+    pub(crate) fn rest(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        let mut state = self.state.lock();
+        while state.phase == Phase::Running {
+            if self.changed.wait_until(&mut state, until).timed_out() {
+                return state.phase == Phase::Running;
+            }
+        }
+        false
+    }
+}
+
+impl State {
+    fn is_over(&self) -> bool {
+        !self.started || self.phase == Phase::Closed
+    }
+}
