@@ -1,4 +1,255 @@
-//! leads-comm.
+//! Message-oriented client/server communication for synchronous programs.
+//!
+//! A program makes a [`Server`] or a [`Client`], gives it a callback, and sends. Sending is the only thing that a
+//! program does actively, on either side. Messages, newcomers, departures and failures come to it through the callback.
+//! Everything blocks and runs on threads of the standard library; there is no async runtime. It is the communication
+//! system of LEADS, a vehicle telemetry system in Python, remade in Rust: the same words, the same bytes on the wire,
+//! and right where the original goes wrong.
+//!
+//! What it is not:
+//!
+//! - Not a broker: no topics, no storage, no acknowledgements, nothing is sent twice.
+//! - Not a serialiser: a message is bytes. Bring JSON or whatever suits, as long as the separator does not occur in it.
+//! - Not safe on a hostile network by itself: no encryption and no authentication. A server listens on `127.0.0.1`
+//!   unless told otherwise.
+//! - Not self-healing: it does not reconnect, and it has no heartbeat. A peer that vanishes without a word is noticed
+//!   only when what is sent to it piles up, or when the operating system gives up on it.
+//!
+//! # Quick start
+//!
+//! ```
+//! use std::sync::mpsc;
+//! use std::time::Duration;
+//!
+//! use leads_comm::{Callback, Client, Connection, Server, Service, callback};
+//!
+//! struct Vehicle;
+//!
+//! impl Callback for Vehicle {
+//!     fn on_receive(&self, service: &dyn Service, connection: &Connection, message: &[u8]) {
+//!         println!("{connection} commands {}", message.escape_ascii());
+//!         // An error says that the message cannot be framed; this one can.
+//!         let _ = service.broadcast(br#"{"speed": 12}"#);
+//!     }
+//! }
+//!
+//! let server = Server::builder().port(0).callback(Vehicle).build()?;
+//! server.start(true)?;
+//!
+//! let (states, received) = mpsc::channel();
+//! let client = Client::builder()
+//!     .port(server.port())
+//!     .callback(callback::on_receive(move |_connection, message| {
+//!         let _ = states.send(message.to_vec());
+//!     }))
+//!     .build()?;
+//! client.start("127.0.0.1", true)?;
+//! client.send(b"time_lap")?;
+//! assert_eq!(received.recv_timeout(Duration::from_secs(10))?, br#"{"speed": 12}"#);
+//!
+//! client.close();
+//! server.close();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Programs that come from LEADS find its functions as well: [`create_server`], [`start_server`], [`create_client`],
+//! [`start_client`], [`my_ip_addresses`]. The repository's README has a table of every LEADS name and what it is here.
+//!
+//! # Threads
+//!
+//! ```text
+//!  peers            the service                                                   your code
+//!
+//!        connects   accept loop · one per server
+//!        ────────▶    accept ──▶ connection table ──▶ starts a reader             on_initialize, on_fail
+//!
+//!           bytes   reader · one per connection                                   on_connect
+//!        ────────▶    read ──▶ Decoder ──▶ whole messages ─────────────────────▶  on_receive
+//!                                                                                 on_disconnect
+//!
+//!           bytes   callers · any thread of yours, callbacks included
+//!        ◀────────    write ◀── Outbox, one per peer ◀── encode ◀───────────────  send, broadcast
+//!                                 │
+//!                                 │ the peer takes no more for now
+//!           bytes   pump · one per service
+//!        ◀────────    write when the stream is ready
+//! ```
+//!
+//! A client has no accept loop; its one reader calls `on_initialize` too. With `start(true)` accept loop and reader are
+//! threads of their own, with `start(false)` they take over the calling thread. A stream that cannot be polled, for
+//! instance one in memory, gets a writing thread of its own in place of the pump. All threads have names that begin
+//! with `leads-comm`.
+//!
+//! No lock is held while your code runs or while bytes move.
+//!
+//! # How a message travels
+//!
+//! 1. [`send`](Connection::send) or [`broadcast`](Server::broadcast) encodes it: `payload ++ separator`, once, for
+//!    however many peers. A payload that a receiver could not read back as this one message is refused ([`codec`] has
+//!    the rule).
+//! 2. It is put into the *outbox* of each peer. If nobody is writing to that peer, the calling thread writes; if
+//!    somebody is, that thread takes it along. Messages never mix, and each sender's arrive in the order in which they
+//!    were sent.
+//! 3. When the peer's stream takes no more, the pump carries on, and the caller goes its way.
+//! 4. On the other side the reader passes what arrives to a [`Decoder`](codec::Decoder), and each whole message to
+//!    [`on_receive`](Callback::on_receive), without copying it.
+//!
+//! # Callbacks
+//!
+//! A [`Callback`] is told of everything, in one of three ways: an object that implements it, closures
+//! ([`callback::on_receive`], [`callback::closures`]), or a channel of [`Event`](callback::Event)s for programs that
+//! would rather wait with `select!` ([`callback::channel`]). Several can be combined: in a pair, or with
+//! [`set_callback`](Server::set_callback), which adds to those that are there. A connection keeps the callbacks that it
+//! began with.
+//!
+//! - For each connection: `on_connect` once, then `on_receive` for each message in order, then `on_disconnect` once,
+//!   all on its reader thread. Callbacks of different connections run side by side.
+//! - A callback that takes its time holds up its own peer and no other.
+//! - A callback may call anything: send, broadcast, close this connection, another one, or the service.
+//! - A callback that panics ends its own connection at most; the service goes on.
+//!
+//! # Sending and slow consumers
+//!
+//! `Ok` from `send` means *accepted*: the message is in the operating system's hands already, or it waits in the outbox
+//! behind what was accepted before. It does not mean that the peer has it. If the connection breaks first, what was
+//! still waiting is counted in the [`DisconnectReason`]; what the operating system had taken over but not delivered,
+//! nobody can count.
+//!
+//! An outbox holds up to [`max_queued_bytes`](Builder::max_queued_bytes). A peer that reads so slowly that it is full,
+//! or that takes nothing at all for [`stall_timeout`](Builder::stall_timeout), is disconnected; nobody else waits for
+//! it. Where losing a slow peer is worse than waiting, say so:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use leads_comm::{Server, SlowConsumer};
+//!
+//! let server = Server::builder()
+//!     .max_queued_bytes(8 * 1024 * 1024)
+//!     .slow_consumer(SlowConsumer::Block(Duration::from_secs(1)))
+//!     .build()?;
+//! # drop(server);
+//! # Ok::<(), leads_comm::Error>(())
+//! ```
+//!
+//! # Closing
+//!
+//! Closing is a conversation. [`Connection::close`] refuses further messages, writes what was accepted, says *goodbye*
+//! (the message `disconnect`), ends its half of the stream, and reads on, without delivering, until the peer has done
+//! the same. Each step has its time-out ([`flush_timeout`](Builder::flush_timeout),
+//! [`drain_timeout`](Builder::drain_timeout), [`close_timeout`](Builder::close_timeout) for all of it).
+//! [`Connection::abort`] does none of this.
+//!
+//! [`Server::close`] and [`Client::close`] do it for every connection at once, and return when every thread of the
+//! service has ended and the port is free, at the latest when the close time-out is over. Inside a callback they only
+//! start it and return.
+//!
+//! Handles are cheap clones. Dropping them does not stop a service, and nothing is closed at the end of the process by
+//! itself; [`CloseOnDrop`] does it at the end of a scope.
+//!
+//! ```
+//! use leads_comm::{Client, CloseOnDrop, DisconnectReason, Server, callback::{self, Event}};
+//!
+//! let (callback, events) = callback::channel(16);
+//! let server = CloseOnDrop::new(Server::builder().port(0).callback(callback).build()?);
+//! server.start(true)?;
+//! {
+//!     let client = CloseOnDrop::new(Client::builder().port(server.port()).build()?);
+//!     client.start("127.0.0.1", true)?;
+//!     client.send(b"m1")?;
+//! } // The client has sent its message, and said goodbye.
+//! let reason = events.iter().find_map(|event| match event {
+//!     Event::Disconnect { reason, .. } => Some(reason),
+//!     _ => None,
+//! });
+//! assert!(matches!(reason, Some(DisconnectReason::PeerGoodbye { .. })));
+//! # Ok::<(), leads_comm::Error>(())
+//! ```
+//!
+//! # Errors and reasons
+//!
+//! Each failure is told in one place. What the caller asked for and did not get is an [`Error`] from that very call: a
+//! port that is taken from `start`, a message that cannot be framed from `send`. What a thread of the service meets
+//! later goes to [`on_fail`](Callback::on_fail). Why a connection ended is no error but a [`DisconnectReason`], given
+//! to [`on_disconnect`](Callback::on_disconnect) and kept in the [`Connection`].
+//!
+//! ```
+//! use leads_comm::{Client, Error, Server, codec::EncodeError};
+//!
+//! let server = Server::builder().port(0).build()?;
+//! assert_eq!(server.broadcast(b"nobody is here")?, 0);
+//! let refused = server.broadcast(b"bye;disconnect").unwrap_err();
+//! assert!(matches!(refused, Error::InvalidMessage(EncodeError::ContainsSeparator { at: 3 })));
+//!
+//! let client = Client::builder().build()?;
+//! assert!(matches!(client.send(b"hello"), Err(Error::NotConnected)));
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! # Transports
+//!
+//! TCP is what a service uses unless it is given something else: a server anything that is a
+//! [`Listener`](transport::Listener), a client a [`Connector`](transport::Connector), both giving out
+//! [`Stream`](transport::Stream)s. [`transport::memory`] joins both ends inside one process, which is handy in tests:
+//!
+//! ```
+//! use leads_comm::{Client, Server, transport::memory};
+//!
+//! let (listener, connector) = memory::listener();
+//! let server = Server::builder().transport(listener).build()?;
+//! server.start(true)?;
+//! let client = Client::builder().transport(connector).build()?;
+//! client.start("in memory the address means nothing", true)?;
+//! client.send(b"hello")?;
+//! client.close();
+//! server.close();
+//! # Ok::<(), leads_comm::Error>(())
+//! ```
+//!
+//! The framing is usable without any of this: see [`codec`]. The wire protocol is written down in the repository, in
+//! `docs/protocol.md`, for peers in other languages.
+//!
+//! # Logging
+//!
+//! The library logs through the crate [`log`](https://docs.rs/log) and installs no logger. The targets are its module
+//! paths, all below `leads_comm`, so that `leads_comm=debug` is a filter for all of it. The levels:
+//!
+//! | Level | What |
+//! |---|---|
+//! | error | `on_fail` itself panicked |
+//! | warn | a peer dropped for cause; whatever is told to `on_fail`; connections cut off by the close time-out |
+//! | info | a service has started, or closed |
+//! | debug | a connection opened, or ended, and why |
+//! | trace | the length of each message accepted or received |
+//!
+//! A peer is dropped for cause when its message is too long, when it reads too slowly, or when its callback panics. The
+//! contents of messages are never logged. The text of a panic in a callback is logged; what it says is up to the
+//! program.
+//!
+//! # Features
+//!
+//! None is on by default, and each only adds.
+//!
+//! | Feature | What it adds |
+//! |---|---|
+//! | `net-info` | [`my_ip_addresses`] lists every interface, not only the ones that lead out (crate `if-addrs`) |
+//!
+//! # Glossary
+//!
+//! | Word | Meaning |
+//! |---|---|
+//! | service | a server or a client |
+//! | connection | what joins a service to one peer, and the handle to it |
+//! | peer | who is at the far end of a connection |
+//! | callback | what a service tells the program through |
+//! | message | the bytes between two separators |
+//! | separator | the bytes that end each message, `;` unless told otherwise |
+//! | goodbye | the message `disconnect`, which says that its sender is about to close |
+//! | remainder | received bytes whose separator has not come yet |
+//! | chunk | what one read brings |
+//! | broadcast | one message to every connection |
+//! | outbox | what waits to be written to one peer |
+//! | parallel | on a thread of its own, not on the one that calls `start` |
 
 mod addresses;
 pub mod callback;
@@ -26,6 +277,7 @@ pub use client::Client;
 pub use codec::DEFAULT_SEPARATOR;
 pub use config::{Builder, ClientBuilder, ClientSide, ServerBuilder, ServerSide, SlowConsumer};
 pub use connection::{Connection, ConnectionId};
+/// The crate whose channels [`callback::channel`] gives out.
 pub use crossbeam_channel;
 pub use disconnect::{DisconnectReason, OutboundLimit, Undelivered};
 pub use error::Error;

@@ -24,11 +24,10 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::mem;
 use std::net::Shutdown;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossbeam_channel::{Receiver, Sender};
 use parking_lot::{Condvar, Mutex};
 
 use super::{Connector, Listener, Stream};
@@ -46,10 +45,8 @@ pub fn pair() -> (MemoryStream, MemoryStream) {
 
 /// A listener, and the connector that reaches it.
 pub fn listener() -> (MemoryListener, MemoryConnector) {
-    let (arrive, arrivals) = crossbeam_channel::bounded(BACKLOG);
-    let (stop, stopped) = crossbeam_channel::bounded(0);
-    let listener = MemoryListener { arrivals, stop: Mutex::new(Some(stop)), stopped };
-    (listener, MemoryConnector { arrive, next: Arc::new(AtomicU64::new(1)) })
+    let backlog = Arc::new(Backlog::default());
+    (MemoryListener { backlog: Arc::clone(&backlog) }, MemoryConnector { backlog })
 }
 
 /// Names say who is at the far end.
@@ -170,35 +167,48 @@ impl Drop for MemoryStream {
     }
 }
 
+/// Streams that have been opened and not accepted yet.
+#[derive(Debug, Default)]
+struct Backlog {
+    state: Mutex<BacklogState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct BacklogState {
+    waiting: VecDeque<MemoryStream>,
+    opened: u64,
+    stopped: bool,
+}
+
 /// Where the streams of a [`MemoryConnector`] arrive.
 #[derive(Debug)]
 pub struct MemoryListener {
-    arrivals: Receiver<MemoryStream>,
-    /// Dropped to stop.
-    stop: Mutex<Option<Sender<()>>>,
-    stopped: Receiver<()>,
+    backlog: Arc<Backlog>,
 }
 
 impl Listener for MemoryListener {
     fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        if self.stop.lock().is_none() {
-            return Ok(None);
-        }
-        crossbeam_channel::select! {
-            recv(self.arrivals) -> stream => match stream {
-                Ok(stream) => Ok(Some(Box::new(stream))),
-                // Nobody is left who could call: wait for the stop.
-                Err(_) => {
-                    let _ = self.stopped.recv();
-                    Ok(None)
-                }
-            },
-            recv(self.stopped) -> _ => Ok(None),
+        let mut state = self.backlog.state.lock();
+        loop {
+            if state.stopped {
+                return Ok(None);
+            }
+            if let Some(stream) = state.waiting.pop_front() {
+                self.backlog.changed.notify_all();
+                return Ok(Some(Box::new(stream)));
+            }
+            self.backlog.changed.wait(&mut state);
         }
     }
 
     fn stop(&self) {
-        self.stop.lock().take();
+        let mut state = self.backlog.state.lock();
+        state.stopped = true;
+        let sent_away = mem::take(&mut state.waiting);
+        drop(state);
+        self.backlog.changed.notify_all();
+        drop(sent_away);
     }
 
     fn name(&self) -> String {
@@ -206,23 +216,38 @@ impl Listener for MemoryListener {
     }
 }
 
+impl Drop for MemoryListener {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 /// Reaches one [`MemoryListener`], whatever the address says. Clones reach the same one.
 #[derive(Debug, Clone)]
 pub struct MemoryConnector {
-    arrive: Sender<MemoryStream>,
-    next: Arc<AtomicU64>,
+    backlog: Arc<Backlog>,
 }
 
 impl MemoryConnector {
     /// Opens a stream to the listener, as [`connect`](Connector::connect) does, for a test that speaks raw bytes.
+    /// Blocks while too many are waiting to be accepted.
     ///
     /// # Errors
     ///
-    /// `ConnectionRefused` when the listener is gone.
+    /// `ConnectionRefused` when the listener has been stopped.
     pub fn open(&self) -> io::Result<MemoryStream> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let (here, there) = named_pair("memory".into(), format!("memory {number}"));
-        self.arrive.send(there).map_err(|_| io::ErrorKind::ConnectionRefused)?;
+        let mut state = self.backlog.state.lock();
+        while state.waiting.len() == BACKLOG && !state.stopped {
+            self.backlog.changed.wait(&mut state);
+        }
+        if state.stopped {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        state.opened += 1;
+        let (here, there) = named_pair("memory".into(), format!("memory {}", state.opened));
+        state.waiting.push_back(there);
+        drop(state);
+        self.backlog.changed.notify_all();
         Ok(here)
     }
 }

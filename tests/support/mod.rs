@@ -14,6 +14,7 @@ use leads_comm::transport::memory::{self, MemoryConnector};
 use leads_comm::transport::tcp::TcpStream;
 use leads_comm::transport::{Connector, Listener, Stream};
 use leads_comm::{Client, ClientBuilder, DisconnectReason, Server, ServerBuilder};
+use socket2::SockRef;
 
 /// How long anything may take before a test gives up: far longer than it ever should, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,6 +30,7 @@ pub enum Net {
     Blocking,
 }
 
+#[allow(unused_macros, reason = "each suite uses its own part")]
 /// Runs each test once over every transport, as `name::tcp`, `name::memory` and `name::blocking`.
 macro_rules! over_every_transport {
     ($($(#[$attribute:meta])* fn $name:ident($net:ident: Net) $body:block)*) => {
@@ -148,27 +150,48 @@ impl Dial {
     }
 
     pub fn raw(&self, server: &Server) -> Raw {
-        let stream: Box<dyn Stream> = match self {
+        match self {
             Dial::Tcp => {
                 let socket = std::net::TcpStream::connect(server.local_addr().unwrap()).unwrap();
-                Box::new(TcpStream::new(socket).unwrap())
+                let stream = TcpStream::new(socket.try_clone().unwrap()).unwrap();
+                Raw { stream: Box::new(stream), socket: Some(socket) }
             }
-            Dial::Memory(connector) | Dial::Blocking(connector) => Box::new(connector.open().unwrap()),
-        };
-        Raw { stream }
+            Dial::Memory(connector) | Dial::Blocking(connector) => {
+                Raw { stream: Box::new(connector.open().unwrap()), socket: None }
+            }
+        }
     }
 }
 
 /// A peer that speaks bytes, over any transport.
 pub struct Raw {
     pub stream: Box<dyn Stream>,
+    /// The socket, where it is one.
+    socket: Option<std::net::TcpStream>,
 }
 
 impl Raw {
-    pub fn write(&self, mut bytes: &[u8]) {
+    pub fn write(&self, bytes: &[u8]) {
+        self.try_write(bytes).unwrap();
+    }
+
+    /// Writes to a server that may have hung up.
+    pub fn try_write(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let count = self.stream.write_vectored(&[IoSlice::new(bytes)]).unwrap();
+            let count = self.stream.write_vectored(&[IoSlice::new(bytes)])?;
             bytes = &bytes[count..];
+        }
+        Ok(())
+    }
+
+    /// Ends the connection as a crashed peer's system does: by a reset.
+    pub fn reset(self) {
+        match self.socket {
+            Some(socket) => {
+                SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
+                drop(self.stream);
+            }
+            None => self.stream.abort().unwrap(),
         }
     }
 
@@ -334,4 +357,17 @@ impl Connector for BlockingConnector {
 
 fn blocking(stream: Box<dyn Stream>) -> Box<dyn Stream> {
     Box::new(BlockingStream(stream))
+}
+
+/// Keeps the panics that a test provokes in callbacks out of its output.
+pub fn expect_panics_in_callbacks() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let report = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !thread::current().name().is_some_and(|name| name.starts_with("leads-comm")) {
+                report(panic);
+            }
+        }));
+    });
 }
