@@ -247,6 +247,9 @@ impl Link {
             Some(ending) => {
                 if ending.write_failed && matches!(reason, DisconnectReason::PeerGoodbye { .. }) {
                     ending.reason = reason;
+                }
+                // What arrives after a failed write is delivered, but nothing behind a second cause.
+                if !write_failed {
                     self.discarding.store(true, Ordering::Release);
                 }
                 false

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
 use std::mem;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,13 +30,13 @@ pub(crate) trait Pumped: Send + Sync {
 /// The pump's side that others see: they leave things in its inbox and wake it.
 #[derive(Default)]
 pub(crate) struct Pump {
-    /// Opened when the service starts, so that one that is only built holds no descriptor.
-    poller: OnceLock<Poller>,
     inbox: Mutex<Inbox>,
 }
 
 #[derive(Default)]
 struct Inbox {
+    /// Only while the pump runs: a service that is only built, or closed, holds no descriptor.
+    poller: Option<Arc<Poller>>,
     backlogged: Vec<Backlogged>,
     alarms: Vec<Alarm>,
     /// When the pump wakes by itself; `None` while it is awake, since it looks here before it waits again.
@@ -65,9 +65,7 @@ struct Alarm {
 impl Pump {
     /// Prepares for [`run`](Self::run), which may follow once.
     pub(crate) fn open(&self) -> io::Result<()> {
-        let poller = Poller::new()?;
-        // Kept from an earlier start that failed later on.
-        let _ = self.poller.set(poller);
+        self.inbox.lock().poller = Some(Arc::new(Poller::new()?));
         Ok(())
     }
 
@@ -78,13 +76,20 @@ impl Pump {
 
     /// Takes over writing to `stream` until `connection` has nothing more for it.
     pub(crate) fn adopt(&self, connection: Arc<dyn Pumped>, stream: Arc<dyn Stream>) {
-        self.inbox.lock().backlogged.push(Backlogged { connection, stream });
+        let mut inbox = self.inbox.lock();
+        if !inbox.stopped {
+            inbox.backlogged.push(Backlogged { connection, stream });
+        }
+        drop(inbox);
         self.wake();
     }
 
     /// Asks `connection` to check its deadlines at `at`.
     pub(crate) fn watch(&self, connection: Weak<dyn Pumped>, at: Instant) {
         let mut inbox = self.inbox.lock();
+        if inbox.stopped {
+            return;
+        }
         inbox.alarms.push(Alarm { at, connection });
         let too_late = match inbox.wakes_at {
             None => false,
@@ -104,23 +109,27 @@ impl Pump {
     }
 
     fn wake(&self) {
-        if let Some(poller) = self.poller.get() {
+        let poller = self.inbox.lock().poller.clone();
+        if let Some(poller) = poller {
             poller.wake();
         }
     }
 
     /// The pump's thread.
     pub(crate) fn run(&self) {
-        let Some(poller) = self.poller.get() else { return };
+        let Some(poller) = self.inbox.lock().poller.clone() else { return };
         let mut backlog = Vec::new();
         let mut alarms = BinaryHeap::new();
         while self.collect(&mut backlog, &mut alarms) {
             let timeout =
                 alarms.peek().map(|Reverse(alarm): &Reverse<Alarm>| alarm.at.saturating_duration_since(Instant::now()));
-            write_when_ready(poller, &mut backlog, timeout);
+            write_when_ready(&poller, &mut backlog, timeout);
             self.inbox.lock().wakes_at = None;
             ring(&mut alarms, Instant::now());
         }
+        // What came in meanwhile is of connections that have been cut off.
+        let left = mem::replace(&mut *self.inbox.lock(), Inbox { stopped: true, ..Inbox::default() });
+        drop(left);
     }
 
     /// Empties the inbox; false when it is time to stop.

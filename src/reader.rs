@@ -7,7 +7,7 @@ use std::sync::Arc;
 use log::{debug, trace};
 
 use crate::callback::{self, Callback};
-use crate::codec::{Decoder, GOODBYE};
+use crate::codec::{Decoder, GOODBYE, MessageTooLong};
 use crate::connection::Connection;
 use crate::disconnect::{DisconnectReason, Undelivered};
 use crate::error::Error;
@@ -77,20 +77,21 @@ impl Reader<'_> {
 
     /// Gives every whole message to the callback, up to the one that ends the connection.
     fn deliver(&self, decoder: &mut Decoder) {
+        let undelivered = Undelivered::default();
         while !self.connection.is_discarding() {
             match decoder.next_message() {
+                Ok(None) => return,
                 Ok(Some(GOODBYE)) => {
-                    self.connection.end(DisconnectReason::PeerGoodbye { undelivered: Undelivered::default() });
+                    self.connection.end(DisconnectReason::PeerGoodbye { undelivered });
+                    break;
                 }
                 Ok(Some(message)) => {
                     trace!("connection {} {}: {} bytes received", self.connection.id(), self.connection, message.len());
                     self.call("on_receive", || self.callback.on_receive(self.core, self.connection, message));
                 }
-                Ok(None) => return,
-                Err(error) => {
-                    let limit = error.limit;
-                    self.connection
-                        .end(DisconnectReason::MessageTooLong { limit, undelivered: Undelivered::default() });
+                Err(MessageTooLong { limit }) => {
+                    self.connection.end(DisconnectReason::MessageTooLong { limit, undelivered });
+                    break;
                 }
             }
         }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its own part")]
 
+pub mod leads_peer;
+
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::mpsc;
