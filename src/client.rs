@@ -11,8 +11,8 @@ use crate::handle::impl_service;
 use crate::reader;
 use crate::service::{Core, Service};
 use crate::threads;
-use crate::transport::Connector;
 use crate::transport::tcp::TcpConnector;
+use crate::transport::{Connector, contain_panic};
 
 /// Connects to one server.
 ///
@@ -88,7 +88,7 @@ impl Client {
     pub fn start(&self, address: &str, parallel: bool) -> Result<(), Error> {
         let core = self.core();
         core.life().begin_start()?;
-        let stream = self.shared.connector.connect(address).map_err(|source| {
+        let stream = contain_panic(|| self.shared.connector.connect(address)).map_err(|source| {
             core.life().start_failed();
             Error::Connect { address: address.to_owned(), source: Arc::new(source) }
         })?;

@@ -195,8 +195,8 @@ impl Connection {
     pub(crate) fn retire(&self, received_bytes: usize) -> &DisconnectReason {
         let link = &self.link;
         link.outbox.wait_until_over();
-        if let Some(stream) = link.outbox.stream() {
-            let _ = stream.shutdown(Shutdown::Both);
+        if link.outbox.is_finished() {
+            link.shut_down();
         }
         let undelivered = Undelivered { received_bytes, ..link.outbox.retire() };
         let ending = link.ending.lock().as_ref().map(|ending| ending.reason.clone());
@@ -257,12 +257,23 @@ impl Link {
         }
     }
 
-    /// Gives up what is queued, and both halves of the stream.
+    /// Gives up what is queued, and the stream with it.
     fn kill(&self) {
-        self.outbox.kill();
+        if !self.outbox.kill() {
+            return self.shut_down();
+        }
         if let Some(stream) = self.outbox.stream() {
             // Fails when the stream is broken already; the reader is about to see that.
             let _ = stream.abort();
+        }
+        // The pump may be waiting for this stream, and hold it.
+        self.context.pump.wake();
+    }
+
+    /// Ends both halves of the stream, behind what was written.
+    fn shut_down(&self) {
+        if let Some(stream) = self.outbox.stream() {
+            let _ = stream.shutdown(Shutdown::Both);
         }
     }
 
@@ -271,7 +282,12 @@ impl Link {
         match step {
             Step::Nothing => {}
             Step::Watch => self.watch_stall(),
-            Step::HandOver => self.hand_over(),
+            Step::HandOver { watched } => {
+                if !watched {
+                    self.watch_stall();
+                }
+                self.hand_over();
+            }
             Step::Finished => self.begin_drain(),
             Step::Failed(error) => self.fail(error),
         }
@@ -281,7 +297,6 @@ impl Link {
     fn hand_over(&self) {
         let Some(this) = self.this.upgrade() else { return };
         let Some(stream) = self.outbox.stream() else { return };
-        self.watch_stall();
         if self.outbox.writes_directly() && Pump::can_adopt(&*stream) {
             self.context.pump.adopt(this, stream);
             return;
@@ -336,6 +351,10 @@ impl Pumped for Link {
         blocked
     }
 
+    fn is_over(&self) -> bool {
+        self.outbox.is_over()
+    }
+
     fn check_deadlines(&self, now: Instant) -> Option<Instant> {
         let Some((flush_by, drain_by)) = self.ending.lock().as_ref().map(|ending| (ending.flush_by, ending.drain_by))
         else {
@@ -345,11 +364,7 @@ impl Pumped for Link {
         if at > now {
             return Some(at);
         }
-        if !self.outbox.is_over() {
-            self.kill();
-        } else if let Some(stream) = self.outbox.stream() {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
+        self.kill();
         None
     }
 }

@@ -288,3 +288,8 @@ pub use service::Service;
 
 /// The port of LEADS, used where no other is chosen.
 pub const DEFAULT_PORT: u16 = 16900;
+
+/// Compiles and runs the programs of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

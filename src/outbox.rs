@@ -99,8 +99,10 @@ enum Mode {
 #[must_use]
 pub(crate) enum Step {
     Nothing,
-    /// The background holds the role now: somebody has to start it.
-    HandOver,
+    /// The background holds the role now: somebody has to start it, and to watch over its progress if nobody does.
+    HandOver {
+        watched: bool,
+    },
     /// The background has work again, and nobody watches over its progress.
     Watch,
     /// The goodbye is out, and the writing half shut.
@@ -177,21 +179,24 @@ impl Outbox {
         self.write_or_leave(state)
     }
 
-    /// Drops what is queued and counts it as lost. Nothing is written from now on but what is under way.
-    pub(crate) fn kill(&self) {
+    /// Drops what is queued and counts it as lost. Nothing is written from now on but what is under way. False when
+    /// the goodbye was out already, so that there is nothing to give up.
+    pub(crate) fn kill(&self) -> bool {
         let mut state = self.state.lock();
-        if state.stage != Stage::Finished {
-            state.stage = Stage::Dead;
+        if state.stage == Stage::Finished {
+            return false;
         }
+        state.stage = Stage::Dead;
         let dropped = self.settle(&mut state);
         drop(state);
         drop(dropped);
+        true
     }
 
     /// One write of the pump's, which holds the role; whether the stream takes no more and the pump has to go on.
     pub(crate) fn pump_turn(&self) -> (bool, Step) {
         match self.write_direct(self.state.lock(), 1) {
-            Step::HandOver => (true, Step::Nothing),
+            Step::HandOver { .. } => (true, Step::Nothing),
             step => (false, step),
         }
     }
@@ -233,6 +238,11 @@ impl Outbox {
         self.state.lock().stream.clone()
     }
 
+    /// Whether everything was written, and the writing half shut.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.state.lock().stage == Stage::Finished
+    }
+
     /// Whether nothing more will be written.
     pub(crate) fn is_over(&self) -> bool {
         self.state.lock().is_over()
@@ -265,11 +275,10 @@ impl Outbox {
                     state.progress = Instant::now();
                     self.changed.notify_all();
                 }
-                if state.watched {
-                    return Step::Nothing;
+                match mem::replace(&mut state.watched, true) {
+                    true => Step::Nothing,
+                    false => Step::Watch,
                 }
-                state.watched = true;
-                Step::Watch
             }
             Writer::Nobody if state.writes_directly => {
                 state.writer = Writer::Caller;
@@ -410,8 +419,7 @@ fn hand_over(mut state: MutexGuard<'_, State>) -> Step {
         state.writer = Writer::Background;
         state.progress = Instant::now();
     }
-    state.watched = true;
-    Step::HandOver
+    Step::HandOver { watched: mem::replace(&mut state.watched, true) }
 }
 
 /// Up to `most` bytes of `frames`, without the first `head_written`.

@@ -23,6 +23,9 @@ pub(crate) trait Pumped: Send + Sync {
     /// Writes once, without blocking, to a stream that is ready for it; whether there is more to come.
     fn pump_turn(&self) -> bool;
 
+    /// Whether there is nothing more to write, and never will be.
+    fn is_over(&self) -> bool;
+
     /// Acts on what is due at `now`; when to ask again.
     fn check_deadlines(&self, now: Instant) -> Option<Instant>;
 }
@@ -108,7 +111,8 @@ impl Pump {
         self.wake();
     }
 
-    fn wake(&self) {
+    /// Makes the pump look at everything again.
+    pub(crate) fn wake(&self) {
         let poller = self.inbox.lock().poller.clone();
         if let Some(poller) = poller {
             poller.wake();
@@ -152,7 +156,10 @@ fn write_when_ready(poller: &Poller, backlog: &mut Vec<Backlogged>, timeout: Opt
         vec![false; streams.len()]
     });
     let mut ready = ready.into_iter();
-    backlog.retain(|backlogged| !ready.next().unwrap_or(false) || backlogged.connection.pump_turn());
+    backlog.retain(|Backlogged { connection, .. }| match ready.next() {
+        Some(true) => connection.pump_turn(),
+        _ => !connection.is_over(),
+    });
 }
 
 /// Lets each connection whose alarm is due look at its deadlines.

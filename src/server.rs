@@ -16,7 +16,7 @@ use crate::reader;
 use crate::service::{Core, Service};
 use crate::threads;
 use crate::transport::tcp::TcpListener;
-use crate::transport::{Listener, Stream};
+use crate::transport::{Listener, Stream, contain_panic};
 
 /// The accepting thread's stack, in bytes; `on_initialize` and `on_fail` run on it.
 const ACCEPT_STACK: usize = 2 * 1024 * 1024;
@@ -168,7 +168,7 @@ impl Shared {
         core.initialize();
         let mut pause = FIRST_PAUSE;
         loop {
-            let error = match listener.accept() {
+            let error = match contain_panic(|| listener.accept()) {
                 Ok(None) => break,
                 Ok(Some(stream)) => match serve(core, stream) {
                     Ok(()) => {

@@ -139,7 +139,7 @@ impl Acting {
                     assert!(matches!(sent, Ok(()) | Err(Error::Disconnected)));
                 }
             }
-            Call::Broadcast => assert!(service.broadcast(b"from a callback").unwrap() <= everyone.len()),
+            Call::Broadcast => assert!(service.broadcast(b"from a callback").unwrap() <= 2),
             Call::Look => {
                 assert!(service.num_connections() <= 2);
                 assert!(service.port() > 0);
@@ -256,7 +256,8 @@ fn round(side: Side, within: Within, call: Call) {
         until("the peers meet", || peers().len() == 2);
         for peer in peers() {
             match within {
-                Within::Receive => peer.send(b"act").unwrap(),
+                // Fails when what the first message has set off was quicker.
+                Within::Receive => drop(peer.send(b"act")),
                 _ => peer.close(),
             }
         }

@@ -150,7 +150,7 @@ impl Stream for MemoryStream {
     fn abort(&self) -> io::Result<()> {
         self.outgoing.change(|pipe| {
             // As with a socket: what the peer has not read is lost, and it learns that this was no regular end.
-            pipe.reset = !pipe.ended || !pipe.bytes.is_empty();
+            pipe.reset |= !pipe.ended || !pipe.bytes.is_empty();
             pipe.bytes.clear();
         });
         self.shutdown(Shutdown::Both)

@@ -76,8 +76,10 @@ pub trait Stream: Send + Sync + 'static {
     /// Reported by the operating system; a stream that has already ended is no reason to worry.
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 
-    /// Ends both halves at once and gives up what has been written but not delivered; tells the peer, if there is a
-    /// way, that the end is not a regular one. The default is [`shutdown`](Self::shutdown) of both.
+    /// Gives up the stream, and what has been written but not delivered: a blocked read or write returns soon, and the
+    /// peer learns, if there is a way, that this is no regular end; at the latest when the stream is dropped.
+    ///
+    /// Nothing but the drop follows. The default is [`shutdown`](Self::shutdown) of both halves.
     ///
     /// # Errors
     ///
@@ -147,12 +149,12 @@ where
     }
 }
 
-/// Calls a program's own stream; a panic comes back as an error, so that the caller's own state stays sound.
+/// Calls a program's own transport; a panic comes back as an error, so that the caller's own state stays sound.
 pub(crate) fn contain_panic<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| {
         // Dropping a payload may panic again.
         mem::forget(payload);
-        Err(io::Error::other("the stream panicked"))
+        Err(io::Error::other("the transport panicked"))
     })
 }
 

@@ -63,10 +63,11 @@ impl Stream for TcpStream {
         self.socket.shutdown(how)
     }
 
-    /// Ends both halves; the peer gets a reset, unless everything written has already been delivered.
+    /// Wakes a blocked read; the peer gets a reset when the stream is dropped.
     fn abort(&self) -> io::Result<()> {
         SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))?;
-        self.socket.shutdown(Shutdown::Both)
+        // Shutting the writing half would send a regular end first, and a peer that has read it sees no reset.
+        self.socket.shutdown(ABORTED_HALF)
     }
 
     fn peer(&self) -> String {
@@ -82,6 +83,13 @@ impl Stream for TcpStream {
     }
 }
 
+#[cfg(all(unix, not(leads_comm_portable)))]
+const ABORTED_HALF: Shutdown = Shutdown::Read;
+
+/// Where writes block, one may have to be woken too.
+#[cfg(any(not(unix), leads_comm_portable))]
+const ABORTED_HALF: Shutdown = Shutdown::Both;
+
 /// Sends without the signal that would kill a process which has put the default handling of `SIGPIPE` back.
 #[cfg(all(unix, not(leads_comm_portable)))]
 fn send(socket: &net::TcpStream, buffers: &[IoSlice<'_>], flags: rustix::net::SendFlags) -> io::Result<usize> {
@@ -93,7 +101,10 @@ fn send(socket: &net::TcpStream, buffers: &[IoSlice<'_>], flags: rustix::net::Se
 
 /// Writes an IPv4 peer of a dual-stack socket as what it is: `127.0.0.1`, not `::ffff:127.0.0.1`.
 fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
+        IpAddr::V6(_) => address,
+    }
 }
 
 /// A TCP port listened on.
