@@ -3,8 +3,9 @@ use std::sync::Arc;
 
 use log::info;
 
+use crate::builder::{Builder, ClientSide};
 use crate::callback::Callback;
-use crate::config::{Builder, ClientSide, require};
+use crate::config::require;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::handle::impl_service;

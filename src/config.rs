@@ -1,19 +1,15 @@
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
-use std::sync::Arc;
+//! Limits and time-outs, with their defaults.
+
 use std::time::{Duration, Instant};
 
-use crate::DEFAULT_PORT;
-use crate::callback::Callback;
-use crate::codec::{self, DEFAULT_SEPARATOR, Separator};
+use crate::codec::{self, Separator};
 use crate::error::Error;
 use crate::outbox::{Frame, OVERHEAD};
-use crate::transport::{Connector, Listener};
 
 /// What happens to a peer that reads more slowly than it is sent to, once its queue is full
-/// ([`Builder::max_queued_bytes`]).
+/// ([`max_queued_bytes`](crate::Builder::max_queued_bytes)).
 ///
-/// Under either, a peer that takes nothing at all for [`Builder::stall_timeout`] is disconnected.
+/// Under either, a peer that takes nothing at all for [`stall_timeout`](crate::Builder::stall_timeout) is disconnected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SlowConsumer {
@@ -25,7 +21,7 @@ pub enum SlowConsumer {
     Block(Duration),
 }
 
-/// What both kinds of service are told, checked.
+/// What both kinds of service are told; the builder's methods say what each is.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) separator: Separator,
@@ -39,7 +35,36 @@ pub(crate) struct Settings {
     pub(crate) reader_stack: usize,
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            separator: Separator::default(),
+            max_message_len: 1024 * 1024,
+            max_queued_bytes: 4 * 1024 * 1024,
+            slow_consumer: SlowConsumer::default(),
+            stall_timeout: Duration::from_secs(10),
+            flush_timeout: Duration::from_secs(2),
+            drain_timeout: Duration::from_millis(500),
+            close_timeout: Duration::from_secs(3),
+            reader_stack: if cfg!(target_pointer_width = "64") { 2 * 1024 * 1024 } else { 512 * 1024 },
+        }
+    }
+}
+
 impl Settings {
+    /// Refuses settings that are out of range or do not fit together.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        require(self.max_message_len > 0, "max_message_len", "must not be 0")?;
+        let largest_charge = self.max_message_len.saturating_add(self.separator.len() + OVERHEAD);
+        require(
+            self.max_queued_bytes >= largest_charge,
+            "max_queued_bytes",
+            "must hold one message of max_message_len, with its separator and 64 bytes more",
+        )?;
+        require(!self.stall_timeout.is_zero(), "stall_timeout", "must not be 0")?;
+        require(self.close_timeout >= self.flush_timeout, "close_timeout", "must not be shorter than flush_timeout")
+    }
+
     /// Encodes a message for the wire, once for all that it is sent to.
     pub(crate) fn frame(&self, message: &[u8]) -> Result<Frame, Error> {
         let limit = self.max_queued_bytes - OVERHEAD - self.separator.len();
@@ -63,236 +88,6 @@ impl Settings {
     }
 }
 
-/// Builds a [`Server`](crate::Server) or a [`Client`](crate::Client): see [`Server::builder`](crate::Server::builder)
-/// and [`Client::builder`](crate::Client::builder).
-///
-/// Every setting has a default, named at its method. What does not fit together is refused by `build`.
-#[must_use]
-pub struct Builder<Side> {
-    pub(crate) separator: Vec<u8>,
-    pub(crate) callback: Arc<dyn Callback>,
-    pub(crate) port: u16,
-    max_message_len: usize,
-    max_queued_bytes: usize,
-    slow_consumer: SlowConsumer,
-    stall_timeout: Duration,
-    flush_timeout: Duration,
-    drain_timeout: Duration,
-    close_timeout: Duration,
-    reader_stack: usize,
-    pub(crate) side: Side,
-}
-
-/// Builds a [`Server`](crate::Server).
-pub type ServerBuilder = Builder<ServerSide>;
-
-/// Builds a [`Client`](crate::Client).
-pub type ClientBuilder = Builder<ClientSide>;
-
-/// What only a server is told.
-#[derive(Debug)]
-pub struct ServerSide {
-    pub(crate) bind: IpAddr,
-    pub(crate) ipv6_only: bool,
-    pub(crate) backlog: u32,
-    pub(crate) source: ListenerSource,
-}
-
-/// Where a server's connections come from.
-#[derive(Debug)]
-pub(crate) enum ListenerSource {
-    /// A TCP address, bound at the start.
-    Address,
-    /// A TCP socket that the program has bound.
-    Socket(TcpListener),
-    /// Another transport.
-    Transport(Arc<dyn Listener>),
-}
-
-/// What only a client is told.
-pub struct ClientSide {
-    pub(crate) connect_timeout: Duration,
-    /// TCP where there is none.
-    pub(crate) connector: Option<Arc<dyn Connector>>,
-}
-
-impl<Side> Builder<Side> {
-    pub(crate) fn new(side: Side) -> Self {
-        Self {
-            separator: DEFAULT_SEPARATOR.into(),
-            callback: Arc::new(()),
-            port: DEFAULT_PORT,
-            max_message_len: 1024 * 1024,
-            max_queued_bytes: 4 * 1024 * 1024,
-            slow_consumer: SlowConsumer::default(),
-            stall_timeout: Duration::from_secs(10),
-            flush_timeout: Duration::from_secs(2),
-            drain_timeout: Duration::from_millis(500),
-            close_timeout: Duration::from_secs(3),
-            reader_stack: if cfg!(target_pointer_width = "64") { 2 * 1024 * 1024 } else { 512 * 1024 },
-            side,
-        }
-    }
-
-    /// The port: where a server listens (0: a free one), where a client connects. Default
-    /// [`DEFAULT_PORT`](crate::DEFAULT_PORT), 16900.
-    pub fn port(mut self, port: u16) -> Self {
-        self.port = port;
-        self
-    }
-
-    /// The bytes that end each message; the same on both sides. Default `;`. LEADS uses `end;` for video.
-    pub fn separator(mut self, separator: impl AsRef<[u8]>) -> Self {
-        self.separator = separator.as_ref().to_vec();
-        self
-    }
-
-    /// What is told of everything that happens. Default: nobody.
-    pub fn callback(mut self, callback: impl Callback) -> Self {
-        self.callback = Arc::new(callback);
-        self
-    }
-
-    /// The longest message that is received, in payload bytes; a peer that sends a longer one is disconnected.
-    /// Default 1 MiB.
-    pub fn max_message_len(mut self, bytes: usize) -> Self {
-        self.max_message_len = bytes;
-        self
-    }
-
-    /// How much may wait to be written to one peer: in bytes, each message charged its length plus 64. Default 4 MiB.
-    pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
-        self.max_queued_bytes = bytes;
-        self
-    }
-
-    /// What happens when that much waits. Default [`SlowConsumer::Disconnect`].
-    pub fn slow_consumer(mut self, policy: SlowConsumer) -> Self {
-        self.slow_consumer = policy;
-        self
-    }
-
-    /// How long a peer may take nothing of what waits for it before it is disconnected. Default 10 s.
-    pub fn stall_timeout(mut self, time: Duration) -> Self {
-        self.stall_timeout = time;
-        self
-    }
-
-    /// How long a connection that closes may take to write what had been accepted. Default 2 s.
-    pub fn flush_timeout(mut self, time: Duration) -> Self {
-        self.flush_timeout = time;
-        self
-    }
-
-    /// How long, after everything is written, a closing connection waits for the peer to close its side; starts anew
-    /// with whatever still arrives from it. Default 0.5 s.
-    pub fn drain_timeout(mut self, time: Duration) -> Self {
-        self.drain_timeout = time;
-        self
-    }
-
-    /// How long closing may take in all, for one connection and for the service. Default 3 s.
-    pub fn close_timeout(mut self, time: Duration) -> Self {
-        self.close_timeout = time;
-        self
-    }
-
-    /// The stack of each reader thread, in bytes, on which the callbacks run. Default 2 MiB, 512 KiB on 32-bit
-    /// systems; only what is used of it costs memory.
-    pub fn reader_stack(mut self, bytes: usize) -> Self {
-        self.reader_stack = bytes;
-        self
-    }
-
-    /// Checks the settings that both kinds of service have.
-    pub(crate) fn settings(&self) -> Result<Settings, Error> {
-        let separator = Separator::new(&self.separator)?;
-        require(self.max_message_len > 0, "max_message_len", "must not be 0")?;
-        let largest_charge = self.max_message_len.saturating_add(separator.len() + OVERHEAD);
-        require(
-            self.max_queued_bytes >= largest_charge,
-            "max_queued_bytes",
-            "must hold one message of max_message_len, with its separator and 64 bytes more",
-        )?;
-        require(!self.stall_timeout.is_zero(), "stall_timeout", "must not be 0")?;
-        require(self.close_timeout >= self.flush_timeout, "close_timeout", "must not be shorter than flush_timeout")?;
-        Ok(Settings {
-            separator,
-            max_message_len: self.max_message_len,
-            max_queued_bytes: self.max_queued_bytes,
-            slow_consumer: self.slow_consumer,
-            stall_timeout: self.stall_timeout,
-            flush_timeout: self.flush_timeout,
-            drain_timeout: self.drain_timeout,
-            close_timeout: self.close_timeout,
-            reader_stack: self.reader_stack,
-        })
-    }
-}
-
-impl Builder<ServerSide> {
-    /// The address to listen on. Default `127.0.0.1`, which only programs on this machine reach.
-    ///
-    /// `0.0.0.0` listens on every IPv4 address of the machine; `::` on every IPv6 *and* IPv4 address, on every system
-    /// alike (on a host without IPv6 it is taken for `0.0.0.0`). There is no encryption and no authentication: bind
-    /// what the network may reach with that in mind.
-    pub fn bind(mut self, address: impl Into<IpAddr>) -> Self {
-        self.side.bind = address.into();
-        self
-    }
-
-    /// Whether a server on `::` leaves IPv4 out. Default false.
-    pub fn ipv6_only(mut self, ipv6_only: bool) -> Self {
-        self.side.ipv6_only = ipv6_only;
-        self
-    }
-
-    /// How many connections the system may keep for the server while it is busy accepting. Default 4096; the system
-    /// caps it (Linux at `net.core.somaxconn`).
-    pub fn backlog(mut self, connections: u32) -> Self {
-        self.side.backlog = connections;
-        self
-    }
-
-    /// Listens on a socket that the program has bound; address, port and backlog are the socket's then.
-    pub fn listener(mut self, listener: TcpListener) -> Self {
-        self.side.source = ListenerSource::Socket(listener);
-        self
-    }
-
-    /// Accepts streams of another transport instead of TCP.
-    pub fn transport(mut self, listener: impl Listener) -> Self {
-        self.side.source = ListenerSource::Transport(Arc::new(listener));
-        self
-    }
-}
-
-impl Builder<ClientSide> {
-    /// How long each address of the server is given to answer. Default 5 s.
-    pub fn connect_timeout(mut self, time: Duration) -> Self {
-        self.side.connect_timeout = time;
-        self
-    }
-
-    /// Connects over another transport instead of TCP.
-    pub fn transport(mut self, connector: impl Connector) -> Self {
-        self.side.connector = Some(Arc::new(connector));
-        self
-    }
-}
-
-impl Default for ServerSide {
-    fn default() -> Self {
-        Self { bind: Ipv4Addr::LOCALHOST.into(), ipv6_only: false, backlog: 4096, source: ListenerSource::Address }
-    }
-}
-
-impl Default for ClientSide {
-    fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(5), connector: None }
-    }
-}
-
 /// `time` after `now`; a time too far ahead for the clock is as good as a year.
 pub(crate) fn later(now: Instant, time: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
@@ -303,17 +98,5 @@ pub(crate) fn require(holds: bool, setting: &'static str, requirement: &'static 
     match holds {
         true => Ok(()),
         false => Err(Error::InvalidSetting { setting, requirement }),
-    }
-}
-
-impl<Side> fmt::Debug for Builder<Side> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("port", &self.port).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for ClientSide {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientSide").field("connect_timeout", &self.connect_timeout).finish_non_exhaustive()
     }
 }

@@ -252,6 +252,7 @@
 //! | parallel | on a thread of its own, not on the one that calls `start` |
 
 mod addresses;
+mod builder;
 pub mod callback;
 mod client;
 pub mod codec;
@@ -272,10 +273,11 @@ mod threads;
 pub mod transport;
 
 pub use addresses::my_ip_addresses;
+pub use builder::{Builder, ClientBuilder, ClientSide, ServerBuilder, ServerSide};
 pub use callback::Callback;
 pub use client::Client;
 pub use codec::DEFAULT_SEPARATOR;
-pub use config::{Builder, ClientBuilder, ClientSide, ServerBuilder, ServerSide, SlowConsumer};
+pub use config::SlowConsumer;
 pub use connection::{Connection, ConnectionId};
 /// The crate whose channels [`callback::channel`] gives out.
 pub use crossbeam_channel;

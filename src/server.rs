@@ -7,8 +7,9 @@ use std::time::Duration;
 use log::{debug, info};
 use parking_lot::Mutex;
 
+use crate::builder::{Builder, ListenerSource, ServerSide};
 use crate::callback::Callback;
-use crate::config::{Builder, ListenerSource, ServerSide, require};
+use crate::config::require;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::handle::impl_service;

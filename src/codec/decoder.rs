@@ -4,8 +4,6 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use super::Separator;
-use super::encoder::join;
-use super::separator::MAX_SEPARATOR_LEN;
 
 /// Takes bytes in chunks of any size and gives whole messages out.
 ///
@@ -198,12 +196,10 @@ impl Decoder {
     /// them when it does not end in this chunk.
     fn share_of(&mut self, chunk: &[u8]) -> usize {
         let len = self.separator.len();
+        self.bytes_searched += 2 * (len - 1) as u64;
         let remainder = &self.buffer[self.start..self.end];
-        let tail = &remainder[remainder.len().saturating_sub(len - 1)..];
-        let mut seam = [0; 2 * MAX_SEPARATOR_LEN];
-        let seam = join(&mut seam, tail, &chunk[..chunk.len().min(len - 1)]);
-        if let Some(at) = find_counted(&self.separator, &mut self.bytes_searched, seam) {
-            return at + len - tail.len();
+        if let Some(at) = self.separator.find_across(remainder, chunk) {
+            return at + len - remainder.len();
         }
         match find_counted(&self.separator, &mut self.bytes_searched, chunk) {
             Some(at) => at + len,

@@ -1,7 +1,6 @@
 use std::error;
 use std::fmt;
 
-use super::separator::MAX_SEPARATOR_LEN;
 use super::{GOODBYE, Separator};
 
 /// Frames one message: returns `message ++ separator`, or refuses what a receiver would not read back as exactly this
@@ -25,45 +24,16 @@ use super::{GOODBYE, Separator};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn encode(message: &[u8], separator: &Separator) -> Result<Vec<u8>, EncodeError> {
-    check(message, separator)?;
+    if message == GOODBYE {
+        return Err(EncodeError::IsGoodbye);
+    }
+    if let Some(at) = separator.early_match(message) {
+        return Err(EncodeError::ContainsSeparator { at });
+    }
     let mut frame = Vec::with_capacity(message.len() + separator.len());
     frame.extend_from_slice(message);
     frame.extend_from_slice(separator.as_bytes());
     Ok(frame)
-}
-
-/// Whether `message` may be sent at all; what [`encode`] checks before it copies anything.
-pub(crate) fn check(message: &[u8], separator: &Separator) -> Result<(), EncodeError> {
-    if message == GOODBYE {
-        return Err(EncodeError::IsGoodbye);
-    }
-    check_framing(message, separator)
-}
-
-/// Whether the first match of the separator in `message ++ separator` is at the message's end.
-pub(super) fn check_framing(message: &[u8], separator: &Separator) -> Result<(), EncodeError> {
-    if let Some(at) = separator.find(message) {
-        return Err(EncodeError::ContainsSeparator { at });
-    }
-    if !separator.is_bordered() {
-        return Ok(());
-    }
-    // A match that starts inside the message and ends inside the separator: looked for where the two meet.
-    let tail = &message[message.len().saturating_sub(separator.len() - 1)..];
-    let mut seam = [0; 2 * MAX_SEPARATOR_LEN];
-    let seam = join(&mut seam, tail, separator.as_bytes());
-    match separator.find(seam) {
-        Some(at) if at < tail.len() => Err(EncodeError::ContainsSeparator { at: message.len() - tail.len() + at }),
-        _ => Ok(()),
-    }
-}
-
-/// Copies `left` and `right` side by side into `into`.
-pub(super) fn join<'a>(into: &'a mut [u8], left: &[u8], right: &[u8]) -> &'a [u8] {
-    let len = left.len() + right.len();
-    into[..left.len()].copy_from_slice(left);
-    into[left.len()..len].copy_from_slice(right);
-    &into[..len]
 }
 
 /// Why a message cannot be framed. Nothing has been written.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use memchr::memmem::Finder;
 
-use super::encoder::check_framing;
 use super::{DEFAULT_SEPARATOR, GOODBYE};
 
 /// The longest separator there can be, in bytes.
@@ -61,9 +60,9 @@ impl Separator {
                 goodbye: [GOODBYE, bytes].concat().into(),
             }),
         };
-        match check_framing(GOODBYE, &separator) {
-            Ok(()) => Ok(separator),
-            Err(_) => Err(SeparatorError::CannotCarryGoodbye),
+        match separator.early_match(GOODBYE) {
+            None => Ok(separator),
+            Some(_) => Err(SeparatorError::CannotCarryGoodbye),
         }
     }
 
@@ -91,8 +90,25 @@ impl Separator {
         }
     }
 
-    pub(super) fn is_bordered(&self) -> bool {
-        self.shared.bordered
+    /// Where a match begins in `left` that ends in `right`, when they lie side by side.
+    pub(super) fn find_across(&self, left: &[u8], right: &[u8]) -> Option<usize> {
+        let most = self.len() - 1;
+        let tail = &left[left.len().saturating_sub(most)..];
+        let head = &right[..right.len().min(most)];
+        let mut seam = [0; 2 * MAX_SEPARATOR_LEN];
+        let seam = &mut seam[..tail.len() + head.len()];
+        seam[..tail.len()].copy_from_slice(tail);
+        seam[tail.len()..].copy_from_slice(head);
+        self.find(seam).map(|at| left.len() - tail.len() + at)
+    }
+
+    /// Where the separator first occurs in `message ++ separator`, if that is before the message's end: then the
+    /// message cannot be framed.
+    pub(super) fn early_match(&self, message: &[u8]) -> Option<usize> {
+        match self.find(message) {
+            None if self.shared.bordered => self.find_across(message, self.as_bytes()),
+            found => found,
+        }
     }
 }
 

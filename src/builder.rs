@@ -1,0 +1,222 @@
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::DEFAULT_PORT;
+use crate::callback::Callback;
+use crate::codec::{DEFAULT_SEPARATOR, Separator};
+use crate::config::{Settings, SlowConsumer};
+use crate::error::Error;
+use crate::transport::{Connector, Listener};
+
+/// Builds a [`Server`](crate::Server) or a [`Client`](crate::Client): see [`Server::builder`](crate::Server::builder)
+/// and [`Client::builder`](crate::Client::builder).
+///
+/// Every setting has a default, named at its method. What does not fit together is refused by `build`.
+#[must_use]
+pub struct Builder<Side> {
+    pub(crate) callback: Arc<dyn Callback>,
+    pub(crate) port: u16,
+    /// Checked when the service is built.
+    separator: Vec<u8>,
+    settings: Settings,
+    pub(crate) side: Side,
+}
+
+/// Builds a [`Server`](crate::Server).
+pub type ServerBuilder = Builder<ServerSide>;
+
+/// Builds a [`Client`](crate::Client).
+pub type ClientBuilder = Builder<ClientSide>;
+
+/// What only a server is told.
+#[derive(Debug)]
+pub struct ServerSide {
+    pub(crate) bind: IpAddr,
+    pub(crate) ipv6_only: bool,
+    pub(crate) backlog: u32,
+    pub(crate) source: ListenerSource,
+}
+
+/// Where a server's connections come from.
+#[derive(Debug)]
+pub(crate) enum ListenerSource {
+    /// A TCP address, bound at the start.
+    Address,
+    /// A TCP socket that the program has bound.
+    Socket(TcpListener),
+    /// Another transport.
+    Transport(Arc<dyn Listener>),
+}
+
+/// What only a client is told.
+pub struct ClientSide {
+    pub(crate) connect_timeout: Duration,
+    /// TCP where there is none.
+    pub(crate) connector: Option<Arc<dyn Connector>>,
+}
+
+impl<Side> Builder<Side> {
+    pub(crate) fn new(side: Side) -> Self {
+        Self {
+            callback: Arc::new(()),
+            port: DEFAULT_PORT,
+            separator: DEFAULT_SEPARATOR.into(),
+            settings: Settings::default(),
+            side,
+        }
+    }
+
+    /// The port: where a server listens (0: a free one), where a client connects. Default
+    /// [`DEFAULT_PORT`], 16900.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// The bytes that end each message; the same on both sides. Default `;`. LEADS uses `end;` for video.
+    pub fn separator(mut self, separator: impl AsRef<[u8]>) -> Self {
+        self.separator = separator.as_ref().to_vec();
+        self
+    }
+
+    /// What is told of everything that happens. Default: nobody.
+    pub fn callback(mut self, callback: impl Callback) -> Self {
+        self.callback = Arc::new(callback);
+        self
+    }
+
+    /// The longest message that is received, in payload bytes; a peer that sends a longer one is disconnected.
+    /// Default 1 MiB.
+    pub fn max_message_len(mut self, bytes: usize) -> Self {
+        self.settings.max_message_len = bytes;
+        self
+    }
+
+    /// How much may wait to be written to one peer: in bytes, each message charged its length plus 64. Default 4 MiB.
+    pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_queued_bytes = bytes;
+        self
+    }
+
+    /// What happens when that much waits. Default [`SlowConsumer::Disconnect`].
+    pub fn slow_consumer(mut self, policy: SlowConsumer) -> Self {
+        self.settings.slow_consumer = policy;
+        self
+    }
+
+    /// How long a peer may take nothing of what waits for it before it is disconnected. Default 10 s.
+    pub fn stall_timeout(mut self, time: Duration) -> Self {
+        self.settings.stall_timeout = time;
+        self
+    }
+
+    /// How long a connection that closes may take to write what had been accepted. Default 2 s.
+    pub fn flush_timeout(mut self, time: Duration) -> Self {
+        self.settings.flush_timeout = time;
+        self
+    }
+
+    /// How long, after everything is written, a closing connection waits for the peer to close its side; starts anew
+    /// with whatever still arrives from it. Default 0.5 s.
+    pub fn drain_timeout(mut self, time: Duration) -> Self {
+        self.settings.drain_timeout = time;
+        self
+    }
+
+    /// How long closing may take in all, for one connection and for the service. Default 3 s.
+    pub fn close_timeout(mut self, time: Duration) -> Self {
+        self.settings.close_timeout = time;
+        self
+    }
+
+    /// The stack of each reader thread, in bytes, on which the callbacks run. Default 2 MiB, 512 KiB on 32-bit
+    /// systems; only what is used of it costs memory.
+    pub fn reader_stack(mut self, bytes: usize) -> Self {
+        self.settings.reader_stack = bytes;
+        self
+    }
+
+    /// The settings that both kinds of service have, checked.
+    pub(crate) fn settings(&self) -> Result<Settings, Error> {
+        let settings = Settings { separator: Separator::new(&self.separator)?, ..self.settings.clone() };
+        settings.check()?;
+        Ok(settings)
+    }
+}
+
+impl Builder<ServerSide> {
+    /// The address to listen on. Default `127.0.0.1`, which only programs on this machine reach.
+    ///
+    /// `0.0.0.0` listens on every IPv4 address of the machine; `::` on every IPv6 *and* IPv4 address, on every system
+    /// alike (on a host without IPv6 it is taken for `0.0.0.0`). There is no encryption and no authentication: bind
+    /// what the network may reach with that in mind.
+    pub fn bind(mut self, address: impl Into<IpAddr>) -> Self {
+        self.side.bind = address.into();
+        self
+    }
+
+    /// Whether a server on `::` leaves IPv4 out. Default false.
+    pub fn ipv6_only(mut self, ipv6_only: bool) -> Self {
+        self.side.ipv6_only = ipv6_only;
+        self
+    }
+
+    /// How many connections the system may keep for the server while it is busy accepting. Default 4096; the system
+    /// caps it (Linux at `net.core.somaxconn`).
+    pub fn backlog(mut self, connections: u32) -> Self {
+        self.side.backlog = connections;
+        self
+    }
+
+    /// Listens on a socket that the program has bound; address, port and backlog are the socket's then.
+    pub fn listener(mut self, listener: TcpListener) -> Self {
+        self.side.source = ListenerSource::Socket(listener);
+        self
+    }
+
+    /// Accepts streams of another transport instead of TCP.
+    pub fn transport(mut self, listener: impl Listener) -> Self {
+        self.side.source = ListenerSource::Transport(Arc::new(listener));
+        self
+    }
+}
+
+impl Builder<ClientSide> {
+    /// How long each address of the server is given to answer. Default 5 s.
+    pub fn connect_timeout(mut self, time: Duration) -> Self {
+        self.side.connect_timeout = time;
+        self
+    }
+
+    /// Connects over another transport instead of TCP.
+    pub fn transport(mut self, connector: impl Connector) -> Self {
+        self.side.connector = Some(Arc::new(connector));
+        self
+    }
+}
+
+impl Default for ServerSide {
+    fn default() -> Self {
+        Self { bind: Ipv4Addr::LOCALHOST.into(), ipv6_only: false, backlog: 4096, source: ListenerSource::Address }
+    }
+}
+
+impl Default for ClientSide {
+    fn default() -> Self {
+        Self { connect_timeout: Duration::from_secs(5), connector: None }
+    }
+}
+
+impl<Side> fmt::Debug for Builder<Side> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClientSide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSide").field("connect_timeout", &self.connect_timeout).finish_non_exhaustive()
+    }
+}
