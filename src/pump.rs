@@ -142,7 +142,11 @@ impl Pump {
         backlog.append(&mut inbox.backlogged);
         alarms.extend(mem::take(&mut inbox.alarms).into_iter().map(Reverse));
         inbox.wakes_at = Some(alarms.peek().map_or(WakesAt::Never, |Reverse(alarm)| WakesAt::At(alarm.at)));
-        !inbox.stopped
+        let goes_on = !inbox.stopped;
+        drop(inbox);
+        // A stream that was given up may never become ready, and must not be held.
+        backlog.retain(|backlogged| !backlogged.connection.is_over());
+        goes_on
     }
 }
 
@@ -156,10 +160,7 @@ fn write_when_ready(poller: &Poller, backlog: &mut Vec<Backlogged>, timeout: Opt
         vec![false; streams.len()]
     });
     let mut ready = ready.into_iter();
-    backlog.retain(|Backlogged { connection, .. }| match ready.next() {
-        Some(true) => connection.pump_turn(),
-        _ => !connection.is_over(),
-    });
+    backlog.retain(|backlogged| ready.next() != Some(true) || backlogged.connection.pump_turn());
 }
 
 /// Lets each connection whose alarm is due look at its deadlines.
