@@ -56,7 +56,7 @@ pub trait Service: Send + Sync {
     /// May be called from any thread, more than once, at the same time.
     ///
     /// A callback that is still running at the time-out is not interrupted: its connection's `on_disconnect` follows
-    /// when it returns.
+    /// when it returns. Once the service has ended, its callbacks are dropped.
     fn close(&self);
 }
 
@@ -154,6 +154,13 @@ impl Core {
         drop(replaced);
     }
 
+    /// Lets the callbacks go, which may well hold handles of this service.
+    fn drop_callbacks(&self) {
+        if let Err(message) = callback::call(|| self.replace_callback(Arc::new(()))) {
+            error!("{} {}: dropping the callbacks panicked: {message}", self.kind, self.port());
+        }
+    }
+
     pub(crate) fn initialize(&self) {
         let callback = self.callback();
         if let Err(message) = callback::call(|| callback.on_initialize(self)) {
@@ -196,6 +203,10 @@ impl Core {
         if !self.life.begin_close(self.settings().close_deadline()) {
             return;
         }
+        if self.life.is_over() {
+            // It has never run, so that nothing else ends it.
+            return self.drop_callbacks();
+        }
         for connection in self.table.close().iter() {
             connection.end(DisconnectReason::ServiceClosed { undelivered: Undelivered::default() });
         }
@@ -216,6 +227,7 @@ impl Core {
         }
         self.context.pump.stop();
         self.pump_thread.wait_for_end(by + 2 * CLOSE_GRACE);
+        self.drop_callbacks();
         info!("{} {} closed", self.kind, self.port());
         self.life.end();
     }

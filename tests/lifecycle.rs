@@ -276,6 +276,34 @@ over_every_transport! {
         assert!(matches!(disconnected(&events), DisconnectReason::PeerGoodbye { .. }));
     }
 
+    fn callbacks_are_dropped_with_the_service_whatever_they_hold(net: Net) {
+        struct Holding(OnceLock<Server>, #[allow(dead_code, reason = "dropped")] mpsc::Sender<()>);
+        impl Callback for Holding {}
+
+        let (dropped, drops) = mpsc::channel();
+        for start in [true, false] {
+            let (builder, dial) = net.server();
+            let server = builder.build().unwrap();
+            server.set_callback(Holding(OnceLock::from(server.clone()), dropped.clone()));
+            if start {
+                server.start(true).unwrap();
+                dial.client(&server).build().unwrap().start("127.0.0.1", true).unwrap();
+            }
+            server.close();
+        }
+        drop(dropped);
+        assert_eq!(drops.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Disconnected));
+
+        // So a channel of events ends behind the last one.
+        let started = net.start_server(|builder| builder);
+        let (client, client_events) = started.start_client();
+        connected(&started.events);
+        client.close();
+        started.server.close();
+        assert!(matches!(started.events.iter().last(), Some(Event::Disconnect { .. })));
+        assert!(matches!(client_events.iter().last(), Some(Event::Disconnect { .. })));
+    }
+
     fn a_callback_may_start_another_server(net: Net) {
         let second: Arc<OnceLock<Server>> = Arc::default();
         let callback = {
