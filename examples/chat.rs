@@ -1,0 +1,194 @@
+//! A chat server: a name for each connection, and broadcasts to everyone else.
+//!
+//! One thread does it all, by waiting for events instead of being called: so the names are a plain map, without a
+//! lock.
+//!
+//! ```text
+//! cargo run --release --example chat
+//! cargo run --release --example client -- 127.0.0.1
+//! ```
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::ExitCode;
+
+use leads_comm::callback::{self, Event};
+use leads_comm::crossbeam_channel::{Receiver, bounded, select};
+use leads_comm::{Connection, ConnectionId, DEFAULT_PORT, DEFAULT_SEPARATOR, Server};
+use lexopt::prelude::*;
+
+#[path = "support/cli.rs"]
+mod cli;
+
+use cli::{Failure, complain};
+
+const HELP: &str = "\
+A chat server: whatever one client says, all others read.
+
+Usage: chat [--bind A] [--port P] [--separator S]
+
+      --bind A       the IP address to listen on: 0.0.0.0 for all of IPv4, :: for all (default 127.0.0.1)
+      --port P       the port, 0 for a free one (default 16900)
+      --separator S  the bytes that end each message (default ;)
+  -h, --help         print this
+
+Clients say `/name NAME` to be called something, `/who` to learn who is there, and anything else to
+talk. Try it in two more terminals, with the example `client` or any LEADS client:
+
+  cargo run --release --example client -- 127.0.0.1
+
+or with netcat, which sends lines: `chat --separator $'\\n'` (bash), then `nc 127.0.0.1 16900`.
+
+Stdout carries `listening on IP:PORT`, then the conversation. Ctrl-C and SIGTERM end it with a goodbye
+to every client and exit code 0. A failure is exit code 1, a wrong call 2.
+";
+
+/// How many events may wait; a client that talks faster than they are handled is slowed down by its own stream.
+const WAITING_EVENTS: usize = 1024;
+
+/// The longest name, in characters.
+const LONGEST_NAME: usize = 24;
+
+struct Options {
+    bind: IpAddr,
+    port: u16,
+    separator: Vec<u8>,
+}
+
+struct Chat {
+    server: Server,
+    names: HashMap<ConnectionId, String>,
+}
+
+fn main() -> ExitCode {
+    cli::run("chat", HELP, parse_options, serve)
+}
+
+/// `None` when only help is wanted.
+fn parse_options() -> Result<Option<Options>, lexopt::Error> {
+    let mut options =
+        Options { bind: Ipv4Addr::LOCALHOST.into(), port: DEFAULT_PORT, separator: DEFAULT_SEPARATOR.into() };
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("bind") => options.bind = arguments.value()?.parse()?,
+            Long("port") => options.port = arguments.value()?.parse()?,
+            Long("separator") => options.separator = arguments.value()?.into_encoded_bytes(),
+            Short('h') | Long("help") => return Ok(None),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Some(options))
+}
+
+fn serve(options: Options) -> Result<(), Failure> {
+    let Options { bind, port, separator } = options;
+    let (callback, events) = callback::channel(WAITING_EVENTS);
+    let server = Server::builder().bind(bind).port(port).separator(separator).callback(callback).build()?;
+    let (interrupt, interrupted) = bounded(1);
+    ctrlc::set_handler(move || {
+        // Once is enough.
+        let _ = interrupt.try_send(());
+    })?;
+    server.start(true)?;
+    let mut chat = Chat { server: server.clone(), names: HashMap::new() };
+    let outcome = chat.run(&events, &interrupted);
+    // Nobody receives events any more, and the end must not wait for somebody who does.
+    drop(events);
+    server.close();
+    outcome
+}
+
+impl Chat {
+    /// Handles events until Ctrl-C.
+    fn run(&mut self, events: &Receiver<Event>, interrupted: &Receiver<()>) -> Result<(), Failure> {
+        if let Some(address) = self.server.local_addr() {
+            say(&format!("listening on {address}"))?;
+        }
+        loop {
+            select! {
+                recv(events) -> event => match event {
+                    Ok(event) => self.handle(event)?,
+                    Err(_) => return Ok(()),
+                },
+                recv(interrupted) -> _ => return Ok(()),
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), Failure> {
+        match event {
+            Event::Connect { connection } => {
+                let name = format!("guest{}", connection.id());
+                self.names.insert(connection.id(), name.clone());
+                send(&connection, &format!("welcome, {name}. Say /name NAME to be called something else"));
+                self.tell_others(&connection, &format!("{name} joins"))
+            }
+            Event::Receive { connection, message } => self.hear(&connection, &printable(&message)),
+            Event::Disconnect { connection, reason } => {
+                let name = self.names.remove(&connection.id()).unwrap_or_default();
+                complain(format_args!("{connection} {name} disconnected: {reason}"));
+                self.tell_others(&connection, &format!("{name} leaves"))
+            }
+            Event::Fail { error } => {
+                complain(format_args!("chat: {error}"));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn hear(&mut self, connection: &Connection, text: &str) -> Result<(), Failure> {
+        // Connected before it could say anything.
+        let name = self.names[&connection.id()].clone();
+        match text.split_once(' ').unwrap_or((text, "")) {
+            ("", _) => Ok(()),
+            ("/name", wanted) => self.rename(connection, &name, wanted.trim()),
+            ("/who", _) => {
+                let names: Vec<&str> = self.names.values().map(String::as_str).collect();
+                send(connection, &names.join(", "));
+                Ok(())
+            }
+            _ => self.tell_others(connection, &format!("{name}: {text}")),
+        }
+    }
+
+    fn rename(&mut self, connection: &Connection, name: &str, wanted: &str) -> Result<(), Failure> {
+        if wanted.is_empty() || wanted.chars().count() > LONGEST_NAME || self.names.values().any(|name| name == wanted)
+        {
+            send(connection, &format!("a name has 1 to {LONGEST_NAME} characters, and belongs to nobody else"));
+            return Ok(());
+        }
+        self.names.insert(connection.id(), wanted.to_owned());
+        send(connection, &format!("you are {wanted} now"));
+        self.tell_others(connection, &format!("{name} is {wanted} now"))
+    }
+
+    fn tell_others(&self, speaker: &Connection, text: &str) -> Result<(), Failure> {
+        // Whoever has not been welcomed yet is told nothing either.
+        let is_other = |peer: &Connection| peer != speaker && self.names.contains_key(&peer.id());
+        if let Err(error) = self.server.broadcast_where(text.as_bytes(), is_other) {
+            // For instance with a separator that occurs in our own words.
+            complain(format_args!("chat: not passed on: {error}"));
+        }
+        say(text)
+    }
+}
+
+fn send(connection: &Connection, text: &str) {
+    if let Err(error) = connection.send(text.as_bytes()) {
+        complain(format_args!("chat: {connection} was not answered: {error}"));
+    }
+}
+
+fn say(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(|error| Failure::of_stdout(&error))
+}
+
+/// The text of a message, without line ends and whatever else could confuse somebody's terminal.
+fn printable(message: &[u8]) -> String {
+    let text: String = String::from_utf8_lossy(message).chars().filter(|char| !char.is_control()).collect();
+    text.trim().to_owned()
+}

@@ -1,0 +1,174 @@
+//! A server for the command line: prints every message that arrives, and broadcasts every line typed.
+//!
+//! ```text
+//! cargo run --release --example server
+//! cargo run --release --example client -- 127.0.0.1
+//! ```
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use leads_comm::{
+    Callback, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectReason, Error, Server, Service, SlowConsumer,
+};
+use lexopt::prelude::*;
+
+#[path = "support/cli.rs"]
+mod cli;
+#[path = "support/lines.rs"]
+mod lines;
+
+use cli::{Failure, complain};
+
+const HELP: &str = "\
+Prints every message that its clients send, and sends every line of stdin to all of them.
+
+Usage: server [--bind A] [--port P] [--separator S] [--echo] [--relay]
+
+      --bind A       the IP address to listen on: 0.0.0.0 for all of IPv4, :: for all (default 127.0.0.1)
+      --port P       the port, 0 for a free one (default 16900)
+      --separator S  the bytes that end each message (default ;)
+      --echo         answer each message with itself
+      --relay        pass each message on to all other clients
+  -h, --help         print this
+
+The first line of stdout is `listening on IP:PORT`; every other one is `ip:port message`, a message's
+bytes as they came. Who connects and disconnects is told on stderr. The end of stdin does not end the
+server: Ctrl-C does, and SIGTERM, with a goodbye to every client and exit code 0. A failure is exit
+code 1, a wrong call 2. RUST_LOG=debug shows what the library does.
+
+Try it with the example `client`, with a LEADS client, or with `nc 127.0.0.1 16900`.
+";
+
+/// How long a message waits for a client that reads slowly: an echo then slows down whoever it is for, and is not lost.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+struct Options {
+    bind: IpAddr,
+    port: u16,
+    separator: Vec<u8>,
+    echo: bool,
+    relay: bool,
+}
+
+/// What the server's terminal shows, and what becomes of a message.
+struct Terminal {
+    server: Server,
+    echo: bool,
+    relay: bool,
+    /// Set when stdout takes no more.
+    broken: Arc<OnceLock<io::Error>>,
+}
+
+impl Terminal {
+    fn print(&self, parts: &[&[u8]]) {
+        // One lock for the whole line: the clients' callbacks run at the same time.
+        let mut stdout = io::stdout().lock();
+        let printed = parts.iter().try_for_each(|part| stdout.write_all(part)).and_then(|()| stdout.flush());
+        if let Err(error) = printed {
+            let _ = self.broken.set(error);
+            // Inside a callback this only begins the end.
+            self.server.close();
+        }
+    }
+}
+
+impl Callback for Terminal {
+    fn on_initialize(&self, service: &dyn Service) {
+        // Nobody is accepted before this returns, so it is the first line.
+        if let Some(address) = service.local_addr() {
+            self.print(&[format!("listening on {address}\n").as_bytes()]);
+        }
+    }
+
+    fn on_connect(&self, _: &dyn Service, connection: &Connection) {
+        complain(format_args!("{connection} connected"));
+    }
+
+    fn on_receive(&self, _: &dyn Service, connection: &Connection, message: &[u8]) {
+        self.print(&[format!("{connection} ").as_bytes(), message, b"\n"]);
+        // What was received can be sent; the peers that cannot be reached are told of by `on_disconnect`.
+        if self.echo {
+            let _ = connection.send(message);
+        }
+        if self.relay {
+            let _ = self.server.broadcast_where(message, |peer| peer != connection);
+        }
+    }
+
+    fn on_disconnect(&self, _: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
+        complain(format_args!("{connection} disconnected: {reason}"));
+    }
+
+    fn on_fail(&self, _: &dyn Service, error: &Error) {
+        complain(format_args!("server: {error}"));
+    }
+}
+
+fn main() -> ExitCode {
+    cli::run("server", HELP, parse_options, serve)
+}
+
+/// `None` when only help is wanted.
+fn parse_options() -> Result<Option<Options>, lexopt::Error> {
+    let mut options = Options {
+        bind: Ipv4Addr::LOCALHOST.into(),
+        port: DEFAULT_PORT,
+        separator: DEFAULT_SEPARATOR.into(),
+        echo: false,
+        relay: false,
+    };
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("bind") => options.bind = arguments.value()?.parse()?,
+            Long("port") => options.port = arguments.value()?.parse()?,
+            Long("separator") => options.separator = arguments.value()?.into_encoded_bytes(),
+            Long("echo") => options.echo = true,
+            Long("relay") => options.relay = true,
+            Short('h') | Long("help") => return Ok(None),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Some(options))
+}
+
+fn serve(options: Options) -> Result<(), Failure> {
+    let Options { bind, port, separator, echo, relay } = options;
+    let builder = Server::builder().bind(bind).port(port).separator(separator);
+    let server = builder.slow_consumer(SlowConsumer::Block(PATIENCE)).build()?;
+    let broken = Arc::new(OnceLock::new());
+    server.set_callback(Terminal { server: server.clone(), echo, relay, broken: Arc::clone(&broken) });
+
+    let stopped = server.clone();
+    ctrlc::set_handler(move || stopped.close())?;
+    let typed = server.clone();
+    thread::spawn(move || broadcast_lines(&typed));
+
+    match server.start(false) {
+        // Closed before the start, when Ctrl-C came that early.
+        Ok(()) | Err(Error::Closed) => {}
+        Err(error) => return Err(error.into()),
+    }
+    broken.get().map_or(Ok(()), |error| Err(Failure::of_stdout(error)))
+}
+
+/// Sends the lines of stdin to all clients, until its end or the program's.
+fn broadcast_lines(server: &Server) {
+    let mut stdin = io::stdin().lock();
+    let mut line = Vec::new();
+    loop {
+        match lines::read_line(&mut stdin, &mut line) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return complain(format_args!("server: cannot read stdin: {error}")),
+        }
+        if let Err(error) = server.broadcast(&line) {
+            complain(format_args!("server: a line was not sent: {error}"));
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The main job: a server publishes this machine's metrics, and viewers receive and check every message.
+//!
+//! ```text
+//! cargo run --release --example telemetry
+//! ```
+//!
+//! One process plays both parts unless told otherwise: the server runs in the background, and the viewers connect to
+//! it over TCP as they would from elsewhere. `publisher.rs` is the server, `viewer.rs` the client.
+
+use std::fmt::Display;
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+use leads_comm::{DEFAULT_PORT, DisconnectReason};
+use lexopt::prelude::*;
+
+#[path = "../support/cli.rs"]
+mod cli;
+#[path = "../support/lines.rs"]
+mod lines;
+mod message;
+mod modes;
+mod publisher;
+mod screen;
+mod sensors;
+mod viewer;
+mod watch;
+
+const HELP: &str = "\
+Publishes this machine's CPU, memory, network and load as JSON messages, and checks what arrives.
+
+Usage: telemetry [--rate HZ] [--viewers N] [--seconds S]
+       telemetry --serve [--bind A] [--port P] [--rate HZ] [--seconds S]
+       telemetry --connect HOST[:PORT] [--seconds S]
+
+Without --serve and --connect, a server and its viewers run in this process and talk over TCP. Each
+viewer checks every message; the end is a summary.
+
+      --rate HZ       messages per second (default 20)
+      --viewers N     how many viewers (default 3)
+      --seconds S     for how long (default 10; with --serve and --connect, until Ctrl-C)
+      --serve         publish to viewers elsewhere
+      --bind A        the IP address to listen on: 0.0.0.0 for all of IPv4, :: for all (default 127.0.0.1)
+      --port P        the port to listen on, 0 for a free one (default 16900)
+      --connect HOST  be a viewer of a publisher elsewhere; the lines of stdin are sent as commands
+  -h, --help          print this
+
+Viewers may send the commands `time_lap` and `hazard`, which the publisher obeys by printing what it does;
+two of its own viewers do. With --connect, the jitter is shown instead of the latency, since the clocks
+of two machines cannot be compared.
+
+Exit code 0: nothing was lost. 1: something was, or it could not be done; stderr says what. 2: a wrong
+call. Ctrl-C and SIGTERM end it early, with the summary. RUST_LOG=debug shows what the library does.
+";
+
+/// What is asked for.
+pub(crate) enum Options {
+    Demo { rate: f64, viewers: usize, seconds: Duration },
+    Serve { bind: IpAddr, port: u16, rate: f64, seconds: Option<Duration> },
+    Connect { address: String, seconds: Option<Duration> },
+}
+
+/// What the threads of the library, of stdin and of Ctrl-C tell the main thread, which shows it.
+pub(crate) enum Note {
+    Connected(String),
+    Disconnected(DisconnectReason),
+    Line(String),
+    /// Like `Line`, and the outcome of something typed on this terminal.
+    Typed(String),
+    Interrupted,
+}
+
+fn main() -> ExitCode {
+    cli::run("telemetry", HELP, parse_options, |options| match options {
+        Options::Demo { rate, viewers, seconds } => modes::demo(rate, viewers, seconds),
+        Options::Serve { bind, port, rate, seconds } => modes::serve(bind, port, rate, seconds),
+        Options::Connect { address, seconds } => modes::connect(&address, seconds),
+    })
+}
+
+/// `None` when only help is wanted.
+fn parse_options() -> Result<Option<Options>, lexopt::Error> {
+    let (mut rate, mut viewers, mut seconds, mut bind, mut port) = (None, None, None, None, None);
+    let (mut serve, mut address) = (false, None);
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("rate") => rate = Some(arguments.value()?.parse_with(|text| within(text, 0.001, 100_000.0))?),
+            Long("viewers") => viewers = Some(arguments.value()?.parse_with(|text| within(text, 1, 1000))?),
+            Long("seconds") => {
+                let number = arguments.value()?.parse_with(|text| within(text, 0.001, 1e9))?;
+                seconds = Some(Duration::from_secs_f64(number));
+            }
+            Long("bind") => bind = Some(arguments.value()?.parse()?),
+            Long("port") => port = Some(arguments.value()?.parse()?),
+            Long("serve") => serve = true,
+            Long("connect") => address = Some(arguments.value()?.string()?),
+            Short('h') | Long("help") => return Ok(None),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    let excess =
+        |present: bool, name: &str| if present { Err(format!("{name} does not go with the rest")) } else { Ok(()) };
+    excess(serve && address.is_some(), "--connect")?;
+    excess(address.is_some() && rate.is_some(), "--rate")?;
+    excess((serve || address.is_some()) && viewers.is_some(), "--viewers")?;
+    excess(!serve && bind.is_some(), "--bind")?;
+    excess(!serve && port.is_some(), "--port")?;
+    let rate = rate.unwrap_or(20.0);
+    Ok(Some(match address {
+        Some(address) => Options::Connect { address, seconds },
+        None if serve => Options::Serve {
+            bind: bind.unwrap_or(Ipv4Addr::LOCALHOST.into()),
+            port: port.unwrap_or(DEFAULT_PORT),
+            rate,
+            seconds,
+        },
+        None => {
+            let seconds = seconds.unwrap_or(Duration::from_secs(10));
+            Options::Demo { rate, viewers: viewers.unwrap_or(3), seconds }
+        }
+    }))
+}
+
+fn within<T: FromStr + PartialOrd + Display>(text: &str, least: T, most: T) -> Result<T, String> {
+    let number = text.parse().ok().filter(|number| (&least..=&most).contains(&number));
+    number.ok_or_else(|| format!("not a number from {least} to {most}"))
+}

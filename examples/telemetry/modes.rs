@@ -1,0 +1,165 @@
+//! What the example does: publish and view in one process, only publish, or only view.
+
+use std::io::{self, IsTerminal};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use leads_comm::{Connection, DisconnectReason};
+
+use crate::Note;
+use crate::cli::{Failure, fail};
+use crate::lines::read_line;
+use crate::publisher::Publisher;
+use crate::screen::Screen;
+use crate::sensors::Sensors;
+use crate::viewer::{Clock, Viewer};
+use crate::watch::{demo_status, status, watch};
+
+/// How many notes may wait to be shown; a viewer that sends commands faster is slowed down by its own stream.
+const WAITING_NOTES: usize = 256;
+
+/// How long each step of the beginning and the end may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A publisher and its viewers in this process; everything published must arrive.
+pub(crate) fn demo(rate: f64, viewers: usize, seconds: Duration) -> Result<(), Failure> {
+    let (tell, notes) = mpsc::sync_channel(WAITING_NOTES);
+    tell_interrupts(tell.clone())?;
+    let sensors = Arc::new(Sensors::start());
+    let publisher = Publisher::start(Ipv4Addr::LOCALHOST.into(), 0, tell)?;
+    let address = format!("127.0.0.1:{}", publisher.server.port());
+    let connect = |number| {
+        let first = (number == 1).then_some("time_lap");
+        let last = (number == viewers).then_some("hazard");
+        Viewer::connect(&address, Clock::Shared(publisher.epoch), first.into_iter().chain(last).collect(), |_| {})
+    };
+    let viewers = (1..=viewers).map(connect).collect::<Result<Vec<_>, _>>()?;
+    // Everybody is there before the first message, so everybody has to receive all of them.
+    for _ in &viewers {
+        match notes.recv_timeout(PATIENCE) {
+            Ok(Note::Connected(_)) => {}
+            Ok(Note::Interrupted) => return Err(fail("interrupted before it began")),
+            _ => return Err(fail("not every viewer could be served")),
+        }
+    }
+
+    let begun = Instant::now();
+    let publishing = publisher.publish(rate, Arc::clone(&sensors));
+    let mut screen = Screen::new();
+    watch(&mut screen, &notes, Some(seconds), |elapsed| {
+        demo_status(elapsed, &publishing, &sensors.newest(), &viewers)
+    })?;
+    let published = publishing.stop();
+    let elapsed = begun.elapsed().as_secs_f64();
+    // Nobody shows them any more, and the callbacks must not wait for somebody who does.
+    drop(notes);
+    // Behind everything published comes the goodbye: a viewer that has ended has received all there was.
+    publisher.server.close();
+    screen.clear()?;
+    screen.say(&format!(
+        "published {published} messages in {elapsed:.1} s, {:.1} per second",
+        published as f64 / elapsed
+    ))?;
+    let mut lost = 0;
+    for (number, viewer) in (1..).zip(&viewers) {
+        viewer.client.wait_timeout(PATIENCE);
+        let record = viewer.record();
+        let missed = published.saturating_sub(record.received).max(record.wrong);
+        let (p50, p99) = record.percentiles();
+        screen.say(&format!(
+            "viewer {number} received {}, lost {missed}, latency p50 {p50} µs, p99 {p99} µs",
+            record.received
+        ))?;
+        lost += missed;
+    }
+    report_loss(&mut screen, lost, published * viewers.len() as u64)
+}
+
+/// A publisher for viewers elsewhere.
+pub(crate) fn serve(bind: IpAddr, port: u16, rate: f64, seconds: Option<Duration>) -> Result<(), Failure> {
+    let (tell, notes) = mpsc::sync_channel(WAITING_NOTES);
+    tell_interrupts(tell.clone())?;
+    let publisher = Publisher::start(bind, port, tell)?;
+    let mut screen = Screen::new();
+    let address = publisher.server.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    screen.say(&format!("listening on {address}"))?;
+    let sensors = Arc::new(Sensors::start());
+    let publishing = publisher.publish(rate, Arc::clone(&sensors));
+    watch(&mut screen, &notes, seconds, |elapsed| {
+        let (published, viewers) = (publishing.published(), publisher.server.num_connections());
+        let head = format!("published {published} in {:.0} s, viewers now: {viewers}", elapsed.as_secs_f64());
+        status(head, &sensors.newest(), Vec::new())
+    })?;
+    let published = publishing.stop();
+    drop(notes);
+    publisher.server.close();
+    screen.clear()?;
+    screen.say(&format!("published {published} messages"))
+}
+
+/// A viewer of a publisher elsewhere.
+pub(crate) fn connect(address: &str, seconds: Option<Duration>) -> Result<(), Failure> {
+    let (tell, notes) = mpsc::sync_channel(WAITING_NOTES);
+    let ended = tell.clone();
+    let viewer = Viewer::connect(address, Clock::Foreign, Vec::new(), move |reason| {
+        let _ = ended.send(Note::Disconnected(reason.clone()));
+    })?;
+    // Up to here, Ctrl-C has ended the program by itself.
+    tell_interrupts(tell.clone())?;
+    let mut screen = Screen::new();
+    screen.say(&format!("connected to {address}"))?;
+    if let Some(connection) = viewer.client.connection() {
+        thread::spawn(move || send_commands(&connection, &tell));
+    }
+    let end = watch(&mut screen, &notes, seconds, |elapsed| {
+        let record = viewer.record();
+        let (received, lost, (p50, p99)) = (record.received, record.lost(), record.percentiles());
+        let seconds = elapsed.as_secs_f64();
+        let head = format!("received {received} in {seconds:.0} s, lost {lost}, jitter p50 {p50} µs, p99 {p99} µs");
+        status(head, &record.newest.metrics, Vec::new())
+    })?;
+    drop(notes);
+    viewer.client.close();
+    screen.clear()?;
+    let record = viewer.record();
+    let (received, lost, (p50, p99)) = (record.received, record.lost(), record.percentiles());
+    screen.say(&format!("received {received}, jitter p50 {p50} µs, p99 {p99} µs"))?;
+    report_loss(&mut screen, lost, received + lost)?;
+    match end {
+        None | Some(DisconnectReason::PeerGoodbye { .. }) => Ok(()),
+        Some(reason) => Err(fail(format!("disconnected: {reason}"))),
+    }
+}
+
+fn report_loss(screen: &mut Screen, lost: u64, sent: u64) -> Result<(), Failure> {
+    screen.say(&format!("lost {lost} of {sent} messages"))?;
+    match lost {
+        0 => Ok(()),
+        _ => Err(fail(format!("{lost} of {sent} messages were lost"))),
+    }
+}
+
+fn tell_interrupts(tell: SyncSender<Note>) -> Result<(), Failure> {
+    ctrlc::set_handler(move || {
+        let _ = tell.send(Note::Interrupted);
+    })?;
+    Ok(())
+}
+
+/// Sends the lines of stdin, until its end or the program's.
+fn send_commands(connection: &Connection, tell: &SyncSender<Note>) {
+    let typed = io::stdin().is_terminal();
+    let mut stdin = io::stdin().lock();
+    let mut line = Vec::new();
+    while read_line(&mut stdin, &mut line).unwrap_or(false) {
+        let command = line.escape_ascii();
+        let outcome = match connection.send(&line) {
+            Ok(()) => format!("sent {command}"),
+            Err(error) => format!("{command} was not sent: {error}"),
+        };
+        let _ = tell.send(if typed { Note::Typed(outcome) } else { Note::Line(outcome) });
+    }
+}

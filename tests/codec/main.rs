@@ -1,0 +1,14 @@
+//! Framing: bytes in by chunks of any size, whole messages out.
+//!
+//! Everything is compared with [`oracle::split`], which says in six lines what framing means.
+
+mod cost;
+mod cuts;
+mod errors;
+mod injection;
+mod lending;
+mod limits;
+mod oracle;
+mod properties;
+mod remainder;
+mod separators;

@@ -1,0 +1,153 @@
+//! What a receiver has to make of a stream, said naively, and every way to have the decoder do it.
+
+use leads_comm::codec::{Decoder, MessageTooLong, Separator};
+
+/// The separators that the suites go through: LEADS's own, some that overlap themselves, and one of full length that
+/// its payloads nearly form over and over.
+pub(crate) const SEPARATORS: [&[u8]; 7] = [
+    b";",
+    b"end;",
+    b"aa",
+    b"aab",
+    b";;x",
+    b"\r\n",
+    b"ababababababababababababababababababababababababababababababac;;",
+];
+
+/// No limit that a test could reach.
+pub(crate) const NO_LIMIT: usize = usize::MAX;
+
+/// What has become of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Decoded {
+    pub(crate) messages: Vec<Vec<u8>>,
+    pub(crate) end: End,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// These bytes wait for the rest of their message.
+    Remainder(Vec<u8>),
+    /// The next message is over the limit.
+    TooLong,
+}
+
+/// Cuts at the first match of the separator and begins again behind it.
+pub(crate) fn split(stream: &[u8], separator: &[u8], limit: usize) -> Decoded {
+    let mut messages = Vec::new();
+    let mut rest = stream;
+    loop {
+        match rest.windows(separator.len()).position(|window| window == separator) {
+            Some(at) if at <= limit => {
+                messages.push(rest[..at].to_vec());
+                rest = &rest[at + separator.len()..];
+            }
+            // A payload within the limit could still end here.
+            None if rest.len() < limit.saturating_add(separator.len()) => {
+                return Decoded { messages, end: End::Remainder(rest.to_vec()) };
+            }
+            _ => return Decoded { messages, end: End::TooLong },
+        }
+    }
+}
+
+/// How a chunk is given to the decoder, and how many of its messages are taken out at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// By `decode`, taking out every message.
+    Decode,
+    /// By `decode`, leaving its iterator after this many messages.
+    DecodeUpTo(usize),
+    /// By `space` and `filled`, taking out every message.
+    Fill,
+    /// By `space` and `filled`, taking out this many messages at most.
+    FillUpTo(usize),
+    /// By `read_from`, taking out every message.
+    Read,
+}
+
+pub(crate) const WAYS: [Way; 6] =
+    [Way::Decode, Way::DecodeUpTo(0), Way::DecodeUpTo(1), Way::Fill, Way::FillUpTo(1), Way::Read];
+
+/// Gives one chunk to the decoder and collects the messages that are taken out.
+pub(crate) fn feed(
+    decoder: &mut Decoder,
+    chunk: &[u8],
+    way: Way,
+    messages: &mut Vec<Vec<u8>>,
+) -> Result<(), MessageTooLong> {
+    match way {
+        Way::Decode => return lend(decoder, chunk, usize::MAX, messages),
+        Way::DecodeUpTo(count) => return lend(decoder, chunk, count, messages),
+        Way::Fill | Way::FillUpTo(_) => {
+            // More room than is used, as when a read falls short of what it may give.
+            decoder.space(chunk.len() + 3)[..chunk.len()].copy_from_slice(chunk);
+            decoder.filled(chunk.len());
+        }
+        Way::Read => {
+            let mut reader = chunk;
+            assert_eq!(decoder.read_from(&mut reader, chunk.len()).unwrap(), chunk.len());
+        }
+    }
+    let count = if let Way::FillUpTo(count) = way { count } else { usize::MAX };
+    take(decoder, count, messages)
+}
+
+fn lend(decoder: &mut Decoder, chunk: &[u8], count: usize, into: &mut Vec<Vec<u8>>) -> Result<(), MessageTooLong> {
+    let mut messages = decoder.decode(chunk);
+    for _ in 0..count {
+        match messages.next_message()? {
+            Some(message) => into.push(message.to_vec()),
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+fn take(decoder: &mut Decoder, count: usize, into: &mut Vec<Vec<u8>>) -> Result<(), MessageTooLong> {
+    for _ in 0..count {
+        match decoder.next_message()? {
+            Some(message) => into.push(message.to_vec()),
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+/// Gives all chunks to a new decoder, each in its way, takes out what was left behind, and tells what came of it.
+pub(crate) fn decode<'a>(
+    separator: &Separator,
+    limit: usize,
+    chunks: impl IntoIterator<Item = (&'a [u8], Way)>,
+) -> Decoded {
+    let mut decoder = Decoder::new(separator.clone(), limit);
+    let mut messages = Vec::new();
+    let outcome = chunks
+        .into_iter()
+        .try_for_each(|(chunk, way)| feed(&mut decoder, chunk, way, &mut messages))
+        .and_then(|()| take(&mut decoder, usize::MAX, &mut messages));
+    let end = match outcome {
+        Ok(()) => End::Remainder(decoder.remainder().to_vec()),
+        Err(error) => {
+            assert_eq!(error, MessageTooLong { limit });
+            End::TooLong
+        }
+    };
+    Decoded { messages, end }
+}
+
+/// Every word of `letters` that is as long as `lens` says.
+pub(crate) fn words(letters: &[u8], lens: std::ops::RangeInclusive<usize>) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    let mut longest = vec![Vec::new()];
+    for len in 0..=*lens.end() {
+        if lens.contains(&len) {
+            all.extend_from_slice(&longest);
+        }
+        longest = longest
+            .iter()
+            .flat_map(|word| letters.iter().map(move |letter| [word.as_slice(), &[*letter]].concat()))
+            .collect();
+    }
+    all
+}

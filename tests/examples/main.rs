@@ -1,0 +1,14 @@
+//! The examples as processes: what they print, what goes over the wire, and how they end.
+//!
+//! `cargo test` builds the examples first. To run this suite by itself: `cargo build --examples && cargo test --test
+//! examples`.
+
+#[cfg(unix)]
+mod chat;
+mod client;
+mod command_line;
+mod custom_transport;
+mod process;
+mod server;
+mod telemetry;
+mod wire;

@@ -1,0 +1,344 @@
+//! What is logged, and at which level; and that no byte of a message is, nor gets into an error or a reason.
+//!
+//! The logger belongs to the whole process, so the tests of this suite take turns.
+
+mod support;
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
+
+use leads_comm::callback;
+use leads_comm::{Connection, Server};
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use support::*;
+
+#[derive(Debug, Clone, PartialEq)]
+struct Line {
+    level: Level,
+    text: String,
+}
+
+/// Keeps the library's lines.
+struct Capture {
+    lines: Mutex<Vec<Line>>,
+}
+
+static CAPTURE: Capture = Capture { lines: Mutex::new(Vec::new()) };
+
+impl Capture {
+    fn lines(&self) -> MutexGuard<'_, Vec<Line>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log for Capture {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("leads_comm")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            let line = Line { level: record.level(), text: record.args().to_string() };
+            self.lines().push(line);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// One test's turn with the log, which is empty at its beginning.
+struct Turn {
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Turn {
+    fn take() -> Self {
+        static ALONE: Mutex<()> = Mutex::new(());
+        static INSTALL: Once = Once::new();
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        INSTALL.call_once(|| {
+            log::set_logger(&CAPTURE).unwrap();
+            log::set_max_level(LevelFilter::Trace);
+        });
+        CAPTURE.lines().clear();
+        Self { _alone: alone }
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        CAPTURE.lines().clone()
+    }
+
+    /// The lines of one level.
+    fn at(&self, level: Level) -> Vec<String> {
+        self.lines().into_iter().filter(|line| line.level == level).map(|line| line.text).collect()
+    }
+
+    /// Asserts that exactly one line of a level holds each of `parts`.
+    fn assert_one(&self, level: Level, parts: &[&str]) {
+        let lines = self.at(level);
+        let found = lines.iter().filter(|text| parts.iter().all(|part| text.contains(part))).count();
+        assert_eq!(found, 1, "{parts:?} in {lines:#?}");
+    }
+}
+
+#[test]
+fn start_and_stop_are_information() {
+    let turn = Turn::take();
+    let started = Net::Tcp.start_server(|builder| builder);
+    let address = started.addr().to_string();
+    let port = started.addr().port().to_string();
+    turn.assert_one(Level::Info, &["server", &address]);
+    let (client, _events) = started.start_client();
+    turn.assert_one(Level::Info, &["client", &address]);
+    assert_eq!(turn.at(Level::Info).len(), 2);
+
+    client.close();
+    turn.assert_one(Level::Info, &["client", &port, "closed"]);
+    assert_eq!(turn.at(Level::Info).len(), 3);
+    started.server.close();
+    turn.assert_one(Level::Info, &["server", &port, "closed"]);
+    assert_eq!(turn.at(Level::Info).len(), 4);
+}
+
+over_every_transport! {
+    fn an_undisturbed_life_is_of_no_concern(net: Net) {
+        let turn = Turn::take();
+        let started = net.start_server(|builder| builder);
+        let (client, client_events) = started.start_client();
+        let connection = connected(&started.events);
+        let peer = connection.to_string();
+        client.send(b"eleven byte").unwrap();
+        assert_eq!(received(&started.events), b"eleven byte");
+        connection.send(b"").unwrap();
+        assert_eq!(received(&client_events), b"");
+        client.close();
+        started.server.close();
+
+        turn.assert_one(Level::Debug, &[&peer, "opened"]);
+        turn.assert_one(Level::Debug, &[&peer, "ended", "the peer said goodbye"]);
+        turn.assert_one(Level::Debug, &["ended", "the service was closed"]);
+        turn.assert_one(Level::Trace, &["11 bytes received", &peer]);
+        // With the separator.
+        turn.assert_one(Level::Trace, &["12 bytes accepted"]);
+        turn.assert_one(Level::Trace, &["1 bytes accepted", &peer]);
+        turn.assert_one(Level::Trace, &["0 bytes received"]);
+        assert_eq!(turn.at(Level::Trace).len(), 4);
+        assert_eq!(turn.at(Level::Debug).len(), 4);
+        assert_eq!(turn.at(Level::Info).len(), 4);
+        assert_eq!((turn.at(Level::Warn), turn.at(Level::Error)), (vec![], vec![]));
+    }
+
+    fn a_peer_that_leaves_in_its_own_way_is_of_no_concern(net: Net) {
+        let turn = Turn::take();
+        let started = net.start_server(|builder| builder);
+        let leave: [fn(Raw); 3] = [drop, Raw::reset, |raw| raw.write(b"unfinished")];
+        for leave in leave {
+            let raw = started.raw();
+            let peer = connected(&started.events).to_string();
+            leave(raw);
+            let reason = disconnected(&started.events);
+            turn.assert_one(Level::Debug, &[&peer, "ended", &reason.to_string()]);
+        }
+        started.server.close();
+        assert_eq!((turn.at(Level::Warn), turn.at(Level::Error)), (vec![], vec![]));
+    }
+
+    fn a_peer_dropped_for_cause_is_warned_of(net: Net) {
+        expect_panics_in_callbacks();
+        let turn = Turn::take();
+        let (callback, events) = recorder();
+        let faulty = callback::on_receive(|_, message| assert_ne!(message, b"panic", "as asked"));
+        let started = net.start_server(|builder| {
+            builder.callback((callback, faulty)).max_message_len(1000).max_queued_bytes(64 * 1024)
+        });
+        let causes: [fn(&Raw, &Connection); 3] = [
+            |raw, _| raw.write(&[b'x'; 1001]),
+            |raw, _| raw.write(b"panic;"),
+            |_, connection| while connection.send(&[b'x'; 1000]).is_ok() {},
+        ];
+        for (before, cause) in causes.into_iter().enumerate() {
+            let raw = started.raw();
+            let connection = connected(&events);
+            cause(&raw, &connection);
+            drop(raw);
+            let reason = disconnected(&events);
+            assert_eq!(turn.at(Level::Warn).len(), before + 1);
+            turn.assert_one(Level::Warn, &[&connection.to_string(), &reason.to_string()]);
+        }
+        started.server.close();
+        assert_eq!(turn.at(Level::Warn).len(), 3);
+        assert_eq!(turn.at(Level::Error), [""; 0]);
+    }
+
+    fn a_failure_is_warned_of_and_one_that_cannot_be_told_is_an_error(net: Net) {
+        expect_panics_in_callbacks();
+        let turn = Turn::take();
+        let faulty = callback::closures().on_initialize(|_| panic!("first")).on_fail(|_, _| panic!("second"));
+        let started = net.start_server(|builder| builder.callback(faulty));
+        started.server.close();
+        turn.assert_one(Level::Warn, &["server", "the callback on_initialize panicked: first"]);
+        turn.assert_one(Level::Error, &["server", "on_fail", "second"]);
+        assert_eq!((turn.at(Level::Warn).len(), turn.at(Level::Error).len()), (1, 1));
+    }
+
+    fn contents_appear_nowhere(net: Net) {
+        expect_panics_in_callbacks();
+        let turn = Turn::take();
+        let mut told = Told::default();
+        converse(net, &mut told);
+        end_in_every_way(net, &mut told);
+
+        turn.assert_one(Level::Trace, &["12 bytes received"]);
+        let logged = turn.lines();
+        assert!([Level::Warn, Level::Info, Level::Debug].iter().all(|level| !turn.at(*level).is_empty()));
+        for text in told.texts.iter().chain(logged.iter().map(|line| &line.text)) {
+            assert!(!gives_away(text), "{text}");
+        }
+    }
+}
+
+/// What must not be seen.
+const SECRET: &[u8] = b"SECRET-4711";
+
+/// Whether a text shows a part of the secret, in any form in which bytes are usually printed.
+fn gives_away(text: &str) -> bool {
+    ["SECRET", "-4711", "83, 69, 67", "45, 52, 55", "534543", "2d3437", "2D3437"].iter().any(|part| text.contains(part))
+}
+
+#[test]
+fn the_secret_is_recognised_in_every_form() {
+    let shown = [
+        format!("{:?}", SECRET),
+        format!("{:02x?}", SECRET).replace(", ", ""),
+        SECRET.escape_ascii().to_string(),
+        String::from_utf8_lossy(&SECRET[..6]).into_owned(),
+        String::from_utf8_lossy(&SECRET[6..]).into_owned(),
+        format!("{:?}", &SECRET[6..]),
+    ];
+    for text in shown {
+        assert!(gives_away(&text), "{text}");
+    }
+}
+
+/// What a program was told, as it would print it.
+#[derive(Default)]
+struct Told {
+    texts: Vec<String>,
+}
+
+impl Told {
+    fn keep(&mut self, what: impl fmt::Display + fmt::Debug) {
+        self.texts.push(format!("{what} {what:?} {what:#?}"));
+    }
+
+    fn keep_error<T>(&mut self, result: Result<T, leads_comm::Error>) {
+        self.keep(result.err().expect("the secret was accepted"));
+    }
+}
+
+/// Sends the secret in every way that works, and in every way that is refused.
+fn converse(net: Net, told: &mut Told) {
+    let started = net.start_server(small);
+    let (client, client_events) = started.start_client();
+    let connection = connected(&started.events);
+    // A byte more, so that the length in its line is its own.
+    client.send(&[SECRET, b"!"].concat()).unwrap();
+    received(&started.events);
+    connection.send(SECRET).unwrap();
+    started.server.broadcast(SECRET).unwrap();
+    started.server.broadcast_where(SECRET, |_| true).unwrap();
+    for _ in 0..3 {
+        assert_eq!(received(&client_events), SECRET);
+    }
+
+    let cut = [SECRET, b";", SECRET].concat();
+    let too_long = SECRET.repeat(4_000_000);
+    told.keep_error(connection.send(&cut));
+    told.keep_error(connection.send(&too_long));
+    told.keep_error(started.server.broadcast(&cut));
+    told.keep_error(started.server.broadcast_where(&too_long, |_| true));
+    client.close();
+    told.keep_error(client.send(SECRET));
+    told.keep(disconnected(&started.events));
+    told.keep_error(connection.send(SECRET));
+    told.texts.push(format!("{connection:?} {:?} {client:?} {client:#?}", started.server));
+}
+
+/// Lets connections end with the secret on its way: received in part, over the limit, or not sent.
+fn end_in_every_way(net: Net, told: &mut Told) {
+    let (callback, events) = recorder();
+    let faulty = callback::on_receive(|_, _| panic!("as asked"));
+    let started = net.start_server(|builder| small(builder).callback((callback, faulty)));
+    // More than every buffer of the system holds, and less than the queue.
+    let large = SECRET.repeat(100_000);
+    let fill = |connection: &Connection| (0..16).for_each(|_| connection.send(&large).unwrap());
+    let overfill = |connection: &Connection| {
+        loop {
+            if let Err(error) = connection.send(&large) {
+                break error;
+            }
+        }
+    };
+    type Leave<'a> = &'a dyn Fn(Raw, &Connection) -> Option<leads_comm::Error>;
+    let ways: [Leave<'_>; 6] = [
+        &|raw, _| {
+            raw.write(SECRET);
+            None
+        },
+        &|raw, _| {
+            raw.write(SECRET);
+            raw.reset();
+            None
+        },
+        &|raw, _| {
+            raw.write(&SECRET.repeat(100));
+            None
+        },
+        &|raw, _| {
+            raw.write(SECRET);
+            raw.write(b";");
+            None
+        },
+        &|_raw, connection| Some(overfill(connection)),
+        &|_raw, connection| {
+            fill(connection);
+            connection.abort();
+            None
+        },
+    ];
+    for way in ways {
+        let raw = started.raw();
+        let connection = connected(&events);
+        if let Some(error) = way(raw, &connection) {
+            told.keep(error);
+        }
+        told.keep(disconnected(&events));
+        told.texts.push(format!("{connection:?}"));
+    }
+
+    // The server itself is closed while a peer reads nothing.
+    let _raw = started.raw();
+    let connection = connected(&events);
+    fill(&connection);
+    started.server.close();
+    let reason = disconnected(&events);
+    assert_ne!(reason.undelivered().unsent_messages, 0);
+    told.keep(reason);
+    told.texts.push(format!("{connection:?} {:?}", started.server));
+}
+
+/// A server with small limits and little patience.
+fn small(builder: leads_comm::ServerBuilder) -> leads_comm::ServerBuilder {
+    let (flush, close) = (Duration::from_millis(50), Duration::from_millis(100));
+    builder.max_message_len(1000).max_queued_bytes(32 * 1024 * 1024).flush_timeout(flush).close_timeout(close)
+}
+
+#[test]
+fn a_server_that_is_only_built_says_nothing() {
+    let turn = Turn::take();
+    let server = Server::builder().port(0).build().unwrap();
+    server.close();
+    drop(server);
+    assert_eq!(turn.lines(), []);
+}
