@@ -277,14 +277,17 @@ over_every_transport! {
     }
 
     fn callbacks_are_dropped_with_the_service_whatever_they_hold(net: Net) {
-        struct Holding(OnceLock<Server>, #[allow(dead_code, reason = "dropped")] mpsc::Sender<()>);
+        struct Holding {
+            _server: Server,
+            _dropped: mpsc::Sender<()>,
+        }
         impl Callback for Holding {}
 
         let (dropped, drops) = mpsc::channel();
         for start in [true, false] {
             let (builder, dial) = net.server();
             let server = builder.build().unwrap();
-            server.set_callback(Holding(OnceLock::from(server.clone()), dropped.clone()));
+            server.set_callback(Holding { _server: server.clone(), _dropped: dropped.clone() });
             if start {
                 server.start(true).unwrap();
                 dial.client(&server).build().unwrap().start("127.0.0.1", true).unwrap();
