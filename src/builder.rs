@@ -47,14 +47,14 @@ pub(crate) enum ListenerSource {
     /// A TCP socket that the program has bound.
     Socket(TcpListener),
     /// Another transport.
-    Transport(Arc<dyn Listener>),
+    Transport(Box<dyn Listener>),
 }
 
 /// What only a client is told.
 pub struct ClientSide {
     pub(crate) connect_timeout: Duration,
     /// TCP where there is none.
-    pub(crate) connector: Option<Arc<dyn Connector>>,
+    pub(crate) connector: Option<Box<dyn Connector>>,
 }
 
 impl<Side> Builder<Side> {
@@ -178,7 +178,7 @@ impl Builder<ServerSide> {
 
     /// Accepts streams of another transport instead of TCP.
     pub fn transport(mut self, listener: impl Listener) -> Self {
-        self.side.source = ListenerSource::Transport(Arc::new(listener));
+        self.side.source = ListenerSource::Transport(Box::new(listener));
         self
     }
 }
@@ -192,7 +192,7 @@ impl Builder<ClientSide> {
 
     /// Connects over another transport instead of TCP.
     pub fn transport(mut self, connector: impl Connector) -> Self {
-        self.side.connector = Some(Arc::new(connector));
+        self.side.connector = Some(Box::new(connector));
         self
     }
 }

@@ -12,8 +12,9 @@ use crate::handle::impl_service;
 use crate::reader;
 use crate::service::{Core, Service};
 use crate::threads;
+use crate::transport::Connector;
+use crate::transport::contained::Contained;
 use crate::transport::tcp::TcpConnector;
-use crate::transport::{Connector, contain_panic};
 
 /// Connects to one server.
 ///
@@ -50,7 +51,7 @@ pub struct Client {
 
 struct Shared {
     core: Arc<Core>,
-    connector: Arc<dyn Connector>,
+    connector: Box<dyn Connector>,
 }
 
 impl Builder<ClientSide> {
@@ -64,8 +65,12 @@ impl Builder<ClientSide> {
         let connect_timeout = self.side.connect_timeout;
         require(!connect_timeout.is_zero(), "connect_timeout", "must not be 0")?;
         let port = self.port;
-        let connector = self.side.connector.unwrap_or_else(|| Arc::new(TcpConnector { port, connect_timeout }));
-        Ok(Client { shared: Arc::new(Shared { core: Core::new("client", port, self.callback, settings), connector }) })
+        let connector: Box<dyn Connector> = match self.side.connector {
+            Some(connector) => Box::new(Contained::new(connector)),
+            None => Box::new(TcpConnector::new(port, connect_timeout)),
+        };
+        let core = Core::new("client", port, None, self.callback, settings);
+        Ok(Client { shared: Arc::new(Shared { core, connector }) })
     }
 }
 
@@ -84,14 +89,16 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Connect`], after which the start may be tried again; [`Error::SpawnThread`]; [`Error::AlreadyStarted`];
-    /// [`Error::Closed`] when the client was closed before or meanwhile.
+    /// [`Error::Connect`], after which the start may be tried again; [`Error::SpawnThread`] when the system has no thread
+    /// left, or no descriptor to wake one with; [`Error::AlreadyStarted`]; [`Error::Closed`] when the client was closed
+    /// before or meanwhile.
     pub fn start(&self, address: &str, parallel: bool) -> Result<(), Error> {
         let core = self.core();
         core.life().begin_start()?;
-        let stream = contain_panic(|| self.shared.connector.connect(address)).map_err(|source| {
+        let connector = &self.shared.connector;
+        let stream = connector.connect(address).map_err(|source| {
             core.life().start_failed();
-            Error::Connect { address: address.to_owned(), source: Arc::new(source) }
+            Error::Connect { address: connector.describe(address), source: Arc::new(source) }
         })?;
         let port = stream.peer_addr().map(|address| address.port());
         core.run(port, stream.local_addr(), None).inspect_err(|_| core.life().start_failed())?;
@@ -114,8 +121,7 @@ impl Client {
             return Ok(());
         }
         threads::start(name, core.settings().reader_stack, receive).inspect_err(|_| {
-            connection.abort();
-            core.forget(&connection);
+            core.turn_away(&connection);
             core.finish();
         })
     }

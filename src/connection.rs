@@ -135,7 +135,8 @@ impl Connection {
     /// Ends the connection at once, without goodbye; what was not written yet is lost and counted in the
     /// [`DisconnectReason`].
     ///
-    /// Over TCP the peer sees a reset. `on_disconnect` follows, on the reader thread.
+    /// `on_disconnect` follows, on the reader thread: after the callback that is running there, if one is. Then, over
+    /// TCP, the peer sees a reset, or a regular end if the goodbye was out already.
     pub fn abort(&self) {
         self.link.cut(DisconnectReason::LocalAbort { undelivered: Undelivered::default() });
     }
@@ -182,6 +183,11 @@ impl Connection {
     /// Whether what still arrives is to be thrown away.
     pub(crate) fn is_discarding(&self) -> bool {
         self.link.discarding.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing more will be written although not everything was: there is no point in reading on.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.link.outbox.is_over() && !self.link.outbox.is_finished()
     }
 
     /// Tells that a closing peer is still sending, and so gets more time to read what was sent to it.

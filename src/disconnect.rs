@@ -3,7 +3,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why a connection has ended: the first cause, when there were several.
+/// Why a connection has ended: the first cause, when there were several. (But a goodbye that the peer had sent explains
+/// a write that failed before it was read.)
 ///
 /// Every variant carries what did not arrive because of it; [`undelivered`](Self::undelivered) reads it from any.
 #[derive(Debug, Clone)]
@@ -136,7 +137,7 @@ impl fmt::Display for DisconnectReason {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Undelivered {
-    /// Bytes received of a message whose separator never came; not given to `on_receive`.
+    /// Bytes received of a message whose separator never came; not given to `on_receive`. 0 when the end began here.
     pub received_bytes: usize,
     /// Messages that `send` or `broadcast` had accepted and that were not handed to the system whole.
     pub unsent_messages: usize,

@@ -15,7 +15,7 @@ use crate::disconnect::OutboundLimit;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Error {
-    /// The separator cannot be used. From `build` and, for `create_*`, never: their separator is `;`.
+    /// The separator cannot be used. From `build`.
     InvalidSeparator(SeparatorError),
     /// Two settings contradict each other, or one is out of its range. From `build`.
     InvalidSetting {

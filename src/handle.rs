@@ -78,6 +78,14 @@ macro_rules! impl_service {
                 self.core().broadcast(message)
             }
 
+            fn broadcast_where(
+                &self,
+                message: &[u8],
+                wanted: &mut dyn FnMut(&Connection) -> bool,
+            ) -> Result<usize, Error> {
+                self.core().broadcast_where(message, wanted)
+            }
+
             fn close(&self) {
                 self.core().close();
             }

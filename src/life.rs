@@ -26,7 +26,7 @@ struct State {
     started: bool,
     port: u16,
     local_addr: Option<SocketAddr>,
-    /// What a server's accepting thread waits in; taken by whoever closes.
+    /// What a server listens on, as soon as there is one; taken by whoever closes.
     listener: Option<Arc<dyn Listener>>,
     /// Whether whoever closes still holds the listener, and with it the port.
     stopping: bool,
@@ -42,9 +42,8 @@ enum Phase {
 }
 
 impl Life {
-    pub(crate) fn new(port: u16) -> Self {
-        let state =
-            State { phase: Phase::New, started: false, port, local_addr: None, listener: None, stopping: false };
+    pub(crate) fn new(port: u16, listener: Option<Arc<dyn Listener>>) -> Self {
+        let state = State { phase: Phase::New, started: false, port, local_addr: None, listener, stopping: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -54,6 +53,11 @@ impl Life {
 
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         self.state.lock().local_addr
+    }
+
+    /// What the program has given a server to listen on.
+    pub(crate) fn listener(&self) -> Option<Arc<dyn Listener>> {
+        self.state.lock().listener.clone()
     }
 
     /// Gives away the right to start. Whoever gets it goes on with [`run`](Self::run), or with
@@ -77,6 +81,8 @@ impl Life {
         if state.phase == Phase::Starting {
             state.phase = Phase::New;
             state.started = false;
+            // Whoever waits for the end has nothing to wait for any more.
+            self.changed.notify_all();
         }
     }
 

@@ -3,8 +3,8 @@
 //! One short mutex guards a queue of frames and a *role*: who writes now. A sender queues its frame; if nobody writes,
 //! it takes the role and writes on its own thread without blocking, otherwise whoever has the role carries the frame
 //! with its own. When the stream takes no more, the role passes to the background: to the pump, or to a thread of the
-//! connection's own where the stream cannot be polled. Only the holder of the role writes and only it removes frames,
-//! so frames never interleave; the mutex is never held while bytes move.
+//! connection's own where the stream cannot be polled. Only the holder of the role writes, so frames never interleave;
+//! the mutex is never held while bytes move.
 //!
 //! ```text
 //!            send                     would block
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::disconnect::Undelivered;
-use crate::transport::{Stream, contain_panic};
+use crate::transport::Stream;
 
 /// What each message is charged beyond its bytes, so that a flood of tiny ones is bounded too.
 pub(crate) const OVERHEAD: usize = 64;
@@ -196,7 +196,7 @@ impl Outbox {
     /// One write of the pump's, which holds the role; whether the stream takes no more and the pump has to go on.
     pub(crate) fn pump_turn(&self) -> (bool, Step) {
         match self.write_direct(self.state.lock(), 1) {
-            Step::HandOver { .. } => (true, Step::Nothing),
+            Step::HandOver { .. } if self.writes_directly() => (true, Step::Nothing),
             step => (false, step),
         }
     }
@@ -323,10 +323,10 @@ impl Outbox {
         let head_written = state.head_written;
         state.in_flight = true;
         let result = MutexGuard::unlocked(state, || {
-            let result = contain_panic(|| match mode {
+            let result = match mode {
                 Mode::Direct => stream.try_write_vectored(&slices(&frames, head_written, BYTES_PER_DIRECT_WRITE)),
                 Mode::Blocking => stream.write_vectored(&slices(&frames, head_written, BYTES_PER_BLOCKING_WRITE)),
-            });
+            };
             drop(stream);
             result
         });

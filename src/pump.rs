@@ -1,5 +1,5 @@
 //! The pump: one thread per service that writes what sockets would not take at once, and keeps every deadline. It runs
-//! no user code and never blocks but in waiting for something to do.
+//! no callback, and blocks only in waiting for something to do.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -103,6 +103,12 @@ impl Pump {
         if too_late {
             self.wake();
         }
+    }
+
+    /// Takes [`open`](Self::open) back.
+    pub(crate) fn shut(&self) {
+        let poller = self.inbox.lock().poller.take();
+        drop(poller);
     }
 
     /// Makes [`run`](Self::run) return soon.

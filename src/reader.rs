@@ -12,7 +12,7 @@ use crate::connection::Connection;
 use crate::disconnect::{DisconnectReason, Undelivered};
 use crate::error::Error;
 use crate::service::Core;
-use crate::transport::{Stream, contain_panic};
+use crate::transport::Stream;
 
 /// How much is read at once: little while little comes, much while a read fills what it is given.
 const SMALL_READ: usize = 16 * 1024;
@@ -30,7 +30,7 @@ pub(crate) fn run(core: &Core, connection: &Connection, stream: Arc<dyn Stream>)
     let reason = connection.retire(unfinished);
     core.forget(connection);
     if let Err(message) = callback::call(|| callback.on_disconnect(core, connection, reason)) {
-        core.fail(&Error::CallbackPanicked { callback: "on_disconnect", message });
+        core.fail(&*callback, &Error::CallbackPanicked { callback: "on_disconnect", message });
     }
 }
 
@@ -47,13 +47,17 @@ impl Reader<'_> {
         let mut decoder = Decoder::new(settings.separator.clone(), settings.max_message_len);
         let mut read_len = SMALL_READ;
         loop {
-            match contain_panic(|| stream.read(decoder.space(read_len))) {
+            match stream.read(decoder.space(read_len)) {
                 Ok(0) => {
+                    let unfinished = self.unfinished(&decoder);
                     self.connection.end(DisconnectReason::PeerClosed { undelivered: Undelivered::default() });
-                    return decoder.remainder().len();
+                    return unfinished;
                 }
                 Ok(_) if self.connection.is_discarding() => {
                     decoder.drop_remainder();
+                    if self.connection.is_given_up() {
+                        return 0;
+                    }
                     self.connection.note_drained();
                 }
                 Ok(count) => {
@@ -66,13 +70,23 @@ impl Reader<'_> {
                         read_len = SMALL_READ;
                     }
                 }
-                Err(error) if is_nothing_yet(&error) => {}
+                Err(error) if is_nothing_yet(&error) => {
+                    if self.connection.is_given_up() {
+                        return self.unfinished(&decoder);
+                    }
+                }
                 Err(error) => {
+                    let unfinished = self.unfinished(&decoder);
                     self.connection.cut(DisconnectReason::io(error));
-                    return decoder.remainder().len();
+                    return unfinished;
                 }
             }
         }
+    }
+
+    /// How many bytes of an unfinished message the end of the stream leaves; none when the end began here.
+    fn unfinished(&self, decoder: &Decoder) -> usize {
+        if self.connection.is_discarding() { 0 } else { decoder.remainder().len() }
     }
 
     /// Gives every whole message to the callback, up to the one that ends the connection.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use log::{debug, info};
-use parking_lot::Mutex;
 
 use crate::builder::{Builder, ListenerSource, ServerSide};
 use crate::callback::Callback;
@@ -16,8 +15,9 @@ use crate::handle::impl_service;
 use crate::reader;
 use crate::service::{Core, Service};
 use crate::threads;
+use crate::transport::contained::Contained;
 use crate::transport::tcp::TcpListener;
-use crate::transport::{Listener, Stream, contain_panic};
+use crate::transport::{Listener, Stream};
 
 /// The accepting thread's stack, in bytes; `on_initialize` and `on_fail` run on it.
 const ACCEPT_STACK: usize = 2 * 1024 * 1024;
@@ -60,8 +60,6 @@ struct Shared {
     address: SocketAddr,
     backlog: u32,
     ipv6_only: bool,
-    /// What the program listens on itself, until the server has ended.
-    given: Mutex<Option<Arc<dyn Listener>>>,
 }
 
 impl Builder<ServerSide> {
@@ -75,18 +73,17 @@ impl Builder<ServerSide> {
         require(self.side.backlog > 0, "backlog", "must not be 0")?;
         let given: Option<Arc<dyn Listener>> = match self.side.source {
             ListenerSource::Address => None,
-            ListenerSource::Transport(listener) => Some(listener),
+            ListenerSource::Transport(listener) => Some(Arc::new(Contained::new(listener))),
             ListenerSource::Socket(socket) => {
                 Some(Arc::new(TcpListener::new(socket).map_err(|source| bind_error("the given socket", source))?))
             }
         };
         Ok(Server {
             shared: Arc::new(Shared {
-                core: Core::new("server", self.port, self.callback, settings),
+                core: Core::new("server", self.port, given, self.callback, settings),
                 address: SocketAddr::new(self.side.bind, self.port),
                 backlog: self.side.backlog,
                 ipv6_only: self.side.ipv6_only,
-                given: Mutex::new(given),
             }),
         })
     }
@@ -106,8 +103,9 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`Error::Bind`], after which the start may be tried again; [`Error::SpawnThread`]; [`Error::AlreadyStarted`];
-    /// [`Error::Closed`] when the server was closed before or meanwhile.
+    /// [`Error::Bind`], after which the start may be tried again; [`Error::SpawnThread`] when the system has no thread
+    /// left, or no descriptor to wake one with; [`Error::AlreadyStarted`]; [`Error::Closed`] when the server was closed
+    /// before or meanwhile.
     pub fn start(&self, parallel: bool) -> Result<(), Error> {
         let core = self.core();
         core.life().begin_start()?;
@@ -126,9 +124,9 @@ impl Server {
     }
 
     fn listen(&self) -> Result<Arc<dyn Listener>, Error> {
-        let Shared { address, backlog, ipv6_only, ref given, .. } = *self.shared;
-        if let Some(given) = &*given.lock() {
-            return Ok(Arc::clone(given));
+        let Shared { ref core, address, backlog, ipv6_only } = *self.shared;
+        if let Some(given) = core.life().listener() {
+            return Ok(given);
         }
         let listener = TcpListener::bind(address, backlog, ipv6_only)
             .map_err(|source| bind_error(&address.to_string(), source))?;
@@ -154,8 +152,8 @@ impl Server {
     /// # Errors
     ///
     /// As for [`broadcast`](Self::broadcast).
-    pub fn broadcast_where(&self, message: &[u8], wanted: impl FnMut(&Connection) -> bool) -> Result<usize, Error> {
-        self.core().broadcast_where(message, wanted)
+    pub fn broadcast_where(&self, message: &[u8], mut wanted: impl FnMut(&Connection) -> bool) -> Result<usize, Error> {
+        self.core().broadcast_where(message, &mut wanted)
     }
 }
 
@@ -169,7 +167,7 @@ impl Shared {
         core.initialize();
         let mut pause = FIRST_PAUSE;
         loop {
-            let error = match contain_panic(|| listener.accept()) {
+            let error = match listener.accept() {
                 Ok(None) => break,
                 Ok(Some(stream)) => match serve(core, stream) {
                     Ok(()) => {
@@ -184,13 +182,13 @@ impl Shared {
                 }
                 Err(error) => Error::Accept { source: Arc::new(error) },
             };
-            core.fail(&error);
+            core.fail(&*core.callback(), &error);
             if !core.life().rest(pause) {
                 break;
             }
             pause = (2 * pause).min(LONGEST_PAUSE);
         }
-        drop((listener, self.given.lock().take()));
+        drop(listener);
         core.finish();
     }
 }
@@ -205,10 +203,7 @@ fn serve(core: &Arc<Core>, stream: Box<dyn Stream>) -> Result<(), Error> {
             let (core, connection) = reading;
             reader::run(&core, &connection, stream);
         })
-        .inspect_err(|_| {
-            connection.abort();
-            core.forget(&connection);
-        })
+        .inspect_err(|_| core.turn_away(&connection))
 }
 
 /// Whether accepting failed for a reason that the next caller does not share.

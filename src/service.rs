@@ -48,11 +48,18 @@ pub trait Service: Send + Sync {
     /// is closing, or that reads too slowly, is not an error here: it is not counted.
     fn broadcast(&self, message: &[u8]) -> Result<usize, Error>;
 
+    /// Like [`broadcast`](Self::broadcast), to the connections for which `wanted` is true, for instance all but one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`broadcast`](Self::broadcast).
+    fn broadcast_where(&self, message: &[u8], wanted: &mut dyn FnMut(&Connection) -> bool) -> Result<usize, Error>;
+
     /// Ends the service: no more connections, a goodbye to every peer behind all that was accepted for it, and the
     /// end of every thread.
     ///
-    /// Blocks until that is done, at most for the [close time-out](crate::Builder::close_timeout), after which the peers
-    /// that are left are cut off. Inside a callback, of whatever service, it only starts all this and returns at once.
+    /// Blocks until that is done, at most for the [close time-out](crate::Builder::close_timeout) and a moment, after
+    /// which the peers that are left are cut off. Inside a callback, of whatever service, it only starts all this and returns at once.
     /// May be called from any thread, more than once, at the same time.
     ///
     /// A callback that is still running at the time-out is not interrupted: its connection's `on_disconnect` follows
@@ -74,14 +81,20 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(kind: &'static str, port: u16, callback: Arc<dyn Callback>, settings: Settings) -> Arc<Self> {
+    pub(crate) fn new(
+        kind: &'static str,
+        port: u16,
+        listener: Option<Arc<dyn Listener>>,
+        callback: Arc<dyn Callback>,
+        settings: Settings,
+    ) -> Arc<Self> {
         Arc::new(Self {
             kind,
             callback: RwLock::new(callback),
             table: ConnectionTable::new(),
             context: Arc::new(Context { settings, pump: Pump::default(), threads: Threads::default() }),
             next_connection: AtomicU64::new(1),
-            life: Life::new(port),
+            life: Life::new(port, listener),
             pump_thread: Threads::default(),
         })
     }
@@ -93,8 +106,6 @@ impl Core {
     pub(crate) fn threads(&self) -> &Threads {
         &self.context.threads
     }
-
-    // Beginning.
 
     pub(crate) fn life(&self) -> &Life {
         &self.life
@@ -110,7 +121,9 @@ impl Core {
         let name = format!("leads-comm pump {}", port.unwrap_or(self.port()));
         self.context.pump.open().map_err(|source| spawn_error(name.clone(), source))?;
         let core = Arc::clone(self);
-        self.pump_thread.spawn(name, PUMP_STACK, move || core.context.pump.run())?;
+        self.pump_thread
+            .spawn(name, PUMP_STACK, move || core.context.pump.run())
+            .inspect_err(|_| self.context.pump.shut())?;
         self.life.run(port, local_addr, listener).inspect_err(|_| self.context.pump.stop())
     }
 
@@ -131,12 +144,17 @@ impl Core {
         self.table.snapshot().first().cloned()
     }
 
+    /// Ends a connection whose reader could not be started, and which no callback has been told of.
+    pub(crate) fn turn_away(&self, connection: &Connection) {
+        connection.abort();
+        connection.retire(0);
+        self.forget(connection);
+    }
+
     /// Takes a connection out of the table: before its `on_disconnect`.
     pub(crate) fn forget(&self, connection: &Connection) {
         self.table.remove(connection.id());
     }
-
-    // Callbacks.
 
     pub(crate) fn callback(&self) -> Arc<dyn Callback> {
         Arc::clone(&self.callback.read())
@@ -164,39 +182,17 @@ impl Core {
     pub(crate) fn initialize(&self) {
         let callback = self.callback();
         if let Err(message) = callback::call(|| callback.on_initialize(self)) {
-            self.fail(&Error::CallbackPanicked { callback: "on_initialize", message });
+            self.fail(&*callback, &Error::CallbackPanicked { callback: "on_initialize", message });
         }
     }
 
     /// Tells `on_fail`.
-    pub(crate) fn fail(&self, error: &Error) {
+    pub(crate) fn fail(&self, callback: &dyn Callback, error: &Error) {
         warn!("{} {}: {error}", self.kind, self.port());
-        let callback = self.callback();
         if let Err(message) = callback::call(|| callback.on_fail(self, error)) {
             error!("{} {}: the callback on_fail panicked: {message}", self.kind, self.port());
         }
     }
-
-    // Sending.
-
-    /// Sends one message to the connections that are `wanted`.
-    pub(crate) fn broadcast_where(
-        &self,
-        message: &[u8],
-        mut wanted: impl FnMut(&Connection) -> bool,
-    ) -> Result<usize, Error> {
-        let frame = self.settings().frame(message)?;
-        let deadline = self.settings().send_deadline();
-        let mut accepted = 0;
-        for connection in self.table.snapshot().iter() {
-            if wanted(connection) && connection.push(Arc::clone(&frame), deadline).is_ok() {
-                accepted += 1;
-            }
-        }
-        Ok(accepted)
-    }
-
-    // Ending.
 
     /// Begins the end: from now on no connection is added, and those that are there say goodbye.
     fn begin_close(&self) {
@@ -218,7 +214,7 @@ impl Core {
         let by = self.life.closing_by().unwrap_or_else(Instant::now);
         if !self.threads().wait_for_end(by) {
             let left = self.table.snapshot();
-            warn!("{} {}: {} connections are cut off", self.kind, self.port(), left.len());
+            warn!("{} {}: the close time-out is over for {} connections", self.kind, self.port(), left.len());
             for connection in left.iter() {
                 connection.abort();
             }
@@ -227,9 +223,10 @@ impl Core {
         }
         self.context.pump.stop();
         self.pump_thread.wait_for_end(by + 2 * CLOSE_GRACE);
-        self.drop_callbacks();
         info!("{} {} closed", self.kind, self.port());
         self.life.end();
+        // Last, because what they do when they are dropped may wait for this service.
+        self.drop_callbacks();
     }
 
     /// Waits until the service has ended, at most until `deadline`; whether it has. Inside a callback, which might be
@@ -260,7 +257,19 @@ impl Service for Core {
     }
 
     fn broadcast(&self, message: &[u8]) -> Result<usize, Error> {
-        self.broadcast_where(message, |_| true)
+        self.broadcast_where(message, &mut |_| true)
+    }
+
+    fn broadcast_where(&self, message: &[u8], wanted: &mut dyn FnMut(&Connection) -> bool) -> Result<usize, Error> {
+        let frame = self.settings().frame(message)?;
+        let deadline = self.settings().send_deadline();
+        let mut accepted = 0;
+        for connection in self.table.snapshot().iter() {
+            if wanted(connection) && connection.push(Arc::clone(&frame), deadline).is_ok() {
+                accepted += 1;
+            }
+        }
+        Ok(accepted)
     }
 
     fn close(&self) {

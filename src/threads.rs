@@ -60,6 +60,8 @@ impl Drop for Counted {
 
 /// Starts a thread that nobody counts: for a service's own, whose end the service announces by itself.
 pub(crate) fn start(name: String, stack_size: usize, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    // A thread's name may not contain it, and a peer's may.
+    let name = name.replace('\0', " ");
     match thread::Builder::new().name(name.clone()).stack_size(stack_size).spawn(run) {
         Ok(_) => Ok(()),
         Err(source) => Err(spawn_error(name, source)),

@@ -148,10 +148,16 @@ impl<A: Callback, B: Callback> Callback for (A, B) {
 
 /// Calls both also when the first panics, so that the second is never told of an end without a beginning.
 fn both(first: impl FnOnce(), second: impl FnOnce()) {
-    let outcome = catch_unwind(AssertUnwindSafe(first));
-    second();
-    if let Err(payload) = outcome {
-        resume_unwind(payload);
+    let first = catch_unwind(AssertUnwindSafe(first));
+    let second = catch_unwind(AssertUnwindSafe(second));
+    match (first, second) {
+        (Ok(()), Ok(())) => {}
+        (Err(payload), Ok(())) | (Ok(()), Err(payload)) => resume_unwind(payload),
+        (Err(first), Err(second)) => {
+            // Dropping a payload may panic again.
+            mem::forget(second);
+            resume_unwind(first);
+        }
     }
 }
 

@@ -14,7 +14,8 @@ use super::Separator;
 /// wholly in it without copying. [`space`](Self::space) and [`filled`](Self::filled) let the caller read straight
 /// into the decoder's buffer, from which [`next_message`](Self::next_message) lends.
 ///
-/// Memory: the remainder is at most `max_message_len` plus the separator's length plus one chunk.
+/// Memory: when every message is taken out before more bytes are brought in, at most `max_message_len`, the separator's
+/// length and one chunk.
 ///
 /// # Examples
 ///
@@ -96,7 +97,7 @@ impl Decoder {
     ///
     /// # Panics
     ///
-    /// When `len` is more than that space had.
+    /// When `len` is more than the buffer has room for.
     pub fn filled(&mut self, len: usize) {
         assert!(len <= self.buffer.len() - self.end, "more bytes than there was space for");
         self.end += len;

@@ -12,12 +12,11 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::mem;
 use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub(crate) mod contained;
 pub mod memory;
 pub(crate) mod poll;
 pub mod tcp;
@@ -26,7 +25,8 @@ pub mod tcp;
 ///
 /// The library calls [`read`](Self::read) from one thread at a time, and the write methods from one thread at a time;
 /// reading and writing run side by side. [`shutdown`](Self::shutdown) and [`abort`](Self::abort) may come from any
-/// thread at any moment, and more than once. The stream is closed by dropping it, when the connection has ended.
+/// thread at any moment, and more than once, and must not block. The stream is closed by dropping it, when the
+/// connection has ended. A panic in any method counts as an error of that method.
 pub trait Stream: Send + Sync + 'static {
     /// Reads some bytes into `buffer` and returns how many; blocks until there is at least one. 0 is the end of the
     /// stream.
@@ -51,7 +51,8 @@ pub trait Stream: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `WouldBlock`; `Unsupported`, always, where there is no such write; every other error ends the connection.
+    /// `WouldBlock`; `Unsupported`, always, where there is no such write; `Interrupted` is tried again; every other
+    /// error ends the connection.
     fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         let _ = buffers;
         Err(io::ErrorKind::Unsupported.into())
@@ -79,7 +80,7 @@ pub trait Stream: Send + Sync + 'static {
     /// Gives up the stream, and what has been written but not delivered: a blocked read or write returns soon, and the
     /// peer learns, if there is a way, that this is no regular end; at the latest when the stream is dropped.
     ///
-    /// Nothing but the drop follows. The default is [`shutdown`](Self::shutdown) of both halves.
+    /// The default is [`shutdown`](Self::shutdown) of both halves.
     ///
     /// # Errors
     ///
@@ -115,7 +116,7 @@ pub trait Listener: Send + Sync + 'static {
     fn accept(&self) -> io::Result<Option<Box<dyn Stream>>>;
 
     /// Makes a blocked [`accept`](Self::accept), and every later one, return `None` soon. Any thread may call it,
-    /// more than once. The listener is closed by dropping it.
+    /// more than once; it must not block. The listener is closed by dropping it.
     fn stop(&self);
 
     /// What the listener is called, for people. For TCP `ip:port`.
@@ -138,6 +139,12 @@ pub trait Connector: Send + Sync + 'static {
     ///
     /// Reported to the caller of `start`.
     fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>>;
+
+    /// What `address` stands for, for people: in [`Error::Connect`](crate::Error::Connect). The address itself unless
+    /// written otherwise; TCP adds the port.
+    fn describe(&self, address: &str) -> String {
+        address.to_owned()
+    }
 }
 
 impl<F> Connector for F
@@ -147,15 +154,6 @@ where
     fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
         self(address)
     }
-}
-
-/// Calls a program's own transport; a panic comes back as an error, so that the caller's own state stays sound.
-pub(crate) fn contain_panic<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| {
-        // Dropping a payload may panic again.
-        mem::forget(payload);
-        Err(io::Error::other("the transport panicked"))
-    })
 }
 
 impl fmt::Debug for dyn Stream {

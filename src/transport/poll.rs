@@ -51,9 +51,11 @@ mod imp {
             streams: &[&dyn Stream],
             timeout: Option<Duration>,
         ) -> io::Result<Vec<bool>> {
-            let fds = streams.iter().filter_map(|stream| stream.poll_fd());
-            let writable = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::OUT));
-            self.wait(writable.chain([self.woken()]).collect(), timeout)
+            let fds: Vec<_> = streams.iter().map(|stream| stream.poll_fd()).collect();
+            let writable = fds.iter().flatten().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::OUT));
+            let mut ready = self.wait(writable.chain([self.woken()]).collect(), timeout)?.into_iter();
+            // A stream without a descriptor any more is never ready.
+            Ok(fds.iter().map(|fd| fd.is_some() && ready.next() == Some(true)).collect())
         }
 
         fn woken(&self) -> PollFd<'_> {

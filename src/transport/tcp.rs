@@ -4,6 +4,7 @@ use std::io::{self, IoSlice, Read};
 use std::net::{self, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, ToSocketAddrs};
 #[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -15,6 +16,9 @@ use super::{Connector, Listener, Stream};
 pub struct TcpStream {
     socket: net::TcpStream,
     peer: SocketAddr,
+    /// Whether a thread may be blocked in writing.
+    writing: AtomicBool,
+    aborted: AtomicBool,
 }
 
 impl TcpStream {
@@ -28,7 +32,26 @@ impl TcpStream {
         // Where accepted sockets inherit the mode of the listener's.
         socket.set_nonblocking(false)?;
         socket.set_nodelay(true)?;
-        Ok(Self { socket, peer })
+        Ok(Self { socket, peer, writing: AtomicBool::new(false), aborted: AtomicBool::new(false) })
+    }
+
+    /// Writes without the signal that would kill a process which has put the default handling of `SIGPIPE` back.
+    #[cfg(all(unix, not(leads_comm_portable)))]
+    fn send(&self, buffers: &[IoSlice<'_>], flags: rustix::net::SendFlags) -> io::Result<usize> {
+        #[cfg(not(target_vendor = "apple"))]
+        let flags = flags | rustix::net::SendFlags::NOSIGNAL;
+        let mut no_ancillary = rustix::net::SendAncillaryBuffer::default();
+        Ok(rustix::net::sendmsg(&self.socket, buffers, &mut no_ancillary, flags)?)
+    }
+
+    #[cfg(all(unix, not(leads_comm_portable)))]
+    fn write_blocking(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.send(buffers, rustix::net::SendFlags::empty())
+    }
+
+    #[cfg(any(not(unix), leads_comm_portable))]
+    fn write_blocking(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        io::Write::write_vectored(&mut &self.socket, buffers)
     }
 }
 
@@ -37,21 +60,21 @@ impl Stream for TcpStream {
         (&self.socket).read(buffer)
     }
 
-    #[cfg(all(unix, not(leads_comm_portable)))]
     fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        send(&self.socket, buffers, rustix::net::SendFlags::empty())
-    }
-
-    #[cfg(any(not(unix), leads_comm_portable))]
-    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        use std::io::Write as _;
-        (&self.socket).write_vectored(buffers)
+        // Said before looking, as `abort` does, so that one of the two sees the other.
+        self.writing.store(true, Ordering::SeqCst);
+        let result = match self.aborted.load(Ordering::SeqCst) {
+            true => Err(io::ErrorKind::BrokenPipe.into()),
+            false => self.write_blocking(buffers),
+        };
+        self.writing.store(false, Ordering::SeqCst);
+        result
     }
 
     // Per call, because a non-blocking descriptor would not block the reader either.
     #[cfg(all(unix, not(leads_comm_portable)))]
     fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        send(&self.socket, buffers, rustix::net::SendFlags::DONTWAIT)
+        self.send(buffers, rustix::net::SendFlags::DONTWAIT)
     }
 
     #[cfg(unix)]
@@ -63,11 +86,14 @@ impl Stream for TcpStream {
         self.socket.shutdown(how)
     }
 
-    /// Wakes a blocked read; the peer gets a reset when the stream is dropped.
+    /// Ends it by a reset, which the peer sees when the stream is dropped.
     fn abort(&self) -> io::Result<()> {
+        self.aborted.store(true, Ordering::SeqCst);
         SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))?;
-        // Shutting the writing half would send a regular end first, and a peer that has read it sees no reset.
-        self.socket.shutdown(ABORTED_HALF)
+        // Shutting the writing half sends a regular end first, and a peer that has read that sees no reset; but nothing
+        // else wakes a blocked write.
+        let half = if self.writing.load(Ordering::SeqCst) { Shutdown::Both } else { Shutdown::Read };
+        self.socket.shutdown(half)
     }
 
     fn peer(&self) -> String {
@@ -81,22 +107,6 @@ impl Stream for TcpStream {
     fn local_addr(&self) -> Option<SocketAddr> {
         self.socket.local_addr().ok().map(canonical)
     }
-}
-
-#[cfg(all(unix, not(leads_comm_portable)))]
-const ABORTED_HALF: Shutdown = Shutdown::Read;
-
-/// Where writes block, one may have to be woken too.
-#[cfg(any(not(unix), leads_comm_portable))]
-const ABORTED_HALF: Shutdown = Shutdown::Both;
-
-/// Sends without the signal that would kill a process which has put the default handling of `SIGPIPE` back.
-#[cfg(all(unix, not(leads_comm_portable)))]
-fn send(socket: &net::TcpStream, buffers: &[IoSlice<'_>], flags: rustix::net::SendFlags) -> io::Result<usize> {
-    #[cfg(not(target_vendor = "apple"))]
-    let flags = flags | rustix::net::SendFlags::NOSIGNAL;
-    let mut no_ancillary = rustix::net::SendAncillaryBuffer::default();
-    Ok(rustix::net::sendmsg(socket, buffers, &mut no_ancillary, flags)?)
 }
 
 /// Writes an IPv4 peer of a dual-stack socket as what it is: `127.0.0.1`, not `::ffff:127.0.0.1`.
@@ -278,10 +288,16 @@ mod accepting {
 /// Connects over TCP to a host by name or address.
 #[derive(Debug, Clone)]
 pub struct TcpConnector {
-    /// The port, where the address does not name one.
-    pub port: u16,
-    /// How long each of a host's addresses is given to answer.
-    pub connect_timeout: Duration,
+    port: u16,
+    connect_timeout: Duration,
+}
+
+impl TcpConnector {
+    /// A connector that takes `port` where an address names none, and gives each of a host's addresses
+    /// `connect_timeout` to answer.
+    pub fn new(port: u16, connect_timeout: Duration) -> Self {
+        Self { port, connect_timeout }
+    }
 }
 
 impl Connector for TcpConnector {
@@ -303,16 +319,30 @@ impl Connector for TcpConnector {
         }
         Err(last_error)
     }
+
+    fn describe(&self, address: &str) -> String {
+        match parse(address, self.port) {
+            Ok(Target::Address(address)) => address.to_string(),
+            Ok(Target::Name(host, port)) => format!("{host}:{port}"),
+            Err(_) => address.to_owned(),
+        }
+    }
 }
 
-/// The socket addresses meant by `address`, with `port` where it names none.
-fn resolve(address: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    if let Ok(address) = address.parse::<SocketAddr>() {
-        return Ok(vec![address]);
+/// What an address means.
+enum Target<'a> {
+    Address(SocketAddr),
+    Name(&'a str, u16),
+}
+
+/// Reads an address, with `port` where it names none.
+fn parse(address: &str, port: u16) -> io::Result<Target<'_>> {
+    if let Ok(address) = address.parse() {
+        return Ok(Target::Address(address));
     }
     let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-    if let Ok(ip) = bare.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, port)]);
+    if let Ok(ip) = bare.parse() {
+        return Ok(Target::Address(SocketAddr::new(ip, port)));
     }
     let (host, port) = match address.rsplit_once(':') {
         Some((host, named)) => match named.parse() {
@@ -324,5 +354,13 @@ fn resolve(address: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if host.is_empty() || host.contains([':', '[', ']']) || host.contains(char::is_whitespace) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the address names no host"));
     }
-    Ok((host, port).to_socket_addrs()?.collect())
+    Ok(Target::Name(host, port))
+}
+
+/// The socket addresses that are meant by `address`.
+fn resolve(address: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    match parse(address, port)? {
+        Target::Address(address) => Ok(vec![address]),
+        Target::Name(host, port) => Ok((host, port).to_socket_addrs()?.collect()),
+    }
 }
