@@ -57,7 +57,6 @@ struct Options {
 
 /// What the server's terminal shows, and what becomes of a message.
 struct Terminal {
-    server: Server,
     echo: bool,
     relay: bool,
     /// Set when stdout takes no more.
@@ -65,14 +64,14 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn print(&self, parts: &[&[u8]]) {
+    fn print(&self, service: &dyn Service, parts: &[&[u8]]) {
         // One lock for the whole line: the clients' callbacks run at the same time.
         let mut stdout = io::stdout().lock();
         let printed = parts.iter().try_for_each(|part| stdout.write_all(part)).and_then(|()| stdout.flush());
         if let Err(error) = printed {
             let _ = self.broken.set(error);
             // Inside a callback this only begins the end.
-            self.server.close();
+            service.close();
         }
     }
 }
@@ -81,7 +80,7 @@ impl Callback for Terminal {
     fn on_initialize(&self, service: &dyn Service) {
         // Nobody is accepted before this returns, so it is the first line.
         if let Some(address) = service.local_addr() {
-            self.print(&[format!("listening on {address}\n").as_bytes()]);
+            self.print(service, &[format!("listening on {address}\n").as_bytes()]);
         }
     }
 
@@ -89,14 +88,14 @@ impl Callback for Terminal {
         complain(format_args!("{connection} connected"));
     }
 
-    fn on_receive(&self, _: &dyn Service, connection: &Connection, message: &[u8]) {
-        self.print(&[format!("{connection} ").as_bytes(), message, b"\n"]);
+    fn on_receive(&self, service: &dyn Service, connection: &Connection, message: &[u8]) {
+        self.print(service, &[format!("{connection} ").as_bytes(), message, b"\n"]);
         // What was received can be sent; the peers that cannot be reached are told of by `on_disconnect`.
         if self.echo {
             let _ = connection.send(message);
         }
         if self.relay {
-            let _ = self.server.broadcast_where(message, |peer| peer != connection);
+            let _ = service.broadcast_where(message, &mut |peer| peer != connection);
         }
     }
 
@@ -139,10 +138,10 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
 
 fn serve(options: Options) -> Result<(), Failure> {
     let Options { bind, port, separator, echo, relay } = options;
-    let builder = Server::builder().bind(bind).port(port).separator(separator);
-    let server = builder.slow_consumer(SlowConsumer::Block(PATIENCE)).build()?;
     let broken = Arc::new(OnceLock::new());
-    server.set_callback(Terminal { server: server.clone(), echo, relay, broken: Arc::clone(&broken) });
+    let terminal = Terminal { echo, relay, broken: Arc::clone(&broken) };
+    let builder = Server::builder().bind(bind).port(port).separator(separator);
+    let server = builder.slow_consumer(SlowConsumer::Block(PATIENCE)).callback(terminal).build()?;
 
     let stopped = server.clone();
     ctrlc::set_handler(move || stopped.close())?;

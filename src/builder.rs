@@ -88,13 +88,14 @@ impl<Side> Builder<Side> {
     }
 
     /// The longest message that is received, in payload bytes; a peer that sends a longer one is disconnected.
-    /// Default 1 MiB.
+    /// At least 1. Default 1 MiB.
     pub fn max_message_len(mut self, bytes: usize) -> Self {
         self.settings.max_message_len = bytes;
         self
     }
 
-    /// How much may wait to be written to one peer: in bytes, each message charged its length plus 64. Default 4 MiB.
+    /// How much may wait to be written to one peer: in bytes, each message charged its length plus 64.
+    /// Must hold a message of [`max_message_len`](Self::max_message_len). Default 4 MiB.
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_queued_bytes = bytes;
         self
@@ -106,7 +107,8 @@ impl<Side> Builder<Side> {
         self
     }
 
-    /// How long a peer may take nothing of what waits for it before it is disconnected. Default 10 s.
+    /// How long a peer may take nothing of what waits for it before it is disconnected. More than 0.
+    /// Default 10 s.
     pub fn stall_timeout(mut self, time: Duration) -> Self {
         self.settings.stall_timeout = time;
         self
@@ -125,7 +127,8 @@ impl<Side> Builder<Side> {
         self
     }
 
-    /// How long closing may take in all, for one connection and for the service. Default 3 s.
+    /// How long closing may take in all, for one connection and for the service. Not shorter than
+    /// [`flush_timeout`](Self::flush_timeout). Default 3 s.
     pub fn close_timeout(mut self, time: Duration) -> Self {
         self.settings.close_timeout = time;
         self
@@ -163,8 +166,8 @@ impl Builder<ServerSide> {
         self
     }
 
-    /// How many connections the system may keep for the server while it is busy accepting. Default 4096; the system
-    /// caps it (Linux at `net.core.somaxconn`).
+    /// How many connections the system may keep for the server while it is busy accepting. At least 1. Default 4096; the
+    /// system caps it (Linux at `net.core.somaxconn`).
     pub fn backlog(mut self, connections: u32) -> Self {
         self.side.backlog = connections;
         self
@@ -184,7 +187,7 @@ impl Builder<ServerSide> {
 }
 
 impl Builder<ClientSide> {
-    /// How long each address of the server is given to answer. Default 5 s.
+    /// How long each address of the server is given to answer. More than 0. Default 5 s.
     pub fn connect_timeout(mut self, time: Duration) -> Self {
         self.side.connect_timeout = time;
         self

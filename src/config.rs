@@ -95,8 +95,5 @@ pub(crate) fn later(now: Instant, time: Duration) -> Instant {
 }
 
 pub(crate) fn require(holds: bool, setting: &'static str, requirement: &'static str) -> Result<(), Error> {
-    match holds {
-        true => Ok(()),
-        false => Err(Error::InvalidSetting { setting, requirement }),
-    }
+    if holds { Ok(()) } else { Err(Error::InvalidSetting { setting, requirement }) }
 }

@@ -208,9 +208,10 @@ impl Connection {
         let ending = link.ending.lock().as_ref().map(|ending| ending.reason.clone());
         let mut reason = ending.expect("the reader stops only after an end has begun");
         reason.set_undelivered(undelivered);
-        match reason.is_for_cause() {
-            true => warn!("connection {} {} dropped: {reason}", link.id, link.peer),
-            false => debug!("connection {} {} ended: {reason}", link.id, link.peer),
+        if reason.is_for_cause() {
+            warn!("connection {} {} dropped: {reason}", link.id, link.peer);
+        } else {
+            debug!("connection {} {} ended: {reason}", link.id, link.peer);
         }
         link.reason.get_or_init(|| reason)
     }

@@ -140,9 +140,9 @@
 //! [`drain_timeout`](Builder::drain_timeout), [`close_timeout`](Builder::close_timeout) for all of it).
 //! [`Connection::abort`] does none of this.
 //!
-//! [`Server::close`] and [`Client::close`] do it for every connection at once, and return when every thread of the
-//! service has ended and the port is free, at the latest when the close time-out is over. Inside a callback they only
-//! start it and return.
+//! [`Server::close`] and [`Client::close`] do it for every connection at once, and return when the service's threads are
+//! done and the port is free, at the latest a moment after the close time-out. Inside a callback they only start it and
+//! return.
 //!
 //! Handles are cheap clones. Dropping them does not stop a service, and nothing is closed at the end of the process by
 //! itself; [`CloseOnDrop`] does it at the end of a scope.

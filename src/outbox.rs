@@ -275,10 +275,8 @@ impl Outbox {
                     state.progress = Instant::now();
                     self.changed.notify_all();
                 }
-                match mem::replace(&mut state.watched, true) {
-                    true => Step::Nothing,
-                    false => Step::Watch,
-                }
+                let watched = mem::replace(&mut state.watched, true);
+                if watched { Step::Nothing } else { Step::Watch }
             }
             Writer::Nobody if state.writes_directly => {
                 state.writer = Writer::Caller;

@@ -232,10 +232,7 @@ impl Core {
     /// Waits until the service has ended, at most until `deadline`; whether it has. Inside a callback, which might be
     /// what it waits for, it only looks.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
-        match callback::is_inside() {
-            true => self.life.is_over(),
-            false => self.life.wait(deadline),
-        }
+        if callback::is_inside() { self.life.is_over() } else { self.life.wait(deadline) }
     }
 }
 

@@ -63,9 +63,10 @@ impl Stream for TcpStream {
     fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         // Said before looking, as `abort` does, so that one of the two sees the other.
         self.writing.store(true, Ordering::SeqCst);
-        let result = match self.aborted.load(Ordering::SeqCst) {
-            true => Err(io::ErrorKind::BrokenPipe.into()),
-            false => self.write_blocking(buffers),
+        let result = if self.aborted.load(Ordering::SeqCst) {
+            Err(io::ErrorKind::BrokenPipe.into())
+        } else {
+            self.write_blocking(buffers)
         };
         self.writing.store(false, Ordering::SeqCst);
         result
@@ -266,10 +267,10 @@ mod accepting {
 
         pub(super) fn accept(&self, socket: &TcpListener) -> io::Result<Option<TcpStream>> {
             let accepted = socket.accept();
-            match self.stopped.load(Ordering::Acquire) {
-                true => Ok(None),
-                false => accepted.map(|(stream, _)| Some(stream)),
+            if self.stopped.load(Ordering::Acquire) {
+                return Ok(None);
             }
+            accepted.map(|(stream, _)| Some(stream))
         }
 
         pub(super) fn stop(&self, mut local: SocketAddr) {
