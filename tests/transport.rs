@@ -127,7 +127,8 @@ fn a_transport_that_panics_harms_its_own_connection_only() {
         server.start(true).unwrap();
         let faulty = connector.open().unwrap();
         let connection = connected(&events);
-        faulty.write_vectored(&[IoSlice::new(b"hello;")]).unwrap();
+        // Fails when the fault has been quicker.
+        let _ = faulty.write_vectored(&[IoSlice::new(b"hello;")]);
         // On a thread of the service's kind, so that the provoked panics stay out of the output.
         in_callback_thread({
             let connection = connection.clone();
