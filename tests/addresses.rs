@@ -165,6 +165,17 @@ fn a_socket_of_the_programs_own_is_listened_on() {
 }
 
 #[test]
+fn a_socket_of_the_programs_own_is_let_go_by_a_server_that_never_starts() {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let server = Server::builder().listener(socket).build().unwrap();
+    assert!(TcpListener::bind(address).is_err());
+    server.close();
+    until("the port is free", || TcpListener::bind(address).is_ok());
+    assert!(matches!(server.start(true), Err(Error::Closed)));
+}
+
+#[test]
 fn a_client_understands_every_form_of_address() {
     // On every address, so that `localhost` is this server in whatever way it is looked up.
     let started = wildcard();

@@ -1,6 +1,7 @@
 use std::error;
 use std::fmt;
 use std::io::{self, Read};
+use std::mem;
 use std::ops::Range;
 
 use super::Separator;
@@ -34,7 +35,6 @@ use super::Separator;
 /// assert_eq!(decoder.remainder(), b"e");
 /// # Ok::<(), leads_comm::codec::MessageTooLong>(())
 /// ```
-#[derive(Debug)]
 pub struct Decoder {
     separator: Separator,
     max_message_len: usize,
@@ -44,13 +44,24 @@ pub struct Decoder {
     end: usize,
     /// How many bytes of the remainder have been searched: no match lies wholly inside them.
     searched: usize,
+    /// How much of the buffer behind the remainder may be filled.
+    space: usize,
     bytes_searched: u64,
 }
 
 impl Decoder {
     /// A decoder for messages of up to `max_message_len` payload bytes. It allocates nothing yet.
     pub fn new(separator: Separator, max_message_len: usize) -> Self {
-        Self { separator, max_message_len, buffer: Vec::new(), start: 0, end: 0, searched: 0, bytes_searched: 0 }
+        Self {
+            separator,
+            max_message_len,
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+            searched: 0,
+            space: 0,
+            bytes_searched: 0,
+        }
     }
 
     /// Takes in a chunk and lends the messages that it completes, one by one.
@@ -90,6 +101,7 @@ impl Decoder {
             self.buffer.reserve_exact(target - self.buffer.len());
             self.buffer.resize(target, 0);
         }
+        self.space = len;
         &mut self.buffer[self.end..needed]
     }
 
@@ -97,9 +109,9 @@ impl Decoder {
     ///
     /// # Panics
     ///
-    /// When `len` is more than the buffer has room for.
+    /// When `len` is more than that space had, or it has been filled already.
     pub fn filled(&mut self, len: usize) {
-        assert!(len <= self.buffer.len() - self.end, "more bytes than there was space for");
+        assert!(len <= mem::take(&mut self.space), "more bytes than there was space for");
         self.end += len;
     }
 
@@ -146,6 +158,7 @@ impl Decoder {
         self.start = 0;
         self.end = 0;
         self.searched = 0;
+        self.space = 0;
         len
     }
 
@@ -156,7 +169,7 @@ impl Decoder {
 
     /// How many bytes have been looked at in the search for separators, over the decoder's whole life.
     ///
-    /// Linear in the bytes received: each chunk adds its own length and fewer than two separators' lengths.
+    /// Linear in the bytes received: each chunk adds its own length and fewer than four separators' lengths.
     pub fn bytes_searched(&self) -> u64 {
         self.bytes_searched
     }
@@ -218,6 +231,17 @@ impl Decoder {
     }
 }
 
+/// Without the bytes that it holds: they are somebody's data.
+impl fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder")
+            .field("separator", &self.separator)
+            .field("max_message_len", &self.max_message_len)
+            .field("remainder_len", &self.remainder().len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// Where the separator first occurs; counts the bytes that were looked at.
 fn find_counted(separator: &Separator, bytes_searched: &mut u64, haystack: &[u8]) -> Option<usize> {
     let found = separator.find(haystack);
@@ -229,7 +253,6 @@ fn find_counted(separator: &Separator, bytes_searched: &mut u64, haystack: &[u8]
 ///
 /// A message is borrowed from the chunk when it lies wholly in it, else from the decoder's buffer; either way only
 /// until the next one is asked for.
-#[derive(Debug)]
 pub struct Messages<'a> {
     decoder: &'a mut Decoder,
     chunk: &'a [u8],
@@ -260,6 +283,8 @@ impl Messages<'_> {
         let (share, rest) = self.chunk.split_at(self.decoder.share_of(self.chunk).min(most));
         self.chunk = rest;
         self.decoder.append(share);
+        // The message's end is known to lie at the very end, if it is there at all.
+        self.decoder.searched = self.decoder.remainder().len() - 1;
         self.decoder.take_message()
     }
 
@@ -273,7 +298,7 @@ impl Messages<'_> {
                 Ok(Some(message))
             }
             found => {
-                let chunk = std::mem::take(&mut self.chunk);
+                let chunk = mem::take(&mut self.chunk);
                 let kept = &chunk[..chunk.len().min(self.decoder.most_remainder())];
                 self.decoder.append(kept);
                 self.decoder.searched = kept.len();
@@ -289,6 +314,15 @@ impl Messages<'_> {
 impl Drop for Messages<'_> {
     fn drop(&mut self) {
         self.decoder.append(self.chunk);
+    }
+}
+
+impl fmt::Debug for Messages<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Messages")
+            .field("decoder", &self.decoder)
+            .field("chunk_len", &self.chunk.len())
+            .finish_non_exhaustive()
     }
 }
 
