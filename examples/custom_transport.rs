@@ -1,8 +1,8 @@
 //! A transport from outside the crate, used by a server and its client: TCP with run-length encoding.
 //!
 //! Whatever carries bytes both ways can carry messages. Three traits are asked for: a stream, a listener where streams
-//! arrive, and a connector that opens them. Those of `custom_transport/packed.rs` use the standard library alone, so they work on every
-//! platform.
+//! arrive, and a connector that opens them. Those of `custom_transport/packed.rs` use the standard library alone, so
+//! they work on every platform.
 //!
 //! ```text
 //! cargo run --release --example custom_transport
