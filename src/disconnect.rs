@@ -67,34 +67,31 @@ pub enum DisconnectReason {
     },
 }
 
+/// The facts that every variant carries.
+macro_rules! undelivered {
+    ($reason:expr) => {
+        match $reason {
+            DisconnectReason::PeerGoodbye { undelivered }
+            | DisconnectReason::PeerClosed { undelivered }
+            | DisconnectReason::LocalClose { undelivered }
+            | DisconnectReason::LocalAbort { undelivered }
+            | DisconnectReason::ServiceClosed { undelivered }
+            | DisconnectReason::MessageTooLong { undelivered, .. }
+            | DisconnectReason::SlowConsumer { undelivered, .. }
+            | DisconnectReason::CallbackPanicked { undelivered, .. }
+            | DisconnectReason::Io { undelivered, .. } => undelivered,
+        }
+    };
+}
+
 impl DisconnectReason {
     /// What had been accepted from a sender but did not arrive, in either direction.
     pub fn undelivered(&self) -> Undelivered {
-        match self {
-            Self::PeerGoodbye { undelivered }
-            | Self::PeerClosed { undelivered }
-            | Self::LocalClose { undelivered }
-            | Self::LocalAbort { undelivered }
-            | Self::ServiceClosed { undelivered }
-            | Self::MessageTooLong { undelivered, .. }
-            | Self::SlowConsumer { undelivered, .. }
-            | Self::CallbackPanicked { undelivered, .. }
-            | Self::Io { undelivered, .. } => *undelivered,
-        }
+        *undelivered!(self)
     }
 
     pub(crate) fn set_undelivered(&mut self, facts: Undelivered) {
-        match self {
-            Self::PeerGoodbye { undelivered }
-            | Self::PeerClosed { undelivered }
-            | Self::LocalClose { undelivered }
-            | Self::LocalAbort { undelivered }
-            | Self::ServiceClosed { undelivered }
-            | Self::MessageTooLong { undelivered, .. }
-            | Self::SlowConsumer { undelivered, .. }
-            | Self::CallbackPanicked { undelivered, .. }
-            | Self::Io { undelivered, .. } => *undelivered = facts,
-        }
+        *undelivered!(self) = facts;
     }
 
     /// Whether the peer was dropped for something that it, or the program, did wrong.
