@@ -101,7 +101,8 @@ impl Client {
             Error::Connect { address: connector.describe(address), source: Arc::new(source) }
         })?;
         let port = stream.peer_addr().map(|address| address.port());
-        core.run(port, stream.local_addr(), None).inspect_err(|_| core.life().start_failed())?;
+        core.run(format!("client of {}", stream.peer()), port, stream.local_addr(), None)
+            .inspect_err(|_| core.life().start_failed())?;
         let Some((connection, stream)) = core.open(stream) else {
             core.finish();
             return Err(Error::Closed);

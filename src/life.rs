@@ -24,6 +24,8 @@ struct State {
     phase: Phase,
     /// Whether the one start has been given away.
     started: bool,
+    /// What the service is called in logs.
+    name: String,
     port: u16,
     local_addr: Option<SocketAddr>,
     /// What a server listens on, as soon as there is one; taken by whoever closes.
@@ -42,9 +44,21 @@ enum Phase {
 }
 
 impl Life {
-    pub(crate) fn new(port: u16, listener: Option<Arc<dyn Listener>>) -> Self {
-        let state = State { phase: Phase::New, started: false, port, local_addr: None, listener, stopping: false };
+    pub(crate) fn new(kind: &str, port: u16, listener: Option<Arc<dyn Listener>>) -> Self {
+        let state = State {
+            phase: Phase::New,
+            started: false,
+            name: format!("{kind} {port}"),
+            port,
+            local_addr: None,
+            listener,
+            stopping: false,
+        };
         Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.state.lock().name.clone()
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -90,6 +104,7 @@ impl Life {
     /// one; the listener is kept for whoever closes.
     pub(crate) fn run(
         &self,
+        name: String,
         port: Option<u16>,
         local_addr: Option<SocketAddr>,
         listener: Option<Arc<dyn Listener>>,
@@ -99,6 +114,7 @@ impl Life {
             return Err(Error::Closed);
         }
         state.phase = Phase::Running;
+        state.name = name;
         state.port = port.unwrap_or(state.port);
         state.local_addr = local_addr;
         state.listener = listener;

@@ -111,7 +111,8 @@ impl Server {
         core.life().begin_start()?;
         let listener = self.listen().inspect_err(|_| core.life().start_failed())?;
         let local_addr = listener.local_addr();
-        core.run(local_addr.map(|address| address.port()), local_addr, Some(Arc::clone(&listener)))
+        let name = format!("server {}", listener.name());
+        core.run(name, local_addr.map(|address| address.port()), local_addr, Some(Arc::clone(&listener)))
             .inspect_err(|_| core.life().start_failed())?;
         info!("server listens on {}", listener.name());
         if !parallel {

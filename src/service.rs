@@ -69,8 +69,6 @@ pub trait Service: Send + Sync {
 
 /// The shared part of a service.
 pub(crate) struct Core {
-    /// "server" or "client", for logs.
-    kind: &'static str,
     callback: RwLock<Arc<dyn Callback>>,
     table: ConnectionTable,
     context: Arc<Context>,
@@ -82,19 +80,18 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new(
-        kind: &'static str,
+        kind: &str,
         port: u16,
         listener: Option<Arc<dyn Listener>>,
         callback: Arc<dyn Callback>,
         settings: Settings,
     ) -> Arc<Self> {
         Arc::new(Self {
-            kind,
             callback: RwLock::new(callback),
             table: ConnectionTable::new(),
             context: Arc::new(Context { settings, pump: Pump::default(), threads: Threads::default() }),
             next_connection: AtomicU64::new(1),
-            life: Life::new(port, listener),
+            life: Life::new(kind, port, listener),
             pump_thread: Threads::default(),
         })
     }
@@ -114,17 +111,18 @@ impl Core {
     /// The service is bound, or connected: starts the pump, and says so. Refused when it was closed meanwhile.
     pub(crate) fn run(
         self: &Arc<Self>,
+        name: String,
         port: Option<u16>,
         local_addr: Option<SocketAddr>,
         listener: Option<Arc<dyn Listener>>,
     ) -> Result<(), Error> {
-        let name = format!("leads-comm pump {}", port.unwrap_or(self.port()));
-        self.context.pump.open().map_err(|source| spawn_error(name.clone(), source))?;
+        let thread = format!("leads-comm pump {}", port.unwrap_or(self.port()));
+        self.context.pump.open().map_err(|source| spawn_error(thread.clone(), source))?;
         let core = Arc::clone(self);
         self.pump_thread
-            .spawn(name, PUMP_STACK, move || core.context.pump.run())
+            .spawn(thread, PUMP_STACK, move || core.context.pump.run())
             .inspect_err(|_| self.context.pump.shut())?;
-        self.life.run(port, local_addr, listener).inspect_err(|_| self.context.pump.stop())
+        self.life.run(name, port, local_addr, listener).inspect_err(|_| self.context.pump.stop())
     }
 
     /// Makes a connection of an open stream and puts it into the table; `None` when the service is closing.
@@ -175,7 +173,7 @@ impl Core {
     /// Lets the callbacks go, which may well hold handles of this service.
     fn drop_callbacks(&self) {
         if let Err(message) = callback::call(|| self.replace_callback(Arc::new(()))) {
-            error!("{} {}: dropping the callbacks panicked: {message}", self.kind, self.port());
+            error!("{}: dropping the callbacks panicked: {message}", self.life.name());
         }
     }
 
@@ -188,9 +186,9 @@ impl Core {
 
     /// Tells `on_fail`.
     pub(crate) fn fail(&self, callback: &dyn Callback, error: &Error) {
-        warn!("{} {}: {error}", self.kind, self.port());
+        warn!("{}: {error}", self.life.name());
         if let Err(message) = callback::call(|| callback.on_fail(self, error)) {
-            error!("{} {}: the callback on_fail panicked: {message}", self.kind, self.port());
+            error!("{}: the callback on_fail panicked: {message}", self.life.name());
         }
     }
 
@@ -214,7 +212,7 @@ impl Core {
         let by = self.life.closing_by().unwrap_or_else(Instant::now);
         if !self.threads().wait_for_end(by) {
             let left = self.table.snapshot();
-            warn!("{} {}: the close time-out is over for {} connections", self.kind, self.port(), left.len());
+            warn!("{}: the close time-out is over for {} connections", self.life.name(), left.len());
             for connection in left.iter() {
                 connection.abort();
             }
@@ -223,7 +221,7 @@ impl Core {
         }
         self.context.pump.stop();
         self.pump_thread.wait_for_end(by + 2 * CLOSE_GRACE);
-        info!("{} {} closed", self.kind, self.port());
+        info!("{} closed", self.life.name());
         self.life.end();
         // Last, because what they do when they are dropped may wait for this service.
         self.drop_callbacks();
