@@ -110,10 +110,11 @@ impl Client {
         info!("client is connected to {connection}");
         let name = format!("leads-comm reader {} {connection}", connection.id());
         let receive = {
-            let (core, connection) = (Arc::clone(core), connection.clone());
+            let (core, connection, callback) = (Arc::clone(core), connection.clone(), core.callback());
             move || {
-                core.initialize();
-                reader::run(&core, &connection, stream);
+                core.initialize(&*callback);
+                reader::run(&core, &connection, &*callback, stream);
+                drop(callback);
                 core.finish();
             }
         };

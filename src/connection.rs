@@ -170,9 +170,10 @@ impl Connection {
         }
     }
 
-    /// Begins a regular end for `reason`: what is queued, the goodbye, the end of the stream.
-    pub(crate) fn end(&self, reason: DisconnectReason) {
-        self.link.close(reason);
+    /// Begins a regular end for `reason`: what is queued, the goodbye, the end of the stream. False when there was a
+    /// reason already.
+    pub(crate) fn end(&self, reason: DisconnectReason) -> bool {
+        self.link.close(reason)
     }
 
     /// Ends the connection at once for `reason`.
@@ -218,14 +219,15 @@ impl Connection {
 }
 
 impl Link {
-    fn close(&self, reason: DisconnectReason) {
+    fn close(&self, reason: DisconnectReason) -> bool {
         if !self.begin_end(reason, false) {
-            return;
+            return false;
         }
         let goodbye = Frame::new(self.context.settings.separator.goodbye().to_vec());
         let step = self.outbox.close(goodbye);
         self.watch(later(Instant::now(), self.context.settings.flush_timeout));
         self.follow(step);
+        true
     }
 
     fn cut(&self, reason: DisconnectReason) {

@@ -3,6 +3,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::error::first_line;
+
 /// Why a connection has ended: the first cause, when there were several. (But a goodbye that the peer had sent explains
 /// a write that failed before it was read.)
 ///
@@ -115,7 +117,7 @@ impl fmt::Display for DisconnectReason {
             Self::MessageTooLong { limit, .. } => write!(f, "the peer sent a message over the limit of {limit} bytes"),
             Self::SlowConsumer { limit, .. } => write!(f, "the peer reads too slowly: {limit}"),
             Self::CallbackPanicked { callback, message, .. } => {
-                write!(f, "the callback {callback} panicked: {message}")
+                write!(f, "the callback {callback} panicked: {}", first_line(message))
             }
             Self::Io { source, .. } => write!(f, "the stream failed: {source}"),
         }?;
@@ -124,7 +126,8 @@ impl fmt::Display for DisconnectReason {
             write!(f, ", {} bytes of an unfinished message discarded", undelivered.received_bytes)?;
         }
         if undelivered.unsent_messages > 0 {
-            write!(f, ", {} messages ({} bytes) unsent", undelivered.unsent_messages, undelivered.unsent_bytes)?;
+            let messages = if undelivered.unsent_messages == 1 { "message" } else { "messages" };
+            write!(f, ", {} {messages} ({} bytes) unsent", undelivered.unsent_messages, undelivered.unsent_bytes)?;
         }
         Ok(())
     }

@@ -74,7 +74,8 @@ pub enum Error {
         /// What the system reported.
         source: Arc<io::Error>,
     },
-    /// A callback panicked where no connection could be ended for it (`on_initialize`, `on_disconnect`). To `on_fail`.
+    /// A callback panicked where no connection could be ended for it: `on_initialize`, `on_disconnect`, or one whose
+    /// connection was ending already. To `on_fail`.
     CallbackPanicked {
         /// The method that panicked.
         callback: &'static str,
@@ -101,9 +102,16 @@ impl fmt::Display for Error {
             Self::Connect { address, source } => write!(f, "cannot connect to {address}: {source}"),
             Self::Accept { source } => write!(f, "cannot accept a connection: {source}"),
             Self::SpawnThread { name, source } => write!(f, "cannot start the thread `{name}`: {source}"),
-            Self::CallbackPanicked { callback, message } => write!(f, "the callback {callback} panicked: {message}"),
+            Self::CallbackPanicked { callback, message } => {
+                write!(f, "the callback {callback} panicked: {}", first_line(message))
+            }
         }
     }
+}
+
+/// What a message that may have many lines comes down to in one.
+pub(crate) fn first_line(message: &str) -> &str {
+    message.lines().next().unwrap_or_default()
 }
 
 impl error::Error for Error {

@@ -19,18 +19,18 @@ const SMALL_READ: usize = 16 * 1024;
 const LARGE_READ: usize = 128 * 1024;
 
 /// Lives through one connection, which is in the table already: from `on_connect` to `on_disconnect`.
-pub(crate) fn run(core: &Core, connection: &Connection, stream: Arc<dyn Stream>) {
+///
+/// All of it is told to the one `callback` that the connection began with, whatever is set meanwhile.
+pub(crate) fn run(core: &Core, connection: &Connection, callback: &dyn Callback, stream: Arc<dyn Stream>) {
     debug!("connection {} {connection} opened", connection.id());
-    // One object for the whole connection, whatever is set meanwhile.
-    let callback = core.callback();
-    let reader = Reader { core, connection, callback: &*callback };
+    let reader = Reader { core, connection, callback };
     reader.call("on_connect", || callback.on_connect(core, connection));
     let unfinished = reader.read_to_end(&*stream);
     drop(stream);
     let reason = connection.retire(unfinished);
     core.forget(connection);
     if let Err(message) = callback::call(|| callback.on_disconnect(core, connection, reason)) {
-        core.fail(&*callback, &Error::CallbackPanicked { callback: "on_disconnect", message });
+        core.fail(callback, &Error::CallbackPanicked { callback: "on_disconnect", message });
     }
 }
 
@@ -115,9 +115,12 @@ impl Reader<'_> {
 
     /// Calls back; a panic ends this connection and nothing else.
     fn call(&self, name: &'static str, callback: impl FnOnce()) {
-        if let Err(message) = callback::call(callback) {
-            let undelivered = Undelivered::default();
-            self.connection.end(DisconnectReason::CallbackPanicked { callback: name, message, undelivered });
+        let Err(message) = callback::call(callback) else { return };
+        let undelivered = Undelivered::default();
+        let reason = DisconnectReason::CallbackPanicked { callback: name, message: message.clone(), undelivered };
+        if !self.connection.end(reason) {
+            // The connection ends for another reason, which does not tell of this.
+            self.core.fail(self.callback, &Error::CallbackPanicked { callback: name, message });
         }
     }
 }

@@ -78,9 +78,11 @@ impl Builder<ServerSide> {
                 Some(Arc::new(TcpListener::new(socket).map_err(|source| bind_error("the given socket", source))?))
             }
         };
+        let port =
+            given.as_ref().and_then(|listener| listener.local_addr()).map_or(self.port, |address| address.port());
         Ok(Server {
             shared: Arc::new(Shared {
-                core: Core::new("server", self.port, given, self.callback, settings),
+                core: Core::new("server", port, given, self.callback, settings),
                 address: SocketAddr::new(self.side.bind, self.port),
                 backlog: self.side.backlog,
                 ipv6_only: self.side.ipv6_only,
@@ -115,13 +117,14 @@ impl Server {
         core.run(name, local_addr.map(|address| address.port()), local_addr, Some(Arc::clone(&listener)))
             .inspect_err(|_| core.life().start_failed())?;
         info!("server listens on {}", listener.name());
+        let (accepting, callback) = (Arc::clone(core), core.callback());
         if !parallel {
-            self.shared.accept_loop(listener);
+            accept_loop(&accepting, callback, listener);
             return Ok(());
         }
         let name = format!("leads-comm accept {}", self.port());
-        let shared = Arc::clone(&self.shared);
-        threads::start(name, ACCEPT_STACK, move || shared.accept_loop(listener)).inspect_err(|_| core.finish())
+        threads::start(name, ACCEPT_STACK, move || accept_loop(&accepting, callback, listener))
+            .inspect_err(|_| core.finish())
     }
 
     fn listen(&self) -> Result<Arc<dyn Listener>, Error> {
@@ -160,49 +163,47 @@ impl Server {
 
 impl_service!(Server);
 
-impl Shared {
-    /// Accepts until the server is closed, then sees everything out. The listener is gone, and its port free, before
-    /// the server counts as closed.
-    fn accept_loop(&self, listener: Arc<dyn Listener>) {
-        let core = &self.core;
-        core.initialize();
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let error = match listener.accept() {
-                Ok(None) => break,
-                Ok(Some(stream)) => match serve(core, stream) {
-                    Ok(()) => {
-                        pause = FIRST_PAUSE;
-                        continue;
-                    }
-                    Err(error) => error,
-                },
-                Err(error) if is_of_one_caller(&error) => {
-                    debug!("a caller was gone before it was accepted: {error}");
+/// Accepts until the server is closed, then sees everything out. The listener is gone, and its port free, before
+/// the server counts as closed.
+fn accept_loop(core: &Arc<Core>, callback: Arc<dyn Callback>, listener: Arc<dyn Listener>) {
+    core.initialize(&*callback);
+    drop(callback);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let error = match listener.accept() {
+            Ok(None) => break,
+            Ok(Some(stream)) => match serve(core, stream) {
+                Ok(()) => {
+                    pause = FIRST_PAUSE;
                     continue;
                 }
-                Err(error) => Error::Accept { source: Arc::new(error) },
-            };
-            core.fail(&*core.callback(), &error);
-            if !core.life().rest(pause) {
-                break;
+                Err(error) => error,
+            },
+            Err(error) if is_of_one_caller(&error) => {
+                debug!("a caller was gone before it was accepted: {error}");
+                continue;
             }
-            pause = (2 * pause).min(LONGEST_PAUSE);
+            Err(error) => Error::Accept { source: Arc::new(error) },
+        };
+        core.fail(&*core.callback(), &error);
+        if !core.life().rest(pause) {
+            break;
         }
-        drop(listener);
-        core.finish();
+        pause = (2 * pause).min(LONGEST_PAUSE);
     }
+    drop(listener);
+    core.finish();
 }
 
 /// Gives a new connection its reader thread.
 fn serve(core: &Arc<Core>, stream: Box<dyn Stream>) -> Result<(), Error> {
     let Some((connection, stream)) = core.open(stream) else { return Ok(()) };
     let name = format!("leads-comm reader {} {connection}", connection.id());
-    let reading = (Arc::clone(core), connection.clone());
+    let reading = (Arc::clone(core), connection.clone(), core.callback());
     core.threads()
         .spawn(name, core.settings().reader_stack, move || {
-            let (core, connection) = reading;
-            reader::run(&core, &connection, stream);
+            let (core, connection, callback) = reading;
+            reader::run(&core, &connection, &*callback, stream);
         })
         .inspect_err(|_| core.turn_away(&connection))
 }

@@ -177,10 +177,9 @@ impl Core {
         }
     }
 
-    pub(crate) fn initialize(&self) {
-        let callback = self.callback();
+    pub(crate) fn initialize(&self, callback: &dyn Callback) {
         if let Err(message) = callback::call(|| callback.on_initialize(self)) {
-            self.fail(&*callback, &Error::CallbackPanicked { callback: "on_initialize", message });
+            self.fail(callback, &Error::CallbackPanicked { callback: "on_initialize", message });
         }
     }
 

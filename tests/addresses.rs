@@ -209,6 +209,8 @@ fn an_address_that_cannot_be_read_is_refused() {
         "localhost:port",
         "localhost:99999",
         "localhost:-1",
+        "localhost:+16900",
+        "127.0.0.1:+16900",
         "127.0.0.1:70000",
         "[::1",
         "::1]",

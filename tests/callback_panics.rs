@@ -200,6 +200,30 @@ over_every_transport! {
         }
     }
 
+    fn a_panic_in_a_connection_that_ends_already_is_a_failure(net: Net) {
+        expect_panics_in_callbacks();
+        let (callback, events) = recorder();
+        let faulty = callback::on_receive(|connection, _| {
+            connection.close();
+            panic!("after the end has begun\nsecond line");
+        });
+        let started = net.start_server(|builder| builder.callback((faulty, callback)));
+        let raw = started.raw();
+        raw.write(b"m;");
+        let error = find(&events, |event| match event {
+            Event::Fail { error } => Some(error),
+            _ => None,
+        });
+        assert!(
+            matches!(&error, Error::CallbackPanicked { callback: "on_receive", message }
+                if message == "after the end has begun\nsecond line"),
+            "{error:?}"
+        );
+        assert_eq!(error.to_string(), "the callback on_receive panicked: after the end has begun");
+        drop(raw);
+        assert!(matches!(disconnected(&events), DisconnectReason::LocalClose { .. }));
+    }
+
     fn what_was_sent_before_the_panic_arrives(net: Net) {
         expect_panics_in_callbacks();
         let started = net.start_server(|builder| {

@@ -227,6 +227,17 @@ over_every_transport! {
         told.assert_no_more();
     }
 
+    fn what_is_set_once_a_client_has_started_is_not_told_of_its_connection(net: Net) {
+        let started = net.start_server(|builder| builder);
+        for _ in 0..50 {
+            let tellers = Tellers::new();
+            let client = started.start_client_with(());
+            client.set_callback(tellers.teller("late"));
+            client.close();
+            tellers.assert_no_more();
+        }
+    }
+
     fn pairs_may_be_nested(net: Net) {
         let told = Tellers::new();
         let (first, second) = (told.teller("first"), told.teller("second"));

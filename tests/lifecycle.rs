@@ -314,8 +314,9 @@ over_every_transport! {
             callback::on_receive(move |connection, _| {
                 let server = Server::builder().port(0).build().unwrap();
                 server.start(true).unwrap();
-                connection.send(server.port().to_string().as_bytes()).unwrap();
+                let port = server.port();
                 second.set(server).unwrap();
+                connection.send(port.to_string().as_bytes()).unwrap();
             })
         };
         let started = net.start_server(|builder| builder.callback(callback));

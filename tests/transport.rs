@@ -194,6 +194,7 @@ fn a_server_closed_before_its_start_gives_up_what_it_was_to_listen_on() {
     let socket = StdListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let server = Server::builder().listener(socket).build().unwrap();
+    assert_eq!(server.port(), address.port());
     server.close();
     assert_eq!(StdStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     StdListener::bind(address).unwrap();

@@ -347,8 +347,9 @@ fn parse(address: &str, port: u16) -> io::Result<Target<'_>> {
     }
     let (host, port) = match address.rsplit_once(':') {
         Some((host, named)) => match named.parse() {
-            Ok(named) => (host, named),
-            Err(_) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "the address has no valid port")),
+            // `parse` takes a sign, too.
+            Ok(port) if !named.starts_with('+') => (host, port),
+            _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, "the address has no valid port")),
         },
         None => (address, port),
     };
