@@ -31,10 +31,12 @@ Usage: client HOST [--port P] [--separator S] [--wait]
       --wait         at the end of stdin go on receiving, until the server says goodbye
   -h, --help         print this
 
-Stdout carries the messages and nothing else. Exit code 0: all of stdin was sent, and (with --wait) the
-server said goodbye. 1: the server could not be reached, or ended the connection before that, or a line
-could not be sent, for instance because it contains the separator; stderr says which. 2: a wrong call.
-Ctrl-C and SIGTERM leave with a goodbye. RUST_LOG=debug shows what the library does.
+Stdout carries the messages and nothing else; without --wait, answers may come too late. A line ends
+with \\n or \\r\\n, which is not sent. A server that reads slowly is waited for, up to 10 minutes.
+Exit code 0: all of stdin was sent, and (with --wait) the server said goodbye; or nobody reads stdout any
+more; or Ctrl-C or SIGTERM, and the server answered our goodbye in 3 s. 1: it could not be reached, or
+left before that, or a line could not be sent, for instance because it contains the separator; stderr
+says which. 2: a wrong call. RUST_LOG=debug shows what the library does.
 ";
 
 /// How long a server that reads slowly is waited for: rather long than lose a line of a large file.

@@ -38,8 +38,9 @@ Usage: server [--bind A] [--port P] [--separator S] [--echo] [--relay]
 
 The first line of stdout is `listening on IP:PORT`; every other one is `ip:port message`, a message's
 bytes as they came. Who connects and disconnects is told on stderr. The end of stdin does not end the
-server: Ctrl-C does, and SIGTERM, with a goodbye to every client and exit code 0. A failure is exit
-code 1, a wrong call 2. RUST_LOG=debug shows what the library does.
+server: Ctrl-C does, SIGTERM, and nobody reading stdout any more, with a goodbye to every client and exit
+code 0. A line typed ends with \\n or \\r\\n, which is not sent. A failure is exit code 1, a wrong call 2.
+RUST_LOG=debug shows what the library does.
 
 Try it with the example `client`, with a LEADS client, or with `nc 127.0.0.1 16900`.
 ";

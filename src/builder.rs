@@ -88,13 +88,22 @@ impl<Side> Builder<Side> {
     }
 
     /// The longest message that is received, in payload bytes; a peer that sends a longer one is disconnected.
-    /// At least 1. Default 1 MiB.
+    /// At least 1, and no more than [`max_queued_bytes`](Self::max_queued_bytes) can hold. Default 1 MiB.
     pub fn max_message_len(mut self, bytes: usize) -> Self {
         self.settings.max_message_len = bytes;
         self
     }
 
-    /// How much may wait to be written to one peer: in bytes, each message charged its length plus 64.
+    /// The longest message that `send` and `broadcast` accept, in payload bytes; never more than
+    /// [`max_queued_bytes`](Self::max_queued_bytes) can hold. Default 1 MiB, as much as a peer of this library receives
+    /// unless it is told otherwise: one that is sent more than it receives ends the connection, and to the sender that
+    /// looks like any other goodbye.
+    pub fn max_sent_len(mut self, bytes: usize) -> Self {
+        self.settings.max_sent_len = bytes;
+        self
+    }
+
+    /// How much may wait to be written to one peer: in bytes, each message charged its length, the separator's, and 64.
     /// Must hold a message of [`max_message_len`](Self::max_message_len). Default 4 MiB.
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_queued_bytes = bytes;
@@ -121,7 +130,7 @@ impl<Side> Builder<Side> {
     }
 
     /// How long, after everything is written, a closing connection waits for the peer to close its side; starts anew
-    /// with whatever still arrives from it. Default 0.5 s.
+    /// with whatever still arrives from it, within [`close_timeout`](Self::close_timeout). Default 0.5 s.
     pub fn drain_timeout(mut self, time: Duration) -> Self {
         self.settings.drain_timeout = time;
         self

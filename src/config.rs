@@ -26,6 +26,7 @@ pub enum SlowConsumer {
 pub(crate) struct Settings {
     pub(crate) separator: Separator,
     pub(crate) max_message_len: usize,
+    pub(crate) max_sent_len: usize,
     pub(crate) max_queued_bytes: usize,
     pub(crate) slow_consumer: SlowConsumer,
     pub(crate) stall_timeout: Duration,
@@ -40,6 +41,7 @@ impl Default for Settings {
         Self {
             separator: Separator::default(),
             max_message_len: 1024 * 1024,
+            max_sent_len: 1024 * 1024,
             max_queued_bytes: 4 * 1024 * 1024,
             slow_consumer: SlowConsumer::default(),
             stall_timeout: Duration::from_secs(10),
@@ -67,7 +69,7 @@ impl Settings {
 
     /// Encodes a message for the wire, once for all that it is sent to.
     pub(crate) fn frame(&self, message: &[u8]) -> Result<Frame, Error> {
-        let limit = self.max_queued_bytes - OVERHEAD - self.separator.len();
+        let limit = self.max_sent_len.min(self.max_queued_bytes - OVERHEAD - self.separator.len());
         if message.len() > limit {
             return Err(Error::MessageTooLong { len: message.len(), limit });
         }

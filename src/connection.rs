@@ -115,8 +115,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidMessage`] when the message cannot be framed, [`Error::MessageTooLong`] when no queue could hold
-    /// it, [`Error::Disconnected`] when the connection has ended or is closing, and [`Error::SlowConsumer`] when the
+    /// [`Error::InvalidMessage`] when the message cannot be framed, [`Error::MessageTooLong`] when it is longer
+    /// than [`max_sent_len`](crate::Builder::max_sent_len), [`Error::Disconnected`] when the connection has ended or is closing, and [`Error::SlowConsumer`] when the
     /// peer reads so slowly that the queue is full, which ends the connection. Nothing of the message is written then.
     pub fn send(&self, message: &[u8]) -> Result<(), Error> {
         let frame = self.link.context.settings.frame(message)?;

@@ -12,7 +12,8 @@ use crate::error::first_line;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum DisconnectReason {
-    /// The peer said goodbye: the message `disconnect`.
+    /// The peer said goodbye: the message `disconnect`. It may have any reason, also that it does not accept what it was
+    /// sent.
     PeerGoodbye {
         /// What did not arrive.
         undelivered: Undelivered,

@@ -26,7 +26,8 @@ pub enum Error {
     },
     /// The message cannot be framed; nothing of it was written.
     InvalidMessage(EncodeError),
-    /// The message is longer than a connection's whole queue may be; nothing of it was written.
+    /// The message is longer than what may be sent; nothing of it was written. See
+    /// [`Builder::max_sent_len`](crate::Builder::max_sent_len).
     MessageTooLong {
         /// Its length in bytes.
         len: usize,

@@ -30,13 +30,15 @@ macro_rules! impl_service {
 
             /// Adds a callback: those set before are called first, then this one.
             ///
-            /// A connection keeps the callbacks that it began with, so that whoever is told of its beginning is told of
-            /// its end.
+            /// A connection keeps the callbacks that there were when it was opened (accepted by a server, connected by
+            /// a client's start), so that whoever is told of its beginning is told of its end. A client's callbacks
+            /// are therefore set before it is started.
             pub fn set_callback(&self, callback: impl Callback) {
                 self.core().set_callback(Arc::new(callback));
             }
 
-            /// Replaces all callbacks set before; connections keep those that they began with.
+            /// Replaces all callbacks set before; connections keep theirs, as with
+            /// [`set_callback`](Self::set_callback).
             pub fn replace_callback(&self, callback: impl Callback) {
                 self.core().replace_callback(Arc::new(callback));
             }
@@ -51,7 +53,7 @@ macro_rules! impl_service {
                 self.core().wait(None);
             }
 
-            /// Like [`wait`](Self::wait), but no longer than `time`; whether the service has ended.
+            /// Like [`wait`](Self::wait), but no longer than `time`; false when the service has not ended by then.
             pub fn wait_timeout(&self, time: std::time::Duration) -> bool {
                 self.core().wait(std::time::Instant::now().checked_add(time))
             }
@@ -98,7 +100,8 @@ pub(crate) use impl_service;
 /// Closes a service when it is dropped; otherwise it is used as the service itself.
 ///
 /// Dropping the handles of a service does not stop it. Where a scope should, put one of them into this guard. The drop
-/// blocks as [`Service::close`] does: at most for the close time-out, and not at all inside a callback.
+/// blocks as [`Service::close`] does: at most for the close time-out, and not at all inside a callback. A clone of what
+/// is guarded is a plain handle.
 ///
 /// # Examples
 ///

@@ -119,8 +119,8 @@ fn a_message_that_cannot_be_framed_is_refused() {
     let client = started.client().separator("aa").build().unwrap();
     client.start(started.address(), true).unwrap();
     let refused: [(&[u8], _, _); 3] = [
-        (b"xyaaz", EncodeError::ContainsSeparator { at: 2 }, "the message forms the separator at byte 2"),
-        (b"xya", EncodeError::ContainsSeparator { at: 2 }, "the message forms the separator at byte 2"),
+        (b"xyaaz", EncodeError::ContainsSeparator { at: 2 }, "the separator would split the message at byte 2"),
+        (b"xya", EncodeError::ContainsSeparator { at: 2 }, "the separator would split the message at byte 2"),
         (b"disconnect", EncodeError::IsGoodbye, "the message is the reserved goodbye `disconnect`"),
     ];
     for (message, expected, text) in refused {

@@ -301,19 +301,39 @@ fn accepted_is_written_or_reported_unsent() {
     }
 }
 
-/// A message that is too long for any queue is refused, and the connection lives.
+/// A message over the limit is refused, and the connection lives.
 #[test]
-fn a_message_longer_than_the_queue_is_refused() {
-    let started = Net::Tcp.start_server(|builder| builder.max_message_len(1000).max_queued_bytes(2000));
-    let (client, events) = started.start_client();
-    let connection = connected(&started.events);
-    let longest = 2000 - 64 - 1;
-    assert!(matches!(connection.send(&vec![b'x'; longest + 1]),
-        Err(Error::MessageTooLong { len, limit }) if len == longest + 1 && limit == longest));
-    assert!(matches!(started.server.broadcast(&vec![b'x'; longest + 1]), Err(Error::MessageTooLong { .. })));
-    connection.send(&vec![b'x'; longest]).unwrap();
-    assert_eq!(received(&events).len(), longest);
-    client.close();
+fn a_message_that_is_too_long_to_send_is_refused() {
+    let limited = |builder: leads_comm::ServerBuilder| builder.max_message_len(1000).max_sent_len(1500);
+    for (queue, longest) in [(10_000, 1500), (1200, 1200 - 64 - 1)] {
+        let started = Net::Tcp.start_server(|builder| limited(builder).max_queued_bytes(queue));
+        let (client, events) = started.start_client();
+        let connection = connected(&started.events);
+        let too_long = vec![b'x'; longest + 1];
+        for refused in [connection.send(&too_long), started.server.broadcast(&too_long).map(drop)] {
+            assert!(
+                matches!(refused, Err(Error::MessageTooLong { len, limit }) if len == longest + 1 && limit == longest),
+                "{refused:?}"
+            );
+        }
+        connection.send(&too_long[1..]).unwrap();
+        assert_eq!(received(&events).len(), longest);
+        client.close();
+    }
+}
+
+/// What is sent by default is received by default.
+#[test]
+fn the_longest_message_to_send_is_the_longest_that_is_received() {
+    let started = Net::Tcp.start_server(|builder| builder);
+    let (client, _events) = started.start_client();
+    let longest = vec![b'x'; 1024 * 1024];
+    client.send(&longest).unwrap();
+    assert_eq!(received(&started.events), longest);
+    let too_long = vec![b'x'; longest.len() + 1];
+    assert!(matches!(client.send(&too_long), Err(Error::MessageTooLong { .. })));
+    client.send(b"still connected").unwrap();
+    assert_eq!(received(&started.events), b"still connected");
 }
 
 /// A broadcast that one client refuses half-way, because it is just leaving, reaches all the others.

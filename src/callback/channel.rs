@@ -47,12 +47,13 @@ pub enum Event {
 /// (`on_initialize`, `on_fail`). A program that stops receiving should drop the receiver; events are thrown away from
 /// then on. Closing a service while its
 /// channel is full takes the whole [close time-out](crate::Builder::close_timeout) unless somebody keeps receiving.
+/// Once every service that feeds it has ended, the channel ends behind the last event.
 ///
 /// # Examples
 ///
 /// ```
 /// use std::time::Duration;
-/// use leads_comm::{Client, Server, callback::{self, Event}};
+/// use leads_comm::{Client, Server, callback::{self, Event}, crossbeam_channel};
 ///
 /// let (callback, events) = callback::channel(256);
 /// let server = Server::builder().port(0).callback(callback).build()?;
@@ -87,7 +88,8 @@ pub fn channel(capacity: usize) -> (ChannelCallback, Receiver<Event>) {
     (ChannelCallback { events }, receiver)
 }
 
-/// The callback of [`channel`]. Clones feed the same channel, so that several services can share one.
+/// The callback of [`channel`]. Clones feed the same channel, so that several services can share one; their events can
+/// then be told apart by the connection's addresses only.
 #[derive(Debug, Clone)]
 pub struct ChannelCallback {
     events: Sender<Event>,

@@ -66,7 +66,7 @@ impl Closures {
         self
     }
 
-    /// Serves [`Callback::on_receive`].
+    /// Serves [`Callback::on_receive`], without the service.
     #[must_use]
     pub fn on_receive(mut self, receive: impl Fn(&Connection, &[u8]) + Send + Sync + 'static) -> Self {
         self.receive = Some(Box::new(receive));

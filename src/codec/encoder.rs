@@ -52,7 +52,7 @@ pub enum EncodeError {
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ContainsSeparator { at } => write!(f, "the message forms the separator at byte {at}"),
+            Self::ContainsSeparator { at } => write!(f, "the separator would split the message at byte {at}"),
             Self::IsGoodbye => f.write_str("the message is the reserved goodbye `disconnect`"),
         }
     }
