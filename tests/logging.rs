@@ -272,7 +272,7 @@ fn end_in_every_way(net: Net, told: &mut Told) {
     let faulty = callback::on_receive(|_, _| panic!("as asked"));
     let started = net.start_server(|builder| impatient(builder).callback((callback, faulty)));
     // More than every buffer of the system holds, and less than the queue.
-    let large = SECRET.repeat(100_000);
+    let large = SECRET.repeat(90_000);
     let fill = |connection: &Connection| (0..28).for_each(|_| connection.send(&large).unwrap());
     let overfill = |connection: &Connection| {
         loop {
