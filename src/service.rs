@@ -59,8 +59,8 @@ pub trait Service: Send + Sync {
     /// end of every thread.
     ///
     /// Blocks until that is done, at most for the [close time-out](crate::Builder::close_timeout) and a moment, after
-    /// which the peers that are left are cut off. Inside a callback, of whatever service, it only starts all this and returns at once.
-    /// May be called from any thread, more than once, at the same time.
+    /// which the peers that are left are cut off. Inside a callback, of whatever service, it only starts all this and
+    /// returns at once. May be called from any thread, more than once, at the same time.
     ///
     /// A callback that is still running at the time-out is not interrupted: its connection's `on_disconnect` follows
     /// when it returns. Once the service has ended, its callbacks are dropped.
