@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use log::info;
 
@@ -52,6 +52,8 @@ pub struct Client {
 struct Shared {
     core: Arc<Core>,
     connector: Box<dyn Connector>,
+    /// The one connection, also after its end.
+    connection: OnceLock<Connection>,
 }
 
 impl Builder<ClientSide> {
@@ -70,7 +72,7 @@ impl Builder<ClientSide> {
             None => Box::new(TcpConnector::new(port, connect_timeout)),
         };
         let core = Core::new("client", port, None, self.callback, settings);
-        Ok(Client { shared: Arc::new(Shared { core, connector }) })
+        Ok(Client { shared: Arc::new(Shared { core, connector, connection: OnceLock::new() }) })
     }
 }
 
@@ -107,6 +109,7 @@ impl Client {
             core.finish();
             return Err(Error::Closed);
         };
+        let _ = self.shared.connection.set(connection.clone());
         info!("client is connected to {connection}");
         let name = format!("leads-comm reader {} {connection}", connection.id());
         let receive = {
@@ -134,12 +137,30 @@ impl Client {
     ///
     /// [`Error::NotConnected`] before the start and after the end; otherwise those of [`Connection::send`].
     pub fn send(&self, message: &[u8]) -> Result<(), Error> {
-        self.connection().ok_or(Error::NotConnected)?.send(message)
+        self.current(|connection| connection.send(message))
+    }
+
+    /// Sends several messages to the server in one go, and tells how many were accepted: see [`Connection::send_all`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotConnected`] before the start and after the end; otherwise those of [`Connection::send_all`].
+    pub fn send_all<M: AsRef<[u8]>>(&self, messages: impl IntoIterator<Item = M>) -> Result<usize, Error> {
+        self.current(|connection| connection.send_all(messages))
     }
 
     /// The connection to the server; `None` before the start and after the end.
     pub fn connection(&self) -> Option<Connection> {
-        self.core().first_connection()
+        self.shared.connection.get().filter(|connection| connection.disconnect_reason().is_none()).cloned()
+    }
+
+    /// Does something with the connection while there is one.
+    fn current<T>(&self, send: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        let connection = self.shared.connection.get().ok_or(Error::NotConnected)?;
+        send(connection).map_err(|error| match error {
+            Error::Disconnected if connection.disconnect_reason().is_some() => Error::NotConnected,
+            error => error,
+        })
     }
 
     fn core(&self) -> &Arc<Core> {

@@ -1,23 +1,35 @@
 //! Limits and time-outs, with their defaults.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::codec::{self, Separator};
 use crate::error::Error;
-use crate::outbox::{Frame, OVERHEAD};
+use crate::outbox::{Budget, OVERHEAD, Rules, WhenFull};
 
-/// What happens to a peer that reads more slowly than it is sent to, once its queue is full
-/// ([`max_queued_bytes`](crate::Builder::max_queued_bytes)).
+/// What happens when more is sent to a peer than it reads, and its queue is full
+/// ([`max_queued_bytes`](crate::Builder::max_queued_bytes)), or those of all peers together are
+/// ([`max_total_queued_bytes`](crate::Builder::max_total_queued_bytes)).
 ///
-/// Under either, a peer that takes nothing at all for [`stall_timeout`](crate::Builder::stall_timeout) is disconnected.
+/// Whatever the policy, a peer that takes nothing at all for [`stall_timeout`](crate::Builder::stall_timeout) while
+/// something waits for it is disconnected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SlowConsumer {
-    /// It is disconnected, and nobody waits for it. The default.
+    /// It is disconnected, and nobody waits for it. The default. Where all queues together are full, it is the peer
+    /// with the longest queue, whoever is being sent to.
     #[default]
     Disconnect,
+    /// The oldest messages that wait for it are dropped to make room, and counted: for peers that want what is new.
+    /// A message that has been written in part is never dropped.
+    DropOldest,
+    /// The new message is dropped, and counted: `send` returns [`Error::Dropped`](crate::Error::Dropped), and `broadcast`
+    /// does not count this peer.
+    DropNewest,
     /// `send` and `broadcast` wait for room, so that nothing is lost to a peer that is merely slow; at most this long,
-    /// then the peer is disconnected. A broadcast waits once for all its peers together, not for each in turn.
+    /// then the peer is disconnected. A broadcast waits once for all its peers together, not for each in turn, and
+    /// those that have room do not wait with it. Also in a callback; a peer that does the same in turn is waited for
+    /// no longer than this.
     Block(Duration),
 }
 
@@ -28,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) max_message_len: usize,
     pub(crate) max_sent_len: usize,
     pub(crate) max_queued_bytes: usize,
+    pub(crate) max_total_queued_bytes: usize,
+    pub(crate) coalesce: bool,
     pub(crate) slow_consumer: SlowConsumer,
     pub(crate) stall_timeout: Duration,
     pub(crate) flush_timeout: Duration,
@@ -43,12 +57,14 @@ impl Default for Settings {
             max_message_len: 1024 * 1024,
             max_sent_len: 1024 * 1024,
             max_queued_bytes: 4 * 1024 * 1024,
+            max_total_queued_bytes: 64 * 1024 * 1024,
+            coalesce: true,
             slow_consumer: SlowConsumer::default(),
             stall_timeout: Duration::from_secs(10),
             flush_timeout: Duration::from_secs(2),
             drain_timeout: Duration::from_millis(500),
             close_timeout: Duration::from_secs(3),
-            reader_stack: if cfg!(target_pointer_width = "64") { 2 * 1024 * 1024 } else { 512 * 1024 },
+            reader_stack: 512 * 1024,
         }
     }
 }
@@ -63,30 +79,43 @@ impl Settings {
             "max_queued_bytes",
             "must hold one message of max_message_len, with its separator and 64 bytes more",
         )?;
+        require(
+            self.max_total_queued_bytes >= self.max_queued_bytes,
+            "max_total_queued_bytes",
+            "must not be less than max_queued_bytes",
+        )?;
         require(!self.stall_timeout.is_zero(), "stall_timeout", "must not be 0")?;
         require(self.close_timeout >= self.flush_timeout, "close_timeout", "must not be shorter than flush_timeout")
     }
 
-    /// Encodes a message for the wire, once for all that it is sent to.
-    pub(crate) fn frame(&self, message: &[u8]) -> Result<Frame, Error> {
+    /// Refuses a message that cannot be sent.
+    pub(crate) fn check_message(&self, message: &[u8]) -> Result<(), Error> {
         let limit = self.max_sent_len.min(self.max_queued_bytes - OVERHEAD - self.separator.len());
         if message.len() > limit {
             return Err(Error::MessageTooLong { len: message.len(), limit });
         }
-        Ok(Frame::new(codec::encode(message, &self.separator)?))
+        Ok(codec::check(message, &self.separator)?)
+    }
+
+    /// What the outboxes of a service keep to.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            separator: self.separator.clone(),
+            limit: self.max_queued_bytes,
+            when_full: match self.slow_consumer {
+                SlowConsumer::Disconnect => WhenFull::Refuse,
+                SlowConsumer::DropOldest => WhenFull::DropOldest,
+                SlowConsumer::DropNewest => WhenFull::DropNewest,
+                SlowConsumer::Block(time) => WhenFull::Wait(time),
+            },
+            coalesce: self.coalesce,
+            budget: Arc::new(Budget::new(self.max_total_queued_bytes)),
+        }
     }
 
     /// When an end that begins now is to be over.
     pub(crate) fn close_deadline(&self) -> Instant {
         later(Instant::now(), self.close_timeout)
-    }
-
-    /// Until when a sender waits for room; `None` when it does not.
-    pub(crate) fn send_deadline(&self) -> Option<Instant> {
-        match self.slow_consumer {
-            SlowConsumer::Disconnect => None,
-            SlowConsumer::Block(time) => Some(later(Instant::now(), time)),
-        }
     }
 }
 

@@ -61,6 +61,14 @@ pub enum DisconnectReason {
         /// What did not arrive.
         undelivered: Undelivered,
     },
+    /// A thread of the service that every connection needs has failed, by a defect of the library or by a panic in the
+    /// program's logger; the service ends. [`Error::ServiceFailed`](crate::Error::ServiceFailed) tells `on_fail` of it.
+    ServiceFailed {
+        /// The panic's message, where it was text.
+        message: String,
+        /// What did not arrive.
+        undelivered: Undelivered,
+    },
     /// Reading or writing failed, for instance because the peer reset the connection.
     Io {
         /// What the system, or the transport, reported.
@@ -82,6 +90,7 @@ macro_rules! undelivered {
             | DisconnectReason::MessageTooLong { undelivered, .. }
             | DisconnectReason::SlowConsumer { undelivered, .. }
             | DisconnectReason::CallbackPanicked { undelivered, .. }
+            | DisconnectReason::ServiceFailed { undelivered, .. }
             | DisconnectReason::Io { undelivered, .. } => undelivered,
         }
     };
@@ -120,17 +129,20 @@ impl fmt::Display for DisconnectReason {
             Self::CallbackPanicked { callback, message, .. } => {
                 write!(f, "the callback {callback} panicked: {}", first_line(message))
             }
+            Self::ServiceFailed { message, .. } => write!(f, "the service failed: {}", first_line(message)),
             Self::Io { source, .. } => write!(f, "the stream failed: {source}"),
         }?;
         let undelivered = self.undelivered();
         if undelivered.received_bytes > 0 {
             write!(f, ", {} bytes of an unfinished message discarded", undelivered.received_bytes)?;
         }
-        if undelivered.unsent_messages > 0 {
-            let messages = if undelivered.unsent_messages == 1 { "message" } else { "messages" };
-            write!(f, ", {} {messages} ({} bytes) unsent", undelivered.unsent_messages, undelivered.unsent_bytes)?;
-        }
-        Ok(())
+        let mut count = |messages, bytes, fate| match messages {
+            0 => Ok(()),
+            1 => write!(f, ", 1 message ({bytes} bytes) {fate}"),
+            _ => write!(f, ", {messages} messages ({bytes} bytes) {fate}"),
+        };
+        count(undelivered.unsent_messages, undelivered.unsent_bytes, "unsent")?;
+        count(undelivered.dropped_messages, undelivered.dropped_bytes, "dropped")
     }
 }
 
@@ -144,6 +156,12 @@ pub struct Undelivered {
     pub unsent_messages: usize,
     /// The bytes of those messages, separators included, that were not handed to the system.
     pub unsent_bytes: usize,
+    /// Messages that were dropped because the queue was full: after they had been accepted under
+    /// [`SlowConsumer::DropOldest`](crate::SlowConsumer::DropOldest), instead of it under
+    /// [`SlowConsumer::DropNewest`](crate::SlowConsumer::DropNewest).
+    pub dropped_messages: usize,
+    /// The bytes of those messages, separators included.
+    pub dropped_bytes: usize,
 }
 
 /// A limit on what waits to be sent to one peer.
@@ -152,6 +170,8 @@ pub struct Undelivered {
 pub enum OutboundLimit {
     /// The queue would have held more than this many bytes, overhead included.
     QueuedBytes(usize),
+    /// The queues of all peers of the service would have held more than this many bytes.
+    TotalQueuedBytes(usize),
     /// The peer took nothing for this long.
     Stalled(Duration),
 }
@@ -160,6 +180,7 @@ impl fmt::Display for OutboundLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::QueuedBytes(limit) => write!(f, "more than {limit} bytes are waiting for it"),
+            Self::TotalQueuedBytes(limit) => write!(f, "more than {limit} bytes are waiting for all peers together"),
             Self::Stalled(time) => write!(f, "it took nothing for {time:?}"),
         }
     }

@@ -48,6 +48,19 @@ pub enum Error {
         /// The limit that was reached.
         limit: OutboundLimit,
     },
+    /// The peer does not read as fast as it is sent to, and the message was dropped for it, as
+    /// [`SlowConsumer::DropNewest`](crate::SlowConsumer::DropNewest) says. (Under
+    /// [`SlowConsumer::DropOldest`](crate::SlowConsumer::DropOldest) only where dropping older messages makes no room.)
+    Dropped {
+        /// The limit that was reached.
+        limit: OutboundLimit,
+    },
+    /// The time was over before all that had been accepted was handed to the system. From `flush`; the rest is still
+    /// on its way.
+    NotFlushed {
+        /// How many bytes were left.
+        bytes: usize,
+    },
     /// The server could not listen on its address.
     Bind {
         /// The address.
@@ -75,6 +88,14 @@ pub enum Error {
         /// What the system reported.
         source: Arc<io::Error>,
     },
+    /// A thread that the whole service needs has panicked, by a defect of the library or in the program's logger; every
+    /// connection ends, and the service closes. To `on_fail`.
+    ServiceFailed {
+        /// The thread's name.
+        name: String,
+        /// The panic's message, where it was text.
+        message: String,
+    },
     /// A callback panicked where no connection could be ended for it: `on_initialize`, `on_disconnect`, or one whose
     /// connection was ending already. To `on_fail`.
     CallbackPanicked {
@@ -99,10 +120,13 @@ impl fmt::Display for Error {
             Self::NotConnected => f.write_str("the client is not connected"),
             Self::Disconnected => f.write_str("the connection has ended"),
             Self::SlowConsumer { limit } => write!(f, "the peer reads too slowly: {limit}"),
+            Self::Dropped { limit } => write!(f, "the message was dropped: {limit}"),
+            Self::NotFlushed { bytes } => write!(f, "the time was over with {bytes} bytes not yet written"),
             Self::Bind { address, source } => write!(f, "cannot listen on {address}: {source}"),
             Self::Connect { address, source } => write!(f, "cannot connect to {address}: {source}"),
             Self::Accept { source } => write!(f, "cannot accept a connection: {source}"),
             Self::SpawnThread { name, source } => write!(f, "cannot start the thread `{name}`: {source}"),
+            Self::ServiceFailed { name, message } => write!(f, "the thread `{name}` panicked: {}", first_line(message)),
             Self::CallbackPanicked { callback, message } => {
                 write!(f, "the callback {callback} panicked: {}", first_line(message))
             }

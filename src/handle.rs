@@ -43,6 +43,15 @@ macro_rules! impl_service {
                 self.core().replace_callback(Arc::new(callback));
             }
 
+            /// See [`Service::flush`].
+            ///
+            /// # Errors
+            ///
+            /// [`Error::NotFlushed`] when the time was over first.
+            pub fn flush(&self, time: std::time::Duration) -> Result<(), Error> {
+                self.core().flush(time)
+            }
+
             /// See [`Service::close`].
             pub fn close(&self) {
                 self.core().close();
@@ -86,6 +95,10 @@ macro_rules! impl_service {
                 wanted: &mut dyn FnMut(&Connection) -> bool,
             ) -> Result<usize, Error> {
                 self.core().broadcast_where(message, wanted)
+            }
+
+            fn flush(&self, time: std::time::Duration) -> Result<(), Error> {
+                self.core().flush(time)
             }
 
             fn close(&self) {

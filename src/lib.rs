@@ -252,22 +252,26 @@
 //! | parallel | on a thread of its own, not on the one that calls `start` |
 
 mod addresses;
+mod broadcast;
 mod builder;
 pub mod callback;
 mod client;
 pub mod codec;
 mod config;
 mod connection;
+mod context;
 mod disconnect;
 mod error;
 mod handle;
 mod leads;
 mod life;
+mod link;
 mod outbox;
 mod pump;
 mod reader;
 mod server;
 mod service;
+mod sync;
 mod table;
 mod threads;
 pub mod transport;

@@ -18,6 +18,16 @@ use crate::transport::poll::Poller;
 /// How long the pump rests when the system refuses to poll, so that it does not spin.
 const POLL_FAILURE_PAUSE: Duration = Duration::from_millis(10);
 
+/// How often the pump looks after what is corked. Short, because a message may wait this long; and not shorter, because
+/// each look takes the processor from whoever is sending in a rush.
+const TICK: Duration = Duration::from_micros(50);
+
+/// What the pump looks after in short ticks.
+pub(crate) trait Ticked: Send + Sync {
+    /// Writes what has been left for a tick, without blocking; whether to tick on.
+    fn tick(&self) -> bool;
+}
+
 /// What the pump does for a connection.
 pub(crate) trait Pumped: Send + Sync {
     /// Writes once, without blocking, to a stream that is ready for it; whether there is more to come.
@@ -42,6 +52,7 @@ struct Inbox {
     poller: Option<Arc<Poller>>,
     backlogged: Vec<Backlogged>,
     alarms: Vec<Alarm>,
+    ticked: Vec<Weak<dyn Ticked>>,
     /// When the pump wakes by itself; `None` while it is awake, since it looks here before it waits again.
     wakes_at: Option<WakesAt>,
     stopped: bool,
@@ -80,11 +91,21 @@ impl Pump {
     /// Takes over writing to `stream` until `connection` has nothing more for it.
     pub(crate) fn adopt(&self, connection: Arc<dyn Pumped>, stream: Arc<dyn Stream>) {
         let mut inbox = self.inbox.lock();
-        if !inbox.stopped {
-            inbox.backlogged.push(Backlogged { connection, stream });
+        if inbox.stopped {
+            return;
         }
-        drop(inbox);
-        self.wake();
+        inbox.backlogged.push(Backlogged { connection, stream });
+        inbox.wake_if_asleep();
+    }
+
+    /// Looks after `ticked` in short ticks, until it says that it is enough.
+    pub(crate) fn tick(&self, ticked: Weak<dyn Ticked>) {
+        let mut inbox = self.inbox.lock();
+        if inbox.stopped {
+            return;
+        }
+        inbox.ticked.push(ticked);
+        inbox.wake_if_asleep();
     }
 
     /// Asks `connection` to check its deadlines at `at`.
@@ -94,14 +115,8 @@ impl Pump {
             return;
         }
         inbox.alarms.push(Alarm { at, connection });
-        let too_late = match inbox.wakes_at {
-            None => false,
-            Some(WakesAt::Never) => true,
-            Some(WakesAt::At(wakes_at)) => at < wakes_at,
-        };
-        drop(inbox);
-        if too_late {
-            self.wake();
+        if !matches!(inbox.wakes_at, Some(WakesAt::At(wakes_at)) if wakes_at <= at) {
+            inbox.wake_if_asleep();
         }
     }
 
@@ -111,10 +126,14 @@ impl Pump {
         drop(poller);
     }
 
-    /// Makes [`run`](Self::run) return soon.
+    /// Makes [`run`](Self::run) return soon, and takes nothing more in.
     pub(crate) fn stop(&self) {
-        self.inbox.lock().stopped = true;
-        self.wake();
+        let poller = self.inbox.lock().poller.clone();
+        let left = mem::replace(&mut *self.inbox.lock(), Inbox { stopped: true, ..Inbox::default() });
+        drop(left);
+        if let Some(poller) = poller {
+            poller.wake();
+        }
     }
 
     /// Makes the pump look at everything again.
@@ -128,31 +147,74 @@ impl Pump {
     /// The pump's thread.
     pub(crate) fn run(&self) {
         let Some(poller) = self.inbox.lock().poller.clone() else { return };
-        let mut backlog = Vec::new();
-        let mut alarms = BinaryHeap::new();
-        while self.collect(&mut backlog, &mut alarms) {
-            let timeout =
-                alarms.peek().map(|Reverse(alarm): &Reverse<Alarm>| alarm.at.saturating_duration_since(Instant::now()));
-            write_when_ready(&poller, &mut backlog, timeout);
+        let mut work = Work::default();
+        while self.collect(&mut work) {
+            let timeout = work.timeout();
+            write_when_ready(&poller, &mut work.backlog, timeout);
             self.inbox.lock().wakes_at = None;
-            ring(&mut alarms, Instant::now());
+            let now = Instant::now();
+            ring(&mut work.alarms, now);
+            work.tick(now);
         }
         // What came in meanwhile is of connections that have been cut off.
-        let left = mem::replace(&mut *self.inbox.lock(), Inbox { stopped: true, ..Inbox::default() });
-        drop(left);
+        self.stop();
     }
 
     /// Empties the inbox; false when it is time to stop.
-    fn collect(&self, backlog: &mut Vec<Backlogged>, alarms: &mut BinaryHeap<Reverse<Alarm>>) -> bool {
+    fn collect(&self, work: &mut Work) -> bool {
         let mut inbox = self.inbox.lock();
-        backlog.append(&mut inbox.backlogged);
-        alarms.extend(mem::take(&mut inbox.alarms).into_iter().map(Reverse));
-        inbox.wakes_at = Some(alarms.peek().map_or(WakesAt::Never, |Reverse(alarm)| WakesAt::At(alarm.at)));
+        work.backlog.append(&mut inbox.backlogged);
+        work.alarms.extend(mem::take(&mut inbox.alarms).into_iter().map(Reverse));
+        work.ticked.append(&mut inbox.ticked);
+        inbox.wakes_at = Some(match work.alarms.peek() {
+            Some(Reverse(alarm)) => WakesAt::At(alarm.at),
+            None => WakesAt::Never,
+        });
         let goes_on = !inbox.stopped;
         drop(inbox);
         // A stream that was given up may never become ready, and must not be held.
-        backlog.retain(|backlogged| !backlogged.connection.is_over());
+        work.backlog.retain(|backlogged| !backlogged.connection.is_over());
         goes_on
+    }
+}
+
+impl Inbox {
+    /// While the pump is awake it needs no waking: it looks here before it waits again.
+    fn wake_if_asleep(&self) {
+        if let (Some(poller), Some(_)) = (&self.poller, self.wakes_at) {
+            poller.wake();
+        }
+    }
+}
+
+/// What the pump has to do, in its own hands.
+#[derive(Default)]
+struct Work {
+    backlog: Vec<Backlogged>,
+    alarms: BinaryHeap<Reverse<Alarm>>,
+    ticked: Vec<Weak<dyn Ticked>>,
+    /// When to tick next.
+    tick_at: Option<Instant>,
+}
+
+impl Work {
+    /// How long there is nothing to do unless a stream becomes ready.
+    fn timeout(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        if self.ticked.is_empty() {
+            self.tick_at = None;
+        } else {
+            self.tick_at.get_or_insert(now + TICK);
+        }
+        let alarm_at = self.alarms.peek().map(|Reverse(alarm)| alarm.at);
+        let next = [alarm_at, self.tick_at].into_iter().flatten().min();
+        next.map(|at| at.saturating_duration_since(now))
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if self.tick_at.take_if(|at| *at <= now).is_some() {
+            self.ticked.retain(|ticked| ticked.upgrade().is_some_and(|ticked| ticked.tick()));
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::codec::{Decoder, GOODBYE, MessageTooLong};
 use crate::connection::Connection;
 use crate::disconnect::{DisconnectReason, Undelivered};
 use crate::error::Error;
+use crate::link::Link;
 use crate::service::Core;
 use crate::transport::Stream;
 
@@ -23,11 +24,11 @@ const LARGE_READ: usize = 128 * 1024;
 /// All of it is told to the one `callback` that the connection began with, whatever is set meanwhile.
 pub(crate) fn run(core: &Core, connection: &Connection, callback: &dyn Callback, stream: Arc<dyn Stream>) {
     debug!("connection {} {connection} opened", connection.id());
-    let reader = Reader { core, connection, callback };
+    let reader = Reader { core, connection, link: connection.link(), callback };
     reader.call("on_connect", || callback.on_connect(core, connection));
     let unfinished = reader.read_to_end(&*stream);
     drop(stream);
-    let reason = connection.retire(unfinished);
+    let reason = connection.link().retire(unfinished);
     core.forget(connection);
     if let Err(message) = callback::call(|| callback.on_disconnect(core, connection, reason)) {
         core.fail(callback, &Error::CallbackPanicked { callback: "on_disconnect", message });
@@ -37,6 +38,7 @@ pub(crate) fn run(core: &Core, connection: &Connection, callback: &dyn Callback,
 struct Reader<'a> {
     core: &'a Core,
     connection: &'a Connection,
+    link: &'a Link,
     callback: &'a dyn Callback,
 }
 
@@ -50,15 +52,15 @@ impl Reader<'_> {
             match stream.read(decoder.space(read_len)) {
                 Ok(0) => {
                     let unfinished = self.unfinished(&decoder);
-                    self.connection.end(DisconnectReason::PeerClosed { undelivered: Undelivered::default() });
+                    self.link.end(DisconnectReason::PeerClosed { undelivered: Undelivered::default() });
                     return unfinished;
                 }
-                Ok(_) if self.connection.is_discarding() => {
+                Ok(_) if self.link.is_discarding() => {
                     decoder.drop_remainder();
-                    if self.connection.is_given_up() {
+                    if self.link.is_given_up() {
                         return 0;
                     }
-                    self.connection.note_drained();
+                    self.link.note_drained();
                 }
                 Ok(count) => {
                     decoder.filled(count);
@@ -71,13 +73,13 @@ impl Reader<'_> {
                     }
                 }
                 Err(error) if is_nothing_yet(&error) => {
-                    if self.connection.is_given_up() {
+                    if self.link.is_given_up() {
                         return self.unfinished(&decoder);
                     }
                 }
                 Err(error) => {
                     let unfinished = self.unfinished(&decoder);
-                    self.connection.cut(DisconnectReason::io(error));
+                    self.link.cut(DisconnectReason::io(error));
                     return unfinished;
                 }
             }
@@ -86,17 +88,17 @@ impl Reader<'_> {
 
     /// How many bytes of an unfinished message the end of the stream leaves; none when the end began here.
     fn unfinished(&self, decoder: &Decoder) -> usize {
-        if self.connection.is_discarding() { 0 } else { decoder.remainder().len() }
+        if self.link.is_discarding() { 0 } else { decoder.remainder().len() }
     }
 
     /// Gives every whole message to the callback, up to the one that ends the connection.
     fn deliver(&self, decoder: &mut Decoder) {
         let undelivered = Undelivered::default();
-        while !self.connection.is_discarding() {
+        while !self.link.is_discarding() {
             match decoder.next_message() {
                 Ok(None) => return,
                 Ok(Some(GOODBYE)) => {
-                    self.connection.end(DisconnectReason::PeerGoodbye { undelivered });
+                    self.link.end(DisconnectReason::PeerGoodbye { undelivered });
                     break;
                 }
                 Ok(Some(message)) => {
@@ -104,7 +106,7 @@ impl Reader<'_> {
                     self.call("on_receive", || self.callback.on_receive(self.core, self.connection, message));
                 }
                 Err(MessageTooLong { limit }) => {
-                    self.connection.end(DisconnectReason::MessageTooLong { limit, undelivered });
+                    self.link.end(DisconnectReason::MessageTooLong { limit, undelivered });
                     break;
                 }
             }
@@ -118,7 +120,7 @@ impl Reader<'_> {
         let Err(message) = callback::call(callback) else { return };
         let undelivered = Undelivered::default();
         let reason = DisconnectReason::CallbackPanicked { callback: name, message: message.clone(), undelivered };
-        if !self.connection.end(reason) {
+        if !self.link.end(reason) {
             // The connection ends for another reason, which does not tell of this.
             self.core.fail(self.callback, &Error::CallbackPanicked { callback: name, message });
         }

@@ -1,20 +1,23 @@
 //! What a server and a client have in common: their callbacks, their connections, and how they begin and end.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use log::{error, info, warn};
 use parking_lot::RwLock;
 
-use crate::callback::{self, Callback};
-use crate::config::Settings;
-use crate::connection::{Connection, ConnectionId, Context};
-use crate::disconnect::{DisconnectReason, Undelivered};
+use crate::broadcast::{self, Broadcaster};
+use crate::callback::{self, Callback, contain_panic};
+use crate::config::{Settings, later};
+use crate::connection::{Connection, ConnectionId};
+use crate::context::{Context, Relief};
+use crate::disconnect::{DisconnectReason, OutboundLimit, Undelivered};
 use crate::error::Error;
 use crate::life::Life;
-use crate::pump::Pump;
+use crate::outbox::Flushed;
+use crate::pump::Ticked;
 use crate::table::ConnectionTable;
 use crate::threads::{Threads, spawn_error};
 use crate::transport::{Listener, Stream};
@@ -55,6 +58,15 @@ pub trait Service: Send + Sync {
     /// As for [`broadcast`](Self::broadcast).
     fn broadcast_where(&self, message: &[u8], wanted: &mut dyn FnMut(&Connection) -> bool) -> Result<usize, Error>;
 
+    /// Blocks until all that was accepted before, for every connection, has been handed to the operating system, at
+    /// most for `time`. A connection that ends meanwhile is not waited for: its
+    /// [`DisconnectReason`](crate::DisconnectReason) tells what it lost.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFlushed`] when the time was over first.
+    fn flush(&self, time: Duration) -> Result<(), Error>;
+
     /// Ends the service: no more connections, a goodbye to every peer behind all that was accepted for it, and the
     /// end of every thread.
     ///
@@ -72,10 +84,12 @@ pub(crate) struct Core {
     callback: RwLock<Arc<dyn Callback>>,
     table: ConnectionTable,
     context: Arc<Context>,
+    broadcaster: Broadcaster,
     next_connection: AtomicU64,
     life: Life,
     /// The pump's own thread.
     pump_thread: Threads,
+    this: Weak<Core>,
 }
 
 impl Core {
@@ -86,13 +100,15 @@ impl Core {
         callback: Arc<dyn Callback>,
         settings: Settings,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|this: &Weak<Self>| Self {
             callback: RwLock::new(callback),
             table: ConnectionTable::new(),
-            context: Arc::new(Context { settings, pump: Pump::default(), threads: Threads::default() }),
+            context: Arc::new(Context::new(settings, this.clone())),
+            broadcaster: Broadcaster::default(),
             next_connection: AtomicU64::new(1),
             life: Life::new(kind, port, listener),
             pump_thread: Threads::default(),
+            this: this.clone(),
         })
     }
 
@@ -120,7 +136,11 @@ impl Core {
         self.context.pump.open().map_err(|source| spawn_error(thread.clone(), source))?;
         let core = Arc::clone(self);
         self.pump_thread
-            .spawn(thread, PUMP_STACK, move || core.context.pump.run())
+            .spawn(thread.clone(), PUMP_STACK, move || {
+                if let Err(message) = contain_panic(|| core.context.pump.run()) {
+                    core.pump_failed(thread, message);
+                }
+            })
             .inspect_err(|_| self.context.pump.shut())?;
         self.life.run(name, port, local_addr, listener).inspect_err(|_| self.context.pump.stop())
     }
@@ -137,15 +157,21 @@ impl Core {
         None
     }
 
-    /// A client's connection.
-    pub(crate) fn first_connection(&self) -> Option<Connection> {
-        self.table.snapshot().first().cloned()
+    /// Without its pump a service keeps no deadline, so it ends: at once for its connections.
+    fn pump_failed(&self, name: String, message: String) {
+        self.context.pump.stop();
+        for connection in self.table.close().connections.iter() {
+            let undelivered = Undelivered::default();
+            connection.link().cut(DisconnectReason::ServiceFailed { message: message.clone(), undelivered });
+        }
+        self.begin_close();
+        self.fail(&*self.callback(), &Error::ServiceFailed { name, message });
     }
 
     /// Ends a connection whose reader could not be started, and which no callback has been told of.
     pub(crate) fn turn_away(&self, connection: &Connection) {
         connection.abort();
-        connection.retire(0);
+        connection.link().retire(0);
         self.forget(connection);
     }
 
@@ -200,8 +226,8 @@ impl Core {
             // It has never run, so that nothing else ends it.
             return self.drop_callbacks();
         }
-        for connection in self.table.close().iter() {
-            connection.end(DisconnectReason::ServiceClosed { undelivered: Undelivered::default() });
+        for connection in self.table.close().connections.iter() {
+            connection.link().end(DisconnectReason::ServiceClosed { undelivered: Undelivered::default() });
         }
     }
 
@@ -210,7 +236,7 @@ impl Core {
         self.begin_close();
         let by = self.life.closing_by().unwrap_or_else(Instant::now);
         if !self.threads().wait_for_end(by) {
-            let left = self.table.snapshot();
+            let left = self.table.snapshot().connections;
             warn!("{}: the close time-out is over for {} connections", self.life.name(), left.len());
             for connection in left.iter() {
                 connection.abort();
@@ -247,23 +273,30 @@ impl Service for Core {
     }
 
     fn connections(&self) -> Vec<Connection> {
-        self.table.snapshot().to_vec()
+        self.table.snapshot().connections.to_vec()
     }
 
     fn broadcast(&self, message: &[u8]) -> Result<usize, Error> {
-        self.broadcast_where(message, &mut |_| true)
+        self.broadcaster.broadcast(&self.context, &self.table, message, || self.context.pump.tick(self.this.clone()))
     }
 
     fn broadcast_where(&self, message: &[u8], wanted: &mut dyn FnMut(&Connection) -> bool) -> Result<usize, Error> {
-        let frame = self.settings().frame(message)?;
-        let deadline = self.settings().send_deadline();
-        let mut accepted = 0;
-        for connection in self.table.snapshot().iter() {
-            if wanted(connection) && connection.push(Arc::clone(&frame), deadline).is_ok() {
-                accepted += 1;
+        self.settings().check_message(message)?;
+        let connections = self.table.snapshot().connections;
+        Ok(broadcast::send_to(&self.context, message, connections.iter().filter(|connection| wanted(connection))))
+    }
+
+    fn flush(&self, time: Duration) -> Result<(), Error> {
+        let deadline = later(Instant::now(), time);
+        let connections = self.table.snapshot().connections;
+        let mut left = 0;
+        for connection in connections.iter() {
+            // What a connection that has ended lost, its reason tells.
+            if let Flushed::TimedOut { left: bytes } = connection.link().flush(deadline) {
+                left += bytes;
             }
         }
-        Ok(accepted)
+        if left == 0 { Ok(()) } else { Err(Error::NotFlushed { bytes: left }) }
     }
 
     fn close(&self) {
@@ -271,5 +304,21 @@ impl Service for Core {
         if let Some(by) = self.life.closing_by() {
             self.wait(Some(by + 3 * CLOSE_GRACE));
         }
+    }
+}
+
+impl Ticked for Core {
+    fn tick(&self) -> bool {
+        self.broadcaster.tick(&self.context, &self.table)
+    }
+}
+
+impl Relief for Core {
+    fn disconnect_slowest(&self) -> bool {
+        let connections = self.table.snapshot().connections;
+        let queued = connections.iter().map(|connection| (connection.queued_bytes(), connection));
+        let Some((1.., slowest)) = queued.max_by_key(|(bytes, _)| *bytes) else { return false };
+        slowest.link().cut_slow(OutboundLimit::TotalQueuedBytes(self.context.rules.budget.limit()));
+        true
     }
 }

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::connection::{Connection, ConnectionId};
+use crate::sync::Mutex;
 
 /// Who is connected. Never locked while anything is called or written: whoever wants to do something for each
 /// connection takes a [`snapshot`](Self::snapshot) first.
@@ -18,13 +17,22 @@ pub(crate) struct ConnectionTable {
 struct State {
     open: bool,
     connections: BTreeMap<ConnectionId, Connection>,
+    /// Counts the changes.
+    generation: u64,
     /// Made when asked for, kept until the table changes.
     snapshot: Option<Arc<[Connection]>>,
 }
 
+/// Who was connected at some moment, in the order of connecting. Two of the same generation are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) generation: u64,
+    pub(crate) connections: Arc<[Connection]>,
+}
+
 impl ConnectionTable {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::new(State { open: true, connections: BTreeMap::new(), snapshot: None }) }
+        Self { state: Mutex::new(State { open: true, connections: BTreeMap::new(), generation: 0, snapshot: None }) }
     }
 
     /// Adds a connection; false when the table has been closed.
@@ -33,7 +41,7 @@ impl ConnectionTable {
         if !state.open {
             return false;
         }
-        let old_snapshot = state.snapshot.take();
+        let old_snapshot = state.change();
         state.connections.insert(connection.id(), connection);
         drop(state);
         drop(old_snapshot);
@@ -44,15 +52,16 @@ impl ConnectionTable {
         let mut state = self.state.lock();
         // Dropped after the lock: a stream's drop may be a program's own code.
         let _removed = state.connections.remove(&id);
-        let _old_snapshot = state.snapshot.take();
+        let _old_snapshot = state.change();
         drop(state);
     }
 
-    /// Everyone who is connected now, in the order of connecting.
-    pub(crate) fn snapshot(&self) -> Arc<[Connection]> {
+    /// Everyone who is connected now.
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let mut state = self.state.lock();
-        let State { connections, snapshot, .. } = &mut *state;
-        Arc::clone(snapshot.get_or_insert_with(|| connections.values().cloned().collect()))
+        let State { connections, generation, snapshot, .. } = &mut *state;
+        let connections = snapshot.get_or_insert_with(|| connections.values().cloned().collect());
+        Snapshot { generation: *generation, connections: Arc::clone(connections) }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -60,8 +69,16 @@ impl ConnectionTable {
     }
 
     /// Refuses newcomers from now on; returns who is there to be closed.
-    pub(crate) fn close(&self) -> Arc<[Connection]> {
+    pub(crate) fn close(&self) -> Snapshot {
         self.state.lock().open = false;
         self.snapshot()
+    }
+}
+
+impl State {
+    /// Before a change: takes away the snapshot, to be dropped without the lock.
+    fn change(&mut self) -> Option<Arc<[Connection]>> {
+        self.generation += 1;
+        self.snapshot.take()
     }
 }

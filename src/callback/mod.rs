@@ -174,9 +174,14 @@ pub(crate) fn is_inside() -> bool {
 /// Runs one callback; a panic comes back as its message.
 pub(crate) fn call(callback: impl FnOnce()) -> Result<(), String> {
     DEPTH.set(DEPTH.get() + 1);
-    let outcome = catch_unwind(AssertUnwindSafe(callback));
+    let outcome = contain_panic(callback);
     DEPTH.set(DEPTH.get() - 1);
-    outcome.map_err(|payload| {
+    outcome
+}
+
+/// Runs `work`; a panic comes back as its message.
+pub(crate) fn contain_panic(work: impl FnOnce()) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         let message = panic_message(&*payload);
         // Dropping a payload may panic again.
         mem::forget(payload);

@@ -24,16 +24,26 @@ use super::{GOODBYE, Separator};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn encode(message: &[u8], separator: &Separator) -> Result<Vec<u8>, EncodeError> {
-    if message == GOODBYE {
-        return Err(EncodeError::IsGoodbye);
-    }
-    if let Some(at) = separator.early_match(message) {
-        return Err(EncodeError::ContainsSeparator { at });
-    }
+    check(message, separator)?;
     let mut frame = Vec::with_capacity(message.len() + separator.len());
     frame.extend_from_slice(message);
     frame.extend_from_slice(separator.as_bytes());
     Ok(frame)
+}
+
+/// Refuses a message that [`encode`] would refuse.
+///
+/// # Errors
+///
+/// As for [`encode`].
+pub fn check(message: &[u8], separator: &Separator) -> Result<(), EncodeError> {
+    if message == GOODBYE {
+        return Err(EncodeError::IsGoodbye);
+    }
+    match separator.early_match(message) {
+        Some(at) => Err(EncodeError::ContainsSeparator { at }),
+        None => Ok(()),
+    }
 }
 
 /// Why a message cannot be framed. Nothing has been written.

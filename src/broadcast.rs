@@ -1,0 +1,186 @@
+//! One message to every connection, encoded once.
+//!
+//! A lone broadcast is put into each outbox and written at once, on the caller's thread. Broadcasts in a tight loop are
+//! *gathered*: many messages become one batch, which is then queued for everyone and written with one call per peer.
+//! The pump ticks meanwhile, so that nothing waits long. Peers whose queue has no room for a whole batch are not in it,
+//! and hold nobody up: they are sent each message by itself, under the rule for full queues.
+
+use std::sync::Arc;
+
+use crate::connection::Connection;
+use crate::context::Context;
+use crate::error::Error;
+use crate::outbox::{BATCH_LEN, GATHERED_CHARGE, Gather, Outgoing, Pace, Patience, Purpose, RUSH, WhenFull};
+use crate::sync::{Mutex, now};
+use crate::table::{ConnectionTable, Snapshot};
+
+#[derive(Default)]
+pub(crate) struct Broadcaster {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    pace: Pace,
+    /// Whether broadcasts are gathered, and the pump ticks.
+    gathering: bool,
+    /// For how many connections the batch is.
+    members: usize,
+    /// The other ones.
+    others: Arc<[Connection]>,
+    /// Messages gathered, and batches written by those who gather, since the last tick.
+    gathered_in_tick: usize,
+    written_in_tick: usize,
+}
+
+/// What gathering came to.
+enum Outcome {
+    Accepted(usize),
+    /// It is written by itself.
+    Lone,
+}
+
+impl Broadcaster {
+    /// Sends a message to everyone; by how many it was accepted. `start_ticks` lets the pump tick.
+    pub(crate) fn broadcast(
+        &self,
+        context: &Context,
+        table: &ConnectionTable,
+        message: &[u8],
+        start_ticks: impl Fn(),
+    ) -> Result<usize, Error> {
+        context.settings.check_message(message)?;
+        if context.rules.coalesce && message.len() <= BATCH_LEN / 2 {
+            if let Outcome::Accepted(accepted) = self.gather(context, table, message, start_ticks) {
+                return Ok(accepted);
+            }
+        }
+        let accepted = send_to(context, message, table.snapshot().connections.iter());
+        self.state.lock().pace.wrote(now());
+        Ok(accepted)
+    }
+
+    /// The pump's look: queues and writes what has been left for a tick; whether to tick on.
+    pub(crate) fn tick(&self, context: &Context, table: &ConnectionTable) -> bool {
+        let rush = {
+            let mut state = self.state.lock();
+            let rush = std::mem::take(&mut state.gathered_in_tick) >= RUSH;
+            if std::mem::take(&mut state.written_in_tick) > 0 && rush {
+                return true;
+            }
+            if !rush {
+                state.gathering = false;
+                state.pace.reset();
+                state.others = Arc::default();
+            }
+            rush
+        };
+        context.gathered.settle();
+        if context.gathered.take_unwritten() {
+            write_to(&table.snapshot());
+        }
+        rush
+    }
+
+    fn gather(&self, context: &Context, table: &ConnectionTable, message: &[u8], start_ticks: impl Fn()) -> Outcome {
+        let mut patience = context.rules.patience();
+        let mut waited = false;
+        loop {
+            let snapshot = table.snapshot();
+            let mut state = self.state.lock();
+            if !state.gathering {
+                if !state.pace.is_tight(now()) {
+                    return Outcome::Lone;
+                }
+                state.gathering = true;
+                start_ticks();
+            }
+            match context.gathered.gather(snapshot.generation, message) {
+                Gather::Gathered => {
+                    state.gathered_in_tick += 1;
+                    let (members, others) = (state.members, Arc::clone(&state.others));
+                    drop(state);
+                    let others = if others.is_empty() { 0 } else { send_to(context, message, others.iter()) };
+                    return Outcome::Accepted(members + others);
+                }
+                Gather::OverBudget => return Outcome::Lone,
+                Gather::NoBatch => {}
+            }
+            if matches!(context.rules.when_full, WhenFull::Wait(_)) && !waited {
+                drop(state);
+                context.gathered.settle();
+                write_to(&snapshot);
+                wait_for_room(&snapshot, &mut patience);
+                waited = true;
+                continue;
+            }
+            let connections = &snapshot.connections;
+            let others = context
+                .gathered
+                .begin(snapshot.generation, connections.iter().map(|connection| connection.link().outbox()));
+            state.members = connections.len() - others.len();
+            state.others = others.into_iter().map(|position| connections[position].clone()).collect();
+            state.written_in_tick += 1;
+            drop(state);
+            if context.gathered.take_unwritten() {
+                write_to(&snapshot);
+            }
+        }
+    }
+}
+
+/// Sends a message to each of these, now; by how many it was accepted.
+pub(crate) fn send_to<'a>(
+    context: &Context,
+    message: &[u8],
+    connections: impl Iterator<Item = &'a Connection>,
+) -> usize {
+    let mut patience = context.rules.patience();
+    let charge = Outgoing::Message(message).charge(&context.rules);
+    let batch = loop {
+        if let Some(batch) = context.rules.batch_of(message, Purpose::Write) {
+            break batch;
+        }
+        if !context.find_budget(charge, &mut patience) {
+            connections.for_each(|connection| connection.link().outbox().drop_outgoing(Outgoing::Message(message)));
+            return 0;
+        }
+    };
+    let batch = [batch];
+    let outgoing = Outgoing::Batches(&batch);
+    let waits = !patience.is_none();
+    let mut accepted = 0;
+    // Who has no room is waited for when everybody else has been served, all of them together.
+    let mut full = Vec::new();
+    for connection in connections {
+        let link = connection.link();
+        if waits && !link.outbox().has_room(charge) {
+            full.push(connection);
+        } else if link.push(outgoing, &mut patience).is_ok() {
+            accepted += 1;
+        }
+    }
+    for connection in full {
+        if connection.link().push(outgoing, &mut patience).is_ok() {
+            accepted += 1;
+        }
+    }
+    accepted
+}
+
+/// Writes what is queued for anyone, where nobody does.
+fn write_to(snapshot: &Snapshot) {
+    for connection in snapshot.connections.iter() {
+        connection.link().write_ready();
+    }
+}
+
+/// Waits until everyone has room for a batch; who still has none when the patience is at its end is disconnected.
+fn wait_for_room(snapshot: &Snapshot, patience: &mut Patience) {
+    for connection in snapshot.connections.iter() {
+        let link = connection.link();
+        if !link.outbox().wait_for_room(GATHERED_CHARGE, patience) {
+            let _ = link.give_up_slow();
+        }
+    }
+}

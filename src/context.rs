@@ -1,0 +1,49 @@
+//! What the connections of a service share.
+
+use std::sync::{Arc, Weak};
+
+use crate::config::Settings;
+use crate::outbox::{Gathered, Patience, Rules, WhenFull};
+use crate::pump::Pump;
+use crate::threads::Threads;
+
+pub(crate) struct Context {
+    pub(crate) settings: Settings,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) pump: Pump,
+    /// The readers of a server, and the writers of streams that cannot be polled.
+    pub(crate) threads: Threads,
+    pub(crate) gathered: Gathered,
+    pub(crate) service: Weak<dyn Relief>,
+}
+
+/// A service that can make room for all of its connections at the cost of one.
+pub(crate) trait Relief: Send + Sync {
+    /// Disconnects the peer with the longest queue; false when nothing waits for anybody.
+    fn disconnect_slowest(&self) -> bool;
+}
+
+impl Context {
+    pub(crate) fn new(settings: Settings, service: Weak<dyn Relief>) -> Self {
+        let rules = Arc::new(settings.rules());
+        Self {
+            settings,
+            gathered: Gathered::new(Arc::clone(&rules)),
+            rules,
+            pump: Pump::default(),
+            threads: Threads::default(),
+            service,
+        }
+    }
+
+    /// Makes room for `charge` in the budget of all outboxes, or waits for it, as the rule for full queues says;
+    /// whether it is worth trying again.
+    pub(crate) fn find_budget(&self, charge: usize, patience: &mut Patience) -> bool {
+        let disconnect_slowest = || self.service.upgrade().is_some_and(|service| service.disconnect_slowest());
+        match self.rules.when_full {
+            WhenFull::Refuse => disconnect_slowest(),
+            WhenFull::Wait(_) => self.rules.budget.wait(charge, patience.until()) || disconnect_slowest(),
+            WhenFull::DropOldest | WhenFull::DropNewest => false,
+        }
+    }
+}

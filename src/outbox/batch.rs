@@ -1,0 +1,150 @@
+//! Whole messages, encoded one behind the other in one buffer.
+
+use std::mem;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::budget::{Budget, Purpose};
+use crate::codec::{GOODBYE, Separator};
+
+/// What each message is charged beyond its bytes, so that a flood of tiny ones is bounded too.
+pub(crate) const OVERHEAD: usize = 64;
+
+/// In what steps a batch that grows takes from the budget: not for each message anew.
+const BUDGET_STEP: usize = 4 * 1024;
+
+/// A batch is filled by one owner, and never changes once it is shared. It takes its room from the budget of the
+/// service, once for however many outboxes it is shared by, and gives it back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    bytes: Vec<u8>,
+    /// Where each message ends, its separator included.
+    ends: Vec<usize>,
+    reserved: usize,
+    budget: Arc<Budget>,
+}
+
+/// The memory of a batch, to be used again.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Batch {
+    pub(crate) fn new(buffers: Buffers, budget: &Arc<Budget>) -> Self {
+        let Buffers { bytes, ends } = buffers;
+        Self { bytes, ends, reserved: 0, budget: Arc::clone(budget) }
+    }
+
+    /// One message by itself; `None` when the budget is used up.
+    pub(crate) fn of(message: &[u8], separator: &[u8], budget: &Arc<Budget>, purpose: Purpose) -> Option<Self> {
+        let len = message.len() + separator.len();
+        if !budget.take(len + OVERHEAD, purpose) {
+            return None;
+        }
+        let mut batch = Self::new(Buffers { bytes: Vec::with_capacity(len), ends: Vec::with_capacity(1) }, budget);
+        batch.reserved = len + OVERHEAD;
+        batch.put(message, separator);
+        Some(batch)
+    }
+
+    /// What is left of a message after its first `written` bytes. Its charge has been taken from the budget.
+    pub(crate) fn rest_of(message: &[u8], separator: &[u8], written: usize, budget: &Arc<Budget>) -> Self {
+        let from = written.min(message.len());
+        let mut batch = Self::new(Buffers::default(), budget);
+        batch.put(&message[from..], &separator[written - from..]);
+        batch.reserved = batch.charge();
+        budget.give_back(written);
+        batch
+    }
+
+    /// The goodbye, which takes nothing from the budget.
+    pub(super) fn goodbye(separator: &Separator, budget: &Arc<Budget>) -> Self {
+        let mut batch = Self::new(Buffers::default(), budget);
+        batch.put(GOODBYE, separator.as_bytes());
+        batch
+    }
+
+    /// Adds a message; false when the budget is used up.
+    #[must_use]
+    pub(crate) fn push(&mut self, message: &[u8], separator: &[u8]) -> bool {
+        let needed = self.charge() + message.len() + separator.len() + OVERHEAD;
+        if needed > self.reserved && !self.reserve((needed - self.reserved).next_multiple_of(BUDGET_STEP)) {
+            return false;
+        }
+        self.put(message, separator);
+        true
+    }
+
+    /// Takes what it is charged from the budget, unless it has; false when that is used up.
+    #[must_use]
+    pub(crate) fn reserve_charge(&mut self) -> bool {
+        let charge = self.charge();
+        charge <= self.reserved || self.reserve(charge - self.reserved)
+    }
+
+    /// Adds a message without a look at the budget.
+    pub(super) fn put(&mut self, message: &[u8], separator: &[u8]) {
+        self.bytes.extend_from_slice(message);
+        self.bytes.extend_from_slice(separator);
+        self.ends.push(self.bytes.len());
+    }
+
+    #[cold]
+    fn reserve(&mut self, more: usize) -> bool {
+        let taken = self.budget.take(more, Purpose::Queue);
+        if taken {
+            self.reserved += more;
+        }
+        taken
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// How many messages it holds.
+    pub(crate) fn messages(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// What all of it is charged.
+    pub(crate) fn charge(&self) -> usize {
+        self.bytes.len() + OVERHEAD * self.ends.len()
+    }
+
+    /// What these messages are charged.
+    pub(super) fn charge_of(&self, messages: Range<usize>) -> usize {
+        self.start_of(messages.end) - self.start_of(messages.start) + OVERHEAD * messages.len()
+    }
+
+    /// Where a message starts; the end of the bytes for the one behind the last.
+    pub(super) fn start_of(&self, message: usize) -> usize {
+        if message == 0 { 0 } else { self.ends[message - 1] }
+    }
+
+    /// How many messages, of those from `done` on, end within the first `len` bytes.
+    pub(super) fn done_within(&self, done: usize, len: usize) -> usize {
+        done + self.ends[done..].partition_point(|end| *end <= len)
+    }
+
+    pub(crate) fn into_buffers(mut self) -> Buffers {
+        let mut buffers = Buffers { bytes: mem::take(&mut self.bytes), ends: mem::take(&mut self.ends) };
+        buffers.bytes.clear();
+        buffers.ends.clear();
+        buffers
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        if self.reserved > 0 {
+            self.budget.give_back(self.reserved);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! How much all outboxes of a service may hold together.
+
+use std::time::Instant;
+
+use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering};
+
+/// A sum of bytes that is never exceeded by more than an eighth. What is shared by several outboxes counts once.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limit: usize,
+    used: AtomicUsize,
+    waiting: AtomicUsize,
+    lock: Mutex<()>,
+    room: Condvar,
+}
+
+/// What bytes are taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To wait in a queue.
+    Queue,
+    /// To be written at once. There is a little more room for that, so that a peer that takes what it is sent is served
+    /// also while others have used everything up.
+    Write,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            used: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            lock: Mutex::new(()),
+            room: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Takes `bytes`, to be given back; false when there are not so many left.
+    #[must_use]
+    pub(crate) fn take(&self, bytes: usize, purpose: Purpose) -> bool {
+        let limit = match purpose {
+            Purpose::Queue => self.limit,
+            Purpose::Write => self.limit.saturating_add(self.limit / 8),
+        };
+        let used = self.used.fetch_add(bytes, Ordering::SeqCst);
+        if used.saturating_add(bytes) <= limit {
+            return true;
+        }
+        self.give_back(bytes);
+        false
+    }
+
+    pub(crate) fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            drop(self.lock.lock());
+            self.room.notify_all();
+        }
+    }
+
+    /// Blocks until `bytes` could be taken, at most until `deadline`; whether they could.
+    pub(crate) fn wait(&self, bytes: usize, deadline: Instant) -> bool {
+        let has_room = || self.used.load(Ordering::SeqCst).saturating_add(bytes) <= self.limit;
+        let mut lock = self.lock.lock();
+        // Said before looking, as `give_back` gives before it looks, so that one of the two sees the other.
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let mut found = has_room();
+        while !found && !self.room.wait_until(&mut lock, deadline).timed_out() {
+            found = has_room();
+        }
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        found || has_room()
+    }
+}

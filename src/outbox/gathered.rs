@@ -1,0 +1,117 @@
+//! Broadcasts that come in a tight loop, gathered into one batch for many outboxes.
+//!
+//! A gathered message has been accepted for each of the outboxes, and is in none of their queues yet. So whoever is
+//! about to do something to an outbox that must come behind it [settles](Gathered::settle) first: a sender, who may be
+//! the broadcaster itself, whoever closes the connection, and whoever counts what it lost.
+
+use std::mem;
+use std::sync::Arc;
+
+use super::batch::{Batch, Buffers, OVERHEAD};
+use super::queue::BATCH_LEN;
+use super::{Outbox, Rules};
+use crate::sync::{AtomicBool, Mutex, Ordering};
+
+/// What a gathered batch is charged at most, each of its messages as in an outbox.
+pub(crate) const GATHERED_CHARGE: usize = 2 * BATCH_LEN;
+
+pub(crate) struct Gathered {
+    rules: Arc<Rules>,
+    /// Whether the batch has messages; looked at without the lock.
+    pending: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    batch: Option<Batch>,
+    outboxes: Vec<Arc<Outbox>>,
+    /// Which state of the connection table the outboxes are from.
+    generation: u64,
+    /// Whether a batch has been queued by somebody who does not write it.
+    unwritten: bool,
+}
+
+/// What became of a message to be gathered.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Gather {
+    /// It is in the batch, and accepted for all of the outboxes.
+    Gathered,
+    /// There is no batch for this generation that has room for it.
+    NoBatch,
+    /// All outboxes of the service together are full.
+    OverBudget,
+}
+
+impl Gathered {
+    pub(crate) fn new(rules: Arc<Rules>) -> Self {
+        Self { rules, pending: AtomicBool::new(false), state: Mutex::default() }
+    }
+
+    /// Puts a message into the batch that has been begun for `generation`.
+    pub(crate) fn gather(&self, generation: u64, message: &[u8]) -> Gather {
+        let separator = self.rules.separator.as_bytes();
+        let len = message.len() + separator.len();
+        let has_room = |batch: &Batch| {
+            let fits = batch.len() + len <= BATCH_LEN && batch.charge() + len + OVERHEAD <= GATHERED_CHARGE;
+            fits || batch.messages() == 0
+        };
+        let mut state = self.state.lock();
+        let is_current = state.generation == generation;
+        let Some(batch) = state.batch.as_mut().filter(|batch| is_current && has_room(batch)) else {
+            return Gather::NoBatch;
+        };
+        if !batch.push(message, separator) {
+            return Gather::OverBudget;
+        }
+        self.pending.store(true, Ordering::Release);
+        Gather::Gathered
+    }
+
+    /// Begins a batch for those of `outboxes` that have room for [`GATHERED_CHARGE`]; the positions of the others.
+    pub(crate) fn begin<'a>(&self, generation: u64, outboxes: impl Iterator<Item = &'a Arc<Outbox>>) -> Vec<usize> {
+        let mut state = self.state.lock();
+        self.queue(&mut state);
+        let mut others = Vec::new();
+        for (position, outbox) in outboxes.enumerate() {
+            // Under the lock, so that an outbox that closes is not taken for an open one: see `settle_last`.
+            if outbox.has_room(GATHERED_CHARGE) {
+                state.outboxes.push(Arc::clone(outbox));
+            } else {
+                others.push(position);
+            }
+        }
+        state.batch = Some(Batch::new(Buffers::default(), &self.rules.budget));
+        state.generation = generation;
+        others
+    }
+
+    /// Queues what has been gathered in each of its outboxes, and leaves the writing to whoever gathers.
+    pub(crate) fn settle(&self) {
+        if self.pending.load(Ordering::Acquire) {
+            self.queue(&mut self.state.lock());
+        }
+    }
+
+    /// Settles for an outbox that has closed: no batch has it any more from now on.
+    pub(crate) fn settle_last(&self) {
+        self.queue(&mut self.state.lock());
+    }
+
+    /// Whether something was queued and not written since the last time.
+    pub(crate) fn take_unwritten(&self) -> bool {
+        mem::take(&mut self.state.lock().unwritten)
+    }
+
+    /// The lock stays held, so that nobody who settles goes on before every outbox has the batch.
+    fn queue(&self, state: &mut State) {
+        let outboxes = mem::take(&mut state.outboxes);
+        let Some(batch) = state.batch.take().filter(|batch| batch.messages() > 0) else { return };
+        let batch = Arc::new(batch);
+        for outbox in &outboxes {
+            outbox.enqueue(&batch);
+        }
+        state.unwritten = true;
+        self.pending.store(false, Ordering::Release);
+    }
+}

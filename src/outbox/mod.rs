@@ -1,0 +1,389 @@
+//! What waits to be written to one peer, and who writes it.
+//!
+//! One short mutex guards a [queue](queue) of messages and a *role*: who writes now. A sender that finds the role
+//! free takes it and writes on its own thread without blocking, its own message straight from where it lies; if somebody
+//! is writing, it leaves a copy, which that thread carries with its own. When the stream takes no more, the role passes
+//! to the background: to the pump, or to a thread of the connection's own where the stream cannot be polled. Only the
+//! holder of the role writes, so messages never mix; the mutex is never held while bytes move.
+//!
+//! ```text
+//!            send                     would block
+//!  Nobody ─────────▶ Caller ───────────────────────▶ Background
+//!    ▲                 │ queue empty                     │ queue empty
+//!    └─────────────────┴─────────────────────────────────┘
+//! ```
+//!
+//! When sends come in a tight loop, or from several threads at once, the outbox is *corked*: messages are left in the
+//! queue although nobody writes, and whoever fills a batch writes it, so that one write carries hundreds of them. The
+//! pump looks after a corked outbox in short [ticks](Outbox::tick): it writes what has been left for one tick, and
+//! takes the cork out when the rush is over.
+
+mod batch;
+mod budget;
+mod gathered;
+mod pace;
+mod parts;
+mod queue;
+mod room;
+mod rules;
+mod writing;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub(crate) use batch::{Batch, OVERHEAD};
+pub(crate) use budget::{Budget, Purpose};
+pub(crate) use gathered::{GATHERED_CHARGE, Gather, Gathered};
+pub(crate) use pace::Pace;
+pub(crate) use parts::Parts;
+pub(crate) use queue::BATCH_LEN;
+pub(crate) use rules::{Patience, Rules, WhenFull};
+pub(crate) use writing::RUSH;
+
+use crate::disconnect::Undelivered;
+use crate::sync::{Condvar, Mutex, now};
+use crate::transport::Stream;
+use queue::{Amount, Queue};
+
+/// A message of this length is copied without the lock, because others would wait for it.
+const LONG_COPY: usize = 64 * 1024;
+
+pub(crate) struct Outbox {
+    rules: Arc<Rules>,
+    state: Mutex<State>,
+    /// Much room in the queue, the outcome of a write that somebody waits for, or the end.
+    room: Condvar,
+    /// Progress, work for a writing thread, or the end.
+    changed: Condvar,
+}
+
+struct State {
+    /// Given up when the connection is gone, so that its descriptor does not depend on who keeps a handle.
+    stream: Option<Arc<dyn Stream>>,
+    queue: Queue,
+    writer: Writer,
+    stage: Stage,
+    /// Whether a write is under way.
+    in_flight: bool,
+    /// What a message is charged that is being written from where it lies, and is in no queue.
+    direct_charge: usize,
+    /// How many senders wait for the outcome of a write under way.
+    awaiting_outcome: usize,
+    /// Whether the last message of the queue is the goodbye, which is no message of the program's.
+    goodbye_queued: bool,
+    /// False once the stream has said that it has no non-blocking write.
+    writes_directly: bool,
+    pace: Pace,
+    /// Whether messages are left in the queue for a while.
+    corked: bool,
+    /// Whether the pump ticks: while corked, and up to one tick longer.
+    ticking: bool,
+    /// Messages queued, and batches written by those who queue, since the last tick.
+    queued_in_tick: usize,
+    written_in_tick: usize,
+    /// When bytes last moved in the background, or had reason to.
+    progress: Instant,
+    /// Whether the pump has been asked to watch the background's progress.
+    watched: bool,
+    /// How many bytes have been accepted, and how many of those are settled: written, dropped or lost.
+    accepted: u64,
+    settled: u64,
+    lost: Undelivered,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    Nobody,
+    Caller,
+    Background,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// The goodbye is queued; nothing may follow it.
+    Closing,
+    /// Everything is written, and the writing half shut.
+    Finished,
+    /// Nothing more will be written. What was left is counted in `lost`, once no write is under way.
+    Dead,
+}
+
+/// What is sent: a message, to be written from where it lies or else copied; or batches, which may be shared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Outgoing<'a> {
+    Message(&'a [u8]),
+    Batches(&'a [Arc<Batch>]),
+}
+
+/// What whoever touched the outbox has to see to next.
+#[must_use]
+pub(crate) enum Step {
+    Nothing,
+    /// The outbox has been corked: somebody has to let the pump tick.
+    Tick,
+    /// The background holds the role now: somebody has to start it, and to watch over its progress if nobody does.
+    HandOver {
+        watched: bool,
+    },
+    /// The background has work again, and nobody watches over its progress.
+    Watch,
+    /// The goodbye is out, and the writing half shut.
+    Finished,
+    /// Writing failed; the outbox is dead.
+    Failed(io::Error),
+}
+
+/// Why something was not accepted.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The outbox is closing, or past it.
+    Closed,
+    /// The queue is full, and stayed so for as long as the sender waited.
+    Full,
+    /// The queue is full, and the message is dropped for it, and counted.
+    Dropped,
+    /// All outboxes of the service together are full.
+    OverBudget,
+    /// What waits in the corked outbox has to be [written](Outbox::write_ready) first.
+    WriteFirst,
+}
+
+/// What became of a flush.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    Written,
+    /// The outbox died first.
+    Lost,
+    /// The time was over with so many bytes left.
+    TimedOut {
+        left: usize,
+    },
+}
+
+impl Outbox {
+    pub(crate) fn new(stream: Arc<dyn Stream>, rules: Arc<Rules>) -> Self {
+        let queue = Queue::new(!rules.coalesce, &rules.budget);
+        Self {
+            rules,
+            state: Mutex::new(State {
+                stream: Some(stream),
+                queue,
+                writer: Writer::Nobody,
+                stage: Stage::Open,
+                in_flight: false,
+                direct_charge: 0,
+                awaiting_outcome: 0,
+                goodbye_queued: false,
+                writes_directly: true,
+                pace: Pace::default(),
+                corked: false,
+                ticking: false,
+                queued_in_tick: 0,
+                written_in_tick: 0,
+                progress: now(),
+                watched: false,
+                accepted: 0,
+                settled: 0,
+                lost: Undelivered::default(),
+            }),
+            room: Condvar::new(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Accepts what is sent, all of it or nothing; waits for room if that is the rule, and `patience` has any.
+    pub(crate) fn push(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<Step, Refused> {
+        let mut state = self.with_room_for(outgoing, patience)?;
+        match outgoing {
+            Outgoing::Message(message) if state.writer == Writer::Nobody && state.writes_directly => {
+                return self.write_or_cork(state, message);
+            }
+            Outgoing::Message(message) if message.len() >= LONG_COPY => {
+                drop(state);
+                let copy = self.rules.batch_of(message, Purpose::Queue).ok_or(Refused::OverBudget)?;
+                return self.push(Outgoing::Batches(&[copy]), patience);
+            }
+            Outgoing::Message(message) => state.append(&self.rules, message)?,
+            Outgoing::Batches(batches) => batches.iter().for_each(|batch| state.push(Arc::clone(batch))),
+        }
+        Ok(self.write_or_leave(state))
+    }
+
+    /// Puts a batch into the queue for which there [was room](Self::has_room) a moment ago, to be written by whoever
+    /// calls [`write_ready`](Self::write_ready) next. If the outbox has closed meanwhile, its messages are lost.
+    pub(crate) fn enqueue(&self, batch: &Arc<Batch>) {
+        let mut state = self.state.lock();
+        if state.stage == Stage::Open {
+            state.push(Arc::clone(batch));
+        } else {
+            let (messages, bytes) = (batch.messages(), batch.len());
+            state.accepted += bytes as u64;
+            state.lose(Amount { messages, bytes });
+        }
+    }
+
+    /// Queues the goodbye behind everything accepted before; refuses whatever comes later.
+    pub(crate) fn close(&self) -> Step {
+        let mut state = self.state.lock();
+        if state.stage != Stage::Open {
+            return Step::Nothing;
+        }
+        state.stage = Stage::Closing;
+        state.goodbye_queued = true;
+        state.push(self.rules.goodbye());
+        // Whoever waits for room has nothing to wait for any more.
+        self.room.notify_all();
+        self.write_or_leave(state)
+    }
+
+    /// Drops what is queued and counts it as lost. Nothing is written from now on but what is under way. False when
+    /// the goodbye was out already, so that there is nothing to give up.
+    pub(crate) fn kill(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.stage == Stage::Finished {
+            return false;
+        }
+        state.stage = Stage::Dead;
+        let dropped = self.bury(&mut state);
+        drop(state);
+        drop(dropped);
+        true
+    }
+
+    /// Blocks until all that had been accepted before is settled, at most until `deadline`: written, or dropped by the
+    /// rule for full queues. The caller has seen to it that [somebody writes](Self::write_ready).
+    pub(crate) fn wait_flushed(&self, deadline: Instant) -> Flushed {
+        let mut state = self.state.lock();
+        let until = state.accepted;
+        while state.settled < until {
+            if self.changed.wait_until(&mut state, deadline).timed_out() && state.settled < until {
+                return Flushed::TimedOut { left: usize::try_from(until - state.settled).unwrap_or(usize::MAX) };
+            }
+        }
+        if state.stage == Stage::Dead { Flushed::Lost } else { Flushed::Written }
+    }
+
+    /// The stream, until the connection is gone.
+    pub(crate) fn stream(&self) -> Option<Arc<dyn Stream>> {
+        self.state.lock().stream.clone()
+    }
+
+    /// False when the stream needs a writing thread even where descriptors can be polled.
+    pub(crate) fn writes_directly(&self) -> bool {
+        self.state.lock().writes_directly
+    }
+
+    /// What waits, in bytes, overhead included.
+    pub(crate) fn charged(&self) -> usize {
+        self.state.lock().charged()
+    }
+
+    /// What was lost, or dropped for want of room, so far.
+    pub(crate) fn lost(&self) -> Undelivered {
+        self.state.lock().lost
+    }
+
+    /// Whether everything was written, and the writing half shut.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.state.lock().stage == Stage::Finished
+    }
+
+    /// Whether nothing more will be written.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.lock().is_over()
+    }
+
+    /// Blocks until nothing more will be written.
+    pub(crate) fn wait_until_over(&self) {
+        let mut state = self.state.lock();
+        while !state.is_over() {
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Gives up the stream, whose connection is over, and tells what was lost.
+    pub(crate) fn retire(&self) -> Undelivered {
+        let mut state = self.state.lock();
+        let stream = state.stream.take();
+        let lost = state.lost;
+        drop(state);
+        drop(stream);
+        lost
+    }
+}
+
+impl Outgoing<'_> {
+    pub(crate) fn charge(&self, rules: &Rules) -> usize {
+        self.len(rules) + OVERHEAD * self.messages()
+    }
+
+    /// How many bytes it has on the wire.
+    pub(crate) fn len(&self, rules: &Rules) -> usize {
+        match self {
+            Self::Message(message) => message.len() + rules.separator.len(),
+            Self::Batches(batches) => batches.iter().map(|batch| batch.len()).sum(),
+        }
+    }
+
+    pub(crate) fn messages(&self) -> usize {
+        match self {
+            Self::Message(_) => 1,
+            Self::Batches(batches) => batches.iter().map(|batch| batch.messages()).sum(),
+        }
+    }
+}
+
+impl State {
+    /// Copies a message into the queue.
+    fn append(&mut self, rules: &Rules, message: &[u8]) -> Result<(), Refused> {
+        self.note_work();
+        if !self.queue.append(message, rules.separator.as_bytes()) {
+            return Err(Refused::OverBudget);
+        }
+        self.accepted += (message.len() + rules.separator.len()) as u64;
+        self.queued_in_tick += 1;
+        Ok(())
+    }
+
+    fn push(&mut self, batch: Arc<Batch>) {
+        self.note_work();
+        self.accepted += batch.len() as u64;
+        self.queued_in_tick += batch.messages();
+        self.queue.push(batch);
+    }
+
+    /// Before something is queued: the background's time to make progress begins anew when it had nothing to do.
+    fn note_work(&mut self) {
+        if self.writer == Writer::Background && self.queue.is_empty() {
+            self.progress = now();
+        }
+    }
+
+    /// What waits, and what is being written besides.
+    fn charged(&self) -> usize {
+        self.queue.charged() + self.direct_charge
+    }
+
+    fn lose(&mut self, amount: Amount) {
+        self.settled += amount.bytes as u64;
+        self.lost.unsent_messages += amount.messages;
+        self.lost.unsent_bytes += amount.bytes;
+    }
+
+    /// Counts what is not accepted for want of room.
+    fn refuse(&mut self, outgoing: Outgoing<'_>, rules: &Rules) {
+        self.count_dropped(Amount { messages: outgoing.messages(), bytes: outgoing.len(rules) });
+    }
+
+    fn count_dropped(&mut self, amount: Amount) {
+        self.lost.dropped_messages += amount.messages;
+        self.lost.dropped_bytes += amount.bytes;
+    }
+
+    /// Whether nothing more will be written, and what was lost is counted.
+    fn is_over(&self) -> bool {
+        self.stage == Stage::Finished || self.stage == Stage::Dead && !self.in_flight
+    }
+}

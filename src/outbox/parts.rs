@@ -1,0 +1,60 @@
+//! Many messages of one sender, to be sent in one go.
+
+use std::mem;
+
+use super::Rules;
+use super::batch::{Batch, Buffers, OVERHEAD};
+use super::queue::BATCH_LEN;
+
+/// Joins messages into batches, and those into parts of at most half a queue, so that a part finds room once the queue
+/// is half empty. A message that is longer makes a part by itself.
+///
+/// The memory is not taken from the budget yet: the sender does that for each part when its turn has come.
+pub(crate) struct Parts<'a> {
+    rules: &'a Rules,
+    parts: Vec<Vec<Batch>>,
+    part: Vec<Batch>,
+    batch: Batch,
+    /// What the part is charged so far, its open batch included.
+    charged: usize,
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) fn new(rules: &'a Rules) -> Self {
+        let batch = Batch::new(Buffers::default(), &rules.budget);
+        Self { rules, parts: Vec::new(), part: Vec::new(), batch, charged: 0 }
+    }
+
+    /// Adds a message that has been checked.
+    pub(crate) fn add(&mut self, message: &[u8]) {
+        let len = message.len() + self.rules.separator.len();
+        let is_full = self.charged > 0 && self.charged + len + OVERHEAD > self.rules.limit / 2;
+        if is_full {
+            self.end_part();
+        } else if !self.rules.coalesce || self.batch.len() + len > BATCH_LEN {
+            self.end_batch();
+        }
+        self.charged += len + OVERHEAD;
+        self.batch.put(message, self.rules.separator.as_bytes());
+    }
+
+    pub(crate) fn finish(mut self) -> Vec<Vec<Batch>> {
+        self.end_part();
+        self.parts
+    }
+
+    fn end_batch(&mut self) {
+        if self.batch.messages() > 0 {
+            let next = Batch::new(Buffers::default(), &self.rules.budget);
+            self.part.push(mem::replace(&mut self.batch, next));
+        }
+    }
+
+    fn end_part(&mut self) {
+        self.end_batch();
+        if !self.part.is_empty() {
+            self.parts.push(mem::take(&mut self.part));
+        }
+        self.charged = 0;
+    }
+}

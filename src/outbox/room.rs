@@ -1,0 +1,90 @@
+//! Room in an outbox: who gets it, who waits for it, and who goes without.
+
+use std::time::Duration;
+
+use super::rules::WhenFull;
+use super::{Outbox, Outgoing, Patience, Refused, Stage, State, Writer};
+use crate::sync::{MutexGuard, now};
+
+/// How long a sender that finds the queue full waits for the outcome of a write that is under way. Such a write never
+/// blocks, but its thread may have lost the processor, which is not the peer's fault.
+const OUTCOME_PATIENCE: Duration = Duration::from_millis(100);
+
+impl Outbox {
+    /// Whether so much more would be accepted at once.
+    pub(crate) fn has_room(&self, charge: usize) -> bool {
+        let state = self.state.lock();
+        state.stage == Stage::Open && state.charged() + charge <= self.rules.limit
+    }
+
+    /// Blocks until [there is room](Self::has_room), or never will be, at most as long as `patience` lasts; false when
+    /// that was too short.
+    pub(crate) fn wait_for_room(&self, charge: usize, patience: &mut Patience) -> bool {
+        let mut state = self.state.lock();
+        while state.stage == Stage::Open && state.charged() + charge > self.rules.limit {
+            if self.room.wait_until(&mut state, patience.until()).timed_out() {
+                return state.charged() + charge <= self.rules.limit;
+            }
+        }
+        true
+    }
+
+    /// The state of an open outbox that has room, made or waited for as the rule for full queues says.
+    pub(super) fn with_room_for(
+        &self,
+        outgoing: Outgoing<'_>,
+        patience: &mut Patience,
+    ) -> Result<MutexGuard<'_, State>, Refused> {
+        let charge = outgoing.charge(&self.rules);
+        let limit = self.rules.limit;
+        let mut state = self.state.lock();
+        let mut outcome_by = None;
+        let mut out_of_patience = false;
+        loop {
+            if state.stage != Stage::Open {
+                return Err(Refused::Closed);
+            }
+            if state.charged() + charge <= limit {
+                return Ok(state);
+            }
+            if state.writer == Writer::Nobody && !state.queue.is_empty() {
+                return Err(Refused::WriteFirst);
+            }
+            if state.in_flight && state.writes_directly {
+                let by = *outcome_by.get_or_insert_with(|| now() + OUTCOME_PATIENCE);
+                state.awaiting_outcome += 1;
+                let late = self.room.wait_until(&mut state, by).timed_out();
+                state.awaiting_outcome -= 1;
+                if !late {
+                    continue;
+                }
+            }
+            match self.rules.when_full {
+                WhenFull::Refuse => return Err(Refused::Full),
+                WhenFull::Wait(_) if patience.is_none() || out_of_patience => return Err(Refused::Full),
+                WhenFull::Wait(_) => {
+                    out_of_patience = self.room.wait_until(&mut state, patience.until()).timed_out();
+                }
+                WhenFull::DropNewest => {
+                    state.refuse(outgoing, &self.rules);
+                    return Err(Refused::Dropped);
+                }
+                WhenFull::DropOldest => {
+                    let dropped = state.queue.drop_oldest(charge, limit);
+                    state.settled += dropped.bytes as u64;
+                    state.count_dropped(dropped);
+                    self.changed.notify_all();
+                    if state.charged() + charge > limit {
+                        state.refuse(outgoing, &self.rules);
+                        return Err(Refused::Dropped);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts what has been refused for want of room elsewhere.
+    pub(crate) fn drop_outgoing(&self, outgoing: Outgoing<'_>) {
+        self.state.lock().refuse(outgoing, &self.rules);
+    }
+}

@@ -1,0 +1,81 @@
+//! What holds for every outbox of a service.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::batch::Batch;
+use super::budget::{Budget, Purpose};
+use super::queue::BATCH_LEN;
+use crate::codec::Separator;
+use crate::config::later;
+use crate::sync::now;
+
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) separator: Separator,
+    /// What the messages of one outbox may be charged, each its length, the separator's, and
+    /// [`OVERHEAD`](super::OVERHEAD).
+    pub(crate) limit: usize,
+    pub(crate) when_full: WhenFull,
+    /// Whether messages may be joined into one write.
+    pub(crate) coalesce: bool,
+    pub(crate) budget: Arc<Budget>,
+}
+
+/// What becomes of a message for which there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenFull {
+    /// It is refused.
+    Refuse,
+    /// It waits for room, at most this long.
+    Wait(Duration),
+    /// It takes the place of the oldest ones.
+    DropOldest,
+    /// It is dropped.
+    DropNewest,
+}
+
+impl Rules {
+    /// How long a sender that begins now waits for room.
+    pub(crate) fn patience(&self) -> Patience {
+        match self.when_full {
+            WhenFull::Wait(time) => Patience { time, until: None },
+            _ => Patience::NONE,
+        }
+    }
+
+    /// One message, to be shared; `None` when the budget is used up.
+    pub(crate) fn batch_of(&self, message: &[u8], purpose: Purpose) -> Option<Arc<Batch>> {
+        Batch::of(message, self.separator.as_bytes(), &self.budget, purpose).map(Arc::new)
+    }
+
+    /// The goodbye. It takes nothing from the budget, because it must not fail.
+    pub(super) fn goodbye(&self) -> Arc<Batch> {
+        Arc::new(Batch::goodbye(&self.separator, &self.budget))
+    }
+
+    /// Whether a corked outbox is written when so much waits.
+    pub(super) fn is_much(&self, bytes: usize, charged: usize) -> bool {
+        bytes >= BATCH_LEN || charged > self.limit / 2
+    }
+}
+
+/// How long a sender waits for room: counted from the first time that it has to, for all that it sends to.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    time: Duration,
+    until: Option<Instant>,
+}
+
+impl Patience {
+    /// For a sender that does not wait.
+    pub(crate) const NONE: Self = Self { time: Duration::ZERO, until: None };
+
+    pub(crate) fn is_none(&self) -> bool {
+        self.time.is_zero()
+    }
+
+    pub(crate) fn until(&mut self) -> Instant {
+        *self.until.get_or_insert_with(|| later(now(), self.time))
+    }
+}
