@@ -1,10 +1,13 @@
+/// Memory up to this size is never given back by [`Buffer::shrink`].
+const KEPT: usize = 4 * 1024;
+
 /// Bytes in one piece: they come in at the back and leave at the front.
 pub(super) struct Buffer {
     /// Initialised throughout. What is held is `bytes[start..end]`; the rest is room.
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// It grows by doubling, but not beyond this many bytes and the room asked for while that is enough.
+    /// How many bytes it usually holds at most. It does not grow beyond that, and the room asked for, without need.
     usual_len: usize,
 }
 
@@ -70,6 +73,16 @@ impl Buffer {
         self.end = self.bytes.len();
     }
 
+    /// Gives memory back that is of little use: all but what is held, when that is less than a 64th.
+    pub(super) fn shrink(&mut self) {
+        let capacity = self.bytes.capacity();
+        if capacity > KEPT && self.len() < capacity / 64 {
+            self.bytes = self.as_slice().to_vec();
+            self.start = 0;
+            self.end = self.bytes.len();
+        }
+    }
+
     /// Sees to it that there is memory for `len` more bytes.
     fn reserve(&mut self, len: usize) {
         // While fewer bytes are left than have gone, moving them is cheap, and the same memory stays in use.
@@ -81,9 +94,9 @@ impl Buffer {
         }
         let needed = self.end + len;
         if self.bytes.capacity() < needed {
-            let usual = self.usual_len.saturating_add(len);
-            let doubled = 2 * self.bytes.capacity();
-            let target = if needed <= usual { doubled.clamp(needed, usual) } else { doubled.max(needed) };
+            // As much again as is held keeps growth linear.
+            let (ample, usual) = (needed + self.len(), self.usual_len.saturating_add(len));
+            let target = if needed <= usual { ample.min(usual) } else { ample };
             self.bytes.reserve_exact(target - self.bytes.len());
         }
     }

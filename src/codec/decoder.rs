@@ -15,8 +15,15 @@ use super::buffer::Buffer;
 /// wholly in it without copying. [`space`](Self::space) and [`filled`](Self::filled) let the caller read straight
 /// into the decoder's buffer, from which [`next_message`](Self::next_message) lends.
 ///
-/// Memory: when every message is taken out before more bytes are brought in, at most `max_message_len`, the separator's
-/// length and one chunk.
+/// # Memory
+///
+/// When every message is taken out before more bytes are brought in, a decoder holds memory for at most
+/// `max_message_len` bytes, the separator and one chunk.
+///
+/// By `decode` it takes what the remainder needs, and nothing while there is none; a message that outgrows its memory
+/// gets as much again. When a chunk has been decoded, memory over 4 KiB of which less than a 64th is in use is given
+/// back: what a long message needed goes with the message. By `space`, memory stays for the next chunk, until
+/// [`drop_remainder`](Self::drop_remainder) or a `decode` gives it back.
 ///
 /// # Examples
 ///
@@ -56,7 +63,7 @@ impl Decoder {
 
     /// Takes in a chunk and lends the messages that it completes, one by one.
     ///
-    /// What the caller leaves unread is not lost: it is kept for the next call.
+    /// What the caller leaves unread is not lost: it is kept for the next call. Any [`space`](Self::space) is over.
     #[inline]
     pub fn decode<'a>(&'a mut self, chunk: &'a [u8]) -> Messages<'a> {
         self.space = 0;
@@ -142,7 +149,7 @@ impl Decoder {
         len
     }
 
-    /// How many bytes the decoder holds memory for.
+    /// How many bytes the decoder holds memory for; [Memory](Self#memory) says how many those are.
     pub fn capacity(&self) -> usize {
         self.remainder.capacity()
     }
@@ -286,6 +293,7 @@ impl Messages<'_> {
 impl Drop for Messages<'_> {
     fn drop(&mut self) {
         self.decoder.append(self.chunk);
+        self.decoder.remainder.shrink();
     }
 }
 

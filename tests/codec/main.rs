@@ -8,6 +8,7 @@ mod errors;
 mod injection;
 mod lending;
 mod limits;
+mod memory;
 mod oracle;
 mod properties;
 mod remainder;
