@@ -13,7 +13,8 @@
 //! - `CopyAndWalk` copies each chunk to a buffer first, as a read would. The yardstick of `Fill`.
 //! - `Fill` is `Decoder::space`, with such a copy in place of the read, then `Decoder::next_message`.
 //!
-//! `encode` frames one message in a new allocation. Its yardstick, `encode_yardstick`, is one search and one copy.
+//! `encode` frames one message in a new allocation; `encode_yardstick` is what that takes at least, one search and one
+//! copy. `encode_into` appends to a buffer that has room, and `check` copies nothing.
 //!
 //! The items are messages. Only medians of one run can be compared.
 
@@ -143,6 +144,21 @@ fn walk(chunk: &[u8], separator_len: usize, find: impl Fn(&[u8]) -> Option<usize
 fn encode(bencher: Bencher<'_, '_>, len: usize) {
     let (message, separator) = (b"x".repeat(len), Separator::default());
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| codec::encode(black_box(&message), &separator).unwrap());
+}
+
+#[divan::bench(args = [64, 16 * KIB])]
+fn encode_into(bencher: Bencher<'_, '_>, len: usize) {
+    let (message, separator, mut buffer) = (b"x".repeat(len), Separator::default(), Vec::new());
+    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
+        buffer.clear();
+        codec::encode_into(black_box(&message), &separator, black_box(&mut buffer)).unwrap();
+    });
+}
+
+#[divan::bench(args = [64, 16 * KIB])]
+fn check(bencher: Bencher<'_, '_>, len: usize) {
+    let (message, separator) = (b"x".repeat(len), Separator::default());
+    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| codec::check(black_box(&message), &separator));
 }
 
 #[divan::bench(args = [64, 16 * KIB])]

@@ -106,6 +106,7 @@ impl Separator {
 
     /// Where the separator first occurs in `message ++ separator`, if that is before the message's end: then the
     /// message cannot be framed.
+    #[inline]
     pub(super) fn early_match(&self, message: &[u8]) -> Option<usize> {
         match self.find(message) {
             None if self.shared.bordered => self.find_across(message, self.as_bytes()),

@@ -4,6 +4,7 @@
 
 mod cost;
 mod cuts;
+mod encoding;
 mod errors;
 mod injection;
 mod lending;
