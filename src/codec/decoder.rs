@@ -2,9 +2,9 @@ use std::error;
 use std::fmt;
 use std::io::{self, Read};
 use std::mem;
-use std::ops::Range;
 
 use super::Separator;
+use super::buffer::Buffer;
 
 /// Takes bytes in chunks of any size and gives whole messages out.
 ///
@@ -15,8 +15,15 @@ use super::Separator;
 /// wholly in it without copying. [`space`](Self::space) and [`filled`](Self::filled) let the caller read straight
 /// into the decoder's buffer, from which [`next_message`](Self::next_message) lends.
 ///
-/// Memory: when every message is taken out before more bytes are brought in, at most `max_message_len`, the separator's
-/// length and one chunk.
+/// # Memory
+///
+/// When every message is taken out before more bytes are brought in, a decoder holds memory for at most
+/// `max_message_len` bytes, the separator and one chunk.
+///
+/// By `decode` it takes what the remainder needs, and nothing while there is none; a message that outgrows its memory
+/// gets as much again. When a chunk has been decoded, memory over 4 KiB of which less than a 64th is in use is given
+/// back: what a long message needed goes with the message. By `space`, memory stays for the next chunk, until
+/// [`drop_remainder`](Self::drop_remainder) or a `decode` gives it back.
 ///
 /// # Examples
 ///
@@ -38,13 +45,10 @@ use super::Separator;
 pub struct Decoder {
     separator: Separator,
     max_message_len: usize,
-    /// Initialised throughout; the remainder is `buffer[start..end]`.
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
-    /// How many bytes of the remainder have been searched: no match lies wholly inside them.
+    remainder: Buffer,
+    /// Where the search goes on: no separator begins in this many bytes at the remainder's front.
     searched: usize,
-    /// How much of the buffer behind the remainder may be filled.
+    /// How many bytes may be filled.
     space: usize,
     bytes_searched: u64,
 }
@@ -52,22 +56,17 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder for messages of up to `max_message_len` payload bytes. It allocates nothing yet.
     pub fn new(separator: Separator, max_message_len: usize) -> Self {
-        Self {
-            separator,
-            max_message_len,
-            buffer: Vec::new(),
-            start: 0,
-            end: 0,
-            searched: 0,
-            space: 0,
-            bytes_searched: 0,
-        }
+        // More than this is not left when every message has been taken out, or the next one is too long.
+        let remainder = Buffer::new(max_message_len.saturating_add(separator.len() - 1));
+        Self { separator, max_message_len, remainder, searched: 0, space: 0, bytes_searched: 0 }
     }
 
     /// Takes in a chunk and lends the messages that it completes, one by one.
     ///
-    /// What the caller leaves unread is not lost: it is kept for the next call.
+    /// What the caller leaves unread is not lost: it is kept for the next call. Any [`space`](Self::space) is over.
+    #[inline]
     pub fn decode<'a>(&'a mut self, chunk: &'a [u8]) -> Messages<'a> {
+        self.space = 0;
         Messages { decoder: self, chunk }
     }
 
@@ -77,32 +76,22 @@ impl Decoder {
     ///
     /// [`MessageTooLong`] when the payload is longer than the limit, whether or not its end has arrived. From then on
     /// every call says so, until [`drop_remainder`](Self::drop_remainder).
+    #[inline]
     pub fn next_message(&mut self) -> Result<Option<&[u8]>, MessageTooLong> {
-        let message = self.take_message()?;
-        Ok(message.map(|range| &self.buffer[range]))
+        match self.find_end() {
+            Some(len) if len <= self.max_message_len => {
+                self.searched = 0;
+                let message_and_separator = self.remainder.take(len + self.separator.len());
+                Ok(Some(&message_and_separator[..len]))
+            }
+            _ => self.unfinished(),
+        }
     }
 
     /// Room for `len` more bytes, to be read into; tell [`filled`](Self::filled) how many arrived.
     pub fn space(&mut self, len: usize) -> &mut [u8] {
-        if self.start == self.end {
-            self.start = 0;
-            self.end = 0;
-        }
-        if self.buffer.len() - self.end < len && self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
-        let needed = self.end + len;
-        if self.buffer.len() < needed {
-            // Doubling keeps growth linear; the most that a message within the limit can need keeps it bounded.
-            let most = self.max_message_len.saturating_add(self.separator.len() - 1).saturating_add(len);
-            let target = needed.max((2 * self.buffer.len()).min(most));
-            self.buffer.reserve_exact(target - self.buffer.len());
-            self.buffer.resize(target, 0);
-        }
         self.space = len;
-        &mut self.buffer[self.end..needed]
+        self.remainder.room(len)
     }
 
     /// Says that the first `len` bytes of the last [`space`](Self::space) now hold received bytes.
@@ -112,7 +101,7 @@ impl Decoder {
     /// When `len` is more than that space had, or it has been filled already.
     pub fn filled(&mut self, len: usize) {
         assert!(len <= mem::take(&mut self.space), "more bytes than there was space for");
-        self.end += len;
+        self.remainder.filled(len);
     }
 
     /// Reads once, up to `len` bytes, from `reader` into the decoder's buffer; 0 is the end of the stream.
@@ -148,23 +137,21 @@ impl Decoder {
     ///
     /// Whole messages that have not been taken out are part of it.
     pub fn remainder(&self) -> &[u8] {
-        &self.buffer[self.start..self.end]
+        self.remainder.as_slice()
     }
 
     /// Forgets the remainder, frees its memory, and tells how many bytes it had.
     pub fn drop_remainder(&mut self) -> usize {
-        let len = self.end - self.start;
-        self.buffer = Vec::new();
-        self.start = 0;
-        self.end = 0;
+        let len = self.remainder.len();
+        self.remainder.clear();
         self.searched = 0;
         self.space = 0;
         len
     }
 
-    /// How many bytes the decoder holds memory for.
+    /// How many bytes the decoder holds memory for; [Memory](Self#memory) says how many those are.
     pub fn capacity(&self) -> usize {
-        self.buffer.capacity()
+        self.remainder.capacity()
     }
 
     /// How many bytes have been looked at in the search for separators, over the decoder's whole life.
@@ -174,50 +161,31 @@ impl Decoder {
         self.bytes_searched
     }
 
-    /// Finds the next message in the buffer and moves past it.
-    fn take_message(&mut self) -> Result<Option<Range<usize>>, MessageTooLong> {
-        // A match that was cut off by the end of what was searched begins within its last `len - 1` bytes.
-        let from = self.start + self.searched.saturating_sub(self.separator.len() - 1);
-        match find_counted(&self.separator, &mut self.bytes_searched, &self.buffer[from..self.end]) {
-            Some(at) => {
-                let message = self.start..from + at;
-                if message.len() > self.max_message_len {
-                    return Err(self.too_long());
-                }
-                self.start = message.end + self.separator.len();
-                self.searched = 0;
-                Ok(Some(message))
-            }
+    /// Where the message at the remainder's front ends, if its separator has arrived.
+    #[inline]
+    fn find_end(&mut self) -> Option<usize> {
+        let unsearched = &self.remainder.as_slice()[self.searched..];
+        match find_counted(&self.separator, &mut self.bytes_searched, unsearched) {
+            Some(at) => self.searched += at,
             None => {
-                self.searched = self.end - self.start;
-                if self.searched >= self.most_remainder() {
-                    return Err(self.too_long());
-                }
-                Ok(None)
+                self.note_searched();
+                return None;
             }
         }
+        Some(self.searched)
     }
 
-    /// Keeps a copy of `bytes` behind the remainder.
-    fn append(&mut self, bytes: &[u8]) {
-        if !bytes.is_empty() {
-            self.space(bytes.len()).copy_from_slice(bytes);
-            self.filled(bytes.len());
-        }
+    /// Says that no separator lies in the remainder: one that is cut off by its end begins in the last `len - 1` bytes.
+    fn note_searched(&mut self) {
+        self.searched = self.remainder.len().saturating_sub(self.separator.len() - 1);
     }
 
-    /// How many bytes of `chunk` belong to the message that the remainder begins, its separator included; all of
-    /// them when it does not end in this chunk.
-    fn share_of(&mut self, chunk: &[u8]) -> usize {
-        let len = self.separator.len();
-        self.bytes_searched += 2 * (len - 1) as u64;
-        let remainder = &self.buffer[self.start..self.end];
-        if let Some(at) = self.separator.find_across(remainder, chunk) {
-            return at + len - remainder.len();
-        }
-        match find_counted(&self.separator, &mut self.bytes_searched, chunk) {
-            Some(at) => at + len,
-            None => chunk.len(),
+    /// What there is to say when the remainder does not begin with a message: it needs more bytes, or it has too many.
+    fn unfinished(&self) -> Result<Option<&[u8]>, MessageTooLong> {
+        if self.remainder.len() < self.most_remainder() {
+            Ok(None)
+        } else {
+            Err(MessageTooLong { limit: self.max_message_len })
         }
     }
 
@@ -226,8 +194,26 @@ impl Decoder {
         self.max_message_len.saturating_add(self.separator.len())
     }
 
-    fn too_long(&self) -> MessageTooLong {
-        MessageTooLong { limit: self.max_message_len }
+    /// Keeps a copy of `bytes` behind the remainder.
+    fn append(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.remainder.extend(bytes);
+        }
+    }
+
+    /// How many bytes of `chunk` belong to the message that the remainder begins, its separator included; all of
+    /// them when it does not end in this chunk.
+    fn share_of(&mut self, chunk: &[u8]) -> usize {
+        let len = self.separator.len();
+        self.bytes_searched += 2 * (len - 1) as u64;
+        let remainder = self.remainder.as_slice();
+        if let Some(at) = self.separator.find_across(remainder, chunk) {
+            return at + len - remainder.len();
+        }
+        match find_counted(&self.separator, &mut self.bytes_searched, chunk) {
+            Some(at) => at + len,
+            None => chunk.len(),
+        }
     }
 }
 
@@ -237,12 +223,13 @@ impl fmt::Debug for Decoder {
         f.debug_struct("Decoder")
             .field("separator", &self.separator)
             .field("max_message_len", &self.max_message_len)
-            .field("remainder_len", &self.remainder().len())
+            .field("remainder_len", &self.remainder.len())
             .finish_non_exhaustive()
     }
 }
 
 /// Where the separator first occurs; counts the bytes that were looked at.
+#[inline]
 fn find_counted(separator: &Separator, bytes_searched: &mut u64, haystack: &[u8]) -> Option<usize> {
     let found = separator.find(haystack);
     *bytes_searched += found.map_or(haystack.len(), |at| at + separator.len()) as u64;
@@ -264,32 +251,11 @@ impl Messages<'_> {
     /// # Errors
     ///
     /// [`MessageTooLong`], as for [`Decoder::next_message`]; what is left of the chunk is dropped then.
+    #[inline]
     pub fn next_message(&mut self) -> Result<Option<&[u8]>, MessageTooLong> {
-        if self.decoder.remainder().is_empty() {
-            return self.next_in_chunk();
+        if !self.decoder.remainder.is_empty() {
+            return self.complete_remainder();
         }
-        let found = self.complete_remainder().inspect_err(|_| self.chunk = &[])?;
-        Ok(found.map(|range| &self.decoder.buffer[range]))
-    }
-
-    /// The next message when its beginning is left over from before: its end is copied behind that.
-    fn complete_remainder(&mut self) -> Result<Option<Range<usize>>, MessageTooLong> {
-        let found = self.decoder.take_message()?;
-        if found.is_some() || self.chunk.is_empty() {
-            return Ok(found);
-        }
-        // A message within the limit needs no more than this; with more, it is seen to be too long.
-        let most = self.decoder.most_remainder() - self.decoder.remainder().len();
-        let (share, rest) = self.chunk.split_at(self.decoder.share_of(self.chunk).min(most));
-        self.chunk = rest;
-        self.decoder.append(share);
-        // The message's end is known to lie at the very end, if it is there at all.
-        self.decoder.searched = self.decoder.remainder().len() - 1;
-        self.decoder.take_message()
-    }
-
-    /// The next message when nothing is left over from before: it is lent from the chunk itself.
-    fn next_in_chunk(&mut self) -> Result<Option<&[u8]>, MessageTooLong> {
         let Decoder { separator, max_message_len, bytes_searched, .. } = &mut *self.decoder;
         match find_counted(separator, bytes_searched, self.chunk) {
             Some(at) if at <= *max_message_len => {
@@ -297,23 +263,37 @@ impl Messages<'_> {
                 self.chunk = &rest[separator.len()..];
                 Ok(Some(message))
             }
-            found => {
-                let chunk = mem::take(&mut self.chunk);
-                let kept = &chunk[..chunk.len().min(self.decoder.most_remainder())];
-                self.decoder.append(kept);
-                self.decoder.searched = kept.len();
-                match found {
-                    None if kept.len() < self.decoder.most_remainder() => Ok(None),
-                    _ => Err(self.decoder.too_long()),
-                }
-            }
+            _ => self.begin_remainder(),
         }
+    }
+
+    /// The next message when its beginning is left over from before: its end is copied behind that.
+    fn complete_remainder(&mut self) -> Result<Option<&[u8]>, MessageTooLong> {
+        if self.decoder.find_end().is_none() && !self.chunk.is_empty() {
+            // A message within the limit needs no more than this; with more, it is seen to be too long.
+            let most = self.decoder.most_remainder().saturating_sub(self.decoder.remainder.len());
+            let (share, rest) = self.chunk.split_at(self.decoder.share_of(self.chunk).min(most));
+            self.chunk = rest;
+            self.decoder.append(share);
+            // The separator lies at the very end, if it is there at all.
+            self.decoder.searched = self.decoder.remainder.len().saturating_sub(self.decoder.separator.len());
+        }
+        self.decoder.next_message().inspect_err(|_| self.chunk = &[])
+    }
+
+    /// Keeps what is left of the chunk, which no separator follows within the limit.
+    fn begin_remainder(&mut self) -> Result<Option<&[u8]>, MessageTooLong> {
+        let chunk = mem::take(&mut self.chunk);
+        self.decoder.append(&chunk[..chunk.len().min(self.decoder.most_remainder())]);
+        self.decoder.note_searched();
+        self.decoder.unfinished()
     }
 }
 
 impl Drop for Messages<'_> {
     fn drop(&mut self) {
         self.decoder.append(self.chunk);
+        self.decoder.remainder.shrink();
     }
 }
 

@@ -8,8 +8,7 @@ use super::{GOODBYE, Separator};
 ///
 /// # Errors
 ///
-/// [`EncodeError::ContainsSeparator`] when the first match of the separator in `message ++ separator` is not at the
-/// message's end, [`EncodeError::IsGoodbye`] when the message is the reserved word `disconnect`.
+/// Those of [`check`].
 ///
 /// # Examples
 ///
@@ -24,25 +23,69 @@ use super::{GOODBYE, Separator};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn encode(message: &[u8], separator: &Separator) -> Result<Vec<u8>, EncodeError> {
-    check(message, separator)?;
     let mut frame = Vec::with_capacity(message.len() + separator.len());
-    frame.extend_from_slice(message);
-    frame.extend_from_slice(separator.as_bytes());
+    encode_into(message, separator, &mut frame)?;
     Ok(frame)
 }
 
-/// Refuses a message that [`encode`] would refuse.
+/// Appends `message ++ separator` to `buffer`: [`encode`] for messages that go out together.
 ///
 /// # Errors
 ///
-/// As for [`encode`].
+/// Those of [`check`]; nothing has been appended then.
+///
+/// # Examples
+///
+/// ```
+/// use leads_comm::codec::{EncodeError, Separator, encode_into};
+///
+/// let separator = Separator::default();
+/// let mut frames = Vec::new();
+/// encode_into(b"speed=12", &separator, &mut frames)?;
+/// assert!(encode_into(b"speed=13;speed=14", &separator, &mut frames).is_err());
+/// encode_into(b"speed=15", &separator, &mut frames)?;
+/// assert_eq!(frames, b"speed=12;speed=15;");
+/// # Ok::<(), EncodeError>(())
+/// ```
+#[inline]
+pub fn encode_into(message: &[u8], separator: &Separator, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
+    check(message, separator)?;
+    buffer.reserve(message.len() + separator.len());
+    buffer.extend_from_slice(message);
+    buffer.extend_from_slice(separator.as_bytes());
+    Ok(())
+}
+
+/// Whether a message can be framed, for those who write it and the separator without copying them together.
+///
+/// # Errors
+///
+/// [`EncodeError::ContainsSeparator`] when the first match of the separator in `message ++ separator` is not at the
+/// message's end, [`EncodeError::IsGoodbye`] when the message is the reserved word `disconnect`.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::{IoSlice, Write};
+///
+/// use leads_comm::codec::{Separator, check};
+///
+/// let separator = Separator::default();
+/// let message = b"x".repeat(1024 * 1024);
+/// check(&message, &separator)?;
+/// let mut stream = Vec::new();
+/// let written = stream.write_vectored(&[IoSlice::new(&message), IoSlice::new(separator.as_bytes())])?;
+/// assert_eq!(written, message.len() + separator.len());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[inline]
 pub fn check(message: &[u8], separator: &Separator) -> Result<(), EncodeError> {
     if message == GOODBYE {
         return Err(EncodeError::IsGoodbye);
     }
     match separator.early_match(message) {
-        Some(at) => Err(EncodeError::ContainsSeparator { at }),
         None => Ok(()),
+        Some(at) => Err(EncodeError::ContainsSeparator { at }),
     }
 }
 

@@ -30,12 +30,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod buffer;
 mod decoder;
 mod encoder;
 mod separator;
 
 pub use decoder::{Decoder, MessageTooLong, Messages};
-pub use encoder::{EncodeError, check, encode};
+pub use encoder::{EncodeError, check, encode, encode_into};
 pub use separator::{MAX_SEPARATOR_LEN, Separator, SeparatorError};
 
 /// The message that announces a close: whoever closes sends it first, whoever receives it answers with its own.

@@ -73,6 +73,7 @@ impl Separator {
 
     /// How many bytes it has; never 0.
     #[expect(clippy::len_without_is_empty, reason = "a separator is never empty")]
+    #[inline]
     pub fn len(&self) -> usize {
         self.shared.bytes.len()
     }
@@ -83,6 +84,7 @@ impl Separator {
     }
 
     /// Where the separator first occurs in `haystack`.
+    #[inline]
     pub(super) fn find(&self, haystack: &[u8]) -> Option<usize> {
         match *self.shared.bytes {
             [byte] => memchr::memchr(byte, haystack),
@@ -104,6 +106,7 @@ impl Separator {
 
     /// Where the separator first occurs in `message ++ separator`, if that is before the message's end: then the
     /// message cannot be framed.
+    #[inline]
     pub(super) fn early_match(&self, message: &[u8]) -> Option<usize> {
         match self.find(message) {
             None if self.shared.bordered => self.find_across(message, self.as_bytes()),

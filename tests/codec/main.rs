@@ -4,10 +4,12 @@
 
 mod cost;
 mod cuts;
+mod encoding;
 mod errors;
 mod injection;
 mod lending;
 mod limits;
+mod memory;
 mod oracle;
 mod properties;
 mod remainder;
