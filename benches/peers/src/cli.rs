@@ -1,0 +1,100 @@
+//! The command line.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use lexopt::prelude::*;
+
+use crate::peers;
+use crate::scenario::{self, SCENARIOS, Scenario};
+
+pub(crate) const HELP: &str = "\
+Compares leads-comm with its peers, over TCP on the loopback interface.
+
+Usage: leads-comm-peers [--quick] [--rounds N] [--only S,S] [--peers P,P] [--out DIR]
+
+      --quick     fewer rounds and shorter runs: under two minutes for everything
+      --rounds N  how many rounds (default 5; 2 with --quick)
+      --only S    only these scenarios, separated by commas
+      --peers P   only these peers, separated by commas
+      --out DIR   where results.md, results.json and the charts go (default results)
+      --list      name the scenarios and the peers
+  -h, --help      print this
+
+README.md beside this program's Cargo.toml tells what each scenario does, and how to read the table.
+";
+
+pub(crate) struct Options {
+    pub(crate) quick: bool,
+    pub(crate) rounds: usize,
+    pub(crate) scenarios: Vec<&'static Scenario>,
+    pub(crate) peers: Vec<String>,
+    pub(crate) out: PathBuf,
+}
+
+pub(crate) enum Wish {
+    Measure(Options),
+    /// One process of a run: its task, and the server's port if it is the client.
+    Part {
+        task: String,
+        port: Option<u16>,
+    },
+    List,
+    Help,
+}
+
+pub(crate) fn parse() -> Result<Wish, lexopt::Error> {
+    let (mut quick, mut rounds, mut out) = (false, None, PathBuf::from("results"));
+    let (mut scenarios, mut chosen) = (Vec::new(), Vec::new());
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("quick") => quick = true,
+            Long("rounds") => rounds = Some(arguments.value()?.parse::<usize>()?.max(1)),
+            Long("only") => {
+                for name in arguments.value()?.string()?.split(',') {
+                    let found = scenario::named(name);
+                    if found.is_empty() {
+                        return Err(format!("no scenario is called {name:?}; --list names them").into());
+                    }
+                    scenarios.extend(found);
+                }
+            }
+            Long("peers") => {
+                for name in arguments.value()?.string()?.split(',') {
+                    if peers::find(name).is_none() {
+                        return Err(format!("no peer is called {name:?}; --list names them").into());
+                    }
+                    chosen.push(name.to_owned());
+                }
+            }
+            Long("out") => out = arguments.value()?.into(),
+            Long("list") => return Ok(Wish::List),
+            Long("part") => {
+                let task = arguments.value()?.string()?;
+                let port = arguments.optional_value().or_else(|| arguments.value().ok());
+                return Ok(Wish::Part { task, port: port.map(|port| port.parse()).transpose()? });
+            }
+            Short('h') | Long("help") => return Ok(Wish::Help),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    if scenarios.is_empty() {
+        scenarios = SCENARIOS.iter().collect();
+    }
+    if chosen.is_empty() {
+        chosen = peers::NAMES.iter().map(|name| (*name).to_owned()).collect();
+    }
+    let rounds = rounds.unwrap_or(if quick { 2 } else { 5 });
+    Ok(Wish::Measure(Options { quick, rounds, scenarios, peers: chosen, out }))
+}
+
+impl Options {
+    /// Tells what goes on, on one line of the terminal, if it is one.
+    pub(crate) fn progress(&self, what: &str) {
+        let mut stderr = io::stderr();
+        if stderr.is_terminal() {
+            let _ = write!(stderr, "\r\x1b[K{what}\r");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Compares leads-comm with its peers. README.md says how, and what the figures mean.
+
+use std::process::ExitCode;
+
+use cli::{Options, Wish};
+
+mod cli;
+mod figure;
+mod measure;
+mod peers;
+mod process;
+mod report;
+mod roles;
+mod runner;
+mod scenario;
+mod series;
+mod stage;
+mod tally;
+mod task;
+
+fn main() -> ExitCode {
+    match cli::parse() {
+        Ok(Wish::Measure(options)) => measure_all(&options),
+        Ok(Wish::Part { task, port }) => play_part(&task, port),
+        Ok(Wish::List) => {
+            for scenario in scenario::SCENARIOS {
+                println!("{:<10} {}", scenario.name, scenario.title);
+            }
+            println!("\npeers: {}", peers::NAMES.join(", "));
+            ExitCode::SUCCESS
+        }
+        Ok(Wish::Help) => {
+            print!("{}", cli::HELP);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("leads-comm-peers: {error} (see --help)");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn measure_all(options: &Options) -> ExitCode {
+    for scenario in &options.scenarios {
+        let entries = series::run(scenario, options);
+        report::terminal(scenario, &entries);
+    }
+    ExitCode::SUCCESS
+}
+
+/// The process of a run that this one is.
+fn play_part(task: &str, port: Option<u16>) -> ExitCode {
+    let task: task::Task = serde_json::from_str(task).expect("the runner wrote it");
+    let peer = peers::find(&task.peer).expect("the runner chose it");
+    let stage = stage::Stage::open(task);
+    let played = match port {
+        None => roles::serve(peer, &stage),
+        Some(port) => roles::connect(peer, port, &stage),
+    };
+    if let Err(error) = played {
+        stage::say(&stage::Event::Failed(error.to_string()));
+    }
+    ExitCode::FAILURE
+}

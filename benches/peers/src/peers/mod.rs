@@ -1,0 +1,80 @@
+//! The peers, and what each has to bring.
+
+use std::any::Any;
+use std::env;
+use std::error::Error;
+use std::io;
+use std::net::{Ipv4Addr, TcpStream};
+use std::process::Command;
+use std::sync::Arc;
+
+use crate::tally::{Latch, Tally, Trips};
+use crate::task::{Messages, Task};
+
+mod leads_comm;
+mod raw;
+mod tokio;
+
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+
+/// What is done with messages that arrive.
+#[derive(Clone)]
+pub(crate) enum Receive {
+    Nothing,
+    Count(Arc<Tally>),
+    /// They are sent back.
+    Echo,
+    /// They are what was sent, come back.
+    Trips(Arc<Trips>),
+}
+
+/// One way to send messages between processes.
+pub(crate) trait Peer {
+    /// Listens on a free port of the loopback interface; `hall` counts the connections that are accepted.
+    fn listen(&self, task: &Task, receive: Receive, hall: Arc<Latch>) -> Result<Box<dyn Server>, Failure>;
+
+    fn connect(&self, task: &Task, port: u16, receive: Receive) -> Result<Box<dyn Client>, Failure>;
+
+    /// A connection that neither sends nor reads, for as long as what is returned is kept.
+    fn idle(&self, port: u16) -> Result<Box<dyn Any>, Failure> {
+        Ok(Box::new(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?))
+    }
+}
+
+pub(crate) trait Server {
+    fn port(&self) -> u16;
+
+    /// Sends all of the messages to every connection; returns when the peer has taken them over.
+    fn broadcast(&self, messages: &mut Messages) -> Result<(), Failure>;
+}
+
+pub(crate) trait Client: Send + Sync {
+    /// Sends all of the messages; returns when the peer has taken them over.
+    fn send(&self, messages: &mut Messages) -> Result<(), Failure>;
+
+    /// Sends a message, waits until it comes back, and again until the trips are made.
+    fn make_trips(&self, trips: &Arc<Trips>) -> Result<(), Failure>;
+
+    /// Ends the connection once everything is sent.
+    fn close(self: Box<Self>) {}
+}
+
+pub(crate) const NAMES: &[&str] = &["leads-comm", "raw", "tokio"];
+
+/// The peer of that name.
+pub(crate) fn find(name: &str) -> Option<&'static dyn Peer> {
+    Some(match name {
+        "leads-comm" => &leads_comm::LeadsComm,
+        "raw" => &raw::Raw,
+        "tokio" => &tokio::Tokio,
+        _ => return None,
+    })
+}
+
+/// The command for one process of a run: this program again, as the server, or as the client of the server's port.
+pub(crate) fn command(task: &Task, port: Option<u16>) -> io::Result<Command> {
+    let mut command = Command::new(env::current_exe()?);
+    command.arg("--part").arg(serde_json::to_string(task)?);
+    command.args(port.map(|port| port.to_string()));
+    Ok(command)
+}

@@ -1,0 +1,113 @@
+//! Rounds of all peers in turn.
+
+use std::time::{Duration, Instant};
+
+use crate::cli::Options;
+use crate::figure::Unit;
+use crate::measure::median;
+use crate::runner::{self, Trouble};
+use crate::scenario::{Amount, Round, Scenario};
+use crate::task::Task;
+
+/// What a peer came to in a scenario.
+pub(crate) struct Entry {
+    pub(crate) peer: String,
+    /// How many messages were sent to or by each connection.
+    pub(crate) count: u64,
+    pub(crate) rounds: Vec<Result<Vec<f64>, Trouble>>,
+}
+
+/// How long a run has to be done.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What has taken longer than this is not run again.
+const TOO_LONG: Duration = Duration::from_secs(10);
+
+/// How long a run should take, and how long it should take when it has to be quick; in seconds.
+const LENGTH: f64 = 0.5;
+const QUICK_LENGTH: f64 = 0.15;
+
+/// Runs a scenario with all peers: each once to find out how many messages it handles in time, which also warms the
+/// machine up, then all in turn, round after round, each round beginning with another.
+pub(crate) fn run(scenario: &Scenario, options: &Options) -> Vec<Entry> {
+    let length = if options.quick { QUICK_LENGTH } else { LENGTH };
+    let mut entries: Vec<Entry> = options.peers.iter().map(|peer| prepare(scenario, peer, length, options)).collect();
+    for round in 0..options.rounds {
+        for turn in 0..entries.len() {
+            let first = round % entries.len();
+            let index = (first + turn) % entries.len();
+            let entry = &mut entries[index];
+            if entry.rounds.last().is_some_and(Result::is_err) {
+                continue;
+            }
+            let started = Instant::now();
+            options.progress(&format!("{} {} round {}", scenario.name, entry.peer, round + 1));
+            let outcome = run_round(scenario, &scenario.tasks(&entry.peer, entry.count));
+            entry.rounds.push(outcome);
+            if started.elapsed() > TOO_LONG {
+                options.progress("took too long to be repeated");
+            }
+        }
+    }
+    entries
+}
+
+fn prepare(scenario: &Scenario, peer: &str, length: f64, options: &Options) -> Entry {
+    let mut entry = Entry { peer: peer.to_owned(), count: 0, rounds: Vec::new() };
+    let first = match scenario.amount {
+        Amount::Fixed { full, quick } => {
+            entry.count = if options.quick { quick } else { full };
+            return entry;
+        }
+        Amount::Scaled { first } => first,
+    };
+    options.progress(&format!("{} {} warms up", scenario.name, peer));
+    entry.count = first;
+    // A short run says too little about a long one.
+    for _ in 0..4 {
+        let task = &scenario.tasks(peer, entry.count)[0];
+        let seconds = match runner::run(task, PATIENCE) {
+            Ok(outcome) => outcome.seconds(),
+            Err(trouble) => {
+                entry.rounds.push(Err(trouble));
+                return entry;
+            }
+        };
+        let wanted = entry.count as f64 * length / seconds.max(1e-6);
+        let enough = seconds > length / 4.0;
+        let wanted = if enough { wanted } else { wanted.min(16.0 * entry.count as f64) };
+        entry.count = (wanted / first as f64).round().max(1.0) as u64 * first;
+        if enough {
+            break;
+        }
+    }
+    entry
+}
+
+fn run_round(scenario: &Scenario, tasks: &[Task]) -> Result<Vec<f64>, Trouble> {
+    let outcomes = tasks.iter().map(|task| runner::run(task, PATIENCE)).collect::<Result<Vec<_>, _>>()?;
+    let round = Round { tasks, outcomes: &outcomes };
+    Ok(scenario.figures.iter().map(|figure| (figure.of)(&round)).collect())
+}
+
+impl Entry {
+    /// Why there are no figures. One failure spoils all rounds.
+    pub(crate) fn trouble(&self) -> Option<&Trouble> {
+        self.rounds.iter().find_map(|round| round.as_ref().err())
+    }
+
+    /// All rounds of a figure.
+    pub(crate) fn values(&self, figure: usize) -> Vec<f64> {
+        let rounds = self.rounds.iter().filter_map(|round| round.as_ref().ok());
+        rounds.map(|figures| figures[figure]).filter(|value| value.is_finite()).collect()
+    }
+
+    /// A figure's median, or why there is none.
+    pub(crate) fn cell(&self, figure: usize, unit: Unit) -> String {
+        match self.trouble() {
+            Some(Trouble::Never(_)) => "never".to_owned(),
+            Some(Trouble::Failed(_)) => "FAILED".to_owned(),
+            None => median(&self.values(figure)).map_or_else(|| "-".to_owned(), |value| unit.write(value)),
+        }
+    }
+}
