@@ -14,12 +14,14 @@ use crate::outbox::{BATCH_LEN, GATHERED_CHARGE, Gather, Outgoing, Pace, Patience
 use crate::sync::{Mutex, now};
 use crate::table::{ConnectionTable, Snapshot};
 
-#[derive(Default)]
+/// How many broadcasts are written one by one before a tight loop is taken for one: few, because each is a write to
+/// every peer.
+const TIGHT: u32 = 4;
+
 pub(crate) struct Broadcaster {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     pace: Pace,
     /// Whether broadcasts are gathered, and the pump ticks.
@@ -41,6 +43,19 @@ enum Outcome {
 }
 
 impl Broadcaster {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                pace: Pace::new(TIGHT),
+                gathering: false,
+                members: 0,
+                others: Arc::default(),
+                gathered_in_tick: 0,
+                written_in_tick: 0,
+            }),
+        }
+    }
+
     /// Sends a message to everyone; by how many it was accepted. `start_ticks` lets the pump tick.
     pub(crate) fn broadcast(
         &self,

@@ -3,11 +3,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use log::{debug, trace};
 
 use crate::callback::{self, Callback};
-use crate::codec::{Decoder, GOODBYE, MessageTooLong};
+use crate::codec::{Decoder, GOODBYE, MessageTooLong, Messages};
 use crate::connection::Connection;
 use crate::disconnect::{DisconnectReason, Undelivered};
 use crate::error::Error;
@@ -15,9 +16,15 @@ use crate::link::Link;
 use crate::service::Core;
 use crate::transport::Stream;
 
-/// How much is read at once: little while little comes, much while a read fills what it is given.
+/// How much is read at once while little comes: onto the stack, so that an idle connection holds no buffer.
+const IDLE_READ: usize = 1024;
+
+/// How much is read at once otherwise: much once a read has filled what it was given.
 const SMALL_READ: usize = 16 * 1024;
 const LARGE_READ: usize = 128 * 1024;
+
+/// How long a buffer is kept for what may come next.
+const KEEP_BUFFER: Duration = Duration::from_millis(50);
 
 /// Lives through one connection, which is in the table already: from `on_connect` to `on_disconnect`.
 ///
@@ -42,14 +49,37 @@ struct Reader<'a> {
     callback: &'a dyn Callback,
 }
 
+/// Messages that have arrived, lent one by one.
+trait Arrived {
+    fn next_message(&mut self) -> Result<Option<&[u8]>, MessageTooLong>;
+}
+
+impl Arrived for Decoder {
+    fn next_message(&mut self) -> Result<Option<&[u8]>, MessageTooLong> {
+        self.next_message()
+    }
+}
+
+impl Arrived for Messages<'_> {
+    fn next_message(&mut self) -> Result<Option<&[u8]>, MessageTooLong> {
+        self.next_message()
+    }
+}
+
 impl Reader<'_> {
     /// Reads until the stream ends or fails; how many bytes of an unfinished message were left then.
     fn read_to_end(&self, stream: &dyn Stream) -> usize {
         let settings = self.core.settings();
         let mut decoder = Decoder::new(settings.separator.clone(), settings.max_message_len);
-        let mut read_len = SMALL_READ;
+        let mut idle_chunk = [0; IDLE_READ];
+        // How much to read into the decoder's buffer; while idle, nothing is read there.
+        let mut busy = None;
         loop {
-            match stream.read(decoder.space(read_len)) {
+            let read = match busy {
+                None => stream.read(&mut idle_chunk),
+                Some(len) => stream.read(decoder.space(len)),
+            };
+            match read {
                 Ok(0) => {
                     let unfinished = self.unfinished(&decoder);
                     self.link.end(DisconnectReason::PeerClosed { undelivered: Undelivered::default() });
@@ -63,14 +93,25 @@ impl Reader<'_> {
                     self.link.note_drained();
                 }
                 Ok(count) => {
-                    decoder.filled(count);
-                    self.deliver(&mut decoder);
-                    read_len = if count == read_len { LARGE_READ } else { read_len };
-                    if decoder.remainder().is_empty() && count < SMALL_READ && read_len == LARGE_READ {
-                        // The rush is over.
-                        decoder.drop_remainder();
-                        read_len = SMALL_READ;
+                    if busy.is_some() {
+                        decoder.filled(count);
+                        self.deliver(&mut decoder);
+                    } else {
+                        self.deliver(&mut decoder.decode(&idle_chunk[..count]));
                     }
+                    if self.link.is_discarding() {
+                        // What had arrived behind the end is of no interest, and no unfinished message.
+                        decoder.drop_remainder();
+                    }
+                    busy = match busy {
+                        None if count == IDLE_READ => Some(SMALL_READ),
+                        Some(len) if count == len => Some(LARGE_READ),
+                        Some(_) if decoder.remainder().is_empty() && !is_more_coming(stream) => {
+                            decoder.drop_remainder();
+                            None
+                        }
+                        unchanged => unchanged,
+                    };
                 }
                 Err(error) if is_nothing_yet(&error) => {
                     if self.link.is_given_up() {
@@ -92,27 +133,32 @@ impl Reader<'_> {
     }
 
     /// Gives every whole message to the callback, up to the one that ends the connection.
-    fn deliver(&self, decoder: &mut Decoder) {
+    fn deliver(&self, arrived: &mut impl Arrived) {
         let undelivered = Undelivered::default();
-        while !self.link.is_discarding() {
-            match decoder.next_message() {
-                Ok(None) => return,
-                Ok(Some(GOODBYE)) => {
-                    self.link.end(DisconnectReason::PeerGoodbye { undelivered });
-                    break;
-                }
-                Ok(Some(message)) => {
-                    trace!("connection {} {}: {} bytes received", self.connection.id(), self.connection, message.len());
-                    self.call("on_receive", || self.callback.on_receive(self.core, self.connection, message));
-                }
-                Err(MessageTooLong { limit }) => {
-                    self.link.end(DisconnectReason::MessageTooLong { limit, undelivered });
-                    break;
+        let mut end = None;
+        // One guard against panics for all of them: whichever panics, nothing is delivered behind it.
+        self.call("on_receive", || {
+            while !self.link.is_discarding() {
+                match arrived.next_message() {
+                    Ok(None) => return,
+                    Ok(Some(GOODBYE)) => {
+                        end = Some(DisconnectReason::PeerGoodbye { undelivered });
+                        return;
+                    }
+                    Ok(Some(message)) => {
+                        trace!("connection {} {}: {} bytes received", self.link.id(), self.link.peer(), message.len());
+                        self.callback.on_receive(self.core, self.connection, message);
+                    }
+                    Err(MessageTooLong { limit }) => {
+                        end = Some(DisconnectReason::MessageTooLong { limit, undelivered });
+                        return;
+                    }
                 }
             }
+        });
+        if let Some(reason) = end {
+            self.link.end(reason);
         }
-        // What had arrived behind the end is of no interest, and no unfinished message.
-        decoder.drop_remainder();
     }
 
     /// Calls back; a panic ends this connection and nothing else.
@@ -130,4 +176,10 @@ impl Reader<'_> {
 /// Whether a read reports that there is nothing to read yet, which is not an end.
 fn is_nothing_yet(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// After a read that took all there was: waits a little for more, so that the buffer is kept in the meantime, and not
+/// for ever. A stream that cannot tell is taken for idle.
+fn is_more_coming(stream: &dyn Stream) -> bool {
+    stream.wait_readable(KEEP_BUFFER).unwrap_or(false)
 }

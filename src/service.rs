@@ -104,7 +104,7 @@ impl Core {
             callback: RwLock::new(callback),
             table: ConnectionTable::new(),
             context: Arc::new(Context::new(settings, this.clone())),
-            broadcaster: Broadcaster::default(),
+            broadcaster: Broadcaster::new(),
             next_connection: AtomicU64::new(1),
             life: Life::new(kind, port, listener),
             pump_thread: Threads::default(),

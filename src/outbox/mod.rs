@@ -46,6 +46,9 @@ use crate::sync::{Condvar, Mutex, now};
 use crate::transport::Stream;
 use queue::{Amount, Queue};
 
+/// How many messages are written one by one, at once, before a tight loop is taken for one.
+const TIGHT: u32 = 16;
+
 /// A message of this length is copied without the lock, because others would wait for it.
 const LONG_COPY: usize = 64 * 1024;
 
@@ -177,7 +180,7 @@ impl Outbox {
                 awaiting_outcome: 0,
                 goodbye_queued: false,
                 writes_directly: true,
-                pace: Pace::default(),
+                pace: Pace::new(TIGHT),
                 corked: false,
                 ticking: false,
                 queued_in_tick: 0,

@@ -3,35 +3,54 @@
 use std::time::{Duration, Instant};
 
 /// A pause between two writes that is shorter than this is none: whoever sends does nothing else. An answer that waits
-/// for its question never follows so closely, because the question has to cross the wire.
-const NO_PAUSE: Duration = Duration::from_micros(5);
+/// for its question does not follow so closely, because the question has to cross the wire.
+const NO_PAUSE: Duration = Duration::from_micros(2);
 
-/// After how many writes without a pause they are better joined. Until then each is written at once, which is the
-/// quickest for a few.
-const TIGHT: u32 = 16;
+/// A pause that is no longer than this may be the scheduler's doing, and says nothing.
+const SHORT_PAUSE: Duration = Duration::from_micros(100);
+
+/// A pause that is shorter than this part of the time that writing takes is none either, because writing is what the
+/// sender's time goes into.
+const PART_OF_WRITE: u32 = 16;
 
 /// Follows the writes of one sender, or of several as if they were one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pace {
-    last: Option<Instant>,
+    /// After how many writes without a pause they are better joined. Until then each is written at once, which is the
+    /// quickest for a few.
+    tight: u32,
     streak: u32,
+    begun: Option<Instant>,
+    ended: Option<Instant>,
 }
 
 impl Pace {
+    pub(crate) fn new(tight: u32) -> Self {
+        Self { tight, streak: 0, begun: None, ended: None }
+    }
+
     /// Before a write: whether it comes at the end of a tight loop's worth of others.
     pub(crate) fn is_tight(&mut self, now: Instant) -> bool {
-        let follows = self.last.is_some_and(|last| now.saturating_duration_since(last) < NO_PAUSE);
-        self.streak = if follows { self.streak + 1 } else { 0 };
-        self.streak >= TIGHT
+        if let (Some(begun), Some(ended)) = (self.begun, self.ended) {
+            let writing = ended.saturating_duration_since(begun);
+            let pause = now.saturating_duration_since(ended);
+            if pause < NO_PAUSE.max(writing / PART_OF_WRITE) {
+                self.streak += 1;
+            } else if pause > SHORT_PAUSE {
+                self.streak = 0;
+            }
+        }
+        self.begun = Some(now);
+        self.streak >= self.tight
     }
 
     /// After a write.
     pub(crate) fn wrote(&mut self, now: Instant) {
-        self.last = Some(now);
+        self.ended = Some(now);
     }
 
     /// Begins anew.
     pub(crate) fn reset(&mut self) {
-        *self = Self::default();
+        *self = Self::new(self.tight);
     }
 }

@@ -7,6 +7,7 @@ use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use super::{Connector, Listener, Stream};
 
@@ -52,6 +53,10 @@ impl Stream for Contained<dyn Stream> {
             Ok(count) if count > room => Err(io::Error::other("the transport read more than it was asked for")),
             result => result,
         }
+    }
+
+    fn wait_readable(&self, time: Duration) -> io::Result<bool> {
+        contain(|| self.inner().wait_readable(time))
     }
 
     fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -15,6 +15,7 @@ use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 pub(crate) mod contained;
 pub mod memory;
@@ -36,6 +37,19 @@ pub trait Stream: Send + Sync + 'static {
     /// `Interrupted`, `WouldBlock` and `TimedOut` mean *nothing yet*: the library reads again. Every other error ends
     /// the connection.
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Blocks until a [`read`](Self::read) would return, at most for `time`; whether it would.
+    ///
+    /// With it, the library keeps a large read buffer between two reads of a busy stream, and gives it back when the
+    /// stream falls idle. Without it, which is the default, the buffer goes whenever a read has taken all there was.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported`, always, where that cannot be told. An error ends nothing; the next read shows what is wrong.
+    fn wait_readable(&self, time: Duration) -> io::Result<bool> {
+        let _ = time;
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Writes some of the bytes of `buffers`, in order, and returns how many; blocks until at least one is taken.
     ///

@@ -1,6 +1,8 @@
 //! Waiting for streams and for other threads at once.
 
 pub(crate) use imp::Poller;
+#[cfg(all(unix, not(leads_comm_portable)))]
+pub(crate) use imp::wait_readable;
 
 #[cfg(all(unix, not(leads_comm_portable)))]
 mod imp {
@@ -13,6 +15,12 @@ mod imp {
     use rustix::io::Errno;
 
     use crate::transport::Stream;
+
+    /// Blocks until `source` is readable, has ended or is broken, at most for `time`; whether it is.
+    pub(crate) fn wait_readable(source: &impl AsFd, time: Duration) -> io::Result<bool> {
+        let timeout = Timespec::try_from(time).ok();
+        Ok(poll(&mut [PollFd::new(source, PollFlags::IN)], timeout.as_ref())? > 0)
+    }
 
     /// Waits for descriptors to be ready; any thread can end the wait.
     #[derive(Debug)]

@@ -40,6 +40,9 @@ impl TcpStream {
     fn send(&self, buffers: &[IoSlice<'_>], flags: rustix::net::SendFlags) -> io::Result<usize> {
         #[cfg(not(target_vendor = "apple"))]
         let flags = flags | rustix::net::SendFlags::NOSIGNAL;
+        if let [buffer] = buffers {
+            return Ok(rustix::net::send(&self.socket, buffer, flags)?);
+        }
         let mut no_ancillary = rustix::net::SendAncillaryBuffer::default();
         Ok(rustix::net::sendmsg(&self.socket, buffers, &mut no_ancillary, flags)?)
     }
@@ -58,6 +61,11 @@ impl TcpStream {
 impl Stream for TcpStream {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         (&self.socket).read(buffer)
+    }
+
+    #[cfg(all(unix, not(leads_comm_portable)))]
+    fn wait_readable(&self, time: Duration) -> io::Result<bool> {
+        super::poll::wait_readable(&self.socket, time)
     }
 
     fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
