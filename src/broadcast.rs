@@ -30,6 +30,8 @@ struct State {
     members: usize,
     /// The other ones.
     others: Arc<[Connection]>,
+    /// How many of those who gather are writing a batch.
+    writing: usize,
     /// Messages gathered, and batches written by those who gather, since the last tick.
     gathered_in_tick: usize,
     written_in_tick: usize,
@@ -50,6 +52,7 @@ impl Broadcaster {
                 gathering: false,
                 members: 0,
                 others: Arc::default(),
+                writing: 0,
                 gathered_in_tick: 0,
                 written_in_tick: 0,
             }),
@@ -79,6 +82,9 @@ impl Broadcaster {
     pub(crate) fn tick(&self, context: &Context, table: &ConnectionTable) -> bool {
         let rush = {
             let mut state = self.state.lock();
+            if state.writing > 0 {
+                return true;
+            }
             let rush = std::mem::take(&mut state.gathered_in_tick) >= RUSH;
             if std::mem::take(&mut state.written_in_tick) > 0 && rush {
                 return true;
@@ -122,11 +128,15 @@ impl Broadcaster {
                 Gather::NoBatch => {}
             }
             if matches!(context.rules.when_full, WhenFull::Wait(_)) && !waited {
+                state.writing += 1;
                 drop(state);
                 context.gathered.settle();
-                write_to(&snapshot);
+                if context.gathered.take_unwritten() {
+                    write_to(&snapshot);
+                }
                 wait_for_room(&snapshot, &mut patience);
                 waited = true;
+                self.state.lock().writing -= 1;
                 continue;
             }
             let connections = &snapshot.connections;
@@ -135,11 +145,14 @@ impl Broadcaster {
                 .begin(snapshot.generation, connections.iter().map(|connection| connection.link().outbox()));
             state.members = connections.len() - others.len();
             state.others = others.into_iter().map(|position| connections[position].clone()).collect();
-            state.written_in_tick += 1;
+            state.writing += 1;
             drop(state);
             if context.gathered.take_unwritten() {
                 write_to(&snapshot);
             }
+            let mut state = self.state.lock();
+            state.writing -= 1;
+            state.written_in_tick += 1;
         }
     }
 }

@@ -157,10 +157,10 @@ impl Client {
     /// Does something with the connection while there is one.
     fn current<T>(&self, send: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
         let connection = self.shared.connection.get().ok_or(Error::NotConnected)?;
-        send(connection).map_err(|error| match error {
-            Error::Disconnected if connection.disconnect_reason().is_some() => Error::NotConnected,
-            error => error,
-        })
+        match send(connection) {
+            Err(Error::Disconnected) if connection.disconnect_reason().is_some() => Err(Error::NotConnected),
+            result => result,
+        }
     }
 
     fn core(&self) -> &Arc<Core> {

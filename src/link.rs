@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
-use log::{debug, trace, warn};
+use log::{Level, debug, log_enabled, trace, warn};
 use parking_lot::Mutex;
 
 use crate::config::later;
@@ -99,31 +100,48 @@ impl Link {
     }
 
     /// Sends what has been checked.
+    #[inline]
     pub(crate) fn push(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<(), Error> {
         self.context.gathered.settle();
         let mut tries = 0..MOST_DISCONNECTED;
         loop {
             match self.outbox.push(outgoing, patience) {
                 Ok(step) => {
-                    self.trace_accepted(outgoing);
+                    if log_enabled!(Level::Trace) {
+                        self.trace_accepted(outgoing);
+                    }
                     self.follow(step);
                     return Ok(());
                 }
-                Err(Refused::WriteFirst) => self.write_ready(),
-                Err(Refused::Closed) => return Err(Error::Disconnected),
-                Err(Refused::Full) => return Err(self.give_up_slow()),
-                Err(Refused::Dropped) => {
-                    return Err(Error::Dropped { limit: OutboundLimit::QueuedBytes(self.context.rules.limit) });
+                Err(refused) => self.try_again(refused, outgoing, patience, &mut tries)?,
+            }
+        }
+    }
+
+    /// Makes room where that is the rule; an error when it is not worth trying again.
+    #[cold]
+    fn try_again(
+        &self,
+        refused: Refused,
+        outgoing: Outgoing<'_>,
+        patience: &mut Patience,
+        tries: &mut Range<usize>,
+    ) -> Result<(), Error> {
+        match refused {
+            Refused::WriteFirst => {
+                self.write_ready();
+                Ok(())
+            }
+            Refused::Closed => Err(Error::Disconnected),
+            Refused::Full => Err(self.give_up_slow()),
+            Refused::Dropped => Err(Error::Dropped { limit: OutboundLimit::QueuedBytes(self.context.rules.limit) }),
+            Refused::OverBudget => {
+                let charge = outgoing.charge(&self.context.rules);
+                if tries.next().is_some() && self.context.find_budget(charge, patience) {
+                    return Ok(());
                 }
-                Err(Refused::OverBudget) => {
-                    let charge = outgoing.charge(&self.context.rules);
-                    if tries.next().is_none() || !self.context.find_budget(charge, patience) {
-                        self.outbox.drop_outgoing(outgoing);
-                        return Err(Error::Dropped {
-                            limit: OutboundLimit::TotalQueuedBytes(self.context.rules.budget.limit()),
-                        });
-                    }
-                }
+                self.outbox.drop_outgoing(outgoing);
+                Err(Error::Dropped { limit: OutboundLimit::TotalQueuedBytes(self.context.rules.budget.limit()) })
             }
         }
     }
@@ -240,6 +258,7 @@ impl Link {
         self.reason.get_or_init(|| reason)
     }
 
+    #[cold]
     fn trace_accepted(&self, outgoing: Outgoing<'_>) {
         let (messages, bytes) = (outgoing.messages(), outgoing.len(&self.context.rules));
         if messages == 1 {
@@ -300,7 +319,15 @@ impl Link {
     }
 
     /// Sees to what the outbox asks for.
+    #[inline]
     fn follow(&self, step: Step) {
+        if !matches!(step, Step::Nothing) {
+            self.take_step(step);
+        }
+    }
+
+    #[inline(never)]
+    fn take_step(&self, step: Step) {
         match step {
             Step::Nothing => {}
             Step::Tick => self.context.pump.tick(self.this.clone()),

@@ -67,6 +67,7 @@ impl Batch {
     }
 
     /// Adds a message; false when the budget is used up.
+    #[inline]
     #[must_use]
     pub(crate) fn push(&mut self, message: &[u8], separator: &[u8]) -> bool {
         let needed = self.charge() + message.len() + separator.len() + OVERHEAD;
@@ -85,6 +86,7 @@ impl Batch {
     }
 
     /// Adds a message without a look at the budget.
+    #[inline]
     pub(super) fn put(&mut self, message: &[u8], separator: &[u8]) {
         self.bytes.extend_from_slice(message);
         self.bytes.extend_from_slice(separator);

@@ -87,6 +87,7 @@ impl Gathered {
     }
 
     /// Queues what has been gathered in each of its outboxes, and leaves the writing to whoever gathers.
+    #[inline]
     pub(crate) fn settle(&self) {
         if self.pending.load(Ordering::Acquire) {
             self.queue(&mut self.state.lock());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// for its question does not follow so closely, because the question has to cross the wire.
 const NO_PAUSE: Duration = Duration::from_micros(2);
 
-/// A pause that is no longer than this may be the scheduler's doing, and says nothing.
+/// A pause that is no longer than this may be the scheduler's doing, now and then.
 const SHORT_PAUSE: Duration = Duration::from_micros(100);
 
 /// A pause that is shorter than this part of the time that writing takes is none either, because writing is what the
@@ -36,7 +36,9 @@ impl Pace {
             let pause = now.saturating_duration_since(ended);
             if pause < NO_PAUSE.max(writing / PART_OF_WRITE) {
                 self.streak += 1;
-            } else if pause > SHORT_PAUSE {
+            } else if pause < SHORT_PAUSE {
+                self.streak = self.streak.saturating_sub(1);
+            } else {
                 self.streak = 0;
             }
         }

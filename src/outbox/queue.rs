@@ -82,22 +82,30 @@ impl Queue {
     }
 
     /// Copies a message behind the others; false when the budget is used up.
+    #[inline]
     #[must_use]
     pub(crate) fn append(&mut self, message: &[u8], separator: &[u8]) -> bool {
         let len = message.len() + separator.len();
-        if self.open.as_ref().is_some_and(|open| self.single || open.len() + len > BATCH_LEN) {
-            self.seal();
+        let pushed = match &mut self.open {
+            Some(open) if !self.single && open.len() + len <= BATCH_LEN => open.push(message, separator),
+            _ => self.append_to_new(message, separator),
+        };
+        if pushed {
+            self.bytes += len;
+            self.charged += len + OVERHEAD;
         }
-        let open = self.open.get_or_insert_with(|| Batch::new(self.spare.take().unwrap_or_default(), &self.budget));
-        if !open.push(message, separator) {
-            if open.messages() == 0 {
-                self.open = None;
-            }
-            return false;
+        pushed
+    }
+
+    #[inline(never)]
+    fn append_to_new(&mut self, message: &[u8], separator: &[u8]) -> bool {
+        self.seal();
+        let mut open = Batch::new(self.spare.take().unwrap_or_default(), &self.budget);
+        let pushed = open.push(message, separator);
+        if pushed {
+            self.open = Some(open);
         }
-        self.bytes += len;
-        self.charged += len + OVERHEAD;
-        true
+        pushed
     }
 
     /// Puts a batch behind the others.

@@ -29,15 +29,30 @@ impl Outbox {
         true
     }
 
-    /// The state of an open outbox that has room, made or waited for as the rule for full queues says.
+    /// The state of an open outbox that has room.
+    #[inline]
     pub(super) fn with_room_for(
         &self,
         outgoing: Outgoing<'_>,
         patience: &mut Patience,
     ) -> Result<MutexGuard<'_, State>, Refused> {
+        let state = self.state.lock();
+        if state.stage == Stage::Open && state.charged() + outgoing.charge(&self.rules) <= self.rules.limit {
+            return Ok(state);
+        }
+        self.find_room(state, outgoing, patience)
+    }
+
+    /// Room in an outbox that has none, made or waited for as the rule for full queues says.
+    #[cold]
+    fn find_room<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        outgoing: Outgoing<'_>,
+        patience: &mut Patience,
+    ) -> Result<MutexGuard<'a, State>, Refused> {
         let charge = outgoing.charge(&self.rules);
         let limit = self.rules.limit;
-        let mut state = self.state.lock();
         let mut outcome_by = None;
         let mut out_of_patience = false;
         loop {
