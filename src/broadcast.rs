@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::error::Error;
-use crate::outbox::{BATCH_LEN, GATHERED_CHARGE, Gather, Outgoing, Pace, Patience, Purpose, RUSH, WhenFull};
+use crate::outbox::{BATCH_LEN, GATHERED_CHARGE, Gather, Outgoing, Pace, Purpose, RUSH, Rules};
 use crate::sync::{Mutex, now};
 use crate::table::{ConnectionTable, Snapshot};
 
@@ -68,7 +68,7 @@ impl Broadcaster {
         start_ticks: impl Fn(),
     ) -> Result<usize, Error> {
         context.settings.check_message(message)?;
-        if context.rules.coalesce && message.len() <= BATCH_LEN / 2 {
+        if may_gather(&context.rules, message) {
             if let Outcome::Accepted(accepted) = self.gather(context, table, message, start_ticks) {
                 return Ok(accepted);
             }
@@ -96,7 +96,11 @@ impl Broadcaster {
             }
             rush
         };
-        context.gathered.settle();
+        if rush {
+            context.gathered.settle();
+        } else {
+            context.gathered.end();
+        }
         if context.gathered.take_unwritten() {
             write_to(&table.snapshot());
         }
@@ -104,8 +108,6 @@ impl Broadcaster {
     }
 
     fn gather(&self, context: &Context, table: &ConnectionTable, message: &[u8], start_ticks: impl Fn()) -> Outcome {
-        let mut patience = context.rules.patience();
-        let mut waited = false;
         loop {
             let snapshot = table.snapshot();
             let mut state = self.state.lock();
@@ -121,23 +123,11 @@ impl Broadcaster {
                     state.gathered_in_tick += 1;
                     let (members, others) = (state.members, Arc::clone(&state.others));
                     drop(state);
-                    let others = if others.is_empty() { 0 } else { send_to(context, message, others.iter()) };
+                    let others = if others.is_empty() { 0 } else { push_to(context, message, others.iter()) };
                     return Outcome::Accepted(members + others);
                 }
                 Gather::OverBudget => return Outcome::Lone,
                 Gather::NoBatch => {}
-            }
-            if matches!(context.rules.when_full, WhenFull::Wait(_)) && !waited {
-                state.writing += 1;
-                drop(state);
-                context.gathered.settle();
-                if context.gathered.take_unwritten() {
-                    write_to(&snapshot);
-                }
-                wait_for_room(&snapshot, &mut patience);
-                waited = true;
-                self.state.lock().writing -= 1;
-                continue;
             }
             let connections = &snapshot.connections;
             let others = context
@@ -157,12 +147,23 @@ impl Broadcaster {
     }
 }
 
-/// Sends a message to each of these, now; by how many it was accepted.
+/// Whether it pays to join a message with others, and every queue can hold a batch of them.
+fn may_gather(rules: &Rules, message: &[u8]) -> bool {
+    rules.coalesce && message.len() <= BATCH_LEN / 2 && GATHERED_CHARGE <= rules.limit
+}
+
+/// Sends a message to each of these, now, behind what has been gathered; by how many it was accepted.
 pub(crate) fn send_to<'a>(
     context: &Context,
     message: &[u8],
     connections: impl Iterator<Item = &'a Connection>,
 ) -> usize {
+    context.gathered.settle();
+    push_to(context, message, connections)
+}
+
+/// Sends a message to each of these, whom nothing has been gathered for.
+fn push_to<'a>(context: &Context, message: &[u8], connections: impl Iterator<Item = &'a Connection>) -> usize {
     let mut patience = context.rules.patience();
     let charge = Outgoing::Message(message).charge(&context.rules);
     let batch = loop {
@@ -200,15 +201,5 @@ pub(crate) fn send_to<'a>(
 fn write_to(snapshot: &Snapshot) {
     for connection in snapshot.connections.iter() {
         connection.link().write_ready();
-    }
-}
-
-/// Waits until everyone has room for a batch; who still has none when the patience is at its end is disconnected.
-fn wait_for_room(snapshot: &Snapshot, patience: &mut Patience) {
-    for connection in snapshot.connections.iter() {
-        let link = connection.link();
-        if !link.outbox().wait_for_room(GATHERED_CHARGE, patience) {
-            let _ = link.give_up_slow();
-        }
     }
 }

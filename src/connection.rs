@@ -75,7 +75,7 @@ impl Connection {
     pub fn send(&self, message: &[u8]) -> Result<(), Error> {
         let context = self.link.context();
         context.settings.check_message(message)?;
-        self.link.push(Outgoing::Message(message), &mut context.rules.patience())
+        self.link.send(Outgoing::Message(message), &mut context.rules.patience())
     }
 
     /// Sends several messages to this peer in one go, and tells how many were accepted.

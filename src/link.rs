@@ -99,10 +99,16 @@ impl Link {
         self.reason.get()
     }
 
-    /// Sends what has been checked.
+    /// Sends what has been checked, behind what has been gathered.
+    #[inline]
+    pub(crate) fn send(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<(), Error> {
+        self.context.gathered.settle();
+        self.push(outgoing, patience)
+    }
+
+    /// Puts what has been checked into the outbox, and sees to what follows.
     #[inline]
     pub(crate) fn push(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<(), Error> {
-        self.context.gathered.settle();
         let mut tries = 0..MOST_DISCONNECTED;
         loop {
             match self.outbox.push(outgoing, patience) {
@@ -168,7 +174,7 @@ impl Link {
                 self.outbox.drop_outgoing(outgoing);
                 continue;
             }
-            match self.push(outgoing, &mut patience) {
+            match self.send(outgoing, &mut patience) {
                 Ok(()) => accepted += outgoing.messages(),
                 Err(Error::Dropped { .. }) => {}
                 Err(error) => return Err(error),
@@ -245,7 +251,7 @@ impl Link {
         if self.outbox.is_finished() {
             self.shut_down();
         }
-        self.context.gathered.settle_last();
+        self.context.gathered.end();
         let undelivered = Undelivered { received_bytes, ..self.outbox.retire() };
         let ending = self.ending.lock().as_ref().map(|ending| ending.reason.clone());
         let mut reason = ending.expect("the reader stops only after an end has begun");

@@ -74,7 +74,7 @@ impl Gathered {
         self.queue(&mut state);
         let mut others = Vec::new();
         for (position, outbox) in outboxes.enumerate() {
-            // Under the lock, so that an outbox that closes is not taken for an open one: see `settle_last`.
+            // Under the lock, so that an outbox that closes is not taken for an open one: see `end`.
             if outbox.has_room(GATHERED_CHARGE) {
                 state.outboxes.push(Arc::clone(outbox));
             } else {
@@ -94,8 +94,9 @@ impl Gathered {
         }
     }
 
-    /// Settles for an outbox that has closed: no batch has it any more from now on.
-    pub(crate) fn settle_last(&self) {
+    /// Settles, and forgets the outboxes: for one that has closed no batch is begun any more, and none is under way
+    /// when this returns.
+    pub(crate) fn end(&self) {
         self.queue(&mut self.state.lock());
     }
 

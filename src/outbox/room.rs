@@ -17,18 +17,6 @@ impl Outbox {
         state.stage == Stage::Open && state.charged() + charge <= self.rules.limit
     }
 
-    /// Blocks until [there is room](Self::has_room), or never will be, at most as long as `patience` lasts; false when
-    /// that was too short.
-    pub(crate) fn wait_for_room(&self, charge: usize, patience: &mut Patience) -> bool {
-        let mut state = self.state.lock();
-        while state.stage == Stage::Open && state.charged() + charge > self.rules.limit {
-            if self.room.wait_until(&mut state, patience.until()).timed_out() {
-                return state.charged() + charge <= self.rules.limit;
-            }
-        }
-        true
-    }
-
     /// The state of an open outbox that has room.
     #[inline]
     pub(super) fn with_room_for(

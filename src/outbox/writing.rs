@@ -115,12 +115,7 @@ impl Outbox {
     }
 
     #[inline(never)]
-    fn write_alone(
-        &self,
-        mut state: MutexGuard<'_, State>,
-        message: &[u8],
-        may_wait: bool,
-    ) -> Result<Step, Refused> {
+    fn write_alone(&self, mut state: MutexGuard<'_, State>, message: &[u8], may_wait: bool) -> Result<Step, Refused> {
         if may_wait && state.pace.is_tight(now()) {
             state.append(&self.rules, message)?;
             return Ok(state.cork());
