@@ -62,7 +62,7 @@ pub(crate) fn parse() -> Result<Wish, lexopt::Error> {
             }
             Long("peers") => {
                 for name in arguments.value()?.string()?.split(',') {
-                    if peers::find(name).is_none() {
+                    if !peers::NAMES.contains(&name) {
                         return Err(format!("no peer is called {name:?}; --list names them").into());
                     }
                     chosen.push(name.to_owned());
@@ -72,7 +72,7 @@ pub(crate) fn parse() -> Result<Wish, lexopt::Error> {
             Long("list") => return Ok(Wish::List),
             Long("part") => {
                 let task = arguments.value()?.string()?;
-                let port = arguments.optional_value().or_else(|| arguments.value().ok());
+                let port = arguments.value().ok();
                 return Ok(Wish::Part { task, port: port.map(|port| port.parse()).transpose()? });
             }
             Short('h') | Long("help") => return Ok(Wish::Help),

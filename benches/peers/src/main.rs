@@ -20,7 +20,7 @@ mod task;
 
 fn main() -> ExitCode {
     match cli::parse() {
-        Ok(Wish::Measure(options)) => measure_all(&options),
+        Ok(Wish::Measure(options)) => measure_all(options),
         Ok(Wish::Part { task, port }) => play_part(&task, port),
         Ok(Wish::List) => {
             for scenario in scenario::SCENARIOS {
@@ -40,7 +40,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure_all(options: &Options) -> ExitCode {
+fn measure_all(mut options: Options) -> ExitCode {
+    options.peers.retain(|peer| {
+        let reason = peers::unavailable(peer);
+        reason.iter().for_each(|reason| println!("{peer} is left out: {reason}"));
+        reason.is_none()
+    });
+    let options = &options;
     for scenario in &options.scenarios {
         let entries = series::run(scenario, options);
         report::terminal(scenario, &entries);

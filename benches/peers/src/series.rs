@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::cli::Options;
 use crate::figure::Unit;
 use crate::measure::median;
+use crate::peers;
 use crate::runner::{self, Trouble};
 use crate::scenario::{Amount, Round, Scenario};
 use crate::task::Task;
@@ -15,6 +16,10 @@ pub(crate) struct Entry {
     /// How many messages were sent to or by each connection.
     pub(crate) count: u64,
     pub(crate) rounds: Vec<Result<Vec<f64>, Trouble>>,
+    /// Why it has no part in it.
+    pub(crate) unable: Option<String>,
+    /// Whether a round took so long that it was left at that.
+    pub(crate) cut_short: bool,
 }
 
 /// How long a run has to be done.
@@ -37,23 +42,25 @@ pub(crate) fn run(scenario: &Scenario, options: &Options) -> Vec<Entry> {
             let first = round % entries.len();
             let index = (first + turn) % entries.len();
             let entry = &mut entries[index];
-            if entry.rounds.last().is_some_and(Result::is_err) {
+            if entry.is_over() {
                 continue;
             }
             let started = Instant::now();
             options.progress(&format!("{} {} round {}", scenario.name, entry.peer, round + 1));
             let outcome = run_round(scenario, &scenario.tasks(&entry.peer, entry.count));
             entry.rounds.push(outcome);
-            if started.elapsed() > TOO_LONG {
-                options.progress("took too long to be repeated");
-            }
+            entry.cut_short = started.elapsed() > TOO_LONG;
         }
     }
     entries
 }
 
 fn prepare(scenario: &Scenario, peer: &str, length: f64, options: &Options) -> Entry {
-    let mut entry = Entry { peer: peer.to_owned(), count: 0, rounds: Vec::new() };
+    let mut entry = Entry { peer: peer.to_owned(), count: 0, rounds: Vec::new(), unable: None, cut_short: false };
+    entry.unable = peers::unable(peer, &scenario.tasks(peer, 1)[0]).map(str::to_owned);
+    if entry.is_over() {
+        return entry;
+    }
     let first = match scenario.amount {
         Amount::Fixed { full, quick } => {
             entry.count = if options.quick { quick } else { full };
@@ -91,6 +98,11 @@ fn run_round(scenario: &Scenario, tasks: &[Task]) -> Result<Vec<f64>, Trouble> {
 }
 
 impl Entry {
+    /// Whether no more rounds are to come.
+    fn is_over(&self) -> bool {
+        self.unable.is_some() || self.cut_short || self.trouble().is_some()
+    }
+
     /// Why there are no figures. One failure spoils all rounds.
     pub(crate) fn trouble(&self) -> Option<&Trouble> {
         self.rounds.iter().find_map(|round| round.as_ref().err())
