@@ -7,6 +7,7 @@ use lexopt::prelude::*;
 
 use crate::peers;
 use crate::scenario::{self, SCENARIOS, Scenario};
+use crate::task::{Job, Task};
 
 pub(crate) const HELP: &str = "\
 Compares leads-comm with its peers, over TCP on the loopback interface.
@@ -17,6 +18,7 @@ Usage: leads-comm-peers [--quick] [--rounds N] [--only S,S] [--peers P,P] [--out
       --rounds N  how many rounds (default 5; 2 with --quick)
       --only S    only these scenarios, separated by commas
       --peers P   only these peers, separated by commas
+      --connections N  how many idle connections in s7 (default 5000; 1000 with --quick)
       --out DIR   where results.md, results.json and the charts go (default results)
       --list      name the scenarios and the peers
   -h, --help      print this
@@ -29,6 +31,7 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     pub(crate) scenarios: Vec<&'static Scenario>,
     pub(crate) peers: Vec<String>,
+    connections: usize,
     pub(crate) out: PathBuf,
 }
 
@@ -45,12 +48,14 @@ pub(crate) enum Wish {
 
 pub(crate) fn parse() -> Result<Wish, lexopt::Error> {
     let (mut quick, mut rounds, mut out) = (false, None, PathBuf::from("results"));
+    let mut connections = None;
     let (mut scenarios, mut chosen) = (Vec::new(), Vec::new());
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("quick") => quick = true,
             Long("rounds") => rounds = Some(arguments.value()?.parse::<usize>()?.max(1)),
+            Long("connections") => connections = Some(arguments.value()?.parse::<usize>()?.max(1)),
             Long("only") => {
                 for name in arguments.value()?.string()?.split(',') {
                     let found = scenario::named(name);
@@ -86,10 +91,19 @@ pub(crate) fn parse() -> Result<Wish, lexopt::Error> {
         chosen = peers::NAMES.iter().map(|name| (*name).to_owned()).collect();
     }
     let rounds = rounds.unwrap_or(if quick { 2 } else { 5 });
-    Ok(Wish::Measure(Options { quick, rounds, scenarios, peers: chosen, out }))
+    let connections = connections.unwrap_or(if quick { 1000 } else { 5000 });
+    Ok(Wish::Measure(Options { quick, rounds, scenarios, peers: chosen, connections, out }))
 }
 
 impl Options {
+    /// What a peer has to do for a round.
+    pub(crate) fn tasks(&self, scenario: &Scenario, peer: &str, count: u64) -> Vec<Task> {
+        let mut tasks = scenario.tasks(peer, count);
+        let idle = tasks.iter_mut().filter(|task| task.job == Job::Idle);
+        idle.for_each(|task| task.connections = self.connections);
+        tasks
+    }
+
     /// Tells what goes on, on one line of the terminal, if it is one.
     pub(crate) fn progress(&self, what: &str) {
         let mut stderr = io::stderr();

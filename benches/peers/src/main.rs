@@ -58,6 +58,7 @@ fn measure_all(mut options: Options) -> ExitCode {
 fn play_part(task: &str, port: Option<u16>) -> ExitCode {
     let task: task::Task = serde_json::from_str(task).expect("the runner wrote it");
     let peer = peers::find(&task.peer).expect("the runner chose it");
+    measure::lift_descriptor_limit();
     let stage = stage::Stage::open(task);
     let played = match port {
         None => roles::serve(peer, &stage),

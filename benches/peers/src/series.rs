@@ -22,9 +22,6 @@ pub(crate) struct Entry {
     pub(crate) cut_short: bool,
 }
 
-/// How long a run has to be done.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// What has taken longer than this is not run again.
 const TOO_LONG: Duration = Duration::from_secs(10);
 
@@ -36,6 +33,7 @@ const QUICK_LENGTH: f64 = 0.15;
 /// machine up, then all in turn, round after round, each round beginning with another.
 pub(crate) fn run(scenario: &Scenario, options: &Options) -> Vec<Entry> {
     let length = if options.quick { QUICK_LENGTH } else { LENGTH };
+    let patience = patience(scenario, options);
     let mut entries: Vec<Entry> = options.peers.iter().map(|peer| prepare(scenario, peer, length, options)).collect();
     for round in 0..options.rounds {
         for turn in 0..entries.len() {
@@ -47,7 +45,7 @@ pub(crate) fn run(scenario: &Scenario, options: &Options) -> Vec<Entry> {
             }
             let started = Instant::now();
             options.progress(&format!("{} {} round {}", scenario.name, entry.peer, round + 1));
-            let outcome = run_round(scenario, &scenario.tasks(&entry.peer, entry.count));
+            let outcome = run_round(scenario, &options.tasks(scenario, &entry.peer, entry.count), patience);
             entry.rounds.push(outcome);
             entry.cut_short = started.elapsed() > TOO_LONG;
         }
@@ -73,7 +71,7 @@ fn prepare(scenario: &Scenario, peer: &str, length: f64, options: &Options) -> E
     // A short run says too little about a long one.
     for _ in 0..4 {
         let task = &scenario.tasks(peer, entry.count)[0];
-        let seconds = match runner::run(task, PATIENCE) {
+        let seconds = match runner::run(task, patience(scenario, options)) {
             Ok(outcome) => outcome.seconds(),
             Err(trouble) => {
                 entry.rounds.push(Err(trouble));
@@ -91,8 +89,12 @@ fn prepare(scenario: &Scenario, peer: &str, length: f64, options: &Options) -> E
     entry
 }
 
-fn run_round(scenario: &Scenario, tasks: &[Task]) -> Result<Vec<f64>, Trouble> {
-    let outcomes = tasks.iter().map(|task| runner::run(task, PATIENCE)).collect::<Result<Vec<_>, _>>()?;
+fn patience(scenario: &Scenario, options: &Options) -> Duration {
+    Duration::from_secs_f64(if options.quick { scenario.patience.quick } else { scenario.patience.full })
+}
+
+fn run_round(scenario: &Scenario, tasks: &[Task], patience: Duration) -> Result<Vec<f64>, Trouble> {
+    let outcomes = tasks.iter().map(|task| runner::run(task, patience)).collect::<Result<Vec<_>, _>>()?;
     let round = Round { tasks, outcomes: &outcomes };
     Ok(scenario.figures.iter().map(|figure| (figure.of)(&round)).collect())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leads_comm::{Callback, Connection, Service, SlowConsumer};
+use leads_comm::{Callback, Connection, DisconnectReason, Service, SlowConsumer};
 
 use super::{Client, Failure, Peer, Receive, Server};
 use crate::tally::{Latch, Trips};
@@ -50,6 +50,12 @@ impl Callback for Handler {
     fn on_connect(&self, _service: &dyn Service, _connection: &Connection) {
         if let Some(hall) = &self.hall {
             hall.add();
+        }
+    }
+
+    fn on_disconnect(&self, _service: &dyn Service, _connection: &Connection, _reason: &DisconnectReason) {
+        if let Some(hall) = &self.hall {
+            hall.end();
         }
     }
 

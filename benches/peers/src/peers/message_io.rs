@@ -89,7 +89,7 @@ impl Peer for MessageIo {
         let node = Arc::clone(NODE.get_or_init(|| self.start(Receive::Nothing, Arc::default())));
         let (endpoint, _) = node.handler.network().connect_sync(self.transport(), (Ipv4Addr::LOCALHOST, port))?;
         node.connected.lock().unwrap().insert(endpoint, receive);
-        Ok(Box::new(MessageIoClient { node, endpoint }))
+        Ok(Box::new(MessageIoClient { node, endpoint, writing: Mutex::new(()) }))
     }
 }
 
@@ -165,11 +165,14 @@ impl Server for MessageIoServer {
 struct MessageIoClient {
     node: Arc<Node>,
     endpoint: Endpoint,
+    /// It writes a message in parts, which those of another thread would get between.
+    writing: Mutex<()>,
 }
 
 impl Client for MessageIoClient {
     fn send(&self, messages: &mut Messages) -> Result<(), Failure> {
         while let Some(message) = messages.advance() {
+            let _writing = self.writing.lock().unwrap();
             self.node.send(self.endpoint, message)?;
         }
         Ok(())
