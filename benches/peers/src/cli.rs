@@ -19,12 +19,15 @@ Usage: leads-comm-peers [--quick] [--rounds N] [--only S,S] [--peers P,P] [--out
       --only S    only these scenarios, separated by commas
       --peers P   only these peers, separated by commas
       --connections N  how many idle connections in s7 (default 5000; 1000 with --quick)
-      --out DIR   where results.md, results.json and the charts go (default results)
+      --out DIR   where results.md, results.json and the charts go (default results,
+                  beside Cargo.toml)
       --list      name the scenarios and the peers
   -h, --help      print this
 
 README.md beside this program's Cargo.toml tells what each scenario does, and how to read the table.
 ";
+
+const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results");
 
 pub(crate) struct Options {
     pub(crate) quick: bool,
@@ -47,7 +50,7 @@ pub(crate) enum Wish {
 }
 
 pub(crate) fn parse() -> Result<Wish, lexopt::Error> {
-    let (mut quick, mut rounds, mut out) = (false, None, PathBuf::from("results"));
+    let (mut quick, mut rounds, mut out) = (false, None, PathBuf::from(RESULTS));
     let mut connections = None;
     let (mut scenarios, mut chosen) = (Vec::new(), Vec::new());
     let mut arguments = lexopt::Parser::from_env();

@@ -31,6 +31,13 @@ impl Figure {
     }
 }
 
+impl Figure {
+    /// Its label, with the unit.
+    pub(crate) fn caption(&self) -> String {
+        format!("{} {}", self.label, self.unit.name()).trim_end().to_owned()
+    }
+}
+
 impl Unit {
     /// What it is called behind a figure's label.
     pub(crate) fn name(self) -> &'static str {

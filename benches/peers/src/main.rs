@@ -2,14 +2,18 @@
 
 use std::process::ExitCode;
 
+use about::About;
 use cli::{Options, Wish};
+use results::{Measured, Results};
 
+mod about;
 mod cli;
 mod figure;
 mod measure;
 mod peers;
 mod process;
 mod report;
+mod results;
 mod roles;
 mod runner;
 mod scenario;
@@ -46,12 +50,24 @@ fn measure_all(mut options: Options) -> ExitCode {
         reason.iter().for_each(|reason| println!("{peer} is left out: {reason}"));
         reason.is_none()
     });
-    let options = &options;
+    let mut results = Results { about: About::here(&options), measured: Vec::new() };
     for scenario in &options.scenarios {
-        let entries = series::run(scenario, options);
-        report::terminal(scenario, &entries);
+        let measured = Measured { scenario, entries: series::run(scenario, &options) };
+        report::terminal::print(&measured);
+        results.measured.push(measured);
     }
-    ExitCode::SUCCESS
+    results.about.finish();
+    report::terminal::print_targets(&report::targets::judge(&results));
+    match report::write(&results, &options.out) {
+        Ok(()) => {
+            println!("\nwritten to {}", options.out.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("leads-comm-peers: {}: {error}", options.out.display());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The process of a run that this one is.

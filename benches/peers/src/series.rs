@@ -110,10 +110,24 @@ impl Entry {
         self.rounds.iter().find_map(|round| round.as_ref().err())
     }
 
+    /// A figure of one round.
+    pub(crate) fn value(&self, round: usize, figure: usize) -> Option<f64> {
+        self.rounds.get(round)?.as_ref().ok().map(|figures| figures[figure]).filter(|value| value.is_finite())
+    }
+
+    /// What the figures do not say.
+    pub(crate) fn note(&self) -> Option<String> {
+        match self.trouble() {
+            Some(Trouble::Never(missing)) => Some(format!("was not done in time ({missing})")),
+            Some(Trouble::Failed(what)) => Some(format!("failed ({what})")),
+            None if self.cut_short => Some("took so long that it was measured once only".to_owned()),
+            None => self.unable.clone(),
+        }
+    }
+
     /// All rounds of a figure.
     pub(crate) fn values(&self, figure: usize) -> Vec<f64> {
-        let rounds = self.rounds.iter().filter_map(|round| round.as_ref().ok());
-        rounds.map(|figures| figures[figure]).filter(|value| value.is_finite()).collect()
+        (0..self.rounds.len()).filter_map(|round| self.value(round, figure)).collect()
     }
 
     /// A figure's median, or why there is none.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use crate::about::said;
+
 pub(super) const NAME: &str = "leads";
 
 /// Where the module is: a directory that has `leads/comm` in it.
@@ -40,4 +42,8 @@ fn try_it() -> Option<String> {
         }
         Err(error) => Some(format!("python3 cannot be started: {error}")),
     }
+}
+
+pub(super) fn version() -> String {
+    said("python3", &["--version"])
 }

@@ -15,7 +15,7 @@ pub(super) struct LeadsComm;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// More than any run sends to one connection.
-const ROOM: usize = 64 * 1024 * 1024;
+pub(crate) const ROOM: usize = 64 * 1024 * 1024;
 
 impl Peer for LeadsComm {
     fn listen(&self, task: &Task, receive: Receive, hall: Arc<Latch>) -> Result<Box<dyn Server>, Failure> {

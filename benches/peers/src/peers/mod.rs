@@ -20,6 +20,8 @@ mod tokio;
 #[cfg(feature = "zmq")]
 mod zmq;
 
+pub(crate) use leads_comm::ROOM;
+
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 /// What is done with messages that arrive.
@@ -121,4 +123,25 @@ pub(crate) fn unable(name: &str, task: &Task) -> Option<&'static str> {
         ("leads", _) if task.threads > 1 => Some("two threads that send at the same time mix their bytes"),
         _ => None,
     }
+}
+
+/// The version of what a peer is made of.
+pub(crate) fn version(name: &str) -> String {
+    match name {
+        "raw" | "naive" => "standard library".to_owned(),
+        "tokio" => format!("{}, tokio-util {}", locked_version("tokio"), locked_version("tokio-util")),
+        "message-io" | "message-io-framed" => locked_version("message-io").to_owned(),
+        #[cfg(feature = "zmq")]
+        "zmq" => zmq::version(),
+        leads::NAME => leads::version(),
+        _ => locked_version(name).to_owned(),
+    }
+}
+
+/// The version of a crate that this program was built with.
+fn locked_version(name: &str) -> &'static str {
+    const LOCK: &str = include_str!("../../Cargo.lock");
+    let mut lines = LOCK.lines().skip_while(|line| line.strip_prefix("name = ") != Some(&format!("{name:?}")));
+    let version = lines.nth(1).and_then(|line| line.strip_prefix("version = "));
+    version.unwrap_or_default().trim_matches('"')
 }

@@ -204,3 +204,8 @@ impl Client for ZmqClient {
         }
     }
 }
+
+pub(super) fn version() -> String {
+    let (major, minor, patch) = zmq::version();
+    format!("{major}.{minor}.{patch}")
+}
