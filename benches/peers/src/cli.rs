@@ -7,6 +7,7 @@ use lexopt::prelude::*;
 
 use crate::peers;
 use crate::scenario::{self, SCENARIOS, Scenario};
+use crate::task::{Job, Task};
 
 pub(crate) const HELP: &str = "\
 Compares leads-comm with its peers, over TCP on the loopback interface.
@@ -17,18 +18,23 @@ Usage: leads-comm-peers [--quick] [--rounds N] [--only S,S] [--peers P,P] [--out
       --rounds N  how many rounds (default 5; 2 with --quick)
       --only S    only these scenarios, separated by commas
       --peers P   only these peers, separated by commas
-      --out DIR   where results.md, results.json and the charts go (default results)
+      --connections N  how many idle connections in s7 (default 5000; 1000 with --quick)
+      --out DIR   where results.md, results.json and the charts go (default results,
+                  beside Cargo.toml)
       --list      name the scenarios and the peers
   -h, --help      print this
 
 README.md beside this program's Cargo.toml tells what each scenario does, and how to read the table.
 ";
 
+const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results");
+
 pub(crate) struct Options {
     pub(crate) quick: bool,
     pub(crate) rounds: usize,
     pub(crate) scenarios: Vec<&'static Scenario>,
     pub(crate) peers: Vec<String>,
+    connections: usize,
     pub(crate) out: PathBuf,
 }
 
@@ -44,13 +50,15 @@ pub(crate) enum Wish {
 }
 
 pub(crate) fn parse() -> Result<Wish, lexopt::Error> {
-    let (mut quick, mut rounds, mut out) = (false, None, PathBuf::from("results"));
+    let (mut quick, mut rounds, mut out) = (false, None, PathBuf::from(RESULTS));
+    let mut connections = None;
     let (mut scenarios, mut chosen) = (Vec::new(), Vec::new());
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("quick") => quick = true,
             Long("rounds") => rounds = Some(arguments.value()?.parse::<usize>()?.max(1)),
+            Long("connections") => connections = Some(arguments.value()?.parse::<usize>()?.max(1)),
             Long("only") => {
                 for name in arguments.value()?.string()?.split(',') {
                     let found = scenario::named(name);
@@ -62,7 +70,7 @@ pub(crate) fn parse() -> Result<Wish, lexopt::Error> {
             }
             Long("peers") => {
                 for name in arguments.value()?.string()?.split(',') {
-                    if peers::find(name).is_none() {
+                    if !peers::NAMES.contains(&name) {
                         return Err(format!("no peer is called {name:?}; --list names them").into());
                     }
                     chosen.push(name.to_owned());
@@ -72,7 +80,7 @@ pub(crate) fn parse() -> Result<Wish, lexopt::Error> {
             Long("list") => return Ok(Wish::List),
             Long("part") => {
                 let task = arguments.value()?.string()?;
-                let port = arguments.optional_value().or_else(|| arguments.value().ok());
+                let port = arguments.value().ok();
                 return Ok(Wish::Part { task, port: port.map(|port| port.parse()).transpose()? });
             }
             Short('h') | Long("help") => return Ok(Wish::Help),
@@ -86,10 +94,19 @@ pub(crate) fn parse() -> Result<Wish, lexopt::Error> {
         chosen = peers::NAMES.iter().map(|name| (*name).to_owned()).collect();
     }
     let rounds = rounds.unwrap_or(if quick { 2 } else { 5 });
-    Ok(Wish::Measure(Options { quick, rounds, scenarios, peers: chosen, out }))
+    let connections = connections.unwrap_or(if quick { 1000 } else { 5000 });
+    Ok(Wish::Measure(Options { quick, rounds, scenarios, peers: chosen, connections, out }))
 }
 
 impl Options {
+    /// What a peer has to do for a round.
+    pub(crate) fn tasks(&self, scenario: &Scenario, peer: &str, count: u64) -> Vec<Task> {
+        let mut tasks = scenario.tasks(peer, count);
+        let idle = tasks.iter_mut().filter(|task| task.job == Job::Idle);
+        idle.for_each(|task| task.connections = self.connections);
+        tasks
+    }
+
     /// Tells what goes on, on one line of the terminal, if it is one.
     pub(crate) fn progress(&self, what: &str) {
         let mut stderr = io::stderr();

@@ -10,7 +10,7 @@ pub(crate) enum Unit {
     Megabytes,
     /// Seconds, of a whole run.
     Seconds,
-    /// Seconds, of one message.
+    /// Nanoseconds.
     Time,
     /// Bytes.
     Memory,
@@ -29,9 +29,12 @@ impl Figure {
     pub(crate) const fn new(key: &'static str, label: &'static str, unit: Unit, of: fn(&Round<'_>) -> f64) -> Self {
         Self { key, label, unit, of }
     }
+}
 
-    pub(crate) const fn rate(key: &'static str, label: &'static str, of: fn(&Round<'_>) -> f64) -> Self {
-        Self::new(key, label, Unit::Rate, of)
+impl Figure {
+    /// Its label, with the unit.
+    pub(crate) fn caption(&self) -> String {
+        format!("{} {}", self.label, self.unit.name()).trim_end().to_owned()
     }
 }
 
@@ -58,7 +61,7 @@ impl Unit {
             Unit::Rate if value >= 1e6 => format!("{}M", three_digits(value / 1e6)),
             Unit::Rate if value >= 1e3 => format!("{}k", three_digits(value / 1e3)),
             Unit::Megabytes => three_digits(value / 1e6),
-            Unit::Time => three_digits(value * 1e6),
+            Unit::Time => three_digits(value / 1e3),
             Unit::Memory => three_digits(value / 1024.0),
             Unit::Rate | Unit::Seconds | Unit::Number => three_digits(value),
         }

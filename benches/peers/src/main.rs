@@ -2,14 +2,18 @@
 
 use std::process::ExitCode;
 
+use about::About;
 use cli::{Options, Wish};
+use results::{Measured, Results};
 
+mod about;
 mod cli;
 mod figure;
 mod measure;
 mod peers;
 mod process;
 mod report;
+mod results;
 mod roles;
 mod runner;
 mod scenario;
@@ -20,7 +24,7 @@ mod task;
 
 fn main() -> ExitCode {
     match cli::parse() {
-        Ok(Wish::Measure(options)) => measure_all(&options),
+        Ok(Wish::Measure(options)) => measure_all(options),
         Ok(Wish::Part { task, port }) => play_part(&task, port),
         Ok(Wish::List) => {
             for scenario in scenario::SCENARIOS {
@@ -40,18 +44,37 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure_all(options: &Options) -> ExitCode {
+fn measure_all(mut options: Options) -> ExitCode {
+    options.peers.retain(|peer| {
+        let reason = peers::unavailable(peer);
+        reason.iter().for_each(|reason| println!("{peer} is left out: {reason}"));
+        reason.is_none()
+    });
+    let mut results = Results { about: About::here(&options), measured: Vec::new() };
     for scenario in &options.scenarios {
-        let entries = series::run(scenario, options);
-        report::terminal(scenario, &entries);
+        let measured = Measured { scenario, entries: series::run(scenario, &options) };
+        report::terminal::print(&measured);
+        results.measured.push(measured);
     }
-    ExitCode::SUCCESS
+    results.about.finish();
+    report::terminal::print_targets(&report::targets::judge(&results));
+    match report::write(&results, &options.out) {
+        Ok(()) => {
+            println!("\nwritten to {}", options.out.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("leads-comm-peers: {}: {error}", options.out.display());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The process of a run that this one is.
 fn play_part(task: &str, port: Option<u16>) -> ExitCode {
     let task: task::Task = serde_json::from_str(task).expect("the runner wrote it");
     let peer = peers::find(&task.peer).expect("the runner chose it");
+    measure::lift_descriptor_limit();
     let stage = stage::Stage::open(task);
     let played = match port {
         None => roles::serve(peer, &stage),

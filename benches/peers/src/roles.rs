@@ -56,7 +56,7 @@ pub(crate) fn connect(peer: &dyn Peer, port: u16, stage: &Stage) -> Result<(), F
         Job::Broadcast => {
             let connect = |_| peer.connect(task, port, Receive::Count(stage.tally()));
             let _clients = (0..task.connections).map(connect).collect::<Result<Vec<_>, _>>()?;
-            let _stalled = idle(peer, port, task.stalled)?;
+            let _stalled = idle(peer, task, port, task.stalled)?;
             stage.ready();
             receive_all(stage, task.connections);
             stage.done();
@@ -65,7 +65,7 @@ pub(crate) fn connect(peer: &dyn Peer, port: u16, stage: &Stage) -> Result<(), F
         Job::Idle => {
             stage.ready();
             stage.begin();
-            let _idle = idle(peer, port, task.connections)?;
+            let _idle = idle(peer, task, port, task.connections)?;
             stage.done();
         }
         Job::Churn => {
@@ -81,8 +81,8 @@ pub(crate) fn connect(peer: &dyn Peer, port: u16, stage: &Stage) -> Result<(), F
     stage.done()
 }
 
-fn idle(peer: &dyn Peer, port: u16, count: usize) -> Result<Vec<Box<dyn Any>>, Failure> {
-    (0..count).map(|_| peer.idle(port)).collect()
+fn idle(peer: &dyn Peer, task: &Task, port: u16, count: usize) -> Result<Vec<Box<dyn Any>>, Failure> {
+    (0..count).map(|_| peer.idle(task, port)).collect()
 }
 
 /// Sends all messages, at the pace and in the rounds that the task asks for.

@@ -1,6 +1,7 @@
 //! The scenarios: what is sent, and which figures come of it.
 
 use crate::figure::{Figure, Unit};
+use crate::measure::Spread;
 use crate::runner::Outcome;
 use crate::task::{Content, Job, Queue, Sizes, Task};
 
@@ -11,6 +12,7 @@ pub(crate) struct Scenario {
     /// How many connections that never read are there besides: a run for each of these numbers.
     pub(crate) stalled: &'static [usize],
     pub(crate) amount: Amount,
+    pub(crate) patience: Patience,
     pub(crate) figures: &'static [Figure],
 }
 
@@ -21,6 +23,8 @@ struct Shape {
     sizes: Sizes,
     content: Content,
     connections: usize,
+    /// Whether stalled connections are among these, or come on top.
+    stalled_among: bool,
     threads: u64,
     pace: Option<u32>,
     round: Option<u64>,
@@ -36,11 +40,21 @@ pub(crate) enum Amount {
     Fixed { full: u64, quick: u64 },
 }
 
+/// How many seconds a run may take until it is given up, and how many when it has to be quick.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience {
+    pub(crate) full: f64,
+    pub(crate) quick: f64,
+}
+
+const PATIENCE: Patience = Patience { full: 20.0, quick: 10.0 };
+
 const BASE: Shape = Shape {
     job: Job::Send,
     sizes: Sizes::Fixed(64),
     content: Content::Filler,
     connections: 1,
+    stalled_among: false,
     threads: 1,
     pace: None,
     round: None,
@@ -50,15 +64,54 @@ const BASE: Shape = Shape {
 const BROADCAST: Shape = Shape { job: Job::Broadcast, ..BASE };
 const NONE_STALLED: &[usize] = &[0];
 
-const MESSAGES: Figure = Figure::rate("rate", "messages", |run| run.messages() / run.seconds(0));
-const MEGABYTES: Figure = Figure::new("rate", "throughput", Unit::Megabytes, |run| run.bytes() / run.seconds(0));
-const TRIPS: Figure = Figure::rate("rate", "round trips", |run| run.messages() / run.seconds(0));
-const DELIVERIES: Figure = Figure::rate("rate", "deliveries", |run| run.messages() / run.seconds(0));
-const CPU: Figure = Figure::new("cpu", "S8: CPU per million", Unit::Seconds, |run| {
-    run.outcomes[0].cpu_seconds() / run.messages() * 1e6
+const MESSAGES: Figure = Figure::new("rate", "messages", Unit::Rate, |round| round.messages() / round.seconds(0));
+const MEGABYTES: Figure = Figure::new("rate", "throughput", Unit::Megabytes, |round| round.bytes() / round.seconds(0));
+const TRIPS: Figure = Figure::new("rate", "round trips", Unit::Rate, |round| round.messages() / round.seconds(0));
+const DELIVERIES: Figure = Figure::new("rate", "deliveries", Unit::Rate, |round| round.messages() / round.seconds(0));
+const CONNECTIONS: Figure = Figure::new("rate", "connections", Unit::Rate, |round| round.messages() / round.seconds(0));
+const CPU: Figure = Figure::new("cpu", "S8: CPU per million", Unit::Seconds, |round| {
+    round.outcomes[0].cpu_seconds() / round.messages() * 1e6
 });
-const TRIP_P50: Figure = Figure::new("p50", "p50", Unit::Time, |run| run.latency(0, |spread| spread.p50));
-const TRIP_P99: Figure = Figure::new("p99", "p99", Unit::Time, |run| run.latency(0, |spread| spread.p99));
+const P50: Figure = Figure::new("p50", "p50", Unit::Time, |round| round.latency(0).p50 as f64);
+const P99: Figure = Figure::new("p99", "p99", Unit::Time, |round| round.latency(0).p99 as f64);
+const P999: Figure = Figure::new("p999", "p99.9", Unit::Time, |round| round.latency(0).p999 as f64);
+
+/// Of a broadcast with one stalled client, and without.
+const STALLED: &[Figure] = &[
+    Figure::new("time", "time", Unit::Seconds, |round| round.seconds(0)),
+    Figure::new("time_free", "time without a stalled one", Unit::Seconds, |round| round.seconds(1)),
+    Figure::new("ratio", "first / second", Unit::Number, |round| round.seconds(0) / round.seconds(1)),
+    Figure::new("held", "server holds at most", Unit::Memory, |round| round.held(0)),
+    Figure::new("held_free", "without a stalled one", Unit::Memory, |round| round.held(1)),
+    Figure::new("ended", "stalled ones ended", Unit::Number, |round| round.outcomes[0].server.ended_connections as f64),
+];
+
+const IDLE: &[Figure] = &[
+    Figure::new("time", "all accepted after", Unit::Seconds, |round| round.seconds(0)),
+    Figure::new("memory", "memory per connection", Unit::Memory, |round| {
+        let server = &round.outcomes[0].server;
+        server.end.resident.saturating_sub(server.first.resident) as f64 / round.messages()
+    }),
+    Figure::new("threads", "threads per connection", Unit::Number, |round| {
+        let server = &round.outcomes[0].server;
+        server.end.threads.saturating_sub(server.first.threads) as f64 / round.messages()
+    }),
+];
+
+const ISOLATION: &[Figure] = &[
+    Figure::new("p50_0", "none stalled: p50", Unit::Time, |round| round.latency(0).p50 as f64),
+    Figure::new("p99_0", "p99", Unit::Time, |round| round.latency(0).p99 as f64),
+    Figure::new("p999_0", "p99.9", Unit::Time, |round| round.latency(0).p999 as f64),
+    Figure::new("call_0", "longest call", Unit::Time, |round| round.slowest_call(0)),
+    Figure::new("p50_1", "1 of 16 stalled: p50", Unit::Time, |round| round.latency(1).p50 as f64),
+    Figure::new("p99_1", "p99", Unit::Time, |round| round.latency(1).p99 as f64),
+    Figure::new("p999_1", "p99.9", Unit::Time, |round| round.latency(1).p999 as f64),
+    Figure::new("call_1", "longest call", Unit::Time, |round| round.slowest_call(1)),
+    Figure::new("p50_15", "15 of 16 stalled: p50", Unit::Time, |round| round.latency(2).p50 as f64),
+    Figure::new("p99_15", "p99", Unit::Time, |round| round.latency(2).p99 as f64),
+    Figure::new("p999_15", "p99.9", Unit::Time, |round| round.latency(2).p999 as f64),
+    Figure::new("call_15", "longest call", Unit::Time, |round| round.slowest_call(2)),
+];
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -67,6 +120,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         shape: BASE,
         stalled: NONE_STALLED,
         amount: Amount::Scaled { first: 10_000 },
+        patience: PATIENCE,
         figures: &[MESSAGES, CPU],
     },
     Scenario {
@@ -75,6 +129,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         shape: Shape { sizes: Sizes::Fixed(16 * 1024), ..BASE },
         stalled: NONE_STALLED,
         amount: Amount::Scaled { first: 500 },
+        patience: PATIENCE,
         figures: &[MEGABYTES],
     },
     Scenario {
@@ -82,7 +137,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "one way, 1 MiB messages",
         shape: Shape { sizes: Sizes::Fixed(1024 * 1024), ..BASE },
         stalled: NONE_STALLED,
-        amount: Amount::Scaled { first: 20 },
+        amount: Amount::Scaled { first: 4 },
+        patience: PATIENCE,
         figures: &[MEGABYTES],
     },
     Scenario {
@@ -90,16 +146,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "ping-pong, 64 bytes, one connection",
         shape: Shape { job: Job::Trip, ..BASE },
         stalled: NONE_STALLED,
-        amount: Amount::Scaled { first: 200 },
-        figures: &[TRIPS, TRIP_P50, TRIP_P99],
+        amount: Amount::Scaled { first: 10 },
+        patience: PATIENCE,
+        figures: &[TRIPS, P50, P99],
     },
     Scenario {
         name: "s4",
         title: "ping-pong, 64 bytes, 16 connections at once",
         shape: Shape { job: Job::Trip, connections: 16, ..BASE },
         stalled: NONE_STALLED,
-        amount: Amount::Scaled { first: 50 },
-        figures: &[TRIPS, TRIP_P50, TRIP_P99],
+        amount: Amount::Scaled { first: 10 },
+        patience: PATIENCE,
+        figures: &[TRIPS, P50, P99],
     },
     Scenario {
         name: "s5",
@@ -107,7 +165,112 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         shape: Shape { sizes: Sizes::Fixed(256), connections: 64, ..BROADCAST },
         stalled: NONE_STALLED,
         amount: Amount::Scaled { first: 100 },
+        patience: PATIENCE,
         figures: &[DELIVERIES],
+    },
+    Scenario {
+        name: "s6",
+        title: "broadcast of 4 KiB messages to 15 clients, and one that never reads",
+        shape: Shape { sizes: Sizes::Fixed(4096), connections: 15, queue: Queue::Roomy, ..BROADCAST },
+        stalled: &[1, 0],
+        amount: Amount::Fixed { full: 8192, quick: 4096 },
+        patience: Patience { full: 10.0, quick: 2.0 },
+        figures: STALLED,
+    },
+    Scenario {
+        name: "s6-full",
+        title: "the same, in rounds, beyond what may wait for the one that never reads",
+        shape: Shape {
+            sizes: Sizes::Fixed(4096),
+            connections: 15,
+            queue: Queue::Limited,
+            round: Some(256),
+            ..BROADCAST
+        },
+        stalled: &[1, 0],
+        amount: Amount::Fixed { full: 8192, quick: 4096 },
+        patience: Patience { full: 10.0, quick: 2.0 },
+        figures: STALLED,
+    },
+    Scenario {
+        name: "s7",
+        title: "idle connections",
+        shape: Shape { job: Job::Idle, connections: 5000, ..BASE },
+        stalled: NONE_STALLED,
+        amount: Amount::Fixed { full: 1, quick: 1 },
+        patience: Patience { full: 120.0, quick: 15.0 },
+        figures: IDLE,
+    },
+    Scenario {
+        name: "json",
+        title: "300-byte JSON, 50 a second",
+        shape: Shape { sizes: Sizes::Fixed(300), content: Content::Stamped, pace: Some(50), ..BASE },
+        stalled: NONE_STALLED,
+        amount: Amount::Fixed { full: 200, quick: 30 },
+        patience: PATIENCE,
+        figures: &[P50, P99, P999],
+    },
+    Scenario {
+        name: "senders",
+        title: "one way, 64-byte messages, 4 threads on one connection",
+        shape: Shape { threads: 4, ..BASE },
+        stalled: NONE_STALLED,
+        amount: Amount::Scaled { first: 10_000 },
+        patience: PATIENCE,
+        figures: &[MESSAGES],
+    },
+    Scenario {
+        name: "duplex",
+        title: "64-byte messages both ways at once",
+        shape: Shape { job: Job::Duplex, ..BASE },
+        stalled: NONE_STALLED,
+        amount: Amount::Scaled { first: 5_000 },
+        patience: PATIENCE,
+        figures: &[MESSAGES],
+    },
+    Scenario {
+        name: "frames",
+        title: "broadcast of 100 KiB frames to 16 clients",
+        shape: Shape { sizes: Sizes::Fixed(100 * 1024), connections: 16, ..BROADCAST },
+        stalled: NONE_STALLED,
+        amount: Amount::Scaled { first: 10 },
+        patience: PATIENCE,
+        figures: &[MEGABYTES],
+    },
+    Scenario {
+        name: "mixed",
+        title: "one way, messages of 16 bytes to 256 KiB",
+        shape: Shape { sizes: Sizes::Mixed, ..BASE },
+        stalled: NONE_STALLED,
+        amount: Amount::Scaled { first: 100 },
+        patience: PATIENCE,
+        figures: &[MEGABYTES],
+    },
+    Scenario {
+        name: "isolation",
+        title: "broadcast of 4 KiB messages to 16 clients, 2,000 a second: how late those get them that read",
+        shape: Shape {
+            sizes: Sizes::Fixed(4096),
+            content: Content::Stamped,
+            connections: 16,
+            stalled_among: true,
+            pace: Some(2000),
+            queue: Queue::Limited,
+            ..BROADCAST
+        },
+        stalled: &[0, 1, 15],
+        amount: Amount::Fixed { full: 4000, quick: 1200 },
+        patience: Patience { full: 8.0, quick: 2.0 },
+        figures: ISOLATION,
+    },
+    Scenario {
+        name: "churn",
+        title: "connect, send one message, close",
+        shape: Shape { job: Job::Churn, ..BASE },
+        stalled: NONE_STALLED,
+        amount: Amount::Scaled { first: 50 },
+        patience: PATIENCE,
+        figures: &[CONNECTIONS],
     },
 ];
 
@@ -129,7 +292,7 @@ impl Scenario {
             count,
             sizes: shape.sizes,
             content: shape.content,
-            connections: shape.connections,
+            connections: shape.connections - if shape.stalled_among { stalled } else { 0 },
             stalled,
             threads: shape.threads,
             pace: shape.pace,
@@ -147,24 +310,33 @@ pub(crate) struct Round<'a> {
 }
 
 impl Round<'_> {
-    pub(crate) fn seconds(&self, index: usize) -> f64 {
+    fn seconds(&self, index: usize) -> f64 {
         self.outcomes[index].seconds()
     }
 
     /// How many messages were handled in the first run.
-    pub(crate) fn messages(&self) -> f64 {
+    fn messages(&self) -> f64 {
         self.tasks[0].handled() as f64
     }
 
-    pub(crate) fn bytes(&self) -> f64 {
+    fn bytes(&self) -> f64 {
         let task = &self.tasks[0];
         (task.payload(task.count) * (task.handled() / task.count)) as f64
     }
 
-    /// From the side that measured any; in seconds.
-    pub(crate) fn latency(&self, index: usize, of: fn(&crate::measure::Spread) -> u64) -> f64 {
+    /// How much memory the server used at most, beyond what it had at the beginning; in bytes.
+    fn held(&self, index: usize) -> f64 {
+        let server = &self.outcomes[index].server;
+        server.end.peak.saturating_sub(server.begin.resident) as f64
+    }
+
+    fn slowest_call(&self, index: usize) -> f64 {
+        self.outcomes[index].server.slowest_call as f64
+    }
+
+    /// From the side that measured any.
+    fn latency(&self, index: usize) -> Spread {
         let outcome = &self.outcomes[index];
-        let spread = outcome.client.latency.or(outcome.server.latency);
-        spread.map_or(f64::NAN, |spread| of(&spread) as f64 / 1e9)
+        outcome.client.latency.or(outcome.server.latency).unwrap_or_default()
     }
 }

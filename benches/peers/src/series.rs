@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::cli::Options;
 use crate::figure::Unit;
 use crate::measure::median;
+use crate::peers;
 use crate::runner::{self, Trouble};
 use crate::scenario::{Amount, Round, Scenario};
 use crate::task::Task;
@@ -15,10 +16,11 @@ pub(crate) struct Entry {
     /// How many messages were sent to or by each connection.
     pub(crate) count: u64,
     pub(crate) rounds: Vec<Result<Vec<f64>, Trouble>>,
+    /// Why it has no part in it.
+    pub(crate) unable: Option<String>,
+    /// Whether a round took so long that it was left at that.
+    pub(crate) cut_short: bool,
 }
-
-/// How long a run has to be done.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What has taken longer than this is not run again.
 const TOO_LONG: Duration = Duration::from_secs(10);
@@ -31,29 +33,32 @@ const QUICK_LENGTH: f64 = 0.15;
 /// machine up, then all in turn, round after round, each round beginning with another.
 pub(crate) fn run(scenario: &Scenario, options: &Options) -> Vec<Entry> {
     let length = if options.quick { QUICK_LENGTH } else { LENGTH };
+    let patience = patience(scenario, options);
     let mut entries: Vec<Entry> = options.peers.iter().map(|peer| prepare(scenario, peer, length, options)).collect();
     for round in 0..options.rounds {
         for turn in 0..entries.len() {
             let first = round % entries.len();
             let index = (first + turn) % entries.len();
             let entry = &mut entries[index];
-            if entry.rounds.last().is_some_and(Result::is_err) {
+            if entry.is_over() {
                 continue;
             }
             let started = Instant::now();
             options.progress(&format!("{} {} round {}", scenario.name, entry.peer, round + 1));
-            let outcome = run_round(scenario, &scenario.tasks(&entry.peer, entry.count));
+            let outcome = run_round(scenario, &options.tasks(scenario, &entry.peer, entry.count), patience);
             entry.rounds.push(outcome);
-            if started.elapsed() > TOO_LONG {
-                options.progress("took too long to be repeated");
-            }
+            entry.cut_short = started.elapsed() > TOO_LONG;
         }
     }
     entries
 }
 
 fn prepare(scenario: &Scenario, peer: &str, length: f64, options: &Options) -> Entry {
-    let mut entry = Entry { peer: peer.to_owned(), count: 0, rounds: Vec::new() };
+    let mut entry = Entry { peer: peer.to_owned(), count: 0, rounds: Vec::new(), unable: None, cut_short: false };
+    entry.unable = peers::unable(peer, &scenario.tasks(peer, 1)[0]).map(str::to_owned);
+    if entry.is_over() {
+        return entry;
+    }
     let first = match scenario.amount {
         Amount::Fixed { full, quick } => {
             entry.count = if options.quick { quick } else { full };
@@ -66,7 +71,7 @@ fn prepare(scenario: &Scenario, peer: &str, length: f64, options: &Options) -> E
     // A short run says too little about a long one.
     for _ in 0..4 {
         let task = &scenario.tasks(peer, entry.count)[0];
-        let seconds = match runner::run(task, PATIENCE) {
+        let seconds = match runner::run(task, patience(scenario, options)) {
             Ok(outcome) => outcome.seconds(),
             Err(trouble) => {
                 entry.rounds.push(Err(trouble));
@@ -84,22 +89,45 @@ fn prepare(scenario: &Scenario, peer: &str, length: f64, options: &Options) -> E
     entry
 }
 
-fn run_round(scenario: &Scenario, tasks: &[Task]) -> Result<Vec<f64>, Trouble> {
-    let outcomes = tasks.iter().map(|task| runner::run(task, PATIENCE)).collect::<Result<Vec<_>, _>>()?;
+fn patience(scenario: &Scenario, options: &Options) -> Duration {
+    Duration::from_secs_f64(if options.quick { scenario.patience.quick } else { scenario.patience.full })
+}
+
+fn run_round(scenario: &Scenario, tasks: &[Task], patience: Duration) -> Result<Vec<f64>, Trouble> {
+    let outcomes = tasks.iter().map(|task| runner::run(task, patience)).collect::<Result<Vec<_>, _>>()?;
     let round = Round { tasks, outcomes: &outcomes };
     Ok(scenario.figures.iter().map(|figure| (figure.of)(&round)).collect())
 }
 
 impl Entry {
+    /// Whether no more rounds are to come.
+    fn is_over(&self) -> bool {
+        self.unable.is_some() || self.cut_short || self.trouble().is_some()
+    }
+
     /// Why there are no figures. One failure spoils all rounds.
     pub(crate) fn trouble(&self) -> Option<&Trouble> {
         self.rounds.iter().find_map(|round| round.as_ref().err())
     }
 
+    /// A figure of one round.
+    pub(crate) fn value(&self, round: usize, figure: usize) -> Option<f64> {
+        self.rounds.get(round)?.as_ref().ok().map(|figures| figures[figure]).filter(|value| value.is_finite())
+    }
+
+    /// What the figures do not say.
+    pub(crate) fn note(&self) -> Option<String> {
+        match self.trouble() {
+            Some(Trouble::Never(missing)) => Some(format!("was not done in time ({missing})")),
+            Some(Trouble::Failed(what)) => Some(format!("failed ({what})")),
+            None if self.cut_short => Some("took so long that it was measured once only".to_owned()),
+            None => self.unable.clone(),
+        }
+    }
+
     /// All rounds of a figure.
     pub(crate) fn values(&self, figure: usize) -> Vec<f64> {
-        let rounds = self.rounds.iter().filter_map(|round| round.as_ref().ok());
-        rounds.map(|figures| figures[figure]).filter(|value| value.is_finite()).collect()
+        (0..self.rounds.len()).filter_map(|round| self.value(round, figure)).collect()
     }
 
     /// A figure's median, or why there is none.

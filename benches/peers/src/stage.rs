@@ -55,6 +55,8 @@ pub(crate) struct Report {
     pub(crate) end: Usage,
     /// Connections that the server has accepted.
     pub(crate) accepted: u64,
+    /// Connections that the server has ended, where the peer tells.
+    pub(crate) ended_connections: u64,
     /// One-way or round-trip times.
     pub(crate) latency: Option<Spread>,
     /// The longest single call that sent a paced message, in nanoseconds.
@@ -205,6 +207,7 @@ impl Stage {
             begin: *self.begin.lock().unwrap(),
             end,
             accepted: self.hall.count(),
+            ended_connections: self.hall.ended(),
             latency: Spread::of(samples),
             slowest_call: self.slowest_call.load(Relaxed),
             fragments: 0,

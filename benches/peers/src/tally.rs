@@ -13,6 +13,8 @@ pub(crate) struct Latch {
     changed: Condvar,
     /// When it counted last.
     last: AtomicU64,
+    /// Connections, of those counted, that this side has ended.
+    ended: AtomicU64,
 }
 
 impl Latch {
@@ -29,6 +31,15 @@ impl Latch {
 
     pub(crate) fn count(&self) -> u64 {
         *self.count.lock().unwrap()
+    }
+
+    /// One of the connections counted was ended.
+    pub(crate) fn end(&self) {
+        self.ended.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn ended(&self) -> u64 {
+        self.ended.load(Relaxed)
     }
 
     pub(crate) fn last(&self) -> u64 {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leads_comm::{Callback, Connection, Service, SlowConsumer};
+use leads_comm::{Callback, Connection, DisconnectReason, Service, SlowConsumer};
 
 use super::{Client, Failure, Peer, Receive, Server};
 use crate::tally::{Latch, Trips};
@@ -15,7 +15,7 @@ pub(super) struct LeadsComm;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// More than any run sends to one connection.
-const ROOM: usize = 64 * 1024 * 1024;
+pub(crate) const ROOM: usize = 64 * 1024 * 1024;
 
 impl Peer for LeadsComm {
     fn listen(&self, task: &Task, receive: Receive, hall: Arc<Latch>) -> Result<Box<dyn Server>, Failure> {
@@ -50,6 +50,12 @@ impl Callback for Handler {
     fn on_connect(&self, _service: &dyn Service, _connection: &Connection) {
         if let Some(hall) = &self.hall {
             hall.add();
+        }
+    }
+
+    fn on_disconnect(&self, _service: &dyn Service, _connection: &Connection, _reason: &DisconnectReason) {
+        if let Some(hall) = &self.hall {
+            hall.end();
         }
     }
 

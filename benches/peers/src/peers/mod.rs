@@ -9,11 +9,18 @@ use std::process::Command;
 use std::sync::Arc;
 
 use crate::tally::{Latch, Tally, Trips};
-use crate::task::{Messages, Task};
+use crate::task::{Job, Messages, Task};
 
+mod leads;
 mod leads_comm;
+mod message_io;
+mod naive;
 mod raw;
 mod tokio;
+#[cfg(feature = "zmq")]
+mod zmq;
+
+pub(crate) use leads_comm::ROOM;
 
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
@@ -36,7 +43,7 @@ pub(crate) trait Peer {
     fn connect(&self, task: &Task, port: u16, receive: Receive) -> Result<Box<dyn Client>, Failure>;
 
     /// A connection that neither sends nor reads, for as long as what is returned is kept.
-    fn idle(&self, port: u16) -> Result<Box<dyn Any>, Failure> {
+    fn idle(&self, _task: &Task, port: u16) -> Result<Box<dyn Any>, Failure> {
         Ok(Box::new(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?))
     }
 }
@@ -59,22 +66,82 @@ pub(crate) trait Client: Send + Sync {
     fn close(self: Box<Self>) {}
 }
 
-pub(crate) const NAMES: &[&str] = &["leads-comm", "raw", "tokio"];
+/// All that can be measured here, ours first.
+pub(crate) const NAMES: &[&str] = &[
+    "leads-comm",
+    "raw",
+    "naive",
+    "tokio",
+    "message-io",
+    "message-io-framed",
+    #[cfg(feature = "zmq")]
+    "zmq",
+    "leads",
+];
 
-/// The peer of that name.
+/// The peer of that name, if it is one that this program can play.
 pub(crate) fn find(name: &str) -> Option<&'static dyn Peer> {
     Some(match name {
         "leads-comm" => &leads_comm::LeadsComm,
         "raw" => &raw::Raw,
+        "naive" => &naive::Naive,
         "tokio" => &tokio::Tokio,
+        "message-io" => &message_io::MessageIo::Tcp,
+        "message-io-framed" => &message_io::MessageIo::Framed,
+        #[cfg(feature = "zmq")]
+        "zmq" => &zmq::Zmq,
         _ => return None,
     })
 }
 
-/// The command for one process of a run: this program again, as the server, or as the client of the server's port.
+/// The command for one process of a run: as the server, or as the client of the server's port.
 pub(crate) fn command(task: &Task, port: Option<u16>) -> io::Result<Command> {
-    let mut command = Command::new(env::current_exe()?);
-    command.arg("--part").arg(serde_json::to_string(task)?);
+    let mut command = if task.peer == leads::NAME {
+        leads::command()?
+    } else {
+        let mut command = Command::new(env::current_exe()?);
+        command.arg("--part");
+        command
+    };
+    command.arg(serde_json::to_string(task)?);
     command.args(port.map(|port| port.to_string()));
     Ok(command)
+}
+
+/// Why a peer does not take part at all.
+pub(crate) fn unavailable(name: &str) -> Option<String> {
+    if name == leads::NAME { leads::unavailable() } else { None }
+}
+
+/// Why a peer has no part in a scenario.
+pub(crate) fn unable(name: &str, task: &Task) -> Option<&'static str> {
+    match (name, task.job) {
+        ("zmq", Job::Duplex) => Some("a socket of libzmq belongs to one thread, which cannot send and receive at once"),
+        ("leads", Job::Trip) if task.connections > 1 => {
+            Some("a callback of LEADS is not told who has sent a message, so that its server cannot answer one of many")
+        }
+        ("leads", _) if task.threads > 1 => Some("two threads that send at the same time mix their bytes"),
+        _ => None,
+    }
+}
+
+/// The version of what a peer is made of.
+pub(crate) fn version(name: &str) -> String {
+    match name {
+        "raw" | "naive" => "standard library".to_owned(),
+        "tokio" => format!("{}, tokio-util {}", locked_version("tokio"), locked_version("tokio-util")),
+        "message-io" | "message-io-framed" => locked_version("message-io").to_owned(),
+        #[cfg(feature = "zmq")]
+        "zmq" => zmq::version(),
+        leads::NAME => leads::version(),
+        _ => locked_version(name).to_owned(),
+    }
+}
+
+/// The version of a crate that this program was built with.
+fn locked_version(name: &str) -> &'static str {
+    const LOCK: &str = include_str!("../../Cargo.lock");
+    let mut lines = LOCK.lines().skip_while(|line| line.strip_prefix("name = ") != Some(&format!("{name:?}")));
+    let version = lines.nth(1).and_then(|line| line.strip_prefix("version = "));
+    version.unwrap_or_default().trim_matches('"')
 }

@@ -15,10 +15,13 @@ pub(super) struct Raw;
 
 const WRITE: usize = 64 * 1024;
 const READ: usize = 128 * 1024;
+const BACKLOG: i32 = 4096;
 
 impl Peer for Raw {
     fn listen(&self, task: &Task, receive: Receive, hall: Arc<Latch>) -> Result<Box<dyn Server>, Failure> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        // The standard library's 128 make callers in a crowd try again a second later.
+        rustix::net::listen(&listener, BACKLOG)?;
         let server = RawServer { port: listener.local_addr()?.port(), streams: Arc::default(), stamped: stamped(task) };
         let (streams, task) = (Arc::clone(&server.streams), task.clone());
         thread::spawn(move || {

@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::AsyncRead;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::AbortHandle;
@@ -23,6 +23,7 @@ pub(super) struct Tokio;
 
 const READ: usize = 128 * 1024;
 const WRITE: usize = 64 * 1024;
+const BACKLOG: u32 = 4096;
 
 /// How many messages are fed before a flush.
 const BATCH: u64 = 1024;
@@ -33,8 +34,13 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 
 impl Peer for Tokio {
     fn listen(&self, task: &Task, receive: Receive, hall: Arc<Latch>) -> Result<Box<dyn Server>, Failure> {
-        let listener = RUNTIME.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
-        let server = TokioServer { port: listener.local_addr()?.port(), clients: Arc::default(), queue: task.queue };
+        let listener = RUNTIME.block_on(async {
+            let socket = TcpSocket::new_v4()?;
+            socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+            socket.listen(BACKLOG)
+        })?;
+        let port = listener.local_addr()?.port();
+        let server = TokioServer { port, clients: Arc::default(), queue: task.queue, hall: Arc::clone(&hall) };
         let (clients, task) = (Arc::clone(&server.clients), task.clone());
         RUNTIME.spawn(async move {
             loop {
@@ -164,6 +170,7 @@ struct TokioServer {
     port: u16,
     clients: Arc<Mutex<Vec<(Sender<Bytes>, AbortHandle)>>>,
     queue: Queue,
+    hall: Arc<Latch>,
 }
 
 impl Server for TokioServer {
@@ -185,6 +192,7 @@ impl Server for TokioServer {
                         let accepted = client.try_send(message.clone()).is_ok();
                         if !accepted {
                             writer.abort();
+                            self.hall.end();
                         }
                         accepted
                     });

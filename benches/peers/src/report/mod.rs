@@ -1,24 +1,24 @@
 //! What has been measured, for people and for programs.
 
-use crate::runner::Trouble;
-use crate::scenario::Scenario;
-use crate::series::Entry;
+use std::fs;
+use std::io;
+use std::path::Path;
 
-/// Prints a scenario: a line for each figure, a column for each peer.
-pub(crate) fn terminal(scenario: &Scenario, entries: &[Entry]) {
-    println!("\n{} · {}", scenario.name, scenario.title);
-    print!("  {:<30}", "");
-    entries.iter().for_each(|entry| print!("{:>14}", entry.peer));
-    println!();
-    for (index, figure) in scenario.figures.iter().enumerate() {
-        print!("  {:<30}", format!("{} {}", figure.label, figure.unit.name()));
-        entries.iter().for_each(|entry| print!("{:>14}", entry.cell(index, figure.unit)));
-        println!();
+use crate::results::Results;
+
+pub(crate) mod json;
+pub(crate) mod markdown;
+pub(crate) mod svg;
+pub(crate) mod targets;
+pub(crate) mod terminal;
+
+/// Writes the tables, the rounds and the charts.
+pub(crate) fn write(results: &Results, directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    fs::write(directory.join("results.json"), json::render(results))?;
+    fs::write(directory.join("results.md"), markdown::render(results))?;
+    for chart in svg::charts(results) {
+        fs::write(directory.join(chart.file), chart.svg)?;
     }
-    for (entry, trouble) in entries.iter().filter_map(|entry| Some((entry, entry.trouble()?))) {
-        match trouble {
-            Trouble::Never(missing) => println!("  {} was not done in time: {missing}", entry.peer),
-            Trouble::Failed(what) => println!("  {} failed: {what}", entry.peer),
-        }
-    }
+    Ok(())
 }
