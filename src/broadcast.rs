@@ -5,12 +5,13 @@
 //! The pump ticks meanwhile, so that nothing waits long. Peers whose queue has no room for a whole batch are not in it,
 //! and hold nobody up: they are sent each message by itself, under the rule for full queues.
 
+use std::mem;
 use std::sync::Arc;
 
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::error::Error;
-use crate::outbox::{BATCH_LEN, GATHERED_CHARGE, Gather, Outgoing, Pace, Purpose, RUSH, Rules};
+use crate::outbox::{BATCH_LEN, GATHERED_CHARGE, Gather, Outgoing, Pace, Purpose, RUSH, Rules, Tick};
 use crate::sync::{Mutex, now};
 use crate::table::{ConnectionTable, Snapshot};
 
@@ -78,16 +79,16 @@ impl Broadcaster {
         Ok(accepted)
     }
 
-    /// The pump's look: queues and writes what has been left for a tick; whether to tick on.
-    pub(crate) fn tick(&self, context: &Context, table: &ConnectionTable) -> bool {
+    /// The pump's look: queues and writes what has been left for a tick.
+    pub(crate) fn tick(&self, context: &Context, table: &ConnectionTable) -> Tick {
         let rush = {
             let mut state = self.state.lock();
             if state.writing > 0 {
-                return true;
+                return Tick::Later;
             }
-            let rush = std::mem::take(&mut state.gathered_in_tick) >= RUSH;
-            if std::mem::take(&mut state.written_in_tick) > 0 && rush {
-                return true;
+            let rush = mem::take(&mut state.gathered_in_tick) >= RUSH;
+            if mem::take(&mut state.written_in_tick) > 0 && rush {
+                return Tick::Later;
             }
             if !rush {
                 state.gathering = false;
@@ -104,7 +105,7 @@ impl Broadcaster {
         if context.gathered.take_unwritten() {
             write_to(&table.snapshot());
         }
-        rush
+        if rush { Tick::Soon } else { Tick::Done }
     }
 
     fn gather(&self, context: &Context, table: &ConnectionTable, message: &[u8], start_ticks: impl Fn()) -> Outcome {

@@ -15,7 +15,7 @@ use crate::connection::ConnectionId;
 use crate::context::Context;
 use crate::disconnect::{DisconnectReason, OutboundLimit, Undelivered};
 use crate::error::Error;
-use crate::outbox::{Batch, Flushed, Outbox, Outgoing, Parts, Patience, Refused, Step};
+use crate::outbox::{Batch, Flushed, Outbox, Outgoing, Parts, Patience, Refused, Step, Tick};
 use crate::pump::{Pump, Pumped, Ticked};
 use crate::transport::Stream;
 
@@ -425,9 +425,9 @@ impl Pumped for Link {
 }
 
 impl Ticked for Link {
-    fn tick(&self) -> bool {
-        let (again, step) = self.outbox.tick();
+    fn tick(&self) -> Tick {
+        let (tick, step) = self.outbox.tick();
         self.follow(step);
-        again
+        tick
     }
 }

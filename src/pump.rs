@@ -12,20 +12,22 @@ use std::time::{Duration, Instant};
 use log::warn;
 use parking_lot::Mutex;
 
+use crate::outbox::Tick;
 use crate::transport::Stream;
 use crate::transport::poll::Poller;
 
 /// How long the pump rests when the system refuses to poll, so that it does not spin.
 const POLL_FAILURE_PAUSE: Duration = Duration::from_millis(10);
 
-/// How often the pump looks after what is corked. Short, because a message may wait this long; and not shorter, because
-/// each look takes the processor from whoever is sending in a rush.
-const TICK: Duration = Duration::from_micros(50);
+/// How often the pump looks after what is corked. Short, because a message may wait for two looks; and not shorter,
+/// because each look takes the processor from whoever is sending in a rush. It becomes longer while they do the writing.
+const SHORT_TICK: Duration = Duration::from_micros(50);
+const LONG_TICK: Duration = Duration::from_micros(200);
 
 /// What the pump looks after in short ticks.
 pub(crate) trait Ticked: Send + Sync {
-    /// Writes what has been left for a tick, without blocking; whether to tick on.
-    fn tick(&self) -> bool;
+    /// Writes what has been left for a tick, without blocking.
+    fn tick(&self) -> Tick;
 }
 
 /// What the pump does for a connection.
@@ -147,7 +149,7 @@ impl Pump {
     /// The pump's thread.
     pub(crate) fn run(&self) {
         let Some(poller) = self.inbox.lock().poller.clone() else { return };
-        let mut work = Work::default();
+        let mut work = Work::new();
         while self.collect(&mut work) {
             let timeout = work.timeout();
             write_when_ready(&poller, &mut work.backlog, timeout);
@@ -188,23 +190,27 @@ impl Inbox {
 }
 
 /// What the pump has to do, in its own hands.
-#[derive(Default)]
 struct Work {
     backlog: Vec<Backlogged>,
     alarms: BinaryHeap<Reverse<Alarm>>,
     ticked: Vec<Weak<dyn Ticked>>,
-    /// When to tick next.
+    /// When to tick next, and how long after the last time.
     tick_at: Option<Instant>,
+    interval: Duration,
 }
 
 impl Work {
+    fn new() -> Self {
+        Self { backlog: Vec::new(), alarms: BinaryHeap::new(), ticked: Vec::new(), tick_at: None, interval: SHORT_TICK }
+    }
+
     /// How long there is nothing to do unless a stream becomes ready.
     fn timeout(&mut self) -> Option<Duration> {
         let now = Instant::now();
         if self.ticked.is_empty() {
             self.tick_at = None;
         } else {
-            self.tick_at.get_or_insert(now + TICK);
+            self.tick_at.get_or_insert(now + self.interval);
         }
         let alarm_at = self.alarms.peek().map(|Reverse(alarm)| alarm.at);
         let next = [alarm_at, self.tick_at].into_iter().flatten().min();
@@ -212,9 +218,16 @@ impl Work {
     }
 
     fn tick(&mut self, now: Instant) {
-        if self.tick_at.take_if(|at| *at <= now).is_some() {
-            self.ticked.retain(|ticked| ticked.upgrade().is_some_and(|ticked| ticked.tick()));
+        if self.tick_at.take_if(|at| *at <= now).is_none() {
+            return;
         }
+        let mut soon = false;
+        self.ticked.retain(|ticked| {
+            let tick = ticked.upgrade().map_or(Tick::Done, |ticked| ticked.tick());
+            soon |= tick == Tick::Soon;
+            tick != Tick::Done
+        });
+        self.interval = if soon || self.ticked.is_empty() { SHORT_TICK } else { LONG_TICK.min(2 * self.interval) };
     }
 }
 

@@ -93,6 +93,7 @@ impl Reader<'_> {
                     self.link.note_drained();
                 }
                 Ok(count) => {
+                    self.link.outbox().note_heard();
                     if busy.is_some() {
                         decoder.filled(count);
                         self.deliver(&mut decoder);

@@ -16,7 +16,7 @@ use crate::context::{Context, Relief};
 use crate::disconnect::{DisconnectReason, OutboundLimit, Undelivered};
 use crate::error::Error;
 use crate::life::Life;
-use crate::outbox::Flushed;
+use crate::outbox::{Flushed, Tick};
 use crate::pump::Ticked;
 use crate::table::ConnectionTable;
 use crate::threads::{Threads, spawn_error};
@@ -308,7 +308,7 @@ impl Service for Core {
 }
 
 impl Ticked for Core {
-    fn tick(&self) -> bool {
+    fn tick(&self) -> Tick {
         self.broadcaster.tick(&self.context, &self.table)
     }
 }

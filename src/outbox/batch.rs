@@ -49,13 +49,14 @@ impl Batch {
         Some(batch)
     }
 
-    /// What is left of a message after its first `written` bytes. Its charge has been taken from the budget.
+    /// What is left of a message after its first `written` bytes. It is taken from the budget in any case, because it
+    /// cannot be refused any more.
     pub(crate) fn rest_of(message: &[u8], separator: &[u8], written: usize, budget: &Arc<Budget>) -> Self {
         let from = written.min(message.len());
         let mut batch = Self::new(Buffers::default(), budget);
         batch.put(&message[from..], &separator[written - from..]);
         batch.reserved = batch.charge();
-        budget.give_back(written);
+        budget.take_anyway(batch.reserved);
         batch
     }
 

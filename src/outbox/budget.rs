@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering};
 
-/// A sum of bytes that is never exceeded by more than an eighth. What is shared by several outboxes counts once.
+/// A sum of bytes that is exceeded by little more than an eighth, and only for what is being written. What is shared by
+/// several outboxes counts once.
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit: usize,
@@ -52,6 +53,11 @@ impl Budget {
         }
         self.give_back(bytes);
         false
+    }
+
+    /// Takes `bytes` although there may not be so many left.
+    pub(crate) fn take_anyway(&self, bytes: usize) {
+        self.used.fetch_add(bytes, Ordering::SeqCst);
     }
 
     pub(crate) fn give_back(&self, bytes: usize) {

@@ -30,6 +30,9 @@ struct State {
     generation: u64,
     /// Whether a batch has been queued by somebody who does not write it.
     unwritten: bool,
+    /// The batch that was queued last, and the memory of the one before if everyone has written it.
+    last: Option<Arc<Batch>>,
+    spare: Buffers,
 }
 
 /// What became of a message to be gathered.
@@ -81,7 +84,7 @@ impl Gathered {
                 others.push(position);
             }
         }
-        state.batch = Some(Batch::new(Buffers::default(), &self.rules.budget));
+        state.batch = Some(Batch::new(mem::take(&mut state.spare), &self.rules.budget));
         state.generation = generation;
         others
     }
@@ -97,7 +100,10 @@ impl Gathered {
     /// Settles, and forgets the outboxes: for one that has closed no batch is begun any more, and none is under way
     /// when this returns.
     pub(crate) fn end(&self) {
-        self.queue(&mut self.state.lock());
+        let mut state = self.state.lock();
+        self.queue(&mut state);
+        state.last = None;
+        state.spare = Buffers::default();
     }
 
     /// Whether something was queued and not written since the last time.
@@ -113,6 +119,8 @@ impl Gathered {
         for outbox in &outboxes {
             outbox.enqueue(&batch);
         }
+        let before = state.last.replace(batch).and_then(Arc::into_inner);
+        state.spare = before.map(Batch::into_buffers).unwrap_or_default();
         state.unwritten = true;
         self.pending.store(false, Ordering::Release);
     }

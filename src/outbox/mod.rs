@@ -39,10 +39,10 @@ pub(crate) use pace::Pace;
 pub(crate) use parts::Parts;
 pub(crate) use queue::BATCH_LEN;
 pub(crate) use rules::{Patience, Rules, WhenFull};
-pub(crate) use writing::RUSH;
+pub(crate) use writing::{RUSH, Tick};
 
 use crate::disconnect::Undelivered;
-use crate::sync::{Condvar, Mutex, now};
+use crate::sync::{AtomicBool, Condvar, Mutex, Ordering, now};
 use crate::transport::Stream;
 use queue::{Amount, Queue};
 
@@ -54,6 +54,8 @@ const LONG_COPY: usize = 64 * 1024;
 
 pub(crate) struct Outbox {
     rules: Arc<Rules>,
+    /// Whether something was received since the last message was sent. No more than a hint.
+    heard: AtomicBool,
     state: Mutex<State>,
     /// Much room in the queue, the outcome of a write that somebody waits for, or the end.
     room: Condvar,
@@ -64,6 +66,8 @@ pub(crate) struct Outbox {
 struct State {
     /// Given up when the connection is gone, so that its descriptor does not depend on who keeps a handle.
     stream: Option<Arc<dyn Stream>>,
+    /// The same for whoever writes; absent while a write is under way.
+    writers_stream: Option<Arc<dyn Stream>>,
     queue: Queue,
     writer: Writer,
     stage: Stage,
@@ -170,7 +174,9 @@ impl Outbox {
         let queue = Queue::new(!rules.coalesce, &rules.budget);
         Self {
             rules,
+            heard: AtomicBool::new(false),
             state: Mutex::new(State {
+                writers_stream: Some(Arc::clone(&stream)),
                 stream: Some(stream),
                 queue,
                 writer: Writer::Nobody,
@@ -268,6 +274,11 @@ impl Outbox {
         if state.stage == Stage::Dead { Flushed::Lost } else { Flushed::Written }
     }
 
+    /// Says that something was received: what is sent next is probably an answer.
+    pub(crate) fn note_heard(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+    }
+
     /// The stream, until the connection is gone.
     pub(crate) fn stream(&self) -> Option<Arc<dyn Stream>> {
         self.state.lock().stream.clone()
@@ -309,7 +320,7 @@ impl Outbox {
     /// Gives up the stream, whose connection is over, and tells what was lost.
     pub(crate) fn retire(&self) -> Undelivered {
         let mut state = self.state.lock();
-        let stream = state.stream.take();
+        let stream = (state.stream.take(), state.writers_stream.take());
         let lost = state.lost;
         drop(state);
         drop(stream);

@@ -43,7 +43,19 @@ impl Pace {
             }
         }
         self.begun = Some(now);
+        self.ended = None;
         self.streak >= self.tight
+    }
+
+    /// Before a write that comes behind something received: that is no loop, and nothing is measured.
+    pub(crate) fn answers(&mut self) {
+        self.streak = self.streak.saturating_sub(1);
+        self.begun = None;
+    }
+
+    /// Whether the time at which the write ends is of interest.
+    pub(crate) fn is_measuring(&self) -> bool {
+        self.begun.is_some()
     }
 
     /// After a write.

@@ -9,7 +9,7 @@ use super::batch::{Batch, OVERHEAD};
 use super::budget::Purpose;
 use super::queue::Queue;
 use super::{Outbox, Refused, Stage, State, Step, Writer};
-use crate::sync::{MutexGuard, now};
+use crate::sync::{MutexGuard, Ordering, now};
 use crate::transport::Stream;
 
 /// How many batches go into one write, and how many bytes; a blocking write is kept short, because its progress can
@@ -27,6 +27,17 @@ const WRITES_PER_SENDER: usize = 8;
 
 /// How many messages in one tick keep the cork in.
 pub(crate) const RUSH: usize = 8;
+
+/// When the pump is to look again after something that is corked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tick {
+    /// As soon as it can without disturbing.
+    Soon,
+    /// Not so soon: those who send do the writing.
+    Later,
+    /// It is no longer corked.
+    Done,
+}
 
 /// How a write behaves when the stream takes nothing.
 #[derive(Debug, Clone, Copy)]
@@ -50,28 +61,32 @@ impl Outbox {
         }
     }
 
-    /// The pump's look at a corked outbox: writes what has been left for a tick; whether to tick on.
-    pub(crate) fn tick(&self) -> (bool, Step) {
+    /// The pump's look at a corked outbox: writes what has been left for a tick.
+    pub(crate) fn tick(&self) -> (Tick, Step) {
         let mut state = self.state.lock();
         let queued = mem::take(&mut state.queued_in_tick);
         let written = mem::take(&mut state.written_in_tick);
         if state.stage != Stage::Open || !state.corked {
             state.ticking = false;
-            return (false, Step::Nothing);
+            return (Tick::Done, Step::Nothing);
         }
         if state.writer != Writer::Nobody {
-            return (true, Step::Nothing);
+            return (Tick::Later, Step::Nothing);
         }
         let rush = queued >= RUSH;
         if !rush {
             state.uncork();
         }
         // What waits after a write in this tick has been waiting for less than one.
-        if state.queue.is_empty() || rush && written > 0 {
-            return (rush, Step::Nothing);
+        if rush && written > 0 {
+            return (Tick::Later, Step::Nothing);
+        }
+        let tick = if rush { Tick::Soon } else { Tick::Done };
+        if state.queue.is_empty() {
+            return (tick, Step::Nothing);
         }
         state.writer = Writer::Caller;
-        (rush, self.write_on(state, WRITES_PER_SENDER))
+        (tick, self.write_on(state, WRITES_PER_SENDER))
     }
 
     /// The writing thread of a stream that cannot be polled, which holds the role from its first need to the end.
@@ -116,7 +131,10 @@ impl Outbox {
 
     #[inline(never)]
     fn write_alone(&self, mut state: MutexGuard<'_, State>, message: &[u8], may_wait: bool) -> Result<Step, Refused> {
-        if may_wait && state.pace.is_tight(now()) {
+        if self.heard.load(Ordering::Relaxed) {
+            self.heard.store(false, Ordering::Relaxed);
+            state.pace.answers();
+        } else if may_wait && state.pace.is_tight(now()) {
             state.append(&self.rules, message)?;
             return Ok(state.cork());
         }
@@ -166,7 +184,9 @@ impl Outbox {
             state.append(&self.rules, message)?;
             return Ok(self.write_here_or_leave(state));
         }
-        if !budget.take(len + OVERHEAD, Purpose::Write) {
+        // A short one is not worth it: what is not written of it is taken from the budget in any case.
+        let budgeted = len > SHORT;
+        if budgeted && !budget.take(len + OVERHEAD, Purpose::Write) {
             return Err(Refused::OverBudget);
         }
         let loan = state.queue.lend(BATCHES_PER_WRITE);
@@ -210,7 +230,8 @@ impl Outbox {
         if written_of_it < len {
             let rest = Batch::rest_of(message, separator, written_of_it, budget);
             state.queue.insert_rest(before, rest, written_of_it > 0);
-        } else {
+        }
+        if budgeted {
             budget.give_back(len + OVERHEAD);
         }
         self.account(&mut state, written);
@@ -356,18 +377,19 @@ impl Outbox {
     }
 }
 
-/// Writes without the lock.
+/// Writes without the lock, as the holder of the role.
 fn with_stream(
     state: &mut MutexGuard<'_, State>,
     write: impl FnOnce(&dyn Stream) -> io::Result<usize>,
 ) -> io::Result<usize> {
-    let stream = state.stream.clone().expect("the stream is given up only when nothing more is written");
+    // Taken out and put back: that is quicker than counting one owner more for every message.
+    let stream = state.writers_stream.take().expect("one writes at a time, and only until the connection is gone");
     state.in_flight = true;
-    let result = MutexGuard::unlocked(state, || {
+    let (stream, result) = MutexGuard::unlocked(state, || {
         let result = write(&*stream);
-        drop(stream);
-        result
+        (stream, result)
     });
+    state.writers_stream = Some(stream);
     state.in_flight = false;
     result
 }
@@ -401,7 +423,9 @@ impl State {
             return self.cork();
         }
         if !self.corked {
-            self.pace.wrote(now());
+            if self.pace.is_measuring() {
+                self.pace.wrote(now());
+            }
             self.queue.shrink();
         }
         Step::Nothing

@@ -1,6 +1,6 @@
 //! TCP behind the seam, and every socket option that the library sets.
 
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice};
 use std::net::{self, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, ToSocketAddrs};
 #[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
@@ -59,8 +59,14 @@ impl TcpStream {
 }
 
 impl Stream for TcpStream {
+    #[cfg(all(unix, not(leads_comm_portable)))]
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&self.socket).read(buffer)
+        Ok(rustix::io::read(&self.socket, buffer)?)
+    }
+
+    #[cfg(any(not(unix), leads_comm_portable))]
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        io::Read::read(&mut &self.socket, buffer)
     }
 
     #[cfg(all(unix, not(leads_comm_portable)))]
