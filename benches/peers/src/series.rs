@@ -36,7 +36,7 @@ const QUICK_TOO_LONG: Duration = Duration::from_secs(3);
 
 /// How long a run should take, and how long it should take when it has to be quick; in seconds.
 const LENGTH: f64 = 0.5;
-const QUICK_LENGTH: f64 = 0.08;
+const QUICK_LENGTH: f64 = 0.06;
 
 /// Runs a scenario with all peers: each once to find out how many messages it handles in time, which also warms the
 /// machine up, then all in turn, round after round, each round beginning with another.
@@ -106,10 +106,10 @@ fn run_round(scenario: &Scenario, tasks: Vec<Task>, patience: Duration) -> Measu
     let (mut outcomes, mut trouble) = (Vec::new(), None);
     for task in &tasks {
         match runner::run(task, patience) {
-            Ok(outcome) => outcomes.push(Some(outcome)),
+            Ok(outcome) => outcomes.push(outcome),
             Err(met) => {
-                outcomes.push(None);
                 trouble = Some(met);
+                break;
             }
         }
     }
