@@ -21,12 +21,12 @@ pub(crate) struct Figure {
     pub(crate) key: &'static str,
     pub(crate) label: &'static str,
     pub(crate) unit: Unit,
-    /// Not a number where the round has none.
-    pub(crate) of: fn(&Round<'_>) -> f64,
+    /// None where what it takes was not measured.
+    pub(crate) of: fn(&Round) -> Option<f64>,
 }
 
 impl Figure {
-    pub(crate) const fn new(key: &'static str, label: &'static str, unit: Unit, of: fn(&Round<'_>) -> f64) -> Self {
+    pub(crate) const fn new(key: &'static str, label: &'static str, unit: Unit, of: fn(&Round) -> Option<f64>) -> Self {
         Self { key, label, unit, of }
     }
 }

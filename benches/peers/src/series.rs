@@ -15,19 +15,28 @@ pub(crate) struct Entry {
     pub(crate) peer: String,
     /// How many messages were sent to or by each connection.
     pub(crate) count: u64,
-    pub(crate) rounds: Vec<Result<Vec<f64>, Trouble>>,
+    pub(crate) rounds: Vec<Measures>,
     /// Why it has no part in it.
     pub(crate) unable: Option<String>,
     /// Whether a round took so long that it was left at that.
     pub(crate) cut_short: bool,
 }
 
+/// One round of a peer.
+#[derive(Default)]
+pub(crate) struct Measures {
+    /// As many as the scenario has.
+    figures: Vec<Option<f64>>,
+    trouble: Option<Trouble>,
+}
+
 /// What has taken longer than this is not run again.
 const TOO_LONG: Duration = Duration::from_secs(10);
+const QUICK_TOO_LONG: Duration = Duration::from_secs(3);
 
 /// How long a run should take, and how long it should take when it has to be quick; in seconds.
 const LENGTH: f64 = 0.5;
-const QUICK_LENGTH: f64 = 0.15;
+const QUICK_LENGTH: f64 = 0.06;
 
 /// Runs a scenario with all peers: each once to find out how many messages it handles in time, which also warms the
 /// machine up, then all in turn, round after round, each round beginning with another.
@@ -45,9 +54,9 @@ pub(crate) fn run(scenario: &Scenario, options: &Options) -> Vec<Entry> {
             }
             let started = Instant::now();
             options.progress(&format!("{} {} round {}", scenario.name, entry.peer, round + 1));
-            let outcome = run_round(scenario, &options.tasks(scenario, &entry.peer, entry.count), patience);
+            let outcome = run_round(scenario, options.tasks(scenario, &entry.peer, entry.count), patience);
             entry.rounds.push(outcome);
-            entry.cut_short = started.elapsed() > TOO_LONG;
+            entry.cut_short = started.elapsed() > if options.quick { QUICK_TOO_LONG } else { TOO_LONG };
         }
     }
     entries
@@ -74,7 +83,7 @@ fn prepare(scenario: &Scenario, peer: &str, length: f64, options: &Options) -> E
         let seconds = match runner::run(task, patience(scenario, options)) {
             Ok(outcome) => outcome.seconds(),
             Err(trouble) => {
-                entry.rounds.push(Err(trouble));
+                entry.rounds.push(Measures { figures: Vec::new(), trouble: Some(trouble) });
                 return entry;
             }
         };
@@ -93,10 +102,19 @@ fn patience(scenario: &Scenario, options: &Options) -> Duration {
     Duration::from_secs_f64(if options.quick { scenario.patience.quick } else { scenario.patience.full })
 }
 
-fn run_round(scenario: &Scenario, tasks: &[Task], patience: Duration) -> Result<Vec<f64>, Trouble> {
-    let outcomes = tasks.iter().map(|task| runner::run(task, patience)).collect::<Result<Vec<_>, _>>()?;
-    let round = Round { tasks, outcomes: &outcomes };
-    Ok(scenario.figures.iter().map(|figure| (figure.of)(&round)).collect())
+fn run_round(scenario: &Scenario, tasks: Vec<Task>, patience: Duration) -> Measures {
+    let (mut outcomes, mut trouble) = (Vec::new(), None);
+    for task in &tasks {
+        match runner::run(task, patience) {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(met) => {
+                trouble = Some(met);
+                break;
+            }
+        }
+    }
+    let round = Round { tasks, outcomes };
+    Measures { figures: scenario.figures.iter().map(|figure| (figure.of)(&round)).collect(), trouble }
 }
 
 impl Entry {
@@ -105,14 +123,22 @@ impl Entry {
         self.unable.is_some() || self.cut_short || self.trouble().is_some()
     }
 
-    /// Why there are no figures. One failure spoils all rounds.
+    /// What went wrong, if anything did.
     pub(crate) fn trouble(&self) -> Option<&Trouble> {
-        self.rounds.iter().find_map(|round| round.as_ref().err())
+        self.rounds.iter().find_map(|round| round.trouble.as_ref())
+    }
+
+    /// Whether messages were lost or doubled, or a process failed: then none of the figures counts.
+    fn failed(&self) -> bool {
+        matches!(self.trouble(), Some(Trouble::Failed(_)))
     }
 
     /// A figure of one round.
     pub(crate) fn value(&self, round: usize, figure: usize) -> Option<f64> {
-        self.rounds.get(round)?.as_ref().ok().map(|figures| figures[figure]).filter(|value| value.is_finite())
+        if self.failed() {
+            return None;
+        }
+        self.rounds.get(round)?.figures.get(figure).copied().flatten().filter(|value| value.is_finite())
     }
 
     /// What the figures do not say.
@@ -132,10 +158,11 @@ impl Entry {
 
     /// A figure's median, or why there is none.
     pub(crate) fn cell(&self, figure: usize, unit: Unit) -> String {
-        match self.trouble() {
-            Some(Trouble::Never(_)) => "never".to_owned(),
-            Some(Trouble::Failed(_)) => "FAILED".to_owned(),
-            None => median(&self.values(figure)).map_or_else(|| "-".to_owned(), |value| unit.write(value)),
+        match (median(&self.values(figure)), self.trouble()) {
+            (Some(value), _) => unit.write(value),
+            (None, Some(Trouble::Never(_))) => "never".to_owned(),
+            (None, Some(Trouble::Failed(_))) => "FAILED".to_owned(),
+            (None, None) => "-".to_owned(),
         }
     }
 }

@@ -147,7 +147,7 @@ impl Iterator for SizesIter {
                 self.seed ^= self.seed << 13;
                 self.seed ^= self.seed >> 7;
                 self.seed ^= self.seed << 17;
-                let power = 16_u64 << (self.seed >> 32) % 14;
+                let power = 16_u64 << ((self.seed >> 32) % 14);
                 (power + self.seed % power) as usize
             }
         })
@@ -203,5 +203,5 @@ fn stamp(text: &mut [u8]) {
 
 /// When a stamped message was sent.
 pub(crate) fn sent_at(message: &[u8]) -> Option<u64> {
-    u64::from_str_radix(str::from_utf8(message.get(STAMP_AT)?).ok()?, 16).ok()
+    u64::from_str_radix(std::str::from_utf8(message.get(STAMP_AT)?).ok()?, 16).ok()
 }

@@ -148,12 +148,8 @@ class Tally(Callback):
         self.stage.count_up()
 
     def on_receive(self, service, msg):
-        if self.stamped:
-            now = time.monotonic_ns()
-            try:
-                self.latencies.append(now - int(msg[STAMP], 16))
-            except ValueError:
-                pass  # The second half of a message.
+        if self.stamped and msg.startswith(b'{"t":"') and len(msg) > STAMP.stop:  # Otherwise a later part of one.
+            self.latencies.append(time.monotonic_ns() - int(msg[STAMP], 16))
         if self.stage.task["job"] == "churn":
             with self.lock:  # Many connections, one tally.
                 self.add(msg)

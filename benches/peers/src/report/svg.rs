@@ -29,13 +29,15 @@ const GROUPS: &[Group] = &[
 const WIDTH: f64 = 760.0;
 const NAMES: f64 = 150.0;
 const BARS: f64 = 480.0;
+/// The two lines above a panel's bars.
+const HEAD: f64 = 48.0;
 const ROW: f64 = 22.0;
 const BAR: f64 = 14.0;
 
 /// Colours that stand out against white as well as against black.
 const STYLE: &str = "text { font: 13px system-ui, sans-serif; fill: #6b7280 } \
     .title { font-size: 18px; font-weight: 600 } .panel { font-size: 14px; font-weight: 600 } \
-    .name, .value { font-size: 12px } .ours-text { fill: #e8590c; font-weight: 700 } \
+    .name, .value, .subtitle { font-size: 12px } .ours-text { fill: #e8590c; font-weight: 700 } \
     .ours { fill: #e8590c } .peer { fill: #8c96a8 } .limit { fill: none; stroke: #8c96a8; stroke-dasharray: 3 2 } \
     .range { stroke: #4b5563; stroke-width: 1.5 } \
     @media (prefers-color-scheme: dark) { text { fill: #aab2c0 } .ours-text { fill: #ff8a4c } .ours { fill: #ff8a4c } \
@@ -53,6 +55,7 @@ pub(crate) fn charts(results: &Results) -> Vec<Chart> {
 
 struct Panel {
     title: String,
+    subtitle: &'static str,
     rows: Vec<Row>,
     most: f64,
 }
@@ -84,24 +87,21 @@ impl Panel {
         // One odd round must not squeeze all bars.
         let most = rows.iter().filter_map(|row| Some(row.values?.0)).reduce(f64::max)?;
         let better = if figure.unit.more_is_better() { "more" } else { "less" };
-        let title = format!(
-            "{}: {}, {} ({better} is better)",
-            measured.scenario.name,
-            measured.scenario.title,
-            figure.caption()
-        );
-        Some(Self { title, rows, most })
+        let title = format!("{}: {} ({better} is better)", measured.scenario.name, figure.caption());
+        Some(Self { title, subtitle: measured.scenario.title, rows, most })
     }
 
     fn height(&self) -> f64 {
-        30.0 + ROW * self.rows.len() as f64 + 16.0
+        HEAD + ROW * self.rows.len() as f64 + 16.0
     }
 
     fn draw(&self, svg: &mut String, top: f64) {
         let _ = writeln!(svg, r#"<text class="panel" x="16" y="{:.0}">{}</text>"#, top + 18.0, escaped(&self.title));
+        let _ =
+            writeln!(svg, r#"<text class="subtitle" x="16" y="{:.0}">{}</text>"#, top + 35.0, escaped(self.subtitle));
         let at = |value: f64| if self.most > 0.0 { (value / self.most * BARS).min(BARS) } else { 0.0 };
         for (number, row) in self.rows.iter().enumerate() {
-            let y = top + 30.0 + ROW * number as f64;
+            let y = top + HEAD + ROW * number as f64;
             let (middle, baseline) = (y + BAR / 2.0, y + 11.5);
             let (bar, text) = match row.peer.as_str() {
                 OURS => ("ours", "ours-text"),

@@ -4,6 +4,7 @@ use crate::figure::{Unit, three_digits};
 use crate::measure::median;
 use crate::peers::ROOM;
 use crate::results::{OURS, Other, Results};
+use crate::scenario;
 use crate::task::QUEUE_LIMIT;
 
 struct Target {
@@ -55,7 +56,7 @@ const TARGETS: &[Target] = &[
     target("S5 / best peer", ("s5", "rate"), Against(Best), AtLeast(2.0)),
     target("S5 / raw", ("s5", "rate"), Against(Limit), AtLeast(0.7)),
     target("S6 time / without a stalled one", ("s6", "ratio"), Itself, AtMost(1.1)),
-    target("S6 memory held, bytes / limit", ("s6", "held"), Itself, AtMost(1.2 * ROOM as f64)),
+    target("S6 memory held", ("s6", "held"), Itself, AtMost(1.2 * ROOM as f64)),
     target("S6 full: time / without a stalled one", ("s6-full", "ratio"), Itself, AtMost(1.1)),
     target("S6 full: memory held", ("s6-full", "held"), Itself, AtMost(1.2 * QUEUE_LIMIT as f64)),
     target("S7 time / raw", ("s7", "time"), Against(Limit), AtMost(4.0)),
@@ -84,14 +85,16 @@ pub(crate) fn judge(results: &Results) -> Vec<Judgement> {
 }
 
 impl Target {
+    fn unit(&self) -> Unit {
+        let figures = scenario::named(self.scenario).into_iter().flat_map(|scenario| scenario.figures);
+        figures.into_iter().find(|figure| figure.key == self.figure).map_or(Unit::Number, |figure| figure.unit)
+    }
+
     fn judge(&self, results: &Results) -> Judgement {
         let measured = results.find(self.scenario);
         let figure = measured.and_then(|measured| measured.figure(self.figure));
         // What is compared has no unit.
-        let unit = match (&self.measure, figure) {
-            (Itself, Some((_, figure))) => figure.unit,
-            _ => Unit::Number,
-        };
+        let unit = if let Itself = self.measure { self.unit() } else { Unit::Number };
         let write = |value: f64| format!("{} {}", unit.write(value), unit.name()).trim_end().to_owned();
         let (sign, bound) = match self.bound {
             AtLeast(bound) => ("≥", bound),
@@ -102,7 +105,7 @@ impl Target {
             Own(scenario, key) => results.own_ratio((self.scenario, self.figure), (scenario, key)),
             Itself => median(&measured.entry(OURS)?.values(index)),
         });
-        let failed = measured.and_then(|measured| measured.entry(OURS)?.trouble()).is_some();
+        let failed = value.is_none() && measured.and_then(|measured| measured.entry(OURS)?.trouble()).is_some();
         let verdict = match (value, self.bound) {
             _ if failed => Verdict::Miss,
             (None, _) => Verdict::Unknown,

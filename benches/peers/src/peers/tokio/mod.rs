@@ -1,35 +1,40 @@
-//! Tokio with the codecs of tokio-util: batches of `feed`, then `flush`; a task per connection, a channel per client
-//! of a broadcast.
+//! Tokio with a codec of tokio-util: batches of `feed`, then `flush`; a task per connection.
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
+use std::thread;
 
-use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::AsyncRead;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::runtime::Runtime;
-use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::task::AbortHandle;
-use tokio_util::codec::{Decoder, Encoder, FramedRead, FramedWrite};
+use tokio::runtime::{Builder, Handle};
+use tokio_util::codec::{FramedRead, FramedWrite};
 
 use super::{Client, Failure, Peer, Receive, Server};
 use crate::tally::{Latch, Trips};
-use crate::task::{Job, Messages, QUEUE_LIMIT, Queue, Task};
+use crate::task::{Job, Messages, Task};
+
+mod broadcast;
+mod codec;
+
+use broadcast::Clients;
+use codec::{Semicolons, framed_read, framed_write};
 
 pub(super) struct Tokio;
 
-const READ: usize = 128 * 1024;
-const WRITE: usize = 64 * 1024;
 const BACKLOG: u32 = 4096;
 
 /// How many messages are fed before a flush.
 const BATCH: u64 = 1024;
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the system gives a runtime its threads")
+/// Measured here, where two processes share two cores, one thread beats a thread for each core in every scenario.
+static RUNTIME: LazyLock<Handle> = LazyLock::new(|| {
+    let runtime =
+        Builder::new_current_thread().enable_all().build().expect("the system gives a runtime its descriptors");
+    let handle = runtime.handle().clone();
+    thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+    handle
 });
 
 impl Peer for Tokio {
@@ -40,8 +45,9 @@ impl Peer for Tokio {
             socket.listen(BACKLOG)
         })?;
         let port = listener.local_addr()?.port();
-        let server = TokioServer { port, clients: Arc::default(), queue: task.queue, hall: Arc::clone(&hall) };
-        let (clients, task) = (Arc::clone(&server.clients), task.clone());
+        let clients = Arc::new(Clients::new(task, Arc::clone(&hall)));
+        let server = TokioServer { port, clients: Arc::clone(&clients) };
+        let job = task.job;
         RUNTIME.spawn(async move {
             loop {
                 let Ok((stream, _)) = listener.accept().await else { continue };
@@ -51,10 +57,8 @@ impl Peer for Tokio {
                     tokio::spawn(echo(reading, writing));
                 } else {
                     tokio::spawn(read(reading, receive.clone()));
-                    if let Job::Broadcast | Job::Duplex = task.job {
-                        let (sender, receiver) = mpsc::channel(capacity(&task));
-                        let writer = tokio::spawn(write(writing, receiver)).abort_handle();
-                        clients.lock().unwrap().push((sender, writer));
+                    if let Job::Broadcast | Job::Duplex = job {
+                        clients.add(writing);
                     } else {
                         // Kept, since dropping it would end this half.
                         tokio::spawn(async move { (writing, std::future::pending::<()>().await).1 });
@@ -81,61 +85,6 @@ impl Peer for Tokio {
     }
 }
 
-/// How many messages may wait for one client.
-fn capacity(task: &Task) -> usize {
-    match task.queue {
-        Queue::Wait => 1024,
-        Queue::Roomy => task.count as usize,
-        Queue::Limited => QUEUE_LIMIT / task.sizes.largest(),
-    }
-}
-
-/// Messages that end with a semicolon: `LinesCodec` for bytes.
-struct Semicolons {
-    /// How far the buffer has been searched.
-    searched: usize,
-}
-
-impl Decoder for Semicolons {
-    type Item = BytesMut;
-    type Error = io::Error;
-
-    fn decode(&mut self, buffer: &mut BytesMut) -> io::Result<Option<BytesMut>> {
-        let Some(found) = memchr::memchr(b';', &buffer[self.searched..]) else {
-            self.searched = buffer.len();
-            // Otherwise the next read is as short as what happens to be left.
-            buffer.reserve(READ);
-            return Ok(None);
-        };
-        let mut message = buffer.split_to(self.searched + found + 1);
-        message.truncate(message.len() - 1);
-        self.searched = 0;
-        Ok(Some(message))
-    }
-}
-
-impl<M: AsRef<[u8]>> Encoder<M> for Semicolons {
-    type Error = io::Error;
-
-    fn encode(&mut self, message: M, buffer: &mut BytesMut) -> io::Result<()> {
-        let message = message.as_ref();
-        buffer.reserve(message.len() + 1);
-        buffer.put_slice(message);
-        buffer.put_u8(b';');
-        Ok(())
-    }
-}
-
-fn framed_read<R: AsyncRead>(reading: R) -> FramedRead<R, Semicolons> {
-    FramedRead::with_capacity(reading, Semicolons { searched: 0 }, READ)
-}
-
-fn framed_write(writing: OwnedWriteHalf) -> FramedWrite<OwnedWriteHalf, Semicolons> {
-    let mut framed = FramedWrite::new(writing, Semicolons { searched: 0 });
-    framed.set_backpressure_boundary(WRITE);
-    framed
-}
-
 async fn read(reading: OwnedReadHalf, receive: Receive) {
     let mut messages = framed_read(reading);
     while let Some(Ok(message)) = messages.next().await {
@@ -153,24 +102,9 @@ async fn echo(reading: OwnedReadHalf, writing: OwnedWriteHalf) -> io::Result<()>
     Ok(())
 }
 
-/// Writes what the channel gives, all that is there at once.
-async fn write(writing: OwnedWriteHalf, mut messages: Receiver<Bytes>) -> io::Result<()> {
-    let mut framed = framed_write(writing);
-    let mut batch = Vec::with_capacity(256);
-    while messages.recv_many(&mut batch, 256).await > 0 {
-        for message in batch.drain(..) {
-            framed.feed(message).await?;
-        }
-        SinkExt::<Bytes>::flush(&mut framed).await?;
-    }
-    Ok(())
-}
-
 struct TokioServer {
     port: u16,
-    clients: Arc<Mutex<Vec<(Sender<Bytes>, AbortHandle)>>>,
-    queue: Queue,
-    hall: Arc<Latch>,
+    clients: Arc<Clients>,
 }
 
 impl Server for TokioServer {
@@ -179,27 +113,7 @@ impl Server for TokioServer {
     }
 
     fn broadcast(&self, messages: &mut Messages) -> Result<(), Failure> {
-        let mut clients = self.clients.lock().unwrap();
-        RUNTIME.block_on(async {
-            while let Some(message) = messages.advance() {
-                let message = Bytes::copy_from_slice(message);
-                if self.queue == Queue::Wait {
-                    for (client, _) in clients.iter() {
-                        client.send(message.clone()).await?;
-                    }
-                } else {
-                    clients.retain(|(client, writer)| {
-                        let accepted = client.try_send(message.clone()).is_ok();
-                        if !accepted {
-                            writer.abort();
-                            self.hall.end();
-                        }
-                        accepted
-                    });
-                }
-            }
-            Ok(())
-        })
+        RUNTIME.block_on(self.clients.broadcast(messages))
     }
 }
 
