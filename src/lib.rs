@@ -72,7 +72,7 @@
 //!                                 │
 //!                                 │ the peer takes no more for now
 //!           bytes   pump · one per service
-//!        ◀────────    write when the stream is ready
+//!        ◀────────    write when the stream is ready, or when messages have been collected for long enough
 //! ```
 //!
 //! A client has no accept loop; its one reader calls `on_initialize` too. With `start(true)` accept loop and reader are
@@ -87,11 +87,15 @@
 //! 1. [`send`](Connection::send) or [`broadcast`](Server::broadcast) encodes it: `payload ++ separator`, once, for
 //!    however many peers. A payload that a receiver could not read back as this one message is refused ([`codec`] has
 //!    the rule).
-//! 2. It is put into the *outbox* of each peer. If nobody is writing to that peer, the calling thread writes; if
-//!    somebody is, that thread takes it along. Messages never mix, and each sender's arrive in the order in which they
-//!    were sent.
-//! 3. When the peer's stream takes no more, the pump carries on, and the caller goes its way.
-//! 4. On the other side the reader passes what arrives to a [`Decoder`](codec::Decoder), and each whole message to
+//! 2. It is put into the *outbox* of each peer. If nobody is writing to that peer, the calling thread writes, straight
+//!    from where the message lies; if somebody is, that thread takes a copy along. Messages never mix, and each sender's
+//!    arrive in the order in which they were sent.
+//! 3. When messages are sent one right after the other, each with a write of its own would spend nearly all the time on
+//!    writing. So after some 16 without a pause they are collected, and written when there are 64 KiB of them, or when
+//!    the pump finds that some have been waiting: a fraction of a millisecond later. A lone message never waits.
+//!    [`coalesce(false)`](Builder::coalesce) turns this off.
+//! 4. When the peer's stream takes no more, the pump carries on, and the caller goes its way.
+//! 5. On the other side the reader passes what arrives to a [`Decoder`](codec::Decoder), and each whole message to
 //!    [`on_receive`](Callback::on_receive), without copying it.
 //!
 //! # Callbacks
@@ -115,22 +119,36 @@
 //! still waiting is counted in the [`DisconnectReason`]; what the operating system had taken over but not delivered,
 //! nobody can count.
 //!
-//! An outbox holds up to [`max_queued_bytes`](Builder::max_queued_bytes). A peer that reads so slowly that it is full,
-//! or that takes nothing at all for [`stall_timeout`](Builder::stall_timeout), is disconnected; nobody else waits for
-//! it. Where losing a slow peer is worse than waiting, say so:
+//! An outbox holds up to [`max_queued_bytes`](Builder::max_queued_bytes), and those of all peers together up to
+//! [`max_total_queued_bytes`](Builder::max_total_queued_bytes); a broadcast that waits for many peers is held once. What
+//! happens when that is not enough is a [`SlowConsumer`] policy. By default a peer that reads so slowly that its outbox
+//! is full, or that takes nothing at all for [`stall_timeout`](Builder::stall_timeout), is disconnected. Nobody else
+//! waits for it, whatever the policy.
+//!
+//! | Policy | When an outbox is full | `send` returns | `broadcast` |
+//! |---|---|---|---|
+//! | `Disconnect` | the peer is disconnected | `Error::SlowConsumer` | does not count it |
+//! | `DropOldest` | the oldest messages in it make room | `Ok` | counts it |
+//! | `DropNewest` | the new message is not sent | `Error::Dropped` | does not count it |
+//! | `Block(time)` | the sender waits for room, then as `Disconnect` | `Ok`, later | waits once for all |
+//!
+//! What is dropped is counted, in [`Connection::dropped_messages`] and in the end in the [`DisconnectReason`].
 //!
 //! ```
 //! use std::time::Duration;
 //!
 //! use leads_comm::{Server, SlowConsumer};
 //!
-//! let server = Server::builder()
-//!     .max_queued_bytes(8 * 1024 * 1024)
-//!     .slow_consumer(SlowConsumer::Block(Duration::from_secs(1)))
-//!     .build()?;
-//! # drop(server);
+//! // A display that wants the newest state rather than all of them.
+//! let display = Server::builder().max_queued_bytes(2 * 1024 * 1024).slow_consumer(SlowConsumer::DropOldest).build()?;
+//! // A recorder that wants all of them.
+//! let recorder = Server::builder().slow_consumer(SlowConsumer::Block(Duration::from_secs(1))).build()?;
+//! # drop((display, recorder));
 //! # Ok::<(), leads_comm::Error>(())
 //! ```
+//!
+//! [`flush`](Connection::flush) waits until what was accepted is with the operating system, for one connection or for
+//! [all of a service](Service::flush). [`send_all`](Connection::send_all) sends a batch in one go.
 //!
 //! # Closing
 //!

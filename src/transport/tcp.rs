@@ -61,7 +61,8 @@ impl TcpStream {
 impl Stream for TcpStream {
     #[cfg(all(unix, not(leads_comm_portable)))]
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(rustix::io::read(&self.socket, buffer)?)
+        let (count, _) = rustix::net::recv(&self.socket, buffer, rustix::net::RecvFlags::empty())?;
+        Ok(count)
     }
 
     #[cfg(any(not(unix), leads_comm_portable))]
