@@ -1,10 +1,10 @@
 //! Whole messages, encoded one behind the other in one buffer.
 
-use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::budget::{Budget, Purpose};
+use super::queue::BATCH_LEN;
 use crate::codec::{GOODBYE, Separator};
 
 /// What each message is charged beyond its bytes, so that a flood of tiny ones is bounded too.
@@ -24,17 +24,10 @@ pub(crate) struct Batch {
     budget: Arc<Budget>,
 }
 
-/// The memory of a batch, to be used again.
-#[derive(Debug, Default)]
-pub(crate) struct Buffers {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
-}
-
 impl Batch {
-    pub(crate) fn new(buffers: Buffers, budget: &Arc<Budget>) -> Self {
-        let Buffers { bytes, ends } = buffers;
-        Self { bytes, ends, reserved: 0, budget: Arc::clone(budget) }
+    /// An empty one, without memory.
+    pub(crate) fn new(budget: &Arc<Budget>) -> Self {
+        Self { bytes: Vec::new(), ends: Vec::new(), reserved: 0, budget: Arc::clone(budget) }
     }
 
     /// One message by itself; `None` when the budget is used up.
@@ -43,8 +36,10 @@ impl Batch {
         if !budget.take(len + OVERHEAD, purpose) {
             return None;
         }
-        let mut batch = Self::new(Buffers { bytes: Vec::with_capacity(len), ends: Vec::with_capacity(1) }, budget);
+        let mut batch = Self::new(budget);
         batch.reserved = len + OVERHEAD;
+        batch.bytes.reserve_exact(len);
+        batch.ends.reserve_exact(1);
         batch.put(message, separator);
         Some(batch)
     }
@@ -53,7 +48,7 @@ impl Batch {
     /// cannot be refused any more.
     pub(crate) fn rest_of(message: &[u8], separator: &[u8], written: usize, budget: &Arc<Budget>) -> Self {
         let from = written.min(message.len());
-        let mut batch = Self::new(Buffers::default(), budget);
+        let mut batch = Self::new(budget);
         batch.put(&message[from..], &separator[written - from..]);
         batch.reserved = batch.charge();
         budget.take_anyway(batch.reserved);
@@ -62,7 +57,7 @@ impl Batch {
 
     /// The goodbye, which takes nothing from the budget.
     pub(super) fn goodbye(separator: &Separator, budget: &Arc<Budget>) -> Self {
-        let mut batch = Self::new(Buffers::default(), budget);
+        let mut batch = Self::new(budget);
         batch.put(GOODBYE, separator.as_bytes());
         batch
     }
@@ -136,11 +131,16 @@ impl Batch {
         done + self.ends[done..].partition_point(|end| *end <= len)
     }
 
-    pub(crate) fn into_buffers(mut self) -> Buffers {
-        let mut buffers = Buffers { bytes: mem::take(&mut self.bytes), ends: mem::take(&mut self.ends) };
-        buffers.bytes.clear();
-        buffers.ends.clear();
-        buffers
+    /// Empties it, to be filled again: with its memory, and what that has taken from the budget.
+    pub(super) fn emptied(mut self) -> Self {
+        self.bytes.clear();
+        self.ends.clear();
+        self
+    }
+
+    /// Whether its memory is that of a batch, not of a message or two and not of a very long one.
+    pub(super) fn is_worth_keeping(&self) -> bool {
+        (BATCH_LEN / 2..=2 * BATCH_LEN).contains(&self.bytes.capacity())
     }
 }
 

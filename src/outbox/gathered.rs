@@ -7,7 +7,7 @@
 use std::mem;
 use std::sync::Arc;
 
-use super::batch::{Batch, Buffers, OVERHEAD};
+use super::batch::{Batch, OVERHEAD};
 use super::queue::BATCH_LEN;
 use super::{Outbox, Rules};
 use crate::sync::{AtomicBool, Mutex, Ordering};
@@ -30,9 +30,9 @@ struct State {
     generation: u64,
     /// Whether a batch has been queued by somebody who does not write it.
     unwritten: bool,
-    /// The batch that was queued last, and the memory of the one before if everyone has written it.
+    /// The batch that was queued last, and the one before if everyone has written it, to be filled again.
     last: Option<Arc<Batch>>,
-    spare: Buffers,
+    spare: Option<Batch>,
 }
 
 /// What became of a message to be gathered.
@@ -84,7 +84,8 @@ impl Gathered {
                 others.push(position);
             }
         }
-        state.batch = Some(Batch::new(mem::take(&mut state.spare), &self.rules.budget));
+        let spare = state.spare.take();
+        state.batch = Some(spare.unwrap_or_else(|| Batch::new(&self.rules.budget)));
         state.generation = generation;
         others
     }
@@ -103,7 +104,7 @@ impl Gathered {
         let mut state = self.state.lock();
         self.queue(&mut state);
         state.last = None;
-        state.spare = Buffers::default();
+        state.spare = None;
     }
 
     /// Whether something was queued and not written since the last time.
@@ -119,8 +120,7 @@ impl Gathered {
         for outbox in &outboxes {
             outbox.enqueue(&batch);
         }
-        let before = state.last.replace(batch).and_then(Arc::into_inner);
-        state.spare = before.map(Batch::into_buffers).unwrap_or_default();
+        state.spare = state.last.replace(batch).and_then(Arc::into_inner).map(Batch::emptied);
         state.unwritten = true;
         self.pending.store(false, Ordering::Release);
     }

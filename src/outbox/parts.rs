@@ -3,7 +3,7 @@
 use std::mem;
 
 use super::Rules;
-use super::batch::{Batch, Buffers, OVERHEAD};
+use super::batch::{Batch, OVERHEAD};
 use super::queue::BATCH_LEN;
 
 /// Joins messages into batches, and those into parts of at most half a queue, so that a part finds room once the queue
@@ -21,7 +21,7 @@ pub(crate) struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     pub(crate) fn new(rules: &'a Rules) -> Self {
-        let batch = Batch::new(Buffers::default(), &rules.budget);
+        let batch = Batch::new(&rules.budget);
         Self { rules, parts: Vec::new(), part: Vec::new(), batch, charged: 0 }
     }
 
@@ -45,7 +45,7 @@ impl<'a> Parts<'a> {
 
     fn end_batch(&mut self) {
         if self.batch.messages() > 0 {
-            let next = Batch::new(Buffers::default(), &self.rules.budget);
+            let next = Batch::new(&self.rules.budget);
             self.part.push(mem::replace(&mut self.batch, next));
         }
     }

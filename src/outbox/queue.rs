@@ -6,11 +6,14 @@ use std::mem;
 use std::ops::{AddAssign, Range};
 use std::sync::Arc;
 
-use super::batch::{Batch, Buffers, OVERHEAD};
+use super::batch::{Batch, OVERHEAD};
 use super::budget::Budget;
 
 /// How large a batch grows by messages that are added to it, in bytes.
 pub(crate) const BATCH_LEN: usize = 64 * 1024;
+
+/// How many written batches are kept to be filled again.
+const MOST_SPARE: usize = 4;
 
 /// Batches in the order of writing. The last one may be open, and takes further messages; those that are *lent* to a
 /// write in flight stay in the queue, untouched, until its outcome is known.
@@ -23,8 +26,8 @@ pub(crate) struct Queue {
     lent: usize,
     bytes: usize,
     charged: usize,
-    /// The memory of a batch that has been written.
-    spare: Option<Buffers>,
+    /// Batches that have been written, to be filled again.
+    spare: Vec<Batch>,
     /// Whether messages are never joined into batches.
     single: bool,
     budget: Arc<Budget>,
@@ -56,7 +59,7 @@ impl Queue {
             lent: 0,
             bytes: 0,
             charged: 0,
-            spare: None,
+            spare: Vec::new(),
             single,
             budget: Arc::clone(budget),
         }
@@ -100,7 +103,7 @@ impl Queue {
     #[inline(never)]
     fn append_to_new(&mut self, message: &[u8], separator: &[u8]) -> bool {
         self.seal();
-        let mut open = Batch::new(self.spare.take().unwrap_or_default(), &self.budget);
+        let mut open = self.spare.pop().unwrap_or_else(|| Batch::new(&self.budget));
         let pushed = open.push(message, separator);
         if pushed {
             self.open = Some(open);
@@ -157,8 +160,8 @@ impl Queue {
             }
             left -= 1;
             let batch = self.sealed.pop_front().and_then(|written| Arc::into_inner(written.batch));
-            if self.spare.is_none() && !self.single {
-                self.spare = batch.map(Batch::into_buffers);
+            if self.spare.len() < MOST_SPARE {
+                self.spare.extend(batch.filter(Batch::is_worth_keeping).map(Batch::emptied));
             }
         }
         left
@@ -190,7 +193,7 @@ impl Queue {
 
     /// Gives back the memory that is kept for what comes next.
     pub(crate) fn shrink(&mut self) {
-        self.spare = None;
+        self.spare = Vec::new();
     }
 
     /// Forgets everything: how much it was, and its memory, which the caller drops without a lock.

@@ -146,6 +146,8 @@ impl Outbox {
     pub(super) fn write_or_leave(&self, state: MutexGuard<'_, State>) -> Step {
         match state.writer {
             Writer::Caller => Step::Nothing,
+            // The pump carries on, and its progress is watched.
+            Writer::Background if state.watched && state.writes_directly => Step::Nothing,
             Writer::Nobody if self.may_wait(&state) => Step::Nothing,
             _ => self.write_here_or_leave(state),
         }
