@@ -30,6 +30,13 @@ impl Batch {
         Self { bytes: Vec::new(), ends: Vec::new(), reserved: 0, budget: Arc::clone(budget) }
     }
 
+    /// An empty one with memory for a whole batch, where it is about to be filled.
+    pub(super) fn roomy(budget: &Arc<Budget>) -> Self {
+        let mut batch = Self::new(budget);
+        batch.bytes.reserve_exact(BATCH_LEN);
+        batch
+    }
+
     /// One message by itself; `None` when the budget is used up.
     pub(crate) fn of(message: &[u8], separator: &[u8], budget: &Arc<Budget>, purpose: Purpose) -> Option<Self> {
         let len = message.len() + separator.len();

@@ -85,7 +85,7 @@ impl Gathered {
             }
         }
         let spare = state.spare.take();
-        state.batch = Some(spare.unwrap_or_else(|| Batch::new(&self.rules.budget)));
+        state.batch = Some(spare.unwrap_or_else(|| Batch::roomy(&self.rules.budget)));
         state.generation = generation;
         others
     }

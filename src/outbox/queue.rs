@@ -103,7 +103,9 @@ impl Queue {
     #[inline(never)]
     fn append_to_new(&mut self, message: &[u8], separator: &[u8]) -> bool {
         self.seal();
-        let mut open = self.spare.pop().unwrap_or_else(|| Batch::new(&self.budget));
+        let is_rush = self.bytes >= BATCH_LEN / 2;
+        let new = if is_rush { Batch::roomy } else { Batch::new };
+        let mut open = self.spare.pop().unwrap_or_else(|| new(&self.budget));
         let pushed = open.push(message, separator);
         if pushed {
             self.open = Some(open);
