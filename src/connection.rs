@@ -8,20 +8,10 @@ use crate::config::later;
 use crate::context::Context;
 use crate::disconnect::{DisconnectReason, Undelivered};
 use crate::error::Error;
-use crate::link::Link;
+use crate::link::{ConnectionId, Link};
 use crate::outbox::{Flushed, Outgoing};
 use crate::sync::now;
 use crate::transport::Stream;
-
-/// Which connection of its service: counted from 1, never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub(crate) u64);
-
-impl fmt::Display for ConnectionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// A handle to one peer.
 ///

@@ -300,13 +300,14 @@ pub use callback::Callback;
 pub use client::Client;
 pub use codec::DEFAULT_SEPARATOR;
 pub use config::SlowConsumer;
-pub use connection::{Connection, ConnectionId};
+pub use connection::Connection;
 /// The crate whose channels [`callback::channel`] gives out.
 pub use crossbeam_channel;
 pub use disconnect::{DisconnectReason, OutboundLimit, Undelivered};
 pub use error::Error;
 pub use handle::CloseOnDrop;
 pub use leads::{create_client, create_server, start_client, start_server};
+pub use link::ConnectionId;
 pub use server::Server;
 pub use service::Service;
 

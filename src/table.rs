@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::Connection;
+use crate::link::ConnectionId;
 use crate::sync::Mutex;
 
 /// Who is connected. Never locked while anything is called or written: whoever wants to do something for each

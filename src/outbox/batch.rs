@@ -4,11 +4,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::budget::{Budget, Purpose};
-use super::queue::BATCH_LEN;
 use crate::codec::{GOODBYE, Separator};
 
 /// What each message is charged beyond its bytes, so that a flood of tiny ones is bounded too.
 pub(crate) const OVERHEAD: usize = 64;
+
+/// How large a batch grows by messages that are added to it, in bytes.
+pub(crate) const BATCH_LEN: usize = 64 * 1024;
 
 /// In what steps a batch that grows takes from the budget: not for each message anew.
 const BUDGET_STEP: usize = 4 * 1024;

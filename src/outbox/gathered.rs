@@ -7,8 +7,7 @@
 use std::mem;
 use std::sync::Arc;
 
-use super::batch::{Batch, OVERHEAD};
-use super::queue::BATCH_LEN;
+use super::batch::{BATCH_LEN, Batch, OVERHEAD};
 use super::{Outbox, Rules};
 use crate::sync::{AtomicBool, Mutex, Ordering};
 

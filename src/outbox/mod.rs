@@ -20,6 +20,7 @@
 
 mod batch;
 mod budget;
+mod flight;
 mod gathered;
 mod pace;
 mod parts;
@@ -32,12 +33,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub(crate) use batch::{Batch, OVERHEAD};
+pub(crate) use batch::{BATCH_LEN, Batch, OVERHEAD};
 pub(crate) use budget::{Budget, Purpose};
 pub(crate) use gathered::{GATHERED_CHARGE, Gather, Gathered};
 pub(crate) use pace::Pace;
 pub(crate) use parts::Parts;
-pub(crate) use queue::BATCH_LEN;
 pub(crate) use rules::{Patience, Rules, WhenFull};
 pub(crate) use writing::{RUSH, Tick};
 

@@ -6,11 +6,8 @@ use std::mem;
 use std::ops::{AddAssign, Range};
 use std::sync::Arc;
 
-use super::batch::{Batch, OVERHEAD};
+use super::batch::{BATCH_LEN, Batch, OVERHEAD};
 use super::budget::Budget;
-
-/// How large a batch grows by messages that are added to it, in bytes.
-pub(crate) const BATCH_LEN: usize = 64 * 1024;
 
 /// How many written batches are kept to be filled again.
 const MOST_SPARE: usize = 4;

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::batch::Batch;
+use super::batch::{BATCH_LEN, Batch};
 use super::budget::{Budget, Purpose};
-use super::queue::BATCH_LEN;
 use crate::codec::Separator;
 use crate::config::later;
 use crate::sync::now;

@@ -1,29 +1,16 @@
-//! Writing: who does it, how much at once, and what follows.
+//! The role of writing: who takes it, how it passes on, and when messages are left to be joined.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::mem;
-use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-use super::batch::{Batch, OVERHEAD};
-use super::budget::Purpose;
-use super::queue::Queue;
+use super::batch::OVERHEAD;
+use super::flight::Mode;
 use super::{Outbox, Refused, Stage, State, Step, Writer};
 use crate::sync::{MutexGuard, Ordering, now};
-use crate::transport::Stream;
-
-/// How many batches go into one write, and how many bytes; a blocking write is kept short, because its progress can
-/// only be seen when it returns.
-const BATCHES_PER_WRITE: usize = 64;
-const BYTES_PER_DIRECT_WRITE: usize = 256 * 1024;
-const BYTES_PER_BLOCKING_WRITE: usize = 16 * 1024;
-
-/// A message and its separator that are no longer than this are put side by side for a write: one piece is quicker to
-/// write than two.
-const SHORT: usize = 256;
 
 /// How many writes a sender makes for others before it leaves the rest to them, or to the background.
-const WRITES_PER_SENDER: usize = 8;
+pub(super) const WRITES_PER_SENDER: usize = 8;
 
 /// How many messages in one tick keep the cork in.
 pub(crate) const RUSH: usize = 8;
@@ -37,13 +24,6 @@ pub(crate) enum Tick {
     Later,
     /// It is no longer corked.
     Done,
-}
-
-/// How a write behaves when the stream takes nothing.
-#[derive(Debug, Clone, Copy)]
-enum Mode {
-    Direct,
-    Blocking,
 }
 
 impl Outbox {
@@ -159,7 +139,7 @@ impl Outbox {
         state.corked && state.stage == Stage::Open && !much
     }
 
-    fn write_here_or_leave(&self, mut state: MutexGuard<'_, State>) -> Step {
+    pub(super) fn write_here_or_leave(&self, mut state: MutexGuard<'_, State>) -> Step {
         match state.writer {
             Writer::Caller => Step::Nothing,
             Writer::Background => {
@@ -176,73 +156,6 @@ impl Outbox {
         }
     }
 
-    /// Writes a message from where it lies, behind whatever waits; what the stream does not take of it is copied into
-    /// the queue.
-    fn write_through(&self, mut state: MutexGuard<'_, State>, message: &[u8]) -> Result<Step, Refused> {
-        let separator = self.rules.separator.as_bytes();
-        let len = message.len() + separator.len();
-        let budget = &self.rules.budget;
-        if state.queue.bytes() > BYTES_PER_DIRECT_WRITE || state.queue.batches() > BATCHES_PER_WRITE {
-            state.append(&self.rules, message)?;
-            return Ok(self.write_here_or_leave(state));
-        }
-        // A short one is not worth it: what is not written of it is taken from the budget in any case.
-        let budgeted = len > SHORT;
-        if budgeted && !budget.take(len + OVERHEAD, Purpose::Write) {
-            return Err(Refused::OverBudget);
-        }
-        let loan = state.queue.lend(BATCHES_PER_WRITE);
-        let queued = loan.len();
-        state.writer = Writer::Caller;
-        state.written_in_tick += 1;
-        state.queued_in_tick += 1;
-        state.accepted += len as u64;
-        state.direct_charge = len + OVERHEAD;
-        let result = with_stream(&mut state, |stream| {
-            let mut short = [0; SHORT];
-            let (all, parts);
-            let it = if len <= SHORT {
-                short[..message.len()].copy_from_slice(message);
-                short[message.len()..len].copy_from_slice(separator);
-                all = [IoSlice::new(&short[..len])];
-                &all[..]
-            } else {
-                parts = [IoSlice::new(message), IoSlice::new(separator)];
-                &parts[..]
-            };
-            if queued == 0 {
-                return stream.try_write_vectored(it);
-            }
-            let mut slices = loan.slices(BYTES_PER_DIRECT_WRITE);
-            slices.extend(it);
-            let result = stream.try_write_vectored(&slices);
-            drop(slices);
-            drop(loan);
-            result
-        });
-        state.direct_charge = 0;
-        let (written, outcome) = match result {
-            Ok(0) => (0, Err(io::ErrorKind::WriteZero.into())),
-            Ok(written) => (written, Ok(())),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => (0, Ok(())),
-            Err(error) => (0, Err(error)),
-        };
-        let before = state.queue.take_back(written.min(queued));
-        let written_of_it = written.saturating_sub(queued);
-        if written_of_it < len {
-            let rest = Batch::rest_of(message, separator, written_of_it, budget);
-            state.queue.insert_rest(before, rest, written_of_it > 0);
-        }
-        if budgeted {
-            budget.give_back(len + OVERHEAD);
-        }
-        self.account(&mut state, written);
-        Ok(match outcome {
-            Ok(()) => self.go_on(state, WRITES_PER_SENDER - 1),
-            Err(error) => self.stop(state, error),
-        })
-    }
-
     /// Writes without blocking, as the holder of the role, until nothing is left that should be written now, the stream
     /// takes no more, or `writes` are used up. Writes at least once if there is anything.
     fn write_on(&self, mut state: MutexGuard<'_, State>, writes: usize) -> Step {
@@ -255,7 +168,7 @@ impl Outbox {
     }
 
     /// After a write: [goes on](Self::write_on), or lays the role down.
-    fn go_on(&self, mut state: MutexGuard<'_, State>, writes: usize) -> Step {
+    pub(super) fn go_on(&self, mut state: MutexGuard<'_, State>, writes: usize) -> Step {
         if !state.has_work() {
             return match state.stage {
                 Stage::Closing => self.finish(state),
@@ -280,7 +193,7 @@ impl Outbox {
     }
 
     /// After a write without blocking that did not succeed.
-    fn stop(&self, mut state: MutexGuard<'_, State>, error: io::Error) -> Step {
+    pub(super) fn stop(&self, mut state: MutexGuard<'_, State>, error: io::Error) -> Step {
         match error.kind() {
             io::ErrorKind::WouldBlock => state.hand_over(),
             io::ErrorKind::Unsupported => {
@@ -290,110 +203,6 @@ impl Outbox {
             _ => self.fail(state, error),
         }
     }
-
-    /// One write of what is queued, without the lock, and its account. The queue must not be empty.
-    fn write_once(&self, state: &mut MutexGuard<'_, State>, mode: Mode) -> io::Result<()> {
-        let loan = state.queue.lend(if self.rules.coalesce { BATCHES_PER_WRITE } else { 1 });
-        let result = with_stream(state, |stream| {
-            let result = match mode {
-                Mode::Direct => stream.try_write_vectored(&loan.slices(BYTES_PER_DIRECT_WRITE)),
-                Mode::Blocking => stream.write_vectored(&loan.slices(BYTES_PER_BLOCKING_WRITE)),
-            };
-            drop(loan);
-            result
-        });
-        let written = *result.as_ref().unwrap_or(&0);
-        state.queue.take_back(written);
-        self.account(state, written);
-        match result {
-            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    /// Notes the outcome of a write.
-    fn account(&self, state: &mut MutexGuard<'_, State>, written: usize) {
-        state.settled += written as u64;
-        if written > 0 && state.writer == Writer::Background {
-            state.progress = now();
-        }
-        if let Some(dropped) = self.bury(state) {
-            MutexGuard::unlocked(state, || drop(dropped));
-        }
-        // Waiting senders are woken when there is much room, not for every bit of it.
-        if state.charged() <= self.rules.limit / 2 || state.awaiting_outcome > 0 {
-            self.room.notify_all();
-        }
-        self.changed.notify_all();
-    }
-
-    /// Everything is out: shuts the writing half.
-    fn finish(&self, mut state: MutexGuard<'_, State>) -> Step {
-        let stream = state.stream.clone();
-        // Still holding the role, so that nobody writes in between.
-        MutexGuard::unlocked(&mut state, || {
-            if let Some(stream) = stream {
-                // Fails when the peer is gone already, which the reader is about to see.
-                let _ = stream.shutdown(Shutdown::Write);
-            }
-        });
-        state.writer = Writer::Nobody;
-        if state.stage == Stage::Closing {
-            state.stage = Stage::Finished;
-        }
-        self.changed.notify_all();
-        Step::Finished
-    }
-
-    fn fail(&self, mut state: MutexGuard<'_, State>, error: io::Error) -> Step {
-        state.writer = Writer::Nobody;
-        if state.stage == Stage::Dead {
-            // Killed meanwhile: that is why the write failed.
-            return Step::Nothing;
-        }
-        state.stage = Stage::Dead;
-        let dropped = self.bury(&mut state);
-        drop(state);
-        drop(dropped);
-        Step::Failed(error)
-    }
-
-    /// If the outbox is dead and no write is under way: counts what is queued as lost, and returns it to be dropped
-    /// without the lock.
-    pub(super) fn bury(&self, state: &mut State) -> Option<Queue> {
-        if state.stage != Stage::Dead || state.in_flight {
-            return None;
-        }
-        let (mut amount, dropped) = state.queue.clear();
-        if mem::take(&mut state.goodbye_queued) && amount.messages > 0 {
-            let goodbye = self.rules.separator.goodbye().len().min(amount.bytes);
-            amount.messages -= 1;
-            state.settled += goodbye as u64;
-            amount.bytes -= goodbye;
-        }
-        state.lose(amount);
-        self.room.notify_all();
-        self.changed.notify_all();
-        Some(dropped)
-    }
-}
-
-/// Writes without the lock, as the holder of the role.
-fn with_stream(
-    state: &mut MutexGuard<'_, State>,
-    write: impl FnOnce(&dyn Stream) -> io::Result<usize>,
-) -> io::Result<usize> {
-    // Taken out and put back: that is quicker than counting one owner more for every message.
-    let stream = state.writers_stream.take().expect("one writes at a time, and only until the connection is gone");
-    state.in_flight = true;
-    let (stream, result) = MutexGuard::unlocked(state, || {
-        let result = write(&*stream);
-        (stream, result)
-    });
-    state.writers_stream = Some(stream);
-    state.in_flight = false;
-    result
 }
 
 impl State {

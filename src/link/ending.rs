@@ -1,0 +1,155 @@
+//! How a connection ends: its causes, its steps, and until when each may last.
+
+use std::io;
+use std::net::Shutdown;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use log::{debug, warn};
+
+use super::Link;
+use crate::config::later;
+use crate::disconnect::{DisconnectReason, Undelivered};
+
+/// An end under way: why, and until when each step may last.
+pub(super) struct Ending {
+    reason: DisconnectReason,
+    /// Whether the cause was a failed write: a goodbye that the peer had sent before explains it better.
+    write_failed: bool,
+    flush_by: Instant,
+    /// Set when everything is written: how long the peer is given to close its side.
+    drain_by: Option<Instant>,
+    close_by: Instant,
+}
+
+impl Link {
+    /// Begins a regular end for `reason`: what is queued, the goodbye, the end of the stream. False when there was a
+    /// reason already.
+    pub(crate) fn end(&self, reason: DisconnectReason) -> bool {
+        if !self.begin_end(reason, false) {
+            return false;
+        }
+        self.context.gathered.settle();
+        let step = self.outbox.close();
+        self.watch(later(Instant::now(), self.context.settings.flush_timeout));
+        self.follow(step);
+        true
+    }
+
+    /// Ends the connection at once for `reason`.
+    pub(crate) fn cut(&self, reason: DisconnectReason) {
+        self.begin_end(reason, false);
+        // Also when a regular end is under way: it is over now.
+        self.kill();
+    }
+
+    /// Whether what still arrives is to be thrown away.
+    pub(crate) fn is_discarding(&self) -> bool {
+        self.discarding.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing more will be written although not everything was: there is no point in reading on.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.outbox.is_over() && !self.outbox.is_finished()
+    }
+
+    /// Tells that a closing peer is still sending, and so gets more time to read what was sent to it.
+    pub(crate) fn note_drained(&self) {
+        if let Some(Ending { drain_by: Some(drain_by), close_by, .. }) = &mut *self.ending.lock() {
+            *drain_by = later(Instant::now(), self.context.settings.drain_timeout).min(*close_by);
+        }
+    }
+
+    /// The reader's last step: waits until nothing more is written, lets the stream go, and settles the reason.
+    pub(crate) fn retire(&self, received_bytes: usize) -> &DisconnectReason {
+        self.outbox.wait_until_over();
+        if self.outbox.is_finished() {
+            self.shut_down();
+        }
+        self.context.gathered.end();
+        let undelivered = Undelivered { received_bytes, ..self.outbox.retire() };
+        let ending = self.ending.lock().as_ref().map(|ending| ending.reason.clone());
+        let mut reason = ending.expect("the reader stops only after an end has begun");
+        reason.set_undelivered(undelivered);
+        if reason.is_for_cause() {
+            warn!("connection {} {} dropped: {reason}", self.id, self.peer);
+        } else {
+            debug!("connection {} {} ended: {reason}", self.id, self.peer);
+        }
+        self.reason.get_or_init(|| reason)
+    }
+
+    /// Notes the cause of the end; false when there was one already.
+    fn begin_end(&self, reason: DisconnectReason, write_failed: bool) -> bool {
+        let settings = &self.context.settings;
+        let now = Instant::now();
+        let mut ending = self.ending.lock();
+        match &mut *ending {
+            None => {
+                *ending = Some(Ending {
+                    reason,
+                    write_failed,
+                    flush_by: later(now, settings.flush_timeout),
+                    drain_by: None,
+                    close_by: later(now, settings.close_timeout),
+                });
+                self.discarding.store(!write_failed, Ordering::Release);
+                true
+            }
+            Some(ending) => {
+                if ending.write_failed && matches!(reason, DisconnectReason::PeerGoodbye { .. }) {
+                    ending.reason = reason;
+                }
+                // What arrives after a failed write is delivered, but nothing behind a second cause.
+                if !write_failed {
+                    self.discarding.store(true, Ordering::Release);
+                }
+                false
+            }
+        }
+    }
+
+    /// Gives up what is queued, and the stream with it.
+    fn kill(&self) {
+        if !self.outbox.kill() {
+            return self.shut_down();
+        }
+        if let Some(stream) = self.outbox.stream() {
+            // Fails when the stream is broken already; the reader is about to see that.
+            let _ = stream.abort();
+        }
+        // The pump may be waiting for this stream, and hold it.
+        self.context.pump.wake();
+    }
+
+    /// Ends both halves of the stream, behind what was written.
+    fn shut_down(&self) {
+        if let Some(stream) = self.outbox.stream() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// For a connection that ends: acts on its deadline, and tells when to ask again.
+    pub(super) fn check_ending(&self, now: Instant) -> Option<Option<Instant>> {
+        let at = self.ending.lock().as_ref().map(|ending| ending.drain_by.unwrap_or(ending.flush_by))?;
+        if at > now {
+            return Some(Some(at));
+        }
+        self.kill();
+        Some(None)
+    }
+
+    /// Everything is written: the peer has a little time to close its side.
+    pub(super) fn begin_drain(&self) {
+        let drain_by = later(Instant::now(), self.context.settings.drain_timeout);
+        if let Some(ending) = &mut *self.ending.lock() {
+            ending.drain_by = Some(drain_by.min(ending.close_by));
+        }
+        self.watch(drain_by);
+    }
+
+    pub(super) fn fail(&self, error: io::Error) {
+        self.begin_end(DisconnectReason::io(error), true);
+        self.kill();
+    }
+}
