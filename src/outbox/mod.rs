@@ -81,6 +81,8 @@ struct State {
     goodbye_queued: bool,
     /// False once the stream has said that it has no non-blocking write.
     writes_directly: bool,
+    /// Whether the background is a thread of the connection's own, which has to be woken, and may block in writing.
+    has_thread: bool,
     pace: Pace,
     /// Whether messages are left in the queue for a while.
     corked: bool,
@@ -186,6 +188,7 @@ impl Outbox {
                 awaiting_outcome: 0,
                 goodbye_queued: false,
                 writes_directly: true,
+                has_thread: false,
                 pace: Pace::new(TIGHT),
                 corked: false,
                 ticking: false,

@@ -53,7 +53,7 @@ impl Outbox {
             if state.writer == Writer::Nobody && !state.queue.is_empty() {
                 return Err(Refused::WriteFirst);
             }
-            if state.in_flight && state.writes_directly {
+            if state.in_flight && !state.has_thread {
                 let by = *outcome_by.get_or_insert_with(|| now() + OUTCOME_PATIENCE);
                 state.awaiting_outcome += 1;
                 let late = self.room.wait_until(&mut state, by).timed_out();

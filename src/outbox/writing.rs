@@ -72,6 +72,7 @@ impl Outbox {
     /// The writing thread of a stream that cannot be polled, which holds the role from its first need to the end.
     pub(crate) fn write_blocking(&self) -> Step {
         let mut state = self.state.lock();
+        state.has_thread = true;
         loop {
             match state.stage {
                 Stage::Finished | Stage::Dead => return Step::Nothing,
@@ -127,7 +128,7 @@ impl Outbox {
         match state.writer {
             Writer::Caller => Step::Nothing,
             // The pump carries on, and its progress is watched.
-            Writer::Background if state.watched && state.writes_directly => Step::Nothing,
+            Writer::Background if state.watched && !state.has_thread => Step::Nothing,
             Writer::Nobody if self.may_wait(&state) => Step::Nothing,
             _ => self.write_here_or_leave(state),
         }
