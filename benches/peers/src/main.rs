@@ -57,8 +57,9 @@ fn measure_all(mut options: Options) -> ExitCode {
         results.measured.push(measured);
     }
     results.about.finish();
+    let written = report::write(&results, &options.out);
     report::terminal::print_targets(&report::targets::judge(&results));
-    match report::write(&results, &options.out) {
+    match written {
         Ok(()) => {
             println!("\nwritten to {}", options.out.display());
             ExitCode::SUCCESS

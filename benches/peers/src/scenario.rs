@@ -82,7 +82,7 @@ const STALLED: &[Figure] = &[
     Figure::new("time_free", "time without a stalled one", Unit::Seconds, |round| round.seconds(0)),
     Figure::new("ratio", "first / second", Unit::Number, |round| Some(round.seconds(1)? / round.seconds(0)?)),
     Figure::new("held", "server holds at most", Unit::Memory, |round| round.held(1)),
-    Figure::new("held_free", "without a stalled one", Unit::Memory, |round| round.held(0)),
+    Figure::new("held_free", "the same without a stalled one", Unit::Memory, |round| round.held(0)),
     Figure::new("ended", "stalled ones ended", Unit::Number, |round| round.ended_connections(1)),
 ];
 
@@ -93,18 +93,18 @@ const IDLE: &[Figure] = &[
 ];
 
 const ISOLATION: &[Figure] = &[
-    Figure::new("p50_0", "none stalled: p50", Unit::Time, |round| round.latency(0, |spread| spread.p50)),
-    Figure::new("p99_0", "p99", Unit::Time, |round| round.latency(0, |spread| spread.p99)),
-    Figure::new("p999_0", "p99.9", Unit::Time, |round| round.latency(0, |spread| spread.p999)),
-    Figure::new("call_0", "longest call", Unit::Time, |round| round.slowest_call(0)),
-    Figure::new("p50_1", "1 of 16 stalled: p50", Unit::Time, |round| round.latency(1, |spread| spread.p50)),
-    Figure::new("p99_1", "p99", Unit::Time, |round| round.latency(1, |spread| spread.p99)),
-    Figure::new("p999_1", "p99.9", Unit::Time, |round| round.latency(1, |spread| spread.p999)),
-    Figure::new("call_1", "longest call", Unit::Time, |round| round.slowest_call(1)),
-    Figure::new("p50_15", "15 of 16 stalled: p50", Unit::Time, |round| round.latency(2, |spread| spread.p50)),
-    Figure::new("p99_15", "p99", Unit::Time, |round| round.latency(2, |spread| spread.p99)),
-    Figure::new("p999_15", "p99.9", Unit::Time, |round| round.latency(2, |spread| spread.p999)),
-    Figure::new("call_15", "longest call", Unit::Time, |round| round.slowest_call(2)),
+    Figure::new("p50_0", "p50, none stalled", Unit::Time, |round| round.latency(0, |spread| spread.p50)),
+    Figure::new("p99_0", "p99, none stalled", Unit::Time, |round| round.latency(0, |spread| spread.p99)),
+    Figure::new("p999_0", "p99.9, none stalled", Unit::Time, |round| round.latency(0, |spread| spread.p999)),
+    Figure::new("call_0", "longest call, none stalled", Unit::Time, |round| round.slowest_call(0)),
+    Figure::new("p50_1", "p50, 1 of 16 stalled", Unit::Time, |round| round.latency(1, |spread| spread.p50)),
+    Figure::new("p99_1", "p99, 1 of 16 stalled", Unit::Time, |round| round.latency(1, |spread| spread.p99)),
+    Figure::new("p999_1", "p99.9, 1 of 16 stalled", Unit::Time, |round| round.latency(1, |spread| spread.p999)),
+    Figure::new("call_1", "longest call, 1 of 16 stalled", Unit::Time, |round| round.slowest_call(1)),
+    Figure::new("p50_15", "p50, 15 of 16 stalled", Unit::Time, |round| round.latency(2, |spread| spread.p50)),
+    Figure::new("p99_15", "p99, 15 of 16 stalled", Unit::Time, |round| round.latency(2, |spread| spread.p99)),
+    Figure::new("p999_15", "p99.9, 15 of 16 stalled", Unit::Time, |round| round.latency(2, |spread| spread.p999)),
+    Figure::new("call_15", "longest call, 15 of 16 stalled", Unit::Time, |round| round.slowest_call(2)),
 ];
 
 pub(crate) const SCENARIOS: &[Scenario] = &[

@@ -28,6 +28,8 @@ pub(crate) struct Measures {
     /// As many as the scenario has.
     figures: Vec<Option<f64>>,
     trouble: Option<Trouble>,
+    /// How many pieces came, where messages are not kept apart, and of how many messages.
+    pieces: Option<(u64, u64)>,
 }
 
 /// What has taken longer than this is not run again.
@@ -83,7 +85,7 @@ fn prepare(scenario: &Scenario, peer: &str, length: f64, options: &Options) -> E
         let seconds = match runner::run(task, patience(scenario, options)) {
             Ok(outcome) => outcome.seconds(),
             Err(trouble) => {
-                entry.rounds.push(Measures { figures: Vec::new(), trouble: Some(trouble) });
+                entry.rounds.push(Measures { trouble: Some(trouble), ..Measures::default() });
                 return entry;
             }
         };
@@ -113,8 +115,11 @@ fn run_round(scenario: &Scenario, tasks: Vec<Task>, patience: Duration) -> Measu
             }
         }
     }
+    let pieces = outcomes.iter().map(|outcome| outcome.server.fragments + outcome.client.fragments).sum();
+    let messages = tasks.iter().map(Task::handled).sum();
+    let pieces = (pieces > 0 && pieces != messages).then_some((pieces, messages));
     let round = Round { tasks, outcomes };
-    Measures { figures: scenario.figures.iter().map(|figure| (figure.of)(&round)).collect(), trouble }
+    Measures { figures: scenario.figures.iter().map(|figure| (figure.of)(&round)).collect(), trouble, pieces }
 }
 
 impl Entry {
@@ -147,8 +152,13 @@ impl Entry {
             Some(Trouble::Never(missing)) => Some(format!("was not done in time ({missing})")),
             Some(Trouble::Failed(what)) => Some(format!("failed ({what})")),
             None if self.cut_short => Some("took so long that it was measured once only".to_owned()),
-            None => self.unable.clone(),
+            None => self.unable.clone().or_else(|| self.pieces()),
         }
+    }
+
+    fn pieces(&self) -> Option<String> {
+        let (pieces, messages) = self.rounds.last()?.pieces?;
+        Some(format!("delivered {messages} messages in {pieces} pieces (last round)"))
     }
 
     /// All rounds of a figure.

@@ -61,7 +61,7 @@ pub(crate) struct Report {
     pub(crate) latency: Option<Spread>,
     /// The longest single call that sent a paced message, in nanoseconds.
     pub(crate) slowest_call: u64,
-    /// Callbacks, where a peer does not keep messages apart.
+    /// How many pieces came, from a peer that does not keep messages apart.
     pub(crate) fragments: u64,
 }
 

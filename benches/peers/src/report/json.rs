@@ -32,7 +32,7 @@ fn peer(measured: &Measured, entry: &Entry) -> Value {
             let max = values.iter().copied().reduce(f64::max);
             figures.insert(
                 figure.key.to_owned(),
-                json!({ "label": figure.caption(), "median": median, "min": min, "max": max, "rounds": values }),
+                json!({ "label": figure.label, "median": median, "min": min, "max": max, "rounds": values }),
             );
         }
     }

@@ -39,7 +39,7 @@ const STYLE: &str = "text { font: 13px system-ui, sans-serif; fill: #6b7280 } \
     .title { font-size: 18px; font-weight: 600 } .panel { font-size: 14px; font-weight: 600 } \
     .name, .value, .subtitle { font-size: 12px } .ours-text { fill: #e8590c; font-weight: 700 } \
     .ours { fill: #e8590c } .peer { fill: #8c96a8 } .limit { fill: none; stroke: #8c96a8; stroke-dasharray: 3 2 } \
-    .range { stroke: #4b5563; stroke-width: 1.5 } \
+    .range { stroke: #4b5563; stroke-width: 1.5 } .cut { stroke: #ffffff; stroke-width: 4 } \
     @media (prefers-color-scheme: dark) { text { fill: #aab2c0 } .ours-text { fill: #ff8a4c } .ours { fill: #ff8a4c } \
     .range { stroke: #e5e7eb } }";
 
@@ -84,8 +84,11 @@ impl Panel {
                 }
             })
             .collect();
-        // One odd round must not squeeze all bars.
-        let most = rows.iter().filter_map(|row| Some(row.values?.0)).reduce(f64::max)?;
+        // One odd round must not squeeze all bars, nor one odd peer where less is better.
+        let medians: Vec<f64> = rows.iter().filter_map(|row| Some(row.values?.0)).collect();
+        let most = medians.iter().copied().reduce(f64::max)?;
+        let usual = if figure.unit.more_is_better() { None } else { median(&medians) };
+        let most = usual.map_or(most, |usual| most.min(5.0 * usual));
         let better = if figure.unit.more_is_better() { "more" } else { "less" };
         let title = format!("{}: {} ({better} is better)", measured.scenario.name, figure.caption());
         Some(Self { title, subtitle: measured.scenario.title, rows, most })
@@ -125,6 +128,9 @@ impl Panel {
                     r#"<line class="range" x1="{from:.1}" y1="{middle:.1}" x2="{to:.1}" y2="{middle:.1}"/>"#
                 );
                 end += length.max(at(most));
+                if median > self.most {
+                    let _ = writeln!(svg, r#"<path class="cut" d="M{:.1} {y:.1}l-6 {BAR}"/>"#, end - 12.0);
+                }
             }
             let _ = writeln!(
                 svg,

@@ -28,7 +28,7 @@ const BACKLOG: u32 = 4096;
 /// How many messages are fed before a flush.
 const BATCH: u64 = 1024;
 
-/// Measured here, where two processes share two cores, one thread beats a thread for each core in every scenario.
+/// One thread: where two processes share two cores, a thread for each core was hardly ever better, and often worse.
 static RUNTIME: LazyLock<Handle> = LazyLock::new(|| {
     let runtime =
         Builder::new_current_thread().enable_all().build().expect("the system gives a runtime its descriptors");
