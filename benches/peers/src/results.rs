@@ -8,6 +8,11 @@ use crate::series::Entry;
 
 pub(crate) const OURS: &str = "leads-comm";
 pub(crate) const LIMIT: &str = "raw";
+/// What somebody makes of a peer who tunes it for these very scenarios.
+pub(crate) const TUNED: &str = "tokio-tuned";
+
+/// Measured beside the others, and no peer of ours: another way to use it, and the tuned one.
+const VARIANTS: [&str; 2] = ["leads-comm-batch", TUNED];
 
 pub(crate) struct Results {
     pub(crate) about: About,
@@ -23,8 +28,9 @@ pub(crate) struct Measured {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Other {
     Limit,
-    /// Whichever of the others is best in that round. The limit is no peer.
+    /// Whichever of the peers is best in that round.
     Best,
+    Tuned,
 }
 
 impl Results {
@@ -68,6 +74,7 @@ impl Measured {
         let better = |a: f64, b: f64| if more_is_better { a.max(b) } else { a.min(b) };
         match other {
             Other::Limit => self.entry(LIMIT)?.value(round, index),
+            Other::Tuned => self.entry(TUNED)?.value(round, index),
             Other::Best => self.peers().filter_map(|entry| entry.value(round, index)).reduce(better),
         }
     }
@@ -82,7 +89,8 @@ impl Measured {
     }
 
     fn peers(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| entry.peer != OURS && entry.peer != LIMIT)
+        let is_peer = |name: &str| name != OURS && name != LIMIT && !VARIANTS.contains(&name);
+        self.entries.iter().filter(move |entry| is_peer(&entry.peer))
     }
 
     /// What the table cannot say of its peers, one sentence each.

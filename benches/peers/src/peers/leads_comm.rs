@@ -9,7 +9,14 @@ use super::{Client, Failure, Peer, Receive, Server};
 use crate::tally::{Latch, Trips};
 use crate::task::{Messages, QUEUE_LIMIT, Queue, Task};
 
-pub(super) struct LeadsComm;
+pub(super) struct LeadsComm {
+    /// Whether messages are sent with `send_all`, many at a time.
+    pub(super) batch: bool,
+}
+
+/// How many messages go into one `send_all`, and about how many bytes at the most.
+const BATCH: usize = 1024;
+const BATCH_LEN: usize = 256 * 1024;
 
 /// Longer than any run: senders wait, and nothing is lost.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,7 +44,7 @@ impl Peer for LeadsComm {
             .callback(Handler { receive, hall: None })
             .build()?;
         client.start("127.0.0.1", true)?;
-        Ok(Box::new(client))
+        Ok(if self.batch { Box::new(Batches(client)) } else { Box::new(client) })
     }
 }
 
@@ -104,5 +111,35 @@ impl Client for leads_comm::Client {
 
     fn close(self: Box<Self>) {
         leads_comm::Client::close(&self);
+    }
+}
+
+/// A client that sends many messages in one call.
+struct Batches(leads_comm::Client);
+
+impl Client for Batches {
+    fn send(&self, messages: &mut Messages) -> Result<(), Failure> {
+        let mut bytes = Vec::new();
+        let mut ends = Vec::with_capacity(BATCH);
+        while messages.left() > 0 {
+            bytes.clear();
+            ends.clear();
+            while ends.len() < BATCH && bytes.len() < BATCH_LEN {
+                let Some(message) = messages.advance() else { break };
+                bytes.extend_from_slice(message);
+                ends.push(bytes.len());
+            }
+            let starts = std::iter::once(0).chain(ends.iter().copied());
+            self.0.send_all(starts.zip(&ends).map(|(start, end)| &bytes[start..*end]))?;
+        }
+        Ok(())
+    }
+
+    fn make_trips(&self, trips: &Arc<Trips>) -> Result<(), Failure> {
+        Client::make_trips(&self.0, trips)
+    }
+
+    fn close(self: Box<Self>) {
+        self.0.close();
     }
 }

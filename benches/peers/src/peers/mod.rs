@@ -69,9 +69,11 @@ pub(crate) trait Client: Send + Sync {
 /// All that can be measured here, ours first.
 pub(crate) const NAMES: &[&str] = &[
     "leads-comm",
+    "leads-comm-batch",
     "raw",
     "naive",
     "tokio",
+    "tokio-tuned",
     "message-io",
     "message-io-framed",
     #[cfg(feature = "zmq")]
@@ -82,10 +84,12 @@ pub(crate) const NAMES: &[&str] = &[
 /// The peer of that name, if it is one that this program can play.
 pub(crate) fn find(name: &str) -> Option<&'static dyn Peer> {
     Some(match name {
-        "leads-comm" => &leads_comm::LeadsComm,
+        "leads-comm" => &leads_comm::LeadsComm { batch: false },
+        "leads-comm-batch" => &leads_comm::LeadsComm { batch: true },
         "raw" => &raw::Raw,
         "naive" => &naive::Naive,
-        "tokio" => &tokio::Tokio,
+        "tokio" => tokio::SHIPPED,
+        "tokio-tuned" => tokio::TUNED,
         "message-io" => &message_io::MessageIo::Tcp,
         "message-io-framed" => &message_io::MessageIo::Framed,
         #[cfg(feature = "zmq")]
@@ -116,6 +120,8 @@ pub(crate) fn unavailable(name: &str) -> Option<String> {
 /// Why a peer has no part in a scenario.
 pub(crate) fn unable(name: &str, task: &Task) -> Option<&'static str> {
     match (name, task.job) {
+        ("leads-comm-batch", Job::Send) => None,
+        ("leads-comm-batch", _) => Some("there is no batch to send"),
         ("zmq", Job::Duplex) => Some("a socket of libzmq belongs to one thread, which cannot send and receive at once"),
         ("leads", Job::Trip) if task.connections > 1 => {
             Some("a callback of LEADS is not told who has sent a message, so that its server cannot answer one of many")
@@ -129,7 +135,8 @@ pub(crate) fn unable(name: &str, task: &Task) -> Option<&'static str> {
 pub(crate) fn version(name: &str) -> String {
     match name {
         "raw" | "naive" => "standard library".to_owned(),
-        "tokio" => format!("{}, tokio-util {}", locked_version("tokio"), locked_version("tokio-util")),
+        "leads-comm-batch" => locked_version("leads-comm").to_owned(),
+        "tokio" | "tokio-tuned" => format!("{}, tokio-util {}", locked_version("tokio"), locked_version("tokio-util")),
         "message-io" | "message-io-framed" => locked_version("message-io").to_owned(),
         #[cfg(feature = "zmq")]
         "zmq" => zmq::version(),

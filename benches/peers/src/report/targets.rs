@@ -40,10 +40,11 @@ const fn target(
 
 use Bound::{AtLeast, AtMost};
 use Measure::{Against, Itself, Own};
-use Other::{Best, Limit};
+use Other::{Best, Limit, Tuned};
 
 const TARGETS: &[Target] = &[
     target("S1 / best peer", ("s1", "rate"), Against(Best), AtLeast(1.5)),
+    target("S1 / tokio-tuned", ("s1", "rate"), Against(Tuned), AtLeast(1.5)),
     target("S1 / raw", ("s1", "rate"), Against(Limit), AtLeast(0.25)),
     target("4 senders / S1 of ours", ("senders", "rate"), Own("s1", "rate"), AtLeast(1.0)),
     target("S2 16 KiB / raw", ("s2-16k", "rate"), Against(Limit), AtLeast(0.8)),
@@ -54,6 +55,7 @@ const TARGETS: &[Target] = &[
     target("S3 p99 / raw", ("s3", "p99"), Against(Limit), AtMost(1.1)),
     target("S4 / raw", ("s4", "rate"), Against(Limit), AtLeast(0.97)),
     target("S5 / best peer", ("s5", "rate"), Against(Best), AtLeast(2.0)),
+    target("S5 / tokio-tuned", ("s5", "rate"), Against(Tuned), AtLeast(2.0)),
     target("S5 / raw", ("s5", "rate"), Against(Limit), AtLeast(0.7)),
     target("S6 time / without a stalled one", ("s6", "ratio"), Itself, AtMost(1.1)),
     target("S6 memory held", ("s6", "held"), Itself, AtMost(1.2 * ROOM as f64)),
@@ -62,6 +64,7 @@ const TARGETS: &[Target] = &[
     target("S7 time / raw", ("s7", "time"), Against(Limit), AtMost(4.0)),
     target("S7 memory per connection", ("s7", "memory"), Itself, AtMost(14.0 * 1024.0)),
     target("S8 / best peer", ("s1", "cpu"), Against(Best), AtMost(1.0)),
+    target("S8 / tokio-tuned", ("s1", "cpu"), Against(Tuned), AtMost(1.0)),
 ];
 
 pub(crate) struct Judgement {

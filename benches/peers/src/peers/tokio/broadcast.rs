@@ -8,33 +8,34 @@ use tokio::io::{AsyncWriteExt, BufWriter};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::AbortHandle;
-use tokio_util::codec::Encoder;
 
-use super::codec::{Semicolons, WRITE};
+use super::codec::{WRITE, put};
 use crate::peers::Failure;
 use crate::tally::Latch;
 use crate::task::{Messages, QUEUE_LIMIT, Queue, Task};
 
-/// How many bytes of messages go into one chunk, if so many are there: a channel costs less for chunks than for small
-/// messages. 64 KiB were slower again.
+/// How large chunks of messages are: a channel costs less for them than for small messages. 64 KiB were slower again.
 const CHUNK: usize = 16 * 1024;
 
 /// The clients that are broadcast to.
 pub(super) struct Clients {
     channels: Mutex<Vec<(Sender<Bytes>, AbortHandle)>>,
     queue: Queue,
+    /// How many bytes of messages go into one chunk, if so many are there.
+    chunk: usize,
     /// How many chunks may wait for one client.
     capacity: usize,
     hall: Arc<Latch>,
 }
 
 impl Clients {
-    pub(super) fn new(task: &Task, hall: Arc<Latch>) -> Self {
+    pub(super) fn new(task: &Task, hall: Arc<Latch>, chunks: bool) -> Self {
+        let chunk = if chunks { CHUNK } else { 1 };
         let capacity = match task.queue {
             Queue::Roomy => task.count as usize,
-            Queue::Wait | Queue::Limited => QUEUE_LIMIT / CHUNK.max(task.sizes.largest()),
+            Queue::Wait | Queue::Limited => QUEUE_LIMIT / chunk.max(task.sizes.largest()),
         };
-        Self { channels: Mutex::default(), queue: task.queue, capacity, hall }
+        Self { channels: Mutex::default(), queue: task.queue, chunk, capacity, hall }
     }
 
     /// One more; called within the runtime.
@@ -50,8 +51,8 @@ impl Clients {
         let mut encoded = BytesMut::new();
         while messages.left() > 0 {
             while let Some(message) = messages.advance() {
-                Semicolons::default().encode(message, &mut encoded)?;
-                if encoded.len() >= CHUNK {
+                put(message, &mut encoded);
+                if encoded.len() >= self.chunk {
                     break;
                 }
             }

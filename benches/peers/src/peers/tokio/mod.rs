@@ -1,6 +1,7 @@
 //! Tokio with a codec of tokio-util: batches of `feed`, then `flush`; a task per connection.
 
 use std::io;
+use std::marker::PhantomData;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, LazyLock};
 use std::thread;
@@ -19,9 +20,15 @@ mod broadcast;
 mod codec;
 
 use broadcast::Clients;
-use codec::{Semicolons, framed_read, framed_write};
+use codec::{Framing, Shipped, Tuned, framed_read, framed_write};
 
-pub(super) struct Tokio;
+struct Tokio<F>(PhantomData<F>);
+
+/// With the codec that tokio-util brings, and a message at a time to each client.
+pub(super) const SHIPPED: &dyn Peer = &Tokio::<Shipped>(PhantomData);
+
+/// With what somebody writes who tunes it for this format: a codec, and chunks of many messages to each client.
+pub(super) const TUNED: &dyn Peer = &Tokio::<Tuned>(PhantomData);
 
 const BACKLOG: u32 = 4096;
 
@@ -37,7 +44,7 @@ static RUNTIME: LazyLock<Handle> = LazyLock::new(|| {
     handle
 });
 
-impl Peer for Tokio {
+impl<F: Framing + Sync> Peer for Tokio<F> {
     fn listen(&self, task: &Task, receive: Receive, hall: Arc<Latch>) -> Result<Box<dyn Server>, Failure> {
         let listener = RUNTIME.block_on(async {
             let socket = TcpSocket::new_v4()?;
@@ -45,7 +52,7 @@ impl Peer for Tokio {
             socket.listen(BACKLOG)
         })?;
         let port = listener.local_addr()?.port();
-        let clients = Arc::new(Clients::new(task, Arc::clone(&hall)));
+        let clients = Arc::new(Clients::new(task, Arc::clone(&hall), F::CHUNKS));
         let server = TokioServer { port, clients: Arc::clone(&clients) };
         let job = task.job;
         RUNTIME.spawn(async move {
@@ -54,9 +61,9 @@ impl Peer for Tokio {
                 let _ = stream.set_nodelay(true);
                 let (reading, writing) = stream.into_split();
                 if let Receive::Echo = receive {
-                    tokio::spawn(echo(reading, writing));
+                    tokio::spawn(echo::<F>(reading, writing));
                 } else {
-                    tokio::spawn(read(reading, receive.clone()));
+                    tokio::spawn(read::<F>(reading, receive.clone()));
                     if let Job::Broadcast | Job::Duplex = job {
                         clients.add(writing);
                     } else {
@@ -75,29 +82,31 @@ impl Peer for Tokio {
         stream.set_nodelay(true)?;
         let (reading, writing) = stream.into_split();
         let reading = match receive {
-            Receive::Trips(_) => Some(framed_read(reading)),
+            Receive::Trips(_) => Some(framed_read::<F, _>(reading)),
             receive => {
-                RUNTIME.spawn(read(reading, receive));
+                RUNTIME.spawn(read::<F>(reading, receive));
                 None
             }
         };
-        Ok(Box::new(TokioClient { halves: Arc::new(tokio::sync::Mutex::new((framed_write(writing), reading))) }))
+        Ok(Box::new(TokioClient {
+            halves: Arc::new(tokio::sync::Mutex::new((framed_write::<F, _>(writing), reading))),
+        }))
     }
 }
 
-async fn read(reading: OwnedReadHalf, receive: Receive) {
-    let mut messages = framed_read(reading);
+async fn read<F: Framing>(reading: OwnedReadHalf, receive: Receive) {
+    let mut messages = framed_read::<F, _>(reading);
     while let Some(Ok(message)) = messages.next().await {
         if let Receive::Count(tally) = &receive {
-            tally.add(&message);
+            tally.add(message.as_ref());
         }
     }
 }
 
-async fn echo(reading: OwnedReadHalf, writing: OwnedWriteHalf) -> io::Result<()> {
-    let (mut messages, mut answers) = (framed_read(reading), framed_write(writing));
+async fn echo<F: Framing>(reading: OwnedReadHalf, writing: OwnedWriteHalf) -> io::Result<()> {
+    let (mut messages, mut answers) = (framed_read::<F, _>(reading), framed_write::<F, _>(writing));
     while let Some(message) = messages.next().await {
-        answers.send(message?).await?;
+        answers.send(message?.as_ref()).await?;
     }
     Ok(())
 }
@@ -117,14 +126,14 @@ impl Server for TokioServer {
     }
 }
 
-type Halves = (FramedWrite<OwnedWriteHalf, Semicolons>, Option<FramedRead<OwnedReadHalf, Semicolons>>);
+type Halves<F> = (FramedWrite<OwnedWriteHalf, F>, Option<FramedRead<OwnedReadHalf, F>>);
 
-struct TokioClient {
+struct TokioClient<F> {
     /// The reading half is here only where what comes back is waited for.
-    halves: Arc<tokio::sync::Mutex<Halves>>,
+    halves: Arc<tokio::sync::Mutex<Halves<F>>>,
 }
 
-impl Client for TokioClient {
+impl<F: Framing + Sync> Client for TokioClient<F> {
     fn send(&self, messages: &mut Messages) -> Result<(), Failure> {
         RUNTIME.block_on(async {
             while messages.left() > 0 {
@@ -146,9 +155,9 @@ impl Client for TokioClient {
             let reading = reading.as_mut().ok_or("somebody else reads")?;
             trips.begin();
             loop {
-                writing.send(&trips.message).await?;
+                writing.send(&trips.message[..]).await?;
                 let message = reading.next().await.ok_or("the server has left")??;
-                if !trips.again(&message) {
+                if !trips.again(message.as_ref()) {
                     return Ok(());
                 }
             }
