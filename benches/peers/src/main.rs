@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use about::About;
 use cli::{Options, Wish};
 use results::{Measured, Results};
+use series::Entry;
 
 mod about;
 mod cli;
@@ -62,7 +63,8 @@ fn measure_all(mut options: Options) -> ExitCode {
     match written {
         Ok(()) => {
             println!("\nwritten to {}", options.out.display());
-            ExitCode::SUCCESS
+            let failed = results.measured.iter().flat_map(|measured| &measured.entries).any(Entry::failed);
+            if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
         Err(error) => {
             eprintln!("leads-comm-peers: {}: {error}", options.out.display());

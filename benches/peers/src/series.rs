@@ -134,7 +134,7 @@ impl Entry {
     }
 
     /// Whether messages were lost or doubled, or a process failed: then none of the figures counts.
-    fn failed(&self) -> bool {
+    pub(crate) fn failed(&self) -> bool {
         matches!(self.trouble(), Some(Trouble::Failed(_)))
     }
 
