@@ -21,6 +21,8 @@
 mod batch;
 mod budget;
 mod gathered;
+#[cfg(all(test, loom))]
+mod model;
 mod pace;
 mod parts;
 mod queue;
