@@ -74,7 +74,7 @@ impl Outbox {
                 }
                 WhenFull::DropOldest => {
                     let dropped = state.queue.drop_oldest(charge, limit);
-                    state.settled += dropped.bytes as u64;
+                    state.accepted -= dropped.bytes as u64;
                     state.count_dropped(dropped);
                     self.changed.notify_all();
                     if state.charged() + charge > limit {
