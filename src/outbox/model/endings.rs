@@ -14,8 +14,7 @@ fn ending(setup: Setup, end: fn(&Peer)) {
     peer.wait_until_over();
     let sent = senders.map(join);
     join(pump);
-    peer.settle_accounts(&sent);
-    peer.settle_budget();
+    peer.settle(&sent);
 }
 
 fn room(room: usize) -> Setup {
@@ -70,8 +69,7 @@ fn kill_while_closing() {
         let sent = [join(sender)];
         join(closer);
         join(pump);
-        peer.settle_accounts(&sent);
-        peer.settle_budget();
+        peer.settle(&sent);
     });
 }
 
