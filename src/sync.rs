@@ -36,6 +36,7 @@ mod imp {
 
     /// Whether whoever waits until some time is at once out of it, from now on, in the models of this thread; otherwise
     /// nobody ever is.
+    #[cfg(test)]
     pub(crate) fn be_late(late: bool) {
         LATE.set(late);
     }

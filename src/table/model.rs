@@ -83,7 +83,7 @@ fn assert_generations(snapshots: &[Snapshot]) {
 
 #[test]
 fn table_come_and_go() {
-    explore("table_come_and_go", 3, || {
+    explore("table_come_and_go", None, || {
         let service = Service::new(3);
         assert!(service.insert(2));
         let others = [0, 1].map(|id| service.spawn(move |service| service.come_and_go(id)));
@@ -118,7 +118,7 @@ fn table_close() {
 /// Those who are closed leave by themselves, each once, while others come.
 #[test]
 fn table_close_and_leave() {
-    explore("table_close_and_leave", 3, || {
+    explore("table_close_and_leave", 4, || {
         let service = Service::new(3);
         assert!(service.insert(2));
         let others = [0, 1].map(|id| service.spawn(move |service| service.come_and_go(id)));

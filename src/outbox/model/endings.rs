@@ -43,17 +43,32 @@ fn close_with_room_for_all() {
 
 #[test]
 fn kill_without_room() {
-    explore("kill_without_room", 2, || ending(room(0), Peer::kill));
+    explore("kill_without_room", 3, || ending(room(0), Peer::kill));
 }
 
 #[test]
 fn kill_with_room_for_a_byte() {
-    explore("kill_with_room_for_a_byte", 2, || ending(room(1), Peer::kill));
+    explore("kill_with_room_for_a_byte", 3, || ending(room(1), Peer::kill));
 }
 
 #[test]
 fn kill_with_room_for_all() {
     explore("kill_with_room_for_all", 3, || ending(room(100), Peer::kill));
+}
+
+/// The smallest race that there is, in every order: two messages, one of which is taken in part.
+#[test]
+fn two_messages() {
+    explore("two_messages", None, || {
+        let peer = Peer::new(room(1));
+        let sender = peer.spawn_sender('a', 1);
+        let pump = peer.spawn_pump();
+        let sent = [vec![peer.send("b1")], join(sender)];
+        peer.close();
+        peer.wait_until_over();
+        join(pump);
+        peer.settle(&sent);
+    });
 }
 
 /// The goodbye itself may be torn.
@@ -90,18 +105,18 @@ fn close_with_writing_thread() {
 #[test]
 fn kill_with_writing_thread() {
     let take = Take { directly: false, at_once: 4, ..Take::room(0) };
-    explore("kill_with_writing_thread", 2, move || ending(Setup { take, ..Setup::default() }, Peer::kill));
+    explore("kill_with_writing_thread", 3, move || ending(Setup { take, ..Setup::default() }, Peer::kill));
 }
 
 /// The first sender corks the outbox, and the pump ticks.
 #[test]
 fn close_corked() {
-    explore("close_corked", 2, || ending(Setup { tight: 0, ..room(100) }, Peer::close));
+    explore("close_corked", 3, || ending(Setup { tight: 0, ..room(100) }, Peer::close));
 }
 
 #[test]
 fn kill_corked() {
-    explore("kill_corked", 2, || ending(Setup { tight: 0, ..room(4) }, Peer::kill));
+    explore("kill_corked", 3, || ending(Setup { tight: 0, ..room(4) }, Peer::kill));
 }
 
 /// The stream takes a byte at a time, so that whoever writes has used up its writes before all is written, and corks.

@@ -176,7 +176,7 @@ fn gather_and_close() {
 /// A peer is told goodbye by the broadcaster: behind what that had broadcast.
 #[test]
 fn gather_then_close() {
-    explore("gather_then_close", 3, || {
+    explore("gather_then_close", None, || {
         let service = Service::new(100);
         let other = service.spawn(|service| broadcast(service, &["b1"]));
         let sent = broadcast(&service, &["a1", "a2"]);
@@ -193,7 +193,7 @@ fn gather_then_close() {
 /// A peer is cut off and retires while others broadcast: all that was accepted for it is in what it reports.
 #[test]
 fn gather_and_kill() {
-    explore("gather_and_kill", 3, || {
+    explore("gather_and_kill", None, || {
         let service = Service::new(100);
         let killer = service.spawn(|service| {
             service.peers[0].kill();
@@ -207,7 +207,7 @@ fn gather_and_kill() {
 
 #[test]
 fn gather_twice_and_kill() {
-    explore("gather_twice_and_kill", 2, || {
+    explore("gather_twice_and_kill", 4, || {
         let service = Service::new(100);
         let killer = service.spawn(|service| {
             service.peers[0].kill();

@@ -5,7 +5,7 @@ use super::peer::{Peer, Sent, Setup};
 use super::wire::Take;
 use crate::model::explore;
 use crate::outbox::{Flushed, OVERHEAD, RUSH, WhenFull};
-use crate::sync::be_late;
+use crate::sync::{be_late, now};
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ fn flush_while_closing() {
 
 #[test]
 fn flush_while_dying() {
-    explore("flush_while_dying", 2, || flushing(room(4), Peer::kill));
+    explore("flush_while_dying", 3, || flushing(room(4), Peer::kill));
 }
 
 /// What is dropped behind a message that is being written must not be taken for that one.
@@ -153,7 +153,7 @@ fn wait_for_room_until_killed() {
 /// Who waits for the outcome of a write that is under way is refused only if that made no room.
 #[test]
 fn refuse_only_when_full() {
-    explore("refuse_only_when_full", 2, || {
+    explore("refuse_only_when_full", 3, || {
         let setup = Setup { limit: CHARGE, ..room(100) };
         let (sent, written) = sending(setup, |_| ());
         assert_eq!((accepted(&sent), written.len()), (4, 4));
@@ -179,7 +179,7 @@ fn drop_oldest() {
 /// Who is tired of waiting for the outcome of a direct write drops what waits behind that one, not its own message.
 #[test]
 fn drop_oldest_late() {
-    explore("drop_oldest_late", 2, || {
+    explore("drop_oldest_late", 3, || {
         be_late(true);
         let peer = Peer::new(Setup { limit: 2 * CHARGE, when_full: WhenFull::DropOldest, ..room(0) });
         let sent = [('a', 1), ('b', 2)].map(|(name, count)| peer.spawn_sender(name, count)).map(join);
@@ -206,7 +206,7 @@ fn drop_the_oldest_first() {
     explore("drop_the_oldest_first", 2, || {
         let setup = Setup { limit: 3 * CHARGE, when_full: WhenFull::DropOldest, ..room(1) };
         let peer = Peer::new(setup);
-        let flusher = peer.spawn(|peer| peer.flush());
+        let flusher = peer.spawn(Peer::flush);
         let sent = ["a1", "a2", "a3", "a4", "a5"].map(|message| peer.send(message));
         let pump = peer.spawn_pump();
         peer.close();
@@ -218,10 +218,26 @@ fn drop_the_oldest_first() {
     });
 }
 
+/// What is left in a corked outbox is written although nobody asks for it.
+#[test]
+fn tick() {
+    explore("tick", 3, || {
+        let peer = Peer::new(Setup { tight: 0, ..room(4) });
+        let pump = peer.spawn_pump();
+        let sender = peer.spawn_sender('b', 1);
+        let sent = [vec![peer.send("a1")], join(sender)];
+        assert_eq!(peer.outbox.wait_flushed(now()), Flushed::Written);
+        peer.close();
+        peer.wait_until_over();
+        join(pump);
+        peer.settle(&sent);
+    });
+}
+
 /// A rush: a batch of many messages, ticks, and a sender behind it.
 #[test]
 fn rush() {
-    explore("rush", 2, || {
+    explore("rush", 3, || {
         let peer = Peer::new(Setup { tight: 0, ..room(100) });
         let sender = peer.spawn(|peer| {
             let batch: Vec<_> = (1..=RUSH).map(|number| format!("a{number}")).collect();
