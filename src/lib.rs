@@ -284,6 +284,8 @@ mod handle;
 mod leads;
 mod life;
 mod link;
+#[cfg(all(test, loom))]
+mod model;
 mod outbox;
 mod pump;
 mod reader;

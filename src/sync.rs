@@ -17,16 +17,62 @@ mod imp {
 /// The interface of `parking_lot` over the model checker's locks.
 #[cfg(loom)]
 mod imp {
+    use std::cell::Cell;
     use std::ops::{Deref, DerefMut};
     use std::sync::OnceLock;
     use std::time::Instant;
 
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicBool, Ordering};
+
+    thread_local! {
+        static LATE: Cell<bool> = const { Cell::new(false) };
+    }
 
     /// Time stands still: what depends on it would make executions differ from one run to the next.
     pub(crate) fn now() -> Instant {
         static NOW: OnceLock<Instant> = OnceLock::new();
         *NOW.get_or_init(Instant::now)
+    }
+
+    /// Whether whoever waits until some time is at once out of it, from now on, in the models of this thread; otherwise
+    /// nobody ever is.
+    #[cfg(test)]
+    pub(crate) fn be_late(late: bool) {
+        LATE.set(late);
+    }
+
+    /// The model checker takes `SeqCst` for `AcqRel`; a fence before each load adds what that lacks.
+    #[derive(Debug)]
+    pub(crate) struct AtomicUsize(loom::sync::atomic::AtomicUsize);
+
+    impl AtomicUsize {
+        pub(crate) fn new(value: usize) -> Self {
+            Self(loom::sync::atomic::AtomicUsize::new(value))
+        }
+
+        pub(crate) fn load(&self, order: Ordering) -> usize {
+            if order == Ordering::SeqCst {
+                loom::sync::atomic::fence(order);
+            }
+            self.0.load(order)
+        }
+
+        pub(crate) fn fetch_add(&self, value: usize, order: Ordering) -> usize {
+            self.0.fetch_add(value, order)
+        }
+
+        pub(crate) fn fetch_update(
+            &self,
+            set: Ordering,
+            fetch: Ordering,
+            update: impl FnMut(usize) -> Option<usize>,
+        ) -> Result<usize, usize> {
+            self.0.fetch_update(set, fetch, update)
+        }
+
+        pub(crate) fn fetch_sub(&self, value: usize, order: Ordering) -> usize {
+            self.0.fetch_sub(value, order)
+        }
     }
 
     #[derive(Debug, Default)]
@@ -84,10 +130,15 @@ mod imp {
             guard.guard = Some(self.0.wait(held).expect("no model goes on after a panic"));
         }
 
-        /// Without the deadline: in a model nothing is ever late.
+        /// Either nobody is late in a model, or everybody is: see [`be_late`].
         pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, _: Instant) -> WaitResult {
-            self.wait(guard);
-            WaitResult
+            let late = LATE.get();
+            if late {
+                MutexGuard::unlocked(guard, || ());
+            } else {
+                self.wait(guard);
+            }
+            WaitResult { late }
         }
 
         pub(crate) fn notify_all(&self) {
@@ -95,11 +146,13 @@ mod imp {
         }
     }
 
-    pub(crate) struct WaitResult;
+    pub(crate) struct WaitResult {
+        late: bool,
+    }
 
     impl WaitResult {
         pub(crate) fn timed_out(&self) -> bool {
-            false
+            self.late
         }
     }
 }

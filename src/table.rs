@@ -1,5 +1,8 @@
 //! The one mutex over a service's live connections.
 
+#[cfg(all(test, loom))]
+mod model;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -47,12 +47,9 @@ impl Budget {
             Purpose::Queue => self.limit,
             Purpose::Write => self.limit.saturating_add(self.limit / 8),
         };
-        let used = self.used.fetch_add(bytes, Ordering::SeqCst);
-        if used.saturating_add(bytes) <= limit {
-            return true;
-        }
-        self.give_back(bytes);
-        false
+        // Not added on trial: meanwhile others would be refused what there is room for.
+        let with_it = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= limit);
+        self.used.fetch_update(Ordering::SeqCst, Ordering::SeqCst, with_it).is_ok()
     }
 
     /// Takes `bytes` although there may not be so many left.

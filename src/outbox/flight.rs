@@ -172,13 +172,13 @@ impl Outbox {
             return None;
         }
         let (mut amount, dropped) = state.queue.clear();
+        state.settled += amount.bytes as u64;
         if mem::take(&mut state.goodbye_queued) && amount.messages > 0 {
             let goodbye = self.rules.separator.goodbye().len().min(amount.bytes);
             amount.messages -= 1;
-            state.settled += goodbye as u64;
             amount.bytes -= goodbye;
         }
-        state.lose(amount);
+        state.count_lost(amount);
         self.room.notify_all();
         self.changed.notify_all();
         Some(dropped)

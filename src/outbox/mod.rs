@@ -22,6 +22,8 @@ mod batch;
 mod budget;
 mod flight;
 mod gathered;
+#[cfg(all(test, loom))]
+mod model;
 mod pace;
 mod parts;
 mod queue;
@@ -95,7 +97,8 @@ struct State {
     progress: Instant,
     /// Whether the pump has been asked to watch the background's progress.
     watched: bool,
-    /// How many bytes have been accepted, and how many of those are settled: written, dropped or lost.
+    /// How many bytes have been accepted and not dropped, and how many of those, from the first on, are settled: written
+    /// or lost.
     accepted: u64,
     settled: u64,
     lost: Undelivered,
@@ -230,9 +233,7 @@ impl Outbox {
         if state.stage == Stage::Open {
             state.push(Arc::clone(batch));
         } else {
-            let (messages, bytes) = (batch.messages(), batch.len());
-            state.accepted += bytes as u64;
-            state.lose(Amount { messages, bytes });
+            state.count_lost(Amount { messages: batch.messages(), bytes: batch.len() });
         }
     }
 
@@ -269,9 +270,11 @@ impl Outbox {
     pub(crate) fn wait_flushed(&self, deadline: Instant) -> Flushed {
         let mut state = self.state.lock();
         let until = state.accepted;
-        while state.settled < until {
-            if self.changed.wait_until(&mut state, deadline).timed_out() && state.settled < until {
-                return Flushed::TimedOut { left: usize::try_from(until - state.settled).unwrap_or(usize::MAX) };
+        // What is dropped is accepted no more. As much of what came later is then waited for, unless there is less.
+        let left = |state: &State| until.min(state.accepted).saturating_sub(state.settled);
+        while left(&state) > 0 {
+            if self.changed.wait_until(&mut state, deadline).timed_out() && left(&state) > 0 {
+                return Flushed::TimedOut { left: usize::try_from(left(&state)).unwrap_or(usize::MAX) };
             }
         }
         if state.stage == Stage::Dead { Flushed::Lost } else { Flushed::Written }
@@ -383,8 +386,7 @@ impl State {
         self.queue.charged() + self.direct_charge
     }
 
-    fn lose(&mut self, amount: Amount) {
-        self.settled += amount.bytes as u64;
+    fn count_lost(&mut self, amount: Amount) {
         self.lost.unsent_messages += amount.messages;
         self.lost.unsent_bytes += amount.bytes;
     }

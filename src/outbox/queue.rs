@@ -179,11 +179,15 @@ impl Queue {
             if let Some(begun) = queued.split_begun() {
                 self.sealed.insert(at, begun);
                 at += 1;
-            } else if let Some(amount) = queued.drop_first() {
+                continue;
+            }
+            if let Some(amount) = queued.drop_first() {
                 self.charged -= amount.bytes + OVERHEAD;
                 self.bytes -= amount.bytes;
                 dropped += amount;
-            } else {
+            }
+            // At once: a loan ends at the first batch that has nothing to write.
+            if queued.len() == 0 {
                 self.sealed.remove(at);
             }
         }

@@ -73,8 +73,9 @@ impl Outbox {
                     return Err(Refused::Dropped);
                 }
                 WhenFull::DropOldest => {
-                    let dropped = state.queue.drop_oldest(charge, limit);
-                    state.settled += dropped.bytes as u64;
+                    let needed = charge + state.direct_charge;
+                    let dropped = state.queue.drop_oldest(needed, limit);
+                    state.accepted -= dropped.bytes as u64;
                     state.count_dropped(dropped);
                     self.changed.notify_all();
                     if state.charged() + charge > limit {
