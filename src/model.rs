@@ -7,11 +7,14 @@ use std::time::Instant;
 
 use loom::model::Builder;
 
+use crate::sync::be_late;
+
 /// How many steps one execution may have: more is taken for a loop that does not end.
 const MOST_STEPS: usize = 2_000;
 
 /// Runs `model` in every order, with at most so many preemptions if `preemptions` says so.
 pub(crate) fn explore(name: &str, preemptions: impl Into<Option<usize>>, model: impl Fn() + Send + Sync + 'static) {
+    be_late(false);
     let mut builder = Builder::new();
     builder.preemption_bound = preemptions.into();
     builder.max_branches = MOST_STEPS;

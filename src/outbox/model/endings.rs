@@ -56,17 +56,29 @@ fn kill_with_room_for_all() {
     explore("kill_with_room_for_all", 3, || ending(room(100), Peer::kill));
 }
 
-/// The smallest race that there is, in every order: two messages, one of which is taken in part.
+/// Two threads that send, one of which closes behind its messages, and a stream that takes all in parts: in every order.
 #[test]
-fn two_messages() {
-    explore("two_messages", None, || {
-        let peer = Peer::new(room(1));
-        let sender = peer.spawn_sender('a', 1);
-        let pump = peer.spawn_pump();
-        let sent = [vec![peer.send("b1")], join(sender)];
+fn two_threads() {
+    explore("two_threads", None, || {
+        let peer = Peer::new(Setup { take: Take { at_once: 4, ..Take::ALL }, ..Setup::default() });
+        let sender = peer.spawn_sender('a', 2);
+        let sent = vec![peer.send("b1"), peer.send("b2")];
         peer.close();
+        let sent = [sent, join(sender)];
         peer.wait_until_over();
-        join(pump);
+        peer.settle(&sent);
+    });
+}
+
+/// Three, one of which only closes: in every order.
+#[test]
+fn three_threads() {
+    explore("three_threads", None, || {
+        let peer = Peer::new(Setup { take: Take { at_once: 4, ..Take::ALL }, ..Setup::default() });
+        let senders = ['a', 'b'].map(|name| peer.spawn_sender(name, 1));
+        peer.close();
+        let sent = senders.map(join);
+        peer.wait_until_over();
         peer.settle(&sent);
     });
 }
