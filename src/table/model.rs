@@ -9,7 +9,8 @@ use loom::thread::{self, JoinHandle};
 
 use super::{ConnectionTable, Snapshot};
 use crate::config::Settings;
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::Connection;
+use crate::link::ConnectionId;
 use crate::context::{Context, Relief};
 use crate::model::explore;
 use crate::transport::Stream;

@@ -8,8 +8,7 @@ use loom::thread::{self, JoinHandle};
 use super::wire::{Take, Wire};
 use crate::codec::{GOODBYE, Separator};
 use crate::disconnect::Undelivered;
-use crate::outbox::batch::Buffers;
-use crate::outbox::{Batch, Budget, Flushed, Outbox, Outgoing, Pace, Purpose, Refused, Rules, Step, WhenFull};
+use crate::outbox::{Batch, Budget, Flushed, Outbox, Outgoing, Pace, Purpose, Refused, Rules, Step, Tick, WhenFull};
 use crate::sync::{Condvar, Mutex, now};
 use crate::transport::Stream;
 
@@ -137,7 +136,7 @@ impl Peer {
     }
 
     pub(crate) fn batch(&self, messages: &[String]) -> Arc<Batch> {
-        let mut batch = Batch::new(Buffers::default(), &self.rules.budget);
+        let mut batch = Batch::new(&self.rules.budget);
         for message in messages {
             assert!(batch.push(message.as_bytes(), self.rules.separator.as_bytes()), "the budget suffices");
         }
@@ -251,8 +250,9 @@ impl Peer {
     }
 
     fn tick(&self) -> bool {
-        let (again, step) = self.outbox.tick();
+        let (tick, step) = self.outbox.tick();
         self.follow(step);
+        let again = tick != Tick::Done;
         if again {
             thread::yield_now();
         }
