@@ -79,7 +79,7 @@ struct State {
     awaiting_outcome: usize,
     /// Whether the last message of the queue is the goodbye, which is no message of the program's.
     goodbye_queued: bool,
-    /// False once the stream has said that it has no non-blocking write.
+    /// False once the stream has said that it has no non-blocking write, or has got a writing thread.
     writes_directly: bool,
     pace: Pace,
     /// Whether messages are left in the queue for a while.

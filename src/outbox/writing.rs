@@ -92,6 +92,8 @@ impl Outbox {
     /// The writing thread of a stream that cannot be polled, which holds the role from its first need to the end.
     pub(crate) fn write_blocking(&self) -> Step {
         let mut state = self.state.lock();
+        // Its writes block, so that nobody may wait for their outcome.
+        state.writes_directly = false;
         loop {
             match state.stage {
                 Stage::Finished | Stage::Dead => return Step::Nothing,
