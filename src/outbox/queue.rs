@@ -175,13 +175,20 @@ impl Queue {
             }
             let Some(queued) = self.sealed.get_mut(at) else { break };
             if let Some(begun) = queued.split_begun() {
-                self.sealed.insert(at, begun);
+                if queued.len() == 0 {
+                    *queued = begun;
+                } else {
+                    self.sealed.insert(at, begun);
+                }
                 at += 1;
-            } else if let Some(amount) = queued.drop_first() {
-                self.charged -= amount.bytes + OVERHEAD;
-                self.bytes -= amount.bytes;
-                dropped += amount;
-            } else {
+                continue;
+            }
+            let amount = queued.drop_first();
+            self.charged -= amount.bytes + OVERHEAD;
+            self.bytes -= amount.bytes;
+            dropped += amount;
+            // Nothing empty stays behind: a write that begins with it would write nothing.
+            if queued.len() == 0 {
                 self.sealed.remove(at);
             }
         }
@@ -239,10 +246,10 @@ impl Queued {
         Some(begun)
     }
 
-    fn drop_first(&mut self) -> Option<Amount> {
-        self.messages.next()?;
+    fn drop_first(&mut self) -> Amount {
+        self.messages.start += 1;
         let start = mem::replace(&mut self.at, self.batch.start_of(self.messages.start));
-        Some(Amount { messages: 1, bytes: self.at - start })
+        Amount { messages: 1, bytes: self.at - start }
     }
 }
 
