@@ -132,12 +132,24 @@ impl Queue {
         }
     }
 
-    /// Lends the first batches for one write, up to `most` of them: at least one unless there is none.
-    pub(crate) fn lend(&mut self, most: usize) -> Loan {
+    /// Lends the first messages for one write: those of up to `most` batches, as far as they lie within the first
+    /// `bytes`. At least one unless there is none.
+    pub(crate) fn lend(&mut self, most: usize, mut bytes: usize) -> Loan {
         if self.sealed.len() < most {
             self.seal();
         }
-        let parts: Vec<_> = self.sealed.iter().take(most).cloned().collect();
+        let mut parts = Vec::with_capacity(self.sealed.len().min(most));
+        while parts.len() < most && bytes > 0 {
+            let at = parts.len();
+            let Some(queued) = self.sealed.get_mut(at) else { break };
+            // What is not lent may be dropped although it is of the same batch.
+            let behind = queued.split_behind(bytes);
+            bytes = bytes.saturating_sub(queued.len());
+            parts.push(queued.clone());
+            if let Some(behind) = behind {
+                self.sealed.insert(at + 1, behind);
+            }
+        }
         self.lent = parts.len();
         Loan { parts }
     }
@@ -246,6 +258,23 @@ impl Queued {
         Some(begun)
     }
 
+    /// Cuts off the messages that begin behind the next `bytes`.
+    fn split_behind(&mut self, bytes: usize) -> Option<Self> {
+        if bytes >= self.len() {
+            return None;
+        }
+        let end = self.at + bytes;
+        let within = self.batch.done_within(self.messages.start, end);
+        let cut = within + usize::from(self.batch.start_of(within) < end);
+        if cut >= self.messages.end {
+            return None;
+        }
+        let behind =
+            Self { messages: cut..self.messages.end, at: self.batch.start_of(cut), torn: false, ..self.clone() };
+        self.messages.end = cut;
+        Some(behind)
+    }
+
     fn drop_first(&mut self) -> Amount {
         self.messages.start += 1;
         let start = mem::replace(&mut self.at, self.batch.start_of(self.messages.start));
@@ -286,3 +315,6 @@ impl AddAssign for Amount {
         self.bytes += other.bytes;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,7 +191,7 @@ impl Outbox {
         if budgeted && !budget.take(len + OVERHEAD, Purpose::Write) {
             return Err(Refused::OverBudget);
         }
-        let loan = state.queue.lend(BATCHES_PER_WRITE);
+        let loan = state.queue.lend(BATCHES_PER_WRITE, BYTES_PER_DIRECT_WRITE);
         let queued = loan.len();
         state.writer = Writer::Caller;
         state.written_in_tick += 1;
@@ -293,12 +293,19 @@ impl Outbox {
 
     /// One write of what is queued, without the lock, and its account. The queue must not be empty.
     fn write_once(&self, state: &mut MutexGuard<'_, State>, mode: Mode) -> io::Result<()> {
-        let loan = state.queue.lend(if self.rules.coalesce { BATCHES_PER_WRITE } else { 1 });
+        let batches = if self.rules.coalesce { BATCHES_PER_WRITE } else { 1 };
+        let bytes = match mode {
+            Mode::Direct => BYTES_PER_DIRECT_WRITE,
+            Mode::Blocking => BYTES_PER_BLOCKING_WRITE,
+        };
+        let loan = state.queue.lend(batches, bytes);
         let result = with_stream(state, |stream| {
+            let slices = loan.slices(bytes);
             let result = match mode {
-                Mode::Direct => stream.try_write_vectored(&loan.slices(BYTES_PER_DIRECT_WRITE)),
-                Mode::Blocking => stream.write_vectored(&loan.slices(BYTES_PER_BLOCKING_WRITE)),
+                Mode::Direct => stream.try_write_vectored(&slices),
+                Mode::Blocking => stream.write_vectored(&slices),
             };
+            drop(slices);
             drop(loan);
             result
         });
