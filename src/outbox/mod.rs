@@ -28,7 +28,9 @@ mod room;
 mod rules;
 mod writing;
 
+use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -73,8 +75,8 @@ struct State {
     stage: Stage,
     /// Whether a write is under way.
     in_flight: bool,
-    /// What a message is charged that is being written from where it lies, and is in no queue.
-    direct_charge: usize,
+    /// The length of a message that is being written from where it lies, and is in no queue; 0 when there is none.
+    direct_len: usize,
     /// How many senders wait for the outcome of a write under way.
     awaiting_outcome: usize,
     /// Whether the last message of the queue is the goodbye, which is no message of the program's.
@@ -93,9 +95,9 @@ struct State {
     progress: Instant,
     /// Whether the pump has been asked to watch the background's progress.
     watched: bool,
-    /// How many bytes have been accepted, and how many of those are settled: written, dropped or lost.
-    accepted: u64,
-    settled: u64,
+    /// For each flush under way, how many of the bytes that it waits for are still to be written.
+    flushes: BTreeMap<u64, usize>,
+    next_flush: u64,
     lost: Undelivered,
 }
 
@@ -182,7 +184,7 @@ impl Outbox {
                 writer: Writer::Nobody,
                 stage: Stage::Open,
                 in_flight: false,
-                direct_charge: 0,
+                direct_len: 0,
                 awaiting_outcome: 0,
                 goodbye_queued: false,
                 writes_directly: true,
@@ -193,8 +195,8 @@ impl Outbox {
                 written_in_tick: 0,
                 progress: now(),
                 watched: false,
-                accepted: 0,
-                settled: 0,
+                flushes: BTreeMap::new(),
+                next_flush: 0,
                 lost: Undelivered::default(),
             }),
             room: Condvar::new(),
@@ -227,9 +229,7 @@ impl Outbox {
         if state.stage == Stage::Open {
             state.push(Arc::clone(batch));
         } else {
-            let (messages, bytes) = (batch.messages(), batch.len());
-            state.accepted += bytes as u64;
-            state.lose(Amount { messages, bytes });
+            state.lose(Amount { messages: batch.messages(), bytes: batch.len() });
         }
     }
 
@@ -261,17 +261,23 @@ impl Outbox {
         true
     }
 
-    /// Blocks until all that had been accepted before is settled, at most until `deadline`: written, or dropped by the
-    /// rule for full queues. The caller has seen to it that [somebody writes](Self::write_ready).
+    /// Blocks until all that had been accepted before is written, or dropped by the rule for full queues; at most until
+    /// `deadline`. The caller has seen to it that [somebody writes](Self::write_ready).
     pub(crate) fn wait_flushed(&self, deadline: Instant) -> Flushed {
         let mut state = self.state.lock();
-        let until = state.accepted;
-        while state.settled < until {
-            if self.changed.wait_until(&mut state, deadline).timed_out() && state.settled < until {
-                return Flushed::TimedOut { left: usize::try_from(until - state.settled).unwrap_or(usize::MAX) };
-            }
+        let flush = state.next_flush;
+        state.next_flush += 1;
+        let waiting = state.queue.bytes() + state.direct_len;
+        state.flushes.insert(flush, waiting);
+        let mut timed_out = false;
+        while state.flushes[&flush] > 0 && !timed_out {
+            timed_out = self.changed.wait_until(&mut state, deadline).timed_out();
         }
-        if state.stage == Stage::Dead { Flushed::Lost } else { Flushed::Written }
+        match state.flushes.remove(&flush) {
+            Some(left @ 1..) => Flushed::TimedOut { left },
+            _ if state.stage == Stage::Dead => Flushed::Lost,
+            _ => Flushed::Written,
+        }
     }
 
     /// Says that something was received: what is sent next is probably an answer.
@@ -356,14 +362,12 @@ impl State {
         if !self.queue.append(message, rules.separator.as_bytes()) {
             return Err(Refused::OverBudget);
         }
-        self.accepted += (message.len() + rules.separator.len()) as u64;
         self.queued_in_tick += 1;
         Ok(())
     }
 
     fn push(&mut self, batch: Arc<Batch>) {
         self.note_work();
-        self.accepted += batch.len() as u64;
         self.queued_in_tick += batch.messages();
         self.queue.push(batch);
     }
@@ -377,11 +381,18 @@ impl State {
 
     /// What waits, and what is being written besides.
     fn charged(&self) -> usize {
-        self.queue.charged() + self.direct_charge
+        let direct = if self.direct_len == 0 { 0 } else { self.direct_len + OVERHEAD };
+        self.queue.charged() + direct
+    }
+
+    /// Tells the flushes under way that of all that waits the bytes of this range are gone.
+    fn settle(&mut self, bytes: Range<usize>) {
+        for left in self.flushes.values_mut() {
+            *left -= bytes.end.min(*left).saturating_sub(bytes.start);
+        }
     }
 
     fn lose(&mut self, amount: Amount) {
-        self.settled += amount.bytes as u64;
         self.lost.unsent_messages += amount.messages;
         self.lost.unsent_bytes += amount.bytes;
     }

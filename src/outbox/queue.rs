@@ -177,8 +177,8 @@ impl Queue {
     }
 
     /// Drops whole messages, the oldest first, until `charge` more fits into `limit`, or there are no more. Those that
-    /// are being written, or have been in part, stay.
-    pub(crate) fn drop_oldest(&mut self, charge: usize, limit: usize) -> Amount {
+    /// are being written, or have been in part, stay. How many bytes that is in front of those dropped, and the latter.
+    pub(crate) fn drop_oldest(&mut self, charge: usize, limit: usize) -> (usize, Amount) {
         let mut dropped = Amount::default();
         let mut at = self.lent;
         while self.charged + charge > limit {
@@ -204,7 +204,7 @@ impl Queue {
                 self.sealed.remove(at);
             }
         }
-        dropped
+        (self.sealed.iter().take(at).map(Queued::len).sum(), dropped)
     }
 
     /// Gives back the memory that is kept for what comes next.

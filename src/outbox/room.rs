@@ -73,8 +73,10 @@ impl Outbox {
                     return Err(Refused::Dropped);
                 }
                 WhenFull::DropOldest => {
-                    let dropped = state.queue.drop_oldest(charge, limit);
-                    state.settled += dropped.bytes as u64;
+                    let (behind, dropped) = state.queue.drop_oldest(charge, limit);
+                    // A message that is being written from where it lies comes right behind what is lent.
+                    let behind = behind + state.direct_len;
+                    state.settle(behind..behind + dropped.bytes);
                     state.count_dropped(dropped);
                     self.changed.notify_all();
                     if state.charged() + charge > limit {

@@ -196,8 +196,7 @@ impl Outbox {
         state.writer = Writer::Caller;
         state.written_in_tick += 1;
         state.queued_in_tick += 1;
-        state.accepted += len as u64;
-        state.direct_charge = len + OVERHEAD;
+        state.direct_len = len;
         let result = with_stream(&mut state, |stream| {
             let mut short = [0; SHORT];
             let (all, parts);
@@ -220,7 +219,7 @@ impl Outbox {
             drop(loan);
             result
         });
-        state.direct_charge = 0;
+        state.direct_len = 0;
         let (written, outcome) = match result {
             Ok(0) => (0, Err(io::ErrorKind::WriteZero.into())),
             Ok(written) => (written, Ok(())),
@@ -321,7 +320,7 @@ impl Outbox {
 
     /// Notes the outcome of a write.
     fn account(&self, state: &mut MutexGuard<'_, State>, written: usize) {
-        state.settled += written as u64;
+        state.settle(0..written);
         if written > 0 && state.writer == Writer::Background {
             state.progress = now();
         }
@@ -373,10 +372,10 @@ impl Outbox {
             return None;
         }
         let (mut amount, dropped) = state.queue.clear();
+        state.settle(0..amount.bytes);
         if mem::take(&mut state.goodbye_queued) && amount.messages > 0 {
             let goodbye = self.rules.separator.goodbye().len().min(amount.bytes);
             amount.messages -= 1;
-            state.settled += goodbye as u64;
             amount.bytes -= goodbye;
         }
         state.lose(amount);

@@ -164,7 +164,7 @@ impl Test {
     }
 
     fn drop_oldest(&mut self, charge: usize, limit: usize, lent_bytes: usize) {
-        let dropped = self.queue.drop_oldest(charge, limit);
+        let (behind, dropped) = self.queue.drop_oldest(charge, limit);
         let mut expected = Amount::default();
         let mut at = 0;
         let mut start = 0;
@@ -179,6 +179,7 @@ impl Test {
             }
         }
         assert_eq!(dropped, expected);
+        assert!(dropped.messages == 0 || behind == start, "{behind} bytes in front, not {start}");
     }
 
     fn clear(&mut self) {
