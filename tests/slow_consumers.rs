@@ -331,7 +331,7 @@ fn a_broadcast_waits_once_for_all_and_ends_those_who_are_still_full() {
         small(builder).slow_consumer(SlowConsumer::Block(Duration::from_secs(2)))
     });
     let full: Vec<_> = (0..FULL).map(|_| (valves.connect(), connected(&started.events))).collect();
-    full.iter().for_each(|(_, connection)| drop(fill(connection)));
+    full.iter().for_each(|(_, connection)| fill(connection));
     let open = valves.connect();
     connected(&started.events);
     open.open();
