@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, OVERHEAD};
 use super::budget::Purpose;
-use super::queue::Queue;
 use super::{Outbox, Refused, Stage, State, Step, Writer};
 use crate::sync::{MutexGuard, Ordering, now};
 use crate::transport::Stream;
@@ -324,9 +323,7 @@ impl Outbox {
         if written > 0 && state.writer == Writer::Background {
             state.progress = now();
         }
-        if let Some(dropped) = self.bury(state) {
-            MutexGuard::unlocked(state, || drop(dropped));
-        }
+        self.bury(state);
         // Waiting senders are woken when there is much room, not for every bit of it.
         if state.charged() <= self.rules.limit / 2 || state.awaiting_outcome > 0 {
             self.room.notify_all();
@@ -359,17 +356,15 @@ impl Outbox {
             return Step::Nothing;
         }
         state.stage = Stage::Dead;
-        let dropped = self.bury(&mut state);
-        drop(state);
-        drop(dropped);
+        self.bury(&mut state);
         Step::Failed(error)
     }
 
-    /// If the outbox is dead and no write is under way: counts what is queued as lost, and returns it to be dropped
-    /// without the lock.
-    pub(super) fn bury(&self, state: &mut State) -> Option<Queue> {
+    /// If the outbox is dead and no write is under way: counts what is queued as lost, and drops it, without the lock.
+    /// The outbox is not over before that is done, so that whoever waits for it finds the budget given back.
+    pub(super) fn bury(&self, state: &mut MutexGuard<'_, State>) {
         if state.stage != Stage::Dead || state.in_flight {
-            return None;
+            return;
         }
         let (mut amount, dropped) = state.queue.clear();
         state.settle(0..amount.bytes);
@@ -379,9 +374,11 @@ impl Outbox {
             amount.bytes -= goodbye;
         }
         state.lose(amount);
+        state.in_flight = true;
+        MutexGuard::unlocked(state, || drop(dropped));
+        state.in_flight = false;
         self.room.notify_all();
         self.changed.notify_all();
-        Some(dropped)
     }
 }
 
