@@ -116,7 +116,11 @@ impl Valve {
 
     /// Waits until the last bytes that the peer has taken are these.
     pub fn wait_for_end(&self, end: &[u8]) {
-        self.wait_for(&end.escape_ascii().to_string(), |taken| taken.last().is_some_and(|write| write.ends_with(end)));
+        let what = end[..end.len().min(20)].escape_ascii().to_string();
+        self.wait_for(&what, |taken| {
+            let behind = taken.iter().rev().flat_map(|write| write.iter().rev());
+            behind.take(end.len()).eq(end.iter().rev())
+        });
     }
 
     fn write(&self, buffers: &[IoSlice<'_>], may_block: bool) -> io::Result<usize> {
