@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::error::Error;
-use crate::outbox::{BATCH_LEN, GATHERED_CHARGE, Gather, Outgoing, Pace, Purpose, RUSH, Rules, Tick};
+use crate::outbox::{BATCH_LEN, Batch, GATHERED_CHARGE, Gather, Outgoing, Pace, Patience, Purpose, RUSH, Rules, Tick};
 use crate::sync::{Mutex, now};
 use crate::table::{ConnectionTable, Snapshot};
 
@@ -166,18 +166,50 @@ pub(crate) fn send_to<'a>(
 /// Sends a message to each of these, whom nothing has been gathered for.
 fn push_to<'a>(context: &Context, message: &[u8], connections: impl Iterator<Item = &'a Connection>) -> usize {
     let mut patience = context.rules.patience();
-    let charge = Outgoing::Message(message).charge(&context.rules);
-    let batch = loop {
-        if let Some(batch) = context.rules.batch_of(message, Purpose::Write) {
-            break batch;
+    match context.rules.batch_of(message, Purpose::Queue) {
+        Some(batch) => push_batch(context, batch, connections, &mut patience),
+        None => push_over_budget(context, message, connections, &mut patience),
+    }
+}
+
+/// Sends a message to each of these although all outboxes together are full: first to those whom nothing waits for, out
+/// of what is left for writing at once; to the others when there is room for it.
+#[cold]
+fn push_over_budget<'a>(
+    context: &Context,
+    message: &[u8],
+    connections: impl Iterator<Item = &'a Connection>,
+    patience: &mut Patience,
+) -> usize {
+    let (mut idle, mut others): (Vec<_>, Vec<_>) = connections.partition(|connection| connection.queued_bytes() == 0);
+    let mut accepted = 0;
+    match context.rules.batch_of(message, Purpose::Write) {
+        Some(batch) => accepted += push_batch(context, batch, idle.into_iter(), patience),
+        None => others.append(&mut idle),
+    }
+    let outgoing = Outgoing::Message(message);
+    while !others.is_empty() {
+        if let Some(batch) = context.rules.batch_of(message, Purpose::Queue) {
+            return accepted + push_batch(context, batch, others.into_iter(), patience);
         }
-        if !context.find_budget(charge, &mut patience) {
-            connections.for_each(|connection| connection.link().outbox().drop_outgoing(Outgoing::Message(message)));
-            return 0;
+        if !context.find_budget(outgoing.charge(&context.rules), patience) {
+            others.iter().for_each(|connection| connection.link().outbox().drop_outgoing(outgoing));
+            break;
         }
-    };
+    }
+    accepted
+}
+
+/// Puts a batch into the outbox of each of these; by how many it was accepted.
+fn push_batch<'a>(
+    context: &Context,
+    batch: Arc<Batch>,
+    connections: impl Iterator<Item = &'a Connection>,
+    patience: &mut Patience,
+) -> usize {
     let batch = [batch];
     let outgoing = Outgoing::Batches(&batch);
+    let charge = outgoing.charge(&context.rules);
     let waits = !patience.is_none();
     let mut accepted = 0;
     // Who has no room is waited for when everybody else has been served, all of them together.
@@ -186,12 +218,12 @@ fn push_to<'a>(context: &Context, message: &[u8], connections: impl Iterator<Ite
         let link = connection.link();
         if waits && !link.outbox().has_room(charge) {
             full.push(connection);
-        } else if link.push(outgoing, &mut patience).is_ok() {
+        } else if link.push(outgoing, patience).is_ok() {
             accepted += 1;
         }
     }
     for connection in full {
-        if connection.link().push(outgoing, &mut patience).is_ok() {
+        if connection.link().push(outgoing, patience).is_ok() {
             accepted += 1;
         }
     }

@@ -21,7 +21,8 @@ pub enum SlowConsumer {
     #[default]
     Disconnect,
     /// The oldest messages that wait for it are dropped to make room, and counted: for peers that want what is new.
-    /// A message that has been written in part is never dropped.
+    /// A message that has been written in part is never dropped. Where all queues together are full, it is the new
+    /// message that is dropped, because the old ones of this peer may be in the queues of others as well.
     DropOldest,
     /// The new message is dropped, and counted: `send` returns [`Error::Dropped`](crate::Error::Dropped), and `broadcast`
     /// does not count this peer.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use crate::config::Settings;
 use crate::outbox::{Gathered, Patience, Rules, WhenFull};
 use crate::pump::Pump;
+use crate::sync::Mutex;
 use crate::threads::Threads;
 
 pub(crate) struct Context {
@@ -14,7 +15,9 @@ pub(crate) struct Context {
     /// The readers of a server, and the writers of streams that cannot be polled.
     pub(crate) threads: Threads,
     pub(crate) gathered: Gathered,
-    pub(crate) service: Weak<dyn Relief>,
+    service: Weak<dyn Relief>,
+    /// Held by whoever disconnects a peer to make room.
+    relieving: Mutex<()>,
 }
 
 /// A service that can make room for all of its connections at the cost of one.
@@ -33,17 +36,24 @@ impl Context {
             pump: Pump::default(),
             threads: Threads::default(),
             service,
+            relieving: Mutex::new(()),
         }
     }
 
     /// Makes room for `charge` in the budget of all outboxes, or waits for it, as the rule for full queues says;
-    /// whether it is worth trying again.
+    /// whether it is worth trying again. Trying ends, because each time somebody has found room, or one peer less has
+    /// something waiting.
     pub(crate) fn find_budget(&self, charge: usize, patience: &mut Patience) -> bool {
-        let disconnect_slowest = || self.service.upgrade().is_some_and(|service| service.disconnect_slowest());
         match self.rules.when_full {
-            WhenFull::Refuse => disconnect_slowest(),
-            WhenFull::Wait(_) => self.rules.budget.wait(charge, patience.until()) || disconnect_slowest(),
+            WhenFull::Refuse => self.relieve(charge),
+            WhenFull::Wait(_) => self.rules.budget.wait(charge, patience.until()) || self.relieve(charge),
             WhenFull::DropOldest | WhenFull::DropNewest => false,
         }
+    }
+
+    /// Disconnects a peer unless there is room by now: one at a time, so that no more have to go than it takes.
+    fn relieve(&self, charge: usize) -> bool {
+        let _turn = self.relieving.lock();
+        self.rules.budget.has_room(charge) || self.service.upgrade().is_some_and(|service| service.disconnect_slowest())
     }
 }

@@ -50,7 +50,8 @@ pub enum Error {
     },
     /// The peer does not read as fast as it is sent to, and the message was dropped for it, as
     /// [`SlowConsumer::DropNewest`](crate::SlowConsumer::DropNewest) says. (Under
-    /// [`SlowConsumer::DropOldest`](crate::SlowConsumer::DropOldest) only where dropping older messages makes no room.)
+    /// [`SlowConsumer::DropOldest`](crate::SlowConsumer::DropOldest) only where dropping older messages makes no room, or
+    /// all queues together are full.)
     Dropped {
         /// The limit that was reached.
         limit: OutboundLimit,

@@ -320,6 +320,7 @@ impl Relief for Core {
         let queued = connections.iter().map(|connection| (connection.queued_bytes(), connection));
         let Some((1.., slowest)) = queued.max_by_key(|(bytes, _)| *bytes) else { return false };
         slowest.link().cut_slow(OutboundLimit::TotalQueuedBytes(self.context.rules.budget.limit()));
+        slowest.link().outbox().wait_until_buried();
         true
     }
 }

@@ -1,6 +1,5 @@
 //! What is sent to one peer, and what becomes of it when there is no room.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,9 +10,6 @@ use crate::context::Context;
 use crate::disconnect::{DisconnectReason, OutboundLimit, Undelivered};
 use crate::error::Error;
 use crate::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Refused};
-
-/// How many peers may be disconnected to make room for one message in the budget of the service.
-const MOST_DISCONNECTED: usize = 16;
 
 impl Link {
     /// Sends what has been checked, behind what has been gathered.
@@ -26,7 +22,6 @@ impl Link {
     /// Puts what has been checked into the outbox, and sees to what follows.
     #[inline]
     pub(crate) fn push(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<(), Error> {
-        let mut tries = 0..MOST_DISCONNECTED;
         loop {
             match self.outbox.push(outgoing, patience) {
                 Ok(step) => {
@@ -36,20 +31,14 @@ impl Link {
                     self.follow(step);
                     return Ok(());
                 }
-                Err(refused) => self.try_again(refused, outgoing, patience, &mut tries)?,
+                Err(refused) => self.try_again(refused, outgoing, patience)?,
             }
         }
     }
 
     /// Makes room where that is the rule; an error when it is not worth trying again.
     #[cold]
-    fn try_again(
-        &self,
-        refused: Refused,
-        outgoing: Outgoing<'_>,
-        patience: &mut Patience,
-        tries: &mut Range<usize>,
-    ) -> Result<(), Error> {
+    fn try_again(&self, refused: Refused, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<(), Error> {
         match refused {
             Refused::WriteFirst => {
                 self.write_ready();
@@ -60,7 +49,7 @@ impl Link {
             Refused::Dropped => Err(Error::Dropped { limit: OutboundLimit::QueuedBytes(self.context.rules.limit) }),
             Refused::OverBudget => {
                 let charge = outgoing.charge(&self.context.rules);
-                if tries.next().is_some() && self.context.find_budget(charge, patience) {
+                if self.context.find_budget(charge, patience) {
                     return Ok(());
                 }
                 self.outbox.drop_outgoing(outgoing);
@@ -81,9 +70,13 @@ impl Link {
         let mut accepted = 0;
         for mut part in parts.finish() {
             let charge = part.iter().map(Batch::charge).sum();
-            let in_budget = part.iter_mut().all(Batch::reserve_charge) || {
-                let found = self.context.find_budget(charge, &mut patience);
-                found && part.iter_mut().all(Batch::reserve_charge)
+            let in_budget = loop {
+                if Batch::reserve_all(&mut part, &rules.budget) {
+                    break true;
+                }
+                if !self.context.find_budget(charge, &mut patience) {
+                    break false;
+                }
             };
             let part: Vec<_> = part.into_iter().map(Arc::new).collect();
             let outgoing = Outgoing::Batches(&part);

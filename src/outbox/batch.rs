@@ -76,18 +76,25 @@ impl Batch {
     #[must_use]
     pub(crate) fn push(&mut self, message: &[u8], separator: &[u8]) -> bool {
         let needed = self.charge() + message.len() + separator.len() + OVERHEAD;
-        if needed > self.reserved && !self.reserve((needed - self.reserved).next_multiple_of(BUDGET_STEP)) {
-            return false;
+        if needed > self.reserved {
+            let missing = needed - self.reserved;
+            // Where there is no more than what is needed, that is enough.
+            if !self.reserve(missing.next_multiple_of(BUDGET_STEP)) && !self.reserve(missing) {
+                return false;
+            }
         }
         self.put(message, separator);
         true
     }
 
-    /// Takes what it is charged from the budget, unless it has; false when that is used up.
+    /// Takes what new batches are charged from the budget, for all of them or for none; false when that is used up.
     #[must_use]
-    pub(crate) fn reserve_charge(&mut self) -> bool {
-        let charge = self.charge();
-        charge <= self.reserved || self.reserve(charge - self.reserved)
+    pub(crate) fn reserve_all(batches: &mut [Self], budget: &Budget) -> bool {
+        if !budget.take(batches.iter().map(Self::charge).sum(), Purpose::Queue) {
+            return false;
+        }
+        batches.iter_mut().for_each(|batch| batch.reserved = batch.charge());
+        true
     }
 
     /// Adds a message without a look at the budget.

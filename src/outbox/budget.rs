@@ -52,6 +52,16 @@ impl Budget {
         self.used.fetch_update(Ordering::SeqCst, Ordering::SeqCst, with_it).is_ok()
     }
 
+    /// Whether `bytes` could be taken to wait in a queue.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.used.load(Ordering::SeqCst).saturating_add(bytes) <= self.limit
+    }
+
+    /// Whether so little is used that there is some to keep for later.
+    pub(crate) fn is_plentiful(&self) -> bool {
+        self.used.load(Ordering::SeqCst) <= self.limit / 4
+    }
+
     /// Takes `bytes` although there may not be so many left.
     pub(crate) fn take_anyway(&self, bytes: usize) {
         self.used.fetch_add(bytes, Ordering::SeqCst);
@@ -67,15 +77,14 @@ impl Budget {
 
     /// Blocks until `bytes` could be taken, at most until `deadline`; whether they could.
     pub(crate) fn wait(&self, bytes: usize, deadline: Instant) -> bool {
-        let has_room = || self.used.load(Ordering::SeqCst).saturating_add(bytes) <= self.limit;
         let mut lock = self.lock.lock();
         // Said before looking, as `give_back` gives before it looks, so that one of the two sees the other.
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        let mut found = has_room();
+        let mut found = self.has_room(bytes);
         while !found && !self.room.wait_until(&mut lock, deadline).timed_out() {
-            found = has_room();
+            found = self.has_room(bytes);
         }
         self.waiting.fetch_sub(1, Ordering::SeqCst);
-        found || has_room()
+        found || self.has_room(bytes)
     }
 }

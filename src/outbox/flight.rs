@@ -6,7 +6,6 @@ use std::net::Shutdown;
 
 use super::batch::{Batch, OVERHEAD};
 use super::budget::Purpose;
-use super::queue::Queue;
 use super::writing::WRITES_PER_SENDER;
 use super::{Outbox, Refused, Stage, State, Step, Writer};
 use crate::sync::{MutexGuard, now};
@@ -45,7 +44,7 @@ impl Outbox {
         if budgeted && !budget.take(len + OVERHEAD, Purpose::Write) {
             return Err(Refused::OverBudget);
         }
-        let loan = state.queue.lend(BATCHES_PER_WRITE);
+        let loan = state.queue.lend(BATCHES_PER_WRITE, BYTES_PER_DIRECT_WRITE);
         let queued = loan.len();
         state.writer = Writer::Caller;
         state.written_in_tick += 1;
@@ -99,12 +98,18 @@ impl Outbox {
 
     /// One write of what is queued, without the lock, and its account. The queue must not be empty.
     pub(super) fn write_once(&self, state: &mut MutexGuard<'_, State>, mode: Mode) -> io::Result<()> {
-        let loan = state.queue.lend(if self.rules.coalesce { BATCHES_PER_WRITE } else { 1 });
+        let most = match mode {
+            Mode::Direct => BYTES_PER_DIRECT_WRITE,
+            Mode::Blocking => BYTES_PER_BLOCKING_WRITE,
+        };
+        let loan = state.queue.lend(if self.rules.coalesce { BATCHES_PER_WRITE } else { 1 }, most);
         let result = with_stream(state, |stream| {
+            let slices = loan.slices(most);
             let result = match mode {
-                Mode::Direct => stream.try_write_vectored(&loan.slices(BYTES_PER_DIRECT_WRITE)),
-                Mode::Blocking => stream.write_vectored(&loan.slices(BYTES_PER_BLOCKING_WRITE)),
+                Mode::Direct => stream.try_write_vectored(&slices),
+                Mode::Blocking => stream.write_vectored(&slices),
             };
+            drop(slices);
             drop(loan);
             result
         });
@@ -124,9 +129,7 @@ impl Outbox {
         if written > 0 && state.writer == Writer::Background {
             state.progress = now();
         }
-        if let Some(dropped) = self.bury(state) {
-            MutexGuard::unlocked(state, || drop(dropped));
-        }
+        self.bury(state);
         // Waiting senders are woken when there is much room, not for every bit of it.
         if state.charged() <= self.rules.limit / 2 || state.awaiting_outcome > 0 {
             self.room.notify_all();
@@ -145,6 +148,7 @@ impl Outbox {
             }
         });
         state.writer = Writer::Nobody;
+        state.queue.shrink();
         if state.stage == Stage::Closing {
             state.stage = Stage::Finished;
         }
@@ -159,17 +163,15 @@ impl Outbox {
             return Step::Nothing;
         }
         state.stage = Stage::Dead;
-        let dropped = self.bury(&mut state);
-        drop(state);
-        drop(dropped);
+        self.bury(&mut state);
         Step::Failed(error)
     }
 
-    /// If the outbox is dead and no write is under way: counts what is queued as lost, and returns it to be dropped
-    /// without the lock.
-    pub(super) fn bury(&self, state: &mut State) -> Option<Queue> {
+    /// If the outbox is dead and no write is under way: counts what is queued as lost, and drops it, without the lock.
+    /// The outbox is not over before that is done, so that whoever waits for it finds the budget given back.
+    pub(super) fn bury(&self, state: &mut MutexGuard<'_, State>) {
         if state.stage != Stage::Dead || state.in_flight {
-            return None;
+            return;
         }
         let (mut amount, dropped) = state.queue.clear();
         state.settled += amount.bytes as u64;
@@ -179,9 +181,11 @@ impl Outbox {
             amount.bytes -= goodbye;
         }
         state.count_lost(amount);
+        state.in_flight = true;
+        MutexGuard::unlocked(state, || drop(dropped));
+        state.in_flight = false;
         self.room.notify_all();
         self.changed.notify_all();
-        Some(dropped)
     }
 }
 

@@ -47,6 +47,7 @@ use crate::disconnect::Undelivered;
 use crate::sync::{AtomicBool, Condvar, Mutex, Ordering, now};
 use crate::transport::Stream;
 use queue::{Amount, Queue};
+use room::OUTCOME_PATIENCE;
 
 /// How many messages are written one by one, at once, before a tight loop is taken for one.
 const TIGHT: u32 = 16;
@@ -73,7 +74,7 @@ struct State {
     queue: Queue,
     writer: Writer,
     stage: Stage,
-    /// Whether a write is under way.
+    /// Whether a write is under way, or what was given up is being dropped.
     in_flight: bool,
     /// What a message is charged that is being written from where it lies, and is in no queue.
     direct_charge: usize,
@@ -259,14 +260,12 @@ impl Outbox {
             return false;
         }
         state.stage = Stage::Dead;
-        let dropped = self.bury(&mut state);
-        drop(state);
-        drop(dropped);
+        self.bury(&mut state);
         true
     }
 
-    /// Blocks until all that had been accepted before is settled, at most until `deadline`: written, or dropped by the
-    /// rule for full queues. The caller has seen to it that [somebody writes](Self::write_ready).
+    /// Blocks until all that had been accepted before is written, or dropped by the rule for full queues; at most until
+    /// `deadline`. The caller has seen to it that [somebody writes](Self::write_ready).
     pub(crate) fn wait_flushed(&self, deadline: Instant) -> Flushed {
         let mut state = self.state.lock();
         let until = state.accepted;
@@ -295,9 +294,10 @@ impl Outbox {
         self.state.lock().writes_directly
     }
 
-    /// What waits, in bytes, overhead included.
+    /// What waits, in bytes, overhead included; nothing any more once it is given up.
     pub(crate) fn charged(&self) -> usize {
-        self.state.lock().charged()
+        let state = self.state.lock();
+        if state.stage == Stage::Dead { 0 } else { state.charged() }
     }
 
     /// What was lost, or dropped for want of room, so far.
@@ -321,6 +321,14 @@ impl Outbox {
         while !state.is_over() {
             self.changed.wait(&mut state);
         }
+    }
+
+    /// Blocks until nothing more will be written, and what waited is given back; not for long, because no more than a
+    /// write under way can be in between.
+    pub(crate) fn wait_until_buried(&self) {
+        let mut state = self.state.lock();
+        let deadline = now() + OUTCOME_PATIENCE;
+        while !state.is_over() && !self.changed.wait_until(&mut state, deadline).timed_out() {}
     }
 
     /// Gives up the stream, whose connection is over, and tells what was lost.

@@ -134,12 +134,24 @@ impl Queue {
         }
     }
 
-    /// Lends the first batches for one write, up to `most` of them: at least one unless there is none.
-    pub(crate) fn lend(&mut self, most: usize) -> Loan {
+    /// Lends the first messages for one write: those of up to `most` batches, as far as they lie within the first
+    /// `bytes`. At least one unless there is none.
+    pub(crate) fn lend(&mut self, most: usize, mut bytes: usize) -> Loan {
         if self.sealed.len() < most {
             self.seal();
         }
-        let parts: Vec<_> = self.sealed.iter().take(most).cloned().collect();
+        let mut parts = Vec::with_capacity(self.sealed.len().min(most));
+        while parts.len() < most && bytes > 0 {
+            let at = parts.len();
+            let Some(queued) = self.sealed.get_mut(at) else { break };
+            // What is not lent may be dropped although it is of the same batch.
+            let behind = queued.split_behind(bytes);
+            bytes = bytes.saturating_sub(queued.len());
+            parts.push(queued.clone());
+            if let Some(behind) = behind {
+                self.sealed.insert(at + 1, behind);
+            }
+        }
         self.lent = parts.len();
         Loan { parts }
     }
@@ -159,7 +171,7 @@ impl Queue {
             }
             left -= 1;
             let batch = self.sealed.pop_front().and_then(|written| Arc::into_inner(written.batch));
-            if self.spare.len() < MOST_SPARE {
+            if self.spare.len() < MOST_SPARE && self.budget.is_plentiful() {
                 self.spare.extend(batch.filter(Batch::is_worth_keeping).map(Batch::emptied));
             }
         }
@@ -177,15 +189,18 @@ impl Queue {
             }
             let Some(queued) = self.sealed.get_mut(at) else { break };
             if let Some(begun) = queued.split_begun() {
-                self.sealed.insert(at, begun);
+                if queued.len() == 0 {
+                    *queued = begun;
+                } else {
+                    self.sealed.insert(at, begun);
+                }
                 at += 1;
                 continue;
             }
-            if let Some(amount) = queued.drop_first() {
-                self.charged -= amount.bytes + OVERHEAD;
-                self.bytes -= amount.bytes;
-                dropped += amount;
-            }
+            let amount = queued.drop_first();
+            self.charged -= amount.bytes + OVERHEAD;
+            self.bytes -= amount.bytes;
+            dropped += amount;
             // At once: a loan ends at the first batch that has nothing to write.
             if queued.len() == 0 {
                 self.sealed.remove(at);
@@ -245,10 +260,27 @@ impl Queued {
         Some(begun)
     }
 
-    fn drop_first(&mut self) -> Option<Amount> {
-        self.messages.next()?;
+    /// Cuts off the messages that begin behind the next `bytes`.
+    fn split_behind(&mut self, bytes: usize) -> Option<Self> {
+        if bytes >= self.len() {
+            return None;
+        }
+        let end = self.at + bytes;
+        let within = self.batch.done_within(self.messages.start, end);
+        let cut = within + usize::from(self.batch.start_of(within) < end);
+        if cut >= self.messages.end {
+            return None;
+        }
+        let behind =
+            Self { messages: cut..self.messages.end, at: self.batch.start_of(cut), torn: false, ..self.clone() };
+        self.messages.end = cut;
+        Some(behind)
+    }
+
+    fn drop_first(&mut self) -> Amount {
+        self.messages.start += 1;
         let start = mem::replace(&mut self.at, self.batch.start_of(self.messages.start));
-        Some(Amount { messages: 1, bytes: self.at - start })
+        Amount { messages: 1, bytes: self.at - start }
     }
 }
 
@@ -285,3 +317,6 @@ impl AddAssign for Amount {
         self.bytes += other.bytes;
     }
 }
+
+#[cfg(test)]
+mod tests;

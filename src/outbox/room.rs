@@ -8,7 +8,7 @@ use crate::sync::{MutexGuard, now};
 
 /// How long a sender that finds the queue full waits for the outcome of a write that is under way. Such a write never
 /// blocks, but its thread may have lost the processor, which is not the peer's fault.
-const OUTCOME_PATIENCE: Duration = Duration::from_millis(100);
+pub(super) const OUTCOME_PATIENCE: Duration = Duration::from_millis(100);
 
 impl Outbox {
     /// Whether so much more would be accepted at once.

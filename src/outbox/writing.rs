@@ -77,7 +77,10 @@ impl Outbox {
             match state.stage {
                 Stage::Finished | Stage::Dead => return Step::Nothing,
                 Stage::Closing if state.queue.is_empty() => return self.finish(state),
-                Stage::Open if state.queue.is_empty() => self.changed.wait(&mut state),
+                Stage::Open if state.queue.is_empty() => {
+                    state.queue.shrink();
+                    self.changed.wait(&mut state);
+                }
                 Stage::Open | Stage::Closing => {
                     if let Err(error) = self.write_once(&mut state, Mode::Blocking) {
                         return self.fail(state, error);

@@ -10,8 +10,8 @@ use loom::thread::{self, JoinHandle};
 use super::{ConnectionTable, Snapshot};
 use crate::config::Settings;
 use crate::connection::Connection;
-use crate::link::ConnectionId;
 use crate::context::{Context, Relief};
+use crate::link::ConnectionId;
 use crate::model::explore;
 use crate::transport::Stream;
 

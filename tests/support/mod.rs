@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its own part")]
 
 pub mod leads_peer;
+pub mod valve;
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr, TcpListener};
@@ -11,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, ChannelCallback, Event};
+use leads_comm::codec::{Decoder, Separator};
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::memory::{self, MemoryConnector};
 use leads_comm::transport::tcp::TcpStream;
@@ -140,6 +142,8 @@ pub enum Dial {
     Tcp,
     Memory(MemoryConnector),
     Blocking(MemoryConnector),
+    /// Their own way.
+    None,
 }
 
 impl Dial {
@@ -148,6 +152,7 @@ impl Dial {
             Dial::Tcp => Client::builder().port(server.port()),
             Dial::Memory(connector) => Client::builder().transport(connector.clone()),
             Dial::Blocking(connector) => Client::builder().transport(BlockingConnector(connector.clone())),
+            Dial::None => panic!("the peers of this server come by themselves"),
         }
     }
 
@@ -161,6 +166,7 @@ impl Dial {
             Dial::Memory(connector) | Dial::Blocking(connector) => {
                 Raw { stream: Box::new(connector.open().unwrap()), socket: None }
             }
+            Dial::None => panic!("the peers of this server come by themselves"),
         }
     }
 }
@@ -229,10 +235,45 @@ impl Raw {
         ended.recv_timeout(PATIENCE).expect("the server does not end the stream")
     }
 
+    /// Reads from now on, on a thread of its own, and gives out each whole message; ends with the stream.
+    pub fn into_messages(self) -> mpsc::Receiver<Vec<u8>> {
+        let (messages, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            let mut decoder = Decoder::new(Separator::default(), usize::MAX);
+            let mut chunk = [0; 64 * 1024];
+            while let Ok(count @ 1..) = self.stream.read(&mut chunk) {
+                let mut arrived = decoder.decode(&chunk[..count]);
+                while let Ok(Some(message)) = arrived.next_message() {
+                    if messages.send(message.to_vec()).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        receiver
+    }
+
     /// Ends the writing half, and leaves the reading half open.
     pub fn half_close(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
+}
+
+/// A message of `len` bytes that can be told from all others, and from a part of itself.
+pub fn numbered(number: usize, len: usize) -> Vec<u8> {
+    let mut message = format!("{number}:{len}:").into_bytes();
+    assert!(message.len() <= len, "too short for its number");
+    message.resize(len, b'a' + (number % 26) as u8);
+    message
+}
+
+/// The number of a [numbered] message, which must be whole.
+pub fn number_of(message: &[u8]) -> usize {
+    let mut parts = message.splitn(3, |byte| *byte == b':').map(|part| std::str::from_utf8(part).unwrap());
+    let mut number = || parts.next().and_then(|part| part.parse().ok()).unwrap_or_else(|| panic!("{message:?}"));
+    let (number, len) = (number(), number());
+    assert!(message == numbered(number, len), "torn: {}", message.escape_ascii());
+    number
 }
 
 /// Runs `work` on a thread of its own and returns what it returns; fails the test when that takes too long.

@@ -1,0 +1,134 @@
+//! Peers that never read, and those beside them, who do not notice.
+
+mod support;
+
+use std::net::SocketAddr;
+
+use leads_comm::callback::Event;
+use leads_comm::crossbeam_channel::Receiver;
+use leads_comm::{Client, Connection, DisconnectReason, SlowConsumer};
+use socket2::{Domain, Socket, Type};
+use support::*;
+
+const CLIENTS: usize = 16;
+const LEN: usize = 8_000;
+
+/// In windows of this many messages the healthy ones keep pace.
+const WINDOW: usize = 16;
+const WINDOWS: usize = 40;
+
+/// A peer that connects and never reads; its system takes as little as it can.
+fn stalled(started: &Started) -> (Stalled, Connection) {
+    let stalled = match &started.dial {
+        Dial::Tcp => Stalled::Tcp(stalled_socket(started.addr())),
+        _ => Stalled::Other(started.raw()),
+    };
+    (stalled, connected(&started.events))
+}
+
+fn stalled_socket(address: SocketAddr) -> Socket {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&address.into()).unwrap();
+    socket
+}
+
+#[expect(dead_code, reason = "kept open, and never read")]
+enum Stalled {
+    Tcp(Socket),
+    Other(Raw),
+}
+
+struct Healthy {
+    client: Client,
+    events: Receiver<Event>,
+    connection: Connection,
+}
+
+impl Healthy {
+    fn expect(&self, numbers: impl Iterator<Item = usize>) {
+        for number in numbers {
+            assert_eq!(number_of(&received(&self.events)), number);
+        }
+    }
+}
+
+fn isolate(net: Net, count: usize, policy: SlowConsumer) {
+    let started = net.start_server(|builder| {
+        let builder = builder.max_message_len(LEN).max_queued_bytes(400_000).slow_consumer(policy);
+        builder.flush_timeout(std::time::Duration::from_millis(200))
+    });
+    let stalled: Vec<_> = (0..count).map(|_| stalled(&started)).collect();
+    let healthy: Vec<_> = (count..CLIENTS)
+        .map(|_| {
+            let (client, events) = started.start_client();
+            Healthy { client, events, connection: connected(&started.events) }
+        })
+        .collect();
+    for window in 0..WINDOWS {
+        let numbers = window * WINDOW..(window + 1) * WINDOW;
+        let server = started.server.clone();
+        in_time("a window of broadcasts", {
+            let numbers = numbers.clone();
+            let count = healthy.len();
+            move || {
+                for number in numbers {
+                    let accepted = server.broadcast(&numbered(number, LEN)).unwrap();
+                    assert!((count..=CLIENTS).contains(&accepted), "{accepted}");
+                }
+            }
+        });
+        for healthy in &healthy {
+            healthy.expect(numbers.clone());
+            // Each way, beside the flood.
+            healthy.connection.send(&numbered(window, 30)).unwrap();
+            healthy.expect(window..window + 1);
+            healthy.client.send(&numbered(window, 40)).unwrap();
+        }
+        let mut heard = 0;
+        while heard < healthy.len() {
+            heard += usize::from(number_of(&received(&started.events)) == window);
+        }
+    }
+    // What the stalled ones would have had to take was more than anybody holds for them.
+    for (_, connection) in &stalled {
+        match policy {
+            SlowConsumer::Disconnect => {
+                until("the end of a stalled peer", || connection.disconnect_reason().is_some());
+                let reason = connection.disconnect_reason().unwrap();
+                assert!(matches!(reason, DisconnectReason::SlowConsumer { .. }), "{reason}");
+            }
+            _ => assert!(connection.dropped_messages() > 0 && !connection.is_closed()),
+        }
+    }
+    for healthy in &healthy {
+        assert_eq!(healthy.connection.dropped_messages(), 0);
+    }
+    let left = started.server.connections().len();
+    assert_eq!(left, if policy == SlowConsumer::Disconnect { healthy.len() } else { CLIENTS });
+    let server = started.server.clone();
+    in_time("close", move || server.close());
+    for healthy in &healthy {
+        assert!(matches!(disconnected(&healthy.events), DisconnectReason::PeerGoodbye { .. }));
+    }
+}
+
+over_every_transport! {
+    fn nobody_is_stalled(net: Net) {
+        for policy in [SlowConsumer::Disconnect, SlowConsumer::DropOldest, SlowConsumer::DropNewest] {
+            isolate(net, 0, policy);
+        }
+    }
+
+    fn one_of_sixteen_is_stalled(net: Net) {
+        for policy in [SlowConsumer::Disconnect, SlowConsumer::DropOldest, SlowConsumer::DropNewest] {
+            isolate(net, 1, policy);
+        }
+    }
+
+    fn fifteen_of_sixteen_are_stalled(net: Net) {
+        for policy in [SlowConsumer::Disconnect, SlowConsumer::DropOldest, SlowConsumer::DropNewest] {
+            isolate(net, 15, policy);
+        }
+    }
+}
