@@ -23,6 +23,7 @@ enum Fault {
     Read,
     ReadTooMuch,
     Write,
+    WriteTooMuch,
     Shutdown,
     Abort,
     Peer,
@@ -42,6 +43,10 @@ impl Odd {
     fn at(&self, fault: Fault) {
         assert!(self.fault != fault, "as asked");
     }
+
+    fn count(&self, written: usize) -> io::Result<usize> {
+        Ok(if self.fault == Fault::WriteTooMuch { written + 1 } else { written })
+    }
 }
 
 impl Stream for Odd {
@@ -53,7 +58,7 @@ impl Stream for Odd {
 
     fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         self.at(Fault::Write);
-        self.stream.write_vectored(buffers)
+        self.count(self.stream.write_vectored(buffers)?)
     }
 
     fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -61,7 +66,7 @@ impl Stream for Odd {
         if self.fault == Fault::NoDirectWrite {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        self.stream.try_write_vectored(buffers)
+        self.count(self.stream.try_write_vectored(buffers)?)
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
@@ -118,8 +123,16 @@ fn odd(listener: MemoryListener, fault: Fault) -> OddListener<MemoryListener> {
 #[test]
 fn a_transport_that_panics_harms_its_own_connection_only() {
     expect_panics_in_callbacks();
-    let faults =
-        [Fault::Read, Fault::ReadTooMuch, Fault::Write, Fault::Shutdown, Fault::Abort, Fault::Peer, Fault::Drop];
+    let faults = [
+        Fault::Read,
+        Fault::ReadTooMuch,
+        Fault::Write,
+        Fault::WriteTooMuch,
+        Fault::Shutdown,
+        Fault::Abort,
+        Fault::Peer,
+        Fault::Drop,
+    ];
     for fault in faults {
         let (listener, connector) = memory::listener();
         let (callback, events) = recorder();

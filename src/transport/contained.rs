@@ -33,6 +33,16 @@ impl<T: ?Sized> Contained<T> {
     }
 }
 
+/// Refuses a count of written bytes that cannot be.
+fn no_more_than(buffers: &[IoSlice<'_>], written: io::Result<usize>) -> io::Result<usize> {
+    match written {
+        Ok(count) if count > buffers.iter().map(|buffer| buffer.len()).sum() => {
+            Err(io::Error::other("the transport wrote more than it was given"))
+        }
+        written => written,
+    }
+}
+
 fn stream(stream: Box<dyn Stream>) -> Box<dyn Stream> {
     Box::new(Contained::new(stream))
 }
@@ -60,11 +70,11 @@ impl Stream for Contained<dyn Stream> {
     }
 
     fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        contain(|| self.inner().write_vectored(buffers))
+        no_more_than(buffers, contain(|| self.inner().write_vectored(buffers)))
     }
 
     fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        contain(|| self.inner().try_write_vectored(buffers))
+        no_more_than(buffers, contain(|| self.inner().try_write_vectored(buffers)))
     }
 
     #[cfg(unix)]
