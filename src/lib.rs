@@ -238,7 +238,7 @@
 //! | warn | a peer dropped for cause; whatever is told to `on_fail`; connections cut off by the close time-out |
 //! | info | a service has started, or closed |
 //! | debug | a connection opened, or ended, and why |
-//! | trace | the length of each message accepted or received |
+//! | trace | the length of each message accepted or received, and how much waits for a peer that reads slowly |
 //!
 //! A peer is dropped for cause when its message is too long, when it reads too slowly, or when its callback panics. The
 //! contents of messages are never logged. The text of a panic in a callback is logged; what it says is up to the

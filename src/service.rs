@@ -165,8 +165,9 @@ impl Core {
             let undelivered = Undelivered::default();
             connection.link().cut(DisconnectReason::ServiceFailed { message: message.clone(), undelivered });
         }
-        self.begin_close();
+        // Before the end, with which the callbacks go.
         self.fail(&*self.callback(), &Error::ServiceFailed { name, message });
+        self.begin_close();
     }
 
     /// Ends a connection whose reader could not be started, and which no callback has been told of.
@@ -212,7 +213,8 @@ impl Core {
 
     /// Tells `on_fail`.
     pub(crate) fn fail(&self, callback: &dyn Callback, error: &Error) {
-        warn!("{}: {error}", self.life.name());
+        // Also when it is the logger that has panicked.
+        let _ = contain_panic(|| warn!("{}: {error}", self.life.name()));
         if let Err(message) = callback::call(|| callback.on_fail(self, error)) {
             error!("{}: the callback on_fail panicked: {message}", self.life.name());
         }

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
-use log::trace;
+use log::{Level, log_enabled, trace};
 use parking_lot::Mutex;
 
 use crate::config::later;
@@ -153,12 +153,9 @@ impl Link {
 impl Pumped for Link {
     fn pump_turn(&self) -> bool {
         let (blocked, step) = self.outbox.pump_turn();
-        trace!(
-            "connection {} {}: the pump has written, {} to go",
-            self.id,
-            self.peer,
-            if blocked { "more" } else { "nothing" }
-        );
+        if log_enabled!(Level::Trace) {
+            trace!("connection {} {}: {} bytes wait", self.id, self.peer, self.outbox.charged());
+        }
         self.follow(step);
         blocked
     }
