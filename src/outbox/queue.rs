@@ -318,5 +318,5 @@ impl AddAssign for Amount {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -4,7 +4,7 @@ use crate::figure::{Figure, Unit};
 use crate::measure::Spread;
 use crate::runner::Outcome;
 use crate::stage::Report;
-use crate::task::{Content, Job, Queue, Sizes, Task};
+use crate::task::{Content, Cores, Job, Queue, Sizes, Task};
 
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
@@ -31,6 +31,7 @@ struct Shape {
     pace: Option<u32>,
     round: Option<u64>,
     queue: Queue,
+    cores: Cores,
 }
 
 /// How many messages each connection is sent.
@@ -61,6 +62,7 @@ const BASE: Shape = Shape {
     pace: None,
     round: None,
     queue: Queue::Wait,
+    cores: Cores::Any,
 };
 
 const BROADCAST: Shape = Shape { job: Job::Broadcast, ..BASE };
@@ -137,8 +139,17 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "s3",
-        title: "ping-pong, 64 bytes, one connection",
-        shape: Shape { job: Job::Trip, ..BASE },
+        title: "ping-pong, 64 bytes, one connection, a core for each process",
+        shape: Shape { job: Job::Trip, cores: Cores::Apart, ..BASE },
+        stalled: NONE_STALLED,
+        amount: Amount::Scaled { first: 10 },
+        patience: PATIENCE,
+        figures: &[TRIPS, P50, P99],
+    },
+    Scenario {
+        name: "s3-one-core",
+        title: "the same, both processes on one core",
+        shape: Shape { job: Job::Trip, cores: Cores::One, ..BASE },
         stalled: NONE_STALLED,
         amount: Amount::Scaled { first: 10 },
         patience: PATIENCE,
@@ -292,6 +303,7 @@ impl Scenario {
             pace: shape.pace,
             round: shape.round,
             queue: shape.queue,
+            cores: shape.cores,
         };
         self.stalled.iter().map(task).collect()
     }

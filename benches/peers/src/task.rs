@@ -23,6 +23,19 @@ pub(crate) struct Task {
     /// So many messages are sent before the sender waits until every receiver that reads has them.
     pub(crate) round: Option<u64>,
     pub(crate) queue: Queue,
+    pub(crate) cores: Cores,
+}
+
+/// Where the two processes run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Cores {
+    /// Wherever the system puts them.
+    Any,
+    /// Each on a core of its own.
+    Apart,
+    /// Both on one.
+    One,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

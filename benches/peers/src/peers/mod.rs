@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use crate::tally::{Latch, Tally, Trips};
-use crate::task::{Job, Messages, Task};
+use crate::task::{Cores, Job, Messages, Task};
 
 mod leads;
 mod leads_comm;
@@ -100,6 +100,20 @@ pub(crate) fn find(name: &str) -> Option<&'static dyn Peer> {
 
 /// The command for one process of a run: as the server, or as the client of the server's port.
 pub(crate) fn command(task: &Task, port: Option<u16>) -> io::Result<Command> {
+    let command = unbound(task, port)?;
+    let core = match task.cores {
+        Cores::Any => return Ok(command),
+        Cores::Apart if port.is_some() => "1",
+        Cores::Apart | Cores::One => "0",
+    };
+    let mut bound = Command::new("taskset");
+    bound.args(["-c", core]).arg(command.get_program()).args(command.get_args());
+    bound.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    Ok(bound)
+}
+
+/// The same, to run on any core.
+fn unbound(task: &Task, port: Option<u16>) -> io::Result<Command> {
     let mut command = if task.peer == leads::NAME {
         leads::command()?
     } else {

@@ -53,6 +53,8 @@ const TARGETS: &[Target] = &[
     target("S2 1 MiB / best peer", ("s2-1m", "rate"), Against(Best), AtLeast(1.0)),
     target("S3 p50 / raw", ("s3", "p50"), Against(Limit), AtMost(1.05)),
     target("S3 p99 / raw", ("s3", "p99"), Against(Limit), AtMost(1.1)),
+    target("S3 on one core, p50 / raw", ("s3-one-core", "p50"), Against(Limit), AtMost(1.05)),
+    target("S3 on one core, p99 / raw", ("s3-one-core", "p99"), Against(Limit), AtMost(1.1)),
     target("S4 / raw", ("s4", "rate"), Against(Limit), AtLeast(0.97)),
     target("S5 / best peer", ("s5", "rate"), Against(Best), AtLeast(2.0)),
     target("S5 / tokio-tuned", ("s5", "rate"), Against(Tuned), AtLeast(2.0)),

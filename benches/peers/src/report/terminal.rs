@@ -32,7 +32,7 @@ pub(crate) fn print_targets(judgements: &[Judgement]) {
         let verdict = match verdict {
             Verdict::Pass => "PASS",
             Verdict::Miss => "MISS",
-            Verdict::Unknown => "-",
+            Verdict::Unknown => continue,
         };
         println!("  {verdict:<6}{what:<46}{wanted:<12}{found}");
     }
