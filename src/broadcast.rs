@@ -8,6 +8,8 @@
 use std::mem;
 use std::sync::Arc;
 
+use log::trace;
+
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::error::Error;
@@ -124,6 +126,7 @@ impl Broadcaster {
                     state.gathered_in_tick += 1;
                     let (members, others) = (state.members, Arc::clone(&state.others));
                     drop(state);
+                    trace!("{} bytes gathered for {members} connections", message.len());
                     let others = if others.is_empty() { 0 } else { push_to(context, message, others.iter()) };
                     return Outcome::Accepted(members + others);
                 }

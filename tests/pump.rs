@@ -72,22 +72,11 @@ fn a_pump_that_fails_ends_the_service_and_every_connection() {
         })
         .collect();
 
-    // The pump is handed the writing to one of them, as soon as that one takes no more, and has something to write when
-    // it reads.
-    let (raw, slow) = &peers[0];
-    while slow.queued_bytes() == 0 {
-        if slow.send(&[b'x'; 100_000]).is_err() {
-            break;
-        }
-    }
-    let mut reading = Vec::new();
-    while slow.disconnect_reason().is_none() && reading.len() < 100_000_000 {
-        let mut chunk = vec![0; 1_000_000];
-        match raw.stream.read(&mut chunk) {
-            Ok(count @ 1..) => reading.extend_from_slice(&chunk[..count]),
-            _ => break,
-        }
-    }
+    // One takes no more, so that the pump is handed its writing; and has something to write when that one reads.
+    let (raws, connections): (Vec<_>, Vec<_>) = peers.into_iter().unzip();
+    let mut raws = raws.into_iter();
+    while connections[0].queued_bytes() < 1_000_000 && connections[0].send(&[b'x'; 100_000]).is_ok() {}
+    let _reading = raws.next().unwrap().into_messages();
 
     let (mut ended, mut failed) = (0, 0);
     while (ended, failed) != (3, 1) {
@@ -106,7 +95,7 @@ fn a_pump_that_fails_ends_the_service_and_every_connection() {
             Told::Connect(_) => panic!("a connection to a service that has failed"),
         }
     }
-    for (_, connection) in &peers {
+    for connection in &connections {
         assert!(matches!(connection.send(b"late"), Err(Error::Disconnected)));
     }
     // It closes by itself; whoever asks for it again waits for that.

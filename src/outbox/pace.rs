@@ -68,3 +68,6 @@ impl Pace {
         *self = Self::new(self.tight);
     }
 }
+
+#[cfg(test)]
+mod tests;
