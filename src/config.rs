@@ -24,7 +24,7 @@ pub enum SlowConsumer {
     /// A message that has been written in part is never dropped. Where all queues together are full, it is the new
     /// message that is dropped, because the old ones of this peer may be in the queues of others as well.
     DropOldest,
-    /// The new message is dropped, and counted: `send` returns [`Error::Dropped`](crate::Error::Dropped), and `broadcast`
+    /// The new message is dropped, and counted: `send` returns [`Error::Dropped`], and `broadcast`
     /// does not count this peer.
     DropNewest,
     /// `send` and `broadcast` wait for room, so that nothing is lost to a peer that is merely slow; at most this long,

@@ -61,7 +61,7 @@ pub trait Service: Send + Sync {
 
     /// Blocks until all that was accepted before, for every connection, has been handed to the operating system, at
     /// most for `time`. A connection that ends meanwhile is not waited for: its
-    /// [`DisconnectReason`](crate::DisconnectReason) tells what it lost.
+    /// [`DisconnectReason`] tells what it lost.
     ///
     /// # Errors
     ///

@@ -8,6 +8,7 @@ use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{Client, Connection, DisconnectReason, SlowConsumer};
 use socket2::{Domain, Socket, Type};
+use support::valve::{self, EITHER};
 use support::*;
 
 const CLIENTS: usize = 16;
@@ -110,6 +111,58 @@ fn isolate(net: Net, count: usize, policy: SlowConsumer) {
     in_time("close", move || server.close());
     for healthy in &healthy {
         assert!(matches!(disconnected(&healthy.events), DisconnectReason::PeerGoodbye { .. }));
+    }
+}
+
+/// Broadcasts that are gathered for those who read are sent by themselves to one that does not, by its policy.
+#[test]
+fn a_flood_keeps_to_the_queue_and_the_policy_of_each_peer() {
+    const QUEUE: usize = 300_000;
+    const LEN: usize = 20;
+    const MESSAGES: usize = 20_000;
+    for writes in EITHER {
+        for policy in [SlowConsumer::Disconnect, SlowConsumer::DropOldest, SlowConsumer::DropNewest] {
+            let (started, valves) = valve::start_server(writes, |builder| {
+                builder.max_message_len(1000).max_queued_bytes(QUEUE).slow_consumer(policy)
+            });
+            let (stalled, to_stalled) = (valves.connect(), connected(&started.events));
+            let (open, to_open) = (valves.connect(), connected(&started.events));
+            open.open();
+            let mut accepted = 0;
+            for number in 0..MESSAGES {
+                accepted += started.server.broadcast(&numbered(number, LEN)).unwrap();
+                assert!(to_stalled.queued_bytes() <= QUEUE, "{policy:?}");
+                if number % 500 == 0 {
+                    to_open.flush(PATIENCE).unwrap();
+                }
+            }
+            to_open.flush(PATIENCE).unwrap();
+            assert!(open.messages().iter().map(|message| number_of(message)).eq(0..MESSAGES), "{writes:?} {policy:?}");
+            assert_eq!(to_open.dropped_messages(), 0);
+            stalled.open();
+            to_stalled.close();
+            let reason = disconnected(&started.events);
+            let mut arrived = stalled.messages();
+            arrived.retain(|message| message != b"disconnect");
+            let arrived: Vec<_> = arrived.iter().map(|message| number_of(message)).collect();
+            let lost = reason.undelivered();
+            let accepted = accepted - MESSAGES;
+            let what = format!("{writes:?} {policy:?}: {accepted} accepted, {} arrived, {lost:?}", arrived.len());
+            match policy {
+                SlowConsumer::DropOldest => {
+                    assert_eq!((accepted, arrived.len() + lost.dropped_messages), (MESSAGES, MESSAGES), "{what}");
+                    assert!(arrived.is_sorted() && arrived.ends_with(&[MESSAGES - 1]), "{what}");
+                }
+                SlowConsumer::DropNewest => {
+                    assert_eq!((accepted, accepted + lost.dropped_messages), (arrived.len(), MESSAGES), "{what}");
+                    assert!(arrived.is_sorted(), "{what}");
+                }
+                _ => {
+                    assert!(matches!(reason, DisconnectReason::SlowConsumer { .. }), "{what}");
+                    assert_eq!((arrived.len(), lost.unsent_messages), (0, accepted), "{what}");
+                }
+            }
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The logger belongs to the whole process, so this is a suite of its own.
 
+#![cfg(all(unix, not(leads_comm_portable)))]
+
 mod support;
 
 use std::sync::mpsc;

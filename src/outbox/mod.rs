@@ -1,6 +1,6 @@
 //! What waits to be written to one peer, and who writes it.
 //!
-//! One short mutex guards a [queue](queue) of messages and a *role*: who writes now. A sender that finds the role
+//! One short mutex guards a [queue] of messages and a *role*: who writes now. A sender that finds the role
 //! free takes it and writes on its own thread without blocking, its own message straight from where it lies; if somebody
 //! is writing, it leaves a copy, which that thread carries with its own. When the stream takes no more, the role passes
 //! to the background: to the pump, or to a thread of the connection's own where the stream cannot be polled. Only the

@@ -66,6 +66,11 @@ impl Valve {
         self.allow(usize::MAX);
     }
 
+    /// Whether the peer has taken all that it may.
+    pub fn is_spent(&self) -> bool {
+        self.state().allowed == 0
+    }
+
     /// The peer ends its side of the stream.
     pub fn hang_up(&self) {
         self.change(|state| state.hung_up = true);
