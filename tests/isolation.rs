@@ -12,11 +12,11 @@ use support::valve::{self, EITHER};
 use support::*;
 
 const CLIENTS: usize = 16;
-const LEN: usize = 8_000;
+const LEN: usize = 16_000;
 
 /// In windows of this many messages the healthy ones keep pace.
 const WINDOW: usize = 16;
-const WINDOWS: usize = 40;
+const WINDOWS: usize = 18;
 
 /// A peer that connects and never reads; its system takes as little as it can.
 fn stalled(started: &Started) -> (Stalled, Connection) {

@@ -12,7 +12,7 @@ pub(crate) const LIMIT: &str = "raw";
 pub(crate) const TUNED: &str = "tokio-tuned";
 
 /// Measured beside the others, and no peer of ours: another way to use it, and the tuned one.
-const VARIANTS: [&str; 2] = ["leads-comm-batch", TUNED];
+pub(crate) const VARIANTS: [&str; 2] = ["leads-comm-batch", TUNED];
 
 pub(crate) struct Results {
     pub(crate) about: About,
