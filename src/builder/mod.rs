@@ -1,5 +1,9 @@
+//! How services are described before they are built: what both kinds are told, and what only a [server] or a [client] is.
+
+mod client;
+mod server;
+
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +12,9 @@ use crate::callback::Callback;
 use crate::codec::{DEFAULT_SEPARATOR, Separator};
 use crate::config::{Settings, SlowConsumer};
 use crate::error::Error;
-use crate::transport::{Connector, Listener};
+pub use client::ClientSide;
+pub(crate) use server::ListenerSource;
+pub use server::ServerSide;
 
 /// Builds a [`Server`](crate::Server) or a [`Client`](crate::Client): see [`Server::builder`](crate::Server::builder)
 /// and [`Client::builder`](crate::Client::builder).
@@ -29,33 +35,6 @@ pub type ServerBuilder = Builder<ServerSide>;
 
 /// Builds a [`Client`](crate::Client).
 pub type ClientBuilder = Builder<ClientSide>;
-
-/// What only a server is told.
-#[derive(Debug)]
-pub struct ServerSide {
-    pub(crate) bind: IpAddr,
-    pub(crate) ipv6_only: bool,
-    pub(crate) backlog: u32,
-    pub(crate) source: ListenerSource,
-}
-
-/// Where a server's connections come from.
-#[derive(Debug)]
-pub(crate) enum ListenerSource {
-    /// A TCP address, bound at the start.
-    Address,
-    /// A TCP socket that the program has bound.
-    Socket(TcpListener),
-    /// Another transport.
-    Transport(Box<dyn Listener>),
-}
-
-/// What only a client is told.
-pub struct ClientSide {
-    pub(crate) connect_timeout: Duration,
-    /// TCP where there is none.
-    pub(crate) connector: Option<Box<dyn Connector>>,
-}
 
 impl<Side> Builder<Side> {
     pub(crate) fn new(side: Side) -> Self {
@@ -182,77 +161,8 @@ impl<Side> Builder<Side> {
     }
 }
 
-impl Builder<ServerSide> {
-    /// The address to listen on. Default `127.0.0.1`, which only programs on this machine reach.
-    ///
-    /// `0.0.0.0` listens on every IPv4 address of the machine; `::` on every IPv6 *and* IPv4 address, on every system
-    /// alike (on a host without IPv6 it is taken for `0.0.0.0`). There is no encryption and no authentication: bind
-    /// what the network may reach with that in mind.
-    pub fn bind(mut self, address: impl Into<IpAddr>) -> Self {
-        self.side.bind = address.into();
-        self
-    }
-
-    /// Whether a server on `::` leaves IPv4 out. Default false.
-    pub fn ipv6_only(mut self, ipv6_only: bool) -> Self {
-        self.side.ipv6_only = ipv6_only;
-        self
-    }
-
-    /// How many connections the system may keep for the server while it is busy accepting. At least 1. Default 4096; the
-    /// system caps it (Linux at `net.core.somaxconn`).
-    pub fn backlog(mut self, connections: u32) -> Self {
-        self.side.backlog = connections;
-        self
-    }
-
-    /// Listens on a socket that the program has bound; address, port and backlog are the socket's then.
-    pub fn listener(mut self, listener: TcpListener) -> Self {
-        self.side.source = ListenerSource::Socket(listener);
-        self
-    }
-
-    /// Accepts streams of another transport instead of TCP.
-    pub fn transport(mut self, listener: impl Listener) -> Self {
-        self.side.source = ListenerSource::Transport(Box::new(listener));
-        self
-    }
-}
-
-impl Builder<ClientSide> {
-    /// How long each address of the server is given to answer. More than 0. Default 5 s.
-    pub fn connect_timeout(mut self, time: Duration) -> Self {
-        self.side.connect_timeout = time;
-        self
-    }
-
-    /// Connects over another transport instead of TCP.
-    pub fn transport(mut self, connector: impl Connector) -> Self {
-        self.side.connector = Some(Box::new(connector));
-        self
-    }
-}
-
-impl Default for ServerSide {
-    fn default() -> Self {
-        Self { bind: Ipv4Addr::LOCALHOST.into(), ipv6_only: false, backlog: 4096, source: ListenerSource::Address }
-    }
-}
-
-impl Default for ClientSide {
-    fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(5), connector: None }
-    }
-}
-
 impl<Side> fmt::Debug for Builder<Side> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("port", &self.port).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for ClientSide {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientSide").field("connect_timeout", &self.connect_timeout).finish_non_exhaustive()
     }
 }
