@@ -1,6 +1,9 @@
 //! The reader thread: stream -> decoder -> callback. The one place where a connection's callbacks are called, and the
 //! one door through which every connection leaves.
 
+#[cfg(all(test, loom))]
+mod model;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
