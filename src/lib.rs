@@ -271,6 +271,7 @@
 
 mod addresses;
 mod broadcast;
+mod buffered;
 mod builder;
 pub mod callback;
 mod client;
@@ -312,6 +313,7 @@ pub use leads::{create_client, create_server, start_client, start_server};
 pub use link::ConnectionId;
 pub use server::Server;
 pub use service::Service;
+pub use transport::Keepalive;
 
 /// The port of LEADS, used where no other is chosen.
 pub const DEFAULT_PORT: u16 = 16900;
