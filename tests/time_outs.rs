@@ -12,14 +12,36 @@ use leads_comm::{Client, Connection, DisconnectReason, Error, Keepalive, Server,
 use support::figures::{Prober, p99};
 use support::*;
 
-const SHORT: Duration = Duration::from_millis(200);
+const SHORT: Duration = Duration::from_millis(150);
+
+/// How long peers that do not know of the end of their connection hold the tests up.
+const DRAIN: Duration = Duration::from_millis(50);
+
+/// Runs each test over every transport at once: they spend their time in waiting.
+macro_rules! at_once_over_every_transport {
+    ($($(#[$attribute:meta])* fn $name:ident($net:ident: Net) $body:block)*) => {
+        $(
+            $(#[$attribute])*
+            #[test]
+            fn $name() {
+                fn run($net: Net) $body
+
+                thread::scope(|scope| {
+                    for net in [Net::Tcp, Net::Memory, Net::Blocking] {
+                        thread::Builder::new().name(format!("{net:?}")).spawn_scoped(scope, move || run(net)).unwrap();
+                    }
+                });
+            }
+        )*
+    };
+}
 
 fn impatient(builder: ServerBuilder) -> ServerBuilder {
-    builder.partial_message_timeout(SHORT)
+    builder.partial_message_timeout(SHORT).drain_timeout(DRAIN)
 }
 
 fn silent(builder: ServerBuilder) -> ServerBuilder {
-    builder.idle_timeout(SHORT)
+    builder.idle_timeout(SHORT).drain_timeout(DRAIN)
 }
 
 fn assert_partial(reason: &DisconnectReason) {
@@ -59,7 +81,7 @@ fn slow(builder: ServerBuilder) -> (ServerBuilder, mpsc::Receiver<Vec<u8>>, mpsc
     (builder.callback(slow), begun, release)
 }
 
-over_every_transport! {
+at_once_over_every_transport! {
     fn a_message_that_is_not_finished_ends_the_connection(net: Net) {
         let started = net.start_server(impatient);
         let raw = started.raw();
@@ -74,7 +96,7 @@ over_every_transport! {
         assert_eq!(connection.disconnect_reason().unwrap().undelivered(), reason.undelivered());
         assert_eq!(
             reason.to_string(),
-            "the peer did not finish a message within 200ms, 10 bytes of an unfinished message discarded"
+            "the peer did not finish a message within 150ms, 10 bytes of an unfinished message discarded"
         );
         assert_eq!(raw.read_to_end().0, b"disconnect;", "a peer is told");
     }
@@ -156,7 +178,7 @@ over_every_transport! {
         assert!(begun.elapsed() >= SHORT, "after {:?}", begun.elapsed());
         assert_idle(&reason);
         assert_eq!(reason.undelivered(), leads_comm::Undelivered::default());
-        assert_eq!(reason.to_string(), "nothing arrived from the peer for 200ms");
+        assert_eq!(reason.to_string(), "nothing arrived from the peer for 150ms");
         assert_eq!(raw.read_to_end().0, b"are you there;disconnect;");
     }
 
@@ -200,7 +222,7 @@ over_every_transport! {
 
     /// L3, in short.
     fn drippers_are_ended_and_the_others_do_not_notice(net: Net) {
-        drippers(net, 50, Duration::from_millis(500), Duration::from_millis(20), 200);
+        drippers(net, 50, Duration::from_millis(300), Duration::from_millis(20), 100);
     }
 }
 
@@ -284,7 +306,9 @@ fn what_does_not_fit_is_refused() {
     assert!(Client::builder().keepalive(keepalive(0, 0, 0)).build().is_err());
 
     let accepted: [Adapt; 5] = [
-        |builder| builder.partial_message_timeout(Duration::MAX).idle_timeout(Duration::MAX).user_timeout(Duration::MAX),
+        |builder| {
+            builder.partial_message_timeout(Duration::MAX).idle_timeout(Duration::MAX).user_timeout(Duration::MAX)
+        },
         |builder| builder.idle_timeout(None).keepalive(None).user_timeout(None),
         |builder| builder.max_message_len(1000).max_total_buffered_bytes(1001),
         |builder| builder.max_total_buffered_bytes(usize::MAX),
