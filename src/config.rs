@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::codec::{self, Separator};
 use crate::error::Error;
 use crate::outbox::{Budget, OVERHEAD, Rules, WhenFull};
+use crate::transport::Keepalive;
 
 /// What happens when more is sent to a peer than it reads, and its queue is full
 /// ([`max_queued_bytes`](crate::Builder::max_queued_bytes)), or those of all peers together are
@@ -40,10 +41,15 @@ pub(crate) struct Settings {
     pub(crate) separator: Separator,
     pub(crate) max_message_len: usize,
     pub(crate) max_sent_len: usize,
+    pub(crate) max_total_buffered_bytes: usize,
     pub(crate) max_queued_bytes: usize,
     pub(crate) max_total_queued_bytes: usize,
     pub(crate) coalesce: bool,
     pub(crate) slow_consumer: SlowConsumer,
+    pub(crate) partial_message_timeout: Duration,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) keepalive: Option<Keepalive>,
+    pub(crate) user_timeout: Option<Duration>,
     pub(crate) stall_timeout: Duration,
     pub(crate) flush_timeout: Duration,
     pub(crate) drain_timeout: Duration,
@@ -57,10 +63,15 @@ impl Default for Settings {
             separator: Separator::default(),
             max_message_len: 1024 * 1024,
             max_sent_len: 1024 * 1024,
+            max_total_buffered_bytes: 64 * 1024 * 1024,
             max_queued_bytes: 4 * 1024 * 1024,
             max_total_queued_bytes: 64 * 1024 * 1024,
             coalesce: true,
             slow_consumer: SlowConsumer::default(),
+            partial_message_timeout: Duration::from_secs(30),
+            idle_timeout: None,
+            keepalive: Some(Keepalive::default()),
+            user_timeout: Some(Duration::from_secs(30)),
             stall_timeout: Duration::from_secs(10),
             flush_timeout: Duration::from_secs(2),
             drain_timeout: Duration::from_millis(500),
@@ -85,6 +96,19 @@ impl Settings {
             "max_total_queued_bytes",
             "must not be less than max_queued_bytes",
         )?;
+        require(
+            self.max_total_buffered_bytes >= self.max_message_len.saturating_add(self.separator.len()),
+            "max_total_buffered_bytes",
+            "must hold one message of max_message_len, with its separator",
+        )?;
+        require(!self.partial_message_timeout.is_zero(), "partial_message_timeout", "must not be 0")?;
+        require(self.idle_timeout != Some(Duration::ZERO), "idle_timeout", "must not be 0")?;
+        require(
+            self.keepalive.is_none_or(|keepalive| keepalive.is_possible()),
+            "keepalive",
+            "idle and interval must be 1 s to 32767 s, and count 1 to 127",
+        )?;
+        require(self.user_timeout != Some(Duration::ZERO), "user_timeout", "must not be 0")?;
         require(!self.stall_timeout.is_zero(), "stall_timeout", "must not be 0")?;
         require(self.close_timeout >= self.flush_timeout, "close_timeout", "must not be shorter than flush_timeout")
     }
@@ -112,6 +136,13 @@ impl Settings {
             coalesce: self.coalesce,
             budget: Arc::new(Budget::new(self.max_total_queued_bytes)),
         }
+    }
+
+    /// The user time-out for sockets. A peer that is there but takes nothing is a matter of the stall time-out, which the
+    /// system, if it were asked to be quicker, would forestall.
+    pub(crate) fn socket_user_timeout(&self) -> Option<Duration> {
+        let stall = self.stall_timeout.saturating_add(Duration::from_secs(1));
+        self.user_timeout.map(|time| time.max(stall))
     }
 
     /// When an end that begins now is to be over.

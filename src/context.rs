@@ -1,12 +1,21 @@
 //! What the connections of a service share.
 
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
+use log::debug;
+
+use crate::buffered::Buffered;
 use crate::config::Settings;
+use crate::connection::Connection;
+use crate::link::Link;
 use crate::outbox::{Gathered, Patience, Rules, WhenFull};
 use crate::pump::Pump;
 use crate::sync::Mutex;
 use crate::threads::Threads;
+use crate::transport::Stream;
 
 pub(crate) struct Context {
     pub(crate) settings: Settings,
@@ -15,28 +24,36 @@ pub(crate) struct Context {
     /// The readers of a server, and the writers of streams that cannot be polled.
     pub(crate) threads: Threads,
     pub(crate) gathered: Gathered,
+    pub(crate) buffered: Buffered,
     service: Weak<dyn Relief>,
     /// Held by whoever disconnects a peer to make room.
     relieving: Mutex<()>,
+    /// Whether it has been told that sockets do not take what they should.
+    refusal_told: AtomicBool,
 }
 
 /// A service that can make room for all of its connections at the cost of one.
 pub(crate) trait Relief: Send + Sync {
     /// Disconnects the peer with the longest queue; false when nothing waits for anybody.
     fn disconnect_slowest(&self) -> bool;
+
+    /// The open connection with the longest unfinished message, if there is any.
+    fn longest_unfinished(&self) -> Option<Connection>;
 }
 
 impl Context {
     pub(crate) fn new(settings: Settings, service: Weak<dyn Relief>) -> Self {
         let rules = Arc::new(settings.rules());
         Self {
-            settings,
             gathered: Gathered::new(Arc::clone(&rules)),
+            buffered: Buffered::new(settings.max_total_buffered_bytes),
+            settings,
             rules,
             pump: Pump::default(),
             threads: Threads::default(),
             service,
             relieving: Mutex::new(()),
+            refusal_told: AtomicBool::new(false),
         }
     }
 
@@ -49,6 +66,23 @@ impl Context {
             WhenFull::Wait(_) => self.rules.budget.wait(charge, patience.until()) || self.relieve(charge),
             WhenFull::DropOldest | WhenFull::DropNewest => false,
         }
+    }
+
+    /// Has the system look after the peer of a new connection, as far as it can.
+    pub(crate) fn keep_alive(&self, stream: &dyn Stream) {
+        let Err(error) = stream.keep_alive(self.settings.keepalive, self.settings.socket_user_timeout()) else {
+            return;
+        };
+        if error.kind() != io::ErrorKind::Unsupported && !self.refusal_told.swap(true, Ordering::Relaxed) {
+            debug!("the system does not look after {} as it should: {error}", stream.peer());
+        }
+    }
+
+    /// Makes room for `bytes` more of the unfinished message of `asker`, or waits for it, at most until `deadline`; false
+    /// when the connection of `asker` ends instead.
+    pub(crate) fn find_buffer(&self, bytes: usize, asker: &Link, deadline: Instant) -> bool {
+        let longest = || self.service.upgrade()?.longest_unfinished();
+        self.buffered.find_room(bytes, asker, deadline, longest)
     }
 
     /// Disconnects a peer unless there is room by now: one at a time, so that no more have to go than it takes.

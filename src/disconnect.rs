@@ -45,6 +45,30 @@ pub enum DisconnectReason {
         /// What did not arrive.
         undelivered: Undelivered,
     },
+    /// The peer began a message and did not finish it in time:
+    /// [`partial_message_timeout`](crate::Builder::partial_message_timeout).
+    PartialMessageTimeout {
+        /// The time that it had.
+        timeout: Duration,
+        /// What did not arrive; `received_bytes` is how much of the message there was.
+        undelivered: Undelivered,
+    },
+    /// Nothing arrived from the peer for too long: [`idle_timeout`](crate::Builder::idle_timeout).
+    IdleTimeout {
+        /// The time that it had.
+        timeout: Duration,
+        /// What did not arrive.
+        undelivered: Undelivered,
+    },
+    /// The peers together sent more of messages that were not whole than there was memory for, and this one the most, or it
+    /// needed more when there was none:
+    /// [`max_total_buffered_bytes`](crate::Builder::max_total_buffered_bytes).
+    TotalBufferedBytes {
+        /// The limit, in bytes.
+        limit: usize,
+        /// What did not arrive; `received_bytes` is how much of the message there was.
+        undelivered: Undelivered,
+    },
     /// The peer did not read as fast as it was sent to.
     SlowConsumer {
         /// The limit that was reached.
@@ -69,7 +93,9 @@ pub enum DisconnectReason {
         /// What did not arrive.
         undelivered: Undelivered,
     },
-    /// Reading or writing failed, for instance because the peer reset the connection.
+    /// Reading or writing failed, for instance because the peer reset the connection, or because it has vanished and the
+    /// system has given up on it ([`keepalive`](crate::Builder::keepalive),
+    /// [`user_timeout`](crate::Builder::user_timeout)).
     Io {
         /// What the system, or the transport, reported.
         source: Arc<io::Error>,
@@ -88,6 +114,9 @@ macro_rules! undelivered {
             | DisconnectReason::LocalAbort { undelivered }
             | DisconnectReason::ServiceClosed { undelivered }
             | DisconnectReason::MessageTooLong { undelivered, .. }
+            | DisconnectReason::PartialMessageTimeout { undelivered, .. }
+            | DisconnectReason::IdleTimeout { undelivered, .. }
+            | DisconnectReason::TotalBufferedBytes { undelivered, .. }
             | DisconnectReason::SlowConsumer { undelivered, .. }
             | DisconnectReason::CallbackPanicked { undelivered, .. }
             | DisconnectReason::ServiceFailed { undelivered, .. }
@@ -108,7 +137,19 @@ impl DisconnectReason {
 
     /// Whether the peer was dropped for something that it, or the program, did wrong.
     pub(crate) fn is_for_cause(&self) -> bool {
-        matches!(self, Self::MessageTooLong { .. } | Self::SlowConsumer { .. } | Self::CallbackPanicked { .. })
+        matches!(
+            self,
+            Self::MessageTooLong { .. }
+                | Self::PartialMessageTimeout { .. }
+                | Self::TotalBufferedBytes { .. }
+                | Self::SlowConsumer { .. }
+                | Self::CallbackPanicked { .. }
+        )
+    }
+
+    /// Whether a message that was not whole is the cause.
+    pub(crate) fn is_for_unfinished(&self) -> bool {
+        matches!(self, Self::PartialMessageTimeout { .. } | Self::TotalBufferedBytes { .. })
     }
 
     pub(crate) fn io(error: io::Error) -> Self {
@@ -125,6 +166,13 @@ impl fmt::Display for DisconnectReason {
             Self::LocalAbort { .. } => f.write_str("the connection was aborted here"),
             Self::ServiceClosed { .. } => f.write_str("the service was closed"),
             Self::MessageTooLong { limit, .. } => write!(f, "the peer sent a message over the limit of {limit} bytes"),
+            Self::PartialMessageTimeout { timeout, .. } => {
+                write!(f, "the peer did not finish a message within {timeout:?}")
+            }
+            Self::IdleTimeout { timeout, .. } => write!(f, "nothing arrived from the peer for {timeout:?}"),
+            Self::TotalBufferedBytes { limit, .. } => {
+                write!(f, "the unfinished messages of all peers together need more than {limit} bytes")
+            }
             Self::SlowConsumer { limit, .. } => write!(f, "the peer reads too slowly: {limit}"),
             Self::CallbackPanicked { callback, message, .. } => {
                 write!(f, "the callback {callback} panicked: {}", first_line(message))
@@ -150,7 +198,8 @@ impl fmt::Display for DisconnectReason {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Undelivered {
-    /// Bytes received of a message whose separator never came; not given to `on_receive`. 0 when the end began here.
+    /// Bytes received of a message whose separator never came; not given to `on_receive`. 0 when the end began here,
+    /// unless because of that message.
     pub received_bytes: usize,
     /// Messages that `send` or `broadcast` had accepted and that were not handed to the system whole.
     pub unsent_messages: usize,

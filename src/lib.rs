@@ -12,8 +12,8 @@
 //! - Not a serialiser: a message is bytes. Bring JSON or whatever suits, as long as the separator does not occur in it.
 //! - Not safe on a hostile network by itself: no encryption and no authentication. A server listens on `127.0.0.1`
 //!   unless told otherwise.
-//! - Not self-healing: it does not reconnect, and it has no heartbeat. A peer that vanishes without a word is noticed
-//!   only when what is sent to it piles up, or when the operating system gives up on it.
+//! - Not self-healing: it does not reconnect. A peer that vanishes without a word is noticed, as a rule within half a
+//!   minute; see [receiving](#receiving-and-peers-that-vanish).
 //!
 //! # Quick start
 //!
@@ -150,6 +150,25 @@
 //! [`flush`](Connection::flush) waits until what was accepted is with the operating system, for one connection or for
 //! [all of a service](Service::flush). [`send_all`](Connection::send_all) sends a batch in one go.
 //!
+//! # Receiving, and peers that vanish
+//!
+//! A peer is read from as fast as the callback takes its messages, and no faster: what a slow callback has not taken stays
+//! with the peer. What it may cost is limited, and so is how long it may keep the connection waiting:
+//!
+//! | What the peer does | It is ended after | Set with |
+//! |---|---|---|
+//! | sends a message over the limit | 1 MiB | [`max_message_len`](Builder::max_message_len) |
+//! | begins a message and does not finish it | 30 s | [`partial_message_timeout`](Builder::partial_message_timeout) |
+//! | has the longest unfinished message, when those of all peers use up their memory | 64 MiB in sum | [`max_total_buffered_bytes`](Builder::max_total_buffered_bytes) |
+//! | sends nothing | never, unless set | [`idle_timeout`](Builder::idle_timeout) |
+//! | vanishes while nothing is sent to it (TCP) | 30 s | [`keepalive`](Builder::keepalive) |
+//! | vanishes while something is on its way to it (TCP on Linux) | 30 s | [`user_timeout`](Builder::user_timeout) |
+//! | vanishes, or stops reading, while messages wait for it | 10 s | [`stall_timeout`](Builder::stall_timeout) |
+//!
+//! The time that callbacks take never counts against a peer. There is no heartbeat of messages, which other peers would take
+//! for data; over a transport without [`keep_alive`](transport::Stream::keep_alive), a peer that vanishes while nothing is
+//! sent to it is noticed by the idle time-out or not at all.
+//!
 //! # Closing
 //!
 //! Closing is a conversation. [`Connection::close`] refuses further messages, writes what was accepted, says *goodbye*
@@ -237,11 +256,11 @@
 //! | error | `on_fail` itself panicked |
 //! | warn | a peer dropped for cause; whatever is told to `on_fail`; connections cut off by the close time-out |
 //! | info | a service has started, or closed |
-//! | debug | a connection opened, or ended, and why |
+//! | debug | a connection opened, or ended, and why; that the system refuses a socket option, once for each service |
 //! | trace | the length of each message accepted or received, and how much waits for a peer that reads slowly |
 //!
-//! A peer is dropped for cause when its message is too long, when it reads too slowly, or when its callback panics. The
-//! contents of messages are never logged. The text of a panic in a callback is logged; what it says is up to the
+//! A peer is dropped for cause when its message is too long, is not finished in time, or takes memory that others need; when
+//! it reads too slowly; or when its callback panics. The contents of messages are never logged. The text of a panic in a callback is logged; what it says is up to the
 //! program.
 //!
 //! # Features
@@ -271,6 +290,7 @@
 
 mod addresses;
 mod broadcast;
+mod buffered;
 mod builder;
 pub mod callback;
 mod client;
@@ -312,6 +332,7 @@ pub use leads::{create_client, create_server, start_client, start_server};
 pub use link::ConnectionId;
 pub use server::Server;
 pub use service::Service;
+pub use transport::Keepalive;
 
 /// The port of LEADS, used where no other is chosen.
 pub const DEFAULT_PORT: u16 = 16900;

@@ -38,8 +38,19 @@ pub(crate) trait Pumped: Send + Sync {
     /// Whether there is nothing more to write, and never will be.
     fn is_over(&self) -> bool;
 
-    /// Acts on what is due at `now`; when to ask again.
-    fn check_deadlines(&self, now: Instant) -> Option<Instant>;
+    /// Acts on this deadline if it is due at `now`; when to ask again.
+    fn check_deadline(&self, deadline: Deadline, now: Instant) -> Option<Instant>;
+}
+
+/// What a connection is watched for. There is at most one alarm for each of the last two, however many messages come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deadline {
+    /// That the peer takes what it is sent; and the steps of an end.
+    Sending,
+    /// That a message which has begun to arrive becomes whole.
+    PartialMessage,
+    /// That anything arrives at all.
+    Idle,
 }
 
 /// The pump's side that others see: they leave things in its inbox and wake it.
@@ -74,6 +85,7 @@ struct Backlogged {
 
 struct Alarm {
     at: Instant,
+    deadline: Deadline,
     /// Weak, so that a deadline far ahead does not keep what is gone.
     connection: Weak<dyn Pumped>,
 }
@@ -110,13 +122,13 @@ impl Pump {
         inbox.wake_if_asleep();
     }
 
-    /// Asks `connection` to check its deadlines at `at`.
-    pub(crate) fn watch(&self, connection: Weak<dyn Pumped>, at: Instant) {
+    /// Asks `connection` to check its `deadline` at `at`.
+    pub(crate) fn watch(&self, connection: Weak<dyn Pumped>, deadline: Deadline, at: Instant) {
         let mut inbox = self.inbox.lock();
         if inbox.stopped {
             return;
         }
-        inbox.alarms.push(Alarm { at, connection });
+        inbox.alarms.push(Alarm { at, deadline, connection });
         if !matches!(inbox.wakes_at, Some(WakesAt::At(wakes_at)) if wakes_at <= at) {
             inbox.wake_if_asleep();
         }
@@ -244,13 +256,13 @@ fn write_when_ready(poller: &Poller, backlog: &mut Vec<Backlogged>, timeout: Opt
     backlog.retain(|backlogged| ready.next() != Some(true) || backlogged.connection.pump_turn());
 }
 
-/// Lets each connection whose alarm is due look at its deadlines.
+/// Lets each connection whose alarm is due look at its deadline.
 fn ring(alarms: &mut BinaryHeap<Reverse<Alarm>>, now: Instant) {
     while alarms.peek().is_some_and(|Reverse(alarm)| alarm.at <= now) {
-        let Some(Reverse(Alarm { connection, .. })) = alarms.pop() else { return };
-        let next = connection.upgrade().and_then(|connection| connection.check_deadlines(now));
+        let Some(Reverse(Alarm { connection, deadline, .. })) = alarms.pop() else { return };
+        let next = connection.upgrade().and_then(|connection| connection.check_deadline(deadline, now));
         if let Some(at) = next {
-            alarms.push(Reverse(Alarm { at, connection }));
+            alarms.push(Reverse(Alarm { at, deadline, connection }));
         }
     }
 }

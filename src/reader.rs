@@ -4,12 +4,14 @@
 #[cfg(all(test, loom))]
 mod model;
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use log::{debug, trace};
 
+use crate::buffered::{Buffered, Held};
 use crate::callback::{self, Callback};
 use crate::codec::{Decoder, GOODBYE, MessageTooLong, Messages};
 use crate::connection::Connection;
@@ -34,7 +36,7 @@ const KEEP_BUFFER: Duration = Duration::from_millis(50);
 /// All of it is told to the one `callback` that the connection began with, whatever is set meanwhile.
 pub(crate) fn run(core: &Core, connection: &Connection, callback: &dyn Callback, stream: Arc<dyn Stream>) {
     debug!("connection {} {connection} opened", connection.id());
-    let reader = Reader { core, connection, link: connection.link(), callback };
+    let reader = Reader { core, connection, link: connection.link(), callback, begun: Cell::new(false) };
     reader.call("on_connect", || callback.on_connect(core, connection));
     let unfinished = reader.read_to_end(&*stream);
     drop(stream);
@@ -50,6 +52,8 @@ struct Reader<'a> {
     connection: &'a Connection,
     link: &'a Link,
     callback: &'a dyn Callback,
+    /// Whether the link has been told of an unfinished message.
+    begun: Cell<bool>,
 }
 
 /// Messages that have arrived, lent one by one.
@@ -73,31 +77,45 @@ impl Reader<'_> {
     /// Reads until the stream ends or fails; how many bytes of an unfinished message were left then.
     fn read_to_end(&self, stream: &dyn Stream) -> usize {
         let settings = self.core.settings();
+        // Dropped behind the decoder.
+        let mut held = Held::new(&self.link.context().buffered);
         let mut decoder = Decoder::new(settings.separator.clone(), settings.max_message_len);
         let mut idle_chunk = [0; IDLE_READ];
         // How much to read into the decoder's buffer; while idle, nothing is read there.
         let mut busy = None;
+        // What was left of an unfinished message, and has been dropped since the end began.
+        let mut dropped = 0;
+        self.link.watch_idle();
         loop {
-            let read = match busy {
+            // Nor is anything while memory is scarce.
+            let space = busy.filter(|len| held.cover_ample(decoder.capacity_with(*len)));
+            let read = match space {
                 None => stream.read(&mut idle_chunk),
                 Some(len) => stream.read(decoder.space(len)),
             };
             match read {
                 Ok(0) => {
-                    let unfinished = self.unfinished(&decoder);
+                    let unfinished = dropped + self.unfinished(&decoder);
                     self.link.end(DisconnectReason::PeerClosed { undelivered: Undelivered::default() });
                     return unfinished;
                 }
                 Ok(_) if self.link.is_discarding() => {
+                    dropped += self.unfinished(&decoder);
                     decoder.drop_remainder();
+                    held.settle(0);
                     if self.link.is_given_up() {
-                        return 0;
+                        return dropped;
                     }
                     self.link.note_drained();
                 }
+                Ok(count) if space.is_none() && !self.find_room(&mut held, decoder.capacity_with(count)) => {
+                    // The end has begun: what is read next is discarded, and this with it.
+                    dropped += if self.link.ends_for_unfinished() { count } else { 0 };
+                }
                 Ok(count) => {
                     self.link.outbox().note_heard();
-                    if busy.is_some() {
+                    self.link.note_arrival();
+                    if space.is_some() {
                         decoder.filled(count);
                         self.deliver(&mut decoder);
                     } else {
@@ -105,8 +123,10 @@ impl Reader<'_> {
                     }
                     if self.link.is_discarding() {
                         // What had arrived behind the end is of no interest, and no unfinished message.
+                        dropped += self.unfinished(&decoder);
                         decoder.drop_remainder();
                     }
+                    self.note_remainder(decoder.remainder().len());
                     busy = match busy {
                         None if count == IDLE_READ => Some(SMALL_READ),
                         Some(len) if count == len => Some(LARGE_READ),
@@ -116,14 +136,15 @@ impl Reader<'_> {
                         }
                         unchanged => unchanged,
                     };
+                    held.settle(decoder.capacity());
                 }
                 Err(error) if is_nothing_yet(&error) => {
                     if self.link.is_given_up() {
-                        return self.unfinished(&decoder);
+                        return dropped + self.unfinished(&decoder);
                     }
                 }
                 Err(error) => {
-                    let unfinished = self.unfinished(&decoder);
+                    let unfinished = dropped + self.unfinished(&decoder);
                     self.link.cut(DisconnectReason::io(error));
                     return unfinished;
                 }
@@ -131,9 +152,46 @@ impl Reader<'_> {
         }
     }
 
-    /// How many bytes of an unfinished message the end of the stream leaves; none when the end began here.
+    /// How many bytes of an unfinished message the end of the stream leaves; none when the end began here, unless because
+    /// of them.
     fn unfinished(&self, decoder: &Decoder) -> usize {
-        if self.link.is_discarding() { 0 } else { decoder.remainder().len() }
+        let counts = !self.link.is_discarding() || self.link.ends_for_unfinished();
+        if counts { decoder.remainder().len() } else { 0 }
+    }
+
+    /// Sees to it that the decoder may have this capacity; false when the connection ends instead.
+    fn find_room(&self, held: &mut Held<'_>, capacity: usize) -> bool {
+        held.cover(capacity) || self.wait_for_room(held, capacity)
+    }
+
+    #[cold]
+    fn wait_for_room(&self, held: &mut Held<'_>, capacity: usize) -> bool {
+        let deadline = Buffered::deadline();
+        while !held.cover(capacity) {
+            if !self.link.context().find_buffer(held.lacking(capacity), self.link, deadline) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Tells the link what a chunk has left.
+    fn note_remainder(&self, len: usize) {
+        if len > 0 {
+            self.begun.set(true);
+            self.link.note_unfinished(len);
+        } else {
+            self.note_finished();
+        }
+        self.link.note_silence();
+    }
+
+    /// Before a callback, at the latest: while it runs, the peer is not waited for.
+    #[inline]
+    fn note_finished(&self) {
+        if self.begun.replace(false) {
+            self.link.note_finished();
+        }
     }
 
     /// Gives every whole message to the callback, up to the one that ends the connection.
@@ -150,6 +208,7 @@ impl Reader<'_> {
                         return;
                     }
                     Ok(Some(message)) => {
+                        self.note_finished();
                         trace!("connection {} {}: {} bytes received", self.link.id(), self.link.peer(), message.len());
                         self.callback.on_receive(self.core, self.connection, message);
                     }

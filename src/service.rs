@@ -150,6 +150,7 @@ impl Core {
     pub(crate) fn open(&self, stream: Box<dyn Stream>) -> Option<(Connection, Arc<dyn Stream>)> {
         let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
         let stream: Arc<dyn Stream> = stream.into();
+        self.context.keep_alive(&*stream);
         let connection = Connection::new(id, Arc::clone(&stream), Arc::clone(&self.context));
         if self.table.insert(connection.clone()) {
             return Some((connection, stream));
@@ -324,5 +325,13 @@ impl Relief for Core {
         slowest.link().cut_slow(OutboundLimit::TotalQueuedBytes(self.context.rules.budget.limit()));
         slowest.link().outbox().wait_until_buried();
         true
+    }
+
+    fn longest_unfinished(&self) -> Option<Connection> {
+        let connections = self.table.snapshot().connections;
+        let open = connections.iter().filter(|connection| !connection.is_closed());
+        let unfinished = open.map(|connection| (connection.link().unfinished(), connection));
+        let (_, longest) = unfinished.filter(|(len, _)| *len > 0).max_by_key(|(len, _)| *len)?;
+        Some(longest.clone())
     }
 }

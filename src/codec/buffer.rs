@@ -42,6 +42,13 @@ impl Buffer {
         self.bytes.capacity()
     }
 
+    /// How many bytes there would be memory for with [`room`](Self::room) for `len`.
+    pub(super) fn capacity_with(&self, len: usize) -> usize {
+        let capacity = self.bytes.capacity();
+        // Where that is too little, what is held moves to the front first.
+        if capacity - self.end >= len { capacity } else { capacity.max(self.target(self.len() + len, len)) }
+    }
+
     /// Removes the first `len` bytes and lends them once more.
     #[inline]
     pub(super) fn take(&mut self, len: usize) -> &[u8] {
@@ -94,10 +101,14 @@ impl Buffer {
         }
         let needed = self.end + len;
         if self.bytes.capacity() < needed {
-            // As much again as is held keeps growth linear.
-            let (ample, usual) = (needed + self.len(), self.usual_len.saturating_add(len));
-            let target = if needed <= usual { ample.min(usual) } else { ample };
-            self.bytes.reserve_exact(target - self.bytes.len());
+            self.bytes.reserve_exact(self.target(needed, len) - self.bytes.len());
         }
+    }
+
+    /// How much memory to have when `needed` bytes are needed, `len` of them for what comes.
+    fn target(&self, needed: usize, len: usize) -> usize {
+        // As much again as is held keeps growth linear.
+        let (ample, usual) = (needed + self.len(), self.usual_len.saturating_add(len));
+        if needed <= usual { ample.min(usual) } else { ample }
     }
 }

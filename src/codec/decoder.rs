@@ -154,6 +154,11 @@ impl Decoder {
         self.remainder.capacity()
     }
 
+    /// What [`capacity`](Self::capacity) will be, at most, with `len` more bytes in the decoder.
+    pub(crate) fn capacity_with(&self, len: usize) -> usize {
+        self.remainder.capacity_with(len)
+    }
+
     /// How many bytes have been looked at in the search for separators, over the decoder's whole life.
     ///
     /// Linear in the bytes received: each chunk adds its own length and fewer than four separators' lengths.

@@ -48,14 +48,23 @@ impl Link {
         self.discarding.load(Ordering::Acquire)
     }
 
+    /// Whether the end began because of a message that is not whole, so that its reason tells how much of it there was.
+    pub(crate) fn ends_for_unfinished(&self) -> bool {
+        self.ending.lock().as_ref().is_some_and(|ending| ending.reason.is_for_unfinished())
+    }
+
     /// Whether nothing more will be written although not everything was: there is no point in reading on.
     pub(crate) fn is_given_up(&self) -> bool {
         self.outbox.is_over() && !self.outbox.is_finished()
     }
 
-    /// Tells that a closing peer is still sending, and so gets more time to read what was sent to it.
+    /// Tells that a closing peer is still sending, and so gets more time to read what was sent to it; unless it is closed
+    /// because it sends without end.
     pub(crate) fn note_drained(&self) {
-        if let Some(Ending { drain_by: Some(drain_by), close_by, .. }) = &mut *self.ending.lock() {
+        if let Some(Ending { reason, drain_by: Some(drain_by), close_by, .. }) = &mut *self.ending.lock() {
+            if reason.is_for_unfinished() {
+                return;
+            }
             *drain_by = later(Instant::now(), self.context.settings.drain_timeout).min(*close_by);
         }
     }

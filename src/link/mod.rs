@@ -1,8 +1,10 @@
 //! One connection behind its handle: its outbox, and who sees to what the outbox asks for.
 //!
-//! [`sending`] has what goes into the outbox, [`ending`] the one way in which a connection ends.
+//! [`sending`] has what goes into the outbox, [`receiving`] how long the peer may keep the reader waiting, [`ending`] the
+//! one way in which a connection ends.
 
 mod ending;
+mod receiving;
 mod sending;
 
 use std::fmt;
@@ -17,10 +19,11 @@ use crate::config::later;
 use crate::context::Context;
 use crate::disconnect::DisconnectReason;
 use crate::outbox::{Outbox, Step, Tick};
-use crate::pump::{Pump, Pumped, Ticked};
+use crate::pump::{Deadline, Pump, Pumped, Ticked};
 use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Stream;
 use ending::Ending;
+use receiving::Receiving;
 
 /// The stack of a thread that only writes, in bytes: it runs no user code.
 const WRITER_STACK: usize = 128 * 1024;
@@ -42,6 +45,7 @@ pub(crate) struct Link {
     peer_addr: Option<SocketAddr>,
     local_addr: Option<SocketAddr>,
     outbox: Arc<Outbox>,
+    receiving: Mutex<Receiving>,
     /// Set by the first cause of the end.
     ending: Mutex<Option<Ending>>,
     /// Whether what still arrives is thrown away.
@@ -59,6 +63,7 @@ impl Link {
             peer_addr: stream.peer_addr(),
             local_addr: stream.local_addr(),
             outbox: Arc::new(Outbox::new(stream, Arc::clone(&context.rules))),
+            receiving: Mutex::default(),
             ending: Mutex::new(None),
             discarding: AtomicBool::new(false),
             reason: OnceLock::new(),
@@ -144,8 +149,12 @@ impl Link {
     }
 
     fn watch(&self, at: Instant) {
+        self.watch_for(Deadline::Sending, at);
+    }
+
+    fn watch_for(&self, deadline: Deadline, at: Instant) {
         let this: Weak<dyn Pumped> = self.this.clone();
-        self.context.pump.watch(this, at);
+        self.context.pump.watch(this, deadline, at);
     }
 }
 
@@ -163,8 +172,12 @@ impl Pumped for Link {
         self.outbox.is_over()
     }
 
-    fn check_deadlines(&self, now: Instant) -> Option<Instant> {
-        self.check_ending(now).unwrap_or_else(|| self.check_stall(now))
+    fn check_deadline(&self, deadline: Deadline, now: Instant) -> Option<Instant> {
+        match deadline {
+            Deadline::Sending => self.check_ending(now).unwrap_or_else(|| self.check_stall(now)),
+            Deadline::PartialMessage => self.check_partial_message(now),
+            Deadline::Idle => self.check_idle(now),
+        }
     }
 }
 

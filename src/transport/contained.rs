@@ -9,7 +9,7 @@ use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use super::{Connector, Listener, Stream};
+use super::{Connector, Keepalive, Listener, Stream};
 
 /// Calls; a panic comes back as an error.
 fn contain<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
@@ -88,6 +88,10 @@ impl Stream for Contained<dyn Stream> {
 
     fn abort(&self) -> io::Result<()> {
         contain(|| self.inner().abort())
+    }
+
+    fn keep_alive(&self, keepalive: Option<Keepalive>, user_timeout: Option<Duration>) -> io::Result<()> {
+        contain(|| self.inner().keep_alive(keepalive, user_timeout))
     }
 
     fn peer(&self) -> String {

@@ -18,9 +18,12 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 pub(crate) mod contained;
+mod keepalive;
 pub mod memory;
 pub(crate) mod poll;
 pub mod tcp;
+
+pub use keepalive::Keepalive;
 
 /// An open, ordered, reliable stream of bytes to one peer.
 ///
@@ -35,7 +38,7 @@ pub trait Stream: Send + Sync + 'static {
     /// # Errors
     ///
     /// `Interrupted`, `WouldBlock` and `TimedOut` mean *nothing yet*: the library reads again. Every other error ends
-    /// the connection.
+    /// the connection; a stream whose system says `TimedOut` when it has given up on the peer says something else instead.
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Blocks until a [`read`](Self::read) would return, at most for `time`; whether it would.
@@ -101,6 +104,22 @@ pub trait Stream: Send + Sync + 'static {
     /// As for [`shutdown`](Self::shutdown).
     fn abort(&self) -> io::Result<()> {
         self.shutdown(Shutdown::Both)
+    }
+
+    /// Has the system look after the peer, so that one that vanishes is noticed: while it is silent (`keepalive`), and
+    /// while it leaves without acknowledgement what is sent to it (`user_timeout`). `None` is to leave that as it is. Called
+    /// once, before anything is read or written; [`keepalive`](crate::Builder::keepalive) and
+    /// [`user_timeout`](crate::Builder::user_timeout) say what a program may expect.
+    ///
+    /// A stream that is made of a [`TcpStream`](tcp::TcpStream) hands this on to it. The default is for streams to which
+    /// it means nothing.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where it means nothing; what the system refuses. Neither ends the connection.
+    fn keep_alive(&self, keepalive: Option<Keepalive>, user_timeout: Option<Duration>) -> io::Result<()> {
+        let _ = (keepalive, user_timeout);
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// What the peer is called, for people: in logs, thread names and `Display` of a connection. For TCP `ip:port`.

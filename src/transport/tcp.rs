@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::{Connector, Listener, Stream};
+use super::{Connector, Keepalive, Listener, Stream, keepalive};
 
 /// A TCP connection. `TCP_NODELAY` is on: a message never waits for another one.
 #[derive(Debug)]
@@ -32,6 +32,9 @@ impl TcpStream {
         // Where accepted sockets inherit the mode of the listener's.
         socket.set_nonblocking(false)?;
         socket.set_nodelay(true)?;
+        // With one, Windows would report its end in the same way as that of a peer that has vanished.
+        #[cfg(windows)]
+        socket.set_read_timeout(None)?;
         Ok(Self { socket, peer, writing: AtomicBool::new(false), aborted: AtomicBool::new(false) })
     }
 
@@ -61,13 +64,15 @@ impl TcpStream {
 impl Stream for TcpStream {
     #[cfg(all(unix, not(leads_comm_portable)))]
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let (count, _) = rustix::net::recv(&self.socket, buffer, rustix::net::RecvFlags::empty())?;
-        Ok(count)
+        match rustix::net::recv(&self.socket, buffer, rustix::net::RecvFlags::empty()) {
+            Ok((count, _)) => Ok(count),
+            Err(error) => Err(given_up(error.into())),
+        }
     }
 
     #[cfg(any(not(unix), leads_comm_portable))]
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        io::Read::read(&mut &self.socket, buffer)
+        io::Read::read(&mut &self.socket, buffer).map_err(given_up)
     }
 
     #[cfg(all(unix, not(leads_comm_portable)))]
@@ -113,6 +118,13 @@ impl Stream for TcpStream {
         self.socket.shutdown(half)
     }
 
+    fn keep_alive(&self, keepalive: Option<Keepalive>, user_timeout: Option<Duration>) -> io::Result<()> {
+        let socket = SockRef::from(&self.socket);
+        let keepalive = keepalive.map_or(Ok(()), |keepalive| keepalive.apply(&socket));
+        let user_timeout = user_timeout.map_or(Ok(()), |time| keepalive::set_user_timeout(&socket, time));
+        keepalive.and(user_timeout)
+    }
+
     fn peer(&self) -> String {
         self.peer.to_string()
     }
@@ -123,6 +135,14 @@ impl Stream for TcpStream {
 
     fn local_addr(&self) -> Option<SocketAddr> {
         self.socket.local_addr().ok().map(canonical)
+    }
+}
+
+/// What a failed read means: a time-out is the system's, which has given up on the peer, because reads have none.
+fn given_up(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::TimedOut => io::Error::new(io::ErrorKind::ConnectionAborted, error),
+        _ => error,
     }
 }
 
@@ -329,7 +349,7 @@ impl Connector for TcpConnector {
     fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
         let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in resolve(address, self.port)? {
-            match net::TcpStream::connect_timeout(&address, self.connect_timeout).and_then(TcpStream::new) {
+            match connect(&address, self.connect_timeout).and_then(TcpStream::new) {
                 Ok(stream) => return Ok(Box::new(stream)),
                 Err(error) => last_error = error,
             }
@@ -342,6 +362,16 @@ impl Connector for TcpConnector {
             Ok(Target::Address(address)) => address.to_string(),
             Ok(Target::Name(host, port)) => format!("{host}:{port}"),
             Err(_) => address.to_owned(),
+        }
+    }
+}
+
+/// Connects; a signal that comes in between changes nothing.
+fn connect(address: &SocketAddr, time: Duration) -> io::Result<net::TcpStream> {
+    loop {
+        match net::TcpStream::connect_timeout(address, time) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
         }
     }
 }
