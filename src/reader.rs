@@ -1,6 +1,7 @@
 //! The reader thread: stream -> decoder -> callback. The one place where a connection's callbacks are called, and the
 //! one door through which every connection leaves.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,10 +29,11 @@ const KEEP_BUFFER: Duration = Duration::from_millis(50);
 
 /// Lives through one connection, which is in the table already: from `on_connect` to `on_disconnect`.
 ///
-/// All of it is told to the one `callback` that the connection began with, whatever is set meanwhile.
-pub(crate) fn run(core: &Core, connection: &Connection, callback: &dyn Callback, stream: Arc<dyn Stream>) {
+/// All of it is told to the one `callback` that the connection began with, whatever is set meanwhile. Whether a message
+/// was received.
+pub(crate) fn run(core: &Core, connection: &Connection, callback: &dyn Callback, stream: Arc<dyn Stream>) -> bool {
     debug!("connection {} {connection} opened", connection.id());
-    let reader = Reader { core, connection, link: connection.link(), callback };
+    let reader = Reader { core, connection, link: connection.link(), callback, has_received: Cell::new(false) };
     reader.call("on_connect", || callback.on_connect(core, connection));
     let unfinished = reader.read_to_end(&*stream);
     drop(stream);
@@ -40,6 +42,7 @@ pub(crate) fn run(core: &Core, connection: &Connection, callback: &dyn Callback,
     if let Err(message) = callback::call(|| callback.on_disconnect(core, connection, reason)) {
         core.fail(callback, &Error::CallbackPanicked { callback: "on_disconnect", message });
     }
+    reader.has_received.get()
 }
 
 struct Reader<'a> {
@@ -47,6 +50,7 @@ struct Reader<'a> {
     connection: &'a Connection,
     link: &'a Link,
     callback: &'a dyn Callback,
+    has_received: Cell<bool>,
 }
 
 /// Messages that have arrived, lent one by one.
@@ -148,6 +152,7 @@ impl Reader<'_> {
                     }
                     Ok(Some(message)) => {
                         trace!("connection {} {}: {} bytes received", self.link.id(), self.link.peer(), message.len());
+                        self.has_received.set(true);
                         self.callback.on_receive(self.core, self.connection, message);
                     }
                     Err(MessageTooLong { limit }) => {
