@@ -40,6 +40,12 @@ pub enum Error {
     Closed,
     /// The client has no connection: it has not been started, or its connection has ended.
     NotConnected,
+    /// The client has no connection now, and what it keeps for the next one would be more than it may; the message was
+    /// not accepted. See [`Reconnect::buffer_bytes`](crate::Reconnect::buffer_bytes).
+    BufferFull {
+        /// The limit that was reached.
+        limit: OutboundLimit,
+    },
     /// The connection has ended or is closing; the message was not accepted.
     Disconnected,
     /// The peer does not read as fast as it is sent to; the connection has been ended for it, and the message was not
@@ -69,12 +75,29 @@ pub enum Error {
         /// What the system, or the transport, reported.
         source: Arc<io::Error>,
     },
-    /// The client could not reach its server.
+    /// The client could not reach its server. From `start`; to `on_fail` when it tries again.
     Connect {
         /// The address as it was given.
         address: String,
         /// What the system, or the transport, reported.
         source: Arc<io::Error>,
+    },
+    /// The client has tried to connect again as often as it [may](crate::Reconnect::max_attempts), and ends. To
+    /// `on_fail`, after the failure of each attempt.
+    GaveUp {
+        /// The address as it was given.
+        address: String,
+        /// How many attempts there were.
+        attempts: u32,
+    },
+    /// The client has ended with messages that it had accepted while it was not connected, and could not send. To
+    /// `on_fail`, once. What a connection could not send is in its
+    /// [`DisconnectReason`](crate::DisconnectReason).
+    Unsent {
+        /// How many messages.
+        messages: usize,
+        /// Their bytes, separators included.
+        bytes: usize,
     },
     /// A caller could not be accepted; the server goes on. To `on_fail`.
     Accept {
@@ -97,8 +120,8 @@ pub enum Error {
         /// The panic's message, where it was text.
         message: String,
     },
-    /// A callback panicked where no connection could be ended for it: `on_initialize`, `on_disconnect`, or one whose
-    /// connection was ending already. To `on_fail`.
+    /// A callback panicked where no connection could be ended for it: `on_initialize`, `on_disconnect`, `on_reconnect`,
+    /// or one whose connection was ending already. To `on_fail`.
     CallbackPanicked {
         /// The method that panicked.
         callback: &'static str,
@@ -119,12 +142,19 @@ impl fmt::Display for Error {
             Self::AlreadyStarted => f.write_str("the service has been started before"),
             Self::Closed => f.write_str("the service has been closed"),
             Self::NotConnected => f.write_str("the client is not connected"),
+            Self::BufferFull { limit } => write!(f, "the client is not connected, and can keep no more: {limit}"),
             Self::Disconnected => f.write_str("the connection has ended"),
             Self::SlowConsumer { limit } => write!(f, "the peer reads too slowly: {limit}"),
             Self::Dropped { limit } => write!(f, "the message was dropped: {limit}"),
             Self::NotFlushed { bytes } => write!(f, "the time was over with {bytes} bytes not yet written"),
             Self::Bind { address, source } => write!(f, "cannot listen on {address}: {source}"),
             Self::Connect { address, source } => write!(f, "cannot connect to {address}: {source}"),
+            Self::GaveUp { address, attempts } => {
+                write!(f, "gave up connecting to {address} after {attempts} attempts")
+            }
+            Self::Unsent { messages, bytes } => {
+                write!(f, "the client has ended with {messages} messages ({bytes} bytes) that it could not send")
+            }
             Self::Accept { source } => write!(f, "cannot accept a connection: {source}"),
             Self::SpawnThread { name, source } => write!(f, "cannot start the thread `{name}`: {source}"),
             Self::ServiceFailed { name, message } => write!(f, "the thread `{name}` panicked: {}", first_line(message)),

@@ -31,8 +31,9 @@ macro_rules! impl_service {
             /// Adds a callback: those set before are called first, then this one.
             ///
             /// A connection keeps the callbacks that there were when it was opened (accepted by a server, connected by
-            /// a client's start), so that whoever is told of its beginning is told of its end. A client's callbacks
-            /// are therefore set before it is started.
+            /// a client), so that whoever is told of its beginning is told of its end. A client's callbacks are
+            /// therefore set before it is started; one that [reconnects](crate::Builder::reconnect) takes what is set
+            /// later for its next connection, and for what happens before that.
             pub fn set_callback(&self, callback: impl Callback) {
                 self.core().set_callback(Arc::new(callback));
             }

@@ -289,6 +289,7 @@
 //! | parallel | on a thread of its own, not on the one that calls `start` |
 
 mod addresses;
+mod backoff;
 mod broadcast;
 mod buffered;
 mod builder;
@@ -303,6 +304,7 @@ mod error;
 mod handle;
 mod leads;
 mod life;
+mod line;
 mod link;
 #[cfg(all(test, loom))]
 mod model;
@@ -317,9 +319,10 @@ mod threads;
 pub mod transport;
 
 pub use addresses::my_ip_addresses;
+pub use backoff::Attempt;
 pub use builder::{Builder, ClientBuilder, ClientSide, ServerBuilder, ServerSide};
 pub use callback::Callback;
-pub use client::Client;
+pub use client::{Client, Reconnect};
 pub use codec::DEFAULT_SEPARATOR;
 pub use config::SlowConsumer;
 pub use connection::Connection;

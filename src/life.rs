@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::config::later;
 use crate::error::Error;
-use crate::transport::Listener;
+use crate::transport::{Connector, Listener};
 
 /// ```text
 ///  New ──▶ Starting ──▶ Running ──▶ Closing ──▶ Closed
@@ -32,6 +33,8 @@ struct State {
     listener: Option<Arc<dyn Listener>>,
     /// Whether whoever closes still holds the listener, and with it the port.
     stopping: bool,
+    /// What a client connects with; taken by whoever closes.
+    connector: Option<Arc<dyn Connector>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +56,7 @@ impl Life {
             local_addr: None,
             listener,
             stopping: false,
+            connector: None,
         };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
@@ -72,6 +76,11 @@ impl Life {
     /// What the program has given a server to listen on.
     pub(crate) fn listener(&self) -> Option<Arc<dyn Listener>> {
         self.state.lock().listener.clone()
+    }
+
+    /// What a client connects with, to be stopped when it is closed.
+    pub(crate) fn connects_with(&self, connector: Arc<dyn Connector>) {
+        self.state.lock().connector = Some(connector);
     }
 
     /// Gives away the right to start. Whoever gets it goes on with [`run`](Self::run), or with
@@ -121,9 +130,26 @@ impl Life {
         Ok(())
     }
 
-    /// Begins the end, which is to be over at `by`; false when it has begun before. Stops the listener.
+    /// A client that runs is connected anew.
+    pub(crate) fn connected(&self, port: Option<u16>, local_addr: Option<SocketAddr>) {
+        let mut state = self.state.lock();
+        state.port = port.unwrap_or(state.port);
+        state.local_addr = local_addr;
+    }
+
+    /// Whether the service runs: is started, and not being closed.
+    pub(crate) fn is_running(&self) -> bool {
+        self.state.lock().phase == Phase::Running
+    }
+
+    /// Whether the service has been closed, or is being closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.state.lock().phase, Phase::Closing { .. } | Phase::Closed)
+    }
+
+    /// Begins the end, which is to be over at `by`; false when it has begun before. Stops listening, and connecting.
     pub(crate) fn begin_close(&self, by: Instant) -> bool {
-        let listener = {
+        let (listener, connector) = {
             let mut state = self.state.lock();
             state.phase = match state.phase {
                 Phase::New | Phase::Starting => Phase::Closed,
@@ -132,8 +158,11 @@ impl Life {
             };
             state.stopping = state.listener.is_some();
             self.changed.notify_all();
-            state.listener.take()
+            (state.listener.take(), state.connector.take())
         };
+        if let Some(connector) = connector {
+            connector.stop();
+        }
         if let Some(listener) = listener {
             listener.stop();
             drop(listener);
@@ -184,7 +213,7 @@ impl Life {
 
     /// Rests for `time`, less when the service is closed meanwhile; whether it still runs.
     pub(crate) fn rest(&self, time: Duration) -> bool {
-        let until = Instant::now() + time;
+        let until = later(Instant::now(), time);
         let mut state = self.state.lock();
         while state.phase == Phase::Running {
             if self.changed.wait_until(&mut state, until).timed_out() {

@@ -33,10 +33,18 @@ const KEEP_BUFFER: Duration = Duration::from_millis(50);
 
 /// Lives through one connection, which is in the table already: from `on_connect` to `on_disconnect`.
 ///
-/// All of it is told to the one `callback` that the connection began with, whatever is set meanwhile.
-pub(crate) fn run(core: &Core, connection: &Connection, callback: &dyn Callback, stream: Arc<dyn Stream>) {
+/// All of it is told to the one `callback` that the connection began with, whatever is set meanwhile. Whether a message
+/// was received.
+pub(crate) fn run(core: &Core, connection: &Connection, callback: &dyn Callback, stream: Arc<dyn Stream>) -> bool {
     debug!("connection {} {connection} opened", connection.id());
-    let reader = Reader { core, connection, link: connection.link(), callback, begun: Cell::new(false) };
+    let reader = Reader {
+        core,
+        connection,
+        link: connection.link(),
+        callback,
+        begun: Cell::new(false),
+        has_received: Cell::new(false),
+    };
     reader.call("on_connect", || callback.on_connect(core, connection));
     let unfinished = reader.read_to_end(&*stream);
     drop(stream);
@@ -45,6 +53,7 @@ pub(crate) fn run(core: &Core, connection: &Connection, callback: &dyn Callback,
     if let Err(message) = callback::call(|| callback.on_disconnect(core, connection, reason)) {
         core.fail(callback, &Error::CallbackPanicked { callback: "on_disconnect", message });
     }
+    reader.has_received.get()
 }
 
 struct Reader<'a> {
@@ -54,6 +63,7 @@ struct Reader<'a> {
     callback: &'a dyn Callback,
     /// Whether the link has been told of an unfinished message.
     begun: Cell<bool>,
+    has_received: Cell<bool>,
 }
 
 /// Messages that have arrived, lent one by one.
@@ -210,6 +220,7 @@ impl Reader<'_> {
                     Ok(Some(message)) => {
                         self.note_finished();
                         trace!("connection {} {}: {} bytes received", self.link.id(), self.link.peer(), message.len());
+                        self.has_received.set(true);
                         self.callback.on_receive(self.core, self.connection, message);
                     }
                     Err(MessageTooLong { limit }) => {

@@ -16,6 +16,7 @@ use crate::context::{Context, Relief};
 use crate::disconnect::{DisconnectReason, OutboundLimit, Undelivered};
 use crate::error::Error;
 use crate::life::Life;
+use crate::line::Line;
 use crate::link::ConnectionId;
 use crate::outbox::{Flushed, Tick};
 use crate::pump::Ticked;
@@ -35,7 +36,8 @@ pub trait Service: Send + Sync {
     /// the real one, also where 0 was asked for.
     fn port(&self) -> u16;
 
-    /// The address a server listens on, or a client's own; `None` before the start, and on transports without addresses.
+    /// The address a server listens on, or a client's own, that of its newest connection; `None` before the start, and
+    /// on transports without addresses.
     fn local_addr(&self) -> Option<SocketAddr>;
 
     /// How many connections there are now.
@@ -61,7 +63,8 @@ pub trait Service: Send + Sync {
 
     /// Blocks until all that was accepted before, for every connection, has been handed to the operating system, at
     /// most for `time`. A connection that ends meanwhile is not waited for: its
-    /// [`DisconnectReason`] tells what it lost.
+    /// [`DisconnectReason`] tells what it lost. What a client [keeps](crate::Reconnect::buffer_bytes) for its next
+    /// connection is waited for.
     ///
     /// # Errors
     ///
@@ -88,6 +91,8 @@ pub(crate) struct Core {
     broadcaster: Broadcaster,
     next_connection: AtomicU64,
     life: Life,
+    /// What a client that connects again sends on.
+    line: Option<Line>,
     /// The pump's own thread.
     pump_thread: Threads,
     this: Weak<Core>,
@@ -101,15 +106,31 @@ impl Core {
         callback: Arc<dyn Callback>,
         settings: Settings,
     ) -> Arc<Self> {
-        Arc::new_cyclic(|this: &Weak<Self>| Self {
-            callback: RwLock::new(callback),
-            table: ConnectionTable::new(),
-            context: Arc::new(Context::new(settings, this.clone())),
-            broadcaster: Broadcaster::new(),
-            next_connection: AtomicU64::new(1),
-            life: Life::new(kind, port, listener),
-            pump_thread: Threads::default(),
-            this: this.clone(),
+        Self::with_line(kind, port, listener, callback, settings, None)
+    }
+
+    /// A client that connects again if `buffer_bytes` says how much it may keep meanwhile.
+    pub(crate) fn with_line(
+        kind: &str,
+        port: u16,
+        listener: Option<Arc<dyn Listener>>,
+        callback: Arc<dyn Callback>,
+        settings: Settings,
+        buffer_bytes: Option<usize>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this: &Weak<Self>| {
+            let context = Arc::new(Context::new(settings, this.clone()));
+            Self {
+                callback: RwLock::new(callback),
+                table: ConnectionTable::new(),
+                line: buffer_bytes.map(|bytes| Line::new(Arc::clone(&context), bytes)),
+                context,
+                broadcaster: Broadcaster::new(),
+                next_connection: AtomicU64::new(1),
+                life: Life::new(kind, port, listener),
+                pump_thread: Threads::default(),
+                this: this.clone(),
+            }
         })
     }
 
@@ -123,6 +144,10 @@ impl Core {
 
     pub(crate) fn life(&self) -> &Life {
         &self.life
+    }
+
+    pub(crate) fn line(&self) -> Option<&Line> {
+        self.line.as_ref()
     }
 
     /// The service is bound, or connected: starts the pump, and says so. Refused when it was closed meanwhile.
@@ -143,7 +168,11 @@ impl Core {
                 }
             })
             .inspect_err(|_| self.context.pump.shut())?;
-        self.life.run(name, port, local_addr, listener).inspect_err(|_| self.context.pump.stop())
+        self.life.run(name, port, local_addr, listener).inspect_err(|_| self.context.pump.stop())?;
+        if let Some(line) = &self.line {
+            line.open();
+        }
+        Ok(())
     }
 
     /// Makes a connection of an open stream and puts it into the table; `None` when the service is closing.
@@ -152,11 +181,19 @@ impl Core {
         let stream: Arc<dyn Stream> = stream.into();
         self.context.keep_alive(&*stream);
         let connection = Connection::new(id, Arc::clone(&stream), Arc::clone(&self.context));
-        if self.table.insert(connection.clone()) {
-            return Some((connection, stream));
+        let join = || self.table.insert(connection.clone());
+        let joined = match &self.line {
+            Some(line) => line.change_to(&connection, join),
+            None => join(),
+        };
+        if !joined {
+            let _ = stream.abort();
+            return None;
         }
-        let _ = stream.abort();
-        None
+        if self.line.is_some() {
+            connection.link().write_ready();
+        }
+        Some((connection, stream))
     }
 
     /// Without its pump a service keeps no deadline, so it ends: at once for its connections.
@@ -181,6 +218,9 @@ impl Core {
     /// Takes a connection out of the table: before its `on_disconnect`.
     pub(crate) fn forget(&self, connection: &Connection) {
         self.table.remove(connection.id());
+        if let Some(line) = &self.line {
+            line.give_up(connection);
+        }
     }
 
     pub(crate) fn callback(&self) -> Arc<dyn Callback> {
@@ -226,6 +266,9 @@ impl Core {
         if !self.life.begin_close(self.settings().close_deadline()) {
             return;
         }
+        if let Some(line) = &self.line {
+            line.close();
+        }
         if self.life.is_over() {
             // It has never run, so that nothing else ends it.
             return self.drop_callbacks();
@@ -238,6 +281,7 @@ impl Core {
     /// The last act of the service's own thread: sees every other thread out, by force when the time is over.
     pub(crate) fn finish(&self) {
         self.begin_close();
+        self.report_unsent();
         let by = self.life.closing_by().unwrap_or_else(Instant::now);
         if !self.threads().wait_for_end(by) {
             let left = self.table.snapshot().connections;
@@ -254,6 +298,14 @@ impl Core {
         self.life.end();
         // Last, because what they do when they are dropped may wait for this service.
         self.drop_callbacks();
+    }
+
+    /// Tells what a client kept for a connection that never came.
+    fn report_unsent(&self) {
+        let unsent = self.line.as_ref().map(Line::take_unsent).unwrap_or_default();
+        if unsent.messages > 0 {
+            self.fail(&*self.callback(), &Error::Unsent { messages: unsent.messages, bytes: unsent.bytes });
+        }
     }
 
     /// Waits until the service has ended, at most until `deadline`; whether it has. Inside a callback, which might be
@@ -292,8 +344,8 @@ impl Service for Core {
 
     fn flush(&self, time: Duration) -> Result<(), Error> {
         let deadline = later(Instant::now(), time);
+        let mut left = self.line.as_ref().map_or(0, |line| line.wait_until_empty(deadline));
         let connections = self.table.snapshot().connections;
-        let mut left = 0;
         for connection in connections.iter() {
             // What a connection that has ended lost, its reason tells.
             if let Flushed::TimedOut { left: bytes } = connection.link().flush(deadline) {

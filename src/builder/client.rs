@@ -2,6 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Builder;
+use crate::client::Reconnect;
 use crate::transport::Connector;
 
 /// What only a client is told.
@@ -9,12 +10,30 @@ pub struct ClientSide {
     pub(crate) connect_timeout: Duration,
     /// TCP where there is none.
     pub(crate) connector: Option<Box<dyn Connector>>,
+    pub(crate) reconnect: Option<Reconnect>,
 }
 
 impl Builder<ClientSide> {
     /// How long each address of the server is given to answer. More than 0. Default 5 s.
     pub fn connect_timeout(mut self, time: Duration) -> Self {
         self.side.connect_timeout = time;
+        self
+    }
+
+    /// Connects again, by itself, after a connection has ended, whatever the reason: also
+    /// [`Connection::close`](crate::Connection::close) and [`abort`](crate::Connection::abort), which end that
+    /// connection only. Only [`Client::close`](crate::Client::close) ends such a client, or a failure of the service, or
+    /// that it [gives up](Reconnect::max_attempts). Default: the client ends with its connection.
+    ///
+    /// Each connection is a new one, with a new id, its `on_connect` and its `on_disconnect`, and the callbacks that
+    /// there are when it is opened; never are there two at once. In between,
+    /// [`on_reconnect`](crate::Callback::on_reconnect) is told of each attempt, and `on_fail`, as
+    /// [`Error::Connect`](crate::Error::Connect), of each that fails. Nothing is sent twice: what a connection had not
+    /// written when it ended is in its [`DisconnectReason`](crate::DisconnectReason), and lost.
+    ///
+    /// [`Client::send`](crate::Client::send) costs a little more for such a client, once more a short lock.
+    pub fn reconnect(mut self, reconnect: Reconnect) -> Self {
+        self.side.reconnect = Some(reconnect);
         self
     }
 
@@ -27,7 +46,7 @@ impl Builder<ClientSide> {
 
 impl Default for ClientSide {
     fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(5), connector: None }
+        Self { connect_timeout: Duration::from_secs(5), connector: None, reconnect: None }
     }
 }
 

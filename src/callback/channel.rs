@@ -1,6 +1,7 @@
 use crossbeam_channel::{Receiver, Sender};
 
 use super::Callback;
+use crate::backoff::Attempt;
 use crate::connection::Connection;
 use crate::disconnect::DisconnectReason;
 use crate::error::Error;
@@ -30,6 +31,11 @@ pub enum Event {
         connection: Connection,
         /// Why.
         reason: DisconnectReason,
+    },
+    /// [`Callback::on_reconnect`].
+    Reconnect {
+        /// What is about to be tried.
+        attempt: Attempt,
     },
     /// [`Callback::on_fail`].
     Fail {
@@ -117,6 +123,10 @@ impl Callback for ChannelCallback {
 
     fn on_disconnect(&self, _: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
         self.put(Event::Disconnect { connection: connection.clone(), reason: reason.clone() });
+    }
+
+    fn on_reconnect(&self, _: &dyn Service, attempt: &Attempt) {
+        self.put(Event::Reconnect { attempt: *attempt });
     }
 
     fn on_fail(&self, _: &dyn Service, error: &Error) {

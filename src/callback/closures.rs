@@ -1,6 +1,7 @@
 use std::fmt;
 
 use super::Callback;
+use crate::backoff::Attempt;
 use crate::connection::Connection;
 use crate::disconnect::DisconnectReason;
 use crate::error::Error;
@@ -10,6 +11,7 @@ type OnInitialize = dyn Fn(&dyn Service) + Send + Sync;
 type OnConnect = dyn Fn(&dyn Service, &Connection) + Send + Sync;
 type OnReceive = dyn Fn(&Connection, &[u8]) + Send + Sync;
 type OnDisconnect = dyn Fn(&dyn Service, &Connection, &DisconnectReason) + Send + Sync;
+type OnReconnect = dyn Fn(&dyn Service, &Attempt) + Send + Sync;
 type OnFail = dyn Fn(&dyn Service, &Error) + Send + Sync;
 
 /// A callback made of closures, one for each event that is of interest.
@@ -38,6 +40,7 @@ pub struct Closures {
     connect: Option<Box<OnConnect>>,
     receive: Option<Box<OnReceive>>,
     disconnect: Option<Box<OnDisconnect>>,
+    reconnect: Option<Box<OnReconnect>>,
     fail: Option<Box<OnFail>>,
 }
 
@@ -83,6 +86,13 @@ impl Closures {
         self
     }
 
+    /// Serves [`Callback::on_reconnect`].
+    #[must_use]
+    pub fn on_reconnect(mut self, reconnect: impl Fn(&dyn Service, &Attempt) + Send + Sync + 'static) -> Self {
+        self.reconnect = Some(Box::new(reconnect));
+        self
+    }
+
     /// Serves [`Callback::on_fail`].
     #[must_use]
     pub fn on_fail(mut self, fail: impl Fn(&dyn Service, &Error) + Send + Sync + 'static) -> Self {
@@ -113,6 +123,12 @@ impl Callback for Closures {
     fn on_disconnect(&self, service: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
         if let Some(disconnect) = &self.disconnect {
             disconnect(service, connection, reason);
+        }
+    }
+
+    fn on_reconnect(&self, service: &dyn Service, attempt: &Attempt) {
+        if let Some(reconnect) = &self.reconnect {
+            reconnect(service, attempt);
         }
     }
 

@@ -6,6 +6,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
+use crate::backoff::Attempt;
 use crate::connection::Connection;
 use crate::disconnect::DisconnectReason;
 use crate::error::Error;
@@ -34,7 +35,7 @@ pub use closures::{Closures, closures, on_receive};
 /// # Panics
 ///
 /// A panic in `on_connect` or `on_receive` ends that connection with [`DisconnectReason::CallbackPanicked`]; one in
-/// `on_initialize` or `on_disconnect` is told to [`on_fail`](Self::on_fail); one in `on_fail` is logged. The service
+/// `on_initialize`, `on_disconnect` or `on_reconnect` is told to [`on_fail`](Self::on_fail); one in `on_fail` is logged. The service
 /// goes on. (A program built with `panic = "abort"` aborts.)
 ///
 /// # Combining
@@ -58,7 +59,8 @@ pub use closures::{Closures, closures, on_receive};
 /// }
 /// ```
 pub trait Callback: Send + Sync + 'static {
-    /// The service has started: a server listens, a client is connected. Comes before every other call.
+    /// The service has started: a server listens, a client is connected, or goes on [trying
+    /// to](crate::Reconnect::at_start). Comes before every other call.
     ///
     /// On a server's accepting thread (connections wait for it), or on a client's reader thread.
     fn on_initialize(&self, service: &dyn Service) {
@@ -78,6 +80,13 @@ pub trait Callback: Send + Sync + 'static {
     /// A connection has ended. It is no longer counted. On its reader thread; once for each `on_connect`.
     fn on_disconnect(&self, service: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
         let _ = (service, connection, reason);
+    }
+
+    /// A client has no connection, and is about to wait for [`delay`](Attempt::delay) and then to connect again: only
+    /// with [`Builder::reconnect`](crate::Builder::reconnect). On its reader thread, after the `on_disconnect` of the
+    /// connection before. [`Service::close`] in it makes this attempt, and all others, not happen.
+    fn on_reconnect(&self, service: &dyn Service, attempt: &Attempt) {
+        let _ = (service, attempt);
     }
 
     /// A thread of the service met a failure that has no other place to be reported: see the variants of [`Error`].
@@ -110,6 +119,10 @@ macro_rules! pass_on {
                 (**self).on_disconnect(service, connection, reason);
             }
 
+            fn on_reconnect(&self, service: &dyn Service, attempt: &Attempt) {
+                (**self).on_reconnect(service, attempt);
+            }
+
             fn on_fail(&self, service: &dyn Service, error: &Error) {
                 (**self).on_fail(service, error);
             }
@@ -139,6 +152,10 @@ impl<A: Callback, B: Callback> Callback for (A, B) {
             || self.0.on_disconnect(service, connection, reason),
             || self.1.on_disconnect(service, connection, reason),
         );
+    }
+
+    fn on_reconnect(&self, service: &dyn Service, attempt: &Attempt) {
+        both(|| self.0.on_reconnect(service, attempt), || self.1.on_reconnect(service, attempt));
     }
 
     fn on_fail(&self, service: &dyn Service, error: &Error) {

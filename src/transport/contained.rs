@@ -133,6 +133,13 @@ impl Connector for Contained<dyn Connector> {
         contain(|| self.inner().connect(address)).map(stream)
     }
 
+    fn stop(&self) {
+        let _ = contain(|| {
+            self.inner().stop();
+            Ok(())
+        });
+    }
+
     fn describe(&self, address: &str) -> String {
         contain(|| Ok(self.inner().describe(address))).unwrap_or_else(|_| address.to_owned())
     }

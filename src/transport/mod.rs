@@ -17,6 +17,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+mod connecting;
 pub(crate) mod contained;
 mod keepalive;
 pub mod memory;
@@ -168,10 +169,21 @@ pub trait Connector: Send + Sync + 'static {
     /// Opens a stream to `address`, which is what the program gave to [`Client::start`](crate::Client::start). Blocks
     /// until it is open.
     ///
+    /// Called by one thread at a time; again after a failure, or after the end of the stream, when the client is to
+    /// [reconnect](crate::Builder::reconnect).
+    ///
     /// # Errors
     ///
-    /// Reported to the caller of `start`.
+    /// Reported to the caller of `start`, or to `on_fail` when the client connects again.
     fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>>;
+
+    /// Makes a blocked [`connect`](Self::connect), and every later one, fail soon. Any thread may call it, more than
+    /// once; it must not block.
+    ///
+    /// With it, closing a client that is connecting takes no time. Without it, which is the default, the client ends
+    /// only when `connect` has returned, and its [`close`](crate::Service::close) waits for that, at most for the
+    /// [close time-out](crate::Builder::close_timeout). A connector that wraps another one passes the call on.
+    fn stop(&self) {}
 
     /// What `address` stands for, for people: in [`Error::Connect`](crate::Error::Connect). The address itself unless
     /// written otherwise; TCP adds the port.

@@ -53,6 +53,12 @@ mod imp {
             self.wait(vec![PollFd::new(source, PollFlags::IN), self.woken()], None).map(drop)
         }
 
+        /// Blocks until `source` is writable or broken, a wake, or the end of the time; whether it is.
+        pub(crate) fn wait_connected(&self, source: &impl AsFd, time: Duration) -> io::Result<bool> {
+            let ready = self.wait(vec![PollFd::new(source, PollFlags::OUT), self.woken()], Some(time))?;
+            Ok(ready == [true])
+        }
+
         /// Blocks until one of `streams` is writable or broken, a wake, or the end of the time; says which are ready.
         pub(crate) fn wait_writable(
             &self,

@@ -1,7 +1,7 @@
 //! TCP behind the seam, and every socket option that the library sets.
 
 use std::io::{self, IoSlice};
-use std::net::{self, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, ToSocketAddrs};
+use std::net::{self, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::connecting::Connecting;
 use super::{Connector, Keepalive, Listener, Stream, keepalive};
 
 /// A TCP connection. `TCP_NODELAY` is on: a message never waits for another one.
@@ -323,17 +324,25 @@ mod accepting {
 }
 
 /// Connects over TCP to a host by name or address.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct TcpConnector {
     port: u16,
     connect_timeout: Duration,
+    connecting: Connecting,
 }
 
 impl TcpConnector {
     /// A connector that takes `port` where an address names none, and gives each of a host's addresses
     /// `connect_timeout` to answer.
     pub fn new(port: u16, connect_timeout: Duration) -> Self {
-        Self { port, connect_timeout }
+        Self { port, connect_timeout, connecting: Connecting::new() }
+    }
+}
+
+/// Another connector with the same settings; each is [stopped](Connector::stop) by itself.
+impl Clone for TcpConnector {
+    fn clone(&self) -> Self {
+        Self::new(self.port, self.connect_timeout)
     }
 }
 
@@ -345,16 +354,23 @@ impl Connector for TcpConnector {
     ///
     /// # Errors
     ///
-    /// Those of the last address tried; `InvalidInput` when the address cannot be read.
+    /// Those of the last address tried; `InvalidInput` when the address cannot be read; `ConnectionAborted` once it has
+    /// been stopped.
     fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
         let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in resolve(address, self.port)? {
-            match connect(&address, self.connect_timeout).and_then(TcpStream::new) {
+        for address in self.resolve(address)? {
+            match self.connecting.open(address, self.connect_timeout).and_then(refuse_self).and_then(TcpStream::new) {
                 Ok(stream) => return Ok(Box::new(stream)),
                 Err(error) => last_error = error,
             }
         }
         Err(last_error)
+    }
+
+    /// At once, also while a name is being looked up: that cannot be interrupted, and goes on by itself, on a thread
+    /// that ends with it.
+    fn stop(&self) {
+        self.connecting.stop();
     }
 
     fn describe(&self, address: &str) -> String {
@@ -366,12 +382,24 @@ impl Connector for TcpConnector {
     }
 }
 
-/// Connects; a signal that comes in between changes nothing.
-fn connect(address: &SocketAddr, time: Duration) -> io::Result<net::TcpStream> {
-    loop {
-        match net::TcpStream::connect_timeout(address, time) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
+/// Refuses a socket that is connected to itself: TCP does that when nobody listens, and the system happens to give the
+/// caller that very port. Who keeps trying to reach a server on its own machine gets there in time, and would keep the
+/// server from its port.
+fn refuse_self(socket: net::TcpStream) -> io::Result<net::TcpStream> {
+    if socket.local_addr()? != socket.peer_addr()? {
+        return Ok(socket);
+    }
+    // Without it the port would stay in use for a minute.
+    SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
+    Err(io::ErrorKind::ConnectionRefused.into())
+}
+
+impl TcpConnector {
+    /// The socket addresses that are meant by `address`.
+    fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>> {
+        match parse(address, self.port)? {
+            Target::Address(address) => Ok(vec![address]),
+            Target::Name(host, port) => self.connecting.resolve(host, port),
         }
     }
 }
@@ -403,12 +431,4 @@ fn parse(address: &str, port: u16) -> io::Result<Target<'_>> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the address names no host"));
     }
     Ok(Target::Name(host, port))
-}
-
-/// The socket addresses that are meant by `address`.
-fn resolve(address: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    match parse(address, port)? {
-        Target::Address(address) => Ok(vec![address]),
-        Target::Name(host, port) => Ok((host, port).to_socket_addrs()?.collect()),
-    }
 }

@@ -1,0 +1,219 @@
+//! Clients, and how they connect, once or again.
+
+mod reconnect;
+mod session;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use crate::builder::{Builder, ClientSide};
+use crate::callback::Callback;
+use crate::config::require;
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::handle::impl_service;
+use crate::service::{Core, Service};
+use crate::threads;
+use crate::transport::Connector;
+use crate::transport::contained::Contained;
+use crate::transport::tcp::TcpConnector;
+pub use reconnect::Reconnect;
+use session::Session;
+
+/// Connects to one server.
+///
+/// A cheap handle: clones stand for the same client, and dropping them does not stop it; [`close`](Self::close) does.
+/// A client ends with its connection, unless it is told to [reconnect](Builder::reconnect).
+///
+/// # Examples
+///
+/// ```
+/// use leads_comm::{Client, Server, Service, callback};
+///
+/// let server = Server::builder().port(0).callback(callback::on_receive(|connection, message| {
+///     let _ = connection.send(message);
+/// }));
+/// let server = server.build()?;
+/// server.start(true)?;
+///
+/// let (answers, received) = std::sync::mpsc::channel();
+/// let client = Client::builder()
+///     .port(server.port())
+///     .callback(callback::on_receive(move |_, message| answers.send(message.to_vec()).unwrap()))
+///     .build()?;
+/// client.start("127.0.0.1", true)?;
+/// client.send(b"hazard")?;
+/// assert_eq!(received.recv()?, b"hazard");
+/// client.close();
+/// # server.close();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    core: Arc<Core>,
+    connector: Arc<dyn Connector>,
+    reconnect: Option<Reconnect>,
+    /// The connection of a client that does not reconnect, also after its end.
+    only: OnceLock<Connection>,
+}
+
+impl Builder<ClientSide> {
+    /// Builds the client. Nothing is connected before [`Client::start`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSeparator`] and [`Error::InvalidSetting`].
+    pub fn build(self) -> Result<Client, Error> {
+        let settings = self.settings()?;
+        let connect_timeout = self.side.connect_timeout;
+        require(!connect_timeout.is_zero(), "connect_timeout", "must not be 0")?;
+        let reconnect = self.side.reconnect;
+        if let Some(reconnect) = &reconnect {
+            reconnect.check(settings.max_queued_bytes)?;
+        }
+        let port = self.port;
+        let connector: Arc<dyn Connector> = match self.side.connector {
+            Some(connector) => Arc::new(Contained::new(connector)),
+            None => Arc::new(TcpConnector::new(port, connect_timeout)),
+        };
+        let buffer_bytes = reconnect.as_ref().map(|reconnect| reconnect.buffer_bytes);
+        let core = Core::with_line("client", port, None, self.callback, settings, buffer_bytes);
+        core.life().connects_with(Arc::clone(&connector));
+        Ok(Client { shared: Arc::new(Shared { core, connector, reconnect, only: OnceLock::new() }) })
+    }
+}
+
+impl Client {
+    /// Begins to build a client, for port 16900 unless told otherwise.
+    pub fn builder() -> Builder<ClientSide> {
+        Builder::new(ClientSide::default())
+    }
+
+    /// Connects to a server, and receives until the connection ends; with [`Builder::reconnect`], until the client is
+    /// closed or gives up.
+    ///
+    /// `address` is a host name or an IP address, if need be with a port (`vehicle.local`, `10.0.0.7:16901`,
+    /// `[::1]:16901`); for another transport, whatever its connector understands. Connecting takes place on the calling
+    /// thread either way. With `parallel`, a new thread receives, and this returns as soon as messages can be sent.
+    /// Without, the calling thread receives, and this returns when the client has ended.
+    ///
+    /// [`close`](Self::close) from another thread stops the connecting at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Connect`], after which the start may be tried again, but not with [`Reconnect::at_start`];
+    /// [`Error::SpawnThread`] when the system has no thread left, or no descriptor to wake one with;
+    /// [`Error::AlreadyStarted`]; [`Error::Closed`] when the client was closed before or meanwhile.
+    pub fn start(&self, address: &str, parallel: bool) -> Result<(), Error> {
+        let core = self.core();
+        core.life().begin_start()?;
+        let Shared { connector, reconnect, .. } = &*self.shared;
+        let session = Session::new(Arc::clone(core), Arc::clone(connector), address, reconnect.as_ref());
+        let stream = match session.connect() {
+            Err(_) if core.life().is_closed() => return Err(Error::Closed),
+            Err(error) if !session.is_patient() => {
+                core.life().start_failed();
+                return Err(error);
+            }
+            stream => stream,
+        };
+        let (peer, port, local_addr) = match &stream {
+            Ok(stream) => (stream.peer(), stream.peer_addr().map(|address| address.port()), stream.local_addr()),
+            Err(_) => (session.server(), None, None),
+        };
+        core.run(format!("client of {peer}"), port, local_addr, None).inspect_err(|_| core.life().start_failed())?;
+        let first = match stream.map(|stream| session.open(stream)) {
+            Ok(Err(closed)) => {
+                core.finish();
+                return Err(closed);
+            }
+            Ok(Ok(opened)) => {
+                if core.line().is_none() {
+                    let _ = self.shared.only.set(opened.connection.clone());
+                }
+                Ok(opened)
+            }
+            Err(error) => Err(error),
+        };
+        if !parallel {
+            session.run(first);
+            return Ok(());
+        }
+        let connection = first.as_ref().ok().map(|opened| opened.connection.clone());
+        // That of its first connection, where there is one.
+        let name = match &connection {
+            Some(connection) => format!("leads-comm reader {} {connection}", connection.id()),
+            None => format!("leads-comm reader {peer}"),
+        };
+        threads::start(name, core.settings().reader_stack, move || session.run(first)).inspect_err(|_| {
+            if let Some(connection) = connection {
+                core.turn_away(&connection);
+            }
+            core.finish();
+        })
+    }
+
+    /// Sends one message to the server: see [`Connection::send`].
+    ///
+    /// A client that [reconnects](Builder::reconnect) may [keep](Reconnect::buffer_bytes) it while there is no
+    /// connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotConnected`] before the start, after the end, and while there is no connection;
+    /// [`Error::BufferFull`] instead, where messages are kept meanwhile; otherwise those of [`Connection::send`].
+    pub fn send(&self, message: &[u8]) -> Result<(), Error> {
+        match self.core().line() {
+            None => self.with_only(|connection| connection.send(message)),
+            Some(line) => line.send(message),
+        }
+    }
+
+    /// Sends several messages to the server in one go, and tells how many were accepted: see [`Connection::send_all`].
+    ///
+    /// While there is no connection they are kept, if at all, all or none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send), and of [`Connection::send_all`]; [`Error::Disconnected`] is that of a connection
+    /// that ended meanwhile.
+    pub fn send_all<M: AsRef<[u8]>>(&self, messages: impl IntoIterator<Item = M>) -> Result<usize, Error> {
+        match self.core().line() {
+            None => self.with_only(|connection| connection.send_all(messages)),
+            Some(line) => line.send_all(messages),
+        }
+    }
+
+    /// The connection to the server; `None` before the start, after the end, and while there is none.
+    pub fn connection(&self) -> Option<Connection> {
+        self.connections().pop().filter(|connection| connection.disconnect_reason().is_none())
+    }
+
+    /// Does something with the connection of a client that has only one.
+    fn with_only<T>(&self, send: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        let connection = self.shared.only.get().ok_or(Error::NotConnected)?;
+        match send(connection) {
+            Err(Error::Disconnected) if connection.disconnect_reason().is_some() => Err(Error::NotConnected),
+            result => result,
+        }
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.shared.core
+    }
+}
+
+impl_service!(Client);
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("port", &self.port())
+            .field("connection", &self.connection())
+            .finish_non_exhaustive()
+    }
+}

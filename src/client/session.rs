@@ -1,0 +1,136 @@
+//! The life of a client that runs, from one connection to the next, on its reader thread.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use log::{debug, info};
+
+use super::Reconnect;
+use crate::backoff::{Attempt, Backoff};
+use crate::callback::{self, Callback};
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::reader;
+use crate::service::Core;
+use crate::transport::{Connector, Stream};
+
+/// What it takes to connect, once or again.
+pub(super) struct Session {
+    core: Arc<Core>,
+    connector: Arc<dyn Connector>,
+    address: String,
+    reconnect: Option<Retrying>,
+}
+
+struct Retrying {
+    reconnect: Reconnect,
+    backoff: Backoff,
+}
+
+/// A connection that is in the table, and waits for its reader.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    stream: Arc<dyn Stream>,
+    /// What there was when it was opened, so that whoever is told of its beginning is told of its end.
+    callback: Arc<dyn Callback>,
+}
+
+impl Session {
+    pub(super) fn new(
+        core: Arc<Core>,
+        connector: Arc<dyn Connector>,
+        address: &str,
+        reconnect: Option<&Reconnect>,
+    ) -> Self {
+        let reconnect = reconnect.map(|reconnect| Retrying {
+            reconnect: reconnect.clone(),
+            backoff: Backoff::new(reconnect.first_delay, reconnect.longest_delay),
+        });
+        Self { core, connector, address: address.to_owned(), reconnect }
+    }
+
+    /// Whether the client runs also when the first attempt has failed.
+    pub(super) fn is_patient(&self) -> bool {
+        self.reconnect.as_ref().is_some_and(|retrying| retrying.reconnect.at_start)
+    }
+
+    /// The server's name, for people.
+    pub(super) fn server(&self) -> String {
+        self.connector.describe(&self.address)
+    }
+
+    /// Opens a stream. Blocks until it is open, or the client is closed.
+    pub(super) fn connect(&self) -> Result<Box<dyn Stream>, Error> {
+        let stream = self.connector.connect(&self.address);
+        stream.map_err(|source| Error::Connect { address: self.server(), source: Arc::new(source) })
+    }
+
+    /// Makes a connection of a stream, unless the client has been closed meanwhile.
+    pub(super) fn open(&self, stream: Box<dyn Stream>) -> Result<Opened, Error> {
+        let callback = self.core.callback();
+        let (connection, stream) = self.core.open(stream).ok_or(Error::Closed)?;
+        info!("client is connected to {connection}");
+        Ok(Opened { connection, stream, callback })
+    }
+
+    /// Serves one connection after the other, and ends the client.
+    ///
+    /// No callback is held while it waits or connects, so that one that is replaced is let go.
+    pub(super) fn run(mut self, first: Result<Opened, Error>) {
+        match &first {
+            Ok(opened) => self.core.initialize(&*opened.callback),
+            Err(_) => self.core.initialize(&*self.core.callback()),
+        }
+        self.receive_from(first);
+        while self.wait_for_turn() {
+            let next = self.connect().and_then(|stream| {
+                self.core.life().connected(stream.peer_addr().map(|address| address.port()), stream.local_addr());
+                self.open(stream)
+            });
+            self.receive_from(next);
+        }
+        self.core.finish();
+    }
+
+    /// Receives until the connection has ended, if there is one.
+    fn receive_from(&mut self, opened: Result<Opened, Error>) {
+        let Opened { connection, stream, callback } = match opened {
+            Ok(opened) => opened,
+            // Of a client that has been closed, nobody wants to know that it has not connected.
+            Err(error) if self.core.life().is_running() => return self.core.fail(&*self.core.callback(), &error),
+            Err(_) => return,
+        };
+        let began = Instant::now();
+        let has_received = reader::run(&self.core, &connection, &*callback, stream);
+        if let Some(Retrying { reconnect, backoff }) = &mut self.reconnect
+            && (has_received || began.elapsed() > reconnect.longest_delay)
+        {
+            backoff.reset();
+        }
+    }
+
+    /// Waits until it is time to connect again; false when the client is to end instead.
+    fn wait_for_turn(&mut self) -> bool {
+        let life = self.core.life();
+        let Some(Retrying { reconnect, backoff }) = &mut self.reconnect else { return false };
+        if !life.is_running() {
+            return false;
+        }
+        if reconnect.max_attempts.is_some_and(|most| backoff.made() >= most) {
+            let gave_up = Error::GaveUp { address: self.connector.describe(&self.address), attempts: backoff.made() };
+            self.core.fail(&*self.core.callback(), &gave_up);
+            return false;
+        }
+        let attempt = backoff.next_attempt();
+        debug!("{}: attempt {} to connect again in {:?}", life.name(), attempt.number, attempt.delay);
+        self.announce(&attempt);
+        life.rest(attempt.delay)
+    }
+
+    fn announce(&self, attempt: &Attempt) {
+        let callback = self.core.callback();
+        if let Err(message) = callback::call(|| callback.on_reconnect(&*self.core, attempt)) {
+            self.core.fail(&*callback, &Error::CallbackPanicked { callback: "on_reconnect", message });
+        }
+    }
+}
