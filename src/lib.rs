@@ -291,6 +291,7 @@ mod pump;
 mod reader;
 mod server;
 mod service;
+pub mod stats;
 mod sync;
 mod table;
 mod threads;
@@ -312,6 +313,7 @@ pub use leads::{create_client, create_server, start_client, start_server};
 pub use link::ConnectionId;
 pub use server::Server;
 pub use service::Service;
+pub use stats::DisconnectKind;
 
 /// The port of LEADS, used where no other is chosen.
 pub const DEFAULT_PORT: u16 = 16900;

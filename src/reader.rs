@@ -36,7 +36,7 @@ pub(crate) fn run(core: &Core, connection: &Connection, callback: &dyn Callback,
     let unfinished = reader.read_to_end(&*stream);
     drop(stream);
     let reason = connection.link().retire(unfinished);
-    core.forget(connection);
+    core.forget(connection, reason);
     if let Err(message) = callback::call(|| callback.on_disconnect(core, connection, reason)) {
         core.fail(callback, &Error::CallbackPanicked { callback: "on_disconnect", message });
     }
@@ -93,7 +93,7 @@ impl Reader<'_> {
                     self.link.note_drained();
                 }
                 Ok(count) => {
-                    self.link.outbox().note_heard();
+                    self.link.note_read();
                     if busy.is_some() {
                         decoder.filled(count);
                         self.deliver(&mut decoder);
@@ -136,6 +136,7 @@ impl Reader<'_> {
     /// Gives every whole message to the callback, up to the one that ends the connection.
     fn deliver(&self, arrived: &mut impl Arrived) {
         let undelivered = Undelivered::default();
+        let separator = self.core.settings().separator.len();
         let mut end = None;
         // One guard against panics for all of them: whichever panics, nothing is delivered behind it.
         self.call("on_receive", || {
@@ -148,6 +149,7 @@ impl Reader<'_> {
                     }
                     Ok(Some(message)) => {
                         trace!("connection {} {}: {} bytes received", self.link.id(), self.link.peer(), message.len());
+                        self.link.received().count(message.len() + separator);
                         self.callback.on_receive(self.core, self.connection, message);
                     }
                     Err(MessageTooLong { limit }) => {

@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::disconnect::DisconnectReason;
 use crate::outbox::{Outbox, Step, Tick};
 use crate::pump::{Pump, Pumped, Ticked};
+use crate::stats::{ConnectionStats, Received, Traffic};
 use crate::transport::Stream;
 use ending::Ending;
 
@@ -43,6 +44,7 @@ pub(crate) struct Link {
     peer_addr: Option<SocketAddr>,
     local_addr: Option<SocketAddr>,
     outbox: Arc<Outbox>,
+    received: Received,
     /// Set by the first cause of the end.
     ending: Mutex<Option<Ending>>,
     /// Whether what still arrives is thrown away.
@@ -54,12 +56,15 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(id: ConnectionId, stream: Arc<dyn Stream>, context: Arc<Context>) -> Arc<Self> {
+        let (peer, peer_addr, local_addr) = (stream.peer(), stream.peer_addr(), stream.local_addr());
+        let outbox = Arc::new(Outbox::new(stream, Arc::clone(&context.rules)));
         Arc::new_cyclic(|this| Self {
             id,
-            peer: stream.peer(),
-            peer_addr: stream.peer_addr(),
-            local_addr: stream.local_addr(),
-            outbox: Arc::new(Outbox::new(stream, Arc::clone(&context.rules))),
+            peer,
+            peer_addr,
+            local_addr,
+            received: Received::new(outbox.since()),
+            outbox,
             ending: Mutex::new(None),
             discarding: AtomicBool::new(false),
             reason: OnceLock::new(),
@@ -90,6 +95,29 @@ impl Link {
 
     pub(crate) fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
+    }
+
+    pub(crate) fn received(&self) -> &Received {
+        &self.received
+    }
+
+    /// What has gone through it, but for what is just being gathered.
+    pub(crate) fn traffic(&self) -> Traffic {
+        let mut traffic = self.outbox.traffic();
+        self.received.add_to(&mut traffic);
+        traffic
+    }
+
+    pub(crate) fn stats(&self) -> ConnectionStats {
+        self.context.gathered.settle();
+        ConnectionStats { connected_since: self.outbox.since(), traffic: self.traffic() }
+    }
+
+    /// A read has brought something.
+    pub(crate) fn note_read(&self) {
+        let now = Instant::now();
+        self.received.note_read(now);
+        self.outbox.note_heard(now);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
