@@ -1,10 +1,12 @@
 //! What the connections of a service share.
 
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use crate::config::Settings;
+use crate::limited::{LogLimits, Topic, Verdict};
 use crate::outbox::{Gathered, Patience, Rules, WhenFull};
-use crate::pump::Pump;
+use crate::pump::{Pump, Pumped};
 use crate::sync::Mutex;
 use crate::threads::Threads;
 
@@ -15,6 +17,7 @@ pub(crate) struct Context {
     /// The readers of a server, and the writers of streams that cannot be polled.
     pub(crate) threads: Threads,
     pub(crate) gathered: Gathered,
+    pub(crate) log_limits: Arc<LogLimits>,
     service: Weak<dyn Relief>,
     /// Held by whoever disconnects a peer to make room.
     relieving: Mutex<()>,
@@ -35,8 +38,23 @@ impl Context {
             rules,
             pump: Pump::default(),
             threads: Threads::default(),
+            log_limits: Arc::default(),
             service,
             relieving: Mutex::new(()),
+        }
+    }
+
+    /// Whether a line that a peer can cause may be logged now; if not, it is counted, and that is said later.
+    pub(crate) fn may_log(&self, topic: Topic) -> bool {
+        match self.log_limits.ask(topic, Instant::now()) {
+            Verdict::Log => true,
+            Verdict::LeaveOut { first_until } => {
+                if let Some(at) = first_until {
+                    let limits: Arc<dyn Pumped> = Arc::<LogLimits>::clone(&self.log_limits);
+                    self.pump.watch(Arc::downgrade(&limits), at);
+                }
+                false
+            }
         }
     }
 

@@ -283,6 +283,7 @@ mod error;
 mod handle;
 mod leads;
 mod life;
+mod limited;
 mod link;
 #[cfg(all(test, loom))]
 mod model;

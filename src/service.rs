@@ -16,6 +16,7 @@ use crate::context::{Context, Relief};
 use crate::disconnect::{DisconnectReason, OutboundLimit, Undelivered};
 use crate::error::Error;
 use crate::life::Life;
+use crate::limited::Topic;
 use crate::link::ConnectionId;
 use crate::outbox::{Flushed, Tick};
 use crate::pump::Ticked;
@@ -150,6 +151,7 @@ impl Core {
                 }
             })
             .inspect_err(|_| self.context.pump.shut())?;
+        self.context.log_limits.set_name(&name);
         self.life.run(name, port, local_addr, listener).inspect_err(|_| self.context.pump.stop())?;
         let _ = self.started.set(Instant::now());
         Ok(())
@@ -222,10 +224,14 @@ impl Core {
 
     /// Tells `on_fail`.
     pub(crate) fn fail(&self, callback: &dyn Callback, error: &Error) {
-        // Also when it is the logger that has panicked.
-        let _ = contain_panic(|| warn!("{}: {error}", self.life.name()));
+        if self.context.may_log(Topic::Failure) {
+            // Also when it is the logger that has panicked.
+            let _ = contain_panic(|| warn!("{}: {error}", self.life.name()));
+        }
         if let Err(message) = callback::call(|| callback.on_fail(self, error)) {
-            error!("{}: the callback on_fail panicked: {message}", self.life.name());
+            if self.context.may_log(Topic::FailPanic) {
+                error!("{}: the callback on_fail panicked: {message}", self.life.name());
+            }
         }
     }
 
@@ -258,6 +264,7 @@ impl Core {
         }
         self.context.pump.stop();
         self.pump_thread.wait_for_end(by + 2 * CLOSE_GRACE);
+        self.context.log_limits.say_all();
         info!("{} closed", self.life.name());
         self.life.end();
         // Last, because what they do when they are dropped may wait for this service.
