@@ -10,6 +10,7 @@ use crate::disconnect::{DisconnectReason, Undelivered};
 use crate::error::Error;
 use crate::link::{ConnectionId, Link};
 use crate::outbox::{Flushed, Outgoing};
+use crate::stats::ConnectionStats;
 use crate::sync::now;
 use crate::transport::Stream;
 
@@ -128,6 +129,23 @@ impl Connection {
     /// [`SlowConsumer::DropNewest`](crate::SlowConsumer::DropNewest).
     pub fn dropped_messages(&self) -> usize {
         self.link.outbox().lost().dropped_messages
+    }
+
+    /// What has gone through this connection so far, in numbers; all of it once it has ended. Never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::Connection;
+    ///
+    /// /// How well messages to a peer are joined, for instance 12.5 to each write.
+    /// fn messages_per_write(connection: &Connection) -> f64 {
+    ///     let traffic = connection.stats().traffic;
+    ///     traffic.written.messages as f64 / traffic.writes.max(1) as f64
+    /// }
+    /// ```
+    pub fn stats(&self) -> ConnectionStats {
+        self.link.stats()
     }
 
     /// Says goodbye and ends the connection once everything accepted before has been sent; does not wait for it.

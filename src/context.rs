@@ -10,9 +10,10 @@ use log::debug;
 use crate::buffered::Buffered;
 use crate::config::Settings;
 use crate::connection::Connection;
+use crate::limited::{LogLimits, Topic, Verdict};
 use crate::link::Link;
 use crate::outbox::{Gathered, Patience, Rules, WhenFull};
-use crate::pump::Pump;
+use crate::pump::{Deadline, Pump, Watched};
 use crate::sync::Mutex;
 use crate::threads::Threads;
 use crate::transport::Stream;
@@ -25,6 +26,7 @@ pub(crate) struct Context {
     pub(crate) threads: Threads,
     pub(crate) gathered: Gathered,
     pub(crate) buffered: Buffered,
+    pub(crate) log_limits: Arc<LogLimits>,
     service: Weak<dyn Relief>,
     /// Held by whoever disconnects a peer to make room.
     relieving: Mutex<()>,
@@ -51,9 +53,24 @@ impl Context {
             rules,
             pump: Pump::default(),
             threads: Threads::default(),
+            log_limits: Arc::default(),
             service,
             relieving: Mutex::new(()),
             refusal_told: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether a line that a peer can cause may be logged now; if not, it is counted, and that is said later.
+    pub(crate) fn may_log(&self, topic: Topic) -> bool {
+        match self.log_limits.ask(topic, Instant::now()) {
+            Verdict::Log => true,
+            Verdict::LeaveOut { first_until } => {
+                if let Some(at) = first_until {
+                    let limits: Arc<dyn Watched> = Arc::<LogLimits>::clone(&self.log_limits);
+                    self.pump.watch(Arc::downgrade(&limits), Deadline::LogRoom, at);
+                }
+                false
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::first_line;
+use crate::stats::DisconnectKind;
 
 /// Why a connection has ended: the first cause, when there were several. (But a goodbye that the peer had sent explains
 /// a write that failed before it was read.)
@@ -126,6 +127,25 @@ macro_rules! undelivered {
 }
 
 impl DisconnectReason {
+    /// Which kind of end it was.
+    pub fn kind(&self) -> DisconnectKind {
+        match self {
+            Self::PeerGoodbye { .. } => DisconnectKind::PeerGoodbye,
+            Self::PeerClosed { .. } => DisconnectKind::PeerClosed,
+            Self::LocalClose { .. } => DisconnectKind::LocalClose,
+            Self::LocalAbort { .. } => DisconnectKind::LocalAbort,
+            Self::ServiceClosed { .. } => DisconnectKind::ServiceClosed,
+            Self::MessageTooLong { .. } => DisconnectKind::MessageTooLong,
+            Self::PartialMessageTimeout { .. } => DisconnectKind::PartialMessageTimeout,
+            Self::IdleTimeout { .. } => DisconnectKind::IdleTimeout,
+            Self::TotalBufferedBytes { .. } => DisconnectKind::TotalBufferedBytes,
+            Self::SlowConsumer { .. } => DisconnectKind::SlowConsumer,
+            Self::CallbackPanicked { .. } => DisconnectKind::CallbackPanicked,
+            Self::ServiceFailed { .. } => DisconnectKind::ServiceFailed,
+            Self::Io { .. } => DisconnectKind::Io,
+        }
+    }
+
     /// What had been accepted from a sender but did not arrive, in either direction.
     pub fn undelivered(&self) -> Undelivered {
         *undelivered!(self)

@@ -53,6 +53,11 @@ macro_rules! impl_service {
                 self.core().flush(time)
             }
 
+            /// See [`Service::stats`].
+            pub fn stats(&self) -> $crate::stats::ServiceStats {
+                self.core().stats()
+            }
+
             /// See [`Service::close`].
             pub fn close(&self) {
                 self.core().close();
@@ -100,6 +105,10 @@ macro_rules! impl_service {
 
             fn flush(&self, time: std::time::Duration) -> Result<(), Error> {
                 self.core().flush(time)
+            }
+
+            fn stats(&self) -> $crate::stats::ServiceStats {
+                self.core().stats()
             }
 
             fn close(&self) {

@@ -304,6 +304,7 @@ mod error;
 mod handle;
 mod leads;
 mod life;
+mod limited;
 mod line;
 mod link;
 #[cfg(all(test, loom))]
@@ -313,6 +314,7 @@ mod pump;
 mod reader;
 mod server;
 mod service;
+pub mod stats;
 mod sync;
 mod table;
 mod threads;
@@ -335,6 +337,7 @@ pub use leads::{create_client, create_server, start_client, start_server};
 pub use link::ConnectionId;
 pub use server::Server;
 pub use service::Service;
+pub use stats::DisconnectKind;
 pub use transport::Keepalive;
 
 /// The port of LEADS, used where no other is chosen.

@@ -37,12 +37,16 @@ pub(crate) trait Pumped: Send + Sync {
 
     /// Whether there is nothing more to write, and never will be.
     fn is_over(&self) -> bool;
+}
 
+/// What has deadlines that the pump keeps.
+pub(crate) trait Watched: Send + Sync {
     /// Acts on this deadline if it is due at `now`; when to ask again.
     fn check_deadline(&self, deadline: Deadline, now: Instant) -> Option<Instant>;
 }
 
-/// What a connection is watched for. There is at most one alarm for each of the last two, however many messages come.
+/// What is watched for. Of a connection there is at most one alarm for an unfinished message, and one for silence, however
+/// many messages come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deadline {
     /// That the peer takes what it is sent; and the steps of an end.
@@ -51,6 +55,8 @@ pub(crate) enum Deadline {
     PartialMessage,
     /// That anything arrives at all.
     Idle,
+    /// That there is room in the log to say what was left out of it.
+    LogRoom,
 }
 
 /// The pump's side that others see: they leave things in its inbox and wake it.
@@ -87,7 +93,7 @@ struct Alarm {
     at: Instant,
     deadline: Deadline,
     /// Weak, so that a deadline far ahead does not keep what is gone.
-    connection: Weak<dyn Pumped>,
+    watched: Weak<dyn Watched>,
 }
 
 impl Pump {
@@ -122,13 +128,13 @@ impl Pump {
         inbox.wake_if_asleep();
     }
 
-    /// Asks `connection` to check its `deadline` at `at`.
-    pub(crate) fn watch(&self, connection: Weak<dyn Pumped>, deadline: Deadline, at: Instant) {
+    /// Asks `watched` to check its `deadline` at `at`.
+    pub(crate) fn watch(&self, watched: Weak<dyn Watched>, deadline: Deadline, at: Instant) {
         let mut inbox = self.inbox.lock();
         if inbox.stopped {
             return;
         }
-        inbox.alarms.push(Alarm { at, deadline, connection });
+        inbox.alarms.push(Alarm { at, deadline, watched });
         if !matches!(inbox.wakes_at, Some(WakesAt::At(wakes_at)) if wakes_at <= at) {
             inbox.wake_if_asleep();
         }
@@ -256,13 +262,13 @@ fn write_when_ready(poller: &Poller, backlog: &mut Vec<Backlogged>, timeout: Opt
     backlog.retain(|backlogged| ready.next() != Some(true) || backlogged.connection.pump_turn());
 }
 
-/// Lets each connection whose alarm is due look at its deadline.
+/// Lets everyone whose alarm is due look at the deadline.
 fn ring(alarms: &mut BinaryHeap<Reverse<Alarm>>, now: Instant) {
     while alarms.peek().is_some_and(|Reverse(alarm)| alarm.at <= now) {
-        let Some(Reverse(Alarm { connection, deadline, .. })) = alarms.pop() else { return };
-        let next = connection.upgrade().and_then(|connection| connection.check_deadline(deadline, now));
+        let Some(Reverse(Alarm { watched, deadline, .. })) = alarms.pop() else { return };
+        let next = watched.upgrade().and_then(|watched| watched.check_deadline(deadline, now));
         if let Some(at) = next {
-            alarms.push(Reverse(Alarm { at, deadline, connection }));
+            alarms.push(Reverse(Alarm { at, deadline, watched }));
         }
     }
 }

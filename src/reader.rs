@@ -33,27 +33,18 @@ const KEEP_BUFFER: Duration = Duration::from_millis(50);
 
 /// Lives through one connection, which is in the table already: from `on_connect` to `on_disconnect`.
 ///
-/// All of it is told to the one `callback` that the connection began with, whatever is set meanwhile. Whether a message
-/// was received.
-pub(crate) fn run(core: &Core, connection: &Connection, callback: &dyn Callback, stream: Arc<dyn Stream>) -> bool {
+/// All of it is told to the one `callback` that the connection began with, whatever is set meanwhile.
+pub(crate) fn run(core: &Core, connection: &Connection, callback: &dyn Callback, stream: Arc<dyn Stream>) {
     debug!("connection {} {connection} opened", connection.id());
-    let reader = Reader {
-        core,
-        connection,
-        link: connection.link(),
-        callback,
-        begun: Cell::new(false),
-        has_received: Cell::new(false),
-    };
+    let reader = Reader { core, connection, link: connection.link(), callback, begun: Cell::new(false) };
     reader.call("on_connect", || callback.on_connect(core, connection));
     let unfinished = reader.read_to_end(&*stream);
     drop(stream);
     let reason = connection.link().retire(unfinished);
-    core.forget(connection);
+    core.forget(connection, reason);
     if let Err(message) = callback::call(|| callback.on_disconnect(core, connection, reason)) {
         core.fail(callback, &Error::CallbackPanicked { callback: "on_disconnect", message });
     }
-    reader.has_received.get()
 }
 
 struct Reader<'a> {
@@ -63,7 +54,6 @@ struct Reader<'a> {
     callback: &'a dyn Callback,
     /// Whether the link has been told of an unfinished message.
     begun: Cell<bool>,
-    has_received: Cell<bool>,
 }
 
 /// Messages that have arrived, lent one by one.
@@ -123,7 +113,7 @@ impl Reader<'_> {
                     dropped += if self.link.ends_for_unfinished() { count } else { 0 };
                 }
                 Ok(count) => {
-                    self.link.outbox().note_heard();
+                    self.link.note_read();
                     self.link.note_arrival();
                     if space.is_some() {
                         decoder.filled(count);
@@ -207,6 +197,7 @@ impl Reader<'_> {
     /// Gives every whole message to the callback, up to the one that ends the connection.
     fn deliver(&self, arrived: &mut impl Arrived) {
         let undelivered = Undelivered::default();
+        let separator = self.core.settings().separator.len();
         let mut end = None;
         // One guard against panics for all of them: whichever panics, nothing is delivered behind it.
         self.call("on_receive", || {
@@ -220,7 +211,7 @@ impl Reader<'_> {
                     Ok(Some(message)) => {
                         self.note_finished();
                         trace!("connection {} {}: {} bytes received", self.link.id(), self.link.peer(), message.len());
-                        self.has_received.set(true);
+                        self.link.received().count(message.len() + separator);
                         self.callback.on_receive(self.core, self.connection, message);
                     }
                     Err(MessageTooLong { limit }) => {

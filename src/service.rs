@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use log::{error, info, warn};
@@ -16,10 +16,12 @@ use crate::context::{Context, Relief};
 use crate::disconnect::{DisconnectReason, OutboundLimit, Undelivered};
 use crate::error::Error;
 use crate::life::Life;
+use crate::limited::Topic;
 use crate::line::Line;
 use crate::link::ConnectionId;
 use crate::outbox::{Flushed, Tick};
 use crate::pump::Ticked;
+use crate::stats::ServiceStats;
 use crate::table::ConnectionTable;
 use crate::threads::{Threads, spawn_error};
 use crate::transport::{Listener, Stream};
@@ -71,6 +73,10 @@ pub trait Service: Send + Sync {
     /// [`Error::NotFlushed`] when the time was over first.
     fn flush(&self, time: Duration) -> Result<(), Error>;
 
+    /// The service's numbers: those of all its connections, now and before. Does not block; takes longer the more
+    /// connections there are: a fraction of a microsecond for each.
+    fn stats(&self) -> ServiceStats;
+
     /// Ends the service: no more connections, a goodbye to every peer behind all that was accepted for it, and the
     /// end of every thread.
     ///
@@ -93,6 +99,7 @@ pub(crate) struct Core {
     life: Life,
     /// What a client that connects again sends on.
     line: Option<Line>,
+    started: OnceLock<Instant>,
     /// The pump's own thread.
     pump_thread: Threads,
     this: Weak<Core>,
@@ -128,6 +135,7 @@ impl Core {
                 broadcaster: Broadcaster::new(),
                 next_connection: AtomicU64::new(1),
                 life: Life::new(kind, port, listener),
+                started: OnceLock::new(),
                 pump_thread: Threads::default(),
                 this: this.clone(),
             }
@@ -168,7 +176,9 @@ impl Core {
                 }
             })
             .inspect_err(|_| self.context.pump.shut())?;
+        self.context.log_limits.set_name(&name);
         self.life.run(name, port, local_addr, listener).inspect_err(|_| self.context.pump.stop())?;
+        let _ = self.started.set(Instant::now());
         if let Some(line) = &self.line {
             line.open();
         }
@@ -211,13 +221,13 @@ impl Core {
     /// Ends a connection whose reader could not be started, and which no callback has been told of.
     pub(crate) fn turn_away(&self, connection: &Connection) {
         connection.abort();
-        connection.link().retire(0);
-        self.forget(connection);
+        let reason = connection.link().retire(0);
+        self.forget(connection, reason);
     }
 
-    /// Takes a connection out of the table: before its `on_disconnect`.
-    pub(crate) fn forget(&self, connection: &Connection) {
-        self.table.remove(connection.id());
+    /// Takes a connection that has been retired out of the table: before its `on_disconnect`.
+    pub(crate) fn forget(&self, connection: &Connection, reason: &DisconnectReason) {
+        self.table.remove(connection.id(), reason.kind(), connection.link().traffic());
         if let Some(line) = &self.line {
             line.give_up(connection);
         }
@@ -254,10 +264,14 @@ impl Core {
 
     /// Tells `on_fail`.
     pub(crate) fn fail(&self, callback: &dyn Callback, error: &Error) {
-        // Also when it is the logger that has panicked.
-        let _ = contain_panic(|| warn!("{}: {error}", self.life.name()));
+        if self.context.may_log(Topic::Failure) {
+            // Also when it is the logger that has panicked.
+            let _ = contain_panic(|| warn!("{}: {error}", self.life.name()));
+        }
         if let Err(message) = callback::call(|| callback.on_fail(self, error)) {
-            error!("{}: the callback on_fail panicked: {message}", self.life.name());
+            if self.context.may_log(Topic::FailPanic) {
+                error!("{}: the callback on_fail panicked: {message}", self.life.name());
+            }
         }
     }
 
@@ -294,6 +308,7 @@ impl Core {
         }
         self.context.pump.stop();
         self.pump_thread.wait_for_end(by + 2 * CLOSE_GRACE);
+        self.context.log_limits.say_all();
         info!("{} closed", self.life.name());
         self.life.end();
         // Last, because what they do when they are dropped may wait for this service.
@@ -353,6 +368,11 @@ impl Service for Core {
             }
         }
         if left == 0 { Ok(()) } else { Err(Error::NotFlushed { bytes: left }) }
+    }
+
+    fn stats(&self) -> ServiceStats {
+        self.context.gathered.settle();
+        ServiceStats { started: self.started.get().copied(), ..self.table.stats() }
     }
 
     fn close(&self) {

@@ -5,7 +5,7 @@ pub(crate) use imp::*;
 
 #[cfg(not(loom))]
 mod imp {
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -22,7 +22,7 @@ mod imp {
     use std::sync::OnceLock;
     use std::time::Instant;
 
-    pub(crate) use loom::sync::atomic::{AtomicBool, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     thread_local! {
         static LATE: Cell<bool> = const { Cell::new(false) };

@@ -101,10 +101,9 @@ impl Session {
             Err(_) => return,
         };
         let began = Instant::now();
-        let has_received = reader::run(&self.core, &connection, &*callback, stream);
-        if let Some(Retrying { reconnect, backoff }) = &mut self.reconnect
-            && (has_received || began.elapsed() > reconnect.longest_delay)
-        {
+        reader::run(&self.core, &connection, &*callback, stream);
+        let Some(Retrying { reconnect, backoff }) = &mut self.reconnect else { return };
+        if connection.link().traffic().received.messages > 0 || began.elapsed() > reconnect.longest_delay {
             backoff.reset();
         }
     }

@@ -4,11 +4,12 @@ use std::io;
 use std::net::Shutdown;
 use std::time::Instant;
 
-use log::{debug, warn};
+use log::{Level, log};
 
 use super::Link;
 use crate::config::later;
 use crate::disconnect::{DisconnectReason, Undelivered};
+use crate::limited::Topic;
 use crate::sync::Ordering;
 
 /// An end under way: why, and until when each step may last.
@@ -80,11 +81,10 @@ impl Link {
         let ending = self.ending.lock().as_ref().map(|ending| ending.reason.clone());
         let mut reason = ending.expect("the reader stops only after an end has begun");
         reason.set_undelivered(undelivered);
-        if reason.is_for_cause() {
-            warn!("connection {} {} dropped: {reason}", self.id, self.peer);
-        } else {
-            debug!("connection {} {} ended: {reason}", self.id, self.peer);
-        }
+        let for_cause = reason.is_for_cause();
+        let level = if for_cause && self.context.may_log(Topic::Dropped) { Level::Warn } else { Level::Debug };
+        let fate = if for_cause { "dropped" } else { "ended" };
+        log!(level, "connection {} {} {fate}: {reason}", self.id, self.peer);
         self.reason.get_or_init(|| reason)
     }
 

@@ -19,7 +19,8 @@ use crate::config::later;
 use crate::context::Context;
 use crate::disconnect::DisconnectReason;
 use crate::outbox::{Outbox, Step, Tick};
-use crate::pump::{Deadline, Pump, Pumped, Ticked};
+use crate::pump::{Deadline, Pump, Pumped, Ticked, Watched};
+use crate::stats::{ConnectionStats, Received, Traffic};
 use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Stream;
 use ending::Ending;
@@ -46,6 +47,7 @@ pub(crate) struct Link {
     local_addr: Option<SocketAddr>,
     outbox: Arc<Outbox>,
     receiving: Mutex<Receiving>,
+    received: Received,
     /// Set by the first cause of the end.
     ending: Mutex<Option<Ending>>,
     /// Whether what still arrives is thrown away.
@@ -57,12 +59,15 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(id: ConnectionId, stream: Arc<dyn Stream>, context: Arc<Context>) -> Arc<Self> {
+        let (peer, peer_addr, local_addr) = (stream.peer(), stream.peer_addr(), stream.local_addr());
+        let outbox = Arc::new(Outbox::new(stream, Arc::clone(&context.rules)));
         Arc::new_cyclic(|this| Self {
             id,
-            peer: stream.peer(),
-            peer_addr: stream.peer_addr(),
-            local_addr: stream.local_addr(),
-            outbox: Arc::new(Outbox::new(stream, Arc::clone(&context.rules))),
+            peer,
+            peer_addr,
+            local_addr,
+            received: Received::new(outbox.since()),
+            outbox,
             receiving: Mutex::default(),
             ending: Mutex::new(None),
             discarding: AtomicBool::new(false),
@@ -94,6 +99,29 @@ impl Link {
 
     pub(crate) fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
+    }
+
+    pub(crate) fn received(&self) -> &Received {
+        &self.received
+    }
+
+    /// What has gone through it, but for what is just being gathered.
+    pub(crate) fn traffic(&self) -> Traffic {
+        let mut traffic = self.outbox.traffic();
+        self.received.add_to(&mut traffic);
+        traffic
+    }
+
+    pub(crate) fn stats(&self) -> ConnectionStats {
+        self.context.gathered.settle();
+        ConnectionStats { connected_since: self.outbox.since(), traffic: self.traffic() }
+    }
+
+    /// A read has brought something.
+    pub(crate) fn note_read(&self) {
+        let now = Instant::now();
+        self.received.note_read(now);
+        self.outbox.note_heard(now);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -153,7 +181,7 @@ impl Link {
     }
 
     fn watch_for(&self, deadline: Deadline, at: Instant) {
-        let this: Weak<dyn Pumped> = self.this.clone();
+        let this: Weak<dyn Watched> = self.this.clone();
         self.context.pump.watch(this, deadline, at);
     }
 }
@@ -171,12 +199,15 @@ impl Pumped for Link {
     fn is_over(&self) -> bool {
         self.outbox.is_over()
     }
+}
 
+impl Watched for Link {
     fn check_deadline(&self, deadline: Deadline, now: Instant) -> Option<Instant> {
         match deadline {
             Deadline::Sending => self.check_ending(now).unwrap_or_else(|| self.check_stall(now)),
             Deadline::PartialMessage => self.check_partial_message(now),
             Deadline::Idle => self.check_idle(now),
+            Deadline::LogRoom => None,
         }
     }
 }

@@ -3,11 +3,13 @@
 use std::io::{self, IoSlice};
 use std::mem;
 use std::net::Shutdown;
+use std::time::Instant;
 
 use super::batch::{Batch, OVERHEAD};
 use super::budget::Purpose;
 use super::writing::WRITES_PER_SENDER;
 use super::{Outbox, Refused, Stage, State, Step, Writer};
+use crate::stats::Volume;
 use crate::sync::{MutexGuard, now};
 use crate::transport::Stream;
 
@@ -30,8 +32,13 @@ pub(super) enum Mode {
 
 impl Outbox {
     /// Writes a message from where it lies, behind whatever waits; what the stream does not take of it is copied into
-    /// the queue.
-    pub(super) fn write_through(&self, mut state: MutexGuard<'_, State>, message: &[u8]) -> Result<Step, Refused> {
+    /// the queue. `time` is about now.
+    pub(super) fn write_through(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        message: &[u8],
+        time: Instant,
+    ) -> Result<Step, Refused> {
         let separator = self.rules.separator.as_bytes();
         let len = message.len() + separator.len();
         let budget = &self.rules.budget;
@@ -50,6 +57,7 @@ impl Outbox {
         state.written_in_tick += 1;
         state.queued_in_tick += 1;
         state.accepted += len as u64;
+        state.tally.accepted += Volume::new(1, len);
         state.direct_charge = len + OVERHEAD;
         let result = with_stream(&mut state, |stream| {
             let mut short = [0; SHORT];
@@ -80,16 +88,18 @@ impl Outbox {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => (0, Ok(())),
             Err(error) => (0, Err(error)),
         };
-        let before = state.queue.take_back(written.min(queued));
+        let before = state.take_back(written.min(queued));
         let written_of_it = written.saturating_sub(queued);
-        if written_of_it < len {
+        if written_of_it == len {
+            state.tally.written.messages += 1;
+        } else {
             let rest = Batch::rest_of(message, separator, written_of_it, budget);
             state.queue.insert_rest(before, rest, written_of_it > 0);
         }
         if budgeted {
             budget.give_back(len + OVERHEAD);
         }
-        self.account(&mut state, written);
+        self.account(&mut state, written, time);
         Ok(match outcome {
             Ok(()) => self.go_on(state, WRITES_PER_SENDER - 1),
             Err(error) => self.stop(state, error),
@@ -114,8 +124,8 @@ impl Outbox {
             result
         });
         let written = *result.as_ref().unwrap_or(&0);
-        state.queue.take_back(written);
-        self.account(state, written);
+        state.take_back(written);
+        self.account(state, written, now());
         match result {
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
@@ -123,11 +133,16 @@ impl Outbox {
         }
     }
 
-    /// Notes the outcome of a write.
-    fn account(&self, state: &mut MutexGuard<'_, State>, written: usize) {
+    /// Notes the outcome of a write, at about `time`.
+    fn account(&self, state: &mut MutexGuard<'_, State>, written: usize, time: Instant) {
         state.settled += written as u64;
-        if written > 0 && state.writer == Writer::Background {
-            state.progress = now();
+        if written > 0 {
+            state.tally.written.bytes += written as u64;
+            state.tally.writes += 1;
+            state.tally.last_written = Some(time);
+            if state.writer == Writer::Background {
+                state.progress = time;
+            }
         }
         self.bury(state);
         // Waiting senders are woken when there is much room, not for every bit of it.
@@ -173,12 +188,16 @@ impl Outbox {
         if state.stage != Stage::Dead || state.in_flight {
             return;
         }
+        state.note_peak();
+        let goodbye = self.rules.separator.goodbye().len();
+        let left = state.goodbye_left(goodbye);
         let (mut amount, dropped) = state.queue.clear();
         state.settled += amount.bytes as u64;
-        if mem::take(&mut state.goodbye_queued) && amount.messages > 0 {
-            let goodbye = self.rules.separator.goodbye().len().min(amount.bytes);
-            amount.messages -= 1;
-            amount.bytes -= goodbye;
+        if mem::take(&mut state.goodbye_queued) {
+            state.tally.written.messages -= u64::from(left == 0);
+            state.tally.written.bytes -= (goodbye - left) as u64;
+            amount.messages -= usize::from(left > 0);
+            amount.bytes -= left;
         }
         state.count_lost(amount);
         state.in_flight = true;
@@ -203,5 +222,19 @@ fn with_stream(
     });
     state.writers_stream = Some(stream);
     state.in_flight = false;
+    state.note_peak();
     result
+}
+
+impl State {
+    /// Takes back what was lent of the queue: see [`Queue::take_back`](super::queue::Queue::take_back).
+    fn take_back(&mut self, count: usize) -> usize {
+        if count == 0 {
+            return self.queue.take_back(0);
+        }
+        let before = self.queue.messages();
+        let left = self.queue.take_back(count);
+        self.tally.written.messages += (before - self.queue.messages()) as u64;
+        left
+    }
 }

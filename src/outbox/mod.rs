@@ -29,6 +29,7 @@ mod parts;
 mod queue;
 mod room;
 mod rules;
+mod tally;
 mod writing;
 
 use std::io;
@@ -44,10 +45,12 @@ pub(crate) use rules::{Patience, Rules, WhenFull};
 pub(crate) use writing::{RUSH, Tick};
 
 use crate::disconnect::Undelivered;
-use crate::sync::{AtomicBool, Condvar, Mutex, Ordering, now};
+use crate::stats::{Volume, nanos_since};
+use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, now};
 use crate::transport::Stream;
 use queue::{Amount, Queue};
 use room::OUTCOME_PATIENCE;
+use tally::Tally;
 
 /// How many messages are written one by one, at once, before a tight loop is taken for one.
 const TIGHT: u32 = 16;
@@ -57,8 +60,11 @@ const LONG_COPY: usize = 64 * 1024;
 
 pub(crate) struct Outbox {
     rules: Arc<Rules>,
-    /// Whether something was received since the last message was sent. No more than a hint.
-    heard: AtomicBool,
+    /// When it was made.
+    since: Instant,
+    /// When something was received since the last message was sent, in nanoseconds after `since`; 0 when nothing was. No
+    /// more than a hint.
+    heard: AtomicU64,
     state: Mutex<State>,
     /// Much room in the queue, the outcome of a write that somebody waits for, or the end.
     room: Condvar,
@@ -103,6 +109,7 @@ struct State {
     accepted: u64,
     settled: u64,
     lost: Undelivered,
+    tally: Tally,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,9 +185,11 @@ pub(crate) enum Flushed {
 impl Outbox {
     pub(crate) fn new(stream: Arc<dyn Stream>, rules: Arc<Rules>) -> Self {
         let queue = Queue::new(!rules.coalesce, &rules.budget);
+        let since = now();
         Self {
             rules,
-            heard: AtomicBool::new(false),
+            since,
+            heard: AtomicU64::new(0),
             state: Mutex::new(State {
                 writers_stream: Some(Arc::clone(&stream)),
                 stream: Some(stream),
@@ -198,11 +207,12 @@ impl Outbox {
                 ticking: false,
                 queued_in_tick: 0,
                 written_in_tick: 0,
-                progress: now(),
+                progress: since,
                 watched: false,
                 accepted: 0,
                 settled: 0,
                 lost: Undelivered::default(),
+                tally: Tally::default(),
             }),
             room: Condvar::new(),
             changed: Condvar::new(),
@@ -234,6 +244,7 @@ impl Outbox {
         if state.stage == Stage::Open {
             state.push(Arc::clone(batch));
         } else {
+            state.tally.accepted += Volume::new(batch.messages(), batch.len());
             state.count_lost(Amount { messages: batch.messages(), bytes: batch.len() });
         }
     }
@@ -246,7 +257,7 @@ impl Outbox {
         }
         state.stage = Stage::Closing;
         state.goodbye_queued = true;
-        state.push(self.rules.goodbye());
+        state.push_uncounted(self.rules.goodbye());
         // Whoever waits for room has nothing to wait for any more.
         self.room.notify_all();
         self.write_or_leave(state)
@@ -279,9 +290,14 @@ impl Outbox {
         if state.stage == Stage::Dead { Flushed::Lost } else { Flushed::Written }
     }
 
-    /// Says that something was received: what is sent next is probably an answer.
-    pub(crate) fn note_heard(&self) {
-        self.heard.store(true, Ordering::Relaxed);
+    /// Says that something was received, at `time`: what is sent next is probably an answer.
+    pub(crate) fn note_heard(&self, time: Instant) {
+        self.heard.store(nanos_since(self.since, time), Ordering::Relaxed);
+    }
+
+    /// When it was made.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
     }
 
     /// The stream, until the connection is gone.
@@ -370,12 +386,19 @@ impl State {
         if !self.queue.append(message, rules.separator.as_bytes()) {
             return Err(Refused::OverBudget);
         }
-        self.accepted += (message.len() + rules.separator.len()) as u64;
+        let len = message.len() + rules.separator.len();
+        self.accepted += len as u64;
+        self.tally.accepted += Volume::new(1, len);
         self.queued_in_tick += 1;
         Ok(())
     }
 
     fn push(&mut self, batch: Arc<Batch>) {
+        self.tally.accepted += Volume::new(batch.messages(), batch.len());
+        self.push_uncounted(batch);
+    }
+
+    fn push_uncounted(&mut self, batch: Arc<Batch>) {
         self.note_work();
         self.accepted += batch.len() as u64;
         self.queued_in_tick += batch.messages();
@@ -401,7 +424,9 @@ impl State {
 
     /// Counts what is not accepted for want of room.
     fn refuse(&mut self, outgoing: Outgoing<'_>, rules: &Rules) {
-        self.count_dropped(Amount { messages: outgoing.messages(), bytes: outgoing.len(rules) });
+        let (messages, bytes) = (outgoing.messages(), outgoing.len(rules));
+        self.tally.refused += Volume::new(messages, bytes);
+        self.count_dropped(Amount { messages, bytes });
     }
 
     fn count_dropped(&mut self, amount: Amount) {

@@ -71,6 +71,13 @@ impl Queue {
         self.sealed.len() + usize::from(self.open.is_some())
     }
 
+    /// How many messages wait, those written in part included.
+    pub(crate) fn messages(&self) -> usize {
+        // Only the first can have been begun: all others have their bytes and what they are charged beyond those.
+        let begun = self.sealed.front().map_or(0, Queued::begun);
+        (self.charged - self.bytes - begun) / OVERHEAD
+    }
+
     /// How many bytes wait.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
@@ -236,6 +243,11 @@ impl Queued {
     /// How many bytes it has left.
     fn len(&self) -> usize {
         self.end() - self.at
+    }
+
+    /// How many bytes of its first message have been written.
+    fn begun(&self) -> usize {
+        self.at - self.batch.start_of(self.messages.start)
     }
 
     /// Counts the next `count` bytes as written; the charge of the messages that are whole with them.

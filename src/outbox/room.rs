@@ -73,6 +73,7 @@ impl Outbox {
                     return Err(Refused::Dropped);
                 }
                 WhenFull::DropOldest => {
+                    state.note_peak();
                     let needed = charge + state.direct_charge;
                     let dropped = state.queue.drop_oldest(needed, limit);
                     state.accepted -= dropped.bytes as u64;
@@ -87,8 +88,11 @@ impl Outbox {
         }
     }
 
-    /// Counts what has been refused for want of room elsewhere.
+    /// Counts what has been refused for want of room elsewhere; not by an outbox that would refuse it in any case.
     pub(crate) fn drop_outgoing(&self, outgoing: Outgoing<'_>) {
-        self.state.lock().refuse(outgoing, &self.rules);
+        let mut state = self.state.lock();
+        if state.stage == Stage::Open {
+            state.refuse(outgoing, &self.rules);
+        }
     }
 }

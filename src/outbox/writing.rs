@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::batch::OVERHEAD;
 use super::flight::Mode;
 use super::{Outbox, Refused, Stage, State, Step, Writer};
+use crate::stats::time_of;
 use crate::sync::{MutexGuard, Ordering, now};
 
 /// How many writes a sender makes for others before it leaves the rest to them, or to the background.
@@ -115,14 +116,16 @@ impl Outbox {
 
     #[inline(never)]
     fn write_alone(&self, mut state: MutexGuard<'_, State>, message: &[u8], may_wait: bool) -> Result<Step, Refused> {
-        if self.heard.load(Ordering::Relaxed) {
-            self.heard.store(false, Ordering::Relaxed);
+        let heard = time_of(self.since, self.heard.load(Ordering::Relaxed));
+        let time = heard.unwrap_or_else(now);
+        if heard.is_some() {
+            self.heard.store(0, Ordering::Relaxed);
             state.pace.answers();
-        } else if may_wait && state.pace.is_tight(now()) {
+        } else if may_wait && state.pace.is_tight(time) {
             state.append(&self.rules, message)?;
             return Ok(state.cork());
         }
-        self.write_through(state, message)
+        self.write_through(state, message, time)
     }
 
     /// After something was queued: writes it here if nobody else does, and it need not wait for more.

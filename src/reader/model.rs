@@ -14,7 +14,7 @@ use crate::connection::Connection;
 use crate::disconnect::DisconnectReason;
 use crate::error::Error;
 use crate::model::explore;
-use crate::pump::Pumped;
+use crate::pump::{Deadline, Watched};
 use crate::service::{Core, Service};
 use crate::sync::{Condvar, Mutex};
 use crate::transport::Stream;
@@ -173,7 +173,7 @@ impl Life {
     /// Every deadline is over, whichever there is.
     fn run_out_of_time(&self) {
         let now = self.core.settings().close_deadline() + self.core.settings().stall_timeout;
-        self.connection.link().check_deadlines(now);
+        self.connection.link().check_deadline(Deadline::Sending, now);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::connection::Connection;
 use crate::context::{Context, Relief};
 use crate::link::ConnectionId;
 use crate::model::explore;
+use crate::stats::{DisconnectKind, Traffic};
 use crate::transport::Stream;
 
 /// It takes everything.
@@ -43,7 +44,7 @@ impl Service {
     }
 
     fn remove(&self, id: u64) {
-        self.table.remove(ConnectionId(id));
+        self.table.remove(ConnectionId(id), DisconnectKind::LocalAbort, Traffic::default());
     }
 
     /// Inserts, looks, removes, and looks again. Whether it was there, and what was seen.

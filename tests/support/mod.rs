@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its own part")]
 
+pub mod account;
 pub mod child;
 pub mod figures;
 pub mod leads_peer;

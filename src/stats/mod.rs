@@ -1,0 +1,172 @@
+//! What has gone through a connection, or through all of a service's, in numbers.
+//!
+//! [`Connection::stats`](crate::Connection::stats) and [`Service::stats`](crate::Service::stats) take a snapshot; that
+//! is cheap, does not block, and may be done from any thread and in any callback. A connection's numbers can be read
+//! also after its end. Each `Display` is one line.
+//!
+//! # What is counted
+//!
+//! Messages are counted whole, bytes with their separators; goodbyes are not counted in either. A message that is sent
+//! is *accepted* or *refused*, and what was accepted is at any moment *written*, *waiting*, *unsent* or *dropped*.
+//! Nothing is in two places, nothing in none:
+//!
+//! ```text
+//! accepted + refused  =  written + waiting + unsent + dropped
+//! ```
+//!
+//! This holds in every snapshot of a [`Traffic`], for messages and for bytes. (What is refused is also counted as
+//! dropped, because it was dropped in place of something older; so it is on both sides.)
+//!
+//! ```
+//! use leads_comm::{Client, Server, Service};
+//!
+//! let server = Server::builder().port(0).build()?;
+//! server.start(true)?;
+//! let client = Client::builder().port(server.port()).build()?;
+//! client.start("127.0.0.1", true)?;
+//! client.send(b"m1")?;
+//! client.send(b"hazard")?;
+//! client.close();
+//!
+//! let stats = client.stats();
+//! println!("{stats}");
+//! assert_eq!((stats.opened, stats.connections, stats.ended.total()), (1, 0, 1));
+//! let traffic = stats.traffic;
+//! assert_eq!((traffic.accepted.messages, traffic.accepted.bytes), (2, 10));
+//! assert_eq!(traffic.accepted + traffic.refused, traffic.written + traffic.waiting + traffic.unsent + traffic.dropped);
+//! # server.close();
+//! # Ok::<(), leads_comm::Error>(())
+//! ```
+//!
+//! # What it costs
+//!
+//! No lock, no atomic read-modify-write, and no look at the clock for a message: sent ones are counted in the outbox,
+//! whose lock is held anyway, received ones by the only thread that counts them.
+
+mod display;
+mod kind;
+mod received;
+
+use std::ops::{Add, AddAssign};
+use std::time::Instant;
+
+pub use kind::{DisconnectKind, Ended};
+pub(crate) use received::{Received, nanos_since, time_of};
+
+/// Messages, and their bytes on the wire: separators included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Volume {
+    /// How many messages.
+    pub messages: u64,
+    /// How many bytes they have, each with its separator.
+    pub bytes: u64,
+}
+
+/// What has gone through a connection, or through several: see [what is counted](self#what-is-counted).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// What was given to [`on_receive`](crate::Callback::on_receive); counted just before it is.
+    pub received: Volume,
+    /// What was accepted: `send` returned `Ok`, or a broadcast counted this peer.
+    pub accepted: Volume,
+    /// What was handed to the operating system: messages when the last of their bytes was, and bytes one by one.
+    pub written: Volume,
+    /// What waits for that now, with what is just being written: messages that are not whole with the system, and those
+    /// of their bytes that are not there yet.
+    pub waiting: Volume,
+    /// What was accepted, and could not be written any more when the connection ended: as
+    /// [`Undelivered::unsent_messages`](crate::Undelivered::unsent_messages) and `unsent_bytes`.
+    pub unsent: Volume,
+    /// What was dropped for want of room, whether it had been accepted before or not: as
+    /// [`Undelivered::dropped_messages`](crate::Undelivered::dropped_messages) and `dropped_bytes`.
+    pub dropped: Volume,
+    /// Of what was dropped, that which had not been accepted: `send` returned
+    /// [`Error::Dropped`](crate::Error::Dropped), or a broadcast did not count this peer. Sends that failed for another
+    /// reason are counted nowhere.
+    pub refused: Volume,
+    /// How many writes the operating system took bytes in. `written.messages` divided by this tells how well messages
+    /// were joined.
+    pub writes: u64,
+    /// What waits now as the limits count it, in bytes: each message charged 64 more, a goodbye too. See
+    /// [`Builder::max_queued_bytes`](crate::Builder::max_queued_bytes).
+    pub queued_bytes: usize,
+    /// The most that `queued_bytes` has been; for several connections, of any one of them.
+    pub peak_queued_bytes: usize,
+    /// When a read last brought something, whole message or not.
+    pub last_received: Option<Instant>,
+    /// When bytes were last handed to the operating system: to the length of the write itself, except where the message
+    /// answered one: then when that had been read, since the clock is not read again for an answer.
+    pub last_written: Option<Instant>,
+}
+
+/// The numbers of one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionStats {
+    /// When it was opened.
+    pub connected_since: Instant,
+    /// What has gone through it.
+    pub traffic: Traffic,
+}
+
+/// The numbers of a service: of all connections that it has, and of all that it has had.
+///
+/// A connection that ends passes from the ones to the others in one step, so that it is in each snapshot once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServiceStats {
+    /// When the service was started; `None` until it has been.
+    pub started: Option<Instant>,
+    /// How many connections there are now: as [`Service::num_connections`](crate::Service::num_connections).
+    pub connections: usize,
+    /// How many have been opened so far.
+    pub opened: u64,
+    /// How many have ended so far, by kind. In every snapshot, `ended.total() + connections == opened`.
+    pub ended: Ended,
+    /// What has gone through all of them. The parts of different connections are not of the very same moment, but no sum
+    /// is ever less than it was before (except for `waiting` and `queued_bytes`, which are of now).
+    pub traffic: Traffic,
+}
+
+impl Volume {
+    pub(crate) fn new(messages: usize, bytes: usize) -> Self {
+        Self { messages: messages as u64, bytes: bytes as u64 }
+    }
+}
+
+impl Add for Volume {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self += other;
+        self
+    }
+}
+
+impl AddAssign for Volume {
+    fn add_assign(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.bytes += other.bytes;
+    }
+}
+
+/// Adds what went through another connection.
+impl AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        self.received += other.received;
+        self.accepted += other.accepted;
+        self.written += other.written;
+        self.waiting += other.waiting;
+        self.unsent += other.unsent;
+        self.dropped += other.dropped;
+        self.refused += other.refused;
+        self.writes += other.writes;
+        self.queued_bytes += other.queued_bytes;
+        self.peak_queued_bytes = self.peak_queued_bytes.max(other.peak_queued_bytes);
+        // `None` is less than any time.
+        self.last_received = self.last_received.max(other.last_received);
+        self.last_written = self.last_written.max(other.last_written);
+    }
+}
