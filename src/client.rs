@@ -3,6 +3,7 @@ use std::sync::{Arc, OnceLock};
 
 use log::info;
 
+use crate::admission::Admission;
 use crate::builder::{Builder, ClientSide};
 use crate::callback::Callback;
 use crate::config::require;
@@ -71,7 +72,7 @@ impl Builder<ClientSide> {
             Some(connector) => Box::new(Contained::new(connector)),
             None => Box::new(TcpConnector::new(port, connect_timeout)),
         };
-        let core = Core::new("client", port, None, self.callback, settings);
+        let core = Core::new("client", port, None, self.callback, settings, Admission::default());
         Ok(Client { shared: Arc::new(Shared { core, connector, connection: OnceLock::new() }) })
     }
 }
@@ -105,7 +106,7 @@ impl Client {
         let port = stream.peer_addr().map(|address| address.port());
         core.run(format!("client of {}", stream.peer()), port, stream.local_addr(), None)
             .inspect_err(|_| core.life().start_failed())?;
-        let Some((connection, stream)) = core.open(stream) else {
+        let Some((connection, stream)) = core.open(core.next_id(), stream) else {
             core.finish();
             return Err(Error::Closed);
         };

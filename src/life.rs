@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::config::later;
 use crate::error::Error;
 use crate::transport::Listener;
 
@@ -32,6 +33,8 @@ struct State {
     listener: Option<Arc<dyn Listener>>,
     /// Whether whoever closes still holds the listener, and with it the port.
     stopping: bool,
+    /// Counts what those who rest are woken for.
+    stirs: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +56,7 @@ impl Life {
             local_addr: None,
             listener,
             stopping: false,
+            stirs: 0,
         };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
@@ -182,17 +186,44 @@ impl Life {
         true
     }
 
-    /// Rests for `time`, less when the service is closed meanwhile; whether it still runs.
-    pub(crate) fn rest(&self, time: Duration) -> bool {
-        let until = Instant::now() + time;
+    /// How often those who rest have been stirred.
+    pub(crate) fn stirs(&self) -> u64 {
+        self.state.lock().stirs
+    }
+
+    /// Something has changed that whoever [rests](Self::rest) may be waiting for.
+    pub(crate) fn stir(&self) {
+        self.state.lock().stirs += 1;
+        self.changed.notify_all();
+    }
+
+    /// Rests for `time`, less when the service is closed meanwhile, or has been stirred more often than `stirs` times.
+    pub(crate) fn rest(&self, time: Duration, stirs: u64) -> Rested {
+        let until = later(Instant::now(), time);
         let mut state = self.state.lock();
-        while state.phase == Phase::Running {
-            if self.changed.wait_until(&mut state, until).timed_out() {
-                return state.phase == Phase::Running;
+        loop {
+            if state.phase != Phase::Running {
+                return Rested::Closed;
+            }
+            if state.stirs != stirs {
+                return Rested::Stirred;
+            }
+            if self.changed.wait_until(&mut state, until).timed_out() && state.phase == Phase::Running {
+                return if state.stirs == stirs { Rested::Enough } else { Rested::Stirred };
             }
         }
-        false
     }
+}
+
+/// Why a rest is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rested {
+    /// The time is over.
+    Enough,
+    /// Something has changed.
+    Stirred,
+    /// The service does not run any more.
+    Closed,
 }
 
 impl State {

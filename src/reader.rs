@@ -1,7 +1,6 @@
 //! The reader thread: stream -> decoder -> callback. The one place where a connection's callbacks are called, and the
 //! one door through which every connection leaves.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::disconnect::{DisconnectReason, Undelivered};
 use crate::error::Error;
 use crate::link::Link;
 use crate::service::Core;
-use crate::transport::Stream;
+use crate::transport::{Stream, is_nothing_yet};
 
 /// How much is read at once while little comes: onto the stack, so that an idle connection holds no buffer.
 const IDLE_READ: usize = 1024;
@@ -172,11 +171,6 @@ impl Reader<'_> {
             self.core.fail(self.callback, &Error::CallbackPanicked { callback: name, message });
         }
     }
-}
-
-/// Whether a read reports that there is nothing to read yet, which is not an end.
-fn is_nothing_yet(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// After a read that took all there was: waits a little for more, so that the buffer is kept in the meantime, and not

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use log::{error, info, warn};
 use parking_lot::RwLock;
 
+use crate::admission::Admission;
 use crate::broadcast::{self, Broadcaster};
 use crate::callback::{self, Callback, contain_panic};
 use crate::config::{Settings, later};
@@ -85,6 +86,7 @@ pub(crate) struct Core {
     callback: RwLock<Arc<dyn Callback>>,
     table: ConnectionTable,
     context: Arc<Context>,
+    admission: Admission,
     broadcaster: Broadcaster,
     next_connection: AtomicU64,
     life: Life,
@@ -100,11 +102,13 @@ impl Core {
         listener: Option<Arc<dyn Listener>>,
         callback: Arc<dyn Callback>,
         settings: Settings,
+        admission: Admission,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this: &Weak<Self>| Self {
             callback: RwLock::new(callback),
             table: ConnectionTable::new(),
             context: Arc::new(Context::new(settings, this.clone())),
+            admission,
             broadcaster: Broadcaster::new(),
             next_connection: AtomicU64::new(1),
             life: Life::new(kind, port, listener),
@@ -123,6 +127,11 @@ impl Core {
 
     pub(crate) fn life(&self) -> &Life {
         &self.life
+    }
+
+    /// Who is let in, and how many were not.
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
     }
 
     /// The service is bound, or connected: starts the pump, and says so. Refused when it was closed meanwhile.
@@ -146,12 +155,17 @@ impl Core {
         self.life.run(name, port, local_addr, listener).inspect_err(|_| self.context.pump.stop())
     }
 
+    /// The number of the next connection.
+    pub(crate) fn next_id(&self) -> ConnectionId {
+        ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Makes a connection of an open stream and puts it into the table; `None` when the service is closing.
-    pub(crate) fn open(&self, stream: Box<dyn Stream>) -> Option<(Connection, Arc<dyn Stream>)> {
-        let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
+    pub(crate) fn open(&self, id: ConnectionId, stream: Box<dyn Stream>) -> Option<(Connection, Arc<dyn Stream>)> {
         let stream: Arc<dyn Stream> = stream.into();
         let connection = Connection::new(id, Arc::clone(&stream), Arc::clone(&self.context));
         if self.table.insert(connection.clone()) {
+            self.admission.enter(connection.peer_addr());
             return Some((connection, stream));
         }
         let _ = stream.abort();
@@ -177,9 +191,11 @@ impl Core {
         self.forget(connection);
     }
 
-    /// Takes a connection out of the table: before its `on_disconnect`.
+    /// Takes a connection out of the table: before its `on_disconnect`, and when its stream has been let go.
     pub(crate) fn forget(&self, connection: &Connection) {
         self.table.remove(connection.id());
+        self.admission.leave(connection.peer_addr());
+        self.life.stir();
     }
 
     pub(crate) fn callback(&self) -> Arc<dyn Callback> {
@@ -200,7 +216,11 @@ impl Core {
 
     /// Lets the callbacks go, which may well hold handles of this service.
     fn drop_callbacks(&self) {
-        if let Err(message) = callback::call(|| self.replace_callback(Arc::new(()))) {
+        let dropped = callback::call(|| {
+            self.replace_callback(Arc::new(()));
+            self.admission.drop_hook();
+        });
+        if let Err(message) = dropped {
             error!("{}: dropping the callbacks panicked: {message}", self.life.name());
         }
     }

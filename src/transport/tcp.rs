@@ -1,5 +1,7 @@
 //! TCP behind the seam, and every socket option that the library sets.
 
+mod accepting;
+
 use std::io::{self, IoSlice};
 use std::net::{self, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, ToSocketAddrs};
 #[cfg(unix)]
@@ -135,6 +137,8 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 /// A TCP port listened on.
+///
+/// On Unix it keeps one descriptor to spare, so that callers can be told when the process has no other left.
 #[derive(Debug)]
 pub struct TcpListener {
     socket: net::TcpListener,
@@ -198,16 +202,32 @@ fn is_without_ipv6(error: &io::Error) -> bool {
     unsupported || error.kind() == io::ErrorKind::AddrNotAvailable
 }
 
+/// A caller that is gone again is that caller's affair: `peer_addr` fails for it.
+fn open(socket: net::TcpStream) -> io::Result<Box<dyn Stream>> {
+    match TcpStream::new(socket) {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, error)),
+    }
+}
+
 impl Listener for TcpListener {
     fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        match self.accepting.accept(&self.socket)? {
-            // A caller that is gone again is that caller's affair: `peer_addr` fails for it.
-            Some(socket) => match TcpStream::new(socket) {
-                Ok(stream) => Ok(Some(Box::new(stream))),
-                Err(error) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, error)),
-            },
-            None => Ok(None),
-        }
+        self.accepting.accept(&self.socket)?.map(open).transpose()
+    }
+
+    #[cfg(all(unix, not(leads_comm_portable)))]
+    fn accept_for(&self, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
+        self.accepting.accept_for(&self.socket, time)?.map(open).transpose()
+    }
+
+    #[cfg(all(unix, not(leads_comm_portable)))]
+    fn accept_to_refuse(&self) -> io::Result<Option<Box<dyn Stream>>> {
+        self.accepting.accept_to_refuse(&self.socket)?.map(open).transpose()
+    }
+
+    #[cfg(unix)]
+    fn descriptors_per_stream(&self) -> usize {
+        1
     }
 
     fn stop(&self) {
@@ -220,85 +240,6 @@ impl Listener for TcpListener {
 
     fn local_addr(&self) -> Option<SocketAddr> {
         Some(self.local)
-    }
-}
-
-/// Accepting that another thread can stop: a non-blocking listener, polled together with a wake-up.
-#[cfg(all(unix, not(leads_comm_portable)))]
-mod accepting {
-    use std::io;
-    use std::net::{SocketAddr, TcpListener, TcpStream};
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    use crate::transport::poll::Poller;
-
-    #[derive(Debug)]
-    pub(super) struct Accepting {
-        poller: Poller,
-        stopped: AtomicBool,
-    }
-
-    impl Accepting {
-        pub(super) fn new(socket: &TcpListener) -> io::Result<Self> {
-            socket.set_nonblocking(true)?;
-            Ok(Self { poller: Poller::new()?, stopped: AtomicBool::new(false) })
-        }
-
-        pub(super) fn accept(&self, socket: &TcpListener) -> io::Result<Option<TcpStream>> {
-            while !self.stopped.load(Ordering::Acquire) {
-                match socket.accept() {
-                    Ok((stream, _)) => return Ok(Some(stream)),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.poller.wait_readable(socket)?,
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(None)
-        }
-
-        pub(super) fn stop(&self, _: SocketAddr) {
-            self.stopped.store(true, Ordering::Release);
-            self.poller.wake();
-        }
-    }
-}
-
-/// Accepting that another thread can stop where descriptors cannot be polled: it calls, and the call is recognised.
-#[cfg(any(not(unix), leads_comm_portable))]
-mod accepting {
-    use std::io;
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::Duration;
-
-    #[derive(Debug)]
-    pub(super) struct Accepting {
-        stopped: AtomicBool,
-    }
-
-    impl Accepting {
-        pub(super) fn new(socket: &TcpListener) -> io::Result<Self> {
-            socket.set_nonblocking(false)?;
-            Ok(Self { stopped: AtomicBool::new(false) })
-        }
-
-        pub(super) fn accept(&self, socket: &TcpListener) -> io::Result<Option<TcpStream>> {
-            let accepted = socket.accept();
-            if self.stopped.load(Ordering::Acquire) {
-                return Ok(None);
-            }
-            accepted.map(|(stream, _)| Some(stream))
-        }
-
-        pub(super) fn stop(&self, mut local: SocketAddr) {
-            self.stopped.store(true, Ordering::Release);
-            match local.ip() {
-                IpAddr::V4(ip) if ip.is_unspecified() => local.set_ip(Ipv4Addr::LOCALHOST.into()),
-                IpAddr::V6(ip) if ip.is_unspecified() => local.set_ip(Ipv6Addr::LOCALHOST.into()),
-                _ => {}
-            }
-            // If nothing answers, the listener is not blocked in accepting either.
-            let _ = TcpStream::connect_timeout(&local, Duration::from_secs(1));
-        }
     }
 }
 
