@@ -151,6 +151,12 @@ struct Lingerer {
     until: Instant,
 }
 
+impl Drop for Lingerer {
+    fn drop(&mut self) {
+        discard(&*self.stream);
+    }
+}
+
 impl Lingering {
     /// Keeps one more until then; the one that has been kept longest goes for it if need be.
     pub(crate) fn keep(&mut self, stream: Box<dyn Stream>, until: Instant) {
@@ -159,6 +165,14 @@ impl Lingering {
         }
         self.streams.push_back(Lingerer { stream, until });
         self.look_at.get_or_insert_with(|| Instant::now() + LOOK);
+    }
+
+    /// Lets all of them go; whether there were any.
+    pub(crate) fn give_up(&mut self) -> bool {
+        self.look_at = None;
+        let any = !self.streams.is_empty();
+        self.streams.clear();
+        any
     }
 
     /// When to [look](Self::look) at them next.

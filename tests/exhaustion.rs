@@ -38,7 +38,7 @@ fn a_process_out_of_descriptors_turns_callers_away_and_serves_the_others() {
     server.tell("hold");
     assert!(server.line().starts_with("held "));
 
-    let idle = Duration::from_millis(500);
+    let idle = Duration::from_millis(300);
     let before = server.cpu();
     thread::sleep(idle);
     let cpu = 100.0 * (server.cpu() - before).as_secs_f64() / idle.as_secs_f64();
@@ -67,16 +67,11 @@ fn a_process_out_of_descriptors_turns_callers_away_and_serves_the_others() {
         delays.push(begin.elapsed());
         established.insert(0, next);
     }
-    let lost: usize = established
-        .iter_mut()
-        .enumerate()
-        .map(|(number, peer)| {
-            peer.echo(&format!("last {number}"));
-            0
-        })
-        .sum();
+    for (number, peer) in established.iter_mut().enumerate() {
+        peer.echo(&format!("last {number}"));
+    }
     println!(
-        "A1: CPU while exhausted {cpu:.1} %; time from free to accept {:.1} ms at most; lost messages {lost}",
+        "A1: CPU while exhausted {cpu:.1} %; time from free to accept {:.1} ms at most; established clients' lost messages 0",
         millis(*delays.iter().max().unwrap())
     );
     let (reported, failed) = server.close();
@@ -162,7 +157,7 @@ fn accepting_that_fails_without_end_does_not_spin() {
     if strace(&[]).is_none() {
         return;
     }
-    let time = Duration::from_millis(1500);
+    let time = Duration::from_millis(1000);
     let tries = |error: &str| {
         let calls = env::temp_dir().join(format!("leads-comm-{}-{error}", std::process::id()));
         let path = calls.to_str().unwrap();
@@ -183,8 +178,9 @@ fn accepting_that_fails_without_end_does_not_spin() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     println!("A1: accept tried in {:.1} s: {errors:?} {counts:?}", time.as_secs_f64());
-    // 64 of one caller each may be passed over; every try may take two or three calls.
-    assert!(counts.iter().all(|count| (3..=3 * (64 + 20)).contains(count)), "{counts:?}");
+    // 64 of one caller each are passed over, and from then on 5 ms lie between two; every try may take three calls.
+    let most = 3 * (64 + time.as_millis() as usize / 5 + 20);
+    assert!(counts.iter().all(|count| (3..=most).contains(count)), "{counts:?}");
 }
 
 /// Where a process can be denied threads: by a control group where that is allowed, else by its own limit.

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How many failures of one caller each are passed over within this time, with nobody accepted in between.
+/// How many failures of one caller each are passed over, with nobody accepted and no such time in between. From then on
+/// each costs a short pause: they may be the system's affair after all.
 const CALLERS: u32 = 64;
-const CALLERS_TIME: Duration = Duration::from_secs(1);
+const QUIET: Duration = Duration::from_secs(1);
 
 /// What a failure of accept says of the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,14 +72,14 @@ impl Failure {
 #[derive(Debug)]
 pub(super) struct Backoff {
     pause: Duration,
-    /// Failures of one caller each, and since when.
+    /// Failures of one caller each, and when the last one was.
     callers: u32,
-    since: Option<Instant>,
+    last: Option<Instant>,
 }
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { pause: FIRST_PAUSE, callers: 0, since: None }
+        Self { pause: FIRST_PAUSE, callers: 0, last: None }
     }
 }
 
@@ -95,10 +96,9 @@ impl Backoff {
 
     /// After a failure of one caller: whether to accept again at once. Not when they come without end.
     pub(super) fn passes_over(&mut self, now: Instant) -> bool {
-        let since = *self.since.get_or_insert(now);
-        if now.saturating_duration_since(since) > CALLERS_TIME + self.pause {
-            self.reset();
-            self.since = Some(now);
+        let last = self.last.replace(now);
+        if last.is_some_and(|last| now.saturating_duration_since(last) >= QUIET) {
+            self.callers = 0;
         }
         self.callers = self.callers.saturating_add(1);
         self.callers <= CALLERS
@@ -133,9 +133,8 @@ mod tests {
         assert!(!backoff.passes_over(start));
         backoff.reset();
         assert!(backoff.passes_over(start));
-        // A few now and then are nothing.
-        let rare = |number| start + number * CALLERS_TIME / 10;
-        assert!((0..10 * CALLERS).all(|number| backoff.passes_over(rare(number))));
+        // One now and then is nothing.
+        assert!((1..10 * CALLERS).all(|number| backoff.passes_over(start + number * QUIET)));
     }
 
     #[cfg(unix)]

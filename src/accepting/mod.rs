@@ -22,6 +22,9 @@ use crate::transport::{Listener, Stream};
 use backoff::{Backoff, Failure};
 use reports::Reports;
 
+/// How many callers are turned away for want of a descriptor before everything else gets a turn.
+const AT_ONCE: usize = 64;
+
 /// Accepts until the server is closed, then sees everything out. The listener is gone, and its port free, before
 /// the server counts as closed.
 pub(crate) fn run(core: &Arc<Core>, callback: Arc<dyn Callback>, listener: Arc<dyn Listener>) {
@@ -165,18 +168,23 @@ impl Accepting<'_> {
     fn survive(&mut self, error: io::Error, stirs: u64) -> bool {
         let now = Instant::now();
         match Failure::of(&error) {
-            Failure::OfOneCaller if self.backoff.passes_over(now) => {
+            Failure::OfOneCaller => {
                 debug!("a caller was gone before it was accepted: {error}");
-                return true;
+                if self.backoff.passes_over(now) {
+                    return true;
+                }
+                self.reports.tell(self.core, Error::Accept { source: Arc::new(error) }, now);
+                self.backoff.reset_pause();
             }
             Failure::NoDescriptor => {
                 let error = Arc::new(error);
-                if self.turn_away(&error) {
+                // Those who have been told already hold descriptors that somebody else can use.
+                if self.lingering.give_up() || self.turn_away(&error) {
                     return true;
                 }
                 self.reports.tell(self.core, Error::Accept { source: error }, now);
             }
-            Failure::OfOneCaller | Failure::Other => {
+            Failure::Other => {
                 self.reports.tell(self.core, Error::Accept { source: Arc::new(error) }, now);
             }
         }
@@ -193,13 +201,12 @@ impl Accepting<'_> {
 
     /// Turns away those who wait and for whom there is no descriptor; whether that could be done for anybody.
     fn turn_away(&mut self, source: &Arc<io::Error>) -> bool {
-        let mut told = false;
-        while let Ok(Some(stream)) = self.listener.accept_to_refuse() {
+        for told in 0..AT_ONCE {
+            let Ok(Some(stream)) = self.listener.accept_to_refuse() else { return told > 0 };
             let cause = RefusalCause::NoDescriptor { source: Arc::clone(source) };
             self.tell_goodbye(&*stream, &cause);
             self.reports.refused(cause);
-            told = true;
         }
-        told
+        true
     }
 }

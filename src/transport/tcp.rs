@@ -8,6 +8,8 @@ use std::net::{self, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, ToSocketA
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+#[cfg(all(unix, not(leads_comm_portable)))]
+use std::time::Instant;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -136,6 +138,20 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
+/// How many callers that are gone again are passed over in one go.
+const GONE: usize = 64;
+
+/// The next caller that is still there: `peer_addr` fails for one that is not.
+fn opened(mut accept: impl FnMut() -> io::Result<Option<net::TcpStream>>) -> io::Result<Option<Box<dyn Stream>>> {
+    for _ in 0..GONE {
+        let Some(socket) = accept()? else { return Ok(None) };
+        if let Ok(stream) = TcpStream::new(socket) {
+            return Ok(Some(Box::new(stream)));
+        }
+    }
+    Err(io::ErrorKind::ConnectionAborted.into())
+}
+
 /// A TCP port listened on.
 ///
 /// On Unix it keeps one descriptor to spare, so that callers can be told when the process has no other left.
@@ -202,27 +218,21 @@ fn is_without_ipv6(error: &io::Error) -> bool {
     unsupported || error.kind() == io::ErrorKind::AddrNotAvailable
 }
 
-/// A caller that is gone again is that caller's affair: `peer_addr` fails for it.
-fn open(socket: net::TcpStream) -> io::Result<Box<dyn Stream>> {
-    match TcpStream::new(socket) {
-        Ok(stream) => Ok(Box::new(stream)),
-        Err(error) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, error)),
-    }
-}
-
 impl Listener for TcpListener {
     fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        self.accepting.accept(&self.socket)?.map(open).transpose()
+        opened(|| self.accepting.accept(&self.socket))
     }
 
     #[cfg(all(unix, not(leads_comm_portable)))]
     fn accept_for(&self, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
-        self.accepting.accept_for(&self.socket, time)?.map(open).transpose()
+        // A time too far ahead for the clock is as good as for ever.
+        let until = Instant::now().checked_add(time);
+        opened(|| self.accepting.accept_until(&self.socket, until))
     }
 
     #[cfg(all(unix, not(leads_comm_portable)))]
     fn accept_to_refuse(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        self.accepting.accept_to_refuse(&self.socket)?.map(open).transpose()
+        opened(|| self.accepting.accept_to_refuse(&self.socket))
     }
 
     #[cfg(unix)]

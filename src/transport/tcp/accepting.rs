@@ -9,7 +9,7 @@ mod imp {
     use std::net::{SocketAddr, TcpListener, TcpStream};
     use std::os::unix::net::UnixDatagram;
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use parking_lot::Mutex;
     use rustix::io::Errno;
@@ -34,16 +34,11 @@ mod imp {
         }
 
         /// `WouldBlock` when nobody has come by then.
-        pub(in super::super) fn accept_for(
+        pub(in super::super) fn accept_until(
             &self,
             socket: &TcpListener,
-            time: Duration,
+            until: Option<Instant>,
         ) -> io::Result<Option<TcpStream>> {
-            // A time too far ahead for the clock is as good as for ever.
-            self.accept_until(socket, Instant::now().checked_add(time))
-        }
-
-        fn accept_until(&self, socket: &TcpListener, until: Option<Instant>) -> io::Result<Option<TcpStream>> {
             self.spare.keep();
             let mut has_caller = false;
             while !self.stopped.load(Ordering::Acquire) {
