@@ -27,14 +27,15 @@ use cli::{Failure, complain};
 const HELP: &str = "\
 Prints every message that its clients send, and sends every line of stdin to all of them.
 
-Usage: server [--bind A] [--port P] [--separator S] [--echo] [--relay]
+Usage: server [--bind A] [--port P] [--separator S] [--max-connections N] [--echo] [--relay]
 
-      --bind A       the IP address to listen on: 0.0.0.0 for all of IPv4, :: for all (default 127.0.0.1)
-      --port P       the port, 0 for a free one (default 16900)
-      --separator S  the bytes that end each message (default ;)
-      --echo         answer each message with itself
-      --relay        pass each message on to all other clients
-  -h, --help         print this
+      --bind A             the IP address to listen on: 0.0.0.0 for all of IPv4, :: for all (default 127.0.0.1)
+      --port P             the port, 0 for a free one (default 16900)
+      --separator S        the bytes that end each message (default ;)
+      --max-connections N  how many clients there may be; others get a goodbye at once (default 1024)
+      --echo               answer each message with itself
+      --relay              pass each message on to all other clients
+  -h, --help               print this
 
 The first line of stdout is `listening on IP:PORT`; every other one is `ip:port message`, a message's
 bytes as they came. Who connects and disconnects is told on stderr. The end of stdin does not end the
@@ -52,6 +53,7 @@ struct Options {
     bind: IpAddr,
     port: u16,
     separator: Vec<u8>,
+    max_connections: Option<usize>,
     echo: bool,
     relay: bool,
 }
@@ -119,6 +121,7 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
         bind: Ipv4Addr::LOCALHOST.into(),
         port: DEFAULT_PORT,
         separator: DEFAULT_SEPARATOR.into(),
+        max_connections: None,
         echo: false,
         relay: false,
     };
@@ -128,6 +131,7 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
             Long("bind") => options.bind = arguments.value()?.parse()?,
             Long("port") => options.port = arguments.value()?.parse()?,
             Long("separator") => options.separator = arguments.value()?.into_encoded_bytes(),
+            Long("max-connections") => options.max_connections = Some(arguments.value()?.parse()?),
             Long("echo") => options.echo = true,
             Long("relay") => options.relay = true,
             Short('h') | Long("help") => return Ok(None),
@@ -138,10 +142,13 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
 }
 
 fn serve(options: Options) -> Result<(), Failure> {
-    let Options { bind, port, separator, echo, relay } = options;
+    let Options { bind, port, separator, max_connections, echo, relay } = options;
     let broken = Arc::new(OnceLock::new());
     let terminal = Terminal { echo, relay, broken: Arc::clone(&broken) };
-    let builder = Server::builder().bind(bind).port(port).separator(separator);
+    let mut builder = Server::builder().bind(bind).port(port).separator(separator);
+    if let Some(connections) = max_connections {
+        builder = builder.max_connections(connections);
+    }
     let server = builder.slow_consumer(SlowConsumer::Block(PATIENCE)).callback(terminal).build()?;
 
     let stopped = server.clone();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::codec::{EncodeError, SeparatorError};
 use crate::disconnect::OutboundLimit;
+use crate::refusal::RefusalCause;
 
 /// What went wrong, by what can be done about it: the caller's mistakes first, then the service's or the connection's
 /// state, then what the system refused.
@@ -99,13 +100,22 @@ pub enum Error {
         /// Their bytes, separators included.
         bytes: usize,
     },
-    /// A caller could not be accepted; the server goes on. To `on_fail`.
+    /// Nobody could be accepted; the server goes on, and callers wait. To `on_fail`, at most once a second while it is
+    /// the same that goes wrong.
     Accept {
         /// What the system, or the transport, reported.
         source: Arc<io::Error>,
     },
-    /// A thread could not be started. From `start` when the service cannot run without it; to `on_fail` when it costs
-    /// one caller its connection.
+    /// Callers were turned away, with a goodbye; the server goes on. To `on_fail`: at the first one, then at most once a
+    /// second for each cause, so that all of these together tell of every caller exactly once.
+    Refused {
+        /// How many, since that was told last.
+        callers: u64,
+        /// Why. Its facts are those of the last one.
+        cause: RefusalCause,
+    },
+    /// A thread that the service cannot run without could not be started. From `start`. One that costs a caller its
+    /// connection is told of as [`Refused`](Self::Refused).
     SpawnThread {
         /// The thread's name.
         name: String,
@@ -121,7 +131,8 @@ pub enum Error {
         message: String,
     },
     /// A callback panicked where no connection could be ended for it: `on_initialize`, `on_disconnect`, `on_reconnect`,
-    /// or one whose connection was ending already. To `on_fail`.
+    /// or one whose connection was ending already. To `on_fail`. Also the hook `admit`, which refuses the caller by it:
+    /// told at most once a second.
     CallbackPanicked {
         /// The method that panicked.
         callback: &'static str,
@@ -156,6 +167,8 @@ impl fmt::Display for Error {
                 write!(f, "the client has ended with {messages} messages ({bytes} bytes) that it could not send")
             }
             Self::Accept { source } => write!(f, "cannot accept a connection: {source}"),
+            Self::Refused { callers: 1, cause } => write!(f, "a caller was refused: {cause}"),
+            Self::Refused { callers, cause } => write!(f, "{callers} callers were refused: {cause}"),
             Self::SpawnThread { name, source } => write!(f, "cannot start the thread `{name}`: {source}"),
             Self::ServiceFailed { name, message } => write!(f, "the thread `{name}` panicked: {}", first_line(message)),
             Self::CallbackPanicked { callback, message } => {
@@ -179,6 +192,7 @@ impl error::Error for Error {
             | Self::Connect { source, .. }
             | Self::Accept { source }
             | Self::SpawnThread { source, .. } => Some(&**source),
+            Self::Refused { cause, .. } => cause.source().map(|source| source as _),
             _ => None,
         }
     }

@@ -61,7 +61,7 @@
 //!  peers            the service                                                   your code
 //!
 //!        connects   accept loop · one per server
-//!        ────────▶    accept ──▶ connection table ──▶ starts a reader             on_initialize, on_fail
+//!        ────────▶    accept ──▶ admission ──▶ table ──▶ starts a reader          on_initialize, on_fail, admit
 //!
 //!           bytes   reader · one per connection                                   on_connect
 //!        ────────▶    read ──▶ Decoder ──▶ whole messages ─────────────────────▶  on_receive
@@ -203,6 +203,20 @@
 //! # Ok::<(), leads_comm::Error>(())
 //! ```
 //!
+//! # Who may connect
+//!
+//! A server has up to [`max_connections`](Builder::max_connections), if need be
+//! [fewer from one address](Builder::max_connections_per_address), and the program may [have its say](Builder::admit) on
+//! each [`Caller`]. Who is not let in is told the goodbye, and its stream ended, without a thread and without any callback.
+//! The same happens to callers for whom the system has no thread left, or (over TCP on Unix) no descriptor; accepting goes
+//! on. [`on_fail`](Callback::on_fail) is told how many were refused and why, once a second at most for each
+//! [cause](RefusalCause).
+//!
+//! A refused caller's stream is kept for a moment, as [`drain_timeout`](Builder::drain_timeout) says, so that what it has
+//! sent does not turn the goodbye into a reset. No more than 16 are kept, none where the process has run out of descriptors,
+//! and none where the [`Listener`](transport::Listener) cannot wait for a limited time; and a
+//! [`Stream`](transport::Stream) that cannot be written without blocking is ended without a goodbye.
+//!
 //! # Errors and reasons
 //!
 //! Each failure is told in one place. What the caller asked for and did not get is an [`Error`] from that very call: a
@@ -256,7 +270,7 @@
 //! | error | `on_fail` itself panicked |
 //! | warn | a peer dropped for cause; whatever is told to `on_fail`; connections cut off by the close time-out |
 //! | info | a service has started, or closed |
-//! | debug | a connection opened, or ended, and why; that the system refuses a socket option, once for each service |
+//! | debug | a connection opened, or ended, and why; a caller refused; that the system refuses a socket option, once for each service |
 //! | trace | the length of each message accepted or received, and how much waits for a peer that reads slowly |
 //!
 //! A peer is dropped for cause when its message is too long, is not finished in time, or takes memory that others need; when
@@ -278,6 +292,8 @@
 //! | service | a server or a client |
 //! | connection | what joins a service to one peer, and the handle to it |
 //! | peer | who is at the far end of a connection |
+//! | caller | who asks a server for a connection |
+//! | refused | of a caller: answered with the goodbye instead of a connection |
 //! | callback | what a service tells the program through |
 //! | message | the bytes between two separators |
 //! | separator | the bytes that end each message, `;` unless told otherwise |
@@ -288,7 +304,9 @@
 //! | outbox | what waits to be written to one peer |
 //! | parallel | on a thread of its own, not on the one that calls `start` |
 
+mod accepting;
 mod addresses;
+mod admission;
 mod backoff;
 mod broadcast;
 mod buffered;
@@ -312,6 +330,7 @@ mod model;
 mod outbox;
 mod pump;
 mod reader;
+mod refusal;
 mod server;
 mod service;
 pub mod stats;
@@ -321,6 +340,7 @@ mod threads;
 pub mod transport;
 
 pub use addresses::my_ip_addresses;
+pub use admission::Caller;
 pub use backoff::Attempt;
 pub use builder::{Builder, ClientBuilder, ClientSide, ServerBuilder, ServerSide};
 pub use callback::Callback;
@@ -335,6 +355,7 @@ pub use error::Error;
 pub use handle::CloseOnDrop;
 pub use leads::{create_client, create_server, start_client, start_server};
 pub use link::ConnectionId;
+pub use refusal::RefusalCause;
 pub use server::Server;
 pub use service::Service;
 pub use stats::DisconnectKind;

@@ -35,6 +35,8 @@ struct State {
     stopping: bool,
     /// What a client connects with; taken by whoever closes.
     connector: Option<Arc<dyn Connector>>,
+    /// Counts what those who rest are woken for.
+    stirs: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,7 @@ impl Life {
             listener,
             stopping: false,
             connector: None,
+            stirs: 0,
         };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
@@ -211,17 +214,44 @@ impl Life {
         true
     }
 
-    /// Rests for `time`, less when the service is closed meanwhile; whether it still runs.
-    pub(crate) fn rest(&self, time: Duration) -> bool {
+    /// How often those who rest have been stirred.
+    pub(crate) fn stirs(&self) -> u64 {
+        self.state.lock().stirs
+    }
+
+    /// Something has changed that whoever [rests](Self::rest) may be waiting for.
+    pub(crate) fn stir(&self) {
+        self.state.lock().stirs += 1;
+        self.changed.notify_all();
+    }
+
+    /// Rests for `time`, less when the service is closed meanwhile, or has been stirred more often than `stirs` times.
+    pub(crate) fn rest(&self, time: Duration, stirs: u64) -> Rested {
         let until = later(Instant::now(), time);
         let mut state = self.state.lock();
-        while state.phase == Phase::Running {
-            if self.changed.wait_until(&mut state, until).timed_out() {
-                return state.phase == Phase::Running;
+        loop {
+            if state.phase != Phase::Running {
+                return Rested::Closed;
+            }
+            if state.stirs != stirs {
+                return Rested::Stirred;
+            }
+            if self.changed.wait_until(&mut state, until).timed_out() && state.phase == Phase::Running {
+                return if state.stirs == stirs { Rested::Enough } else { Rested::Stirred };
             }
         }
-        false
     }
+}
+
+/// Why a rest is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rested {
+    /// The time is over.
+    Enough,
+    /// Something has changed.
+    Stirred,
+    /// The service does not run any more.
+    Closed,
 }
 
 impl State {

@@ -5,7 +5,6 @@
 mod model;
 
 use std::cell::Cell;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use crate::disconnect::{DisconnectReason, Undelivered};
 use crate::error::Error;
 use crate::link::Link;
 use crate::service::Core;
-use crate::transport::Stream;
+use crate::transport::{Stream, is_nothing_yet};
 
 /// How much is read at once while little comes: onto the stack, so that an idle connection holds no buffer.
 const IDLE_READ: usize = 1024;
@@ -236,11 +235,6 @@ impl Reader<'_> {
             self.core.fail(self.callback, &Error::CallbackPanicked { callback: name, message });
         }
     }
-}
-
-/// Whether a read reports that there is nothing to read yet, which is not an end.
-fn is_nothing_yet(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// After a read that took all there was: waits a little for more, so that the buffer is kept in the meantime, and not

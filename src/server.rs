@@ -2,29 +2,25 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use log::{debug, info};
+use log::info;
 
+use crate::accepting;
+use crate::admission::Admission;
 use crate::builder::{Builder, ListenerSource, ServerSide};
 use crate::callback::Callback;
 use crate::config::require;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::handle::impl_service;
-use crate::reader;
-use crate::service::{Core, Service};
+use crate::service::{Core, Role, Service};
 use crate::threads;
+use crate::transport::Listener;
 use crate::transport::contained::Contained;
 use crate::transport::tcp::TcpListener;
-use crate::transport::{Listener, Stream};
 
 /// The accepting thread's stack, in bytes; `on_initialize` and `on_fail` run on it.
 const ACCEPT_STACK: usize = 2 * 1024 * 1024;
-
-/// How long accepting rests after a failure, first and at most: it doubles while failures go on.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Accepts connections and serves all of them at the same time.
 ///
@@ -71,6 +67,7 @@ impl Builder<ServerSide> {
     pub fn build(self) -> Result<Server, Error> {
         let settings = self.settings()?;
         require(self.side.backlog > 0, "backlog", "must not be 0")?;
+        self.side.policy.check()?;
         let given: Option<Arc<dyn Listener>> = match self.side.source {
             ListenerSource::Address => None,
             ListenerSource::Transport(listener) => Some(Arc::new(Contained::new(listener))),
@@ -80,9 +77,10 @@ impl Builder<ServerSide> {
         };
         let port =
             given.as_ref().and_then(|listener| listener.local_addr()).map_or(self.port, |address| address.port());
+        let role = Role::Server { listener: given, admission: Admission::new(self.side.policy) };
         Ok(Server {
             shared: Arc::new(Shared {
-                core: Core::new("server", port, given, self.callback, settings),
+                core: Core::new(role, port, self.callback, settings),
                 address: SocketAddr::new(self.side.bind, self.port),
                 backlog: self.side.backlog,
                 ipv6_only: self.side.ipv6_only,
@@ -117,13 +115,14 @@ impl Server {
         core.run(name, local_addr.map(|address| address.port()), local_addr, Some(Arc::clone(&listener)))
             .inspect_err(|_| core.life().start_failed())?;
         info!("server listens on {}", listener.name());
+        core.admission().fit(&core.life().name(), listener.descriptors_per_stream());
         let (accepting, callback) = (Arc::clone(core), core.callback());
         if !parallel {
-            accept_loop(&accepting, callback, listener);
+            accepting::run(&accepting, callback, listener);
             return Ok(());
         }
         let name = format!("leads-comm accept {}", self.port());
-        threads::start(name, ACCEPT_STACK, move || accept_loop(&accepting, callback, listener))
+        threads::start(name, ACCEPT_STACK, move || accepting::run(&accepting, callback, listener))
             .inspect_err(|_| core.finish())
     }
 
@@ -162,56 +161,6 @@ impl Server {
 }
 
 impl_service!(Server);
-
-/// Accepts until the server is closed, then sees everything out. The listener is gone, and its port free, before
-/// the server counts as closed.
-fn accept_loop(core: &Arc<Core>, callback: Arc<dyn Callback>, listener: Arc<dyn Listener>) {
-    core.initialize(&*callback);
-    drop(callback);
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let error = match listener.accept() {
-            Ok(None) => break,
-            Ok(Some(stream)) => match serve(core, stream) {
-                Ok(()) => {
-                    pause = FIRST_PAUSE;
-                    continue;
-                }
-                Err(error) => error,
-            },
-            Err(error) if is_of_one_caller(&error) => {
-                debug!("a caller was gone before it was accepted: {error}");
-                continue;
-            }
-            Err(error) => Error::Accept { source: Arc::new(error) },
-        };
-        core.fail(&*core.callback(), &error);
-        if !core.life().rest(pause) {
-            break;
-        }
-        pause = (2 * pause).min(LONGEST_PAUSE);
-    }
-    drop(listener);
-    core.finish();
-}
-
-/// Gives a new connection its reader thread.
-fn serve(core: &Arc<Core>, stream: Box<dyn Stream>) -> Result<(), Error> {
-    let Some((connection, stream)) = core.open(stream) else { return Ok(()) };
-    let name = format!("leads-comm reader {} {connection}", connection.id());
-    let reading = (Arc::clone(core), connection.clone(), core.callback());
-    core.threads()
-        .spawn(name, core.settings().reader_stack, move || {
-            let (core, connection, callback) = reading;
-            reader::run(&core, &connection, &*callback, stream);
-        })
-        .inspect_err(|_| core.turn_away(&connection))
-}
-
-/// Whether accepting failed for a reason that the next caller does not share.
-fn is_of_one_caller(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
-}
 
 fn bind_error(address: &str, source: io::Error) -> Error {
     Error::Bind { address: address.to_owned(), source: Arc::new(source) }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use log::{error, info, warn};
 use parking_lot::RwLock;
 
+use crate::admission::Admission;
 use crate::broadcast::{self, Broadcaster};
 use crate::callback::{self, Callback, contain_panic};
 use crate::config::{Settings, later};
@@ -94,6 +95,7 @@ pub(crate) struct Core {
     callback: RwLock<Arc<dyn Callback>>,
     table: ConnectionTable,
     context: Arc<Context>,
+    admission: Admission,
     broadcaster: Broadcaster,
     next_connection: AtomicU64,
     life: Life,
@@ -105,26 +107,25 @@ pub(crate) struct Core {
     this: Weak<Core>,
 }
 
-impl Core {
-    pub(crate) fn new(
-        kind: &str,
-        port: u16,
+/// What only a server has, or only a client.
+pub(crate) enum Role {
+    Server {
+        /// What the program has given it to listen on.
         listener: Option<Arc<dyn Listener>>,
-        callback: Arc<dyn Callback>,
-        settings: Settings,
-    ) -> Arc<Self> {
-        Self::with_line(kind, port, listener, callback, settings, None)
-    }
-
-    /// A client that connects again if `buffer_bytes` says how much it may keep meanwhile.
-    pub(crate) fn with_line(
-        kind: &str,
-        port: u16,
-        listener: Option<Arc<dyn Listener>>,
-        callback: Arc<dyn Callback>,
-        settings: Settings,
+        admission: Admission,
+    },
+    Client {
+        /// For one that connects again: how much it may keep meanwhile.
         buffer_bytes: Option<usize>,
-    ) -> Arc<Self> {
+    },
+}
+
+impl Core {
+    pub(crate) fn new(role: Role, port: u16, callback: Arc<dyn Callback>, settings: Settings) -> Arc<Self> {
+        let (kind, listener, admission, buffer_bytes) = match role {
+            Role::Server { listener, admission } => ("server", listener, admission, None),
+            Role::Client { buffer_bytes } => ("client", None, Admission::default(), buffer_bytes),
+        };
         Arc::new_cyclic(|this: &Weak<Self>| {
             let context = Arc::new(Context::new(settings, this.clone()));
             Self {
@@ -132,6 +133,7 @@ impl Core {
                 table: ConnectionTable::new(),
                 line: buffer_bytes.map(|bytes| Line::new(Arc::clone(&context), bytes)),
                 context,
+                admission,
                 broadcaster: Broadcaster::new(),
                 next_connection: AtomicU64::new(1),
                 life: Life::new(kind, port, listener),
@@ -156,6 +158,11 @@ impl Core {
 
     pub(crate) fn line(&self) -> Option<&Line> {
         self.line.as_ref()
+    }
+
+    /// Who is let in, and how many were not.
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
     }
 
     /// The service is bound, or connected: starts the pump, and says so. Refused when it was closed meanwhile.
@@ -185,9 +192,13 @@ impl Core {
         Ok(())
     }
 
+    /// The number of the next connection.
+    pub(crate) fn next_id(&self) -> ConnectionId {
+        ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Makes a connection of an open stream and puts it into the table; `None` when the service is closing.
-    pub(crate) fn open(&self, stream: Box<dyn Stream>) -> Option<(Connection, Arc<dyn Stream>)> {
-        let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
+    pub(crate) fn open(&self, id: ConnectionId, stream: Box<dyn Stream>) -> Option<(Connection, Arc<dyn Stream>)> {
         let stream: Arc<dyn Stream> = stream.into();
         self.context.keep_alive(&*stream);
         let connection = Connection::new(id, Arc::clone(&stream), Arc::clone(&self.context));
@@ -200,6 +211,7 @@ impl Core {
             let _ = stream.abort();
             return None;
         }
+        self.admission.enter(connection.peer_addr());
         if self.line.is_some() {
             connection.link().write_ready();
         }
@@ -225,12 +237,15 @@ impl Core {
         self.forget(connection, reason);
     }
 
-    /// Takes a connection that has been retired out of the table: before its `on_disconnect`.
+    /// Takes a connection that has been retired out of the table: before its `on_disconnect`, and when its stream has been
+    /// let go.
     pub(crate) fn forget(&self, connection: &Connection, reason: &DisconnectReason) {
         self.table.remove(connection.id(), reason.kind(), connection.link().traffic());
         if let Some(line) = &self.line {
             line.give_up(connection);
         }
+        self.admission.leave(connection.peer_addr());
+        self.life.stir();
     }
 
     pub(crate) fn callback(&self) -> Arc<dyn Callback> {
@@ -251,7 +266,11 @@ impl Core {
 
     /// Lets the callbacks go, which may well hold handles of this service.
     fn drop_callbacks(&self) {
-        if let Err(message) = callback::call(|| self.replace_callback(Arc::new(()))) {
+        let dropped = callback::call(|| {
+            self.replace_callback(Arc::new(()));
+            self.admission.drop_hook();
+        });
+        if let Err(message) = dropped {
             error!("{}: dropping the callbacks panicked: {message}", self.life.name());
         }
     }

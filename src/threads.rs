@@ -29,9 +29,19 @@ impl Threads {
         stack_size: usize,
         run: impl FnOnce() + Send + 'static,
     ) -> Result<(), Error> {
+        self.try_spawn(&name, stack_size, run).map_err(|source| spawn_error(name, source))
+    }
+
+    /// The same, for whom the system's own error is enough.
+    pub(crate) fn try_spawn(
+        &self,
+        name: &str,
+        stack_size: usize,
+        run: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
         *self.counter.alive.lock() += 1;
         let counted = Counted(Arc::clone(&self.counter));
-        start(name, stack_size, move || {
+        try_start(name, stack_size, move || {
             let _counted = counted;
             run();
         })
@@ -60,12 +70,13 @@ impl Drop for Counted {
 
 /// Starts a thread that nobody counts: for a service's own, whose end the service announces by itself.
 pub(crate) fn start(name: String, stack_size: usize, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    try_start(&name, stack_size, run).map_err(|source| spawn_error(name, source))
+}
+
+fn try_start(name: &str, stack_size: usize, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     // A thread's name may not contain it, and a peer's may.
     let name = name.replace('\0', " ");
-    match thread::Builder::new().name(name.clone()).stack_size(stack_size).spawn(run) {
-        Ok(_) => Ok(()),
-        Err(source) => Err(spawn_error(name, source)),
-    }
+    thread::Builder::new().name(name).stack_size(stack_size).spawn(run).map(drop)
 }
 
 pub(crate) fn spawn_error(name: String, source: io::Error) -> Error {

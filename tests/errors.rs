@@ -15,7 +15,7 @@ use leads_comm::codec::{EncodeError, MAX_SEPARATOR_LEN, SeparatorError};
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::memory::{self, MemoryListener};
 use leads_comm::transport::{Listener, Stream};
-use leads_comm::{Client, Connection, DisconnectReason, Error, OutboundLimit, Server, Undelivered};
+use leads_comm::{Client, Connection, DisconnectReason, Error, OutboundLimit, RefusalCause, Server, Undelivered};
 use socket2::{Domain, Socket, Type};
 use support::*;
 
@@ -214,19 +214,28 @@ over_every_transport! {
             let client = started.client().build().unwrap();
             // May come too late to see the connection.
             let _ = client.start(started.address(), true);
+            assert!(client.wait_timeout(PATIENCE), "the client is not sent away");
+            if number > 1 {
+                continue;
+            }
             let error = failed(&started.events);
             match &error {
-                Error::SpawnThread { name, source: cause } => {
-                    assert!(name.starts_with(&format!("leads-comm reader {number} ")), "{name}");
-                    assert_eq!(source::<io::Error>(&error).kind(), cause.kind());
-                    assert_reads(&error, &format!("cannot start the thread `{name}`: {cause}"));
+                Error::Refused { callers: 1, cause: cause @ RefusalCause::NoThread { source: system } } => {
+                    assert_eq!(source::<io::Error>(&error).kind(), system.kind());
+                    assert_reads(&error, &format!("a caller was refused: {cause}"));
+                    assert_eq!(cause.to_string(), format!("no thread left: {system}"));
                 }
                 other => panic!("{other:?}"),
             }
             assert_eq!(started.server.num_connections(), 0);
-            assert!(client.wait_timeout(PATIENCE), "the client is not sent away");
         }
-        assert!(started.events.try_iter().all(|event| matches!(event, Event::Fail { .. })));
+        started.server.close();
+        // The others are told of later, and together.
+        let others = started.events.try_iter().map(|event| match event {
+            Event::Fail { error: Error::Refused { callers, cause: RefusalCause::NoThread { .. } } } => callers,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(others.sum::<u64>(), 2);
     }
 
     fn a_client_without_a_thread_does_not_start(net: Net) {

@@ -1,6 +1,8 @@
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::sync::Arc;
 
 use super::Builder;
+use crate::admission::{Caller, Policy};
 use crate::transport::Listener;
 
 /// What only a server is told.
@@ -9,6 +11,7 @@ pub struct ServerSide {
     pub(crate) bind: IpAddr,
     pub(crate) ipv6_only: bool,
     pub(crate) backlog: u32,
+    pub(crate) policy: Policy,
     pub(crate) source: ListenerSource,
 }
 
@@ -47,6 +50,54 @@ impl Builder<ServerSide> {
         self
     }
 
+    /// How many connections the server has at most. At least 1. Default 1024.
+    ///
+    /// A caller over the limit is accepted, told the goodbye, and its stream ended, at once: it costs no thread, no
+    /// callback hears of it but [`on_fail`](crate::Callback::on_fail) ([`Error::Refused`](crate::Error::Refused)), and
+    /// nobody waits for it. A connection counts until just before its `on_disconnect`.
+    ///
+    /// Over TCP on Unix, the start lowers the limit to what the process has descriptors for (`ulimit -n`), less 32 for
+    /// everything else, and logs that.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.side.policy.max_connections = Some(connections);
+        self
+    }
+
+    /// How many connections the server has at most from one IP address. At least 1. Default `None`: as many as there may
+    /// be in all. Many peers may share an address, behind a router or on one machine.
+    ///
+    /// Callers over it are turned away as with [`max_connections`](Self::max_connections). On a transport without
+    /// addresses nobody is.
+    pub fn max_connections_per_address(mut self, connections: impl Into<Option<usize>>) -> Self {
+        self.side.policy.max_per_address = connections.into();
+        self
+    }
+
+    /// Asks the program whether a caller is let in. Default: everybody is, up to the limits.
+    ///
+    /// Asked for each caller that the limits allow, on the accepting thread: everybody who connects waits for it, so it
+    /// should not take long. It may call anything, as a callback may. Where it returns false the caller is turned away as
+    /// with [`max_connections`](Self::max_connections). A panic turns the caller away as well, and is told to
+    /// [`on_fail`](crate::Callback::on_fail). It is dropped when the server has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::Server;
+    ///
+    /// // The last two places are for programs on this machine.
+    /// let server = Server::builder().port(0).max_connections(10).admit(|caller| {
+    ///     caller.num_connections() < 8 || caller.peer_addr().is_some_and(|address| address.ip().is_loopback())
+    /// });
+    /// let server = server.build()?;
+    /// # drop(server);
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn admit(mut self, hook: impl Fn(&Caller<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.side.policy.admit = Some(Arc::new(hook));
+        self
+    }
+
     /// Listens on a socket that the program has bound; address, port and backlog are the socket's then.
     pub fn listener(mut self, listener: TcpListener) -> Self {
         self.side.source = ListenerSource::Socket(listener);
@@ -62,6 +113,12 @@ impl Builder<ServerSide> {
 
 impl Default for ServerSide {
     fn default() -> Self {
-        Self { bind: Ipv4Addr::LOCALHOST.into(), ipv6_only: false, backlog: 4096, source: ListenerSource::Address }
+        Self {
+            bind: Ipv4Addr::LOCALHOST.into(),
+            ipv6_only: false,
+            backlog: 4096,
+            policy: Policy::default(),
+            source: ListenerSource::Address,
+        }
     }
 }

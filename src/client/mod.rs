@@ -12,7 +12,7 @@ use crate::config::require;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::handle::impl_service;
-use crate::service::{Core, Service};
+use crate::service::{Core, Role, Service};
 use crate::threads;
 use crate::transport::Connector;
 use crate::transport::contained::Contained;
@@ -81,7 +81,7 @@ impl Builder<ClientSide> {
             None => Arc::new(TcpConnector::new(port, connect_timeout)),
         };
         let buffer_bytes = reconnect.as_ref().map(|reconnect| reconnect.buffer_bytes);
-        let core = Core::with_line("client", port, None, self.callback, settings, buffer_bytes);
+        let core = Core::new(Role::Client { buffer_bytes }, port, self.callback, settings);
         core.life().connects_with(Arc::clone(&connector));
         Ok(Client { shared: Arc::new(Shared { core, connector, reconnect, only: OnceLock::new() }) })
     }

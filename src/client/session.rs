@@ -10,6 +10,7 @@ use crate::backoff::{Attempt, Backoff};
 use crate::callback::{self, Callback};
 use crate::connection::Connection;
 use crate::error::Error;
+use crate::life::Rested;
 use crate::reader;
 use crate::service::Core;
 use crate::transport::{Connector, Stream};
@@ -68,7 +69,7 @@ impl Session {
     /// Makes a connection of a stream, unless the client has been closed meanwhile.
     pub(super) fn open(&self, stream: Box<dyn Stream>) -> Result<Opened, Error> {
         let callback = self.core.callback();
-        let (connection, stream) = self.core.open(stream).ok_or(Error::Closed)?;
+        let (connection, stream) = self.core.open(self.core.next_id(), stream).ok_or(Error::Closed)?;
         info!("client is connected to {connection}");
         Ok(Opened { connection, stream, callback })
     }
@@ -123,7 +124,7 @@ impl Session {
         let attempt = backoff.next_attempt();
         debug!("{}: attempt {} to connect again in {:?}", life.name(), attempt.number, attempt.delay);
         self.announce(&attempt);
-        life.rest(attempt.delay)
+        life.rest(attempt.delay, life.stirs()) != Rested::Closed
     }
 
     fn announce(&self, attempt: &Attempt) {

@@ -15,7 +15,7 @@ use crate::disconnect::DisconnectReason;
 use crate::error::Error;
 use crate::model::explore;
 use crate::pump::{Deadline, Watched};
-use crate::service::{Core, Service};
+use crate::service::{Core, Role, Service};
 use crate::sync::{Condvar, Mutex};
 use crate::transport::Stream;
 
@@ -81,7 +81,7 @@ const POLITE: Script = Script { sends: &[], leaves: false, silent: false, writes
 
 impl Life {
     fn new(script: Script) -> Arc<Self> {
-        let core = Core::new("model", 1, None, Arc::new(()), Settings::default());
+        let core = Core::new(Role::Client { buffer_bytes: None }, 1, Arc::new(()), Settings::default());
         core.life().begin_start().expect("it is new");
         core.life().run("model".to_owned(), None, None, None).expect("nobody closes yet");
         let peer = Arc::new(Peer {
@@ -98,7 +98,7 @@ impl Life {
             }),
             changed: Condvar::new(),
         });
-        let (connection, _) = core.open(Box::new(Arc::clone(&peer))).expect("nobody closes yet");
+        let (connection, _) = core.open(core.next_id(), Box::new(Arc::clone(&peer))).expect("nobody closes yet");
         Arc::new(Self { core, connection, peer, accepted: PlainMutex::default(), told: Arc::default() })
     }
 

@@ -112,6 +112,18 @@ impl Listener for Contained<dyn Listener> {
         Ok(contain(|| self.inner().accept())?.map(stream))
     }
 
+    fn accept_for(&self, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
+        Ok(contain(|| self.inner().accept_for(time))?.map(stream))
+    }
+
+    fn accept_to_refuse(&self) -> io::Result<Option<Box<dyn Stream>>> {
+        Ok(contain(|| self.inner().accept_to_refuse())?.map(stream))
+    }
+
+    fn descriptors_per_stream(&self) -> usize {
+        contain(|| Ok(self.inner().descriptors_per_stream())).unwrap_or_default()
+    }
+
     fn stop(&self) {
         let _ = contain(|| {
             self.inner().stop();

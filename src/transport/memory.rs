@@ -27,6 +27,7 @@ use std::io::{self, IoSlice};
 use std::mem;
 use std::net::Shutdown;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -187,8 +188,8 @@ pub struct MemoryListener {
     backlog: Arc<Backlog>,
 }
 
-impl Listener for MemoryListener {
-    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
+impl MemoryListener {
+    fn accept_until(&self, until: Option<Instant>) -> io::Result<Option<Box<dyn Stream>>> {
         let mut state = self.backlog.state.lock();
         loop {
             if state.stopped {
@@ -198,8 +199,22 @@ impl Listener for MemoryListener {
                 self.backlog.changed.notify_all();
                 return Ok(Some(Box::new(stream)));
             }
-            self.backlog.changed.wait(&mut state);
+            match until {
+                Some(until) if until <= Instant::now() => return Err(io::ErrorKind::WouldBlock.into()),
+                Some(until) => drop(self.backlog.changed.wait_until(&mut state, until)),
+                None => self.backlog.changed.wait(&mut state),
+            }
         }
+    }
+}
+
+impl Listener for MemoryListener {
+    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
+        self.accept_until(None)
+    }
+
+    fn accept_for(&self, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
+        self.accept_until(Instant::now().checked_add(time))
     }
 
     fn stop(&self) {

@@ -145,9 +145,44 @@ pub trait Listener: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `ConnectionAborted` and `Interrupted` concern one caller only: the server accepts again at once. After any other
-    /// error it tells `on_fail`, waits (5 ms, doubled up to 1 s while it goes on) and accepts again.
+    /// `ConnectionAborted`, `ConnectionReset` and `Interrupted` concern one caller only, and so do the errors of the
+    /// operating system that say as much: the server accepts again at once, unless there is no end to them. After any
+    /// other error it tells `on_fail`, waits (5 ms, doubled up to 1 s while it goes on, less when one of its connections
+    /// ends) and accepts again.
     fn accept(&self) -> io::Result<Option<Box<dyn Stream>>>;
+
+    /// Like [`accept`](Self::accept), but gives up after `time`: `WouldBlock` when no stream has arrived by then.
+    ///
+    /// With it, the server gives callers that it refuses a moment to read its goodbye, and is never late in telling
+    /// `on_fail` how many there were. Without it, which is the default, it ends their streams at once, and tells of them
+    /// when the next caller comes, or the server is closed.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock`; `Unsupported`, always, where there is no such wait; otherwise as for [`accept`](Self::accept).
+    fn accept_for(&self, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
+        let _ = time;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Accepts, without blocking, a stream that is only told that there is no room for it, at the cost of something that
+    /// was kept for this; `None` when no stream waits, or there is nothing to spend.
+    ///
+    /// Called when [`accept`](Self::accept) has failed, and on the same thread. The server drops the stream before it
+    /// accepts again. Without it, which is the default, callers wait until there is room for them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`accept`](Self::accept); the stream waits on.
+    fn accept_to_refuse(&self) -> io::Result<Option<Box<dyn Stream>>> {
+        Ok(None)
+    }
+
+    /// How many of the process's descriptors an open stream takes. Where it is more than 0, the default, the server takes
+    /// no more connections than there are descriptors for: see [`Builder::max_connections`](crate::Builder::max_connections).
+    fn descriptors_per_stream(&self) -> usize {
+        0
+    }
 
     /// Makes a blocked [`accept`](Self::accept), and every later one, return `None` soon. Any thread may call it,
     /// more than once; it must not block. The listener is closed by dropping it.
@@ -199,6 +234,11 @@ where
     fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
         self(address)
     }
+}
+
+/// Whether a read reports that there is nothing to read yet, which is not an end.
+pub(crate) fn is_nothing_yet(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 impl fmt::Debug for dyn Stream {

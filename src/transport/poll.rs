@@ -48,9 +48,9 @@ mod imp {
             stream.poll_fd().is_some()
         }
 
-        /// Blocks until `source` is readable or broken, or a wake.
-        pub(crate) fn wait_readable(&self, source: &impl AsFd) -> io::Result<()> {
-            self.wait(vec![PollFd::new(source, PollFlags::IN), self.woken()], None).map(drop)
+        /// Blocks until `source` is readable or broken, a wake, or the end of the time; whether the source is.
+        pub(crate) fn wait_readable(&self, source: &impl AsFd, timeout: Option<Duration>) -> io::Result<bool> {
+            Ok(self.wait(vec![PollFd::new(source, PollFlags::IN), self.woken()], timeout)? == [true])
         }
 
         /// Blocks until `source` is writable or broken, a wake, or the end of the time; whether it is.

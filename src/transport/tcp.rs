@@ -1,11 +1,15 @@
 //! TCP behind the seam, and every socket option that the library sets.
 
+mod accepting;
+
 use std::io::{self, IoSlice};
 use std::net::{self, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+#[cfg(all(unix, not(leads_comm_portable)))]
+use std::time::Instant;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -155,7 +159,23 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
+/// How many callers that are gone again are passed over in one go.
+const GONE: usize = 64;
+
+/// The next caller that is still there: `peer_addr` fails for one that is not.
+fn opened(mut accept: impl FnMut() -> io::Result<Option<net::TcpStream>>) -> io::Result<Option<Box<dyn Stream>>> {
+    for _ in 0..GONE {
+        let Some(socket) = accept()? else { return Ok(None) };
+        if let Ok(stream) = TcpStream::new(socket) {
+            return Ok(Some(Box::new(stream)));
+        }
+    }
+    Err(io::ErrorKind::ConnectionAborted.into())
+}
+
 /// A TCP port listened on.
+///
+/// On Unix it keeps one descriptor to spare, so that callers can be told when the process has no other left.
 #[derive(Debug)]
 pub struct TcpListener {
     socket: net::TcpListener,
@@ -221,14 +241,24 @@ fn is_without_ipv6(error: &io::Error) -> bool {
 
 impl Listener for TcpListener {
     fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        match self.accepting.accept(&self.socket)? {
-            // A caller that is gone again is that caller's affair: `peer_addr` fails for it.
-            Some(socket) => match TcpStream::new(socket) {
-                Ok(stream) => Ok(Some(Box::new(stream))),
-                Err(error) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, error)),
-            },
-            None => Ok(None),
-        }
+        opened(|| self.accepting.accept(&self.socket))
+    }
+
+    #[cfg(all(unix, not(leads_comm_portable)))]
+    fn accept_for(&self, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
+        // A time too far ahead for the clock is as good as for ever.
+        let until = Instant::now().checked_add(time);
+        opened(|| self.accepting.accept_until(&self.socket, until))
+    }
+
+    #[cfg(all(unix, not(leads_comm_portable)))]
+    fn accept_to_refuse(&self) -> io::Result<Option<Box<dyn Stream>>> {
+        opened(|| self.accepting.accept_to_refuse(&self.socket))
+    }
+
+    #[cfg(unix)]
+    fn descriptors_per_stream(&self) -> usize {
+        1
     }
 
     fn stop(&self) {
@@ -241,85 +271,6 @@ impl Listener for TcpListener {
 
     fn local_addr(&self) -> Option<SocketAddr> {
         Some(self.local)
-    }
-}
-
-/// Accepting that another thread can stop: a non-blocking listener, polled together with a wake-up.
-#[cfg(all(unix, not(leads_comm_portable)))]
-mod accepting {
-    use std::io;
-    use std::net::{SocketAddr, TcpListener, TcpStream};
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    use crate::transport::poll::Poller;
-
-    #[derive(Debug)]
-    pub(super) struct Accepting {
-        poller: Poller,
-        stopped: AtomicBool,
-    }
-
-    impl Accepting {
-        pub(super) fn new(socket: &TcpListener) -> io::Result<Self> {
-            socket.set_nonblocking(true)?;
-            Ok(Self { poller: Poller::new()?, stopped: AtomicBool::new(false) })
-        }
-
-        pub(super) fn accept(&self, socket: &TcpListener) -> io::Result<Option<TcpStream>> {
-            while !self.stopped.load(Ordering::Acquire) {
-                match socket.accept() {
-                    Ok((stream, _)) => return Ok(Some(stream)),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.poller.wait_readable(socket)?,
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(None)
-        }
-
-        pub(super) fn stop(&self, _: SocketAddr) {
-            self.stopped.store(true, Ordering::Release);
-            self.poller.wake();
-        }
-    }
-}
-
-/// Accepting that another thread can stop where descriptors cannot be polled: it calls, and the call is recognised.
-#[cfg(any(not(unix), leads_comm_portable))]
-mod accepting {
-    use std::io;
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::Duration;
-
-    #[derive(Debug)]
-    pub(super) struct Accepting {
-        stopped: AtomicBool,
-    }
-
-    impl Accepting {
-        pub(super) fn new(socket: &TcpListener) -> io::Result<Self> {
-            socket.set_nonblocking(false)?;
-            Ok(Self { stopped: AtomicBool::new(false) })
-        }
-
-        pub(super) fn accept(&self, socket: &TcpListener) -> io::Result<Option<TcpStream>> {
-            let accepted = socket.accept();
-            if self.stopped.load(Ordering::Acquire) {
-                return Ok(None);
-            }
-            accepted.map(|(stream, _)| Some(stream))
-        }
-
-        pub(super) fn stop(&self, mut local: SocketAddr) {
-            self.stopped.store(true, Ordering::Release);
-            match local.ip() {
-                IpAddr::V4(ip) if ip.is_unspecified() => local.set_ip(Ipv4Addr::LOCALHOST.into()),
-                IpAddr::V6(ip) if ip.is_unspecified() => local.set_ip(Ipv6Addr::LOCALHOST.into()),
-                _ => {}
-            }
-            // If nothing answers, the listener is not blocked in accepting either.
-            let _ = TcpStream::connect_timeout(&local, Duration::from_secs(1));
-        }
     }
 }
 

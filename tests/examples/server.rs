@@ -87,6 +87,17 @@ fn stdout_carries_messages_and_stderr_who_comes_and_goes() {
 }
 
 #[test]
+fn no_more_clients_than_it_is_told_to_have() {
+    let (server, port) = start(&["--max-connections", "1", "--echo"]);
+    let inside = join(&server, port);
+    let refused = Peer::connect(port);
+    assert_eq!(refused.rest(), b"disconnect;");
+    assert_eq!(server.error_line(), "server: a caller was refused: the limit on connections is 1");
+    inside.write("m1;");
+    inside.expect("m1;");
+}
+
+#[test]
 fn it_prints_only_unless_asked_for_more() {
     let (mut server, port) = start(&[]);
     let (speaker, listener) = (join(&server, port), join(&server, port));

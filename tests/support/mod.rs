@@ -182,6 +182,11 @@ pub struct Raw {
 }
 
 impl Raw {
+    /// A peer on a stream that was opened in another way.
+    pub fn of(stream: Box<dyn Stream>) -> Self {
+        Self { stream, socket: None }
+    }
+
     pub fn write(&self, bytes: &[u8]) {
         self.try_write(bytes).unwrap();
     }

@@ -1,0 +1,212 @@
+//! The accepting thread: listener -> admission -> a reader for whoever is let in, a goodbye for everybody else. Nothing
+//! that goes wrong ends it but the end of the server.
+
+mod backoff;
+mod reports;
+
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
+
+use log::debug;
+
+use crate::admission::Denied;
+use crate::callback::Callback;
+use crate::config::later;
+use crate::error::Error;
+use crate::life::Rested;
+use crate::reader;
+use crate::refusal::{Lingering, RefusalCause, say_goodbye};
+use crate::service::{Core, Service};
+use crate::transport::{Listener, Stream};
+use backoff::{Backoff, Failure};
+use reports::Reports;
+
+/// How many callers are turned away for want of a descriptor before everything else gets a turn.
+const AT_ONCE: usize = 64;
+
+/// Accepts until the server is closed, then sees everything out. The listener is gone, and its port free, before
+/// the server counts as closed.
+pub(crate) fn run(core: &Arc<Core>, callback: Arc<dyn Callback>, listener: Arc<dyn Listener>) {
+    core.initialize(&*callback);
+    drop(callback);
+    let mut accepting = Accepting {
+        core,
+        listener,
+        is_timed: true,
+        backoff: Backoff::default(),
+        lingering: Lingering::default(),
+        reports: Reports::default(),
+    };
+    accepting.accept_all();
+    let Accepting { mut reports, listener, lingering, .. } = accepting;
+    drop((lingering, listener));
+    // Before the end, with which the callbacks go.
+    reports.tell_all(core);
+    core.finish();
+}
+
+struct Accepting<'a> {
+    core: &'a Arc<Core>,
+    listener: Arc<dyn Listener>,
+    /// Whether the listener can wait for a limited time.
+    is_timed: bool,
+    backoff: Backoff,
+    lingering: Lingering,
+    reports: Reports,
+}
+
+/// What accepting was woken by.
+enum Next {
+    Caller(Box<dyn Stream>),
+    Stopped,
+    Due,
+}
+
+impl From<Option<Box<dyn Stream>>> for Next {
+    fn from(accepted: Option<Box<dyn Stream>>) -> Self {
+        accepted.map_or(Self::Stopped, Self::Caller)
+    }
+}
+
+impl Accepting<'_> {
+    fn accept_all(&mut self) {
+        loop {
+            // Before accepting, so that no descriptor becomes free unnoticed between a failure and the rest after it.
+            let stirs = self.core.life().stirs();
+            match self.accept() {
+                Ok(Next::Stopped) => return,
+                Ok(Next::Caller(stream)) => {
+                    self.backoff.reset();
+                    self.serve(stream);
+                }
+                Ok(Next::Due) => {}
+                Err(error) => {
+                    if !self.survive(error, stirs) {
+                        return;
+                    }
+                }
+            }
+            let now = Instant::now();
+            self.lingering.look(now);
+            self.reports.tell_due(self.core, now);
+        }
+    }
+
+    /// Waits for the next caller, or until there is something else to do.
+    fn accept(&mut self) -> io::Result<Next> {
+        let due = [self.lingering.due(), self.reports.due()].into_iter().flatten().min();
+        if let Some(due) = due.filter(|_| self.is_timed) {
+            match self.listener.accept_for(due.saturating_duration_since(Instant::now())) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && due <= Instant::now() => {
+                    return Ok(Next::Due);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    self.is_timed = false;
+                    self.lingering = Lingering::default();
+                }
+                accepted => return accepted.map(Next::from),
+            }
+        }
+        self.listener.accept().map(Next::from)
+    }
+
+    /// Gives a new connection its reader thread, or turns the caller away.
+    fn serve(&mut self, stream: Box<dyn Stream>) {
+        let (core, peer) = (self.core, stream.peer());
+        if let Err(Denied { cause, panic }) = core.admission().check(&peer, stream.peer_addr(), core.num_connections())
+        {
+            if let Some(message) = panic {
+                let error = Error::CallbackPanicked { callback: "admit", message };
+                self.reports.tell(core, error, Instant::now());
+            }
+            return self.refuse(stream, cause);
+        }
+        // The thread comes first: as long as there is none, there is no connection that anybody could see.
+        let id = core.next_id();
+        let (give, given) = mpsc::sync_channel(1);
+        let reading = (Arc::clone(core), core.callback());
+        let started = core.threads().try_spawn(
+            &format!("leads-comm reader {id} {peer}"),
+            core.settings().reader_stack,
+            move || {
+                let (core, callback) = reading;
+                // Nothing is given when the service is closing.
+                if let Ok((connection, stream)) = given.recv() {
+                    reader::run(&core, &connection, &*callback, stream);
+                }
+            },
+        );
+        match started {
+            Ok(()) => {
+                if let Some(opened) = core.open(id, stream) {
+                    give.send(opened).expect("the reader waits for it");
+                }
+            }
+            Err(error) => self.refuse(stream, RefusalCause::NoThread { source: Arc::new(error) }),
+        }
+    }
+
+    /// Turns a caller away.
+    fn refuse(&mut self, stream: Box<dyn Stream>, cause: RefusalCause) {
+        let stays = self.tell_goodbye(&*stream, &cause);
+        // Without a limited wait there is nobody to let it go in time.
+        if stays && self.is_timed {
+            self.lingering.keep(stream, later(Instant::now(), self.core.settings().drain_timeout));
+        }
+        self.reports.refused(cause);
+    }
+
+    fn tell_goodbye(&self, stream: &dyn Stream, cause: &RefusalCause) -> bool {
+        debug!("{}: refused {}: {cause}", self.core.life().name(), stream.peer());
+        // Counted before the caller can know.
+        self.core.admission().refused().count(cause);
+        say_goodbye(stream, self.core.settings().separator.goodbye())
+    }
+
+    /// After a failure: does what is to be done before accepting is tried again; false when the server has been closed.
+    fn survive(&mut self, error: io::Error, stirs: u64) -> bool {
+        let now = Instant::now();
+        match Failure::of(&error) {
+            Failure::OfOneCaller => {
+                debug!("a caller was gone before it was accepted: {error}");
+                if self.backoff.passes_over(now) {
+                    return true;
+                }
+                self.reports.tell(self.core, Error::Accept { source: Arc::new(error) }, now);
+                self.backoff.reset_pause();
+            }
+            Failure::NoDescriptor => {
+                let error = Arc::new(error);
+                // Those who have been told already hold descriptors that somebody else can use.
+                if self.lingering.give_up() || self.turn_away(&error) {
+                    return true;
+                }
+                self.reports.tell(self.core, Error::Accept { source: error }, now);
+            }
+            Failure::Other => {
+                self.reports.tell(self.core, Error::Accept { source: Arc::new(error) }, now);
+            }
+        }
+        match self.core.life().rest(self.backoff.pause(), stirs) {
+            Rested::Enough => true,
+            Rested::Stirred => {
+                // Whoever else still holds the stream of the connection that has ended lets it go within moments.
+                self.backoff.reset_pause();
+                true
+            }
+            Rested::Closed => false,
+        }
+    }
+
+    /// Turns away those who wait and for whom there is no descriptor; whether that could be done for anybody.
+    fn turn_away(&mut self, source: &Arc<io::Error>) -> bool {
+        for told in 0..AT_ONCE {
+            let Ok(Some(stream)) = self.listener.accept_to_refuse() else { return told > 0 };
+            let cause = RefusalCause::NoDescriptor { source: Arc::clone(source) };
+            self.tell_goodbye(&*stream, &cause);
+            self.reports.refused(cause);
+        }
+        true
+    }
+}

@@ -1,0 +1,193 @@
+//! Callers that are turned away: why, how many, and how they are told.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::transport::{Stream, is_nothing_yet};
+
+/// How many refused streams are kept until their peers have ended them. Each holds a descriptor, and the limit on
+/// connections leaves 32 for everything else.
+const LINGERING: usize = 16;
+
+/// How often those are looked at.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How much of what a refused caller has sent is thrown away in one look.
+const DISCARDED: usize = 64 * 1024;
+
+/// Why a server has turned callers away. None of them got a thread or a callback, or was ever counted as a connection.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum RefusalCause {
+    /// There were as many connections as there may be: [`Builder::max_connections`](crate::Builder::max_connections).
+    MaxConnections {
+        /// The limit.
+        limit: usize,
+    },
+    /// There were as many from the caller's address as there may be:
+    /// [`Builder::max_connections_per_address`](crate::Builder::max_connections_per_address).
+    MaxConnectionsPerAddress {
+        /// The limit.
+        limit: usize,
+    },
+    /// The program did not want them: [`Builder::admit`](crate::Builder::admit) returned false, or panicked.
+    NotAdmitted,
+    /// The process, or the system, had no descriptor left.
+    NoDescriptor {
+        /// What the system reported, at the last of them.
+        source: Arc<io::Error>,
+    },
+    /// The system had no thread left.
+    NoThread {
+        /// What the system reported, at the last of them.
+        source: Arc<io::Error>,
+    },
+}
+
+/// How many causes there are.
+pub(crate) const CAUSES: usize = 5;
+
+impl RefusalCause {
+    /// Its place among all causes, whatever its facts.
+    pub(crate) fn index(&self) -> usize {
+        match self {
+            Self::MaxConnections { .. } => 0,
+            Self::MaxConnectionsPerAddress { .. } => 1,
+            Self::NotAdmitted => 2,
+            Self::NoDescriptor { .. } => 3,
+            Self::NoThread { .. } => 4,
+        }
+    }
+
+    /// What the system reported, where it was the system that refused.
+    pub(crate) fn source(&self) -> Option<&io::Error> {
+        match self {
+            Self::NoDescriptor { source } | Self::NoThread { source } => Some(source),
+            Self::MaxConnections { .. } | Self::MaxConnectionsPerAddress { .. } | Self::NotAdmitted => None,
+        }
+    }
+}
+
+impl fmt::Display for RefusalCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MaxConnections { limit } => write!(f, "the limit on connections is {limit}"),
+            Self::MaxConnectionsPerAddress { limit } => {
+                write!(f, "the limit on connections from one address is {limit}")
+            }
+            Self::NotAdmitted => f.write_str("not admitted by the program"),
+            Self::NoDescriptor { source } => write!(f, "no descriptor left: {source}"),
+            Self::NoThread { source } => write!(f, "no thread left: {source}"),
+        }
+    }
+}
+
+/// How many callers have been refused since the start, by cause.
+#[derive(Debug, Default)]
+pub(crate) struct Refused {
+    callers: [AtomicU64; CAUSES],
+}
+
+impl Refused {
+    pub(crate) fn count(&self, cause: &RefusalCause) {
+        self.callers[cause.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many for a reason such as `cause`.
+    pub(crate) fn of(&self, cause: &RefusalCause) -> u64 {
+        self.callers[cause.index()].load(Ordering::Relaxed)
+    }
+}
+
+/// Tells a caller that there is no room: the goodbye, and the end of our half of the stream. Never blocks; a stream that
+/// cannot be written without blocking gets no goodbye. Whether the peer is worth a moment to end its own half.
+pub(crate) fn say_goodbye(stream: &dyn Stream, goodbye: &[u8]) -> bool {
+    let mut left = goodbye;
+    while !left.is_empty() {
+        match stream.try_write_vectored(&[IoSlice::new(left)]) {
+            Ok(count @ 1..) => left = &left[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => break,
+        }
+    }
+    stream.shutdown(Shutdown::Write).is_ok() && !discard(stream)
+}
+
+/// Throws away what has arrived, without blocking: unread, it would make the system answer with a reset when the stream
+/// is dropped, and that could take the goodbye with it. Whether there is nothing more to wait for.
+fn discard(stream: &dyn Stream) -> bool {
+    let mut chunk = [0; 4096];
+    for _ in 0..DISCARDED / chunk.len() {
+        match stream.wait_readable(Duration::ZERO) {
+            Ok(true) => {}
+            Ok(false) => return false,
+            // One that cannot tell might block in a read.
+            Err(error) => return !is_nothing_yet(&error),
+        }
+        match stream.read(&mut chunk) {
+            Ok(1..) => {}
+            Ok(0) => return true,
+            Err(error) => return !is_nothing_yet(&error),
+        }
+    }
+    false
+}
+
+/// Streams of callers that have been told, kept for a moment so that what they still send does not turn the goodbye into
+/// a reset.
+#[derive(Default)]
+pub(crate) struct Lingering {
+    streams: VecDeque<Lingerer>,
+    look_at: Option<Instant>,
+}
+
+struct Lingerer {
+    stream: Box<dyn Stream>,
+    until: Instant,
+}
+
+impl Drop for Lingerer {
+    fn drop(&mut self) {
+        discard(&*self.stream);
+    }
+}
+
+impl Lingering {
+    /// Keeps one more until then; the one that has been kept longest goes for it if need be.
+    pub(crate) fn keep(&mut self, stream: Box<dyn Stream>, until: Instant) {
+        if self.streams.len() == LINGERING {
+            self.streams.pop_front();
+        }
+        self.streams.push_back(Lingerer { stream, until });
+        self.look_at.get_or_insert_with(|| Instant::now() + LOOK);
+    }
+
+    /// Lets all of them go; whether there were any.
+    pub(crate) fn give_up(&mut self) -> bool {
+        self.look_at = None;
+        let any = !self.streams.is_empty();
+        self.streams.clear();
+        any
+    }
+
+    /// When to [look](Self::look) at them next.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.look_at
+    }
+
+    /// If it is time: lets those go whose peer has ended its half, or has taken too long.
+    pub(crate) fn look(&mut self, now: Instant) {
+        if self.look_at.take_if(|at| *at <= now).is_none() {
+            return;
+        }
+        self.streams.retain(|lingerer| !discard(&*lingerer.stream) && lingerer.until > now);
+        if !self.streams.is_empty() {
+            self.look_at = Some(now + LOOK);
+        }
+    }
+}

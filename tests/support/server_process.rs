@@ -1,0 +1,270 @@
+//! A server in a process of its own, which is this test's binary run again: so that a limit can be put on it, and what it
+//! uses be counted.
+//!
+//! It is told what to do by lines on its stdin, and tells what happens by lines on its stdout that begin with `> `.
+
+#![allow(dead_code, unreachable_pub, reason = "each suite uses its own part")]
+
+use std::env;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use leads_comm::{Callback, Connection, Error, RefusalCause, Server, Service};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::PATIENCE;
+
+/// Set where a process is to be a server.
+const ROLE: &str = "LEADS_COMM_TEST_SERVER";
+
+/// What the server is like.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// The port; 0 for a free one.
+    pub port: u16,
+    /// `RLIMIT_NOFILE`; 0 for what there is.
+    pub descriptors: u64,
+    /// 0 for the default.
+    pub max_connections: usize,
+}
+
+/// The test in each suite that is a server when another test runs it so; on its own it does nothing.
+pub fn be_server() {
+    let Ok(role) = env::var(ROLE) else { return };
+    let [port, descriptors, max_connections] =
+        role.split(' ').map(|number| number.parse().unwrap()).collect::<Vec<u64>>()[..]
+    else {
+        panic!("{role}");
+    };
+    if descriptors > 0 {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: Some(descriptors), maximum }).unwrap();
+    }
+    let mut builder = Server::builder().port(port.try_into().unwrap()).callback(Teller);
+    if max_connections > 0 {
+        builder = builder.max_connections(max_connections.try_into().unwrap());
+    }
+    let server = builder.build().unwrap();
+    if let Err(error) = server.start(true) {
+        return say(format_args!("failed {error}"));
+    }
+    say(format_args!("port {}", server.port()));
+    let mut held = Vec::new();
+    for line in io::stdin().lock().lines() {
+        match line.unwrap().as_str() {
+            // Takes every descriptor that is left.
+            "hold" => {
+                held.extend(std::iter::from_fn(|| File::open("/dev/null").ok()));
+                say(format_args!("held {}", held.len()));
+            }
+            "release" => held.clear(),
+            "close" => break,
+            "threads none" => limit_threads(Some(1)),
+            "threads" => limit_threads(None),
+            other => panic!("{other}"),
+        }
+    }
+    server.close();
+    say(format_args!("closed"));
+}
+
+/// The number of threads that this user may have.
+fn limit_threads(current: Option<u64>) {
+    let maximum = getrlimit(Resource::Nproc).maximum;
+    setrlimit(Resource::Nproc, Rlimit { current: current.or(maximum), maximum }).unwrap();
+}
+
+/// Echoes, and tells what fails.
+struct Teller;
+
+impl Callback for Teller {
+    fn on_connect(&self, _: &dyn Service, connection: &Connection) {
+        // Sent before anything that the peer may send, so that it knows that it has been let in.
+        let _ = connection.send(b"welcome");
+    }
+
+    fn on_receive(&self, _: &dyn Service, connection: &Connection, message: &[u8]) {
+        let _ = connection.send(message);
+    }
+
+    fn on_fail(&self, _: &dyn Service, error: &Error) {
+        match error {
+            Error::Refused { callers, cause } => {
+                let cause = match cause {
+                    RefusalCause::NoDescriptor { .. } => "descriptor",
+                    RefusalCause::NoThread { .. } => "thread",
+                    _ => "limit",
+                };
+                say(format_args!("refused {callers} {cause}"));
+            }
+            other => say(format_args!("failed {other}")),
+        }
+    }
+}
+
+fn say(line: std::fmt::Arguments<'_>) {
+    // Behind whatever the test harness has left on its line.
+    let _ = writeln!(io::stdout().lock(), "\n> {line}");
+}
+
+/// A running server. Killed when dropped.
+pub struct Process {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    pub port: u16,
+    pub pid: u32,
+}
+
+impl Process {
+    pub fn start(setup: &Setup) -> Self {
+        Self::start_below(Command::new(env::current_exe().unwrap()), setup)
+    }
+
+    /// Starts it by a command that ends with this test's binary.
+    pub fn start_below(mut command: Command, setup: &Setup) -> Self {
+        let Setup { port, descriptors, max_connections } = setup;
+        let mut child = command
+            .args(["--exact", "server_process", "--ignored", "--nocapture", "--test-threads=1"])
+            .env(ROLE, format!("{port} {descriptors} {max_connections}"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (tell, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                if let Some(line) = line.strip_prefix("> ") {
+                    if tell.send(line.to_owned()).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        let mut process = Self { pid: child.id(), stdin: child.stdin.take(), child, lines, port: 0 };
+        let line = process.line();
+        process.port =
+            line.strip_prefix("port ").and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("{line}"));
+        process
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// A client that has not been let in yet.
+    pub fn connect(&self) -> Peer {
+        Peer::new(TcpStream::connect(self.addr()).unwrap())
+    }
+
+    pub fn tell(&mut self, command: &str) {
+        writeln!(self.stdin.as_mut().unwrap(), "{command}").unwrap();
+    }
+
+    pub fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("the server says nothing")
+    }
+
+    /// Closes it; how many refused callers it has told of since, and what else has failed.
+    pub fn close(&mut self) -> (u64, Vec<String>) {
+        self.tell("close");
+        let (mut refused, mut failed) = (0, Vec::new());
+        loop {
+            let line = self.line();
+            let mut words = line.split(' ');
+            match words.next() {
+                Some("refused") => refused += words.next().unwrap().parse::<u64>().unwrap(),
+                Some("failed") => failed.push(line),
+                Some("closed") => return (refused, failed),
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends it as a crash does.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// How much processor time it has used.
+    pub fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap();
+        let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        // USER_HZ is 100 wherever Linux runs these tests.
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// Its descriptors, threads, and resident memory in KiB.
+    pub fn uses(&self) -> (usize, usize, u64) {
+        let count = |folder| std::fs::read_dir(format!("/proc/{}/{folder}", self.pid)).unwrap().count();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        (count("fd"), count("task"), resident.trim().trim_end_matches(" kB").parse().unwrap())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Ends a server also that runs below another program.
+        drop(self.stdin.take());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A client that speaks bytes.
+pub struct Peer {
+    pub socket: BufReader<TcpStream>,
+}
+
+impl Peer {
+    pub fn new(socket: TcpStream) -> Self {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_nodelay(true).unwrap();
+        Self { socket: BufReader::new(socket) }
+    }
+
+    /// The next message; `None` at the end of the stream.
+    pub fn message(&mut self) -> io::Result<Option<String>> {
+        let mut message = Vec::new();
+        self.socket.read_until(b';', &mut message)?;
+        Ok(match message.pop() {
+            None => None,
+            Some(b';') => Some(String::from_utf8(message).unwrap()),
+            Some(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
+        })
+    }
+
+    pub fn send(&mut self, message: &str) {
+        self.socket.get_mut().write_all(format!("{message};").as_bytes()).unwrap();
+    }
+
+    /// Whether it has been let in; otherwise it has been refused as it should be.
+    pub fn is_let_in(&mut self) -> bool {
+        match self.message().unwrap().as_deref() {
+            Some("welcome") => true,
+            Some("disconnect") => {
+                assert_eq!(self.message().unwrap(), None);
+                false
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// One round trip.
+    pub fn echo(&mut self, message: &str) -> Duration {
+        let begin = Instant::now();
+        self.send(message);
+        assert_eq!(self.message().unwrap().as_deref(), Some(message));
+        begin.elapsed()
+    }
+}
