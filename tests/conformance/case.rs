@@ -361,33 +361,37 @@ impl Case {
 /// New ones go to the end of their section, so that the ids of the others stay.
 pub(crate) struct Group {
     pub(crate) number: usize,
-    pub(crate) name: &'static str,
-    section: usize,
-    in_section: usize,
+    pub(crate) topic: &'static str,
+    pub(crate) sections: Vec<Section>,
+}
+
+/// Cases that have something in common.
+pub(crate) struct Section {
+    pub(crate) topic: String,
     pub(crate) cases: Vec<Case>,
 }
 
 impl Group {
-    pub(crate) fn new(number: usize, name: &'static str, fill: fn(&mut Group)) -> Self {
-        let mut group = Self { number, name, section: 0, in_section: 0, cases: Vec::new() };
+    pub(crate) fn new(number: usize, topic: &'static str, fill: fn(&mut Group)) -> Self {
+        let mut group = Self { number, topic, sections: Vec::new() };
         fill(&mut group);
         group
     }
 
-    pub(crate) fn has(&self, case: &Case) -> bool {
-        self.cases.iter().any(|own| own.id == case.id)
+    pub(crate) fn cases(&self) -> impl Iterator<Item = &Case> {
+        self.sections.iter().flat_map(|section| &section.cases)
     }
 
     /// What the cases that follow have in common.
-    pub(crate) fn section(&mut self, _topic: &str) {
-        self.section += 1;
-        self.in_section = 0;
+    pub(crate) fn section(&mut self, topic: impl Into<String>) {
+        self.sections.push(Section { topic: topic.into(), cases: Vec::new() });
     }
 
     pub(crate) fn case(&mut self, name: impl Into<String>, script: impl FnOnce(Case) -> Case) {
-        self.in_section += 1;
-        let id = format!("{}.{}.{}", self.number, self.section, self.in_section);
-        self.cases.push(script(Case::new(id, name.into())));
+        let (number, in_group) = (self.number, self.sections.len());
+        let section = self.sections.last_mut().expect("a case belongs to a section");
+        let id = format!("{number}.{in_group}.{}", section.cases.len() + 1);
+        section.cases.push(script(Case::new(id, name.into())));
     }
 }
 

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     let groups = groups::all();
     let runs: Vec<Run<'_>> = groups
         .iter()
-        .flat_map(|group| &group.cases)
+        .flat_map(Group::cases)
         .filter(|case| arguments.wants(case))
         .flat_map(|case| case.roles.iter().map(move |role| (case, *role)))
         .filter(|(case, role)| arguments.against.is_none() || *role == Role::Server && against::suits(case))

@@ -41,6 +41,10 @@ impl<'a> Report<'a> {
         format!("{passed} of {}", ran.len())
     }
 
+    fn has_run<'c>(&self, cases: impl IntoIterator<Item = &'c Case>) -> bool {
+        cases.into_iter().any(|case| case.roles.iter().any(|role| self.outcome(case, *role).is_some()))
+    }
+
     fn cell(&self, case: &Case, role: Role) -> &'static str {
         match self.outcome(case, role) {
             None => "-",
@@ -53,17 +57,22 @@ impl<'a> Report<'a> {
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for group in self.groups {
-            let ran = |case: &&Case| case.roles.iter().any(|role| self.outcome(case, *role).is_some());
-            let cases: Vec<&Case> = group.cases.iter().filter(ran).collect();
-            if cases.is_empty() {
+            if !self.has_run(group.cases()) {
                 continue;
             }
-            writeln!(f, "\n{:<9}{:<75}{:<9}client", group.number, group.name, "server")?;
-            for case in cases {
-                let (server, client) = (self.cell(case, Role::Server), self.cell(case, Role::Client));
-                writeln!(f, "{:<9}{:<75}{server:<9}{client}", case.id, case.name)?;
+            writeln!(f, "\n{:<9}{:<75}{:<9}client", group.number, group.topic, "server")?;
+            for (position, section) in group.sections.iter().enumerate() {
+                if !self.has_run(&section.cases) {
+                    continue;
+                }
+                writeln!(f, "{:<9}{}", format!("{}.{}", group.number, position + 1), section.topic)?;
+                for case in section.cases.iter().filter(|case| self.has_run([*case])) {
+                    let (server, client) = (self.cell(case, Role::Server), self.cell(case, Role::Client));
+                    writeln!(f, "{:<9}  {:<73}{server:<9}{client}", case.id, case.name)?;
+                }
             }
-            let of_role = |role| self.passed(|case, in_role| in_role == role && group.has(case));
+            let in_group = |case: &Case| group.cases().any(|own| own.id == case.id);
+            let of_role = |role| self.passed(|case, in_role| in_role == role && in_group(case));
             writeln!(f, "{:<9}passed: server {}, client {}", "", of_role(Role::Server), of_role(Role::Client))?;
         }
         for ((case, role), outcome) in &self.outcomes {

@@ -16,10 +16,10 @@ const STREAMS: [Stream; 5] = [
 pub(crate) fn fill(group: &mut Group) {
     for (separator, bytes, messages) in STREAMS {
         let shown = separator.escape_default();
-        group.section("one cut, at each byte in turn");
+        group.section(format!("one cut, at each byte in turn, with the separator {shown}"));
         for at in 1..bytes.len() {
             let (before, after) = (bytes[..at].escape_default(), bytes[at..].escape_default());
-            group.case(format!("separator {shown}: {before} / {after}"), move |c| {
+            group.case(format!("{before} / {after}"), move |c| {
                 c.separator(separator).sends_cut(bytes, at).receives(messages)
             });
         }
