@@ -51,7 +51,7 @@ pub(crate) fn run(case: &Case, address: &str) -> Result<(), String> {
 fn connect(address: &str, separator: &[u8]) -> std::io::Result<Peer> {
     let mut last = std::io::ErrorKind::NotFound.into();
     for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, crate::PATIENCE) {
+        match TcpStream::connect_timeout(&address, crate::patience()) {
             Ok(socket) => return Peer::new(socket, separator),
             Err(error) => last = error,
         }

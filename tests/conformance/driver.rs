@@ -7,9 +7,9 @@ use std::thread;
 
 use leads_comm::{Error, Service};
 
-use crate::PATIENCE;
 use crate::case::{Case, Role, Step};
 use crate::ours::{self, Ours, Seen, Told};
+use crate::patience;
 use crate::peer::Peer;
 use crate::show::{compare, show};
 
@@ -139,7 +139,7 @@ impl Talk {
             }
         }
         for (name, outcome) in self.meanwhile.drain(..) {
-            let outcome = outcome.recv_timeout(PATIENCE);
+            let outcome = outcome.recv_timeout(patience());
             outcome.map_err(|_| format!("`{name}` does not return"))?.map_err(|error| format!("`{name}`: {error}"))?;
         }
         self.ours.service.close();

@@ -9,6 +9,7 @@
 //! cargo test --test conformance -- 4.2 empty                       those whose id or name holds one of these
 //! cargo test --test conformance -- --list                          their ids, names and roles
 //! cargo test --test conformance -- --repeat 20                     each so many times
+//! cargo test --test conformance -- --against 127.0.0.1:16900       with another server, one that echoes
 //! ```
 
 mod against;
@@ -25,7 +26,7 @@ mod tap;
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -33,8 +34,12 @@ use arguments::Arguments;
 use case::{Case, Group, Role};
 use report::Report;
 
-/// How long anything may take before a case gives up: far longer than it ever should, also on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long anything may take before a case gives up, once it is set.
+static PATIENCE: OnceLock<Duration> = OnceLock::new();
+
+fn patience() -> Duration {
+    *PATIENCE.get().expect("main sets it before any case runs")
+}
 
 /// One case in one role.
 type Run<'a> = (&'a Case, Role);
@@ -59,6 +64,7 @@ fn main() -> ExitCode {
         report::list(&runs);
         return ExitCode::SUCCESS;
     }
+    PATIENCE.get_or_init(|| arguments.patience);
     keep_expected_panics_out_of_the_output();
     let report = run(&groups, &runs, &arguments);
     print!("{report}");

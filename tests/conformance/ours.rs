@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use leads_comm::transport::{Stream, tcp};
 use leads_comm::{Builder, Callback, Client, Connection, DisconnectReason, Error, Server, Service, SlowConsumer};
 
-use crate::PATIENCE;
 use crate::case::{Case, Program, Role};
+use crate::patience;
 use crate::peer::{Peer, dial, listen};
 use crate::show::show;
 use crate::tap::{TappedListener, Taps};
@@ -53,6 +53,7 @@ impl Setting {
 /// What a callback was told of one connection.
 #[derive(Debug)]
 pub(crate) enum Seen {
+    Initialize,
     Connect(Connection),
     Receive(Vec<u8>),
     Disconnect(DisconnectReason),
@@ -62,6 +63,7 @@ pub(crate) enum Seen {
 impl Seen {
     pub(crate) fn show(&self) -> String {
         match self {
+            Seen::Initialize => "on_initialize".to_owned(),
             Seen::Connect(_) => "on_connect".to_owned(),
             Seen::Receive(message) => format!("on_receive {}", show(message)),
             Seen::Disconnect(reason) => format!("on_disconnect {reason:?}"),
@@ -85,6 +87,10 @@ impl Noting {
 }
 
 impl Callback for Noting {
+    fn on_initialize(&self, _: &dyn Service) {
+        self.note(None, Seen::Initialize);
+    }
+
     fn on_connect(&self, service: &dyn Service, connection: &Connection) {
         self.note(Some(connection), Seen::Connect(connection.clone()));
         if let Some(callback) = self.program.on_connect {
@@ -128,12 +134,20 @@ pub(crate) struct Told {
 }
 
 impl Told {
+    /// The very first thing, which is of the service.
+    fn initialize(&mut self) -> Result<(), String> {
+        match self.events.recv_timeout(patience()) {
+            Ok((None, Seen::Initialize)) => Ok(()),
+            other => Err(format!("expected on_initialize first, saw {other:?}")),
+        }
+    }
+
     /// The next thing told of the peer at `address`, or of no peer.
     pub(crate) fn next(&mut self, address: Option<SocketAddr>) -> Result<Seen, String> {
         if let Some(position) = self.waiting.iter().position(|(of, _)| *of == address) {
             return Ok(self.waiting.remove(position).expect("it is there").1);
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let (of, seen) = self.events.recv_timeout(left).map_err(|_| "nothing more was told to the callback")?;
@@ -164,6 +178,7 @@ pub(crate) fn open(case: &Case, role: Role) -> Result<(Ours, Told, Vec<Peer>), S
         Role::Client => connect(case, noting, &taps),
     }
     .map_err(|error| format!("it does not start: {error}"))?;
+    told.initialize()?;
     let mut connections = Vec::new();
     for peer in &mut peers {
         let Seen::Connect(connection) = told.next(Some(peer.address))? else {

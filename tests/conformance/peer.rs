@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::PATIENCE;
+use crate::patience;
 use crate::show::{compare, show};
 use crate::tap::Progress;
 
@@ -26,7 +26,7 @@ pub(crate) fn listen(narrow: bool) -> io::Result<TcpListener> {
 /// A connected socket.
 pub(crate) fn dial(address: SocketAddr, narrow: bool) -> io::Result<TcpStream> {
     let socket = socket(narrow)?;
-    socket.connect_timeout(&address.into(), PATIENCE)?;
+    socket.connect_timeout(&address.into(), patience())?;
     Ok(socket.into())
 }
 
@@ -58,8 +58,8 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn new(socket: TcpStream, separator: &[u8]) -> io::Result<Self> {
         socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.set_read_timeout(Some(patience()))?;
+        socket.set_write_timeout(Some(patience()))?;
         Ok(Self {
             address: socket.local_addr()?,
             socket: Some(socket),
@@ -235,7 +235,7 @@ fn is_reset(error: &io::Error) -> bool {
 
 fn describe(error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("nothing more in {PATIENCE:?}"),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("nothing more in {:?}", patience()),
         _ if is_reset(error) => "a reset".to_owned(),
         _ => error.to_string(),
     }

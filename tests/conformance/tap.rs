@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use leads_comm::transport::{Listener, Stream};
 
-use crate::PATIENCE;
+use crate::patience;
 
 /// What the library has read from one stream.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ impl Progress {
     pub(crate) fn wait_read(&self, bytes: usize) -> Result<(), String> {
         let state = self.state.lock().unwrap();
         let unread = |state: &mut State| state.read < bytes && !state.over;
-        let (state, _) = self.changed.wait_timeout_while(state, PATIENCE, unread).unwrap();
+        let (state, _) = self.changed.wait_timeout_while(state, patience(), unread).unwrap();
         if state.read >= bytes || state.over {
             return Ok(());
         }

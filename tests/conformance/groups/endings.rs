@@ -1,5 +1,8 @@
 //! Ends without a goodbye: what was whole is delivered, what was not is counted, and nothing hangs.
 
+use std::thread;
+use std::time::Instant;
+
 use crate::case::Group;
 use crate::end::Why::{LocalClose, PeerClosed, PeerGoodbye, Reset};
 
@@ -64,6 +67,26 @@ pub(crate) fn fill(group: &mut Group) {
     group.case("a reset while the library closes", |c| c.program_closes().reads_goodbye().resets().ends(LocalClose));
     group
         .case("a reset behind a half-close", |c| c.half_closes().reads_goodbye().reads_end().resets().ends(PeerClosed));
+    group.case("a reset behind a half-close, with messages unsent, which are counted", |c| {
+        c.narrow()
+            .program_sends([b'x'; 1024 * 1024])
+            .half_closes()
+            .program("waits until the end has been noticed", |_, connection| {
+                let deadline = Instant::now() + crate::patience();
+                while !connection.is_closed() {
+                    if Instant::now() > deadline {
+                        return Err("it is not noticed".to_owned());
+                    }
+                    thread::yield_now();
+                }
+                Ok(())
+            })
+            .resets()
+            .ends(PeerClosed.with_unsent())
+    });
+    group.case("a reset with messages unsent, which are counted", |c| {
+        c.narrow().program_sends([b'x'; 1024 * 1024]).resets().ends(Reset.with_unsent())
+    });
     // Elsewhere it ends the stream.
     if cfg!(target_os = "linux") {
         group.case("a peer that closes with unread data resets", |c| {
