@@ -92,9 +92,11 @@ impl Why {
             (Why::MessageTooLong { limit }, DisconnectReason::MessageTooLong { limit: seen, .. }) => limit == *seen,
             (Why::SlowConsumer(limit), DisconnectReason::SlowConsumer { limit: seen, .. }) => limit == *seen,
             (Why::Panicked(name), DisconnectReason::CallbackPanicked { callback, .. }) => name == *callback,
-            (Why::Reset, DisconnectReason::Io { source, .. }) => {
-                matches!(source.kind(), ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
-            }
+            // A system tells one call of the reset. Where another one gets there first, that sees a broken pipe.
+            (Why::Reset, DisconnectReason::Io { source, .. }) => matches!(
+                source.kind(),
+                ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe
+            ),
             _ => false,
         }
     }
