@@ -19,6 +19,9 @@ pub(crate) enum Why {
     Panicked(&'static str),
     /// The peer reset the connection.
     Reset,
+    /// The same while the library was writing. A system tells one call of a reset: where that is the write, reading sees
+    /// the end of the stream.
+    ResetWhileWriting,
 }
 
 /// A reason, and what was lost with the connection: nothing unless it is said.
@@ -92,11 +95,10 @@ impl Why {
             (Why::MessageTooLong { limit }, DisconnectReason::MessageTooLong { limit: seen, .. }) => limit == *seen,
             (Why::SlowConsumer(limit), DisconnectReason::SlowConsumer { limit: seen, .. }) => limit == *seen,
             (Why::Panicked(name), DisconnectReason::CallbackPanicked { callback, .. }) => name == *callback,
-            // A system tells one call of the reset. Where another one gets there first, that sees a broken pipe.
-            (Why::Reset, DisconnectReason::Io { source, .. }) => matches!(
-                source.kind(),
-                ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe
-            ),
+            (Why::Reset, DisconnectReason::Io { source, .. }) => {
+                matches!(source.kind(), ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
+            }
+            (Why::ResetWhileWriting, DisconnectReason::Io { .. } | DisconnectReason::PeerClosed { .. }) => true,
             _ => false,
         }
     }

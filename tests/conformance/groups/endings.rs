@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Instant;
 
 use crate::case::Group;
-use crate::end::Why::{LocalClose, PeerClosed, PeerGoodbye, Reset};
+use crate::end::Why::{LocalClose, PeerClosed, PeerGoodbye, Reset, ResetWhileWriting};
 
 pub(crate) fn fill(group: &mut Group) {
     group.section("the end of the stream behind each prefix");
@@ -85,7 +85,7 @@ pub(crate) fn fill(group: &mut Group) {
             .ends(PeerClosed.with_unsent())
     });
     group.case("a reset with messages unsent, which are counted", |c| {
-        c.narrow().program_sends([b'x'; 1024 * 1024]).resets().ends(Reset.with_unsent())
+        c.narrow().program_sends([b'x'; 1024 * 1024]).resets().ends(ResetWhileWriting.with_unsent())
     });
     // Elsewhere it ends the stream.
     if cfg!(target_os = "linux") {
