@@ -1,0 +1,89 @@
+//! Messages up to the limit are received; a longer one ends the connection, and what came before it is delivered.
+
+use crate::case::{Case, Group};
+use crate::end::Why::{MessageTooLong, PeerClosed, PeerGoodbye};
+use crate::ours::Setting::{MaxMessageLen, MaxSentLen};
+
+/// With a limit of 10, and over it.
+fn too_long(case: Case) -> Case {
+    case.with(MaxMessageLen(10)).ends(MessageTooLong { limit: 10 })
+}
+
+/// With a limit of 4 for the separator `end;`, and not over it.
+fn within_4(case: Case) -> Case {
+    case.with(MaxMessageLen(4)).half_closes().ends(PeerClosed)
+}
+
+pub(crate) fn fill(group: &mut Group) {
+    group.section("up to the limit");
+    group.case("one byte below the limit", |c| c.with(MaxMessageLen(10)).sends("123456789;").receives(["123456789"]));
+    group.case("exactly the limit", |c| c.with(MaxMessageLen(10)).sends("1234567890;").receives(["1234567890"]));
+    group.case("exactly the limit, byte by byte", |c| {
+        c.with(MaxMessageLen(10)).sends_byte_by_byte("1234567890;").receives(["1234567890"])
+    });
+    group.case("exactly the limit, again and again", |c| {
+        c.with(MaxMessageLen(10)).sends("1234567890;".repeat(500)).receives(["1234567890"; 500])
+    });
+    group.case("the default limit, 1 MiB, to the byte", |c| {
+        let message = vec![b'x'; 1024 * 1024];
+        c.sends([&message[..], b";"].concat()).receives([message])
+    });
+    group.case("a limit of 1", |c| {
+        c.with(MaxMessageLen(1)).sends("a;;b;").half_closes().receives(["a", "", "b"]).ends(PeerClosed)
+    });
+    group.case("exactly the limit with the separator end;", |c| {
+        within_4(c.separator("end;").sends("1234end;").receives(["1234"]))
+    });
+    for at in 4..8 {
+        group.case(format!("exactly the limit, the separator end; cut behind {} bytes", at - 4), move |c| {
+            within_4(c.separator("end;").sends_cut("1234end;", at).receives(["1234"]))
+        });
+    }
+    group.case("a false start of the separator across the limit", |c| {
+        within_4(c.separator("end;").sends_in(["12en", "end;"]).receives(["12en"]))
+    });
+    group.case("the goodbye is within any limit", |c| c.with(MaxMessageLen(10)).says_goodbye().ends(PeerGoodbye));
+
+    group.section("over the limit");
+    group.case("one byte over the limit", |c| too_long(c.sends("12345678901;")));
+    group.case("one byte over the limit, without its separator", |c| too_long(c.sends("12345678901")));
+    group.case("one byte over the limit, byte by byte", |c| too_long(c.sends_byte_by_byte("12345678901")));
+    group.case("a limit of 1, and two bytes", |c| {
+        c.with(MaxMessageLen(1)).sends("ab;").ends(MessageTooLong { limit: 1 })
+    });
+    group.case("one byte over the default limit", |c| {
+        c.sends(vec![b'x'; 1024 * 1024 + 1]).ends(MessageTooLong { limit: 1024 * 1024 })
+    });
+    group.case("with end;, over the limit before its separator is whole", |c| {
+        c.with(MaxMessageLen(4)).separator("end;").sends("12345end").ends(MessageTooLong { limit: 4 })
+    });
+    group.case("with end;, undecided as long as a separator may come", |c| {
+        within_4(c.separator("end;").sends_in(["1234en", "d", ";"]).receives(["1234"]))
+    });
+    group.case("what came before is delivered", |c| too_long(c.sends("one;two;12345678901;").receives(["one", "two"])));
+    group.case("what comes behind is not delivered", |c| too_long(c.sends("12345678901;three;")));
+    group.case("before, too long, behind, in segments of their own", |c| {
+        too_long(c.sends_in(["one;", "12345678901;", "three;"]).receives(["one"]))
+    });
+    group.case("a goodbye behind it changes nothing", |c| too_long(c.sends("12345678901;disconnect;")));
+    group.case("the end of the stream behind it changes nothing", |c| too_long(c.sends("12345678901").half_closes()));
+    group.case("a stream without end or separator", |c| {
+        c.with(MaxMessageLen(1000)).floods([b'x'; 4096]).ends(MessageTooLong { limit: 1000 })
+    });
+    group.case("a stream of a false start without end", |c| {
+        c.with(MaxMessageLen(1000)).separator("aab").floods([b'a'; 4096]).ends(MessageTooLong { limit: 1000 })
+    });
+    group.case("what was sent before arrives before the goodbye", |c| {
+        too_long(c.echoing().sends("one;12345678901;").receives(["one"]).reads("one;"))
+    });
+
+    group.section("messages to send");
+    group.case("up to the limit for sending", |c| c.with(MaxSentLen(5)).program_sends("12345").reads("12345;"));
+    group.case("over the limit for sending, nothing is written", |c| {
+        c.with(MaxSentLen(5)).program_is_refused("123456").program_sends("ok").reads("ok;")
+    });
+    group.case("1 MiB is sent, and not a byte more", |c| {
+        let message = vec![b'x'; 1024 * 1024];
+        c.program_is_refused([&message[..], b"x"].concat()).program_sends(&message).reads([&message[..], b";"].concat())
+    });
+}

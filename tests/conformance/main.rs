@@ -1,0 +1,105 @@
+//! The conformance peer: a scripted raw socket that talks to the library, a server in one run and a client in the next,
+//! and checks every byte that comes back and everything that the callback is told.
+//!
+//! `docs/conformance.md` says what the groups show and how to use this for another implementation. [`case`] is the
+//! language of the scripts; the cases are in [`groups`].
+//!
+//! ```text
+//! cargo test --test conformance                                    all cases, in both roles
+//! cargo test --test conformance -- 4.2 empty                       those whose id or name holds one of these
+//! cargo test --test conformance -- --list                          their ids, names and roles
+//! cargo test --test conformance -- --repeat 20                     each so many times
+//! cargo test --test conformance -- --against 127.0.0.1:16900       with another server, one that echoes
+//! ```
+
+mod against;
+mod arguments;
+mod case;
+mod driver;
+mod end;
+mod groups;
+mod ours;
+mod peer;
+mod report;
+mod show;
+mod tap;
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{OnceLock, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use arguments::Arguments;
+use case::{Case, Group, Role};
+use report::Report;
+
+/// How long anything may take before a case gives up, once it is set.
+static PATIENCE: OnceLock<Duration> = OnceLock::new();
+
+fn patience() -> Duration {
+    *PATIENCE.get().expect("main sets it before any case runs")
+}
+
+/// One case in one role.
+type Run<'a> = (&'a Case, Role);
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::read() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            eprintln!("conformance: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let groups = groups::all();
+    let runs: Vec<Run<'_>> = groups
+        .iter()
+        .flat_map(Group::cases)
+        .filter(|case| arguments.wants(case))
+        .flat_map(|case| case.roles.iter().map(move |role| (case, *role)))
+        .filter(|(case, role)| arguments.against.is_none() || *role == Role::Server && against::suits(case))
+        .collect();
+    if arguments.list {
+        report::list(&runs);
+        return ExitCode::SUCCESS;
+    }
+    PATIENCE.get_or_init(|| arguments.patience);
+    keep_expected_panics_out_of_the_output();
+    let report = run(&groups, &runs, &arguments);
+    print!("{report}");
+    if report.has_failures() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Runs everything, several at a time.
+fn run<'a>(groups: &'a [Group], runs: &[Run<'a>], arguments: &Arguments) -> Report<'a> {
+    let next = AtomicUsize::new(0);
+    let (outcomes, results) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..arguments.jobs {
+            let (next, outcomes) = (&next, outcomes.clone());
+            scope.spawn(move || {
+                while let Some((case, role)) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let once = || match &arguments.against {
+                        None => driver::run(case, *role),
+                        Some(address) => against::run(case, address),
+                    };
+                    let outcome = (0..arguments.repeat).try_for_each(|_| once());
+                    let _ = outcomes.send(((*case, *role), outcome));
+                }
+            });
+        }
+    });
+    drop(outcomes);
+    Report::new(groups, results.into_iter().collect())
+}
+
+/// Some cases have callbacks panic.
+fn keep_expected_panics_out_of_the_output() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !thread::current().name().is_some_and(|name| name.starts_with("leads-comm")) {
+            report(panic);
+        }
+    }));
+}
