@@ -3,6 +3,9 @@
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its own part")]
 
 pub mod leads_peer;
+pub mod proxy;
+pub mod seed;
+pub mod stamp;
 pub mod valve;
 
 use std::io::{self, IoSlice};
