@@ -9,9 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
-use support::proxy::{BOTH, Cutter, Direction, End, Faults, Link, Proxy, Slices};
+use support::proxy::lane::Cutter;
+use support::proxy::{BOTH, Direction, End, Faults, Link, Proxy, Slices};
 use support::seed::Seed;
-use support::stamp::checksum;
+use support::stamp::{Book, Faults as Wrongs, Stamp, checksum};
 use support::*;
 
 /// A proxy with one connection through it.
@@ -330,4 +331,33 @@ fn what_follows_a_half_close_is_taken_and_thrown_away() {
     pair.link.wait_until_over();
     let counts = pair.link.counts(Direction::ToServer);
     assert_eq!((counts.taken, counts.forwarded, counts.discarded), (1_000_006, 6, 1_000_000));
+}
+
+#[test]
+fn the_book_tells_lost_from_duplicated_reordered_and_torn() {
+    let write = |sender, number| {
+        let mut message = Vec::new();
+        Stamp { kind: b's', sender, number }.write(100, &mut message);
+        assert!(message.len() == 100 && !message.contains(&b';'));
+        message
+    };
+    let mut book = Book::default();
+    for number in [0, 1, 3, 2, 3, 6] {
+        assert!(book.enter(&write(1, number)).is_some());
+        assert_eq!(book.enter(&write(2, book.received)).map(|stamp| stamp.sender), Some(2));
+    }
+    // Sender 1: 3 before 2, 3 twice, without 4 and 5. Sender 2: every second one.
+    assert_eq!(book.faults(), Wrongs { lost: 2 + 6, duplicated: 1, reordered: 1, torn: 0 });
+    book.expect(1, 9);
+    assert_eq!((book.next_of(1), book.faults().lost), (Some(9), 2 + 6 + 2));
+    // No byte of a message may be another one, or missing; but for the first, which is its kind.
+    let message = write(7, 1234);
+    for at in 1..message.len() {
+        let mut torn = message.clone();
+        torn[at] ^= 1;
+        assert_eq!(Stamp::read(&torn), None, "{at}");
+        assert_eq!(Stamp::read(&message[..at]), None, "{at}");
+    }
+    assert_eq!(book.enter(&message[..99]), None);
+    assert_eq!(book.faults().torn, 1);
 }

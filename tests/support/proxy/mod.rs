@@ -6,7 +6,7 @@
 //!
 //! Chance comes from a [`Random`]: the same one cuts at the same bytes.
 
-mod lane;
+pub mod lane;
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -19,7 +19,6 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::PATIENCE;
 use super::seed::Random;
-pub use lane::Cutter;
 use lane::Lane;
 
 /// Which way bytes go.
