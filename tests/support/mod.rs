@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its own part")]
 
+pub mod counted;
 pub mod leads_peer;
 pub mod proxy;
 pub mod seed;
