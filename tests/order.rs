@@ -219,7 +219,7 @@ fn messages_of_many_senders_arrive_in_order_once_and_whole() {
 }
 
 #[test]
-#[ignore = "long: takes 5 minutes"]
+#[ignore = "long: takes a minute"]
 fn messages_of_many_senders_arrive_in_order_once_and_whole_for_long() {
     run_all(100_000);
 }
