@@ -81,6 +81,8 @@ pub fn run(
     if let Err(error) = client.start("127.0.0.1", true) {
         return tally.violation(format!("{role:?} cannot connect: {error}"));
     }
+    let connected = guest.wait_until(|state| state.opened > 0);
+    tally.check(connected, || format!("{role:?}: on_connect does not come"));
     guest.stay(stop, life, &mut random);
     if role.is_healthy() {
         guest.finish();

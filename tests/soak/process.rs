@@ -40,7 +40,9 @@ fn play(
 ) -> io::Result<()> {
     let turn = (role == Role::Stopped).then(|| ONE_STOPPED_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
     let gone = tally.gone(role);
-    let options = ChildOptions { role, port: server.port(), seed: random.number(), life };
+    // Those who are ended from outside do not leave before.
+    let own = if matches!(role, Role::Killed | Role::Stopped) { 5 * PATIENCE } else { life };
+    let options = ChildOptions { role, port: server.port(), seed: random.number(), life: own };
     let child = Command::new(std::env::current_exe()?)
         .args(options.arguments())
         .stdin(Stdio::piped())

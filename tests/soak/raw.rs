@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use crate::seed::Random;
 use crate::settings::{DRIPPERS_ARE_ENDED, MAX_MESSAGE_LEN, MAX_QUEUED_BYTES, PATIENCE};
 use crate::stamp::{Book, Faults, Stamp};
-use crate::tally::{Stop, Tally};
+use crate::tally::Tally;
 use crate::words::{self, Role};
 
 /// A socket, and what has come from it.
@@ -59,6 +59,23 @@ impl Raw {
         Ok(count > 0)
     }
 
+    /// Reads on for so long, or a little longer.
+    fn read_for(&mut self, time: Duration) -> io::Result<()> {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            self.socket.set_read_timeout(Some(time))?;
+            let read = self.read();
+            self.socket.set_read_timeout(Some(PATIENCE))?;
+            match read {
+                Ok(true) => {}
+                Ok(false) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Reads to the regular end, behind a goodbye; what came before it.
     fn hear_out(mut self) -> io::Result<Vec<Vec<u8>>> {
         while self.read()? {}
@@ -84,13 +101,13 @@ pub fn connect_narrow(server: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// Plays the part of one peer.
-pub fn run(role: Role, server: SocketAddr, tally: &Tally, stop: &Stop, mut random: Random) {
-    if let Err(error) = play(role, server, stop, &mut random) {
+pub fn run(role: Role, server: SocketAddr, tally: &Tally, mut random: Random) {
+    if let Err(error) = play(role, server, &mut random) {
         tally.violation(format!("{role:?}: {error}"));
     }
 }
 
-fn play(role: Role, server: SocketAddr, stop: &Stop, random: &mut Random) -> io::Result<()> {
+fn play(role: Role, server: SocketAddr, random: &mut Random) -> io::Result<()> {
     let socket = if role == Role::Stall { connect_narrow(server)? } else { TcpStream::connect(server)? };
     if role == Role::Vanish {
         return Ok(());
@@ -124,13 +141,11 @@ fn play(role: Role, server: SocketAddr, stop: &Stop, random: &mut Random) -> io:
         }
         Role::Drip if DRIPPERS_ARE_ENDED => {
             let deadline = Instant::now() + 2 * PATIENCE;
-            raw.socket.set_read_timeout(Some(Duration::from_millis(50)))?;
-            // Whatever the server does, reading or writing fails in the end.
             while Instant::now() < deadline {
-                match raw.socket.write(b"x").and_then(|_| raw.read()) {
-                    Ok(true) => {}
-                    Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
-                    Ok(false) | Err(_) => return Ok(()),
+                // Whatever the server does, one of them fails in the end.
+                let dripped = raw.socket.write_all(b"x").and_then(|()| raw.read_for(Duration::from_millis(50)));
+                if dripped.is_err() {
+                    return Ok(());
                 }
             }
             Err(io::Error::other("it is not ended"))
@@ -140,7 +155,7 @@ fn play(role: Role, server: SocketAddr, stop: &Stop, random: &mut Random) -> io:
             Stamp { kind: words::ECHO, sender: 0, number: 0 }.write(random.within(0..=150), &mut message);
             for byte in message.iter().chain(b";") {
                 raw.socket.write_all(&[*byte])?;
-                stop.sleep(Duration::from_millis(random.within(1..=30) as u64));
+                raw.read_for(Duration::from_millis(random.within(1..=30) as u64))?;
             }
             raw.hear(words::REPLY)?;
             raw.leave()

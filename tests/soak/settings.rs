@@ -24,7 +24,7 @@ pub const MAX_TOTAL_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 pub const MEMORY: u64 = 2 * MAX_TOTAL_QUEUED_BYTES as u64;
 
 /// How long a peer may take nothing. Short, so that those who stand still are many.
-pub const STALL: Duration = Duration::from_secs(2);
+pub const STALL: Duration = Duration::from_secs(3);
 
 /// How long anything may take that has to come: far longer than it ever should, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
