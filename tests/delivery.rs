@@ -102,7 +102,7 @@ fn a_regular_close_delivers_everything_through_a_slow_network() {
 }
 
 #[test]
-#[ignore = "long: takes a minute"]
+#[ignore = "long: takes 2 minutes"]
 fn a_regular_close_delivers_everything_through_a_slow_network_for_long() {
-    run(500);
+    run(200);
 }

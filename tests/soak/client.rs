@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
+use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use leads_comm::transport::{Stream, tcp};
@@ -12,7 +12,7 @@ use leads_comm::{Callback, Client, Connection, DisconnectReason, Service};
 use crate::seed::Random;
 use crate::server::FIRST_BROADCASTER;
 use crate::settings::{self, CLIENTS_RECONNECT, PATIENCE};
-use crate::stamp::{Book, Stamp};
+use crate::stamp::{Book, Faults, Stamp};
 use crate::tally::{Stop, Tally, name};
 use crate::words::{self, Role};
 
@@ -38,7 +38,8 @@ struct State {
     /// How many there were, and how many of them have ended.
     opened: u64,
     ended: u64,
-    last_reason: Option<DisconnectReason>,
+    /// The last one that has ended, and why.
+    last: Option<(Session, DisconnectReason)>,
 }
 
 /// One connection.
@@ -64,7 +65,7 @@ pub fn run(
     mut random: Random,
     on_junk: impl Fn() + Send + Sync + 'static,
 ) {
-    let guest = Arc::new(Guest { role, tally: Arc::clone(tally), state: Mutex::default(), changed: Condvar::new() });
+    let guest = Guest::new(role, tally);
     let callback = (
         Arc::clone(&guest),
         leads_comm::callback::on_receive(move |_, message| {
@@ -81,8 +82,7 @@ pub fn run(
     if let Err(error) = client.start("127.0.0.1", true) {
         return tally.violation(format!("{role:?} cannot connect: {error}"));
     }
-    let connected = guest.wait_until(|state| state.opened > 0);
-    tally.check(connected, || format!("{role:?}: on_connect does not come"));
+    guest.wait_for_connect();
     guest.stay(stop, life, &mut random);
     if role.is_healthy() {
         guest.finish();
@@ -94,12 +94,66 @@ pub fn run(
     guest.part();
 }
 
+/// A client that is there until the server closes.
+pub struct Resident {
+    guest: Arc<Guest>,
+    staying: JoinHandle<()>,
+}
+
+impl Resident {
+    /// Sends until it is time to stop. All it sends has arrived then, and what was sent to it until then.
+    pub fn start(server: SocketAddr, tally: &Arc<Tally>, stop: &Arc<Stop>, mut random: Random) -> Self {
+        const FOR_EVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+        let guest = Guest::new(Role::Resident, tally);
+        let builder = Client::builder().port(server.port()).callback(Arc::clone(&guest));
+        let client = settings::client(builder).build().expect("the settings fit together");
+        if let Err(error) = client.start("127.0.0.1", true) {
+            tally.violation(format!("a resident cannot connect: {error}"));
+        }
+        guest.wait_for_connect();
+        let (sender, stop) = (Arc::clone(&guest), Arc::clone(stop));
+        let staying = thread::spawn(move || {
+            sender.stay(&stop, FOR_EVER, &mut random);
+            sender.finish();
+        });
+        Self { guest, staying }
+    }
+
+    /// Waits until it has stopped sending.
+    pub fn wait(&self) {
+        while !self.staying.is_finished() {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Checks, when the server has closed, that so many broadcasts of each broadcaster have come.
+    pub fn part(self, broadcasts: &[u64]) {
+        self.guest.part();
+        let mut state = self.guest.lock();
+        let Some((session, _)) = &mut state.last else { return };
+        for (sender, sent) in (FIRST_BROADCASTER..).zip(broadcasts) {
+            session.book.expect(sender, *sent);
+        }
+        let faults = session.book.faults();
+        self.guest.tally.check(faults == Faults::default(), || format!("a resident at the close: {faults}"));
+    }
+}
+
 /// A connection whose buffers are soon full.
 fn connect_narrow(server: SocketAddr) -> std::io::Result<Box<dyn Stream>> {
     Ok(Box::new(tcp::TcpStream::new(crate::raw::connect_narrow(server)?)?))
 }
 
 impl Guest {
+    fn new(role: Role, tally: &Arc<Tally>) -> Arc<Self> {
+        Arc::new(Self { role, tally: Arc::clone(tally), state: Mutex::default(), changed: Condvar::new() })
+    }
+
+    fn wait_for_connect(&self) {
+        let connected = self.wait_until(|state| state.opened > 0);
+        self.tally.check(connected, || format!("{:?}: on_connect does not come", self.role));
+    }
+
     /// Sends now and then one message, now and then many.
     fn stay(&self, stop: &Stop, life: Duration, random: &mut Random) {
         let end = Instant::now() + life;
@@ -141,7 +195,7 @@ impl Guest {
     /// Tells how much was sent, and waits for the word how much should have come.
     fn finish(&self) {
         let Some((connection, sent)) = self.lock().session.as_ref().map(|it| (it.connection.clone(), it.sent)) else {
-            return self.tally.violation(format!("{:?} has been ended: {:?}", self.role, self.lock().last_reason));
+            return self.violation("it has been ended before its last word");
         };
         let finish = words::numbers(words::FINISH, sent);
         if let Err(error) = connection.send(&finish) {
@@ -158,11 +212,12 @@ impl Guest {
         self.tally.check(over && state.opened == state.ended, || {
             format!("{:?}: {} on_connect, {} on_disconnect", self.role, state.opened, state.ended)
         });
+        let reason = state.last.as_ref().map(|(_, reason)| name(reason)).unwrap_or_default();
         if self.role.is_healthy() {
-            let reason = state.last_reason.as_ref();
-            let is_own =
-                matches!(reason, Some(DisconnectReason::LocalClose { .. } | DisconnectReason::ServiceClosed { .. }));
-            self.tally.check(is_own && state.opened == 1, || format!("{:?} has been ended: {reason:?}", self.role));
+            let own_end = if self.role == Role::Resident { "PeerGoodbye" } else { "ServiceClosed" };
+            self.tally.check(reason == own_end && state.opened == 1, || {
+                format!("{:?} has been ended: {:?}", self.role, state.last.as_ref().map(|(_, reason)| reason))
+            });
         }
     }
 
@@ -288,7 +343,8 @@ impl Callback for Guest {
 
     fn on_disconnect(&self, _: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
         let mut state = self.lock();
-        match state.session.take() {
+        let ended = state.session.take();
+        match &ended {
             Some(session) if session.connection == *connection && session.thread == thread::current().id() => {}
             _ => self.violation("on_disconnect of another connection, or on another thread"),
         }
@@ -296,7 +352,7 @@ impl Callback for Guest {
             self.violation("two reasons");
         }
         state.ended += 1;
-        state.last_reason = Some(reason.clone());
+        state.last = ended.map(|session| (session, reason.clone()));
         self.changed.notify_all();
     }
 

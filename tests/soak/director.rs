@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::Server;
 
+use crate::client::Resident;
 use crate::options::Options;
 use crate::report::Report;
 use crate::seed::Random;
@@ -45,6 +46,12 @@ const PARTS: [(Role, usize); 15] = [
 
 /// So many healthy clients are always there, as long as there is room for as many others.
 const HEALTHY: usize = 6;
+
+/// So many are there from the beginning until the server closes, besides.
+const RESIDENTS: u64 = 4;
+
+/// How many broadcasts come right before the close.
+const LAST_WORDS: usize = 200;
 
 /// How long a progress report is waited for.
 const PROGRESS: Duration = Duration::from_secs(30);
@@ -115,6 +122,11 @@ fn soak(options: &Options, tally: &Arc<Tally>, stop: &Arc<Stop>) -> Result<(), B
         thread::spawn(move || monitor(&hall, &server, &tally, &stop))
     };
 
+    let residents_stop = Arc::new(Stop::default());
+    let random = Random::new(options.seed).part(3);
+    let residents: Vec<_> =
+        (0..RESIDENTS).map(|nth| Resident::start(address, tally, &residents_stop, random.part(nth))).collect();
+
     let mut stage = Stage {
         address,
         tally: Arc::clone(tally),
@@ -131,14 +143,19 @@ fn soak(options: &Options, tally: &Arc<Tally>, stop: &Arc<Stop>) -> Result<(), B
     broadcast_stop.stop();
     join("broadcasting", broadcasting, tally);
     join("the probe", [probing], tally);
+    residents_stop.stop();
+    residents.iter().for_each(Resident::wait);
     monitor_stop.stop();
     join("the monitor", [monitoring], tally);
 
+    // What has been accepted before the close arrives.
+    hall.broadcast_many(&server, LAST_WORDS);
     let closing = Instant::now();
     let closed = server.clone();
     join("closing the server", [thread::spawn(move || closed.close())], tally);
     let time = closing.elapsed();
     tally.check(time < PATIENCE, || format!("closing took {time:?}"));
+    residents.into_iter().for_each(|resident| resident.part(&hall.broadcasts()));
     let (opened, ended) = (tally.opened.load(Ordering::SeqCst), tally.ended.load(Ordering::SeqCst));
     tally.check(opened == ended, || format!("{opened} on_connect, {ended} on_disconnect"));
     let counted = (server.num_connections(), hall.num_open());

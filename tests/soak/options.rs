@@ -11,7 +11,7 @@ use crate::words::Role;
 pub const USAGE: &str = "\
 cargo test --release --test soak -- [--minutes N | --seconds N] [--clients N] [--seed N] [--report FILE]
 
-  --minutes, --seconds   how long; 3 seconds unless told otherwise
+  --minutes, --seconds   how long clients come; 2 seconds unless told otherwise
   --clients N            at most so many at a time; 40 unless told otherwise
   --seed N               makes the same choices again, as far as threads and processes do
   --report FILE          writes the report into a file, as Markdown
@@ -51,7 +51,7 @@ impl ChildOptions {
 
 /// Reads the command line. Of what `cargo test` says to all tests, it takes a filter seriously.
 pub fn parse() -> Result<Task, lexopt::Error> {
-    let mut options = Options { time: Duration::from_secs(3), clients: 40, seed: seed::fresh(), report: None };
+    let mut options = Options { time: Duration::from_secs(2), clients: 40, seed: seed::fresh(), report: None };
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {

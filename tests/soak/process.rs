@@ -39,6 +39,9 @@ fn play(
     mut random: Random,
 ) -> io::Result<()> {
     let turn = (role == Role::Stopped).then(|| ONE_STOPPED_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
+    if stop.is_stopped() {
+        return Ok(());
+    }
     let gone = tally.gone(role);
     // Those who are ended from outside do not leave before.
     let own = if matches!(role, Role::Killed | Role::Stopped) { 5 * PATIENCE } else { life };

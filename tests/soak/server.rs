@@ -95,6 +95,17 @@ impl Hall {
             .collect()
     }
 
+    /// Broadcasts so many messages one right after the other.
+    pub fn broadcast_many(&self, server: &Server, times: usize) {
+        let mut random = lock(&self.random).part(BROADCASTERS as u64);
+        (0..times).for_each(|_| self.broadcast(server, 0, &mut random));
+    }
+
+    /// Of each broadcaster, how many broadcasts have returned.
+    pub fn broadcasts(&self) -> [u64; BROADCASTERS] {
+        self.done.each_ref().map(|done| done.load(Ordering::SeqCst))
+    }
+
     fn broadcast(&self, server: &Server, broadcaster: usize, random: &mut Random) {
         let number = self.begun[broadcaster].fetch_add(1, Ordering::SeqCst);
         let mut message = Vec::new();
@@ -184,8 +195,7 @@ impl Callback for Hall {
                 peer.finished = true;
                 let faults = peer.book.faults();
                 self.tally.check(faults == Faults::default(), || format!("from {role:?}: {faults}: {connection:?}"));
-                let done = self.done.each_ref().map(|done| done.load(Ordering::SeqCst));
-                self.reply(connection, role, &words::numbers(words::FINISHED, done));
+                self.reply(connection, role, &words::numbers(words::FINISHED, self.broadcasts()));
             }
             Some(words::BURST) if numbers.len() == 1 => {
                 drop(peer);

@@ -39,6 +39,8 @@ pub fn read_numbers(message: &[u8]) -> Option<Vec<u64>> {
 pub enum Role {
     /// A client of the library that sends, checks what it gets, and leaves in good order. Nobody may end it.
     Healthy,
+    /// The same, from the beginning until the server closes; then it has to have got everything.
+    Resident,
     /// The same in a process of its own.
     Process,
     /// The same in a process that is stopped for a moment.
@@ -68,8 +70,9 @@ pub enum Role {
     Panic,
 }
 
-pub const ROLES: [Role; 16] = [
+pub const ROLES: [Role; 17] = [
     Role::Healthy,
+    Role::Resident,
     Role::Process,
     Role::Paused,
     Role::Guest,
@@ -101,9 +104,9 @@ impl Role {
         [&[HELLO], self.name().as_bytes()].concat()
     }
 
-    /// Whether it leaves in good order, and may not be ended before.
+    /// Whether it may not be ended before it has said its last word.
     pub fn is_healthy(self) -> bool {
-        matches!(self, Self::Healthy | Self::Process | Self::Paused | Self::Flood | Self::Probe)
+        matches!(self, Self::Healthy | Self::Resident | Self::Process | Self::Paused | Self::Flood | Self::Probe)
     }
 
     /// Whether the server may end it as it likes.
@@ -119,6 +122,7 @@ impl Role {
     pub fn reasons(self) -> &'static [&'static str] {
         match self {
             Self::Healthy | Self::Process | Self::Paused | Self::Flood | Self::Probe => &["PeerGoodbye"],
+            Self::Resident => &["ServiceClosed"],
             // Its own abort is a reset, or the end of the stream where it had been read from.
             Self::Guest => &["PeerGoodbye", "LocalClose", "LocalAbort", "Io", "PeerClosed"],
             Self::Killed | Self::Reset => &["Io", "PeerClosed"],
