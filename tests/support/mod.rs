@@ -4,8 +4,12 @@
 
 pub mod account;
 pub mod child;
+pub mod counted;
 pub mod figures;
 pub mod leads_peer;
+pub mod proxy;
+pub mod seed;
+pub mod stamp;
 pub mod valve;
 
 use std::io::{self, IoSlice};

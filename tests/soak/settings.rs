@@ -1,0 +1,43 @@
+//! What the services of the soak are told, and what follows from it for the parts that peers play.
+
+use std::time::Duration;
+
+use leads_comm::{ClientBuilder, ServerBuilder};
+
+/// Whether the server ends peers who take too long over one message: then they go on dripping until it does, for the
+/// reason `PartialMessageTimeout`. Otherwise they finish their message, and it has to arrive.
+pub const DRIPPERS_ARE_ENDED: bool = false;
+
+/// Whether clients connect again by themselves when they are ended: then those whom the server ends have to be back
+/// within the patience of the soak. Otherwise they leave.
+pub const CLIENTS_RECONNECT: bool = false;
+
+/// The longest message, in payload bytes.
+pub const MAX_MESSAGE_LEN: usize = 256 * 1024;
+
+/// What may wait for one peer, and for all of them, in bytes.
+pub const MAX_QUEUED_BYTES: usize = 4 * 1024 * 1024;
+pub const MAX_TOTAL_QUEUED_BYTES: usize = 64 * 1024 * 1024;
+
+/// How much memory more than at the start the process may take, in bytes, at any time: all that may wait, and as much
+/// for the clients that live in the same process.
+pub const MEMORY: u64 = 2 * MAX_TOTAL_QUEUED_BYTES as u64;
+
+/// How long a peer may take nothing. Short, so that those who stand still are many.
+pub const STALL: Duration = Duration::from_secs(3);
+
+/// How long anything may take that has to come: far longer than it ever should, also on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub fn server(builder: ServerBuilder) -> ServerBuilder {
+    builder
+        .max_message_len(MAX_MESSAGE_LEN)
+        .max_queued_bytes(MAX_QUEUED_BYTES)
+        .max_total_queued_bytes(MAX_TOTAL_QUEUED_BYTES)
+        .stall_timeout(STALL)
+        .close_timeout(Duration::from_secs(5))
+}
+
+pub fn client(builder: ClientBuilder) -> ClientBuilder {
+    builder
+}
