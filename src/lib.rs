@@ -287,6 +287,7 @@ mod link;
 #[cfg(all(test, loom))]
 mod model;
 mod outbox;
+mod panics;
 mod pump;
 mod reader;
 mod server;

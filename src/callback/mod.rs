@@ -2,13 +2,13 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use crate::connection::Connection;
 use crate::disconnect::DisconnectReason;
 use crate::error::Error;
+use crate::panics::let_go;
 use crate::service::Service;
 
 mod channel;
@@ -154,8 +154,7 @@ fn both(first: impl FnOnce(), second: impl FnOnce()) {
         (Ok(()), Ok(())) => {}
         (Err(payload), Ok(())) | (Ok(()), Err(payload)) => resume_unwind(payload),
         (Err(first), Err(second)) => {
-            // Dropping a payload may panic again.
-            mem::forget(second);
+            let_go(second);
             resume_unwind(first);
         }
     }
@@ -183,8 +182,7 @@ pub(crate) fn call(callback: impl FnOnce()) -> Result<(), String> {
 pub(crate) fn contain_panic(work: impl FnOnce()) -> Result<(), String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         let message = panic_message(&*payload);
-        // Dropping a payload may panic again.
-        mem::forget(payload);
+        let_go(payload);
         message
     })
 }
