@@ -93,7 +93,7 @@ fn run(input: &mut Input<'_>) {
         act(&mut peers, input);
     }
     let expected: Vec<_> = peers.iter().map(|peer| Expected::of(&peer.written, &setting)).collect();
-    let closes_early = setting.close_early || expected.iter().any(|expected| expected.end == ExpectedEnd::Service);
+    let closes_early = setting.close_early || expected.iter().any(|expected| expected.closes_service);
     let mut log = Log::default();
     if !setting.close_early {
         peers.iter_mut().for_each(Peer::end);
@@ -323,6 +323,9 @@ impl Log {
 struct Expected {
     messages: Vec<Vec<u8>>,
     end: ExpectedEnd,
+    /// Whether the callback is told to close the service. Messages behind that may still be delivered, if somebody else
+    /// is closing it already and has not come to this connection yet.
+    closes_service: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -332,8 +335,6 @@ enum ExpectedEnd {
     Goodbye,
     TooLong,
     Told(ToldEnd),
-    /// The callback is told to close the service.
-    Service,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -347,9 +348,10 @@ impl Expected {
     fn of(written: &[u8], setting: &Setting) -> Self {
         let decoded = split(written, setting.separator, setting.max_message_len);
         let mut messages = Vec::new();
+        let mut closes_service = false;
         for message in decoded.messages {
             if message == GOODBYE {
-                return Self { messages, end: ExpectedEnd::Goodbye };
+                return Self { messages, end: ExpectedEnd::Goodbye, closes_service };
             }
             let told = Told::by(&message);
             messages.push(message);
@@ -358,15 +360,18 @@ impl Expected {
                 Told::Close => ExpectedEnd::Told(ToldEnd::Close),
                 Told::Abort => ExpectedEnd::Told(ToldEnd::Abort),
                 Told::Panic => ExpectedEnd::Told(ToldEnd::Panic),
-                Told::CloseService => ExpectedEnd::Service,
+                Told::CloseService => {
+                    closes_service = true;
+                    continue;
+                }
             };
-            return Self { messages, end };
+            return Self { messages, end, closes_service };
         }
         let end = match decoded.end {
             End::Remainder(remainder) => ExpectedEnd::Closed(remainder.len()),
             End::TooLong => ExpectedEnd::TooLong,
         };
-        Self { messages, end }
+        Self { messages, end, closes_service }
     }
 
     /// What is sent because of these messages, to everybody or not.
