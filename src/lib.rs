@@ -328,6 +328,7 @@ mod link;
 #[cfg(all(test, loom))]
 mod model;
 mod outbox;
+mod panics;
 mod pump;
 mod reader;
 mod refusal;

@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use crate::backoff::Attempt;
 use crate::connection::Connection;
 use crate::disconnect::DisconnectReason;
 use crate::error::Error;
+use crate::panics::let_go;
 use crate::service::Service;
 
 mod channel;
@@ -171,8 +171,7 @@ fn both(first: impl FnOnce(), second: impl FnOnce()) {
         (Ok(()), Ok(())) => {}
         (Err(payload), Ok(())) | (Ok(()), Err(payload)) => resume_unwind(payload),
         (Err(first), Err(second)) => {
-            // Dropping a payload may panic again.
-            mem::forget(second);
+            let_go(second);
             resume_unwind(first);
         }
     }
@@ -200,8 +199,7 @@ pub(crate) fn call(callback: impl FnOnce()) -> Result<(), String> {
 pub(crate) fn contain_panic(work: impl FnOnce()) -> Result<(), String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         let message = panic_message(&*payload);
-        // Dropping a payload may panic again.
-        mem::forget(payload);
+        let_go(payload);
         message
     })
 }

@@ -2,7 +2,6 @@
 //! of them and no state is left half changed.
 
 use std::io::{self, IoSlice};
-use std::mem;
 use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
@@ -10,12 +9,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::{Connector, Keepalive, Listener, Stream};
+use crate::panics::let_go;
 
 /// Calls; a panic comes back as an error.
 fn contain<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| {
-        // Dropping a payload may panic again.
-        mem::forget(payload);
+        let_go(payload);
         Err(io::Error::other("the transport panicked"))
     })
 }
