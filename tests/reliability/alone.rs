@@ -12,6 +12,9 @@ use crate::support::PATIENCE;
 /// What the other process is to do; absent in the process that was started by hand.
 const ROLE: &str = "LEADS_COMM_TEST_ROLE";
 
+/// How long a process may take that counts something.
+const LONG: Duration = Duration::from_secs(15 * 60);
+
 /// What this process is, when it has been started by a test.
 pub(crate) fn role() -> Option<String> {
     env::var(ROLE).ok()
@@ -56,10 +59,14 @@ impl Process {
 
     /// What follows `key` in the next line that begins with it; [`tell`] writes it.
     pub(crate) fn hear(&self, key: &str) -> String {
-        let deadline = Instant::now() + 3 * PATIENCE;
+        self.hear_within(key, 3 * PATIENCE)
+    }
+
+    fn hear_within(&self, key: &str, time: Duration) -> String {
+        let deadline = Instant::now() + time;
         loop {
             let line = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now()));
-            let line = line.unwrap_or_else(|_| panic!("the process does not tell its {key}"));
+            let line = line.unwrap_or_else(|_| panic!("the process does not tell its {key}; what it says is above"));
             // The harness may have begun the line.
             if let Some((_, rest)) = line.split_once(&format!("{key} = ")) {
                 return rest.to_owned();
@@ -103,8 +110,6 @@ pub(crate) fn alone(module: &str, test: &str, work: impl FnOnce() -> String) {
         return tell("figure", work());
     }
     let mut process = Process::start(again(module, test, "alone"));
-    let figure = process.lines.iter().find_map(|line| Some(line.split_once("figure = ")?.1.to_owned()));
-    let status = process.wait(PATIENCE);
-    let passed = status.is_some_and(|status| status.success());
-    println!("{}", figure.filter(|_| passed).expect("it fails in a process of its own; its output is above"));
+    println!("{}", process.hear_within("figure", LONG));
+    assert!(process.wait(PATIENCE).is_some_and(|status| status.success()));
 }
