@@ -5,6 +5,7 @@ mod support;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use leads_comm::{Callback, Client, Connection, DisconnectReason, Error, Server, Service};
 use support::*;
@@ -270,13 +271,22 @@ fn round(side: Side, within: Within, call: Call) {
     server.iter().for_each(Server::wait);
 }
 
-fn run(side: Side, within: Within) {
+fn run(side: Side, within: Within, rounds: usize) {
     expect_panics_in_callbacks();
+    let mut slowest = (Duration::ZERO, CALLS[0]);
     for call in CALLS {
-        for number in 0..ROUNDS {
+        for number in 0..rounds {
+            let before = Instant::now();
             in_time(&format!("{side:?} {within:?} {call:?}, round {number}"), move || round(side, within, call));
+            let time = before.elapsed();
+            if time > slowest.0 {
+                slowest = (time, call);
+            }
         }
     }
+    let (time, call) = slowest;
+    let count = CALLS.len();
+    println!("C2: deadlocks 0 of {count} cells x {rounds} in {side:?} {within:?}, slowest {call:?} {time:.1?}");
 }
 
 macro_rules! cells {
@@ -284,9 +294,15 @@ macro_rules! cells {
         $(
             #[test]
             fn $name() {
-                run(Side::$side, Within::$within);
+                run(Side::$side, Within::$within, ROUNDS);
             }
         )*
+
+        #[test]
+        #[ignore = "long: takes 2 minutes"]
+        fn every_cell_a_hundred_times() {
+            $(run(Side::$side, Within::$within, 100);)*
+        }
 
         #[test]
         fn every_callback_of_both_sides_is_covered() {

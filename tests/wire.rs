@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::net::TcpListener;
 use std::thread;
 
@@ -216,6 +217,7 @@ fn write_cut(ours: &Ours, peer: &mut LeadsPeer, separator: &[u8], stream: &[u8],
 
 #[test]
 fn a_stream_may_be_cut_in_every_place() {
+    let cuts = Cell::new(0);
     in_both_roles(|open, separator| {
         let (ours, mut peer) = open();
         let messages = data(separator);
@@ -236,12 +238,15 @@ fn a_stream_may_be_cut_in_every_place() {
             assert!(ours.events.is_empty(), "cut at {at}: an unfinished message has been delivered");
             peer.write(right);
             ours.expect_messages(&messages[finished..]);
+            cuts.set(cuts.get() + 1);
         }
     });
+    println!("D6, D7: differences 0, false goodbyes 0 in {} streams cut in one place", cuts.get());
 }
 
 #[test]
 fn a_goodbye_is_answered_by_one_goodbye_and_the_end_wherever_it_is_cut() {
+    let cuts = Cell::new(0);
     in_both_roles(|open, separator| {
         let goodbye = frame(b"disconnect", separator);
         for at in 0..=goodbye.len() {
@@ -252,8 +257,10 @@ fn a_goodbye_is_answered_by_one_goodbye_and_the_end_wherever_it_is_cut() {
             let reason = ours.expect_end();
             assert!(matches!(reason, DisconnectReason::PeerGoodbye { .. }), "cut at {at}: {reason:?}");
             assert_eq!(reason.undelivered().received_bytes, 0);
+            cuts.set(cuts.get() + 1);
         }
     });
+    println!("D7: goodbyes missed 0 of {}", cuts.get());
 }
 
 #[test]
@@ -301,6 +308,7 @@ fn nothing_is_delivered_once_this_side_has_closed() {
 
 #[test]
 fn what_is_unfinished_at_the_end_of_the_stream_is_counted_and_never_delivered() {
+    let ends = Cell::new(0);
     in_both_roles(|open, separator| {
         let unfinished = [b"disconnect", &separator[..separator.len() - 1]].concat();
         for len in 0..=unfinished.len() {
@@ -313,8 +321,10 @@ fn what_is_unfinished_at_the_end_of_the_stream_is_counted_and_never_delivered() 
             let reason = ours.expect_end();
             assert!(matches!(reason, DisconnectReason::PeerClosed { .. }), "{reason:?}");
             assert_eq!(reason.undelivered().received_bytes, len);
+            ends.set(ends.get() + 1);
         }
     });
+    println!("D8: unfinished messages delivered 0, miscounted 0 of {}", ends.get());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A stream means the same however it is cut, and by whichever way its chunks come in.
 
+use std::cell::Cell;
+
 use leads_comm::codec::{GOODBYE, Separator, encode};
 
 use crate::oracle::{Decoded, End, NO_LIMIT, SEPARATORS, WAYS, Way, decode, split, words};
@@ -53,7 +55,18 @@ fn streams(separator: &Separator) -> Vec<Vec<u8>> {
     streams
 }
 
+thread_local! {
+    /// How many sequences of chunks this test has checked.
+    static CHECKED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Prints the figure of a test that has found nothing wrong.
+fn report() {
+    println!("D1: wrong sequences 0 of {}", CHECKED.get());
+}
+
 fn check<'a>(separator: &Separator, expected: &Decoded, chunks: impl IntoIterator<Item = (&'a [u8], Way)> + Clone) {
+    CHECKED.set(CHECKED.get() + 1);
     let decoded = decode(separator, NO_LIMIT, chunks.clone());
     if decoded != *expected {
         let chunks: Vec<_> = chunks.into_iter().map(|(chunk, way)| (chunk.escape_ascii().to_string(), way)).collect();
@@ -73,6 +86,7 @@ fn what_is_framed_is_what_is_decoded() {
             check(&separator, &expected, frames.iter().map(|frame| (frame.as_slice(), way)));
         }
     }
+    report();
 }
 
 #[test]
@@ -93,6 +107,7 @@ fn every_cut_of_every_stream() {
             }
         }
     }
+    report();
 }
 
 #[test]
@@ -113,6 +128,7 @@ fn every_pair_of_cuts_of_every_short_stream() {
             }
         }
     }
+    report();
 }
 
 #[test]
@@ -127,6 +143,7 @@ fn byte_by_byte() {
             check(&separator, &expected, stream.chunks(1).zip(WAYS.into_iter().cycle()));
         }
     }
+    report();
 }
 
 /// Nothing is left to the choice of a table here: all separators of up to 4 letters, all streams of up to 8.
@@ -145,4 +162,5 @@ fn every_stream_of_two_letters() {
             }
         }
     }
+    report();
 }
