@@ -279,9 +279,9 @@ mod network {
         for _ in &peers {
             let (connection, reason) = loop {
                 // Longer than anything else: the system's own patience is put to the test.
-                match events.recv_timeout(4 * PATIENCE).expect("a vanished peer is not noticed") {
-                    Event::Disconnect { connection, reason } => break (connection, reason),
-                    _ => {}
+                let event = events.recv_timeout(4 * PATIENCE).expect("a vanished peer is not noticed");
+                if let Event::Disconnect { connection, reason } = event {
+                    break (connection, reason);
                 }
             };
             let took = cut.elapsed();
