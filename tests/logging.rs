@@ -5,11 +5,15 @@
 mod support;
 
 use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::sync::mpsc;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use leads_comm::callback;
-use leads_comm::{Connection, Error, Server, ServerBuilder};
+use leads_comm::transport::{Listener, Stream, memory};
+use leads_comm::{Connection, Error, Keepalive, Server, ServerBuilder};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use support::*;
 
@@ -150,24 +154,26 @@ over_every_transport! {
         let (callback, events) = recorder();
         let faulty = callback::on_receive(|_, message| assert_ne!(message, b"panic", "as asked"));
         let started = net.start_server(|builder| {
-            builder.callback((callback, faulty)).max_message_len(1000).max_queued_bytes(64 * 1024)
+            let limited = builder.callback((callback, faulty)).max_message_len(1000).max_queued_bytes(64 * 1024);
+            limited.partial_message_timeout(Duration::from_millis(100)).drain_timeout(Duration::from_millis(20))
         });
-        let causes: [fn(&Raw, &Connection); 3] = [
+        let causes: [fn(&Raw, &Connection); 4] = [
             |raw, _| raw.write(&[b'x'; 1001]),
             |raw, _| raw.write(b"panic;"),
             |_, connection| while connection.send(&[b'x'; 1000]).is_ok() {},
+            |raw, _| raw.write(b"unfinished"),
         ];
         for (before, cause) in causes.into_iter().enumerate() {
             let raw = started.raw();
             let connection = connected(&events);
             cause(&raw, &connection);
-            drop(raw);
             let reason = disconnected(&events);
+            drop(raw);
             assert_eq!(turn.at(Level::Warn).len(), before + 1);
             turn.assert_one(Level::Warn, &[&connection.to_string(), &reason.to_string()]);
         }
         started.server.close();
-        assert_eq!(turn.at(Level::Warn).len(), 3);
+        assert_eq!(turn.at(Level::Warn).len(), 4);
         assert_eq!(turn.at(Level::Error), [""; 0]);
     }
 
@@ -195,6 +201,67 @@ over_every_transport! {
         for text in told.texts.iter().chain(logged.iter().map(|line| &line.text)) {
             assert!(!gives_away(text), "{text}");
         }
+    }
+}
+
+/// A stream whose system refuses to look after the peer.
+struct Refusing(memory::MemoryStream);
+
+impl Stream for Refusing {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+
+    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(buffers)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.0.shutdown(how)
+    }
+
+    fn keep_alive(&self, _: Option<Keepalive>, _: Option<Duration>) -> io::Result<()> {
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, "as asked"))
+    }
+
+    fn peer(&self) -> String {
+        self.0.peer()
+    }
+}
+
+#[test]
+fn what_the_system_refuses_is_told_once_and_ends_nothing() {
+    let turn = Turn::take();
+    let (callback, events) = recorder();
+    let (arrive, arriving) = mpsc::sync_channel(10);
+    let server = Server::builder().transport(Arriving(Mutex::new(arriving))).callback(callback).build().unwrap();
+    server.start(true).unwrap();
+    for _ in 0..3 {
+        let (there, here) = memory::pair();
+        arrive.send(Refusing(there)).unwrap();
+        connected(&events);
+        here.write_vectored(&[IoSlice::new(b"hello;")]).unwrap();
+        assert_eq!(received(&events), b"hello");
+        turn.assert_one(Level::Debug, &["the system does not look after", "as asked"]);
+    }
+    drop(arrive);
+    server.close();
+    assert_eq!((turn.at(Level::Warn), turn.at(Level::Error)), (vec![], vec![]));
+}
+
+/// Accepts what a test gives it, and stops when there will be no more.
+struct Arriving(Mutex<mpsc::Receiver<Refusing>>);
+
+impl Listener for Arriving {
+    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
+        let arrived = self.0.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        Ok(arrived.ok().map(|stream| Box::new(stream) as Box<dyn Stream>))
+    }
+
+    fn stop(&self) {}
+
+    fn name(&self) -> String {
+        "a test".into()
     }
 }
 

@@ -39,8 +39,8 @@ mod imp {
 
         /// Ends the wait under way, or else the next one.
         pub(crate) fn wake(&self) {
-            // Fails only when the pipe is full, and then it wakes already: both ends live as long as `self`.
-            let _ = (&self.wake).write(&[0]);
+            // Otherwise it fails only when the pipe is full, and then it wakes already: both ends live as long as `self`.
+            while (&self.wake).write(&[0]).is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {}
         }
 
         /// Whether [`wait_writable`](Self::wait_writable) can watch this stream.
