@@ -117,7 +117,7 @@ impl Full {
     fn has_caller(&self) -> bool {
         const SYN_SENT: &str = "02";
         let port = format!(":{:04X}", self.address.port());
-        let own: Vec<_> = self._callers.iter().map(|caller| local_port(caller)).collect();
+        let own: Vec<_> = self._callers.iter().map(local_port).collect();
         std::fs::read_to_string("/proc/self/net/tcp").unwrap().lines().skip(1).any(|line| {
             let fields: Vec<_> = line.split_whitespace().collect();
             let is_own = own.iter().any(|own| fields[1].ends_with(own));
