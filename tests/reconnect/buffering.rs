@@ -63,10 +63,13 @@ fn no_more_is_kept_than_there_is_room_for() {
     assert!(matches!(client.send(b"a;b"), Err(Error::InvalidMessage(EncodeError::ContainsSeparator { at: 1 }))));
     assert!(matches!(client.send(&vec![b'x'; 1 << 21]), Err(Error::MessageTooLong { .. })));
     // There is room again once it has been sent.
-    let (server, server_events) = serve(client.port());
-    connected(&events);
-    (0..10).for_each(|_| assert_eq!(received(&server_events), [b'x'; 35]));
-    server.close();
+    let listener = listen(client.port());
+    let (mut socket, _) = listener.accept().unwrap();
+    drop(listener);
+    let mut sent = [0; 10 * 36];
+    socket.read_exact(&mut sent).unwrap();
+    assert_eq!(&sent[..], [&[b'x'; 35][..], b";"].concat().repeat(10));
+    drop(socket);
     disconnected(&events);
     client.send(&[b'y'; 900]).unwrap();
     client.close();
@@ -91,18 +94,17 @@ fn what_is_kept_when_the_client_is_closed_or_gives_up_is_told_once() {
     assert!(matches!(client.send(b"too late"), Err(Error::NotConnected)));
     assert!(matches!(failures(&events)[..], [Error::Unsent { messages: 3, bytes: 14 }]));
 
-    let (server, _) = serve(0);
     let reconnect = quick().max_attempts(2).buffer_bytes(1 << 20);
+    let listener = listen(0);
     let (callback, events) = recorder();
-    let leaving = callback::closures().on_reconnect(|service, attempt| {
-        assert_eq!((service.num_connections(), attempt.number > 0), (0, true));
-    });
-    let builder = Client::builder().port(server.port()).reconnect(reconnect);
-    let client = builder.callback((leaving, callback)).build().unwrap();
+    let builder = Client::builder().port(listener.local_addr().unwrap().port());
+    let client = builder.reconnect(reconnect).callback(callback).build().unwrap();
     let keeping = client.clone();
     client.set_callback(callback::closures().on_disconnect(move |_, _, _| keeping.send(b"kept").unwrap()));
     client.start("127.0.0.1", true).unwrap();
-    server.close();
+    let (socket, _) = listener.accept().unwrap();
+    drop(listener);
+    drop(socket);
     assert!(client.wait_timeout(PATIENCE));
     assert!(matches!(
         failures(&events)[..],

@@ -36,6 +36,17 @@ fn start(builder: ClientBuilder) -> (Client, Receiver<Event>) {
     (client, events)
 }
 
+/// A client that has been started, and whose server has left without a trace: nobody is in its queue.
+fn start_and_leave(builder: impl FnOnce(u16) -> ClientBuilder) -> (Client, Receiver<Event>) {
+    let listener = listen(0);
+    let (client, events) = start(builder(listener.local_addr().unwrap().port()));
+    let (socket, _) = listener.accept().unwrap();
+    connected(&events);
+    drop(listener);
+    drop(socket);
+    (client, events)
+}
+
 /// A server on a port of its own, which a later one takes over.
 fn serve(port: u16) -> (Server, Receiver<Event>) {
     let (callback, events) = recorder();
