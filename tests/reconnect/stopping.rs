@@ -60,7 +60,9 @@ fn closing_while_on_reconnect_runs_waits_for_it_and_no_longer() {
         entered.send(()).unwrap();
         released.lock().unwrap().recv_timeout(PATIENCE).unwrap();
     });
-    let client = Client::builder().port(server.port()).reconnect(quick()).callback(holding).build().unwrap();
+    let reconnect = quick().buffer_bytes(1000);
+    let builder = Client::builder().port(server.port()).close_timeout(PATIENCE).reconnect(reconnect);
+    let client = builder.callback(holding).build().unwrap();
     client.start("127.0.0.1", true).unwrap();
     server.close();
     inside.recv_timeout(PATIENCE).unwrap();
@@ -70,6 +72,8 @@ fn closing_while_on_reconnect_runs_waits_for_it_and_no_longer() {
         closing.close();
         closed.send(()).unwrap();
     });
+    until("the close has begun", || matches!(client.send(b"m"), Err(Error::NotConnected)));
+    assert!(told.try_recv().is_err(), "it does not wait for the callback");
     release.send(()).unwrap();
     told.recv_timeout(PATIENCE).unwrap();
     assert!(client.wait_timeout(PATIENCE));
