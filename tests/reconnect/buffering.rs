@@ -1,12 +1,13 @@
 //! What is sent while there is no connection.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use leads_comm::codec::{Decoder, EncodeError, Separator};
+use leads_comm::transport::{Connector, memory};
 use leads_comm::{DisconnectReason, Error, OutboundLimit, Service};
 
 use super::*;
@@ -110,6 +111,31 @@ fn what_is_kept_when_the_client_is_closed_or_gives_up_is_told_once() {
         failures(&events)[..],
         [Error::GaveUp { attempts: 2, .. }, Error::Unsent { messages: 1, bytes: 5 }]
     ));
+}
+
+#[test]
+fn what_a_connection_was_to_take_that_came_too_late_is_told_as_well() {
+    let (_listener, memory) = memory::listener();
+    let (entered, connecting) = mpsc::channel();
+    let (go, let_go) = mpsc::channel::<()>();
+    let let_go = Mutex::new(let_go);
+    let is_first = AtomicBool::new(true);
+    let connector = move |address: &str| {
+        if is_first.swap(false, Ordering::Relaxed) {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        entered.send(()).unwrap();
+        let_go.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        memory.connect(address)
+    };
+    let builder = Client::builder().transport(connector).reconnect(quick().at_start(true).buffer_bytes(1000));
+    let (client, events) =
+        start(builder.flush_timeout(Duration::from_millis(50)).close_timeout(Duration::from_millis(50)));
+    client.send(b"kept").unwrap();
+    connecting.recv_timeout(PATIENCE).unwrap();
+    client.close();
+    go.send(()).unwrap();
+    assert!(matches!(failures(&events)[..], [Error::Unsent { messages: 1, bytes: 5 }]));
 }
 
 #[test]
