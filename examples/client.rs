@@ -4,12 +4,14 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use leads_comm::{
-    Callback, Client, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectReason, Error, Service, SlowConsumer,
+    Attempt, Callback, Client, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectReason, Error, Reconnect,
+    Service, SlowConsumer,
 };
 use lexopt::prelude::*;
 
@@ -23,12 +25,14 @@ use cli::{Failure, complain, fail};
 const HELP: &str = "\
 Sends every line of stdin to a server, and prints every message that the server sends as a line.
 
-Usage: client HOST [--port P] [--separator S] [--wait]
+Usage: client HOST [--port P] [--separator S] [--wait] [--reconnect]
 
   HOST               the server's name or IP address, which may name a port: 10.0.0.7, [::1]:16901
       --port P       the port where HOST names none (default 16900)
       --separator S  the bytes that end each message, the same as the server's (default ;)
       --wait         at the end of stdin go on receiving, until the server says goodbye
+      --reconnect    connect again whenever the connection ends, and also if there is no server yet; go on
+                     so until the end of stdin, with --wait until Ctrl-C. Stderr tells of each attempt
   -h, --help         print this
 
 Stdout carries the messages and nothing else; without --wait, answers may come too late. A line ends
@@ -36,7 +40,8 @@ with \\n or \\r\\n, which is not sent. A server that reads slowly is waited for,
 Exit code 0: all of stdin was sent, and (with --wait) the server said goodbye; or nobody reads stdout any
 more; or Ctrl-C or SIGTERM, and the server answered our goodbye in 3 s. 1: it could not be reached, or
 left before that, or a line could not be sent, for instance because it contains the separator; stderr
-says which. 2: a wrong call. RUST_LOG=debug shows what the library does.
+says which. With --reconnect: 1 if a line was lost with its connection. 2: a wrong call.
+RUST_LOG=debug shows what the library does.
 ";
 
 /// How long a server that reads slowly is waited for: rather long than lose a line of a large file.
@@ -53,6 +58,7 @@ struct Options {
     port: u16,
     separator: Vec<u8>,
     wait: bool,
+    reconnect: bool,
 }
 
 /// What the main thread waits for.
@@ -64,40 +70,65 @@ enum News {
     Disconnected(DisconnectReason),
     /// There is no connection, or no hope for it.
     Failed(Failure),
+    /// The client has ended, and does not connect again.
+    Ended,
 }
 
-/// What happens with the connection.
+/// What happens with the connection, or with one after the other.
 struct Terminal {
     wait: bool,
+    reconnect: bool,
     news: Sender<News>,
+    /// Gives the thread that reads stdin each connection.
+    input: OnceLock<Sender<Connection>>,
+    /// Why there is no connection.
+    cause: Mutex<String>,
 }
 
 impl Callback for Terminal {
     fn on_connect(&self, _: &dyn Service, connection: &Connection) {
-        let (connection, wait, news) = (connection.clone(), self.wait, self.news.clone());
-        // A thread that nobody waits for, because it may be blocked in reading when the program ends.
-        thread::spawn(move || {
-            let input = send_lines(&connection);
-            let broken = input.is_err();
-            let _ = news.send(input.unwrap_or_else(|error| News::Broken(fail(format!("cannot read stdin: {error}")))));
-            if broken || !wait {
-                // Begins the end; `on_disconnect` follows when everything is sent.
-                connection.close();
-            }
+        let input = self.input.get_or_init(|| {
+            let (tell, connections) = mpsc::channel();
+            let (wait, reconnect, news) = (self.wait, self.reconnect, self.news.clone());
+            // A thread that nobody waits for, because it may be blocked in reading when the program ends.
+            thread::spawn(move || read_input(&connections, wait, reconnect, &news));
+            tell
         });
+        let _ = input.send(connection.clone());
     }
 
-    fn on_receive(&self, _: &dyn Service, connection: &Connection, message: &[u8]) {
+    fn on_receive(&self, service: &dyn Service, connection: &Connection, message: &[u8]) {
         let mut stdout = io::stdout().lock();
         let printed = stdout.write_all(message).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
         if let Err(error) = printed {
             let _ = self.news.send(News::Broken(Failure::of_stdout(&error)));
-            connection.close();
+            if self.reconnect {
+                service.close();
+            } else {
+                connection.close();
+            }
         }
     }
 
     fn on_disconnect(&self, _: &dyn Service, _: &Connection, reason: &DisconnectReason) {
+        self.note(reason.to_string());
         let _ = self.news.send(News::Disconnected(reason.clone()));
+    }
+
+    fn on_reconnect(&self, _: &dyn Service, attempt: &Attempt) {
+        let cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
+        let (number, seconds) = (attempt.number, attempt.delay.as_secs_f64());
+        complain(format_args!("client: {cause}; reconnecting, attempt {number} in {seconds:.1} s"));
+    }
+
+    fn on_fail(&self, _: &dyn Service, error: &Error) {
+        self.note(error.to_string());
+    }
+}
+
+impl Terminal {
+    fn note(&self, cause: String) {
+        *self.cause.lock().unwrap_or_else(PoisonError::into_inner) = cause;
     }
 }
 
@@ -107,25 +138,28 @@ fn main() -> ExitCode {
 
 /// `None` when only help is wanted.
 fn parse_options() -> Result<Option<Options>, lexopt::Error> {
-    let (mut host, mut port, mut separator, mut wait) = (None, DEFAULT_PORT, DEFAULT_SEPARATOR.to_vec(), false);
+    let (mut host, mut port, mut separator) = (None, DEFAULT_PORT, DEFAULT_SEPARATOR.to_vec());
+    let (mut wait, mut reconnect) = (false, false);
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("port") => port = arguments.value()?.parse()?,
             Long("separator") => separator = arguments.value()?.into_encoded_bytes(),
             Long("wait") => wait = true,
+            Long("reconnect") => reconnect = true,
             Short('h') | Long("help") => return Ok(None),
             Value(value) if host.is_none() => host = Some(value.string()?),
             _ => return Err(argument.unexpected()),
         }
     }
-    Ok(Some(Options { host: host.ok_or("HOST is missing")?, port, separator, wait }))
+    Ok(Some(Options { host: host.ok_or("HOST is missing")?, port, separator, wait, reconnect }))
 }
 
 fn talk(options: Options) -> Result<(), Failure> {
-    let Options { host, port, separator, wait } = options;
+    let Options { host, port, separator, wait, reconnect } = options;
     let (tell, news) = mpsc::channel();
-    let client = Client::builder()
+    let (input, cause) = (OnceLock::new(), Mutex::default());
+    let mut builder = Client::builder()
         .port(port)
         .separator(separator)
         .slow_consumer(SlowConsumer::Block(PATIENCE))
@@ -133,11 +167,19 @@ fn talk(options: Options) -> Result<(), Failure> {
         .flush_timeout(PATIENCE)
         .close_timeout(PATIENCE)
         .drain_timeout(DRAIN)
-        .callback(Terminal { wait, news: tell.clone() })
-        .build()?;
+        .callback(Terminal { wait, reconnect, news: tell.clone(), input, cause });
+    if reconnect {
+        builder = builder.reconnect(Reconnect::new().at_start(true));
+    }
+    let client = builder.build()?;
     let (stopping, interrupted) = (client.clone(), tell.clone());
     ctrlc::set_handler(move || {
-        if let Some(connection) = stopping.connection() {
+        if reconnect {
+            close_aside(&stopping);
+            if stopping.wait_timeout(LAST_WORDS) {
+                return;
+            }
+        } else if let Some(connection) = stopping.connection() {
             connection.close();
             stopping.wait_timeout(LAST_WORDS);
         }
@@ -145,19 +187,26 @@ fn talk(options: Options) -> Result<(), Failure> {
         let _ = interrupted.send(News::Failed(fail("interrupted before the server said goodbye")));
     })?;
     // Not on this thread, which has to hear of Ctrl-C also while it connects.
+    let starting = client.clone();
     thread::spawn(move || {
-        if let Err(error) = client.start(&host, false) {
-            let _ = tell.send(News::Failed(error.into()));
-        }
+        let _ = tell.send(match starting.start(&host, false) {
+            Ok(()) => News::Ended,
+            Err(error) => News::Failed(error.into()),
+        });
     });
+    if reconnect { outlive_connections(&client, wait, &news) } else { live_with_connection(wait, &news) }
+}
 
+/// Until the one connection has ended.
+fn live_with_connection(wait: bool, news: &Receiver<News>) -> Result<(), Failure> {
     let (mut all_read, mut unsent, mut broken) = (false, 0, None);
     while let Ok(news) = news.recv_timeout(if broken.is_none() { Duration::MAX } else { LAST_WORDS }) {
         match news {
             News::InputEnded(all, lines) => (all_read, unsent) = (all, lines),
             News::Broken(failure) => broken = Some(failure),
             News::Failed(failure) => return Err(failure),
-            News::Disconnected(_) if broken.is_some() => break,
+            News::Disconnected(_) | News::Ended if broken.is_some() => break,
+            News::Ended => {}
             News::Disconnected(reason) => {
                 let expected = match reason {
                     DisconnectReason::LocalClose { .. } => true,
@@ -177,22 +226,74 @@ fn talk(options: Options) -> Result<(), Failure> {
     broken.map_or(Ok(()), Err)
 }
 
-/// Sends the lines of stdin, as far as there is a connection.
-fn send_lines(connection: &Connection) -> io::Result<News> {
+/// Until the client has ended, whatever becomes of its connections.
+fn outlive_connections(client: &Client, wait: bool, news: &Receiver<News>) -> Result<(), Failure> {
+    let (mut unsent, mut lost, mut broken) = (0, 0, None);
+    while let Ok(news) = news.recv_timeout(if broken.is_none() { Duration::MAX } else { LAST_WORDS }) {
+        match news {
+            News::InputEnded(_, lines) => {
+                unsent = lines;
+                if !wait {
+                    close_aside(client);
+                }
+            }
+            News::Broken(failure) => {
+                broken = Some(failure);
+                close_aside(client);
+            }
+            News::Disconnected(reason) => lost += reason.undelivered().unsent_messages,
+            News::Failed(failure) => return Err(failure),
+            News::Ended => break,
+        }
+    }
+    match (broken, lost, unsent) {
+        (Some(failure), _, _) => Err(failure),
+        (None, 0, 0) => Ok(()),
+        (None, 0, lines) => Err(fail(format!("lines that were not sent: {lines}"))),
+        (None, lost, _) => Err(fail(format!("lines that were lost: {lost}"))),
+    }
+}
+
+/// Begins the client's end; not here, because it lasts until everything is sent.
+fn close_aside(client: &Client) {
+    let client = client.clone();
+    thread::spawn(move || client.close());
+}
+
+/// Sends what is read from stdin, and tells when that is done.
+fn read_input(connections: &Receiver<Connection>, wait: bool, reconnect: bool, news: &Sender<News>) {
+    let Ok(mut connection) = connections.recv() else { return };
+    let input = send_lines(&mut connection, || if reconnect { connections.recv().ok() } else { None });
+    let broken = input.is_err();
+    let _ = news.send(input.unwrap_or_else(|error| News::Broken(fail(format!("cannot read stdin: {error}")))));
+    if !reconnect && (broken || !wait) {
+        // Begins the end; `on_disconnect` follows when everything is sent.
+        connection.close();
+    }
+}
+
+/// Sends the lines of stdin, as far as there is a connection, or a next one.
+fn send_lines(connection: &mut Connection, mut next: impl FnMut() -> Option<Connection>) -> io::Result<News> {
     let mut stdin = io::stdin().lock();
     let mut line = Vec::new();
     let (mut number, mut unsent) = (0, 0);
     while lines::read_line(&mut stdin, &mut line)? {
         number += 1;
-        match connection.send(&line) {
-            Ok(()) => {}
-            // Concerns this line only.
-            Err(error @ (Error::InvalidMessage(_) | Error::MessageTooLong { .. })) => {
-                complain(format_args!("client: line {number} was not sent: {error}"));
-                unsent += 1;
+        loop {
+            match connection.send(&line) {
+                Ok(()) => break,
+                // Concerns this line only.
+                Err(error @ (Error::InvalidMessage(_) | Error::MessageTooLong { .. })) => {
+                    complain(format_args!("client: line {number} was not sent: {error}"));
+                    unsent += 1;
+                    break;
+                }
+                // Why the connection has ended is told by `on_disconnect`.
+                Err(_) => match next() {
+                    Some(next) => *connection = next,
+                    None => return Ok(News::InputEnded(false, unsent + 1)),
+                },
             }
-            // Why the connection has ended is told by `on_disconnect`.
-            Err(_) => return Ok(News::InputEnded(false, unsent + 1)),
         }
     }
     Ok(News::InputEnded(true, unsent))

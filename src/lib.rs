@@ -12,8 +12,8 @@
 //! - Not a serialiser: a message is bytes. Bring JSON or whatever suits, as long as the separator does not occur in it.
 //! - Not safe on a hostile network by itself: no encryption and no authentication. A server listens on `127.0.0.1`
 //!   unless told otherwise.
-//! - Not self-healing: it does not reconnect. A peer that vanishes without a word is noticed, as a rule within half a
-//!   minute; see [receiving](#receiving-and-peers-that-vanish).
+//! - Not self-healing unless told so: a client connects again only [on request](#reconnecting). A peer that vanishes
+//!   without a word is noticed, as a rule within half a minute; see [receiving](#receiving-and-peers-that-vanish).
 //!
 //! # Quick start
 //!
@@ -75,7 +75,8 @@
 //!        ◀────────    write when the stream is ready, or when messages have been collected for long enough
 //! ```
 //!
-//! A client has no accept loop; its one reader calls `on_initialize` too. With `start(true)` accept loop and reader are
+//! A client has no accept loop; its one reader calls `on_initialize` too, and serves one connection after the other when
+//! the client reconnects. With `start(true)` accept loop and reader are
 //! threads of their own, with `start(false)` they take over the calling thread. A stream that cannot be polled, for
 //! instance one in memory, gets a writing thread of its own in place of the pump. All threads have names that begin
 //! with `leads-comm`.
@@ -217,6 +218,51 @@
 //! and none where the [`Listener`](transport::Listener) cannot wait for a limited time; and a
 //! [`Stream`](transport::Stream) that cannot be written without blocking is ended without a goodbye.
 //!
+//! # Reconnecting
+//!
+//! A client ends with its connection, unless [`Builder::reconnect`] says otherwise. Then it connects again whenever a
+//! connection has ended, for whatever reason, until it is closed itself. Each connection is a new one, with its own
+//! `on_connect` and `on_disconnect`; in between, [`on_reconnect`](Callback::on_reconnect) is told of each attempt before
+//! the client waits for it, and `on_fail` of each that fails.
+//!
+//! The delays are drawn at random below a cap, which doubles from 250 ms to 30 s, so that the clients of a server that
+//! comes back do not all come at once; [`Reconnect`] has the settings. The cap is the first one again after a
+//! connection on which a message was received, or which lasted longer than the longest delay.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use leads_comm::{Client, Reconnect, Server, callback};
+//!
+//! let server = Server::builder().port(0).build()?;
+//! server.start(true)?;
+//!
+//! let (attempts, tried) = std::sync::mpsc::channel();
+//! let client = Client::builder()
+//!     .port(server.port())
+//!     // Keeps 1 MiB of what is sent while it is not connected.
+//!     .reconnect(Reconnect::new().longest_delay(Duration::from_secs(5)).buffer_bytes(1 << 20))
+//!     .callback(callback::closures().on_reconnect(move |_service, attempt| {
+//!         println!("attempt {} in {:?}", attempt.number, attempt.delay);
+//!         let _ = attempts.send(attempt.number);
+//!     }))
+//!     .build()?;
+//! client.start("127.0.0.1", true)?;
+//! server.close();
+//! assert_eq!(tried.recv_timeout(Duration::from_secs(10))?, 1);
+//! client.send(b"for the next connection")?;
+//! client.close();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What is sent while there is no connection is refused ([`Error::NotConnected`]), or kept up to
+//! [`buffer_bytes`](Reconnect::buffer_bytes) and sent on the next connection before anything newer. Nothing is sent
+//! twice: what a connection had accepted and not written is reported by its [`DisconnectReason`], and lost. What a
+//! client still keeps when it ends, [`Error::Unsent`] tells `on_fail`.
+//!
+//! [`Client::close`] ends all this at once, in the middle of a delay and of connecting too. Looking a name up is the one
+//! thing that cannot be interrupted; it is left to a thread of its own, for which nobody waits.
+//!
 //! # Errors and reasons
 //!
 //! Each failure is told in one place. What the caller asked for and did not get is an [`Error`] from that very call: a
@@ -270,7 +316,7 @@
 //! | error | `on_fail` itself panicked |
 //! | warn | a peer dropped for cause; whatever is told to `on_fail`; connections cut off by the close time-out |
 //! | info | a service has started, or closed |
-//! | debug | a connection opened, or ended, and why; a caller refused; that the system refuses a socket option, once for each service |
+//! | debug | a connection opened, or ended, and why; a caller refused; an attempt to connect again; that the system refuses a socket option, once for each service |
 //! | trace | the length of each message accepted or received, and how much waits for a peer that reads slowly |
 //!
 //! A peer is dropped for cause when its message is too long, is not finished in time, or takes memory that others need; when

@@ -160,7 +160,7 @@ mod imp {
 
     /// Nothing but the channel.
     #[derive(Debug, Default)]
-    pub(super) struct Waiting;
+    pub(super) struct Waiting {}
 
     impl Waiting {
         pub(super) fn wake(&self) {}

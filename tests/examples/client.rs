@@ -260,6 +260,51 @@ fn a_signal_ends_it_also_while_the_server_does_not_read() {
     written.recv_timeout(PATIENCE).unwrap().expect_err("everything was read");
 }
 
+/// A line on stderr about an attempt to connect again; why it is made.
+#[track_caller]
+fn attempt(line: &str, number: usize) -> &str {
+    let (cause, attempt) = line.split_once("; reconnecting, ").unwrap_or_else(|| panic!("{line}"));
+    let delay = attempt.strip_prefix(&format!("attempt {number} in ")).and_then(|delay| delay.strip_suffix(" s"));
+    assert!(delay.is_some_and(|delay| delay.parse::<f64>().is_ok()), "{line}");
+    cause
+}
+
+#[test]
+fn reconnecting_tells_of_each_attempt_and_sends_each_line_once() {
+    let port = unused_port();
+    let mut client = Process::start("client", &["127.0.0.1", "--port", &port.to_string(), "--reconnect"]);
+    for number in 1..=2 {
+        let line = client.error_line();
+        let cause = attempt(&line, number);
+        assert!(cause.starts_with(&format!("client: cannot connect to 127.0.0.1:{port}: ")), "{line}");
+    }
+    client.write(b"one\n");
+    let peer = Listening::start_on(port).accept();
+    peer.expect("one;");
+    peer.write("heard;");
+    assert_eq!(client.line(), "heard");
+    peer.hang_up();
+    let reason = "client: the peer closed the stream without goodbye; ";
+    let line = std::iter::repeat_with(|| client.error_line()).find(|line| line.starts_with(reason)).unwrap();
+    attempt(&line, 1);
+    client.write(b"two\n");
+    let peer = Listening::start_on(port).accept();
+    peer.expect("two;");
+    client.close_stdin();
+    peer.expect_goodbye();
+    let ended = client.end();
+    assert_eq!((ended.code, ended.stdout.len()), (0, 0), "{ended:?}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_signal_ends_it_while_it_waits_to_connect_again() {
+    let client = Process::start("client", &["127.0.0.1", "--port", &unused_port().to_string(), "--reconnect"]);
+    attempt(&client.error_line(), 1);
+    client.signal("TERM");
+    assert_eq!(client.end().code, 0);
+}
+
 #[test]
 fn a_reader_that_leaves_ends_it_cleanly() {
     let listening = Listening::start();

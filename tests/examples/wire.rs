@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
+use std::time::Instant;
 
 use socket2::{Domain, Socket, Type};
 
@@ -94,10 +95,22 @@ pub(crate) struct Listening {
 
 impl Listening {
     pub(crate) fn start() -> Self {
+        Self::start_on(0)
+    }
+
+    /// Listens on a port where somebody else may have listened before.
+    pub(crate) fn start_on(port: u16) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        #[cfg(unix)]
+        socket.set_reuse_address(true).unwrap();
         // So that whoever sends more than this, and what its own system keeps, has to wait until it is read.
         socket.set_recv_buffer_size(64 * 1024).unwrap();
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        // The socket of some other test may pass through this port meanwhile.
+        while let Err(error) = socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()) {
+            assert!(Instant::now() < deadline, "{error}");
+            thread::yield_now();
+        }
         socket.listen(1).unwrap();
         let listener = TcpListener::from(socket);
         let port = listener.local_addr().unwrap().port();
