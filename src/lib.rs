@@ -285,6 +285,8 @@ mod leads;
 mod life;
 mod limited;
 mod link;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(all(test, loom))]
 mod model;
 mod outbox;

@@ -190,7 +190,7 @@ over_every_transport! {
     }
 
     fn nothing_is_lost_silently_when_connections_are_killed(net: Net) {
-        const KILLS: usize = 60;
+        const KILLS: usize = 40;
         let started = net.start_server(|builder| builder.max_message_len(20_000).max_queued_bytes(100_000));
         let mut adding_up = 0;
         for round in 0..KILLS {
@@ -244,7 +244,7 @@ over_every_transport! {
 
     fn sums_of_a_service_never_become_less(net: Net) {
         const THREADS: usize = 4;
-        const CONNECTIONS: usize = 30;
+        const CONNECTIONS: usize = 20;
         let (callback, events) = recorder();
         let greeting = callback::closures().on_connect(|_, connection| connection.send(b"welcome").unwrap());
         let started = net.start_server(|builder| builder.callback((callback, greeting)));
