@@ -57,7 +57,7 @@ fn end_many(net: Net, count: usize) {
         let connection = connected(&events);
         let first = number % CAUSES.len();
         // Each pair once in a while.
-        let second = number.is_multiple_of(3).then_some(number / CAUSES.len() % CAUSES.len());
+        let second = (number % 3 == 0).then_some(number / CAUSES.len() % CAUSES.len());
         let causes = [Some(first), second].into_iter().flatten();
         let mut possible: Vec<_> = causes.clone().map(kind_of).collect();
         thread::scope(|scope| {
@@ -79,7 +79,7 @@ fn end_many(net: Net, count: usize) {
             let reason = disconnected(&events);
             drop(raw);
             let kind = reason.kind();
-            assert_eq!(connection.disconnect_reason().map(|reason| reason.kind()), Some(kind));
+            assert_eq!(connection.disconnect_reason().map(leads_comm::DisconnectReason::kind), Some(kind));
             if second.is_some() {
                 // A write that fails, because the peer is gone.
                 possible.push(DisconnectKind::Io);
