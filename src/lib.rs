@@ -306,6 +306,26 @@
 //! The framing is usable without any of this: see [`codec`]. The wire protocol is written down in the repository, in
 //! `docs/protocol.md`, for peers in other languages.
 //!
+//! # Statistics
+//!
+//! [`Connection::stats`] and [`Service::stats`] tell in numbers what has gone through a connection, also after its end,
+//! and through all of a service's. Every message is accounted for, and every connection that has ended is counted by
+//! [kind](DisconnectKind); [`stats`] says what is counted when. The numbers are plain fields, and each `Display` is one
+//! line:
+//!
+//! ```
+//! use leads_comm::{DisconnectKind, Server};
+//!
+//! let server = Server::builder().port(0).build()?;
+//! server.start(true)?;
+//! let stats = server.stats();
+//! println!("{stats}"); // 0 connections (0 so far), in 0 messages 0 B, out 0 messages 0 B, queued 0 B (peak 0 B), …
+//! assert_eq!(stats.traffic.received.messages, 0);
+//! assert_eq!(stats.ended.get(DisconnectKind::SlowConsumer), 0);
+//! server.close();
+//! # Ok::<(), leads_comm::Error>(())
+//! ```
+//!
 //! # Logging
 //!
 //! The library logs through the crate [`log`](https://docs.rs/log) and installs no logger. The targets are its module
@@ -323,12 +343,20 @@
 //! it reads too slowly; or when its callback panics. The contents of messages are never logged. The text of a panic in a callback is logged; what it says is up to the
 //! program.
 //!
+//! A peer may cause lines, by what it does or by the panics that it provokes, but cannot flood the log with them: of
+//! warnings and errors about dropped connections, about failures told to `on_fail`, and about panics of `on_fail`, a
+//! service logs at most 10 of each within a second. How many more there were is one of these lines, logged as soon as
+//! there is room for it, and at the latest when the service closes. Debug and trace lines are not limited: there are as
+//! many as there are connections and messages, so they are for looking into something, not for every day. A connection
+//! dropped for cause whose warning is left out has a debug line in its place.
+//!
 //! # Features
 //!
 //! None is on by default, and each only adds.
 //!
 //! | Feature | What it adds |
 //! |---|---|
+//! | `metrics` | `metrics::Exporter`, which exports the [statistics](self#statistics) of a service through the facade of the crate `metrics` |
 //! | `net-info` | [`my_ip_addresses`] lists every interface, not only the ones that lead out (crate `if-addrs`) |
 //!
 //! # Glossary
@@ -371,6 +399,8 @@ mod life;
 mod limited;
 mod line;
 mod link;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(all(test, loom))]
 mod model;
 mod outbox;

@@ -9,7 +9,7 @@ mod support;
 use std::sync::mpsc;
 use std::thread;
 
-use leads_comm::{Callback, Connection, DisconnectReason, Error, Server, Service};
+use leads_comm::{Callback, Connection, DisconnectKind, DisconnectReason, Error, Server, Service};
 use log::{LevelFilter, Log, Metadata, Record};
 use support::*;
 
@@ -105,6 +105,8 @@ fn a_pump_that_fails_ends_the_service_and_every_connection() {
     in_time("close", move || closing.close());
     assert!(server.wait_timeout(PATIENCE));
     assert_eq!(server.num_connections(), 0);
+    let stats = server.stats();
+    assert_eq!((stats.ended.get(DisconnectKind::ServiceFailed), stats.ended.total(), stats.opened), (3, 3, 3));
     // The callback was dropped with the service, and is called no more.
     assert!(matches!(told.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Disconnected)));
     #[cfg(target_os = "linux")]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
 use leads_comm::stats::{Traffic, Volume};
+use leads_comm::transport::memory;
 use leads_comm::{Callback, Connection, Error, ServerBuilder, Service, SlowConsumer};
 use support::account::{assert_adds_up, assert_service_adds_up, sums};
 use support::*;
@@ -190,7 +191,7 @@ over_every_transport! {
     }
 
     fn nothing_is_lost_silently_when_connections_are_killed(net: Net) {
-        const KILLS: usize = 60;
+        const KILLS: usize = 40;
         let started = net.start_server(|builder| builder.max_message_len(20_000).max_queued_bytes(100_000));
         let mut adding_up = 0;
         for round in 0..KILLS {
@@ -244,7 +245,7 @@ over_every_transport! {
 
     fn sums_of_a_service_never_become_less(net: Net) {
         const THREADS: usize = 4;
-        const CONNECTIONS: usize = 30;
+        const CONNECTIONS: usize = 20;
         let (callback, events) = recorder();
         let greeting = callback::closures().on_connect(|_, connection| connection.send(b"welcome").unwrap());
         let started = net.start_server(|builder| builder.callback((callback, greeting)));
@@ -303,6 +304,24 @@ over_every_transport! {
         assert_eq!(stats.traffic, expected);
         assert!((1..=stats.traffic.written.messages).contains(&clients));
         println!("stats are {stats}");
+    }
+}
+
+/// A goodbye is not counted, nor a part of it.
+#[test]
+fn a_goodbye_that_is_cut_off_is_in_no_number() {
+    for out in [0, 5] {
+        let started = Net::Memory.start_server(|builder| builder.flush_timeout(Duration::from_millis(20)));
+        let _stalled = started.raw();
+        let connection = connected(&started.events);
+        // So much of the goodbye gets out.
+        let len = memory::CAPACITY - out - 1;
+        connection.send(&vec![b'x'; len]).unwrap();
+        connection.close();
+        assert_eq!(disconnected(&started.events).undelivered().unsent_messages, 0);
+        let traffic = connection.stats().traffic;
+        assert_eq!((numbers(traffic.accepted), numbers(traffic.written)), (of(1, len), of(1, len)));
+        assert_adds_up(&traffic);
     }
 }
 

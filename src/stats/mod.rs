@@ -40,8 +40,9 @@
 //!
 //! # What it costs
 //!
-//! No lock, no atomic read-modify-write, and no look at the clock for a message: sent ones are counted in the outbox,
-//! whose lock is held anyway, received ones by the only thread that counts them.
+//! No lock and no atomic read-modify-write for a message: sent ones are counted in the outbox, whose lock is held anyway,
+//! received ones by the only thread that counts them. The clock is looked at no more than once for each read and each
+//! write, and those carry many messages when there are many.
 
 mod display;
 mod kind;
@@ -96,8 +97,9 @@ pub struct Traffic {
     pub peak_queued_bytes: usize,
     /// When a read last brought something, whole message or not.
     pub last_received: Option<Instant>,
-    /// When bytes were last handed to the operating system: to the length of the write itself, except where the message
-    /// answered one: then when that had been read, since the clock is not read again for an answer.
+    /// When bytes were last handed to the operating system: just before or after that write. Where it was of a message
+    /// that followed on one received, as an answer does, this is when that one was read, because the clock is not looked
+    /// at again.
     pub last_written: Option<Instant>,
 }
 
