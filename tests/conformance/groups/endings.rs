@@ -62,7 +62,12 @@ pub(crate) fn fill(group: &mut Group) {
         c.sends("one;tw").receives(["one"]).until_read().resets().ends(Reset.discarding(2))
     });
     group.case("a reset of a peer that has not read what it was sent", |c| {
-        c.program_sends("unread").sends("one;").receives(["one"]).resets().ends(Reset)
+        c.program_sends("unread")
+            .program("flushes", |_, connection| connection.flush(crate::patience()).map_err(|error| error.to_string()))
+            .sends("one;")
+            .receives(["one"])
+            .resets()
+            .ends(Reset)
     });
     group.case("a reset while the library closes", |c| c.program_closes().reads_goodbye().resets().ends(LocalClose));
     group

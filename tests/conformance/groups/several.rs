@@ -120,7 +120,13 @@ pub(crate) fn fill(group: &mut Group) {
                 Ok(())
             });
         (0..100)
-            .fold(c.peer(1), |c, _| c.program_broadcasts(&message, 1).reads([&message[..], b";"].concat()))
+            .fold(c.peer(1), |c, _| {
+                // Now and then there is room in the queue of the other one, too.
+                c.program("broadcasts", |service, _| {
+                    service.broadcast(&[b'x'; 1000]).map(drop).map_err(|e| e.to_string())
+                })
+                .reads([&message[..], b";"].concat())
+            })
             .peer(0)
             .program_closes()
             .reads_copies_of(&message)
