@@ -9,13 +9,16 @@ use std::thread;
 
 use leads_comm::Server;
 use leads_comm::codec::{Decoder, Separator};
+use support::counted::Streams;
 use support::proxy::{Direction, Faults, Proxy, Slices};
 use support::seed::Seed;
 use support::stamp::{Book, Stamp};
 use support::*;
 
-/// More than the buffers of the system and the proxy hold together, at the size that they are given here.
+/// More than the buffers of the system and the proxy hold together.
 const QUEUED: usize = 1024 * 1024;
+
+const SYSTEM_BUFFER: usize = 64 * 1024;
 
 /// Reads to the end while it floods: the book of what came, and how many ends were no regular ones behind a goodbye.
 fn read_while_flooding(mut socket: TcpStream) -> (Book, u64) {
@@ -51,16 +54,18 @@ fn read_while_flooding(mut socket: TcpStream) -> (Book, u64) {
 
 fn run(rounds: u64) {
     let seed = Seed::new();
-    let (mut sent, mut lost, mut resets) = (0, 0, 0);
+    let (mut sent, mut lost, mut resets, mut queued) = (0, 0, 0, 0);
     for round in 0..rounds {
         let mut random = seed.random(round);
-        let server = Server::builder().port(0).flush_timeout(PATIENCE).drain_timeout(PATIENCE).close_timeout(PATIENCE);
+        let listener = Streams::with_send_buffer(SYSTEM_BUFFER).listener();
+        let server = Server::builder().transport(listener);
+        let server = server.flush_timeout(PATIENCE).drain_timeout(PATIENCE).close_timeout(PATIENCE);
         let server = server.build().unwrap();
         server.start(true).unwrap();
         let slow = Faults {
             slices: Slices::Skewed(8000),
             rate: Some(20_000_000),
-            buffers: Some(16 * 1024),
+            buffers: Some(SYSTEM_BUFFER),
             ..Faults::default()
         };
         let proxy = Proxy::start(server.local_addr().unwrap(), random.part(0), slow.clone(), slow);
@@ -70,6 +75,7 @@ fn run(rounds: u64) {
         let link = proxy.link(0);
         let reading = thread::spawn(move || read_while_flooding(socket));
         link.wait_until_forwarded(Direction::ToServer, 10_000);
+        link.stall(Direction::ToClient);
         let (mut number, mut bytes) = (0, 0);
         let mut message = Vec::new();
         while bytes < QUEUED {
@@ -78,22 +84,25 @@ fn run(rounds: u64) {
             number += 1;
             bytes += message.len();
         }
-        if random.once_in(2) {
-            connection.close();
-        } else {
-            server.close();
-        }
+        queued += connection.queued_bytes();
+        let (closing, all) = ((server.clone(), connection.clone()), random.once_in(2));
+        let closing = thread::spawn(move || if all { closing.0.close() } else { closing.1.close() });
+        until("the close", || connection.is_closed());
+        link.resume(Direction::ToClient);
         let (mut book, irregular) = in_time("reading", || reading.join().unwrap());
         book.expect(0, number);
         assert_eq!(book.faults().torn + book.faults().duplicated + book.faults().reordered, 0, "{}", book.faults());
         sent += number;
         lost += book.faults().lost;
         resets += irregular;
+        in_time("closing", || closing.join().unwrap());
         server.close();
         assert_eq!(connection.disconnect_reason().unwrap().undelivered().unsent_messages, 0);
     }
     println!("O4: messages lost {lost} of {sent}, resets {resets} in {rounds} closes");
+    println!("{} KiB were queued at each of them", queued / 1024 / rounds as usize);
     assert_eq!((lost, resets), (0, 0));
+    assert!(queued > 0, "it has tried nothing");
 }
 
 #[test]
