@@ -3,6 +3,7 @@
 //!
 //! What the system was given is counted by the [streams](support::counted) themselves, and the [proxy](support::proxy)
 //! cannot have got more than that.
+#![cfg(unix)]
 
 mod support;
 

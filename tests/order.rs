@@ -1,5 +1,6 @@
 //! Each sender's messages arrive in order, each of them once, whole: through a proxy that cuts them anywhere and slows
 //! them down, from eight threads on each side at once.
+#![cfg(unix)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! That the fault proxy does what it says, and nothing else: other suites rest on its word.
+#![cfg(unix)]
 
 mod support;
 
