@@ -470,7 +470,8 @@ fn accepting_goes_on_as_soon_as_a_connection_has_ended() {
 #[test]
 fn accepting_that_keeps_failing_neither_spins_nor_floods() {
     // How many attempts are made quickly, and how many at most in each second that follows.
-    let cases: [(usize, u64, fn() -> io::Error); 3] = [
+    type Case = (usize, u64, fn() -> io::Error);
+    let cases: [Case; 3] = [
         (7, 1, || io::ErrorKind::OutOfMemory.into()),
         (64 + 7, 200, || io::ErrorKind::ConnectionAborted.into()),
         (7, 1, || io::ErrorKind::WouldBlock.into()),
