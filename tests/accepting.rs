@@ -3,7 +3,7 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::memory::{self, MemoryListener};
+use leads_comm::transport::tcp::TcpStream;
 use leads_comm::transport::{Listener, Stream};
 use leads_comm::{Caller, Error, RefusalCause, Server};
 use support::*;
@@ -147,21 +148,48 @@ fn what_is_told_late_is_told_without_another_caller() {
     assert!(matches!(failed(&started.events), Error::Refused { callers: 2, .. }));
 }
 
-/// Bytes that a refused caller has sent before, or sends meanwhile, do not turn the goodbye into a reset.
+/// Unread, they would turn the goodbye into a reset when the stream is dropped.
 #[test]
-fn a_refused_caller_that_talks_gets_its_goodbye() {
-    let started = Net::Tcp.start_server(|builder| builder.max_connections(1));
+fn what_a_refused_caller_has_sent_before_is_thrown_away() {
+    let (open, gate) = mpsc::channel();
+    let gate = Mutex::new(gate);
+    let started = Net::Tcp.start_server(move |builder| {
+        builder.admit(move |_: &Caller<'_>| {
+            gate.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            false
+        })
+    });
+    let callers: Vec<_> = (0..5)
+        .map(|_| {
+            let mut caller = std::net::TcpStream::connect(started.addr()).unwrap();
+            caller.write_all(&[b'x'; 20_000]).unwrap();
+            open.send(()).unwrap();
+            caller
+        })
+        .collect();
+    // One after the other, so that they have been told when the last one has.
+    open.send(()).unwrap();
+    assert_refused(started.raw());
+    // Nobody looks after them any more.
+    started.server.close();
+    for caller in callers {
+        assert!(caller.take_error().unwrap().is_none(), "reset");
+        assert_refused(Raw::of(Box::new(TcpStream::new(caller).unwrap())));
+    }
+}
+
+/// The same for what a refused caller sends in the moment after its goodbye.
+#[test]
+fn what_a_refused_caller_sends_later_is_thrown_away() {
+    let started = Net::Tcp.start_server(|builder| builder.max_connections(1).drain_timeout(PATIENCE));
     let _inside = started.raw();
     connected(&started.events);
-    for round in 0..50 {
-        let raw = started.raw();
-        // May come before or after the goodbye; what comes after it is thrown away as well.
-        raw.write(&[b'x'; 20_000]);
-        if round % 2 == 0 {
-            raw.write(b"hello;");
-        }
-        assert_refused(raw);
+    let caller = started.raw();
+    assert!(matches!(failed(&started.events), Error::Refused { callers: 1, .. }));
+    for _ in 0..3 {
+        caller.write(b"hello;");
     }
+    assert_refused(caller);
 }
 
 /// However many there are that neither read nor end, and nobody else waits for them.
@@ -197,8 +225,7 @@ fn one_address_has_its_own_limit() {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.bind(&std::net::SocketAddr::from(([127, 0, 0, last], 0)).into()).unwrap();
         socket.connect(&started.addr().into()).unwrap();
-        let stream = leads_comm::transport::tcp::TcpStream::new(socket.into()).unwrap();
-        Raw::of(Box::new(stream))
+        Raw::of(Box::new(TcpStream::new(socket.into()).unwrap()))
     };
     let mut inside = vec![from(1), from(1)];
     let first = connected(&started.events);
@@ -443,7 +470,8 @@ fn accepting_goes_on_as_soon_as_a_connection_has_ended() {
 #[test]
 fn accepting_that_keeps_failing_neither_spins_nor_floods() {
     // How many attempts are made quickly, and how many at most in each second that follows.
-    let cases: [(usize, u64, fn() -> io::Error); 3] = [
+    type Case = (usize, u64, fn() -> io::Error);
+    let cases: [Case; 3] = [
         (7, 1, || io::ErrorKind::OutOfMemory.into()),
         (64 + 7, 200, || io::ErrorKind::ConnectionAborted.into()),
         (7, 1, || io::ErrorKind::WouldBlock.into()),
