@@ -5,10 +5,10 @@ use std::process::Command;
 
 use leads_comm::codec::{Decoder, Separator};
 
-use crate::alone::{Process, again_under, role, tell};
+use crate::alone::{LONG, Process, again_under, role, tell};
 use crate::support::PATIENCE;
 
-const LEN: usize = 1024 * 1024;
+const LEN: usize = 256 * 1024;
 
 /// Separator, and what the stream repeats: nothing like it, nearly it over and over, and messages.
 const STREAMS: [(&str, &[u8], &[u8]); 4] = [
@@ -45,8 +45,8 @@ fn instructions(stream: usize, chunk: usize, times: usize) -> u64 {
     let valgrind = ["valgrind", "--tool=callgrind", "-q", &file];
     let role = format!("{stream} {chunk} {times}");
     let mut process = Process::start(again_under(&valgrind, module_path!(), TEST, &role));
-    process.hear("messages");
-    assert!(process.wait(6 * PATIENCE).expect("the process does not end").success());
+    process.hear_within("messages", LONG);
+    assert!(process.wait(PATIENCE).expect("the process does not end").success());
     let profile = fs::read_to_string(&out).unwrap();
     fs::remove_file(&out).unwrap();
     let total = profile.lines().find_map(|line| line.strip_prefix("totals: ").or(line.strip_prefix("summary: ")));
