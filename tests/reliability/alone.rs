@@ -13,7 +13,7 @@ use crate::support::PATIENCE;
 const ROLE: &str = "LEADS_COMM_TEST_ROLE";
 
 /// How long a process may take that counts something.
-const LONG: Duration = Duration::from_secs(15 * 60);
+pub(crate) const LONG: Duration = Duration::from_secs(15 * 60);
 
 /// What this process is, when it has been started by a test.
 pub(crate) fn role() -> Option<String> {
@@ -62,7 +62,7 @@ impl Process {
         self.hear_within(key, 3 * PATIENCE)
     }
 
-    fn hear_within(&self, key: &str, time: Duration) -> String {
+    pub(crate) fn hear_within(&self, key: &str, time: Duration) -> String {
         let deadline = Instant::now() + time;
         loop {
             let line = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now()));

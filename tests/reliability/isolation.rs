@@ -69,7 +69,7 @@ in_two_lengths! {
     /// Both ends answer each message with two, from their callbacks.
     fn i6_ends_that_flood_each_other_do_not_hang(count: 8, or 100: "long: takes a minute") {
         const LEN: usize = 1000;
-        const ENOUGH: usize = 2_000;
+        const ENOUGH: usize = 40_000;
         let block = SlowConsumer::Block(Duration::from_millis(50));
         let policies = [SlowConsumer::Disconnect, SlowConsumer::DropOldest, SlowConsumer::DropNewest, block];
         let (mut hangs, mut ended) = (0, 0);
