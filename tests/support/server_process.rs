@@ -14,10 +14,10 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use leads_comm::{Callback, Connection, Error, RefusalCause, Server, Service};
+use leads_comm::{Callback, Client, Connection, Error, RefusalCause, Server, Service};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::PATIENCE;
+use super::support::{PATIENCE, until};
 
 /// Set where a process is to be a server.
 const ROLE: &str = "LEADS_COMM_TEST_SERVER";
@@ -66,11 +66,35 @@ pub fn be_server() {
             "close" => break,
             "threads none" => limit_threads(Some(1)),
             "threads" => limit_threads(None),
-            other => panic!("{other}"),
+            other => match other.strip_prefix("restart ").map(|rounds| rounds.parse().unwrap()) {
+                Some(rounds) => say(format_args!("restarted {}", restarts(server.port() + 1, rounds))),
+                None => panic!("{other}"),
+            },
         }
     }
     server.close();
     say(format_args!("closed"));
+}
+
+/// Starts a server on `port` and closes it, again and again, with one client that answers the goodbye and one that does
+/// not: that leaves connections in TIME_WAIT and FIN_WAIT behind. How many starts have failed.
+///
+/// Here, because this process starts no other that would inherit a listener for a moment.
+fn restarts(port: u16, rounds: usize) -> usize {
+    let mut failed = 0;
+    for _ in 0..rounds {
+        let server = Server::builder().port(port).drain_timeout(Duration::from_millis(5)).build().unwrap();
+        if server.start(true).is_err() {
+            failed += 1;
+            continue;
+        }
+        let client = Client::builder().port(port).build().unwrap();
+        client.start("127.0.0.1", true).unwrap();
+        let _silent = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        until("both are connected", || server.num_connections() == 2);
+        server.close();
+    }
+    failed
 }
 
 /// The number of threads that this user may have.
