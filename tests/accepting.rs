@@ -210,6 +210,7 @@ fn refused_callers_that_stay_hold_nobody_up() {
         Event::Receive { message, .. } => (message == b"served").then_some(()),
         _ => None,
     });
+    drop(inside);
     let closing = started.server.clone();
     in_time("close", move || closing.close());
     // All of them have been told.
