@@ -22,10 +22,7 @@ const STEP: Duration = Duration::from_millis(100);
 const LIMIT: Duration = Duration::from_millis(200);
 
 /// An address of this machine on which no other program listens, so that a port that is given up is nobody else's next.
-#[cfg(target_os = "linux")]
 const OWN_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 77, 0, 1));
-#[cfg(not(target_os = "linux"))]
-const OWN_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn hasty(builder: ServerBuilder) -> ServerBuilder {
     builder.flush_timeout(STEP).drain_timeout(STEP).close_timeout(LIMIT)

@@ -3,6 +3,9 @@
 //!
 //! Each comes in two lengths. The short ones belong to `cargo test`; the long ones are run by
 //! `cargo test --release --test reliability -- --ignored --nocapture --test-threads=1`.
+//!
+//! They count what Linux tells of processes, send signals, and stop and kill processes of their own.
+#![cfg(target_os = "linux")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -215,7 +215,6 @@ in_two_lengths! {
 /// The standard library ignores SIGPIPE before `main`; a tracer keeps it from doing so, as a program could that resets
 /// the disposition.
 #[test]
-#[cfg(target_os = "linux")]
 fn x6_sigpipe_kills_nobody() {
     const TEST: &str = "x6_sigpipe_kills_nobody";
     if role().is_some() {
