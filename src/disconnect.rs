@@ -172,8 +172,8 @@ impl DisconnectReason {
         matches!(self, Self::PartialMessageTimeout { .. } | Self::TotalBufferedBytes { .. })
     }
 
-    pub(crate) fn io(error: io::Error) -> Self {
-        Self::Io { source: Arc::new(error), undelivered: Undelivered::default() }
+    pub(crate) fn io(error: impl Into<Arc<io::Error>>) -> Self {
+        Self::Io { source: error.into(), undelivered: Undelivered::default() }
     }
 }
 

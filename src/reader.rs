@@ -95,7 +95,7 @@ impl Reader<'_> {
             match read {
                 Ok(0) => {
                     let unfinished = dropped + self.unfinished(&decoder);
-                    self.link.end(DisconnectReason::PeerClosed { undelivered: Undelivered::default() });
+                    self.link.end_with_stream();
                     return unfinished;
                 }
                 Ok(_) if self.link.is_discarding() => {

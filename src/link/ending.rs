@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::time::Instant;
 
 use log::{Level, log};
@@ -157,7 +158,20 @@ impl Link {
         self.watch(drain_by);
     }
 
-    pub(super) fn fail(&self, error: io::Error) {
+    /// The stream has ended without a goodbye.
+    pub(crate) fn end_with_stream(&self) {
+        // Of a reset the system tells one call only: where that was a write, it tells the reader of an end.
+        if !self.fail_with_write() {
+            self.end(DisconnectReason::PeerClosed { undelivered: Undelivered::default() });
+        }
+    }
+
+    /// Ends the connection if a write has failed; whether one has.
+    pub(super) fn fail_with_write(&self) -> bool {
+        self.outbox.failure().map(|error| self.fail(error)).is_some()
+    }
+
+    pub(super) fn fail(&self, error: impl Into<Arc<io::Error>>) {
         self.begin_end(DisconnectReason::io(error), true);
         self.kill();
     }

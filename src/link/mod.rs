@@ -153,7 +153,9 @@ impl Link {
                 self.hand_over();
             }
             Step::Finished => self.begin_drain(),
-            Step::Failed(error) => self.fail(error),
+            Step::Failed => {
+                self.fail_with_write();
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::mem;
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::batch::{Batch, OVERHEAD};
@@ -178,8 +179,9 @@ impl Outbox {
             return Step::Nothing;
         }
         state.stage = Stage::Dead;
+        state.failure = Some(Arc::new(error));
         self.bury(&mut state);
-        Step::Failed(error)
+        Step::Failed
     }
 
     /// If the outbox is dead and no write is under way: counts what is queued as lost, and drops it, without the lock.

@@ -110,6 +110,8 @@ struct State {
     settled: u64,
     lost: Undelivered,
     tally: Tally,
+    /// What a write has failed with.
+    failure: Option<Arc<io::Error>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,8 +153,8 @@ pub(crate) enum Step {
     Watch,
     /// The goodbye is out, and the writing half shut.
     Finished,
-    /// Writing failed; the outbox is dead.
-    Failed(io::Error),
+    /// Writing [failed](Outbox::failure); the outbox is dead.
+    Failed,
 }
 
 /// Why something was not accepted.
@@ -212,6 +214,7 @@ impl Outbox {
                 accepted: 0,
                 settled: 0,
                 lost: Undelivered::default(),
+                failure: None,
                 tally: Tally::default(),
             }),
             room: Condvar::new(),
@@ -288,6 +291,15 @@ impl Outbox {
             }
         }
         if state.stage == Stage::Dead { Flushed::Lost } else { Flushed::Written }
+    }
+
+    /// What a write has failed with. Waits for the outcome of one under way, unless it may block.
+    pub(crate) fn failure(&self) -> Option<Arc<io::Error>> {
+        let mut state = self.state.lock();
+        while state.in_flight && !state.has_thread {
+            self.changed.wait(&mut state);
+        }
+        state.failure.clone()
     }
 
     /// Says that something was received, at `time`: what is sent next is probably an answer.

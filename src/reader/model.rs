@@ -52,6 +52,8 @@ struct State {
     cut: bool,
     /// Whether a write has failed.
     broken: bool,
+    /// Whether the reader is told of an end when a write has been told of a reset.
+    resets: bool,
     /// Whether the reader is done.
     over: bool,
 }
@@ -75,9 +77,10 @@ struct Script {
     leaves: bool,
     silent: bool,
     writes: usize,
+    resets: bool,
 }
 
-const POLITE: Script = Script { sends: &[], leaves: false, silent: false, writes: usize::MAX };
+const POLITE: Script = Script { sends: &[], leaves: false, silent: false, writes: usize::MAX, resets: false };
 
 impl Life {
     fn new(script: Script) -> Arc<Self> {
@@ -94,6 +97,7 @@ impl Life {
                 shut: false,
                 cut: false,
                 broken: false,
+                resets: script.resets,
                 over: false,
             }),
             changed: Condvar::new(),
@@ -209,7 +213,7 @@ impl Stream for Arc<Peer> {
                 buffer[..bytes.len()].copy_from_slice(bytes);
                 return Ok(bytes.len());
             }
-            if state.cut || state.leaves || state.shut && !state.silent {
+            if state.cut || state.leaves || state.broken && state.resets || state.shut && !state.silent {
                 return Ok(0);
             }
             self.changed.wait(&mut state);
@@ -222,6 +226,7 @@ impl Stream for Arc<Peer> {
         assert!(!state.over, "a write after the end was told");
         if state.cut || state.writes == 0 {
             state.broken = true;
+            self.changed.notify_all();
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         state.writes -= 1;
@@ -282,7 +287,7 @@ const BROKEN: Script = Script { writes: 0, ..GOODBYE };
 
 #[test]
 fn goodbye_and_close() {
-    explore_life("goodbye_and_close", None, GOODBYE, &[Life::close], &["PeerGoodbye", "LocalClose"]);
+    explore_life("goodbye_and_close", 4, GOODBYE, &[Life::close], &["PeerGoodbye", "LocalClose"]);
 }
 
 #[test]
@@ -294,7 +299,7 @@ fn goodbye_and_close_and_sender() {
 /// The failed write is explained by the goodbye that had been sent before.
 #[test]
 fn goodbye_and_failure() {
-    explore_life("goodbye_and_failure", None, BROKEN, &[Life::send], &["PeerGoodbye"]);
+    explore_life("goodbye_and_failure", 4, BROKEN, &[Life::send], &["PeerGoodbye"]);
 }
 
 #[test]
@@ -313,7 +318,14 @@ fn end_of_stream_and_sender() {
 #[test]
 fn end_of_stream_and_failure() {
     let script = Script { leaves: true, writes: 0, ..POLITE };
-    explore_life("end_of_stream_and_failure", None, script, &[Life::send], &["PeerClosed", "Io"]);
+    explore_life("end_of_stream_and_failure", 4, script, &[Life::send], &["PeerClosed", "Io"]);
+}
+
+/// Of a reset the system tells only one call, which here is a write.
+#[test]
+fn reset_told_to_a_write() {
+    let script = Script { writes: 0, resets: true, ..POLITE };
+    explore_life("reset_told_to_a_write", 4, script, &[Life::send], &["Io"]);
 }
 
 #[test]

@@ -160,4 +160,8 @@ impl Relief for NoRelief {
     fn disconnect_slowest(&self) -> bool {
         false
     }
+
+    fn longest_unfinished(&self) -> Option<Connection> {
+        None
+    }
 }

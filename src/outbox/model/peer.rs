@@ -205,7 +205,7 @@ impl Peer {
                     inbox.handed_over = true;
                 });
             }
-            Step::Failed(_) => self.kill(),
+            Step::Failed => self.kill(),
         }
     }
 
