@@ -106,7 +106,8 @@ impl Resident {
         const FOR_EVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
         let guest = Guest::new(Role::Resident, tally);
         let builder = Client::builder().port(server.port()).callback(Arc::clone(&guest));
-        let client = settings::client(builder).build().expect("the settings fit together");
+        // It does not connect again, because its end is that of the server.
+        let client = builder.build().expect("the settings fit together");
         if let Err(error) = client.start("127.0.0.1", true) {
             tally.violation(format!("a resident cannot connect: {error}"));
         }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use leads_comm::{ClientBuilder, ServerBuilder};
+use leads_comm::{ClientBuilder, Reconnect, ServerBuilder};
 
 /// Whether the server ends peers who take too long over one message: then they go on dripping until it does, for the
 /// reason `PartialMessageTimeout`. Otherwise they finish their message, and it has to arrive.
-pub const DRIPPERS_ARE_ENDED: bool = false;
+pub const DRIPPERS_ARE_ENDED: bool = true;
 
 /// Whether clients connect again by themselves when they are ended: then those whom the server ends have to be back
 /// within the patience of the soak. Otherwise they leave.
-pub const CLIENTS_RECONNECT: bool = false;
+pub const CLIENTS_RECONNECT: bool = true;
 
 /// The longest message, in payload bytes.
 pub const MAX_MESSAGE_LEN: usize = 256 * 1024;
@@ -35,9 +35,10 @@ pub fn server(builder: ServerBuilder) -> ServerBuilder {
         .max_queued_bytes(MAX_QUEUED_BYTES)
         .max_total_queued_bytes(MAX_TOTAL_QUEUED_BYTES)
         .stall_timeout(STALL)
+        .partial_message_timeout(Duration::from_secs(2))
         .close_timeout(Duration::from_secs(5))
 }
 
 pub fn client(builder: ClientBuilder) -> ClientBuilder {
-    builder
+    builder.reconnect(Reconnect::new().longest_delay(Duration::from_secs(1)))
 }
