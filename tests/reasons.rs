@@ -33,6 +33,14 @@ const CAUSES: &[Cause] = &[
     Cause::Here(|connection| while connection.send(&[b'x'; LEN]).is_ok() {}, DisconnectKind::SlowConsumer),
 ];
 
+/// What takes more than a moment, or a defect.
+const SLOW: &[DisconnectKind] = &[
+    DisconnectKind::PartialMessageTimeout,
+    DisconnectKind::IdleTimeout,
+    DisconnectKind::TotalBufferedBytes,
+    DisconnectKind::ServiceFailed,
+];
+
 /// A server that panics when it is asked to, and has no patience.
 fn faulty(builder: ServerBuilder) -> (ServerBuilder, Receiver<Event>) {
     let (callback, events) = recorder();
@@ -104,8 +112,8 @@ fn end_many(net: Net, count: usize) {
     // What was told to `on_disconnect` is what was counted.
     let counted: BTreeMap<_, _> = stats.ended.iter().filter(|(_, count)| *count > 0).collect();
     assert_eq!(told, counted);
-    let all_but_failed = DisconnectKind::ALL.iter().filter(|kind| **kind != DisconnectKind::ServiceFailed);
-    assert!(all_but_failed.clone().all(|kind| counted.contains_key(kind)), "{counted:?}");
+    let mut quick = DisconnectKind::ALL.iter().filter(|kind| !SLOW.contains(kind));
+    assert!(quick.all(|kind| counted.contains_key(kind)), "{counted:?}");
 }
 
 fn kind_of(cause: usize) -> DisconnectKind {
@@ -117,6 +125,25 @@ fn kind_of(cause: usize) -> DisconnectKind {
 over_every_transport! {
     fn ends_by_kind_add_up(net: Net) {
         end_many(net, if net == Net::Memory { 1400 } else { 300 });
+    }
+}
+
+over_every_transport! {
+    fn ends_that_take_time_add_up(net: Net) {
+        let time = Duration::from_millis(50);
+        let impatient: [(fn(ServerBuilder, Duration) -> ServerBuilder, &[u8], DisconnectKind); 2] = [
+            (ServerBuilder::partial_message_timeout, b"unfinished", DisconnectKind::PartialMessageTimeout),
+            (|builder, time| builder.idle_timeout(time), b"", DisconnectKind::IdleTimeout),
+        ];
+        for (set, sent, kind) in impatient {
+            let started = net.start_server(|builder| set(builder, time).drain_timeout(time));
+            let raws: Vec<_> = (0..5).map(|_| started.raw()).collect();
+            raws.iter().for_each(|raw| raw.write(sent));
+            (0..5).for_each(|_| assert_eq!(disconnected(&started.events).kind(), kind));
+            let stats = started.server.stats();
+            assert_eq!((stats.ended.get(kind), stats.ended.total()), (5, 5));
+            assert_service_adds_up(&stats);
+        }
     }
 }
 
