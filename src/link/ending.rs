@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use log::{debug, warn};
@@ -10,6 +9,7 @@ use log::{debug, warn};
 use super::Link;
 use crate::config::later;
 use crate::disconnect::{DisconnectReason, Undelivered};
+use crate::sync::Ordering;
 
 /// An end under way: why, and until when each step may last.
 pub(super) struct Ending {

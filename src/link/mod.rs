@@ -3,23 +3,24 @@
 //! [`sending`] has what goes into the outbox, [`ending`] the one way in which a connection ends.
 
 mod ending;
+#[cfg(all(test, loom))]
+mod model;
 mod sending;
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use log::{Level, log_enabled, trace};
-use parking_lot::Mutex;
 
 use crate::config::later;
 use crate::context::Context;
 use crate::disconnect::DisconnectReason;
 use crate::outbox::{Outbox, Step, Tick};
 use crate::pump::{Pump, Pumped, Ticked};
+use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Stream;
 use ending::Ending;
 
