@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its own part")]
 
+pub mod deadlocks;
 pub mod leads_peer;
 pub mod valve;
 
@@ -69,6 +70,7 @@ pub(crate) use over_every_transport;
 impl Net {
     /// A server's builder, and the way to reach that server once it has been started.
     pub fn server(self) -> (ServerBuilder, Dial) {
+        deadlocks::watch();
         match self {
             Net::Tcp => (Server::builder().port(0), Dial::Tcp),
             Net::Memory => {
@@ -340,6 +342,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// A callback and its receiver, large enough never to be full in a test.
 pub fn recorder() -> (ChannelCallback, Receiver<Event>) {
+    deadlocks::watch();
     callback::channel(100_000)
 }
 
