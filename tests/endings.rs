@@ -204,8 +204,9 @@ over_every_transport! {
         assert_eq!(limit, OutboundLimit::QueuedBytes(64 * 1024));
         let reason = only_end(&started.events);
         assert!(matches!(reason, DisconnectReason::SlowConsumer { limit: OutboundLimit::QueuedBytes(65536), .. }));
-        // 64 KiB hold 61 messages of 1001 bytes, each charged 64 more; writing goes on until the connection is cut.
-        assert!(unsent(&reason) <= 61, "{reason:?}");
+        // 64 KiB hold 61 messages of 1001 bytes, each charged 64 more, and what is left of one that is written in part;
+        // writing goes on until the connection is cut.
+        assert!(unsent(&reason) <= 62, "{reason:?}");
         assert!(accepted >= 61);
         drop(raw);
     }

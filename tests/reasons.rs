@@ -131,11 +131,12 @@ over_every_transport! {
 over_every_transport! {
     fn ends_that_take_time_add_up(net: Net) {
         let time = Duration::from_millis(50);
-        let impatient: [(fn(ServerBuilder, Duration) -> ServerBuilder, &[u8], DisconnectKind); 2] = [
-            (ServerBuilder::partial_message_timeout, b"unfinished", DisconnectKind::PartialMessageTimeout),
-            (|builder, time| builder.idle_timeout(time), b"", DisconnectKind::IdleTimeout),
-        ];
-        for (set, sent, kind) in impatient {
+        let cases = [(DisconnectKind::PartialMessageTimeout, &b"unfinished"[..]), (DisconnectKind::IdleTimeout, b"")];
+        for (kind, sent) in cases {
+            let set = |builder: ServerBuilder, time| match kind {
+                DisconnectKind::IdleTimeout => builder.idle_timeout(time),
+                _ => builder.partial_message_timeout(time),
+            };
             let started = net.start_server(|builder| set(builder, time).drain_timeout(time));
             let raws: Vec<_> = (0..5).map(|_| started.raw()).collect();
             raws.iter().for_each(|raw| raw.write(sent));

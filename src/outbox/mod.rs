@@ -270,8 +270,11 @@ impl Outbox {
     /// the goodbye was out already, so that there is nothing to give up.
     pub(crate) fn kill(&self) -> bool {
         let mut state = self.state.lock();
-        if state.stage == Stage::Finished {
-            return false;
+        match state.stage {
+            Stage::Open | Stage::Closing => {}
+            // Buried already, or about to be by whoever writes: once it is over, it stays so.
+            Stage::Dead => return true,
+            Stage::Finished => return false,
         }
         state.stage = Stage::Dead;
         self.bury(&mut state);

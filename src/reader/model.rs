@@ -11,7 +11,7 @@ use loom::thread;
 use crate::callback::{self, Callback};
 use crate::config::Settings;
 use crate::connection::Connection;
-use crate::disconnect::DisconnectReason;
+use crate::disconnect::{DisconnectReason, Undelivered};
 use crate::error::Error;
 use crate::model::explore;
 use crate::pump::{Deadline, Watched};
@@ -29,6 +29,8 @@ struct Life {
     peer: Arc<Peer>,
     /// How many messages were accepted from senders.
     accepted: PlainMutex<usize>,
+    /// How often a close was the first cause.
+    closed_first: PlainMutex<usize>,
     told: Arc<Told>,
 }
 
@@ -66,6 +68,7 @@ struct Told(PlainMutex<Vec<Event>>);
 enum Event {
     Connect,
     Receive,
+    Panic,
     Disconnect(DisconnectReason),
     Fail,
 }
@@ -103,7 +106,14 @@ impl Life {
             changed: Condvar::new(),
         });
         let (connection, _) = core.open(core.next_id(), Box::new(Arc::clone(&peer))).expect("nobody closes yet");
-        Arc::new(Self { core, connection, peer, accepted: PlainMutex::default(), told: Arc::default() })
+        Arc::new(Self {
+            core,
+            connection,
+            peer,
+            accepted: PlainMutex::default(),
+            closed_first: PlainMutex::default(),
+            told: Arc::default(),
+        })
     }
 
     /// Lives through all of it, and checks what was told.
@@ -131,9 +141,19 @@ impl Life {
         let [Event::Connect, between @ .., Event::Disconnect(reason)] = &callbacks[..] else {
             panic!("not from connect to disconnect: {callbacks:?}")
         };
-        assert!(between.iter().all(|event| matches!(event, Event::Receive)), "told twice: {callbacks:?}");
+        assert!(
+            between.iter().all(|event| matches!(event, Event::Receive | Event::Panic)),
+            "told twice: {callbacks:?}"
+        );
         let kept = self.connection.disconnect_reason().expect("the connection has ended");
         assert_eq!(kept.to_string(), reason.to_string(), "two reasons for one end");
+        let by_close = usize::from(matches!(reason, DisconnectReason::LocalClose { .. }));
+        assert_eq!(*self.closed_first.lock().unwrap(), by_close, "the first cause is not the reason");
+        let panics = told.iter().filter(|event| matches!(event, Event::Panic)).count();
+        assert!(panics <= 1, "delivered behind a panic");
+        let told_of = told.iter().filter(|event| matches!(event, Event::Fail)).count()
+            + usize::from(matches!(reason, DisconnectReason::CallbackPanicked { .. }));
+        assert_eq!(told_of, panics, "a panic is told twice, or not at all");
         self.settle_account(reason);
         reason.clone()
     }
@@ -162,7 +182,8 @@ impl Life {
     }
 
     fn close(&self) {
-        self.connection.close();
+        let reason = DisconnectReason::LocalClose { undelivered: Undelivered::default() };
+        *self.closed_first.lock().unwrap() += usize::from(self.connection.link().end(reason));
     }
 
     fn abort(&self) {
@@ -187,14 +208,16 @@ impl Callback for Told {
     }
 
     fn on_receive(&self, _: &dyn Service, _: &Connection, message: &[u8]) {
-        self.0.lock().unwrap().push(Event::Receive);
-        if message == b"panic" {
+        let panics = message == b"panic";
+        self.0.lock().unwrap().push(if panics { Event::Panic } else { Event::Receive });
+        if panics {
             // Without the report that a panic prints.
             resume_unwind(Box::new("as told"));
         }
     }
 
-    fn on_disconnect(&self, service: &dyn Service, _: &Connection, reason: &DisconnectReason) {
+    fn on_disconnect(&self, service: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
+        assert!(connection.link().outbox().is_over(), "told of its end, and something may still be written");
         assert_eq!(service.num_connections(), 0, "told of its end, and still in the table");
         self.0.lock().unwrap().push(Event::Disconnect(reason.clone()));
     }
@@ -280,8 +303,8 @@ fn explore_life(
 }
 
 const GOODBYE: Script = Script { sends: &[b"disconnect;"], ..POLITE };
-/// The peer says goodbye, and a message before it makes the callback panic.
-const PANIC: Script = Script { sends: &[b"panic;disconnect;"], ..POLITE };
+/// The peer says goodbye, and messages before it make the callback panic.
+const PANIC: Script = Script { sends: &[b"panic;", b"panic;disconnect;"], ..POLITE };
 /// The first write fails.
 const BROKEN: Script = Script { writes: 0, ..GOODBYE };
 
@@ -331,6 +354,12 @@ fn reset_told_to_a_write() {
 #[test]
 fn panic_and_close() {
     explore_life("panic_and_close", 4, PANIC, &[Life::close], &["CallbackPanicked", "LocalClose"]);
+}
+
+#[test]
+fn panic_and_failure() {
+    let script = Script { writes: 0, ..PANIC };
+    explore_life("panic_and_failure", 5, script, &[Life::send], &["CallbackPanicked", "Io"]);
 }
 
 /// All of them at once.

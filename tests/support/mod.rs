@@ -5,6 +5,7 @@
 pub mod account;
 pub mod child;
 pub mod counted;
+pub mod deadlocks;
 pub mod figures;
 pub mod leads_peer;
 pub mod proxy;
@@ -76,6 +77,7 @@ pub(crate) use over_every_transport;
 impl Net {
     /// A server's builder, and the way to reach that server once it has been started.
     pub fn server(self) -> (ServerBuilder, Dial) {
+        deadlocks::watch();
         match self {
             Net::Tcp => (Server::builder().port(0), Dial::Tcp),
             Net::Memory => {
@@ -352,6 +354,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// A callback and its receiver, large enough never to be full in a test.
 pub fn recorder() -> (ChannelCallback, Receiver<Event>) {
+    deadlocks::watch();
     callback::channel(100_000)
 }
 
