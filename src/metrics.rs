@@ -17,6 +17,7 @@
 //! | `leads_comm_writes_total` | [`Traffic::writes`] |
 //! | `leads_comm_connections_opened_total` | [`ServiceStats::opened`] |
 //! | `leads_comm_connections_ended_total` | [`ServiceStats::ended`], by the label `kind`: [`DisconnectKind::as_str`] |
+//! | `leads_comm_callers_refused_total` | [`ServiceStats::callers_refused`], by the label `cause`: the names of its fields |
 //!
 //! | Gauge | What it shows |
 //! |---|---|
@@ -130,6 +131,8 @@ const OTHERS: [Metric; 2] = [
 
 const ENDED: &str = "leads_comm_connections_ended_total";
 
+const CALLERS_REFUSED: &str = "leads_comm_callers_refused_total";
+
 const WAITING: [Metric; 2] =
     volume!(waiting, "leads_comm_messages_waiting", "leads_comm_bytes_waiting", "that wait to be written");
 
@@ -186,6 +189,11 @@ impl<S: Service> Exporter<S> {
             let more = count - self.published.ended.get(kind);
             counter!(ENDED, "service" => self.name.clone(), "kind" => kind.as_str()).increment(more);
         }
+        let published = self.published.callers_refused.iter().map(|(_, callers)| callers);
+        for ((cause, callers), published) in stats.callers_refused.iter().zip(published) {
+            let labels = [("service", self.name.clone()), ("cause", cause.into())];
+            counter!(CALLERS_REFUSED, &labels).increment(callers - published);
+        }
         for Metric { name, value, .. } in gauges() {
             gauge!(*name, "service" => self.name.clone()).set(value(&stats) as f64);
         }
@@ -198,6 +206,7 @@ fn describe() {
         describe_counter!(*name, *unit, *description);
     }
     describe_counter!(ENDED, Unit::Count, "Connections ended, by kind");
+    describe_counter!(CALLERS_REFUSED, Unit::Count, "Callers turned away, by cause");
     for Metric { name, unit, description, .. } in gauges() {
         describe_gauge!(*name, *unit, *description);
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::stats::CallersRefused;
 use crate::transport::{Stream, is_nothing_yet};
 
 /// How many refused streams are kept until their peers have ended them. Each holds a descriptor, and the limit on
@@ -96,6 +97,12 @@ pub(crate) struct Refused {
 impl Refused {
     pub(crate) fn count(&self, cause: &RefusalCause) {
         self.callers[cause.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stats(&self) -> CallersRefused {
+        let [max_connections, max_connections_per_address, not_admitted, no_descriptor, no_thread] =
+            std::array::from_fn(|index| self.callers[index].load(Ordering::Relaxed));
+        CallersRefused { max_connections, max_connections_per_address, not_admitted, no_descriptor, no_thread }
     }
 
     /// How many for a reason such as `cause`.

@@ -391,7 +391,11 @@ impl Service for Core {
 
     fn stats(&self) -> ServiceStats {
         self.context.gathered.settle();
-        ServiceStats { started: self.started.get().copied(), ..self.table.stats() }
+        ServiceStats {
+            started: self.started.get().copied(),
+            callers_refused: self.admission.refused().stats(),
+            ..self.table.stats()
+        }
     }
 
     fn close(&self) {

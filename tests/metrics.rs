@@ -110,6 +110,9 @@ fn expected(stats: &ServiceStats) -> BTreeMap<Series, u64> {
     for (kind, count) in stats.ended.iter() {
         insert(format!("leads_comm_connections_ended_total{{service=vehicle,kind={}}}", kind.as_str()), count);
     }
+    for (cause, callers) in stats.callers_refused.iter() {
+        insert(format!("leads_comm_callers_refused_total{{service=vehicle,cause={cause}}}"), callers);
+    }
     counters
 }
 
@@ -118,7 +121,11 @@ fn the_sum_of_what_is_published_is_what_is_counted() {
     let adding = Adding::default();
     let publish = |exporter: &mut Exporter<_>| metrics::with_local_recorder(&adding, || exporter.publish());
     let started = Net::Memory.start_server(|builder| {
-        builder.max_message_len(1000).max_queued_bytes(10_000).slow_consumer(SlowConsumer::DropNewest)
+        builder
+            .max_message_len(1000)
+            .max_queued_bytes(10_000)
+            .slow_consumer(SlowConsumer::DropNewest)
+            .max_connections(1)
     });
     let mut exporter = Exporter::new("vehicle", started.server.clone());
     publish(&mut exporter);
@@ -141,6 +148,8 @@ fn the_sum_of_what_is_published_is_what_is_counted() {
     // One that reads nothing, so that messages wait, and are dropped, and unsent in the end.
     let _stalled = started.raw();
     let stalled = connected(&started.events);
+    // And one more than there may be.
+    started.raw().read_to_end().1.unwrap();
     let dropped = (0..200).filter(|number| stalled.send(&numbered(*number, 1000)).is_err()).count();
     publish(&mut exporter);
     let stats = started.server.stats();
@@ -174,6 +183,7 @@ fn the_sum_of_what_is_published_is_what_is_counted() {
     assert_eq!(stats.traffic.dropped.messages, dropped as u64);
     assert!(dropped > 0 && stats.traffic.unsent.messages > 0);
     assert_eq!((stats.ended.get(DisconnectKind::LocalAbort), stats.ended.total()), (1, 2));
+    assert_eq!((stats.callers_refused.max_connections, stats.callers_refused.total()), (1, 1));
     assert_eq!(adding.0.lock().unwrap().counters, expected(&stats));
 }
 

@@ -30,12 +30,18 @@ impl Display for ConnectionStats {
     }
 }
 
-/// `12 connections (40 so far), in 1,204 messages 3.1 MiB, …, ended: 20 peer goodbye, 8 slow consumer`
+/// `12 connections (40 so far, 3 callers refused), in 1,204 messages 3.1 MiB, …, ended: 20 peer goodbye, 8 slow consumer`
 impl Display for ServiceStats {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let noun = if self.connections == 1 { "connection" } else { "connections" };
         let (now, opened) = (Grouped(self.connections as u64), Grouped(self.opened));
-        write!(f, "{now} {noun} ({opened} so far), {}, ended: {}", self.traffic, self.ended)
+        write!(f, "{now} {noun} ({opened} so far")?;
+        match self.callers_refused.total() {
+            0 => {}
+            1 => f.write_str(", 1 caller refused")?,
+            callers => write!(f, ", {} callers refused", Grouped(callers))?,
+        }
+        write!(f, "), {}, ended: {}", self.traffic, self.ended)
     }
 }
 
@@ -80,6 +86,7 @@ impl Display for Bytes {
 mod tests {
     use super::*;
     use crate::DisconnectKind;
+    use crate::stats::CallersRefused;
 
     #[test]
     fn numbers_are_grouped() {
@@ -116,6 +123,7 @@ mod tests {
             stats.ended += DisconnectKind::PeerGoodbye;
         }
         (0..8).for_each(|_| stats.ended += DisconnectKind::SlowConsumer);
+        stats.callers_refused = CallersRefused { max_connections: 1001, no_thread: 2, ..CallersRefused::default() };
         stats.traffic = Traffic {
             received: Volume::new(1204, 3_250_000),
             written: Volume::new(1, 12),
@@ -127,8 +135,8 @@ mod tests {
         };
         assert_eq!(
             stats.to_string(),
-            "12 connections (40 so far), in 1,204 messages 3.1 MiB, out 1 message 12 B, queued 76 B (peak 64 KiB), \
-             dropped 1,000, unsent 3, ended: 20 peer goodbye, 8 slow consumer"
+            "12 connections (40 so far, 1,003 callers refused), in 1,204 messages 3.1 MiB, out 1 message 12 B, \
+             queued 76 B (peak 64 KiB), dropped 1,000, unsent 3, ended: 20 peer goodbye, 8 slow consumer"
         );
     }
 }

@@ -44,6 +44,7 @@
 //! received ones by the only thread that counts them. The clock is looked at no more than once for each read and each
 //! write, and those carry many messages when there are many.
 
+mod callers;
 mod display;
 mod kind;
 mod received;
@@ -51,6 +52,7 @@ mod received;
 use std::ops::{Add, AddAssign};
 use std::time::Instant;
 
+pub use callers::CallersRefused;
 pub use kind::{DisconnectKind, Ended};
 pub(crate) use received::{Received, nanos_since, time_of};
 
@@ -127,6 +129,8 @@ pub struct ServiceStats {
     pub opened: u64,
     /// How many have ended so far, by kind. In every snapshot, `ended.total() + connections == opened`.
     pub ended: Ended,
+    /// How many callers were turned away, which is no connection opened. Always 0 for a client.
+    pub callers_refused: CallersRefused,
     /// What has gone through all of them. The parts of different connections are not of the very same moment, but no sum
     /// is ever less than it was before (except for `waiting` and `queued_bytes`, which are of now).
     pub traffic: Traffic,

@@ -1,0 +1,35 @@
+/// How many callers a server has turned away, by cause: see [`RefusalCause`](crate::RefusalCause). They have never been
+/// connections.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallersRefused {
+    /// There were as many connections as there may be.
+    pub max_connections: u64,
+    /// There were as many from the caller's address as there may be.
+    pub max_connections_per_address: u64,
+    /// The program did not want them.
+    pub not_admitted: u64,
+    /// No descriptor was left.
+    pub no_descriptor: u64,
+    /// No thread was left.
+    pub no_thread: u64,
+}
+
+impl CallersRefused {
+    /// Every cause, by its name in metrics, with its number.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        [
+            ("max_connections", self.max_connections),
+            ("max_connections_per_address", self.max_connections_per_address),
+            ("not_admitted", self.not_admitted),
+            ("no_descriptor", self.no_descriptor),
+            ("no_thread", self.no_thread),
+        ]
+        .into_iter()
+    }
+
+    /// How many for any cause.
+    pub fn total(&self) -> u64 {
+        self.iter().map(|(_, callers)| callers).sum()
+    }
+}
