@@ -1,8 +1,11 @@
 //! Messages up to the limit are received; a longer one ends the connection, and what came before it is delivered.
 
-use crate::case::{Case, Group};
-use crate::end::Why::{MessageTooLong, PeerClosed, PeerGoodbye};
-use crate::ours::Setting::{MaxMessageLen, MaxSentLen};
+use crate::case::Case;
+use crate::end::Why::{MessageTooLong, PeerClosed, PeerGoodbye, TotalBufferedBytes};
+use crate::group::Group;
+use crate::ours::Setting::{MaxMessageLen, MaxSentLen, MaxTotalBufferedBytes};
+
+const KIB: usize = 1024;
 
 /// With a limit of 10, and over it.
 fn too_long(case: Case) -> Case {
@@ -12,6 +15,17 @@ fn too_long(case: Case) -> Case {
 /// With a limit of 10 for the separator `end;`, and not over it.
 fn within(case: Case) -> Case {
     case.with(MaxMessageLen(10)).half_closes().ends(PeerClosed)
+}
+
+/// With messages of up to 256 KiB, and memory of so many bytes for all that are unfinished.
+fn sharing(case: Case, bytes: usize) -> Case {
+    case.with(MaxMessageLen(256 * KIB)).with(MaxTotalBufferedBytes(bytes))
+}
+
+/// The peer at hand sends a message of so many KiB.
+fn sends_kib(case: Case, kib: usize) -> Case {
+    let message = vec![b'm'; kib * KIB];
+    case.sends([&message[..], b";"].concat()).receives([message])
 }
 
 pub(crate) fn fill(group: &mut Group) {
@@ -89,5 +103,29 @@ pub(crate) fn fill(group: &mut Group) {
     group.case("1 MiB is sent, and not a byte more", |c| {
         let message = vec![b'x'; 1024 * 1024];
         c.program_is_refused([&message[..], b"x"].concat()).program_sends(&message).reads([&message[..], b";"].concat())
+    });
+
+    group.section("unfinished messages of all peers together");
+    group.case("one of the longest fits into the least", |c| sends_kib(sharing(c, 256 * KIB + 1), 256));
+    group.case("one behind the other fits, too", |c| {
+        (0..5).fold(sharing(c, 256 * KIB + 1), |c, _| sends_kib(c, 256)).sends("small;").receives(["small"])
+    });
+    group.case("a peer that hoards is cut off, and the other one is served", |c| {
+        let limit = 256 * KIB + 1;
+        let c = sharing(c, limit).peers(2).sends(vec![b'x'; 250 * KIB]).until_read();
+        let c = sends_kib(c.peer(1), 200).peer(0).has_ended(TotalBufferedBytes { limit }.discarding_some());
+        sends_kib(c.reads_reset().peer(1), 256).program_sends("thank you").reads("thank you;")
+    });
+    group.case("the longest goes, and a shorter one stays", |c| {
+        let limit = 512 * KIB;
+        let c = sharing(c, limit).peers(3).sends(vec![b'x'; 240 * KIB]).until_read();
+        let c = sends_kib(c.peer(1).sends(vec![b'm'; 60 * KIB]).until_read().peer(2), 250);
+        let c = c.peer(0).has_ended(TotalBufferedBytes { limit }.discarding_some()).reads_reset();
+        c.peer(1).sends(";").receives([vec![b'm'; 60 * KIB]])
+    });
+    group.case("small messages need none of it, and nobody goes", |c| {
+        let c = sharing(c, 256 * KIB + 1).peers(2).sends(vec![b'x'; 250 * KIB]).until_read();
+        let c = c.peer(1).sends_in(["sm", "all;"].repeat(20)).receives(["small"; 20]);
+        c.peer(0).sends(";").receives([vec![b'x'; 250 * KIB]])
     });
 }
