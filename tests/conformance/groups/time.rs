@@ -178,7 +178,8 @@ pub(crate) fn fill(group: &mut Group) {
                 thread::yield_now();
             }
         });
-        let c = c.sends("one;tw").receives(["one"]).sends("o;").peer(1).sends("hal").reads_goodbye().reads_end();
+        let c =
+            c.sends_in(["on", "e;tw"]).receives(["one"]).sends("o;").peer(1).sends("hal").reads_goodbye().reads_end();
         let c = c.closes().has_ended(Why::PartialMessageTimeout(MEDIUM).discarding(3));
         c.peer(0).receives(["two"])
     });
