@@ -84,7 +84,7 @@ impl Default for Settings {
 impl Settings {
     /// Refuses settings that are out of range or do not fit together.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        require(self.max_message_len > 0, "max_message_len", "must not be 0")?;
+        require(self.max_message_len >= codec::GOODBYE.len(), "max_message_len", "must hold the goodbye, 10 bytes")?;
         let largest_charge = self.max_message_len.saturating_add(self.separator.len() + OVERHEAD);
         require(
             self.max_queued_bytes >= largest_charge,

@@ -88,7 +88,7 @@ fn a_separator_is_refused_by_build() {
 fn a_setting_is_refused_by_build_with_its_name() {
     let second = Duration::from_secs(1);
     let refused = [
-        (Server::builder().max_message_len(0).build().map(drop), "max_message_len"),
+        (Server::builder().max_message_len(9).build().map(drop), "max_message_len"),
         (Server::builder().max_message_len(936).max_queued_bytes(1000).build().map(drop), "max_queued_bytes"),
         (Server::builder().max_message_len(usize::MAX).build().map(drop), "max_queued_bytes"),
         (Server::builder().stall_timeout(Duration::ZERO).build().map(drop), "stall_timeout"),
@@ -110,7 +110,7 @@ fn a_setting_is_refused_by_build_with_its_name() {
     // One byte less than what was refused, and everything else that is only just right.
     Server::builder().max_message_len(935).max_queued_bytes(1000).build().unwrap();
     Server::builder().flush_timeout(second).close_timeout(second).drain_timeout(Duration::ZERO).build().unwrap();
-    Server::builder().max_message_len(1).max_queued_bytes(66).backlog(1).build().unwrap();
+    Server::builder().max_message_len(10).max_queued_bytes(75).backlog(1).build().unwrap();
 }
 
 #[test]

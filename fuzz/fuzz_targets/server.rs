@@ -59,7 +59,8 @@ impl Setting {
         let flags = input.byte();
         Self {
             separator: SEPARATORS[usize::from(input.byte()) % SEPARATORS.len()],
-            max_message_len: 1 + usize::from(input.byte()),
+            // As much as the goodbye, or more.
+            max_message_len: GOODBYE.len() + usize::from(input.byte()),
             most: match input.byte() {
                 0 => usize::MAX,
                 most => most.into(),

@@ -68,7 +68,8 @@ impl<Side> Builder<Side> {
     }
 
     /// The longest message that is received, in payload bytes; a peer that sends a longer one is disconnected.
-    /// At least 1, and no more than [`max_queued_bytes`](Self::max_queued_bytes) can hold. Default 1 MiB.
+    /// At least 10, so that the peer can say goodbye, and no more than [`max_queued_bytes`](Self::max_queued_bytes) can
+    /// hold. Default 1 MiB.
     pub fn max_message_len(mut self, bytes: usize) -> Self {
         self.settings.max_message_len = bytes;
         self

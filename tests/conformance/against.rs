@@ -42,7 +42,7 @@ pub(crate) fn run(case: &Case, address: &str) -> Result<(), String> {
     if !peer.is_open() {
         return Ok(());
     }
-    if !case.ends[0].expected {
+    if case.ends[0].is_some_and(|end| !end.expected) {
         peer.say_goodbye()?;
     }
     peer.read_rest().map_err(|error| format!("at the end: {error}"))

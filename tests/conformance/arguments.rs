@@ -11,6 +11,8 @@ pub(crate) struct Arguments {
     /// Only the cases that one of these names; all where there are none.
     wanted: Vec<String>,
     pub(crate) list: bool,
+    /// Whether each case gets a line of the table.
+    pub(crate) verbose: bool,
     /// How often each case runs.
     pub(crate) repeat: usize,
     /// How many cases run at the same time; most of their time is spent on waiting for threads.
@@ -29,6 +31,7 @@ impl Arguments {
         let mut arguments = Self {
             wanted: Vec::new(),
             list: false,
+            verbose: false,
             repeat: 1,
             jobs: 8,
             against: None,
@@ -40,6 +43,7 @@ impl Arguments {
             match argument {
                 Value(wanted) => arguments.wanted.push(wanted.string()?),
                 Long("list") => arguments.list = true,
+                Long("verbose") => arguments.verbose = true,
                 Long("repeat") => arguments.repeat = parser.value()?.parse()?,
                 Long("jobs" | "test-threads") => arguments.jobs = parser.value()?.parse::<usize>()?.max(1),
                 Long("against") => arguments.against = Some(parser.value()?.string()?),

@@ -12,7 +12,7 @@
 
 use std::fmt;
 
-use leads_comm::{Connection, Service};
+use leads_comm::{Caller, Connection, Service};
 
 use crate::end::End;
 use crate::ours::Setting;
@@ -54,6 +54,20 @@ pub(crate) enum Step {
     AwaitRead,
     /// The peer writes the same again and again, beside everything that follows, as long as it can.
     Flood(Vec<u8>),
+    /// The same, each time when the library has read what was before.
+    Drip(Vec<u8>),
+    /// One more peer connects, writes this before it is accepted, and is let in or not. The steps that follow concern
+    /// this one.
+    Call {
+        first: Vec<u8>,
+        admitted: bool,
+    },
+    /// The client connects again, in so many attempts. The steps that follow concern this connection.
+    ComeAgain {
+        attempt: u32,
+    },
+    /// The client does not connect.
+    StayAway,
     HalfClose,
     Close,
     Reset,
@@ -98,9 +112,21 @@ pub(crate) struct Case {
     pub(crate) narrow: bool,
     pub(crate) program: Program,
     pub(crate) peers: usize,
+    /// Who may connect to a server.
+    pub(crate) door: Door,
+    /// Whether a client connects again by itself.
+    pub(crate) reconnects: bool,
     pub(crate) script: Vec<Step>,
-    /// How the connection of each peer ends.
-    pub(crate) ends: Vec<End>,
+    /// How the connection of each peer ends; `None` for a caller who has none.
+    pub(crate) ends: Vec<Option<End>>,
+}
+
+/// What a server is told about who may connect.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Door {
+    pub(crate) max_connections: Option<usize>,
+    pub(crate) max_per_address: Option<usize>,
+    pub(crate) admit: Option<fn(&Caller<'_>) -> bool>,
 }
 
 /// The setting of a case.
@@ -115,14 +141,29 @@ impl Case {
             narrow: false,
             program: Program::default(),
             peers: 1,
+            door: Door::default(),
+            reconnects: false,
             script: Vec::new(),
-            ends: vec![End::default()],
+            ends: vec![Some(End::default())],
         }
     }
 
     /// A case about what only a server has.
     pub(crate) fn server_only(mut self) -> Self {
         self.roles = &[Role::Server];
+        self
+    }
+
+    /// Who may connect to the server: everybody, where this is not said.
+    pub(crate) fn door(mut self, door: Door) -> Self {
+        self.door = door;
+        self.server_only()
+    }
+
+    /// The client connects again by itself. Such a case ends with the service, or the client comes again after it.
+    pub(crate) fn reconnecting(mut self) -> Self {
+        self.reconnects = true;
+        self.roles = &[Role::Client];
         self
     }
 
@@ -147,7 +188,7 @@ impl Case {
     /// So many peers, of a server; the script begins with peer 0.
     pub(crate) fn peers(mut self, peers: usize) -> Self {
         self.peers = peers;
-        self.ends = vec![End::default(); peers];
+        self.ends = vec![Some(End::default()); peers];
         self.server_only()
     }
 
@@ -192,7 +233,7 @@ impl Case {
 
     /// The steps that follow are those of this peer, counted from 0.
     pub(crate) fn peer(self, peer: usize) -> Self {
-        assert!(peer < self.peers);
+        assert!(peer < self.ends.len());
         self.step(Step::Peer(peer))
     }
 
@@ -225,6 +266,42 @@ impl Case {
     /// The peer writes the same without pause, until the stream ends or breaks.
     pub(crate) fn floods(self, bytes: impl AsRef<[u8]>) -> Self {
         self.step(Step::Flood(bytes.as_ref().to_vec()))
+    }
+
+    /// The peer writes the same without pause, until the stream ends or breaks, each time when the library has read what
+    /// it wrote.
+    pub(crate) fn drips(self, bytes: impl AsRef<[u8]>) -> Self {
+        self.step(Step::Drip(bytes.as_ref().to_vec()))
+    }
+
+    /// One more peer connects, is let in, and is the one at hand.
+    pub(crate) fn another_connects(mut self) -> Self {
+        self.ends.push(Some(End::default()));
+        self.step(Step::Call { first: Vec::new(), admitted: true })
+    }
+
+    /// One more peer connects, and is the one at hand. It is not let in: it reads the goodbye and the end of the stream,
+    /// and the callback is not told of it, but by number.
+    pub(crate) fn another_is_refused(self) -> Self {
+        self.another_is_refused_behind("")
+    }
+
+    /// The same, and it has written this before the library sees it.
+    pub(crate) fn another_is_refused_behind(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.ends.push(None);
+        self.step(Step::Call { first: bytes.as_ref().to_vec(), admitted: false })
+    }
+
+    /// The client connects again, and this is the connection at hand; `on_reconnect` has told of this attempt, the latest
+    /// since a message was received. Nor does it connect once more.
+    pub(crate) fn comes_again(mut self, attempt: u32) -> Self {
+        self.ends.push(Some(End::default()));
+        self.step(Step::ComeAgain { attempt })
+    }
+
+    /// Up to now the client has not connected again.
+    pub(crate) fn stays_away(self) -> Self {
+        self.step(Step::StayAway)
     }
 
     /// The peer says goodbye; it is answered in the end.
@@ -293,9 +370,14 @@ impl Case {
 
     /// How the connection of the peer at hand ends, after the script. Where this is not said, the peer says goodbye.
     pub(crate) fn ends(mut self, end: impl Into<End>) -> Self {
-        let peer =
-            self.script.iter().rev().find_map(|step| if let Step::Peer(peer) = step { Some(*peer) } else { None });
-        self.ends[peer.unwrap_or(0)] = end.into().expected();
+        // Peers that come later have numbers behind those that are there from the beginning.
+        let mut coming = self.peers..;
+        let peer = self.script.iter().fold(0, |peer, step| match step {
+            Step::Peer(peer) => *peer,
+            Step::Call { .. } | Step::ComeAgain { .. } => coming.next().expect("there is always a next number"),
+            _ => peer,
+        });
+        self.ends[peer] = Some(end.into().expected());
         self
     }
 
@@ -353,45 +435,6 @@ impl Case {
     /// The program closes the service, beside everything that follows.
     pub(crate) fn service_closes(self) -> Self {
         self.step(Step::CloseService)
-    }
-}
-
-/// The cases of one topic, in sections: a case has the id `group.section.case`.
-///
-/// New ones go to the end of their section, so that the ids of the others stay.
-pub(crate) struct Group {
-    pub(crate) number: usize,
-    pub(crate) topic: &'static str,
-    pub(crate) sections: Vec<Section>,
-}
-
-/// Cases that have something in common.
-pub(crate) struct Section {
-    pub(crate) topic: String,
-    pub(crate) cases: Vec<Case>,
-}
-
-impl Group {
-    pub(crate) fn new(number: usize, topic: &'static str, fill: fn(&mut Group)) -> Self {
-        let mut group = Self { number, topic, sections: Vec::new() };
-        fill(&mut group);
-        group
-    }
-
-    pub(crate) fn cases(&self) -> impl Iterator<Item = &Case> {
-        self.sections.iter().flat_map(|section| &section.cases)
-    }
-
-    /// What the cases that follow have in common.
-    pub(crate) fn section(&mut self, topic: impl Into<String>) {
-        self.sections.push(Section { topic: topic.into(), cases: Vec::new() });
-    }
-
-    pub(crate) fn case(&mut self, name: impl Into<String>, script: impl FnOnce(Case) -> Case) {
-        let (number, in_group) = (self.number, self.sections.len());
-        let section = self.sections.last_mut().expect("a case belongs to a section");
-        let id = format!("{number}.{in_group}.{}", section.cases.len() + 1);
-        section.cases.push(script(Case::new(id, name.into())));
     }
 }
 

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use leads_comm::{Error, Service};
+use leads_comm::{Connection, Error, Service};
 
 use crate::case::{Case, Role, Step};
 use crate::ours::{self, Ours, Seen, Told};
@@ -53,6 +53,18 @@ impl Talk {
         Ok(())
     }
 
+    /// The connection to the peer at hand.
+    fn connection(&self) -> Result<&Connection, String> {
+        self.ours.connections[self.at].as_ref().ok_or_else(|| "there is no connection to this peer".to_owned())
+    }
+
+    /// One more peer, at hand from now on.
+    fn add(&mut self, peer: Peer) {
+        self.at = self.peers.len();
+        self.peers.push(peer);
+        self.ended.push(false);
+    }
+
     fn step(&mut self, step: &Step) -> Result<(), String> {
         let peer = &mut self.peers[self.at];
         let address = Some(peer.address);
@@ -61,6 +73,16 @@ impl Talk {
             Step::Send(pieces) => peer.send(pieces)?,
             Step::AwaitRead => peer.await_read()?,
             Step::Flood(bytes) => peer.flood(bytes.clone())?,
+            Step::Drip(bytes) => peer.drip(bytes.clone())?,
+            Step::Call { first, admitted } => {
+                let peer = self.ours.call(&mut self.told, first, *admitted)?;
+                self.add(peer);
+            }
+            Step::ComeAgain { attempt } => {
+                let peer = self.ours.come_again(&mut self.told, *attempt)?;
+                self.add(peer);
+            }
+            Step::StayAway => self.ours.stay_away()?,
             Step::HalfClose => peer.half_close()?,
             Step::Close => peer.close(),
             Step::Reset => peer.reset()?,
@@ -87,9 +109,9 @@ impl Talk {
                 other => return Err(format!("saw {}", other.show())),
             },
             Step::ProgramSend(message) => {
-                self.ours.connections[self.at].send(message).map_err(|error| error.to_string())?;
+                self.connection()?.send(message).map_err(|error| error.to_string())?;
             }
-            Step::Refuse(message) => match self.ours.connections[self.at].send(message) {
+            Step::Refuse(message) => match self.connection()?.send(message) {
                 Err(Error::InvalidMessage(_) | Error::MessageTooLong { .. }) => {}
                 other => return Err(format!("saw {other:?}")),
             },
@@ -97,9 +119,9 @@ impl Talk {
                 Ok(reached) if reached == *reaching => {}
                 other => return Err(format!("expected Ok({reaching}), saw {other:?}")),
             },
-            Step::Act(_, act) => act(&*self.ours.service, &self.ours.connections[self.at])?,
+            Step::Act(_, act) => act(&*self.ours.service, self.connection()?)?,
             Step::Meanwhile(name, act) => {
-                let (act, connection) = (*act, self.ours.connections[self.at].clone());
+                let (act, connection) = (*act, self.connection()?.clone());
                 self.meanwhile(name, move |service| act(service, &connection));
             }
             Step::CloseService => self.meanwhile("close", |service| {
@@ -120,19 +142,17 @@ impl Talk {
     /// What every script ends with.
     fn finish(&mut self, case: &Case) -> Result<(), String> {
         for (number, end) in case.ends.iter().enumerate() {
-            let whose = if case.peers == 1 { String::new() } else { format!(" of peer {number}") };
+            let whose = if case.ends.len() == 1 { String::new() } else { format!(" of peer {number}") };
             let peer = &mut self.peers[number];
             let address: SocketAddr = peer.address;
             if peer.is_open() {
-                if !end.expected && !self.ended[number] {
+                if end.is_some_and(|end| !end.expected) && !self.ended[number] {
                     peer.say_goodbye()?;
                 }
                 peer.read_rest().map_err(|error| format!("at the end{whose}: {error}"))?;
                 peer.close();
             }
-            if self.ended[number] {
-                continue;
-            }
+            let Some(end) = end.filter(|_| !self.ended[number]) else { continue };
             match self.told.next(Some(address)).map_err(|error| format!("at the end{whose}: {error}"))? {
                 Seen::Disconnect(reason) => end.check(&reason)?,
                 other => return Err(format!("at the end{whose}: expected on_disconnect, saw {}", other.show())),
@@ -143,9 +163,15 @@ impl Talk {
             outcome.map_err(|_| format!("`{name}` does not return"))?.map_err(|error| format!("`{name}`: {error}"))?;
         }
         self.ours.service.close();
+        self.ours.stay_away()?;
         let left = self.ours.service.num_connections();
-        let rest: Vec<String> = self.told.rest().iter().map(Seen::show).collect();
-        if left == 0 && rest.is_empty() { Ok(()) } else { Err(format!("too much: {left} connections, {rest:?}")) }
+        let (rest, refused) = self.told.rest();
+        let rest: Vec<String> = rest.iter().map(Seen::show).collect();
+        if left > 0 || !rest.is_empty() {
+            return Err(format!("too much: {left} connections, {rest:?}"));
+        }
+        let callers = case.ends.iter().filter(|end| end.is_none()).count();
+        if u64::try_from(callers) == Ok(refused) { Ok(()) } else { Err(format!("{refused} of {callers} callers told")) }
     }
 }
 
@@ -158,6 +184,7 @@ impl Step {
                 format!("the peer sends {}", pieces.join(" / "))
             }
             Step::Flood(bytes) => with("the peer floods", bytes),
+            Step::Drip(bytes) => with("the peer drips", bytes),
             Step::Read(bytes) => with("the peer reads", bytes),
             Step::ReadSlowly(bytes) => with("the peer reads slowly", bytes),
             Step::ReadCopies(bytes) => with("the peer reads copies of", bytes),

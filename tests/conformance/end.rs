@@ -1,6 +1,7 @@
 //! How a connection ends, as a case expects it: the reason and its facts.
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use leads_comm::{DisconnectReason, OutboundLimit};
 
@@ -13,6 +14,11 @@ pub(crate) enum Why {
     LocalAbort,
     ServiceClosed,
     MessageTooLong {
+        limit: usize,
+    },
+    PartialMessageTimeout(Duration),
+    IdleTimeout(Duration),
+    TotalBufferedBytes {
         limit: usize,
     },
     SlowConsumer(OutboundLimit),
@@ -28,7 +34,7 @@ pub(crate) enum Why {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct End {
     why: Why,
-    discarded: usize,
+    discarded: Amount,
     unsent: Amount,
     dropped: Amount,
     /// Whether the script has named it; otherwise the peer brings the end about itself.
@@ -39,6 +45,7 @@ pub(crate) struct End {
 enum Amount {
     None,
     Some,
+    Exactly(usize),
     Any,
 }
 
@@ -47,6 +54,7 @@ impl Amount {
         match self {
             Amount::None => amount == 0,
             Amount::Some => amount > 0,
+            Amount::Exactly(expected) => amount == expected,
             Amount::Any => true,
         }
     }
@@ -60,14 +68,19 @@ impl Default for End {
 
 impl From<Why> for End {
     fn from(why: Why) -> Self {
-        Self { why, discarded: 0, unsent: Amount::None, dropped: Amount::None, expected: false }
+        Self { why, discarded: Amount::None, unsent: Amount::None, dropped: Amount::None, expected: false }
     }
 }
 
 impl Why {
     /// With so many bytes of an unfinished message, which are not delivered.
     pub(crate) fn discarding(self, bytes: usize) -> End {
-        End { discarded: bytes, ..self.into() }
+        End { discarded: Amount::Exactly(bytes), ..self.into() }
+    }
+
+    /// With bytes of an unfinished message, nobody knows how many.
+    pub(crate) fn discarding_some(self) -> End {
+        End { discarded: Amount::Some, ..self.into() }
     }
 
     /// With messages that were accepted and not written.
@@ -93,6 +106,11 @@ impl Why {
             | (Why::LocalAbort, DisconnectReason::LocalAbort { .. })
             | (Why::ServiceClosed, DisconnectReason::ServiceClosed { .. }) => true,
             (Why::MessageTooLong { limit }, DisconnectReason::MessageTooLong { limit: seen, .. }) => limit == *seen,
+            (Why::PartialMessageTimeout(time), DisconnectReason::PartialMessageTimeout { timeout, .. })
+            | (Why::IdleTimeout(time), DisconnectReason::IdleTimeout { timeout, .. }) => time == *timeout,
+            (Why::TotalBufferedBytes { limit }, DisconnectReason::TotalBufferedBytes { limit: seen, .. }) => {
+                limit == *seen
+            }
             (Why::SlowConsumer(limit), DisconnectReason::SlowConsumer { limit: seen, .. }) => limit == *seen,
             (Why::Panicked(name), DisconnectReason::CallbackPanicked { callback, .. }) => name == *callback,
             (Why::Reset, DisconnectReason::Io { source, .. }) => {
@@ -113,7 +131,7 @@ impl End {
     pub(crate) fn check(&self, reason: &DisconnectReason) -> Result<(), String> {
         let lost = reason.undelivered();
         let fits = self.why.fits(reason)
-            && self.discarded == lost.received_bytes
+            && self.discarded.fits(lost.received_bytes)
             && self.unsent.fits(lost.unsent_messages)
             && self.unsent.fits(lost.unsent_bytes)
             && self.dropped.fits(lost.dropped_messages);

@@ -8,6 +8,7 @@
 //! cargo test --test conformance                                    all cases, in both roles
 //! cargo test --test conformance -- 4.2 empty                       those whose id or name holds one of these
 //! cargo test --test conformance -- --list                          their ids, names and roles
+//! cargo test --test conformance -- --verbose                       with a line for each case
 //! cargo test --test conformance -- --repeat 20                     each so many times
 //! cargo test --test conformance -- --against 127.0.0.1:16900       with another server, one that echoes
 //! ```
@@ -17,6 +18,7 @@ mod arguments;
 mod case;
 mod driver;
 mod end;
+mod group;
 mod groups;
 mod ours;
 mod peer;
@@ -31,7 +33,8 @@ use std::thread;
 use std::time::Duration;
 
 use arguments::Arguments;
-use case::{Case, Group, Role};
+use case::{Case, Role};
+use group::Group;
 use report::Report;
 
 /// How long anything may take before a case gives up, once it is set.
@@ -91,7 +94,7 @@ fn run<'a>(groups: &'a [Group], runs: &[Run<'a>], arguments: &Arguments) -> Repo
         }
     });
     drop(outcomes);
-    Report::new(groups, results.into_iter().collect())
+    Report::new(groups, results.into_iter().collect(), arguments.verbose)
 }
 
 /// Some cases have callbacks panic.

@@ -3,13 +3,15 @@
 use std::collections::VecDeque;
 use std::error;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use leads_comm::transport::{Stream, tcp};
-use leads_comm::{Builder, Callback, Client, Connection, DisconnectReason, Error, Server, Service, SlowConsumer};
+use leads_comm::{
+    Attempt, Builder, Callback, Client, Connection, DisconnectReason, Error, Reconnect, Server, Service, SlowConsumer,
+};
 
 use crate::case::{Case, Program, Role};
 use crate::patience;
@@ -26,8 +28,11 @@ pub(crate) enum Setting {
     MaxMessageLen(usize),
     MaxSentLen(usize),
     MaxQueuedBytes(usize),
+    MaxTotalBufferedBytes(usize),
     SlowConsumer(SlowConsumer),
     Coalesce(bool),
+    PartialMessageTimeout(Duration),
+    IdleTimeout(Duration),
     StallTimeout(Duration),
     FlushTimeout(Duration),
     DrainTimeout(Duration),
@@ -40,6 +45,9 @@ impl Setting {
             Self::MaxMessageLen(bytes) => builder.max_message_len(bytes),
             Self::MaxSentLen(bytes) => builder.max_sent_len(bytes),
             Self::MaxQueuedBytes(bytes) => builder.max_queued_bytes(bytes),
+            Self::MaxTotalBufferedBytes(bytes) => builder.max_total_buffered_bytes(bytes),
+            Self::PartialMessageTimeout(time) => builder.partial_message_timeout(time),
+            Self::IdleTimeout(time) => builder.idle_timeout(time),
             Self::SlowConsumer(policy) => builder.slow_consumer(policy),
             Self::Coalesce(coalesce) => builder.coalesce(coalesce),
             Self::StallTimeout(time) => builder.stall_timeout(time),
@@ -58,6 +66,7 @@ pub(crate) enum Seen {
     Receive(Vec<u8>),
     Disconnect(DisconnectReason),
     Fail(Error),
+    Reconnect(Attempt),
 }
 
 impl Seen {
@@ -68,6 +77,7 @@ impl Seen {
             Seen::Receive(message) => format!("on_receive {}", show(message)),
             Seen::Disconnect(reason) => format!("on_disconnect {reason:?}"),
             Seen::Fail(error) => format!("on_fail {error:?}"),
+            Seen::Reconnect(attempt) => format!("on_reconnect {attempt:?}"),
         }
     }
 }
@@ -117,14 +127,83 @@ impl Callback for Noting {
     fn on_fail(&self, _: &dyn Service, error: &Error) {
         self.note(None, Seen::Fail(error.clone()));
     }
+
+    fn on_reconnect(&self, _: &dyn Service, attempt: &Attempt) {
+        self.note(None, Seen::Reconnect(*attempt));
+    }
 }
 
 /// A running service.
-#[derive(Clone)]
 pub(crate) struct Ours {
     pub(crate) service: Arc<dyn Service>,
-    /// The connection to each peer.
-    pub(crate) connections: Vec<Connection>,
+    /// The connection to each peer; a caller who is not let in has none.
+    pub(crate) connections: Vec<Option<Connection>>,
+    meeting: Meeting,
+}
+
+/// Where peers and library meet.
+struct Meeting {
+    place: Place,
+    taps: Taps,
+    narrow: bool,
+    separator: Vec<u8>,
+}
+
+enum Place {
+    /// The library's server is here.
+    Server(SocketAddr),
+    /// The library's client comes here.
+    Listener(TcpListener),
+}
+
+impl Ours {
+    /// One more peer connects to the server, and writes `first` before the server sees it.
+    pub(crate) fn call(&mut self, told: &mut Told, first: &[u8], admitted: bool) -> Result<Peer, String> {
+        let Meeting { place: Place::Server(address), taps, narrow, separator } = &self.meeting else {
+            return Err("nobody can call a client".to_owned());
+        };
+        let gate = taps.hold_callers();
+        let socket = dial(*address, *narrow).map_err(|error| format!("cannot connect: {error}"))?;
+        let mut peer = Peer::new(socket, separator).map_err(|error| error.to_string())?;
+        peer.send(&[first.to_vec()])?;
+        drop(gate);
+        let connection = if admitted { Some(told.connect(peer.address)?) } else { None };
+        peer.progress = taps.progress(peer.address).filter(|_| admitted);
+        self.connections.push(connection);
+        Ok(peer)
+    }
+
+    /// The client connects again, and not twice.
+    pub(crate) fn come_again(&mut self, told: &mut Told, attempt: u32) -> Result<Peer, String> {
+        let Meeting { place: Place::Listener(listener), taps, separator, .. } = &self.meeting else {
+            return Err("a server does not connect".to_owned());
+        };
+        match told.next(None)? {
+            Seen::Reconnect(Attempt { number, .. }) if number == attempt => {}
+            other => return Err(format!("expected on_reconnect for attempt {attempt}, saw {}", other.show())),
+        }
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let connection = told.connect(address)?;
+        // It waits there already, since the client knows that it is connected.
+        let (socket, _) = listener.accept().map_err(|error| error.to_string())?;
+        let mut peer = Peer::new(socket, separator).map_err(|error| error.to_string())?;
+        peer.progress = taps.progress(address);
+        self.connections.push(Some(connection));
+        self.stay_away()?;
+        Ok(peer)
+    }
+
+    /// No client waits to be accepted.
+    pub(crate) fn stay_away(&self) -> Result<(), String> {
+        let Place::Listener(listener) = &self.meeting.place else { return Ok(()) };
+        listener.set_nonblocking(true).map_err(|error| error.to_string())?;
+        let looked = listener.accept();
+        listener.set_nonblocking(false).map_err(|error| error.to_string())?;
+        match looked {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            other => Err(format!("expected no other connection, saw {other:?}")),
+        }
+    }
 }
 
 /// What the callback was told and nobody has looked at yet.
@@ -158,14 +237,30 @@ impl Told {
         }
     }
 
-    /// Everything else that has been told.
-    pub(crate) fn rest(&mut self) -> Vec<Seen> {
+    /// A connection to the peer at `address`, of which nothing else is told before.
+    fn connect(&mut self, address: SocketAddr) -> Result<Connection, String> {
+        match self.next(Some(address))? {
+            Seen::Connect(connection) => Ok(connection),
+            other => Err(format!("expected on_connect, saw {}", other.show())),
+        }
+    }
+
+    /// Everything else that has been told, and how many callers have been refused.
+    pub(crate) fn rest(&mut self) -> (Vec<Seen>, u64) {
         self.waiting.extend(self.events.try_iter());
-        self.waiting.drain(..).map(|(_, seen)| seen).collect()
+        let mut refused = 0;
+        let rest = self.waiting.drain(..).filter_map(|(_, seen)| match seen {
+            Seen::Fail(Error::Refused { callers, .. }) => {
+                refused += callers;
+                None
+            }
+            other => Some(other),
+        });
+        (rest.collect(), refused)
     }
 }
 
-type Opened = Result<(Arc<dyn Service>, Vec<Peer>), Box<dyn error::Error>>;
+type Opened = Result<(Arc<dyn Service>, Place, Vec<Peer>), Box<dyn error::Error>>;
 
 /// Starts the service of a case, with its peers connected.
 pub(crate) fn open(case: &Case, role: Role) -> Result<(Ours, Told, Vec<Peer>), String> {
@@ -173,7 +268,7 @@ pub(crate) fn open(case: &Case, role: Role) -> Result<(Ours, Told, Vec<Peer>), S
     let mut told = Told { events, waiting: VecDeque::new() };
     let noting = Noting { program: case.program, seen: Mutex::new(seen) };
     let taps = Taps::default();
-    let (service, mut peers) = match role {
+    let (service, place, mut peers) = match role {
         Role::Server => serve(case, noting, &taps),
         Role::Client => connect(case, noting, &taps),
     }
@@ -181,42 +276,52 @@ pub(crate) fn open(case: &Case, role: Role) -> Result<(Ours, Told, Vec<Peer>), S
     told.initialize()?;
     let mut connections = Vec::new();
     for peer in &mut peers {
-        let Seen::Connect(connection) = told.next(Some(peer.address))? else {
-            return Err("something was told before on_connect".to_owned());
-        };
-        connections.push(connection);
+        connections.push(Some(told.connect(peer.address)?));
         peer.progress = taps.progress(peer.address);
     }
-    Ok((Ours { service, connections }, told, peers))
+    let meeting = Meeting { place, taps, narrow: case.narrow, separator: case.separator.clone() };
+    Ok((Ours { service, connections, meeting }, told, peers))
 }
 
 fn serve(case: &Case, noting: Noting, taps: &Taps) -> Opened {
     let listener = tcp::TcpListener::new(listen(case.narrow)?)?;
-    let builder = Server::builder().transport(TappedListener { listener, taps: taps.clone() });
+    let mut builder = Server::builder()
+        .transport(TappedListener { listener, taps: taps.clone() })
+        .max_connections_per_address(case.door.max_per_address);
+    if let Some(connections) = case.door.max_connections {
+        builder = builder.max_connections(connections);
+    }
+    if let Some(admit) = case.door.admit {
+        builder = builder.admit(admit);
+    }
     let server = adapt(builder, case, noting).build()?;
     server.start(true)?;
     let address = server.local_addr().ok_or("the server has no address")?;
     let peers = (0..case.peers).map(|_| Peer::new(dial(address, case.narrow)?, &case.separator));
     let peers = peers.collect::<io::Result<_>>()?;
-    Ok((Arc::new(server), peers))
+    Ok((Arc::new(server), Place::Server(address), peers))
 }
 
 fn connect(case: &Case, noting: Noting, taps: &Taps) -> Opened {
     let listener = listen(case.narrow)?;
     let address = listener.local_addr()?;
     let (taps, narrow) = (taps.clone(), case.narrow);
-    let builder = Client::builder().transport(move |_: &str| -> io::Result<Box<dyn Stream>> {
+    let mut builder = Client::builder().transport(move |_: &str| -> io::Result<Box<dyn Stream>> {
         Ok(taps.tap(Box::new(tcp::TcpStream::new(dial(address, narrow)?)?)))
     });
+    if case.reconnects {
+        builder = builder.reconnect(Reconnect::new().first_delay(Duration::from_millis(1)).longest_delay(LONG));
+    }
     let client = adapt(builder, case, noting).build()?;
     client.start("the peer", true)?;
     let (socket, _) = listener.accept()?;
-    Ok((Arc::new(client), vec![Peer::new(socket, &case.separator)?]))
+    let peer = Peer::new(socket, &case.separator)?;
+    Ok((Arc::new(client), Place::Listener(listener), vec![peer]))
 }
 
 fn adapt<Side>(builder: Builder<Side>, case: &Case, noting: Noting) -> Builder<Side> {
     // However busy the machine is: a time-out that is over is part of the case.
     let builder = builder.stall_timeout(LONG).flush_timeout(LONG).drain_timeout(LONG).close_timeout(LONG);
-    let builder = builder.separator(&case.separator).callback(noting);
+    let builder = builder.partial_message_timeout(LONG).separator(&case.separator).callback(noting);
     case.settings.iter().fold(builder, |builder, setting| setting.apply(builder))
 }

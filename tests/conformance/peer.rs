@@ -105,6 +105,20 @@ impl Peer {
         Ok(())
     }
 
+    /// Writes `bytes` again and again on a thread of its own, each time when the other side has read what was before,
+    /// until that fails.
+    pub(crate) fn drip(&mut self, bytes: Vec<u8>) -> Result<(), String> {
+        let mut socket = self.socket()?.try_clone().map_err(|error| error.to_string())?;
+        let progress = self.progress.clone().ok_or("it cannot be told what has been read")?;
+        let mut sent = self.sent;
+        self.floods.push(thread::spawn(move || {
+            while progress.wait_read(sent).is_ok() && socket.write_all(&bytes).is_ok() {
+                sent += bytes.len();
+            }
+        }));
+        Ok(())
+    }
+
     /// Reads as many bytes as `expected` has, at most `at_once` in one read, and compares.
     pub(crate) fn read(&mut self, expected: &[u8], at_once: usize) -> Result<(), String> {
         let mut socket = self.socket()?;

@@ -8,7 +8,7 @@ use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use leads_comm::transport::{Listener, Stream};
@@ -51,9 +51,16 @@ impl Progress {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Taps {
     opened: Arc<Mutex<HashMap<SocketAddr, Arc<Progress>>>>,
+    /// Held by whoever wants that no caller is seen meanwhile.
+    gate: Arc<Mutex<()>>,
 }
 
 impl Taps {
+    /// Keeps whoever calls from the library until the guard is dropped.
+    pub(crate) fn hold_callers(&self) -> MutexGuard<'_, ()> {
+        self.gate.lock().unwrap()
+    }
+
     /// Listens in on a stream.
     pub(crate) fn tap(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
         let progress = Arc::new(Progress::default());
@@ -133,9 +140,20 @@ pub(crate) struct TappedListener<L> {
     pub(crate) taps: Taps,
 }
 
+impl<L> TappedListener<L> {
+    fn tap(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        drop(self.taps.hold_callers());
+        self.taps.tap(stream)
+    }
+}
+
 impl<L: Listener> Listener for TappedListener<L> {
     fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        Ok(self.listener.accept()?.map(|stream| self.taps.tap(stream)))
+        Ok(self.listener.accept()?.map(|stream| self.tap(stream)))
+    }
+
+    fn accept_for(&self, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
+        Ok(self.listener.accept_for(time)?.map(|stream| self.tap(stream)))
     }
 
     fn stop(&self) {

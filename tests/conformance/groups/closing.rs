@@ -2,8 +2,8 @@
 
 use leads_comm::Error;
 
-use crate::case::Group;
 use crate::end::Why::{LocalAbort, LocalClose, PeerClosed, PeerGoodbye, ServiceClosed};
+use crate::group::Group;
 
 pub(crate) fn fill(group: &mut Group) {
     group.section("of a connection");

@@ -1,6 +1,6 @@
 //! That it means nothing how the stream is cut into segments. Each piece is a read of its own.
 
-use crate::case::Group;
+use crate::group::Group;
 
 /// A separator, the bytes to cut, and the messages in them.
 type Stream = (&'static str, &'static str, &'static [&'static str]);

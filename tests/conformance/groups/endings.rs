@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::Instant;
 
-use crate::case::Group;
 use crate::end::Why::{LocalClose, PeerClosed, PeerGoodbye, Reset, ResetWhileWriting};
+use crate::group::Group;
 
 pub(crate) fn fill(group: &mut Group) {
     group.section("the end of the stream behind each prefix");

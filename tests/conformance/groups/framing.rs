@@ -1,6 +1,6 @@
 //! How bytes become messages, whatever the bytes are.
 
-use crate::case::Group;
+use crate::group::Group;
 
 pub(crate) fn fill(group: &mut Group) {
     group.section("whole messages");

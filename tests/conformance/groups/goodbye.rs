@@ -1,7 +1,7 @@
 //! The goodbye: what is one and what is not, and that it is answered once and nothing follows it.
 
-use crate::case::Group;
 use crate::end::Why::{LocalClose, PeerClosed, PeerGoodbye, Reset};
+use crate::group::Group;
 
 pub(crate) fn fill(group: &mut Group) {
     group.section("what is a goodbye");

@@ -1,6 +1,8 @@
 //! The cases, by topic.
 
+mod again;
 mod callbacks;
+mod callers;
 mod closing;
 mod cuts;
 mod endings;
@@ -12,7 +14,7 @@ mod several;
 mod slow;
 mod time;
 
-use crate::case::Group;
+use crate::group::Group;
 
 pub(crate) fn all() -> Vec<Group> {
     vec![
@@ -27,5 +29,7 @@ pub(crate) fn all() -> Vec<Group> {
         Group::new(9, "callbacks: order, and what a program may do in them", callbacks::fill),
         Group::new(10, "several peers: each by itself", several::fill),
         Group::new(11, "time-outs: what would never come", time::fill),
+        Group::new(12, "callers: who is not let in", callers::fill),
+        Group::new(13, "connecting again: one connection after the other", again::fill),
     ]
 }

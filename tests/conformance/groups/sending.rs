@@ -2,7 +2,7 @@
 
 use leads_comm::Error;
 
-use crate::case::Group;
+use crate::group::Group;
 use crate::ours::Setting::Coalesce;
 
 /// What the program sends in bursts.

@@ -2,8 +2,9 @@
 
 use leads_comm::SlowConsumer;
 
-use crate::case::{Case, Group};
+use crate::case::Case;
 use crate::end::Why::{LocalClose, MessageTooLong, Panicked, PeerClosed, PeerGoodbye, Reset, ServiceClosed};
+use crate::group::Group;
 use crate::ours::Setting::{self, MaxMessageLen, MaxQueuedBytes};
 
 /// Peer 1 is served as if there were no other.

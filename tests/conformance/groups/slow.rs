@@ -5,8 +5,9 @@ use std::time::Duration;
 use leads_comm::SlowConsumer::{Block, Disconnect, DropNewest, DropOldest};
 use leads_comm::{Connection, Error, OutboundLimit};
 
-use crate::case::{Case, Group};
+use crate::case::Case;
 use crate::end::Why::{LocalClose, PeerGoodbye, SlowConsumer};
+use crate::group::Group;
 use crate::ours::Setting::{self, MaxMessageLen, MaxQueuedBytes};
 
 const QUEUE: usize = 64 * 1024;
