@@ -29,7 +29,7 @@ Prints every message that its clients send, and sends every line of stdin to all
 
 Usage: server [--bind A] [--port P] [--separator S] [--max-connections N] [--echo] [--relay]
 
-      --bind A             the IP address to listen on: 0.0.0.0 for all of IPv4, :: for all (default 127.0.0.1)
+      --bind A             the IP address to listen on: 0.0.0.0 for all IPv4, :: for all (default 127.0.0.1)
       --port P             the port, 0 for a free one (default 16900)
       --separator S        the bytes that end each message (default ;)
       --max-connections N  how many clients there may be; others get a goodbye at once (default 1024)
