@@ -26,6 +26,12 @@ pub const MEMORY: u64 = 2 * MAX_TOTAL_QUEUED_BYTES as u64;
 /// How long a peer may take nothing. Short, so that those who stand still are many.
 pub const STALL: Duration = Duration::from_secs(3);
 
+/// How long each step of an end may take. Long, because those who leave in good order must lose nothing, also when the
+/// machine is busy with something else for a while.
+const FLUSH: Duration = Duration::from_secs(8);
+const DRAIN: Duration = Duration::from_secs(5);
+const CLOSE: Duration = Duration::from_secs(10);
+
 /// How long anything may take that has to come: far longer than it ever should, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -36,9 +42,15 @@ pub fn server(builder: ServerBuilder) -> ServerBuilder {
         .max_total_queued_bytes(MAX_TOTAL_QUEUED_BYTES)
         .stall_timeout(STALL)
         .partial_message_timeout(Duration::from_secs(2))
-        .close_timeout(Duration::from_secs(5))
+        .flush_timeout(FLUSH)
+        .drain_timeout(DRAIN)
+        .close_timeout(CLOSE)
 }
 
 pub fn client(builder: ClientBuilder) -> ClientBuilder {
-    builder.reconnect(Reconnect::new().longest_delay(Duration::from_secs(1)))
+    builder
+        .reconnect(Reconnect::new().longest_delay(Duration::from_secs(1)))
+        .flush_timeout(FLUSH)
+        .drain_timeout(DRAIN)
+        .close_timeout(CLOSE)
 }
