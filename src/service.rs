@@ -160,7 +160,7 @@ impl Core {
         self.line.as_ref()
     }
 
-    /// Who is let in, and how many were not.
+    /// Who is admitted, and how many were refused.
     pub(crate) fn admission(&self) -> &Admission {
         &self.admission
     }
