@@ -39,7 +39,8 @@ pub enum Error {
     AlreadyStarted,
     /// The service has been closed.
     Closed,
-    /// The client has no connection: it has not been started, or its connection has ended.
+    /// The client has no connection: it has not been started, its connection has ended, or it is connecting again and
+    /// [keeps](crate::Reconnect::buffer_bytes) nothing meanwhile.
     NotConnected,
     /// The client has no connection now, and what it keeps for the next one would be more than it may; the message was
     /// not accepted. See [`Reconnect::buffer_bytes`](crate::Reconnect::buffer_bytes).
