@@ -215,7 +215,9 @@
 //! each [cause](RefusalCause).
 //!
 //! ```
-//! use leads_comm::{Client, Error, Server, callback};
+//! use std::time::Duration;
+//!
+//! use leads_comm::{Client, Server, callback};
 //!
 //! let (failures, failed) = std::sync::mpsc::channel();
 //! let server = Server::builder()
@@ -230,9 +232,10 @@
 //! let client = Client::builder().port(server.port()).build()?;
 //! client.start("127.0.0.1", true)?;
 //! client.wait();
-//! assert_eq!(failed.recv().unwrap(), "a caller was refused: not admitted by the program");
+//! let failure = failed.recv_timeout(Duration::from_secs(10))?;
+//! assert_eq!(failure, "a caller was refused: not admitted by the program");
 //! # server.close();
-//! # Ok::<(), Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! The goodbye is written without blocking: a stream without a non-blocking write (also TCP on systems other than Unix)
