@@ -150,7 +150,8 @@
 //! ```
 //!
 //! [`flush`](Connection::flush) waits until what was accepted is with the operating system, for one connection or for
-//! [all of a service](Service::flush). [`send_all`](Connection::send_all) sends a batch in one go.
+//! [all of a service](Service::flush), which does not wait for those that end. [`send_all`](Connection::send_all) sends
+//! a batch in one go.
 //!
 //! # Receiving, and peers that vanish
 //!

@@ -147,7 +147,7 @@ impl Accepting<'_> {
         }
     }
 
-    /// Turns a caller away.
+    /// Refuses a caller.
     fn refuse(&mut self, stream: Box<dyn Stream>, cause: RefusalCause) {
         let stays = self.tell_goodbye(&*stream, &cause);
         // Without a limited wait there is nobody to let it go in time.

@@ -36,7 +36,7 @@ kinds! {
     PeerClosed = "peer_closed",
     /// The connection was closed here.
     LocalClose = "local_close",
-    /// The connection was aborted here, or could not be given a thread.
+    /// The connection was aborted here, or was a client's and could not be given a thread.
     LocalAbort = "local_abort",
     /// The service was closed here.
     ServiceClosed = "service_closed",
