@@ -54,7 +54,9 @@ impl Builder<ServerSide> {
     ///
     /// A caller over the limit is accepted, told the goodbye, and its stream ended, at once: it costs no thread, no
     /// callback hears of it but [`on_fail`](crate::Callback::on_fail) ([`Error::Refused`](crate::Error::Refused)), and
-    /// nobody waits for it. A connection counts until just before its `on_disconnect`.
+    /// nobody waits for it. There is no goodbye where a stream cannot be
+    /// [written without blocking](crate::transport::Stream::try_write_vectored), as those of TCP cannot except on Unix. A
+    /// connection counts until just before its `on_disconnect`; while that runs, it has its thread.
     ///
     /// Over TCP on Unix, the start lowers the limit to what the process has descriptors for (`ulimit -n`), less 32 for
     /// everything else, and logs that.
