@@ -28,7 +28,7 @@ A chat server: whatever one client says, all others read.
 
 Usage: chat [--bind A] [--port P] [--separator S]
 
-      --bind A       the IP address to listen on: 0.0.0.0 for all of IPv4, :: for all (default 127.0.0.1)
+      --bind A       the IP address to listen on: 0.0.0.0 for all IPv4, :: for all (default 127.0.0.1)
       --port P       the port, 0 for a free one (default 16900)
       --separator S  the bytes that end each message (default ;)
   -h, --help         print this

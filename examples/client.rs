@@ -40,7 +40,8 @@ with \\n or \\r\\n, which is not sent. A server that reads slowly is waited for,
 Exit code 0: all of stdin was sent, and (with --wait) the server said goodbye; or nobody reads stdout any
 more; or Ctrl-C or SIGTERM, and the server answered our goodbye in 3 s. 1: it could not be reached, or
 left before that, or a line could not be sent, for instance because it contains the separator; stderr
-says which. With --reconnect: 1 if a line was lost with its connection. 2: a wrong call.
+says which. With --reconnect: 1 if a line had not been written when its connection ended; one that had
+been may be lost all the same, for instance to a server that is full. 2: a wrong call.
 RUST_LOG=debug shows what the library does.
 ";
 

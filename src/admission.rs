@@ -1,4 +1,4 @@
-//! Who is let in: the limits on connections, and the program's own say.
+//! Who is admitted: the limits on connections, and the program's own say.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,10 +20,10 @@ const MAX_CONNECTIONS: usize = 1024;
 /// How many descriptors are left to the service itself, to the callers that it turns away, and to the program.
 const RESERVED_DESCRIPTORS: usize = 32;
 
-/// Asked whether a caller is let in.
+/// Asked whether a caller is admitted.
 pub(crate) type Admit = dyn Fn(&Caller<'_>) -> bool + Send + Sync;
 
-/// Who asks to be let in, as [`Builder::admit`](crate::Builder::admit) sees it.
+/// Who asks for a connection, as [`Builder::admit`](crate::Builder::admit) sees it.
 #[derive(Debug)]
 pub struct Caller<'a> {
     peer: &'a str,
@@ -91,7 +91,7 @@ pub(crate) struct Admission {
     refused: Refused,
 }
 
-/// Why a caller is not let in.
+/// Why a caller is not admitted.
 pub(crate) struct Denied {
     pub(crate) cause: RefusalCause,
     /// The message of the panic, where the program's hook has panicked.
@@ -132,7 +132,7 @@ impl Admission {
         }
     }
 
-    /// Whether a caller is let in while there are so many connections. Asks the program last.
+    /// Whether a caller is admitted while there are so many connections. Asks the program last.
     pub(crate) fn check(
         &self,
         peer: &str,

@@ -61,7 +61,8 @@ fn share(cap: Duration, drawn: u64) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).expect("less than the steps, which are at most 2^64"))
 }
 
-/// Numbers that differ from client to client: SplitMix64, from a seed that the standard library draws for its hash maps.
+/// Numbers that differ from client to client: SplitMix64, from a seed that the standard library draws for its hash
+/// maps.
 #[derive(Debug)]
 struct Chance {
     state: u64,

@@ -1,5 +1,5 @@
-//! What the decoders of all connections of a service may hold together: unfinished messages, and the buffers that they are
-//! read into.
+//! What the decoders of all connections of a service may hold together: unfinished messages, and the buffers that they
+//! are read into.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ use crate::disconnect::{DisconnectReason, Undelivered};
 use crate::link::Link;
 use crate::outbox::{Budget, Purpose};
 
-/// What each connection may hold besides, in bytes: enough for small messages, and for one read onto the stack behind the
-/// longest message that the budget has room for.
+/// What each connection may hold besides, in bytes: enough for small messages, and for one read onto the stack behind
+/// the longest message that the budget has room for.
 const FREE: usize = 4 * 1024;
 
 /// How long a connection waits for memory for its message when there is none, before it goes itself.
@@ -36,8 +36,8 @@ impl Buffered {
         Instant::now() + PATIENCE
     }
 
-    /// Waits until there may be room for `bytes` more of the unfinished message of `asker`, and ends the connections that
-    /// `longest` gives, one after the other; at `deadline` that of `asker`, and then it is false.
+    /// Waits until there may be room for `bytes` more of the unfinished message of `asker`, and ends the connections
+    /// that `longest` gives, one after the other; at `deadline` that of `asker`, and then it is false.
     pub(crate) fn find_room(
         &self,
         bytes: usize,

@@ -138,8 +138,8 @@ impl Settings {
         }
     }
 
-    /// The user time-out for sockets. A peer that is there but takes nothing is a matter of the stall time-out, which the
-    /// system, if it were asked to be quicker, would forestall.
+    /// The user time-out for sockets. A peer that is there but takes nothing is a matter of the stall time-out, which
+    /// the system, if it were asked to be quicker, would forestall.
     pub(crate) fn socket_user_timeout(&self) -> Option<Duration> {
         let stall = self.stall_timeout.saturating_add(Duration::from_secs(1));
         self.user_timeout.map(|time| time.max(stall))

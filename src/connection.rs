@@ -72,16 +72,17 @@ impl Connection {
     /// Sends several messages to this peer in one go, and tells how many were accepted.
     ///
     /// They are checked and encoded before the first one is accepted, so one that cannot be sent keeps back all of
-    /// them; until they are queued, that memory is in none of the limits. They are sent in their order, with nothing of other senders in between, as far as they take no more than
-    /// half of [`max_queued_bytes`](crate::Builder::max_queued_bytes); longer batches go in parts of that size. For the
-    /// rest they are as if [sent](Self::send) one by one, except that the slow-consumer policy is applied to each
-    /// part as a whole.
+    /// them; until they are queued, that memory is in none of the limits. They are sent in their order, with nothing of
+    /// other senders in between, as far as they take no more than half of
+    /// [`max_queued_bytes`](crate::Builder::max_queued_bytes); longer batches go in parts of that size. For the rest
+    /// they are as if [sent](Self::send) one by one, except that the slow-consumer policy is applied to each part as a
+    /// whole.
     ///
     /// # Errors
     ///
     /// Those of [`send`](Self::send), but for [`Error::Dropped`]: messages that were dropped are not counted in the
-    /// number that is returned, which is that of all messages otherwise. An error in a later part does not tell how many
-    /// were accepted before it.
+    /// number that is returned, which is that of all messages otherwise. An error in a later part does not tell how
+    /// many were accepted before it.
     ///
     /// # Examples
     ///

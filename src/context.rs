@@ -95,8 +95,8 @@ impl Context {
         }
     }
 
-    /// Makes room for `bytes` more of the unfinished message of `asker`, or waits for it, at most until `deadline`; false
-    /// when the connection of `asker` ends instead.
+    /// Makes room for `bytes` more of the unfinished message of `asker`, or waits for it, at most until `deadline`;
+    /// false when the connection of `asker` ends instead.
     pub(crate) fn find_buffer(&self, bytes: usize, asker: &Link, deadline: Instant) -> bool {
         let longest = || self.service.upgrade()?.longest_unfinished();
         self.buffered.find_room(bytes, asker, deadline, longest)

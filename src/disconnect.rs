@@ -13,8 +13,8 @@ use crate::stats::DisconnectKind;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum DisconnectReason {
-    /// The peer said goodbye: the message `disconnect`. It may have any reason, also that it does not accept what it was
-    /// sent.
+    /// The peer said goodbye: the message `disconnect`. It may have any reason, also that it has no room for this
+    /// connection, or does not accept what it was sent.
     PeerGoodbye {
         /// What did not arrive.
         undelivered: Undelivered,
@@ -61,9 +61,8 @@ pub enum DisconnectReason {
         /// What did not arrive.
         undelivered: Undelivered,
     },
-    /// The peers together sent more of messages that were not whole than there was memory for, and this one the most, or it
-    /// needed more when there was none:
-    /// [`max_total_buffered_bytes`](crate::Builder::max_total_buffered_bytes).
+    /// The peers together sent more of messages that were not whole than there was memory for, and this one the most,
+    /// or it needed more when there was none: [`max_total_buffered_bytes`](crate::Builder::max_total_buffered_bytes).
     TotalBufferedBytes {
         /// The limit, in bytes.
         limit: usize,
@@ -94,8 +93,8 @@ pub enum DisconnectReason {
         /// What did not arrive.
         undelivered: Undelivered,
     },
-    /// Reading or writing failed, for instance because the peer reset the connection, or because it has vanished and the
-    /// system has given up on it ([`keepalive`](crate::Builder::keepalive),
+    /// Reading or writing failed, for instance because the peer reset the connection, or because it has vanished and
+    /// the system has given up on it ([`keepalive`](crate::Builder::keepalive),
     /// [`user_timeout`](crate::Builder::user_timeout)).
     Io {
         /// What the system, or the transport, reported.

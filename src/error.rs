@@ -7,7 +7,7 @@ use crate::codec::{EncodeError, SeparatorError};
 use crate::disconnect::OutboundLimit;
 use crate::refusal::RefusalCause;
 
-/// What went wrong, by what can be done about it: the caller's mistakes first, then the service's or the connection's
+/// What went wrong, by what can be done about it: the program's mistakes first, then the service's or the connection's
 /// state, then what the system refused.
 ///
 /// Each failure is reported in one place: to whoever asked, or, when a thread of the service met it, to
@@ -39,7 +39,8 @@ pub enum Error {
     AlreadyStarted,
     /// The service has been closed.
     Closed,
-    /// The client has no connection: it has not been started, or its connection has ended.
+    /// The client has no connection: it has not been started, its connection has ended, or it is connecting again and
+    /// [keeps](crate::Reconnect::buffer_bytes) nothing meanwhile.
     NotConnected,
     /// The client has no connection now, and what it keeps for the next one would be more than it may; the message was
     /// not accepted. See [`Reconnect::buffer_bytes`](crate::Reconnect::buffer_bytes).
@@ -57,8 +58,8 @@ pub enum Error {
     },
     /// The peer does not read as fast as it is sent to, and the message was dropped for it, as
     /// [`SlowConsumer::DropNewest`](crate::SlowConsumer::DropNewest) says. (Under
-    /// [`SlowConsumer::DropOldest`](crate::SlowConsumer::DropOldest) only where dropping older messages makes no room, or
-    /// all queues together are full.)
+    /// [`SlowConsumer::DropOldest`](crate::SlowConsumer::DropOldest) only where dropping older messages makes no room,
+    /// or all queues together are full.)
     Dropped {
         /// The limit that was reached.
         limit: OutboundLimit,
@@ -106,9 +107,9 @@ pub enum Error {
         /// What the system, or the transport, reported.
         source: Arc<io::Error>,
     },
-    /// Callers were turned away, with a goodbye where that could be written at once; the server goes on. To `on_fail`: at
-    /// the first one, then at most once a second for each cause, so that all of these together tell of every caller
-    /// exactly once.
+    /// Callers were refused, with a goodbye where their stream could be written without blocking; the server goes on.
+    /// To `on_fail`: at the first one, then at most once a second for each cause, so that all of these together tell of
+    /// every caller exactly once.
     Refused {
         /// How many, since that was told last.
         callers: u64,

@@ -13,7 +13,8 @@
 //! - Not safe on a hostile network by itself: no encryption and no authentication. A server listens on `127.0.0.1`
 //!   unless told otherwise.
 //! - Not self-healing unless told so: a client connects again only [on request](#reconnecting). A peer that vanishes
-//!   without a word is noticed, as a rule within half a minute; see [receiving](#receiving-and-peers-that-vanish).
+//!   without a word is noticed, over TCP as a rule within half a minute; see
+//!   [receiving](#receiving-and-peers-that-vanish).
 //!
 //! # Quick start
 //!
@@ -67,7 +68,7 @@
 //!        ────────▶    read ──▶ Decoder ──▶ whole messages ─────────────────────▶  on_receive
 //!                                                                                 on_disconnect
 //!
-//!           bytes   callers · any thread of yours, callbacks included
+//!           bytes   senders · any thread of yours, callbacks included
 //!        ◀────────    write ◀── Outbox, one per peer ◀── encode ◀───────────────  send, broadcast
 //!                                 │
 //!                                 │ the peer takes no more for now
@@ -75,11 +76,10 @@
 //!        ◀────────    write when the stream is ready, or when messages have been collected for long enough
 //! ```
 //!
-//! A client has no accept loop; its one reader calls `on_initialize` too, and serves one connection after the other when
-//! the client reconnects. With `start(true)` accept loop and reader are
-//! threads of their own, with `start(false)` they take over the calling thread. A stream that cannot be polled, for
-//! instance one in memory, gets a writing thread of its own in place of the pump. All threads have names that begin
-//! with `leads-comm`.
+//! A client has no accept loop; its one reader calls `on_initialize` and `on_reconnect` too, and serves one connection
+//! after the other when the client connects again. With `start(true)` accept loop and reader are threads of their own,
+//! with `start(false)` they take over the calling thread. A stream that cannot be polled, for instance one in memory,
+//! gets a writing thread of its own in place of the pump. All threads have names that begin with `leads-comm`.
 //!
 //! No lock is held while your code runs or while bytes move.
 //!
@@ -89,13 +89,13 @@
 //!    however many peers. A payload that a receiver could not read back as this one message is refused ([`codec`] has
 //!    the rule).
 //! 2. It is put into the *outbox* of each peer. If nobody is writing to that peer, the calling thread writes, straight
-//!    from where the message lies; if somebody is, that thread takes a copy along. Messages never mix, and each sender's
-//!    arrive in the order in which they were sent.
+//!    from where the message lies; if somebody is, that thread takes a copy along. Messages never mix, and each
+//!    sender's arrive in the order in which they were sent.
 //! 3. When messages are sent one right after the other, each with a write of its own would spend nearly all the time on
 //!    writing. So after some 16 without a pause they are collected, and written when there are 64 KiB of them, or when
 //!    the pump finds that some have been waiting: a fraction of a millisecond later. A lone message never waits.
 //!    [`coalesce(false)`](Builder::coalesce) turns this off.
-//! 4. When the peer's stream takes no more, the pump carries on, and the caller goes its way.
+//! 4. When the peer's stream takes no more, the pump carries on, and the sender goes its way.
 //! 5. On the other side the reader passes what arrives to a [`Decoder`](codec::Decoder), and each whole message to
 //!    [`on_receive`](Callback::on_receive), without copying it.
 //!
@@ -121,10 +121,10 @@
 //! nobody can count.
 //!
 //! An outbox holds up to [`max_queued_bytes`](Builder::max_queued_bytes), and those of all peers together up to
-//! [`max_total_queued_bytes`](Builder::max_total_queued_bytes); a broadcast that waits for many peers is held once. What
-//! happens when that is not enough is a [`SlowConsumer`] policy. By default a peer that reads so slowly that its outbox
-//! is full, or that takes nothing at all for [`stall_timeout`](Builder::stall_timeout), is disconnected. Nobody else
-//! waits for it, whatever the policy.
+//! [`max_total_queued_bytes`](Builder::max_total_queued_bytes); a broadcast that waits for many peers is held once.
+//! What happens when that is not enough is a [`SlowConsumer`] policy. By default a peer that reads so slowly that its
+//! outbox is full, or that takes nothing at all for [`stall_timeout`](Builder::stall_timeout), is disconnected. Nobody
+//! else waits for it, whatever the policy.
 //!
 //! | Policy | When an outbox is full | `send` returns | `broadcast` |
 //! |---|---|---|---|
@@ -133,7 +133,8 @@
 //! | `DropNewest` | the new message is not sent | `Error::Dropped` | does not count it |
 //! | `Block(time)` | the sender waits for room, then as `Disconnect` | `Ok`, later | waits once for all |
 //!
-//! What is dropped is counted, in [`Connection::dropped_messages`] and in the end in the [`DisconnectReason`].
+//! What is dropped is counted, in [`Connection::dropped_messages`], in the [statistics](self#statistics), and in the
+//! end in the [`DisconnectReason`].
 //!
 //! ```
 //! use std::time::Duration;
@@ -153,8 +154,8 @@
 //!
 //! # Receiving, and peers that vanish
 //!
-//! A peer is read from as fast as the callback takes its messages, and no faster: what a slow callback has not taken stays
-//! with the peer. What it may cost is limited, and so is how long it may keep the connection waiting:
+//! A peer is read from as fast as the callback takes its messages, and no faster: what a slow callback has not taken
+//! stays with the peer. What it may cost is limited, and so is how long it may keep the connection waiting:
 //!
 //! | What the peer does | It is ended after | Set with |
 //! |---|---|---|
@@ -166,9 +167,9 @@
 //! | vanishes while something is on its way to it (TCP on Linux) | 30 s | [`user_timeout`](Builder::user_timeout) |
 //! | vanishes, or stops reading, while messages wait for it | 10 s | [`stall_timeout`](Builder::stall_timeout) |
 //!
-//! The time that callbacks take never counts against a peer. There is no heartbeat of messages, which other peers would take
-//! for data; over a transport without [`keep_alive`](transport::Stream::keep_alive), a peer that vanishes while nothing is
-//! sent to it is noticed by the idle time-out or not at all.
+//! The time that callbacks take never counts against a peer. There is no heartbeat of messages, which other peers would
+//! take for data; over a transport without [`keep_alive`](transport::Stream::keep_alive), a peer that vanishes while
+//! nothing is sent to it is noticed by the idle time-out or not at all.
 //!
 //! # Closing
 //!
@@ -178,9 +179,9 @@
 //! [`drain_timeout`](Builder::drain_timeout), [`close_timeout`](Builder::close_timeout) for all of it).
 //! [`Connection::abort`] does none of this.
 //!
-//! [`Server::close`] and [`Client::close`] do it for every connection at once, and return when the service's threads are
-//! done and the port is free, at the latest a moment after the close time-out. Inside a callback they only start it and
-//! return.
+//! [`Server::close`] and [`Client::close`] do it for every connection at once, and return when the service's threads
+//! are done and the port is free, at the latest a moment after the close time-out. Inside a callback they only start it
+//! and return.
 //!
 //! Handles are cheap clones. Dropping them does not stop a service, and nothing is closed at the end of the process by
 //! itself; [`CloseOnDrop`] does it at the end of a scope.
@@ -206,24 +207,46 @@
 //!
 //! # Who may connect
 //!
-//! A server has up to [`max_connections`](Builder::max_connections), if need be
-//! [fewer from one address](Builder::max_connections_per_address), and the program may [have its say](Builder::admit) on
-//! each [`Caller`]. Who is not let in is told the goodbye, and its stream ended, without a thread and without any callback.
-//! The same happens to callers for whom the system has no thread left, or (over TCP on Unix) no descriptor; accepting goes
-//! on. [`on_fail`](Callback::on_fail) is told how many were refused and why, once a second at most for each
-//! [cause](RefusalCause).
+//! A server has up to [`max_connections`](Builder::max_connections), if need be [fewer from one
+//! address](Builder::max_connections_per_address), and the program may [have its say](Builder::admit) on each
+//! [`Caller`]. Whoever is refused is told the goodbye, and its stream ended, without a thread and without any callback.
+//! Callers for whom the system has no thread left, or (over TCP on Unix) no descriptor, are refused as well, and
+//! accepting goes on. [`on_fail`](Callback::on_fail) is told how many were refused and why, at most once a second for
+//! each [cause](RefusalCause).
 //!
-//! A refused caller's stream is kept for a moment, as [`drain_timeout`](Builder::drain_timeout) says, so that what it has
-//! sent does not turn the goodbye into a reset. No more than 16 are kept, none where the process has run out of descriptors,
-//! and none where the [`Listener`](transport::Listener) cannot wait for a limited time; and a
-//! [`Stream`](transport::Stream) that cannot be written without blocking is ended without a goodbye.
+//! ```
+//! use leads_comm::{Client, Error, Server, callback};
+//!
+//! let (failures, failed) = std::sync::mpsc::channel();
+//! let server = Server::builder()
+//!     .port(0)
+//!     .max_connections(100)
+//!     .admit(|caller| caller.peer_addr().is_some_and(|address| !address.ip().is_loopback()))
+//!     .callback(callback::closures().on_fail(move |_service, error| drop(failures.send(error.to_string()))))
+//!     .build()?;
+//! server.start(true)?;
+//!
+//! // To the client that is a server which closes at once.
+//! let client = Client::builder().port(server.port()).build()?;
+//! client.start("127.0.0.1", true)?;
+//! client.wait();
+//! assert_eq!(failed.recv().unwrap(), "a caller was refused: not admitted by the program");
+//! # server.close();
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! The goodbye is written without blocking: a stream without a non-blocking write (also TCP on systems other than Unix)
+//! is ended without one. A refused caller's stream is kept for a moment, as [`drain_timeout`](Builder::drain_timeout)
+//! says, so that what it has sent does not turn the goodbye into a reset. No more than 16 are kept, none where the
+//! process has run out of descriptors, and none where the [`Listener`](transport::Listener) cannot wait for a limited
+//! time.
 //!
 //! # Reconnecting
 //!
 //! A client ends with its connection, unless [`Builder::reconnect`] says otherwise. Then it connects again whenever a
 //! connection has ended, for whatever reason, until it is closed itself. Each connection is a new one, with its own
-//! `on_connect` and `on_disconnect`; in between, [`on_reconnect`](Callback::on_reconnect) is told of each attempt before
-//! the client waits for it, and `on_fail` of each that fails.
+//! `on_connect` and `on_disconnect`; in between, [`on_reconnect`](Callback::on_reconnect) is told of each attempt
+//! before the client waits for it, and `on_fail` of each that fails.
 //!
 //! The delays are drawn at random below a cap, which doubles from 250 ms to 30 s, so that the clients of a server that
 //! comes back do not all come at once; [`Reconnect`] has the settings. The cap is the first one again after a
@@ -260,8 +283,8 @@
 //! twice: what a connection had accepted and not written is reported by its [`DisconnectReason`], and lost. What a
 //! client still keeps when it ends, [`Error::Unsent`] tells `on_fail`.
 //!
-//! [`Client::close`] ends all this at once, in the middle of a delay and of connecting too. Looking a name up is the one
-//! thing that cannot be interrupted; it is left to a thread of its own, for which nobody waits.
+//! [`Client::close`] ends all this at once, in the middle of a delay and of connecting too. Looking a name up is the
+//! one thing that cannot be interrupted; it is left to a thread of its own, for which nobody waits.
 //!
 //! # Errors and reasons
 //!
@@ -333,15 +356,15 @@
 //!
 //! | Level | What |
 //! |---|---|
-//! | error | `on_fail` itself panicked |
-//! | warn | a peer dropped for cause; whatever is told to `on_fail`; connections cut off by the close time-out |
-//! | info | a service has started, or closed |
-//! | debug | a connection opened, or ended, and why; a caller refused; an attempt to connect again; that the system refuses a socket option, once for each service |
+//! | error | `on_fail`, or the drop of a callback, panicked |
+//! | warn | a peer dropped for cause; whatever is told to `on_fail`; connections cut off by the close time-out; waiting for streams failed; `max_connections`, where it was set, lowered to the descriptors that there are; how many lines were left out |
+//! | info | a server listens; a client is connected, each time; a service has closed; `max_connections`, where it was not set, lowered |
+//! | debug | a connection opened, or ended, and why; a caller refused, or gone before it was accepted; an attempt to connect again; that the system refuses a socket option, once for each service |
 //! | trace | the length of each message accepted or received, and how much waits for a peer that reads slowly |
 //!
-//! A peer is dropped for cause when its message is too long, is not finished in time, or takes memory that others need; when
-//! it reads too slowly; or when its callback panics. The contents of messages are never logged. The text of a panic in a callback is logged; what it says is up to the
-//! program.
+//! A peer is dropped for cause when its message is too long, is not finished in time, or takes memory that others need;
+//! when it reads too slowly; or when its callback panics. The contents of messages are never logged. The text of a
+//! panic in a callback is logged; what it says is up to the program.
 //!
 //! A peer may cause lines, by what it does or by the panics that it provokes, but cannot flood the log with them: of
 //! warnings and errors about dropped connections, about failures told to `on_fail`, and about panics of `on_fail`, a
@@ -356,7 +379,7 @@
 //!
 //! | Feature | What it adds |
 //! |---|---|
-//! | `metrics` | `metrics::Exporter`, which exports the [statistics](self#statistics) of a service through the facade of the crate `metrics` |
+//! | `metrics` | `metrics::Exporter`, which exports the [statistics](self#statistics) of a service through the facade of the crate `metrics`, whenever its `publish` is called |
 //! | `net-info` | [`my_ip_addresses`] lists every interface, not only the ones that lead out (crate `if-addrs`) |
 //!
 //! # Glossary
@@ -369,13 +392,17 @@
 //! | caller | who asks a server for a connection |
 //! | refused | of a caller: answered with the goodbye instead of a connection |
 //! | callback | what a service tells the program through |
+//! | reader | the thread that reads a connection, and calls its callbacks |
+//! | pump | the thread that writes what peers did not take at once |
 //! | message | the bytes between two separators |
 //! | separator | the bytes that end each message, `;` unless told otherwise |
 //! | goodbye | the message `disconnect`, which says that its sender is about to close |
 //! | remainder | received bytes whose separator has not come yet |
 //! | chunk | what one read brings |
 //! | broadcast | one message to every connection |
-//! | outbox | what waits to be written to one peer |
+//! | accepted | of a message: taken for sending, and written or accounted for from then on |
+//! | outbox | the queue of what waits to be written to one peer |
+//! | policy | what becomes of a peer whose queue is full: [`SlowConsumer`] |
 //! | parallel | on a thread of its own, not on the one that calls `start` |
 
 mod accepting;

@@ -1,5 +1,5 @@
-//! Log lines that a peer can cause, limited in number, so that no peer can flood the log. How many were left out is said
-//! as soon as there is room for a line, and at the latest when the service has closed.
+//! Log lines that a peer can cause, limited in number, so that no peer can flood the log. How many were left out is
+//! said as soon as there is room for a line, and at the latest when the service has closed.
 //!
 //! Before such a line, [`Context::may_log`](crate::context::Context::may_log) is asked, with its topic.
 

@@ -3,8 +3,8 @@
 //!
 //! The facade stands between libraries and whatever collects metrics: a program installs a recorder, for instance one
 //! that serves them to Prometheus, and gives an [`Exporter`] its service. It calls [`publish`](Exporter::publish) as
-//! often as it likes: once a second, or before each scrape. Nothing happens in between, so that sending and receiving cost
-//! no more than without.
+//! often as it likes: once a second, or before each scrape. Nothing happens in between, so that sending and receiving
+//! cost no more than without.
 //!
 //! | Counter | What it counts |
 //! |---|---|
@@ -166,8 +166,8 @@ fn gauges() -> impl Iterator<Item = &'static Metric> {
 }
 
 impl<S: Service> Exporter<S> {
-    /// Prepares to publish the numbers of `service` under `name`. A service is given to one exporter, or its numbers are
-    /// counted twice.
+    /// Prepares to publish the numbers of `service` under `name`. A service is given to one exporter, or its numbers
+    /// are counted twice.
     pub fn new(name: impl Into<String>, service: S) -> Self {
         let name = SharedString::from_shared(name.into().into());
         Self { name, service, published: ServiceStats::default(), described: false }

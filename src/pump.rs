@@ -20,7 +20,8 @@ use crate::transport::poll::Poller;
 const POLL_FAILURE_PAUSE: Duration = Duration::from_millis(10);
 
 /// How often the pump looks after what is corked. Short, because a message may wait for two looks; and not shorter,
-/// because each look takes the processor from whoever is sending in a rush. It becomes longer while they do the writing.
+/// because each look takes the processor from whoever is sending in a rush. It becomes longer while they do the
+/// writing.
 const SHORT_TICK: Duration = Duration::from_micros(50);
 const LONG_TICK: Duration = Duration::from_micros(200);
 
@@ -48,8 +49,8 @@ pub(crate) trait Watched: Send + Sync {
     fn check_deadline(&self, deadline: Deadline, now: Instant) -> Option<Instant>;
 }
 
-/// What is watched for. Of a connection there is at most one alarm for an unfinished message, and one for silence, however
-/// many messages come.
+/// What is watched for. Of a connection there is at most one alarm for an unfinished message, and one for silence,
+/// however many messages come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deadline {
     /// That the peer takes what it is sent; and the steps of an end.

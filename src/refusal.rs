@@ -1,4 +1,4 @@
-//! Callers that are turned away: why, how many, and how they are told.
+//! Callers that are refused: why, how many, and how they are told.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How much of what a refused caller has sent is thrown away in one look.
 const DISCARDED: usize = 64 * 1024;
 
-/// Why a server has turned callers away. None of them got a thread or a callback, or was ever counted as a connection.
+/// Why a server has refused callers. None of them got a thread or a callback, or was ever counted as a connection.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum RefusalCause {
@@ -111,8 +111,8 @@ impl Refused {
     }
 }
 
-/// Tells a caller that there is no room: the goodbye, and the end of our half of the stream. Never blocks; a stream that
-/// cannot be written without blocking gets no goodbye. Whether the peer is worth a moment to end its own half.
+/// Tells a caller that there is no room: the goodbye, and the end of our half of the stream. Never blocks; a stream
+/// that cannot be written without blocking gets no goodbye. Whether the peer is worth a moment to end its own half.
 pub(crate) fn say_goodbye(stream: &dyn Stream, goodbye: &[u8]) -> bool {
     let mut left = goodbye;
     while !left.is_empty() {
@@ -145,8 +145,8 @@ fn discard(stream: &dyn Stream) -> bool {
     false
 }
 
-/// Streams of callers that have been told, kept for a moment so that what they still send does not turn the goodbye into
-/// a reset.
+/// Streams of callers that have been told, kept for a moment so that what they still send does not turn the goodbye
+/// into a reset.
 #[derive(Default)]
 pub(crate) struct Lingering {
     streams: VecDeque<Lingerer>,

@@ -19,7 +19,7 @@ use crate::transport::Listener;
 use crate::transport::contained::Contained;
 use crate::transport::tcp::TcpListener;
 
-/// The accepting thread's stack, in bytes; `on_initialize` and `on_fail` run on it.
+/// The accepting thread's stack, in bytes; `on_initialize`, `on_fail` and `admit` run on it.
 const ACCEPT_STACK: usize = 2 * 1024 * 1024;
 
 /// Accepts connections and serves all of them at the same time.

@@ -160,7 +160,7 @@ impl Core {
         self.line.as_ref()
     }
 
-    /// Who is let in, and how many were not.
+    /// Who is admitted, and how many were refused.
     pub(crate) fn admission(&self) -> &Admission {
         &self.admission
     }
@@ -237,8 +237,8 @@ impl Core {
         self.forget(connection, reason);
     }
 
-    /// Takes a connection that has been retired out of the table: before its `on_disconnect`, and when its stream has been
-    /// let go.
+    /// Takes a connection that has been retired out of the table: before its `on_disconnect`, and when its stream has
+    /// been let go.
     pub(crate) fn forget(&self, connection: &Connection, reason: &DisconnectReason) {
         self.table.remove(connection.id(), reason.kind(), connection.link().traffic());
         if let Some(line) = &self.line {

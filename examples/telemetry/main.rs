@@ -42,7 +42,7 @@ viewer checks every message; the end is a summary.
       --viewers N     how many viewers (default 3)
       --seconds S     for how long (default 10; with --serve and --connect, until Ctrl-C)
       --serve         publish to viewers elsewhere
-      --bind A        the IP address to listen on: 0.0.0.0 for all of IPv4, :: for all (default 127.0.0.1)
+      --bind A        the IP address to listen on: 0.0.0.0 for all IPv4, :: for all (default 127.0.0.1)
       --port P        the port to listen on, 0 for a free one (default 16900)
       --connect HOST  be a viewer of a publisher elsewhere; the lines of stdin are sent as commands
   -h, --help          print this

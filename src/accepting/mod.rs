@@ -1,5 +1,5 @@
-//! The accepting thread: listener -> admission -> a reader for whoever is let in, a goodbye for everybody else. Nothing
-//! that goes wrong ends it but the end of the server.
+//! The accepting thread: listener -> admission -> a reader for whoever is admitted, a goodbye for everybody else.
+//! Nothing that goes wrong ends it but the end of the server.
 
 mod backoff;
 mod reports;
@@ -22,7 +22,7 @@ use crate::transport::{Listener, Stream};
 use backoff::{Backoff, Failure};
 use reports::Reports;
 
-/// How many callers are turned away for want of a descriptor before everything else gets a turn.
+/// How many callers are refused for want of a descriptor before everything else gets a turn.
 const AT_ONCE: usize = 64;
 
 /// Accepts until the server is closed, then sees everything out. The listener is gone, and its port free, before
@@ -111,7 +111,7 @@ impl Accepting<'_> {
         self.listener.accept().map(Next::from)
     }
 
-    /// Gives a new connection its reader thread, or turns the caller away.
+    /// Gives a new connection its reader thread, or refuses the caller.
     fn serve(&mut self, stream: Box<dyn Stream>) {
         let (core, peer) = (self.core, stream.peer());
         if let Err(Denied { cause, panic }) = core.admission().check(&peer, stream.peer_addr(), core.num_connections())

@@ -22,8 +22,8 @@ impl Builder<ClientSide> {
 
     /// Connects again, by itself, after a connection has ended, whatever the reason: also
     /// [`Connection::close`](crate::Connection::close) and [`abort`](crate::Connection::abort), which end that
-    /// connection only. Only [`Client::close`](crate::Client::close) ends such a client, or a failure of the service, or
-    /// that it [gives up](Reconnect::max_attempts). Default: the client ends with its connection.
+    /// connection only. Only [`Client::close`](crate::Client::close) ends such a client, or a failure of the service,
+    /// or that it [gives up](Reconnect::max_attempts). Default: the client ends with its connection.
     ///
     /// Each connection is a new one, with a new id, its `on_connect` and its `on_disconnect`, and the callbacks that
     /// there are when it is opened; never are there two at once. In between,

@@ -1,4 +1,5 @@
-//! How services are described before they are built: what both kinds are told, and what only a [server] or a [client] is.
+//! How services are described before they are built: what both kinds are told, and what only a [server] or a [client]
+//! is.
 
 mod client;
 mod server;
@@ -75,15 +76,16 @@ impl<Side> Builder<Side> {
         self
     }
 
-    /// How much the messages that peers have begun and not finished, and the buffers that they are read into, may take of
-    /// memory for all connections together, in bytes; besides, each connection has 4 KiB that do not count. Must hold a
-    /// message of [`max_message_len`](Self::max_message_len) with its separator. Default 64 MiB.
+    /// How much the messages that peers have begun and not finished, and the buffers that they are read into, may take
+    /// of memory for all connections together, in bytes; besides, each connection has 4 KiB that do not count. Must
+    /// hold a message of [`max_message_len`](Self::max_message_len) with its separator. Default 64 MiB.
     ///
     /// When half of it is used, peers are read from in small steps, without large buffers. When all of it is used and a
     /// message needs more, the connection with the longest unfinished message is ended at once, with
     /// [`DisconnectReason::TotalBufferedBytes`](crate::DisconnectReason::TotalBufferedBytes); so one that hoards goes
-    /// before one that sends a little at a time. The message that needs more waits for that memory, at most for a second,
-    /// and then its own connection is ended in the same way: also when it is running callbacks that hold all of it.
+    /// before one that sends a little at a time. The message that needs more waits for that memory, at most for a
+    /// second, and then its own connection is ended in the same way: also when it is running callbacks that hold all of
+    /// it.
     pub fn max_total_buffered_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_total_buffered_bytes = bytes;
         self
@@ -134,22 +136,22 @@ impl<Side> Builder<Side> {
         self
     }
 
-    /// How long a peer may take to finish a message that it has begun: from the time at which its first bytes were read to
-    /// the arrival of its separator, however many bytes come in between. Then the connection is ended, with
+    /// How long a peer may take to finish a message that it has begun: from the time at which its first bytes were read
+    /// to the arrival of its separator, however many bytes come in between. Then the connection is ended, with
     /// [`DisconnectReason::PartialMessageTimeout`](crate::DisconnectReason::PartialMessageTimeout). More than 0.
     /// Default 30 s.
     ///
     /// It is counted anew for each message, so that it does not concern a peer that sends many. Nor does the time that
-    /// callbacks take count against the peer: while one is running, the connection is not being read, and a message that
-    /// has begun to arrive behind the one that it was given counts from its return.
+    /// callbacks take count against the peer: while one is running, the connection is not being read, and a message
+    /// that has begun to arrive behind the one that it was given counts from its return.
     pub fn partial_message_timeout(mut self, time: Duration) -> Self {
         self.settings.partial_message_timeout = time;
         self
     }
 
     /// How long nothing at all may arrive from a peer. Then the connection is closed, with a goodbye and
-    /// [`DisconnectReason::IdleTimeout`](crate::DisconnectReason::IdleTimeout). More than 0; `None` is for ever. Default
-    /// `None`, because a peer that only listens is as good as one that speaks.
+    /// [`DisconnectReason::IdleTimeout`](crate::DisconnectReason::IdleTimeout). More than 0; `None` is for ever.
+    /// Default `None`, because a peer that only listens is as good as one that speaks.
     ///
     /// Any bytes count, also those of a message that is not whole; what is sent to the peer does not, nor do
     /// [keepalive](Self::keepalive) probes. Silence begins when the callback has returned from the last message that
@@ -160,26 +162,27 @@ impl<Side> Builder<Side> {
     }
 
     /// How the system finds out, over TCP, that a peer from which nothing comes has vanished: see [`Keepalive`]. `None`
-    /// leaves the sockets as they are. Default: probes after 15 s of silence, every 5 s, three of them, so that such a peer
-    /// is noticed after 30 s.
+    /// leaves the sockets as they are. Default: probes after 15 s of silence, every 5 s, three of them, so that such a
+    /// peer is noticed after 30 s.
     ///
     /// The connection then ends with [`DisconnectReason::Io`](crate::DisconnectReason::Io). A system that refuses to do
-    /// this, or a part of it, is no error; what it refuses is logged, at debug, once for each service. Transports of the
-    /// program's own do what their [`Stream::keep_alive`](crate::transport::Stream::keep_alive) says.
+    /// this, or a part of it, is no error; what it refuses is logged, at debug, once for each service. Transports of
+    /// the program's own do what their [`Stream::keep_alive`](crate::transport::Stream::keep_alive) says.
     pub fn keepalive(mut self, keepalive: impl Into<Option<Keepalive>>) -> Self {
         self.settings.keepalive = keepalive.into();
         self
     }
 
     /// How long, over TCP, the peer's system may leave what has been sent to it without acknowledgement before the
-    /// connection ends, with [`DisconnectReason::Io`](crate::DisconnectReason::Io). More than 0; `None` leaves it to the
-    /// system, which takes a quarter of an hour or so. Default 30 s.
+    /// connection ends, with [`DisconnectReason::Io`](crate::DisconnectReason::Io). More than 0; `None` leaves it to
+    /// the system, which takes a quarter of an hour or so. Default 30 s.
     ///
-    /// [`keepalive`](Self::keepalive) does not notice a peer that vanishes while data is on its way to it, and this does. A
-    /// peer that is there, and takes nothing, is a matter of [`stall_timeout`](Self::stall_timeout): so that the system
-    /// does not end it first, its sockets are never given less than that and a second. This is `TCP_USER_TIMEOUT` of Linux,
-    /// Android and Fuchsia, and has no effect elsewhere. There it also decides how long a silent peer may leave the
-    /// questions of [`keepalive`](Self::keepalive) without an answer, in place of their number: see [`Keepalive`].
+    /// [`keepalive`](Self::keepalive) does not notice a peer that vanishes while data is on its way to it, and this
+    /// does. A peer that is there, and takes nothing, is a matter of [`stall_timeout`](Self::stall_timeout): so that
+    /// the system does not end it first, its sockets are never given less than that and a second. This is
+    /// `TCP_USER_TIMEOUT` of Linux, Android and Fuchsia, and has no effect elsewhere. There it also
+    /// decides how long a silent peer may leave the questions of [`keepalive`](Self::keepalive) without an answer, in
+    /// place of their number: see [`Keepalive`].
     pub fn user_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.settings.user_timeout = time.into();
         self

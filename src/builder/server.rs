@@ -43,8 +43,8 @@ impl Builder<ServerSide> {
         self
     }
 
-    /// How many connections the system may keep for the server while it is busy accepting. At least 1. Default 4096; the
-    /// system caps it (Linux at `net.core.somaxconn`).
+    /// How many connections the system may keep for the server while it is busy accepting. At least 1. Default 4096;
+    /// the system caps it (Linux at `net.core.somaxconn`).
     pub fn backlog(mut self, connections: u32) -> Self {
         self.side.backlog = connections;
         self
@@ -52,35 +52,36 @@ impl Builder<ServerSide> {
 
     /// How many connections the server has at most. At least 1. Default 1024.
     ///
-    /// A caller over the limit is accepted, told the goodbye, and its stream ended, at once: it costs no thread, no
-    /// callback hears of it but [`on_fail`](crate::Callback::on_fail) ([`Error::Refused`](crate::Error::Refused)), and
-    /// nobody waits for it. There is no goodbye where a stream cannot be
-    /// [written without blocking](crate::transport::Stream::try_write_vectored), as those of TCP cannot except on Unix. A
-    /// connection counts until just before its `on_disconnect`; while that runs, it has its thread.
+    /// A caller over the limit is refused: its stream is accepted, told the goodbye, and ended, at once. It costs no
+    /// thread, no callback hears of it but [`on_fail`](crate::Callback::on_fail)
+    /// ([`Error::Refused`](crate::Error::Refused)), and nobody waits for it. A stream without a non-blocking write
+    /// (also TCP on systems other than Unix) is ended without the goodbye. A connection counts until just before its
+    /// `on_disconnect`; while that
+    /// runs, it has its thread.
     ///
     /// Over TCP on Unix, the start lowers the limit to what the process has descriptors for (`ulimit -n`), less 32 for
-    /// everything else, and logs that.
+    /// everything else, and logs that: at warn where this was called, at info where not.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.side.policy.max_connections = Some(connections);
         self
     }
 
-    /// How many connections the server has at most from one IP address. At least 1. Default `None`: as many as there may
-    /// be in all. Many peers may share an address, behind a router or on one machine.
+    /// How many connections the server has at most from one IP address. At least 1. Default `None`: as many as there
+    /// may be in all. Many peers may share an address, behind a router or on one machine.
     ///
-    /// Callers over it are turned away as with [`max_connections`](Self::max_connections). On a transport without
+    /// Callers over it are refused as with [`max_connections`](Self::max_connections). On a transport without
     /// addresses nobody is.
     pub fn max_connections_per_address(mut self, connections: impl Into<Option<usize>>) -> Self {
         self.side.policy.max_per_address = connections.into();
         self
     }
 
-    /// Asks the program whether a caller is let in. Default: everybody is, up to the limits.
+    /// Asks the program whether a caller is admitted. Default: everybody is, up to the limits.
     ///
     /// Asked for each caller that the limits allow, on the accepting thread: everybody who connects waits for it, so it
-    /// should not take long. It may call anything, as a callback may. Where it returns false the caller is turned away as
-    /// with [`max_connections`](Self::max_connections). A panic turns the caller away as well, and is told to
-    /// [`on_fail`](crate::Callback::on_fail). It is dropped when the server has ended.
+    /// should not take long. It may call anything, as a callback may. Where it returns false the caller is refused as
+    /// with [`max_connections`](Self::max_connections). A panic refuses the caller as well, and is told to
+    /// [`on_fail`](crate::Callback::on_fail). The hook is dropped when the server has ended.
     ///
     /// # Examples
     ///

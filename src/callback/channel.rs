@@ -47,13 +47,13 @@ pub enum Event {
 /// A callback that puts every event into a channel, and the channel's receiving end: for programs that would rather
 /// wait with `select!` than be called.
 ///
-/// `capacity` is how many events may wait; at least 1. When the channel is full, every thread that has another one waits
-/// for room: nothing is dropped, each connection's events stay in order, and each peer that sends is slowed down by its
-/// own stream. Sending, broadcasting and accepting go on, unless the accepting thread itself has something to tell
-/// (`on_initialize`, `on_fail`). A program that stops receiving should drop the receiver; events are thrown away from
-/// then on. Closing a service while its
-/// channel is full takes the whole [close time-out](crate::Builder::close_timeout) unless somebody keeps receiving.
-/// Once every service that feeds it has ended, the channel ends behind the last event.
+/// `capacity` is how many events may wait; at least 1. When the channel is full, every thread that has another one
+/// waits for room: nothing is dropped, each connection's events stay in order, and each peer that sends is slowed down
+/// by its own stream. Sending, broadcasting and accepting go on, unless the accepting thread itself has something to
+/// tell (`on_initialize`, `on_fail`). A program that stops receiving should drop the receiver; events are thrown away
+/// from then on. Closing a service while its channel is full takes the whole [close
+/// time-out](crate::Builder::close_timeout) unless somebody keeps receiving. Once every service that feeds it has
+/// ended, the channel ends behind the last event.
 ///
 /// # Examples
 ///

@@ -35,8 +35,8 @@ pub use closures::{Closures, closures, on_receive};
 /// # Panics
 ///
 /// A panic in `on_connect` or `on_receive` ends that connection with [`DisconnectReason::CallbackPanicked`]; one in
-/// `on_initialize`, `on_disconnect` or `on_reconnect` is told to [`on_fail`](Self::on_fail); one in `on_fail` is logged. The service
-/// goes on. (A program built with `panic = "abort"` aborts.)
+/// `on_initialize`, `on_disconnect` or `on_reconnect` is told to [`on_fail`](Self::on_fail); one in `on_fail` is
+/// logged. The service goes on. (A program built with `panic = "abort"` aborts.)
 ///
 /// # Combining
 ///

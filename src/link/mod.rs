@@ -1,7 +1,7 @@
 //! One connection behind its handle: its outbox, and who sees to what the outbox asks for.
 //!
-//! [`sending`] has what goes into the outbox, [`receiving`] how long the peer may keep the reader waiting, [`ending`] the
-//! one way in which a connection ends.
+//! [`sending`] has what goes into the outbox, [`receiving`] how long the peer may keep the reader waiting, [`ending`]
+//! the one way in which a connection ends.
 
 mod ending;
 mod receiving;

@@ -1,5 +1,5 @@
-//! How long the peer may keep the reader waiting, for a message that has begun or for anything at all, and how much of a
-//! message it has sent.
+//! How long the peer may keep the reader waiting, for a message that has begun or for anything at all, and how much of
+//! a message it has sent.
 
 use std::time::Instant;
 

@@ -40,9 +40,9 @@
 //!
 //! # What it costs
 //!
-//! No lock and no atomic read-modify-write for a message: sent ones are counted in the outbox, whose lock is held anyway,
-//! received ones by the only thread that counts them. The clock is looked at no more than once for each read and each
-//! write, and those carry many messages when there are many.
+//! No lock and no atomic read-modify-write for a message: sent ones are counted in the outbox, whose lock is held
+//! anyway, received ones by the only thread that counts them. The clock is looked at no more than once for each read
+//! and each write, and those carry many messages when there are many.
 
 mod callers;
 mod display;
@@ -100,8 +100,8 @@ pub struct Traffic {
     /// When a read last brought something, whole message or not.
     pub last_received: Option<Instant>,
     /// When bytes were last handed to the operating system: just before or after that write. Where it was of a message
-    /// that followed on one received, as an answer does, this is when that one was read, because the clock is not looked
-    /// at again.
+    /// that followed on one received, as an answer does, this is when that one was read, because the clock is not
+    /// looked at again.
     pub last_written: Option<Instant>,
 }
 
@@ -129,10 +129,10 @@ pub struct ServiceStats {
     pub opened: u64,
     /// How many have ended so far, by kind. In every snapshot, `ended.total() + connections == opened`.
     pub ended: Ended,
-    /// How many callers were turned away, which is no connection opened. Always 0 for a client.
+    /// How many callers were refused; they are no connections opened. Always 0 for a client.
     pub callers_refused: CallersRefused,
-    /// What has gone through all of them. The parts of different connections are not of the very same moment, but no sum
-    /// is ever less than it was before (except for `waiting` and `queued_bytes`, which are of now).
+    /// What has gone through all of them. The parts of different connections are not of the very same moment, but no
+    /// sum is ever less than it was before (except for `waiting` and `queued_bytes`, which are of now).
     pub traffic: Traffic,
 }
 

@@ -1,5 +1,5 @@
-//! A program's own transport, with its panics contained: they come back as errors, so that no thread of the service dies
-//! of them and no state is left half changed.
+//! A program's own transport, with its panics contained: they come back as errors, so that no thread of the service
+//! dies of them and no state is left half changed.
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};

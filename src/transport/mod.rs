@@ -5,8 +5,8 @@
 //! [`memory`] joins a server and its clients inside one process.
 //!
 //! All methods take `&self`: one object, without a lock around it, serves one reading and one writing thread at the
-//! same time, and may be shut down by a third. A stream whose halves share one mutex does not qualify, because a blocked
-//! read would then hold up every write.
+//! same time, and may be shut down by a third. A stream whose halves share one mutex does not qualify, because a
+//! blocked read would then hold up every write.
 //!
 //! This module knows streams of bytes, and nothing of messages.
 
@@ -39,7 +39,8 @@ pub trait Stream: Send + Sync + 'static {
     /// # Errors
     ///
     /// `Interrupted`, `WouldBlock` and `TimedOut` mean *nothing yet*: the library reads again. Every other error ends
-    /// the connection; a stream whose system says `TimedOut` when it has given up on the peer says something else instead.
+    /// the connection; a stream whose system says `TimedOut` when it has given up on the peer says something else
+    /// instead.
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Blocks until a [`read`](Self::read) would return, at most for `time`; whether it would.
@@ -64,8 +65,8 @@ pub trait Stream: Send + Sync + 'static {
 
     /// Like [`write_vectored`](Self::write_vectored), but never blocks: `WouldBlock` when not one byte is taken.
     ///
-    /// With it, messages are written on the thread that sends them. Without it, which is the default, a thread of the
-    /// library writes them.
+    /// With it, messages are written on the thread that sends them, and callers who are refused are told the goodbye.
+    /// Without it, which is the default, a thread of the library writes messages, and refused callers get no goodbye.
     ///
     /// # Errors
     ///
@@ -108,12 +109,12 @@ pub trait Stream: Send + Sync + 'static {
     }
 
     /// Has the system look after the peer, so that one that vanishes is noticed: while it is silent (`keepalive`), and
-    /// while it leaves without acknowledgement what is sent to it (`user_timeout`). `None` is to leave that as it is. Called
-    /// once, before anything is read or written; [`keepalive`](crate::Builder::keepalive) and
+    /// while it leaves without acknowledgement what is sent to it (`user_timeout`). `None` is to leave that as it is.
+    /// Called once, before anything is read or written; [`keepalive`](crate::Builder::keepalive) and
     /// [`user_timeout`](crate::Builder::user_timeout) say what a program may expect.
     ///
-    /// A stream that is made of a [`TcpStream`](tcp::TcpStream) hands this on to it. The default is for streams to which
-    /// it means nothing.
+    /// A stream that is made of a [`TcpStream`](tcp::TcpStream) hands this on to it. The default is for streams to
+    /// which it means nothing.
     ///
     /// # Errors
     ///
@@ -147,15 +148,15 @@ pub trait Listener: Send + Sync + 'static {
     ///
     /// `ConnectionAborted`, `ConnectionReset` and `Interrupted` concern one caller only, and so do the errors of the
     /// operating system that say as much: the server accepts again at once, unless there is no end to them. After any
-    /// other error it tells `on_fail`, waits (5 ms, doubled up to 1 s while it goes on, less when one of its connections
-    /// ends) and accepts again.
+    /// other error it tells `on_fail`, waits (5 ms, doubled up to 1 s while it goes on, less when one of its
+    /// connections ends) and accepts again.
     fn accept(&self) -> io::Result<Option<Box<dyn Stream>>>;
 
     /// Like [`accept`](Self::accept), but gives up after `time`: `WouldBlock` when no stream has arrived by then.
     ///
     /// With it, the server gives callers that it refuses a moment to read its goodbye, and is never late in telling
-    /// `on_fail` how many there were. Without it, which is the default, it ends their streams at once, and tells of them
-    /// when the next caller comes, or the server is closed.
+    /// `on_fail` how many there were. Without it, which is the default, it ends their streams at once, and tells of
+    /// them when the next caller comes, or the server is closed.
     ///
     /// # Errors
     ///
@@ -165,8 +166,8 @@ pub trait Listener: Send + Sync + 'static {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Accepts, without blocking, a stream that is only told that there is no room for it, at the cost of something that
-    /// was kept for this; `None` when no stream waits, or there is nothing to spend.
+    /// Accepts, without blocking, a stream that is only told that there is no room for it, at the cost of something
+    /// that was kept for this; `None` when no stream waits, or there is nothing to spend.
     ///
     /// Called when [`accept`](Self::accept) has failed, and on the same thread. The server drops the stream before it
     /// accepts again. Without it, which is the default, callers wait until there is room for them.
@@ -178,8 +179,9 @@ pub trait Listener: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// How many of the process's descriptors an open stream takes. Where it is more than 0, the default, the server takes
-    /// no more connections than there are descriptors for: see [`Builder::max_connections`](crate::Builder::max_connections).
+    /// How many of the process's descriptors an open stream takes. Where it is more than 0, the default, the server
+    /// takes no more connections than there are descriptors for: see
+    /// [`Builder::max_connections`](crate::Builder::max_connections).
     fn descriptors_per_stream(&self) -> usize {
         0
     }

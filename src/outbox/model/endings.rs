@@ -56,7 +56,8 @@ fn kill_with_room_for_all() {
     explore("kill_with_room_for_all", 3, || ending(room(100), Peer::kill));
 }
 
-/// Two threads that send, one of which closes behind its messages, and a stream that takes all in parts: in every order.
+/// Two threads that send, one of which closes behind its messages, and a stream that takes all in parts: in every
+/// order.
 #[test]
 fn two_threads() {
     explore("two_threads", None, || {

@@ -88,8 +88,8 @@ mod imp {
         [Errno::MFILE, Errno::NFILE].into_iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
     }
 
-    /// A descriptor that is of no use but to be given up for a caller when there is no other: a file of its own, because
-    /// it may also be files that the system has run out of.
+    /// A descriptor that is of no use but to be given up for a caller when there is no other: a file of its own,
+    /// because it may also be files that the system has run out of.
     #[derive(Debug)]
     struct Spare(Mutex<Option<UnixDatagram>>);
 
