@@ -106,7 +106,7 @@ pub enum Error {
         /// What the system, or the transport, reported.
         source: Arc<io::Error>,
     },
-    /// Callers were turned away, with a goodbye; the server goes on. To `on_fail`: at the first one, then at most once a
+    /// Callers were refused, with a goodbye; the server goes on. To `on_fail`: at the first one, then at most once a
     /// second for each cause, so that all of these together tell of every caller exactly once.
     Refused {
         /// How many, since that was told last.

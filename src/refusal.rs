@@ -1,4 +1,4 @@
-//! Callers that are turned away: why, how many, and how they are told.
+//! Callers that are refused: why, how many, and how they are told.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How much of what a refused caller has sent is thrown away in one look.
 const DISCARDED: usize = 64 * 1024;
 
-/// Why a server has turned callers away. None of them got a thread or a callback, or was ever counted as a connection.
+/// Why a server has refused callers. None of them got a thread or a callback, or was ever counted as a connection.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum RefusalCause {
@@ -90,11 +90,11 @@ impl fmt::Display for RefusalCause {
 
 /// How many callers have been refused since the start, by cause.
 #[derive(Debug, Default)]
-pub(crate) struct Refused {
+pub(crate) struct Refusals {
     callers: [AtomicU64; CAUSES],
 }
 
-impl Refused {
+impl Refusals {
     pub(crate) fn count(&self, cause: &RefusalCause) {
         self.callers[cause.index()].fetch_add(1, Ordering::Relaxed);
     }

@@ -16,7 +16,7 @@ const FAILURES: usize = 16;
 
 #[derive(Default)]
 pub(super) struct Reports {
-    /// Callers turned away, by cause.
+    /// Callers refused, by cause.
     refused: [Pending; CAUSES],
     /// What else has been told, and when.
     failures: Vec<(Kind, Instant)>,
@@ -49,7 +49,7 @@ impl Kind {
 }
 
 impl Reports {
-    /// A caller has been turned away, and counted; [`tell_due`](Self::tell_due) follows.
+    /// A caller has been refused, and counted; [`tell_due`](Self::tell_due) follows.
     pub(super) fn refused(&mut self, cause: RefusalCause) {
         let index = cause.index();
         self.refused[index].cause = Some(cause);
@@ -60,7 +60,7 @@ impl Reports {
         self.refused.iter().filter_map(Pending::due).min()
     }
 
-    /// Tells of those who have been turned away, where it is time.
+    /// Tells of those who have been refused, where it is time.
     pub(super) fn tell_due(&mut self, core: &Core, now: Instant) {
         for pending in &mut self.refused {
             if pending.is_due(now) {
@@ -103,7 +103,7 @@ impl Pending {
 
     fn tell(&mut self, core: &Core, now: Instant) {
         let Some(cause) = self.cause.take() else { return };
-        let total = core.admission().refused().of(&cause);
+        let total = core.admission().refusals().of(&cause);
         let callers = total - self.told;
         self.told = total;
         self.not_before = Some(now + INTERVAL);

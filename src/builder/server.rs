@@ -66,7 +66,7 @@ impl Builder<ServerSide> {
     /// How many connections the server has at most from one IP address. At least 1. Default `None`: as many as there may
     /// be in all. Many peers may share an address, behind a router or on one machine.
     ///
-    /// Callers over it are turned away as with [`max_connections`](Self::max_connections). On a transport without
+    /// Callers over it are refused as with [`max_connections`](Self::max_connections). On a transport without
     /// addresses nobody is.
     pub fn max_connections_per_address(mut self, connections: impl Into<Option<usize>>) -> Self {
         self.side.policy.max_per_address = connections.into();
@@ -76,8 +76,8 @@ impl Builder<ServerSide> {
     /// Asks the program whether a caller is let in. Default: everybody is, up to the limits.
     ///
     /// Asked for each caller that the limits allow, on the accepting thread: everybody who connects waits for it, so it
-    /// should not take long. It may call anything, as a callback may. Where it returns false the caller is turned away as
-    /// with [`max_connections`](Self::max_connections). A panic turns the caller away as well, and is told to
+    /// should not take long. It may call anything, as a callback may. Where it returns false the caller is refused as
+    /// with [`max_connections`](Self::max_connections). A panic refuses the caller as well, and is told to
     /// [`on_fail`](crate::Callback::on_fail). It is dropped when the server has ended.
     ///
     /// # Examples

@@ -282,7 +282,7 @@ impl Service for Core {
         self.context.gathered.settle();
         ServiceStats {
             started: self.started.get().copied(),
-            callers_refused: self.admission.refused().stats(),
+            callers_refused: self.admission.refusals().stats(),
             ..self.table.stats()
         }
     }

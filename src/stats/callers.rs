@@ -1,4 +1,4 @@
-/// How many callers a server has turned away, by cause: see [`RefusalCause`](crate::RefusalCause). They have never been
+/// How many callers a server has refused, by cause: see [`RefusalCause`](crate::RefusalCause). They have never been
 /// connections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]

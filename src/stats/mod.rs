@@ -129,7 +129,7 @@ pub struct ServiceStats {
     pub opened: u64,
     /// How many have ended so far, by kind. In every snapshot, `ended.total() + connections == opened`.
     pub ended: Ended,
-    /// How many callers were turned away, which is no connection opened. Always 0 for a client.
+    /// How many callers were refused, which is no connection opened. Always 0 for a client.
     pub callers_refused: CallersRefused,
     /// What has gone through all of them. The parts of different connections are not of the very same moment, but no sum
     /// is ever less than it was before (except for `waiting` and `queued_bytes`, which are of now).
