@@ -12,12 +12,12 @@ use parking_lot::Mutex;
 use crate::callback;
 use crate::config::require;
 use crate::error::Error;
-use crate::refusal::{RefusalCause, Refused};
+use crate::refusal::{RefusalCause, Refusals};
 
 /// How many connections a server takes unless it is told otherwise.
 const MAX_CONNECTIONS: usize = 1024;
 
-/// How many descriptors are left to the service itself, to the callers that it turns away, and to the program.
+/// How many descriptors are left to the service itself, to the callers that it refuses, and to the program.
 const RESERVED_DESCRIPTORS: usize = 32;
 
 /// Asked whether a caller is admitted.
@@ -88,11 +88,11 @@ pub(crate) struct Admission {
     limit: AtomicUsize,
     /// How many connections there are from each address, kept only where somebody asks.
     by_address: Option<Mutex<HashMap<IpAddr, usize>>>,
-    refused: Refused,
+    refusals: Refusals,
 }
 
 /// Why a caller is not admitted.
-pub(crate) struct Denied {
+pub(crate) struct Refusal {
     pub(crate) cause: RefusalCause,
     /// The message of the panic, where the program's hook has panicked.
     pub(crate) panic: Option<String>,
@@ -107,13 +107,13 @@ impl Admission {
             max_connections: policy.max_connections,
             max_per_address: policy.max_per_address,
             admit: Mutex::new(policy.admit),
-            refused: Refused::default(),
+            refusals: Refusals::default(),
         }
     }
 
     /// How many callers have been refused.
-    pub(crate) fn refused(&self) -> &Refused {
-        &self.refused
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// At the start: lowers the limit to what the process has descriptors for, of which each stream takes as many.
@@ -138,7 +138,7 @@ impl Admission {
         peer: &str,
         peer_addr: Option<SocketAddr>,
         num_connections: usize,
-    ) -> Result<(), Denied> {
+    ) -> Result<(), Refusal> {
         let limit = self.limit.load(Ordering::Relaxed);
         if num_connections >= limit {
             return Err(RefusalCause::MaxConnections { limit }.into());
@@ -153,7 +153,7 @@ impl Admission {
         match callback::call(|| admitted = admit(&caller)) {
             Ok(()) if admitted => Ok(()),
             Ok(()) => Err(RefusalCause::NotAdmitted.into()),
-            Err(message) => Err(Denied { cause: RefusalCause::NotAdmitted, panic: Some(message) }),
+            Err(message) => Err(Refusal { cause: RefusalCause::NotAdmitted, panic: Some(message) }),
         }
     }
 
@@ -194,7 +194,7 @@ impl Default for Admission {
     }
 }
 
-impl From<RefusalCause> for Denied {
+impl From<RefusalCause> for Refusal {
     fn from(cause: RefusalCause) -> Self {
         Self { cause, panic: None }
     }

@@ -31,7 +31,7 @@ pub(crate) struct Context {
     /// Held by whoever disconnects a peer to make room.
     relieving: Mutex<()>,
     /// Whether it has been told that sockets do not take what they should.
-    refusal_told: AtomicBool,
+    keepalive_told: AtomicBool,
 }
 
 /// A service that can make room for all of its connections at the cost of one.
@@ -56,7 +56,7 @@ impl Context {
             log_limits: Arc::default(),
             service,
             relieving: Mutex::new(()),
-            refusal_told: AtomicBool::new(false),
+            keepalive_told: AtomicBool::new(false),
         }
     }
 
@@ -90,7 +90,7 @@ impl Context {
         let Err(error) = stream.keep_alive(self.settings.keepalive, self.settings.socket_user_timeout()) else {
             return;
         };
-        if error.kind() != io::ErrorKind::Unsupported && !self.refusal_told.swap(true, Ordering::Relaxed) {
+        if error.kind() != io::ErrorKind::Unsupported && !self.keepalive_told.swap(true, Ordering::Relaxed) {
             debug!("the system does not look after {} as it should: {error}", stream.peer());
         }
     }

@@ -206,7 +206,7 @@ fn describe() {
         describe_counter!(*name, *unit, *description);
     }
     describe_counter!(ENDED, Unit::Count, "Connections ended, by kind");
-    describe_counter!(CALLERS_REFUSED, Unit::Count, "Callers turned away, by cause");
+    describe_counter!(CALLERS_REFUSED, Unit::Count, "Callers refused, by cause");
     for Metric { name, unit, description, .. } in gauges() {
         describe_gauge!(*name, *unit, *description);
     }

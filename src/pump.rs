@@ -25,6 +25,9 @@ const POLL_FAILURE_PAUSE: Duration = Duration::from_millis(10);
 const SHORT_TICK: Duration = Duration::from_micros(50);
 const LONG_TICK: Duration = Duration::from_micros(200);
 
+/// Up to how many alarms there may be before those of what is gone are looked for.
+const FEW_ALARMS: usize = 1024;
+
 /// What the pump looks after in short ticks.
 pub(crate) trait Ticked: Send + Sync {
     /// Writes what has been left for a tick, without blocking.
@@ -195,6 +198,7 @@ impl Pump {
         drop(inbox);
         // A stream that was given up may never become ready, and must not be held.
         work.backlog.retain(|backlogged| !backlogged.connection.is_over());
+        work.drop_stale_alarms();
         goes_on
     }
 }
@@ -212,6 +216,8 @@ impl Inbox {
 struct Work {
     backlog: Vec<Backlogged>,
     alarms: BinaryHeap<Reverse<Alarm>>,
+    /// How many alarms there have to be for those of what is gone to be looked for.
+    many_alarms: usize,
     ticked: Vec<Weak<dyn Ticked>>,
     /// When to tick next, and how long after the last time.
     tick_at: Option<Instant>,
@@ -220,7 +226,23 @@ struct Work {
 
 impl Work {
     fn new() -> Self {
-        Self { backlog: Vec::new(), alarms: BinaryHeap::new(), ticked: Vec::new(), tick_at: None, interval: SHORT_TICK }
+        Self {
+            backlog: Vec::new(),
+            alarms: BinaryHeap::new(),
+            many_alarms: FEW_ALARMS,
+            ticked: Vec::new(),
+            tick_at: None,
+            interval: SHORT_TICK,
+        }
+    }
+
+    /// When there are twice as many alarms as the last time: drops those of what is gone, whose memory they hold. With a
+    /// deadline far ahead, those of connections that come and go would pile up until then.
+    fn drop_stale_alarms(&mut self) {
+        if self.alarms.len() >= self.many_alarms {
+            self.alarms.retain(|Reverse(alarm)| alarm.watched.strong_count() > 0);
+            self.many_alarms = FEW_ALARMS.max(2 * self.alarms.len());
+        }
     }
 
     /// How long there is nothing to do unless a stream becomes ready.
@@ -291,5 +313,37 @@ impl PartialOrd for Alarm {
 impl Ord for Alarm {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.at.cmp(&other.at)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    struct Patient;
+
+    impl Watched for Patient {
+        fn check_deadline(&self, _: Deadline, _: Instant) -> Option<Instant> {
+            None
+        }
+    }
+
+    #[test]
+    fn alarms_of_what_is_gone_do_not_pile_up() {
+        const LIVE: usize = 3000;
+        let pump = Pump::default();
+        let mut work = Work::new();
+        let at = Instant::now() + Duration::from_secs(60 * 60);
+        let live: Vec<Arc<dyn Watched>> = (0..LIVE).map(|_| Arc::new(Patient) as _).collect();
+        live.iter().for_each(|watched| pump.watch(Arc::downgrade(watched), Deadline::Idle, at));
+        for _ in 0..100_000 {
+            let gone: Arc<dyn Watched> = Arc::new(Patient);
+            pump.watch(Arc::downgrade(&gone), Deadline::Idle, at);
+            drop(gone);
+            assert!(pump.collect(&mut work));
+            assert!(work.alarms.len() <= 2 * LIVE + FEW_ALARMS, "{} alarms", work.alarms.len());
+        }
+        let kept = work.alarms.iter().filter(|Reverse(alarm)| alarm.watched.strong_count() > 0).count();
+        assert_eq!(kept, LIVE);
     }
 }

@@ -90,11 +90,11 @@ impl fmt::Display for RefusalCause {
 
 /// How many callers have been refused since the start, by cause.
 #[derive(Debug, Default)]
-pub(crate) struct Refused {
+pub(crate) struct Refusals {
     callers: [AtomicU64; CAUSES],
 }
 
-impl Refused {
+impl Refusals {
     pub(crate) fn count(&self, cause: &RefusalCause) {
         self.callers[cause.index()].fetch_add(1, Ordering::Relaxed);
     }

@@ -102,7 +102,7 @@ impl ConnectionTable {
         stats
     }
 
-    /// Refuses newcomers from now on; returns who is there to be closed.
+    /// Takes no more connections from now on; returns who is there to be closed.
     pub(crate) fn close(&self) -> Snapshot {
         self.state.lock().open = false;
         self.snapshot()

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use log::debug;
 
-use crate::admission::Denied;
+use crate::admission::Refusal;
 use crate::callback::Callback;
 use crate::config::later;
 use crate::error::Error;
@@ -114,7 +114,7 @@ impl Accepting<'_> {
     /// Gives a new connection its reader thread, or refuses the caller.
     fn serve(&mut self, stream: Box<dyn Stream>) {
         let (core, peer) = (self.core, stream.peer());
-        if let Err(Denied { cause, panic }) = core.admission().check(&peer, stream.peer_addr(), core.num_connections())
+        if let Err(Refusal { cause, panic }) = core.admission().check(&peer, stream.peer_addr(), core.num_connections())
         {
             if let Some(message) = panic {
                 let error = Error::CallbackPanicked { callback: "admit", message };
@@ -147,7 +147,7 @@ impl Accepting<'_> {
         }
     }
 
-    /// Refuses a caller.
+    /// Tells the caller so, and keeps its stream for a moment where that is of use.
     fn refuse(&mut self, stream: Box<dyn Stream>, cause: RefusalCause) {
         let stays = self.tell_goodbye(&*stream, &cause);
         // Without a limited wait there is nobody to let it go in time.
@@ -160,7 +160,7 @@ impl Accepting<'_> {
     fn tell_goodbye(&self, stream: &dyn Stream, cause: &RefusalCause) -> bool {
         debug!("{}: refused {}: {cause}", self.core.life().name(), stream.peer());
         // Counted before the caller can know.
-        self.core.admission().refused().count(cause);
+        self.core.admission().refusals().count(cause);
         say_goodbye(stream, self.core.settings().separator.goodbye())
     }
 
@@ -179,7 +179,7 @@ impl Accepting<'_> {
             Failure::NoDescriptor => {
                 let error = Arc::new(error);
                 // Those who have been told already hold descriptors that somebody else can use.
-                if self.lingering.give_up() || self.turn_away(&error) {
+                if self.lingering.give_up() || self.refuse_waiting(&error) {
                     return true;
                 }
                 self.reports.tell(self.core, Error::Accept { source: error }, now);
@@ -199,8 +199,8 @@ impl Accepting<'_> {
         }
     }
 
-    /// Turns away those who wait and for whom there is no descriptor; whether that could be done for anybody.
-    fn turn_away(&mut self, source: &Arc<io::Error>) -> bool {
+    /// Refuses those who wait and for whom there is no descriptor; whether that could be done for anybody.
+    fn refuse_waiting(&mut self, source: &Arc<io::Error>) -> bool {
         for told in 0..AT_ONCE {
             let Ok(Some(stream)) = self.listener.accept_to_refuse() else { return told > 0 };
             let cause = RefusalCause::NoDescriptor { source: Arc::clone(source) };

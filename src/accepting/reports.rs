@@ -103,7 +103,7 @@ impl Pending {
 
     fn tell(&mut self, core: &Core, now: Instant) {
         let Some(cause) = self.cause.take() else { return };
-        let total = core.admission().refused().of(&cause);
+        let total = core.admission().refusals().of(&cause);
         let callers = total - self.told;
         self.told = total;
         self.not_before = Some(now + INTERVAL);

@@ -180,7 +180,9 @@ impl<Side> Builder<Side> {
     /// [`keepalive`](Self::keepalive) does not notice a peer that vanishes while data is on its way to it, and this
     /// does. A peer that is there, and takes nothing, is a matter of [`stall_timeout`](Self::stall_timeout): so that
     /// the system does not end it first, its sockets are never given less than that and a second. This is
-    /// `TCP_USER_TIMEOUT` of Linux, Android and Fuchsia, and has no effect elsewhere.
+    /// `TCP_USER_TIMEOUT` of Linux, Android and Fuchsia, and has no effect elsewhere. There it also
+    /// decides how long a silent peer may leave the questions of [`keepalive`](Self::keepalive) without an answer, in
+    /// place of their number: see [`Keepalive`].
     pub fn user_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.settings.user_timeout = time.into();
         self

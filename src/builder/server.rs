@@ -56,7 +56,7 @@ impl Builder<ServerSide> {
     /// thread, no callback hears of it but [`on_fail`](crate::Callback::on_fail)
     /// ([`Error::Refused`](crate::Error::Refused)), and nobody waits for it. A stream without a non-blocking write
     /// (also TCP on systems other than Unix) is ended without the goodbye. A connection counts until just before its
-    /// `on_disconnect`.
+    /// `on_disconnect`; while that runs, it has its thread.
     ///
     /// Over TCP on Unix, the start lowers the limit to what the process has descriptors for (`ulimit -n`), less 32 for
     /// everything else, and logs that: at warn where this was called, at info where not.

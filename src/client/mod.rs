@@ -151,7 +151,7 @@ impl Client {
         };
         threads::start(name, core.settings().reader_stack, move || session.run(first)).inspect_err(|_| {
             if let Some(connection) = connection {
-                core.turn_away(&connection);
+                core.abandon(&connection);
             }
             core.finish();
         })

@@ -1,23 +1,26 @@
 //! What a server and a client have in common: their callbacks, their connections, and how they begin and end.
+//!
+//! [`telling`] has what goes to the callbacks, [`ending`] the one way in which a service ends.
+
+mod ending;
+mod telling;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use log::{error, info, warn};
 use parking_lot::RwLock;
 
 use crate::admission::Admission;
 use crate::broadcast::{self, Broadcaster};
-use crate::callback::{self, Callback, contain_panic};
+use crate::callback::{Callback, contain_panic};
 use crate::config::{Settings, later};
 use crate::connection::Connection;
 use crate::context::{Context, Relief};
-use crate::disconnect::{DisconnectReason, OutboundLimit, Undelivered};
+use crate::disconnect::{DisconnectReason, OutboundLimit};
 use crate::error::Error;
 use crate::life::Life;
-use crate::limited::Topic;
 use crate::line::Line;
 use crate::link::ConnectionId;
 use crate::outbox::{Flushed, Tick};
@@ -26,12 +29,10 @@ use crate::stats::ServiceStats;
 use crate::table::ConnectionTable;
 use crate::threads::{Threads, spawn_error};
 use crate::transport::{Listener, Stream};
+use ending::CLOSE_GRACE;
 
 /// The pump's stack, in bytes: it runs no user code.
 const PUMP_STACK: usize = 256 * 1024;
-
-/// What each step past the close time-out may take: cutting connections off, ending the pump, telling the closer.
-const CLOSE_GRACE: Duration = Duration::from_millis(30);
 
 /// What a [`Server`](crate::Server) and a [`Client`](crate::Client) share; the form in which callbacks see them.
 pub trait Service: Send + Sync {
@@ -218,20 +219,8 @@ impl Core {
         Some((connection, stream))
     }
 
-    /// Without its pump a service keeps no deadline, so it ends: at once for its connections.
-    fn pump_failed(&self, name: String, message: String) {
-        self.context.pump.stop();
-        for connection in self.table.close().connections.iter() {
-            let undelivered = Undelivered::default();
-            connection.link().cut(DisconnectReason::ServiceFailed { message: message.clone(), undelivered });
-        }
-        // Before the end, with which the callbacks go.
-        self.fail(&*self.callback(), &Error::ServiceFailed { name, message });
-        self.begin_close();
-    }
-
     /// Ends a connection whose reader could not be started, and which no callback has been told of.
-    pub(crate) fn turn_away(&self, connection: &Connection) {
+    pub(crate) fn abandon(&self, connection: &Connection) {
         connection.abort();
         let reason = connection.link().retire(0);
         self.forget(connection, reason);
@@ -246,106 +235,6 @@ impl Core {
         }
         self.admission.leave(connection.peer_addr());
         self.life.stir();
-    }
-
-    pub(crate) fn callback(&self) -> Arc<dyn Callback> {
-        Arc::clone(&self.callback.read())
-    }
-
-    /// Puts `callback` behind those that are there.
-    pub(crate) fn set_callback(&self, callback: Arc<dyn Callback>) {
-        let mut chain = self.callback.write();
-        *chain = Arc::new((Arc::clone(&chain), callback));
-    }
-
-    pub(crate) fn replace_callback(&self, callback: Arc<dyn Callback>) {
-        let replaced = std::mem::replace(&mut *self.callback.write(), callback);
-        // Without the lock: its drop is the program's code.
-        drop(replaced);
-    }
-
-    /// Lets the callbacks go, which may well hold handles of this service.
-    fn drop_callbacks(&self) {
-        let dropped = callback::call(|| {
-            self.replace_callback(Arc::new(()));
-            self.admission.drop_hook();
-        });
-        if let Err(message) = dropped {
-            error!("{}: dropping the callbacks panicked: {message}", self.life.name());
-        }
-    }
-
-    pub(crate) fn initialize(&self, callback: &dyn Callback) {
-        if let Err(message) = callback::call(|| callback.on_initialize(self)) {
-            self.fail(callback, &Error::CallbackPanicked { callback: "on_initialize", message });
-        }
-    }
-
-    /// Tells `on_fail`.
-    pub(crate) fn fail(&self, callback: &dyn Callback, error: &Error) {
-        if self.context.may_log(Topic::Failure) {
-            // Also when it is the logger that has panicked.
-            let _ = contain_panic(|| warn!("{}: {error}", self.life.name()));
-        }
-        if let Err(message) = callback::call(|| callback.on_fail(self, error)) {
-            if self.context.may_log(Topic::FailPanic) {
-                error!("{}: the callback on_fail panicked: {message}", self.life.name());
-            }
-        }
-    }
-
-    /// Begins the end: from now on no connection is added, and those that are there say goodbye.
-    fn begin_close(&self) {
-        if !self.life.begin_close(self.settings().close_deadline()) {
-            return;
-        }
-        if let Some(line) = &self.line {
-            line.close();
-        }
-        if self.life.is_over() {
-            // It has never run, so that nothing else ends it.
-            return self.drop_callbacks();
-        }
-        for connection in self.table.close().connections.iter() {
-            connection.link().end(DisconnectReason::ServiceClosed { undelivered: Undelivered::default() });
-        }
-    }
-
-    /// The last act of the service's own thread: sees every other thread out, by force when the time is over.
-    pub(crate) fn finish(&self) {
-        self.begin_close();
-        self.report_unsent();
-        let by = self.life.closing_by().unwrap_or_else(Instant::now);
-        if !self.threads().wait_for_end(by) {
-            let left = self.table.snapshot().connections;
-            warn!("{}: the close time-out is over for {} connections", self.life.name(), left.len());
-            for connection in left.iter() {
-                connection.abort();
-            }
-            // Those whose callback is still running end when it returns.
-            self.threads().wait_for_end(by + CLOSE_GRACE);
-        }
-        self.context.pump.stop();
-        self.pump_thread.wait_for_end(by + 2 * CLOSE_GRACE);
-        self.context.log_limits.say_all();
-        info!("{} closed", self.life.name());
-        self.life.end();
-        // Last, because what they do when they are dropped may wait for this service.
-        self.drop_callbacks();
-    }
-
-    /// Tells what a client kept for a connection that never came.
-    fn report_unsent(&self) {
-        let unsent = self.line.as_ref().map(Line::take_unsent).unwrap_or_default();
-        if unsent.messages > 0 {
-            self.fail(&*self.callback(), &Error::Unsent { messages: unsent.messages, bytes: unsent.bytes });
-        }
-    }
-
-    /// Waits until the service has ended, at most until `deadline`; whether it has. Inside a callback, which might be
-    /// what it waits for, it only looks.
-    pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
-        if callback::is_inside() { self.life.is_over() } else { self.life.wait(deadline) }
     }
 }
 
@@ -393,7 +282,7 @@ impl Service for Core {
         self.context.gathered.settle();
         ServiceStats {
             started: self.started.get().copied(),
-            callers_refused: self.admission.refused().stats(),
+            callers_refused: self.admission.refusals().stats(),
             ..self.table.stats()
         }
     }

@@ -1,0 +1,94 @@
+//! How a service ends: whoever begins it, the service's own thread sees everything out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{error, info, warn};
+
+use super::Core;
+use crate::callback;
+use crate::disconnect::{DisconnectReason, Undelivered};
+use crate::error::Error;
+use crate::line::Line;
+
+/// What each step past the close time-out may take: cutting connections off, ending the pump, telling the closer.
+pub(super) const CLOSE_GRACE: Duration = Duration::from_millis(30);
+
+impl Core {
+    /// Begins the end: from now on no connection is added, and those that are there say goodbye.
+    pub(super) fn begin_close(&self) {
+        if !self.life.begin_close(self.settings().close_deadline()) {
+            return;
+        }
+        if let Some(line) = &self.line {
+            line.close();
+        }
+        if self.life.is_over() {
+            // It has never run, so that nothing else ends it.
+            return self.drop_callbacks();
+        }
+        for connection in self.table.close().connections.iter() {
+            connection.link().end(DisconnectReason::ServiceClosed { undelivered: Undelivered::default() });
+        }
+    }
+
+    /// The last act of the service's own thread: sees every other thread out, by force when the time is over.
+    pub(crate) fn finish(&self) {
+        self.begin_close();
+        self.report_unsent();
+        let by = self.life.closing_by().unwrap_or_else(Instant::now);
+        if !self.threads().wait_for_end(by) {
+            let left = self.table.snapshot().connections;
+            warn!("{}: the close time-out is over for {} connections", self.life.name(), left.len());
+            for connection in left.iter() {
+                connection.abort();
+            }
+            // Those whose callback is still running end when it returns.
+            self.threads().wait_for_end(by + CLOSE_GRACE);
+        }
+        self.context.pump.stop();
+        self.pump_thread.wait_for_end(by + 2 * CLOSE_GRACE);
+        self.context.log_limits.say_all();
+        info!("{} closed", self.life.name());
+        self.life.end();
+        // Last, because what they do when they are dropped may wait for this service.
+        self.drop_callbacks();
+    }
+
+    /// Tells what a client kept for a connection that never came.
+    fn report_unsent(&self) {
+        let unsent = self.line.as_ref().map(Line::take_unsent).unwrap_or_default();
+        if unsent.messages > 0 {
+            self.fail(&*self.callback(), &Error::Unsent { messages: unsent.messages, bytes: unsent.bytes });
+        }
+    }
+
+    /// Without its pump a service keeps no deadline, so it ends: at once for its connections.
+    pub(super) fn pump_failed(&self, name: String, message: String) {
+        self.context.pump.stop();
+        for connection in self.table.close().connections.iter() {
+            let undelivered = Undelivered::default();
+            connection.link().cut(DisconnectReason::ServiceFailed { message: message.clone(), undelivered });
+        }
+        // Before the end, with which the callbacks go.
+        self.fail(&*self.callback(), &Error::ServiceFailed { name, message });
+        self.begin_close();
+    }
+
+    /// Lets the callbacks go, which may well hold handles of this service.
+    fn drop_callbacks(&self) {
+        let dropped = callback::call(|| {
+            self.replace_callback(Arc::new(()));
+            self.admission.drop_hook();
+        });
+        if let Err(message) = dropped {
+            error!("{}: dropping the callbacks panicked: {message}", self.life.name());
+        }
+    }
+
+    /// Waits until the service has ended, at most until `deadline`; whether it has. Inside a callback, which might be
+    /// what it waits for, it only looks.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
+        if callback::is_inside() { self.life.is_over() } else { self.life.wait(deadline) }
+    }
+}
