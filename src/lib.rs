@@ -164,7 +164,7 @@
 //! | begins a message and does not finish it | 30 s | [`partial_message_timeout`](Builder::partial_message_timeout) |
 //! | has the longest unfinished message, when those of all peers use up their memory | 64 MiB in sum | [`max_total_buffered_bytes`](Builder::max_total_buffered_bytes) |
 //! | sends nothing | never, unless set | [`idle_timeout`](Builder::idle_timeout) |
-//! | vanishes while nothing is sent to it (TCP) | 30 s | [`keepalive`](Builder::keepalive) |
+//! | vanishes while nothing is sent to it (TCP) | 30 s | [`keepalive`](Builder::keepalive); on Linux with [`user_timeout`](Builder::user_timeout), see [`Keepalive`] |
 //! | vanishes while something is on its way to it (TCP on Linux) | 30 s | [`user_timeout`](Builder::user_timeout) |
 //! | vanishes, or stops reading, while messages wait for it | 10 s | [`stall_timeout`](Builder::stall_timeout) |
 //!
@@ -210,10 +210,10 @@
 //!
 //! A server has up to [`max_connections`](Builder::max_connections), if need be [fewer from one
 //! address](Builder::max_connections_per_address), and the program may [have its say](Builder::admit) on each
-//! [`Caller`]. Whoever is refused is told the goodbye, and its stream ended, without a thread and without any callback.
-//! Callers for whom the system has no thread left, or (over TCP on Unix) no descriptor, are refused as well, and
-//! accepting goes on. [`on_fail`](Callback::on_fail) is told how many were refused and why, at most once a second for
-//! each [cause](RefusalCause).
+//! [`Caller`]. Whoever is refused is told the goodbye, and its stream ended, without a thread and without an
+//! `on_connect`. Callers for whom the system has no thread left, or (over TCP on Unix) no descriptor, are refused as
+//! well, and accepting goes on. [`on_fail`](Callback::on_fail) is told how many were refused and why, at most once a
+//! second for each [cause](RefusalCause).
 //!
 //! ```
 //! use std::time::Duration;

@@ -236,8 +236,8 @@ impl Work {
         }
     }
 
-    /// When there are twice as many alarms as the last time: drops those of what is gone, whose memory they hold. With a
-    /// deadline far ahead, those of connections that come and go would pile up until then.
+    /// When there are twice as many alarms as the last time: drops those of what is gone, whose memory they hold. With
+    /// a deadline far ahead, those of connections that come and go would pile up until then.
     fn drop_stale_alarms(&mut self) {
         if self.alarms.len() >= self.many_alarms {
             self.alarms.retain(|Reverse(alarm)| alarm.watched.strong_count() > 0);

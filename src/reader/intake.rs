@@ -18,8 +18,8 @@ const LARGE_READ: usize = 128 * 1024;
 /// How long a buffer is kept for what may come next.
 const KEEP_BUFFER: Duration = Duration::from_millis(50);
 
-/// A decoder, and the way into it: a small chunk on the stack while little comes or memory is scarce, else straight into
-/// the decoder's buffer.
+/// A decoder, and the way into it: a small chunk on the stack while little comes or memory is scarce, else straight
+/// into the decoder's buffer.
 pub(super) struct Intake<'a> {
     decoder: Decoder,
     /// What the decoder's memory takes of the budget; dropped behind it.
@@ -97,8 +97,8 @@ impl<'a> Intake<'a> {
         self.held.settle(0);
     }
 
-    /// After a chunk of `count` bytes has been delivered: chooses how the next one is read, and keeps no more memory than
-    /// that needs. May wait a little for it.
+    /// After a chunk of `count` bytes has been delivered: chooses how the next one is read, and keeps no more memory
+    /// than that needs. May wait a little for it.
     pub(super) fn adapt(&mut self, count: usize, stream: &dyn Stream) {
         match self.busy {
             None if count == IDLE_READ => self.busy = Some(SMALL_READ),

@@ -9,10 +9,11 @@ use socket2::{SockRef, TcpKeepalive};
 /// systems of Apple, FreeBSD, NetBSD, DragonFly and illumos know all three parts. OpenBSD, Solaris, Haiku and QNX use
 /// `idle` at most, and defaults of their own for the others, which are minutes to hours.
 ///
-/// On Linux, Android and Fuchsia, [`user_timeout`](crate::Builder::user_timeout) takes the place of `count` unless it is
-/// `None`: the connection ends when it is time for the next question, one at least is unanswered, and nothing has come for
-/// that long. Whoever changes one of the two therefore changes the other: to `idle` and `count` times `interval`, as the
-/// defaults are. With less, a peer goes although only the first question was lost; with more, it stays longer.
+/// On Linux, Android and Fuchsia, [`user_timeout`](crate::Builder::user_timeout) takes the place of `count` unless it
+/// is `None`: the connection ends when it is time for the next question, one at least is unanswered, and nothing has
+/// come for that long. Whoever changes one of the two therefore changes the other: to `idle` and `count` times
+/// `interval`, as the defaults are. With less, a peer goes although only the first question was lost; with more, it
+/// stays longer.
 ///
 /// # Examples
 ///
