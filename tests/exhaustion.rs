@@ -16,7 +16,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use server_process::{Peer, Process, Setup};
-use support::{PATIENCE, until};
+use support::vitals::Vitals;
+use support::{PATIENCE, figures, until};
 
 #[test]
 #[ignore = "what the other tests run in a process of its own"]
@@ -294,19 +295,19 @@ fn leaves_nothing_behind(count: usize, quiet: Duration) {
     let mut server = Process::start(&Setup { max_connections: 200, ..Setup::default() });
     let mut resting = server.connect();
     assert!(resting.is_let_in());
-    let before_all = server.uses();
+    let before_all = server.vitals();
     // What the allocator keeps for good, once as many have come as fast.
     flood(&server, count);
     let rest = |server: &Process| {
         // Accepted behind all the others.
         while !server.connect().is_let_in() {}
         until("descriptors and threads are given back", || {
-            let (descriptors, threads, _) = server.uses();
-            (descriptors, threads) == (before_all.0, before_all.1)
+            let now = server.vitals();
+            (now.descriptors, now.threads) == (before_all.descriptors, before_all.threads)
         });
         thread::sleep(quiet);
-        let (descriptors, threads, resident) = server.uses();
-        [descriptors as i64, threads as i64, resident as i64]
+        let Vitals { descriptors, threads, memory } = server.vitals();
+        [descriptors, threads, memory / 1024].map(|count| count as i64)
     };
     let before = rest(&server);
     flood(&server, count);
@@ -379,7 +380,7 @@ fn a_server_starts_again_on_its_port_at_once_every_time() {
 }
 
 /// The round trips of some clients, one after the other, for `time`; the 99th percentile.
-fn p99(peers: &mut [Peer], time: Duration) -> Duration {
+fn p99_of(peers: &mut [Peer], time: Duration) -> Duration {
     let begin = Instant::now();
     let mut trips = Vec::new();
     while begin.elapsed() < time {
@@ -387,8 +388,7 @@ fn p99(peers: &mut [Peer], time: Duration) -> Duration {
             trips.push(peer.echo("ping"));
         }
     }
-    trips.sort_unstable();
-    trips[trips.len() * 99 / 100]
+    figures::p99(trips)
 }
 
 #[test]
@@ -399,11 +399,11 @@ fn callers_over_the_limit_disturb_nobody() {
     let mut server = Process::start(&Setup { max_connections: LIMIT, ..Setup::default() });
     let mut peers: Vec<_> = (0..LIMIT).map(|_| server.connect()).collect();
     assert!(peers.iter_mut().all(Peer::is_let_in));
-    p99(&mut peers, TIME / 5);
+    p99_of(&mut peers, TIME / 5);
 
-    let quiet = p99(&mut peers, TIME);
+    let quiet = p99_of(&mut peers, TIME);
     // Ten times the limit, paced over the time.
-    let (refused, before) = (10 * LIMIT, server.uses());
+    let (refused, before) = (10 * LIMIT, server.vitals().memory / 1024);
     let addr = server.addr();
     let paced = thread::spawn(move || {
         for _ in 0..refused {
@@ -411,7 +411,7 @@ fn callers_over_the_limit_disturb_nobody() {
             thread::sleep(TIME / 2 / refused as u32);
         }
     });
-    let disturbed = p99(&mut peers, TIME);
+    let disturbed = p99_of(&mut peers, TIME);
     paced.join().unwrap();
 
     // As fast as they come, from one thread.
@@ -429,10 +429,10 @@ fn callers_over_the_limit_disturb_nobody() {
         stop.store(true, Ordering::Relaxed);
         caller.join().unwrap()
     });
-    let after = server.uses();
+    let after = server.vitals().memory / 1024;
     println!(
         "A4: {rate:.0} refusals/s from one thread; resident {:+} KiB; p99 {:.0} us alone, {:.0} us beside {:.0} refusals/s: ratio {:.2}",
-        after.2 as i64 - before.2 as i64,
+        after as i64 - before as i64,
         quiet.as_secs_f64() * 1e6,
         disturbed.as_secs_f64() * 1e6,
         refused as f64 / TIME.as_secs_f64(),
