@@ -18,7 +18,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use server_process::{Peer, Process, Setup};
-use support::{PATIENCE, until};
+use support::vitals::Vitals;
+use support::{PATIENCE, figures, until};
 
 #[test]
 #[ignore = "what the other tests run in a process of its own"]
@@ -296,19 +297,19 @@ fn leaves_nothing_behind(count: usize, quiet: Duration) {
     let mut server = Process::start(&Setup { max_connections: 200, ..Setup::default() });
     let mut resting = server.connect();
     assert!(resting.is_let_in());
-    let before_all = server.uses();
+    let before_all = server.vitals();
     // What the allocator keeps for good, once as many have come as fast.
     flood(&server, count);
     let rest = |server: &Process| {
         // Accepted behind all the others.
         while !server.connect().is_let_in() {}
         until("descriptors and threads are given back", || {
-            let (descriptors, threads, _) = server.uses();
-            (descriptors, threads) == (before_all.0, before_all.1)
+            let now = server.vitals();
+            (now.descriptors, now.threads) == (before_all.descriptors, before_all.threads)
         });
         thread::sleep(quiet);
-        let (descriptors, threads, resident) = server.uses();
-        [descriptors as i64, threads as i64, resident as i64]
+        let Vitals { descriptors, threads, memory } = server.vitals();
+        [descriptors, threads, memory / 1024].map(|count| count as i64)
     };
     let before = rest(&server);
     flood(&server, count);
@@ -381,7 +382,7 @@ fn a_server_starts_again_on_its_port_at_once_every_time() {
 }
 
 /// The round trips of some clients, one after the other, for `time`; the 99th percentile.
-fn p99(peers: &mut [Peer], time: Duration) -> Duration {
+fn p99_of(peers: &mut [Peer], time: Duration) -> Duration {
     let begin = Instant::now();
     let mut trips = Vec::new();
     while begin.elapsed() < time {
@@ -389,8 +390,7 @@ fn p99(peers: &mut [Peer], time: Duration) -> Duration {
             trips.push(peer.echo("ping"));
         }
     }
-    trips.sort_unstable();
-    trips[trips.len() * 99 / 100]
+    figures::p99(trips)
 }
 
 /// Callers who are sent away, so many in `time`, paced.
@@ -425,17 +425,17 @@ fn callers_over_the_limit_disturb_nobody() {
     let mut server = Process::start(&Setup { max_connections: LIMIT, ..Setup::default() });
     let mut peers: Vec<_> = (0..LIMIT).map(|_| server.connect()).collect();
     assert!(peers.iter_mut().all(Peer::is_let_in));
-    p99(&mut peers, TIME / 2);
+    p99_of(&mut peers, TIME / 2);
 
-    let before = server.uses();
+    let before = server.vitals().memory / 1024;
     let addr = server.addr();
     let (bare, refused) = (bare_listener(), 10 * LIMIT);
     let (mut quiet, mut beside_bare, mut disturbed) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        quiet.push(p99(&mut peers, TIME));
+        quiet.push(p99_of(&mut peers, TIME));
         for (addr, trips) in [(bare, &mut beside_bare), (addr, &mut disturbed)] {
             let calling = call(addr, refused / ROUNDS, TIME * 2 / 3);
-            trips.push(p99(&mut peers, TIME));
+            trips.push(p99_of(&mut peers, TIME));
             calling.join().unwrap();
         }
     }
@@ -459,11 +459,11 @@ fn callers_over_the_limit_disturb_nobody() {
         stop.store(true, Ordering::Relaxed);
         caller.join().unwrap()
     });
-    let after = server.uses();
+    let after = server.vitals().memory / 1024;
     println!(
         "A4: {rate:.0} refusals/s from one thread; resident {:+} KiB; p99 {quiet:.0} us alone, {beside_bare:.0} us beside \
          callers of a bare socket, {disturbed:.0} us beside as many callers of the server: ratio {:.2}",
-        after.2 as i64 - before.2 as i64,
+        after as i64 - before as i64,
         disturbed / beside_bare
     );
     let (reported, failed) = server.close();

@@ -11,6 +11,8 @@ use leads_comm::callback;
 use leads_comm::{Connection, DisconnectReason, Server, ServerBuilder};
 use support::child::{self, Process};
 use support::figures::{Prober, p99};
+#[cfg(target_os = "linux")]
+use support::vitals::{Vitals, peak_memory};
 use support::*;
 
 const KIB: usize = 1024;
@@ -272,7 +274,7 @@ fn hoarded(hoard: &Hoard) {
         .unwrap();
     server.start(true).unwrap();
     child::say(&server.port().to_string());
-    child::say(&memory("VmRSS").to_string());
+    child::say(&(Vitals::now().memory / 1024).to_string());
     let (stop, stopped) = mpsc::channel::<()>();
     let flood = {
         let (server, hoarded) = (server.clone(), hoard.connections);
@@ -291,7 +293,7 @@ fn hoarded(hoard: &Hoard) {
         matches!(reason, DisconnectReason::TotalBufferedBytes { .. })
     });
     let ended = ended.count();
-    child::say(&memory("VmHWM").to_string());
+    child::say(&(peak_memory() / 1024).to_string());
     child::say(&ended.to_string());
     child::say(&server.num_connections().to_string());
     drop(stop);
@@ -311,12 +313,4 @@ fn stalled_peer(port: u16) -> socket2::Socket {
     socket.set_recv_buffer_size(4 * KIB).unwrap();
     socket.connect(&std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
     socket
-}
-
-/// What the system says about this process's memory, in KiB.
-#[cfg(target_os = "linux")]
-fn memory(which: &str) -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with(which)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -5,18 +5,11 @@
 
 mod support;
 
-use std::fs;
 use std::panic::panic_any;
 
 use leads_comm::callback;
+use support::vitals::Vitals;
 use support::*;
-
-/// The memory that this process uses, in bytes.
-fn resident() -> usize {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
-}
 
 #[test]
 fn what_a_panic_carried_is_let_go() {
@@ -33,9 +26,9 @@ fn what_a_panic_carried_is_let_go() {
         raw.read_to_end().1.unwrap();
     };
     panic();
-    let before = resident();
+    let before = Vitals::now().memory;
     (0..PANICS).for_each(|_| panic());
-    let more = resident().saturating_sub(before);
+    let more = Vitals::now().memory.saturating_sub(before);
     server.close();
     assert!(more < PANICS * LEN / 4, "{more} bytes more, after panics with {}", PANICS * LEN);
 }

@@ -6,33 +6,17 @@
 
 mod support;
 
-use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use leads_comm::callback::Event;
 use leads_comm::{Client, Reconnect};
+use support::leftovers::{expect, threads_and_descriptors};
 use support::*;
-
-/// Threads and descriptors of this process.
-fn counts() -> (usize, usize) {
-    // The folder that is being read is a descriptor too.
-    let count = |folder| fs::read_dir(folder).unwrap().count();
-    (count("/proc/self/task"), count("/proc/self/fd") - 1)
-}
-
-#[track_caller]
-fn expect(what: &str, threads: usize, descriptors: usize) {
-    let deadline = Instant::now() + PATIENCE;
-    while counts() != (threads, descriptors) {
-        assert!(Instant::now() < deadline, "{what}: {:?} instead of {:?}", counts(), (threads, descriptors));
-        std::thread::yield_now();
-    }
-}
 
 #[test]
 fn a_client_costs_the_same_after_any_number_of_connections_and_leaves_nothing_behind() {
-    let (threads, descriptors) = counts();
+    let (threads, descriptors) = threads_and_descriptors();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let accept = |listener: &TcpListener| -> TcpStream { listener.accept().unwrap().0 };

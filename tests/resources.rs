@@ -5,40 +5,10 @@
 
 mod support;
 
-use std::fs;
-use std::path::Path;
-use std::thread;
-use std::time::Instant;
-
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
+use support::leftovers::{expect, threads_and_descriptors};
 use support::*;
-
-/// Threads and descriptors of this process.
-fn counts() -> (usize, usize) {
-    // The folder that is being read is a descriptor too.
-    let count = |folder| fs::read_dir(folder).unwrap().count();
-    (count("/proc/self/task"), count("/proc/self/fd") - 1)
-}
-
-fn expect(what: &str, threads: usize, descriptors: usize) {
-    let deadline = Instant::now() + PATIENCE;
-    while counts() != (threads, descriptors) {
-        assert!(
-            Instant::now() < deadline,
-            "{what}: {:?} instead of {:?}; threads: {:?}; descriptors: {:?}",
-            counts(),
-            (threads, descriptors),
-            read("/proc/self/task", |path| fs::read_to_string(path.join("comm")).ok()),
-            read("/proc/self/fd", |path| fs::read_link(path).ok()),
-        );
-        thread::yield_now();
-    }
-}
-
-fn read<T>(folder: &str, read: impl Fn(&Path) -> Option<T>) -> Vec<T> {
-    fs::read_dir(folder).unwrap().filter_map(|entry| read(&entry.unwrap().path())).collect()
-}
 
 fn wait_for(events: &Receiver<Event>, count: usize) -> Vec<leads_comm::Connection> {
     (0..count).map(|_| connected(events)).collect()
@@ -47,7 +17,7 @@ fn wait_for(events: &Receiver<Event>, count: usize) -> Vec<leads_comm::Connectio
 #[test]
 fn a_service_costs_what_it_says_and_leaves_nothing_behind() {
     const PEERS: usize = 50;
-    let (threads, descriptors) = counts();
+    let (threads, descriptors) = threads_and_descriptors();
 
     // A service that is only built holds nothing.
     let built: Vec<_> = (0..10).map(|_| leads_comm::create_server(0, ())).collect();

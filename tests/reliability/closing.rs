@@ -13,8 +13,9 @@ use leads_comm::{
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::alone::alone;
-use crate::figures::{Times, threads_and_descriptors};
+use crate::figures::Times;
 use crate::in_two_lengths;
+use crate::support::leftovers::threads_and_descriptors;
 use crate::support::*;
 
 /// The time-outs of the services that are closed here.

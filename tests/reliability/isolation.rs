@@ -15,8 +15,9 @@ use leads_comm::{DisconnectReason, Error, Server, SlowConsumer};
 use socket2::SockRef;
 
 use crate::alone::{Process, again, alone, role, tell};
-use crate::figures::{Times, resident_kib};
+use crate::figures::Times;
 use crate::in_two_lengths;
+use crate::support::vitals::Vitals;
 use crate::support::*;
 
 /// A peer whose system takes as little as it can.
@@ -120,20 +121,20 @@ fn i3_a_hundred_stalled_peers_cost_the_memory_of_one() {
         peers.iter().for_each(|_| drop(connected(&started.events)));
         // Whatever the first messages need is there already.
         started.server.broadcast(&[b'x'; 1024]).unwrap();
-        let before = resident_kib();
+        let before = Vitals::now().memory;
         let (mut most, mut broadcasts) = (0, 0);
         while started.server.num_connections() > 0 {
             started.server.broadcast(&[b'x'; 1024]).unwrap();
             broadcasts += 1;
             assert!(broadcasts < 1_000_000, "the peers are not ended");
             if broadcasts % 50 == 0 {
-                most = most.max(resident_kib());
+                most = most.max(Vitals::now().memory);
             }
         }
         for _ in &peers {
             assert!(matches!(disconnected(&started.events), DisconnectReason::SlowConsumer { .. }));
         }
-        let growth = most.max(resident_kib()).saturating_sub(before);
+        let growth = most.max(Vitals::now().memory).saturating_sub(before) / 1024;
         let ratio = growth as f64 / LIMIT_KIB as f64;
         assert!(ratio < 1.5, "{PEERS} peers have cost {growth} KiB");
         format!(

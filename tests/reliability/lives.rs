@@ -13,8 +13,9 @@ use leads_comm::callback::{self, Event};
 use leads_comm::{Callback, Connection, ConnectionId, DisconnectReason, Server, Service};
 use socket2::SockRef;
 
-use crate::figures::{Random, Times};
+use crate::figures::Times;
 use crate::in_two_lengths;
+use crate::support::seed::Random;
 use crate::support::*;
 
 /// Keeps account of every connection: `on_connect` first, `on_disconnect` last, both once, all on one thread.
@@ -163,11 +164,11 @@ in_two_lengths! {
                 let peer = Arc::new(Mutex::new(Some(peer)));
                 let connection = connections.recv_timeout(PATIENCE).unwrap();
                 // Some are left to the server's close.
-                let causes = [1, 1, 2, 0][random.below(4)];
+                let causes = *random.pick(&[1, 1, 2, 0]);
                 races += usize::from(causes == 2);
                 let together = Arc::new(Barrier::new(causes));
                 for _ in 0..causes {
-                    let cause = CAUSES[random.below(CAUSES.len())];
+                    let cause = *random.pick(&CAUSES);
                     let (peer, connection, together) = (Arc::clone(&peer), connection.clone(), Arc::clone(&together));
                     let act = move || {
                         together.wait();

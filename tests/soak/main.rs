@@ -44,6 +44,8 @@ mod stamp;
 #[cfg(target_os = "linux")]
 mod tally;
 #[cfg(target_os = "linux")]
+#[allow(dead_code, reason = "shared with other suites")]
+#[path = "../support/vitals.rs"]
 mod vitals;
 #[cfg(target_os = "linux")]
 mod words;

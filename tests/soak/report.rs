@@ -31,8 +31,8 @@ impl Report {
             let at = ((round_trips.len() as f64 * part) as usize).min(round_trips.len().saturating_sub(1));
             round_trips.get(at).map_or(0.0, |micros| f64::from(*micros) / 1000.0)
         };
-        let mega = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
-        let vitals = |name: fn(&Vitals) -> u64, show: &dyn Fn(u64) -> String| {
+        let mega = |bytes: usize| format!("{:.1} MB", bytes as f64 / 1e6);
+        let vitals = |name: fn(&Vitals) -> usize, show: &dyn Fn(usize) -> String| {
             format!(
                 "{} at the start, {} at most, {} at the end",
                 show(name(&start)),

@@ -21,7 +21,7 @@ pub const MAX_TOTAL_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
 /// How much memory more than at the start the process may take, in bytes, at any time: all that may wait, and as much
 /// for the clients that live in the same process.
-pub const MEMORY: u64 = 2 * MAX_TOTAL_QUEUED_BYTES as u64;
+pub const MEMORY: usize = 2 * MAX_TOTAL_QUEUED_BYTES;
 
 /// How long a peer may take nothing. Short, so that those who stand still are many.
 pub const STALL: Duration = Duration::from_secs(3);

@@ -8,10 +8,14 @@ pub mod counted;
 pub mod deadlocks;
 pub mod figures;
 pub mod leads_peer;
+#[cfg(target_os = "linux")]
+pub mod leftovers;
 pub mod proxy;
 pub mod seed;
 pub mod stamp;
 pub mod valve;
+#[cfg(target_os = "linux")]
+pub mod vitals;
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr, TcpListener};

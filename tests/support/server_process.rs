@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use leads_comm::{Callback, Client, Connection, Error, RefusalCause, Server, Service};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::support::vitals::Vitals;
 use super::support::{PATIENCE, until};
 
 /// Set where a process is to be a server.
@@ -227,12 +228,9 @@ impl Process {
         Duration::from_millis(ticks * 10)
     }
 
-    /// Its descriptors, threads, and resident memory in KiB.
-    pub fn uses(&self) -> (usize, usize, u64) {
-        let count = |folder| std::fs::read_dir(format!("/proc/{}/{folder}", self.pid)).unwrap().count();
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        (count("fd"), count("task"), resident.trim().trim_end_matches(" kB").parse().unwrap())
+    /// What it takes of the machine.
+    pub fn vitals(&self) -> Vitals {
+        Vitals::of(self.pid)
     }
 }
 
