@@ -75,12 +75,15 @@ impl Line {
         self.changed.notify_all();
     }
 
-    /// What is left in the queue of a client that has been closed; it is gone then.
+    /// What is left in the queue of a client that ends; it is gone then, and nothing is queued from now on: whoever closes
+    /// the client may still be about to [say so](Self::close).
     pub(crate) fn take_unsent(&self) -> Unsent {
         let mut state = self.state.lock();
+        state.stage = Stage::Closed;
         let queue = state.empty();
         let mut unsent = std::mem::take(&mut state.lost);
         unsent.add(&queue);
+        self.changed.notify_all();
         unsent
     }
 

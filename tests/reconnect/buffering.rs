@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use leads_comm::codec::{Decoder, EncodeError, Separator};
-use leads_comm::transport::{Connector, memory};
+use leads_comm::transport::{Connector, Stream, memory};
 use leads_comm::{DisconnectReason, Error, OutboundLimit, Service};
 
 use super::*;
@@ -177,6 +177,43 @@ fn nothing_is_kept_before_the_start() {
     assert!(matches!(client.send(b"m"), Err(Error::NotConnected)));
     assert!(client.start("127.0.0.1", true).is_err());
     assert!(matches!(client.send(b"m"), Err(Error::NotConnected)));
+}
+
+/// Fails to connect, and takes its time to be stopped.
+struct SlowToStop {
+    stopping: mpsc::Sender<()>,
+    release: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Connector for SlowToStop {
+    fn connect(&self, _: &str) -> io::Result<Box<dyn Stream>> {
+        Err(io::ErrorKind::ConnectionRefused.into())
+    }
+
+    fn stop(&self) {
+        let _ = self.stopping.send(());
+        let _ = self.release.lock().unwrap().recv_timeout(PATIENCE);
+    }
+}
+
+#[test]
+fn nothing_is_kept_once_the_client_has_ended() {
+    let (stopping, stops) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let connector = SlowToStop { stopping, release: Mutex::new(released) };
+    let (client, events) =
+        start(Client::builder().transport(connector).reconnect(never().at_start(true).buffer_bytes(1 << 20)));
+    client.send(b"kept").unwrap();
+    let closing = client.clone();
+    let close = thread::spawn(move || closing.close());
+    stops.recv_timeout(PATIENCE).unwrap();
+    assert!(client.wait_timeout(PATIENCE));
+    // Whoever closes is not done with it yet; but nobody is left who would tell of this message.
+    assert!(matches!(client.send(b"late"), Err(Error::NotConnected)));
+    release.send(()).unwrap();
+    in_time("closing", || close.join().unwrap());
+    let unsent = |error: &&Error| matches!(error, Error::Unsent { messages: 1, .. });
+    assert_eq!(failures(&events).iter().filter(unsent).count(), 1);
 }
 
 /// What a server got from one client, of which it ends one connection after the other, by ending its own half and
