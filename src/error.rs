@@ -162,8 +162,12 @@ impl fmt::Display for Error {
             Self::NotFlushed { bytes } => write!(f, "the time was over with {bytes} bytes not yet written"),
             Self::Bind { address, source } => write!(f, "cannot listen on {address}: {source}"),
             Self::Connect { address, source } => write!(f, "cannot connect to {address}: {source}"),
+            Self::GaveUp { address, attempts: 1 } => write!(f, "gave up connecting to {address} after 1 attempt"),
             Self::GaveUp { address, attempts } => {
                 write!(f, "gave up connecting to {address} after {attempts} attempts")
+            }
+            Self::Unsent { messages: 1, bytes } => {
+                write!(f, "the client has ended with 1 message ({bytes} bytes) that it could not send")
             }
             Self::Unsent { messages, bytes } => {
                 write!(f, "the client has ended with {messages} messages ({bytes} bytes) that it could not send")
