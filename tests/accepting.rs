@@ -496,3 +496,46 @@ fn accepting_that_keeps_failing_neither_spins_nor_floods() {
         assert!(told <= seconds + 1, "told {told} times in {seconds} s");
     }
 }
+
+/// Waits for whole milliseconds, and so not quite as long as it is asked to.
+struct Hasty(MemoryListener);
+
+impl Listener for Hasty {
+    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
+        self.0.accept()
+    }
+
+    fn accept_for(&self, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
+        self.0.accept_for(Duration::from_millis(u64::try_from(time.as_millis()).unwrap()))
+    }
+
+    fn stop(&self) {
+        self.0.stop();
+    }
+
+    fn name(&self) -> String {
+        self.0.name()
+    }
+}
+
+#[test]
+fn a_wait_that_ends_early_is_no_failure() {
+    let (listener, connector) = memory::listener();
+    let (callback, events) = recorder();
+    let builder = Server::builder().transport(Hasty(listener)).max_connections(1).callback(callback);
+    let server = builder.build().unwrap();
+    server.start(true).unwrap();
+    let _only = connector.open().unwrap();
+    connected(&events);
+    // Those who are refused, and do not leave, are waited for in short steps.
+    let _refused: Vec<_> = (0..3).map(|_| connector.open().unwrap()).collect();
+    let mut refused = 0;
+    while refused < 3 {
+        match failed(&events) {
+            Error::Refused { callers, .. } => refused += callers,
+            error => panic!("{error}"),
+        }
+    }
+    server.close();
+    assert!(!events.iter().any(|event| matches!(event, Event::Fail { .. })));
+}

@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 /// How long accepting rests after a failure, first and at most: it doubles while failures go on.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How many failures of one caller each are passed over, with nobody accepted and no such time in between. From then on

@@ -19,7 +19,7 @@ use crate::reader;
 use crate::refusal::{Lingering, RefusalCause, say_goodbye};
 use crate::service::{Core, Service};
 use crate::transport::{Listener, Stream};
-use backoff::{Backoff, Failure};
+use backoff::{Backoff, FIRST_PAUSE, Failure};
 use reports::Reports;
 
 /// How many callers are refused for want of a descriptor before everything else gets a turn.
@@ -98,7 +98,13 @@ impl Accepting<'_> {
         let due = [self.lingering.due(), self.reports.due()].into_iter().flatten().min();
         if let Some(due) = due.filter(|_| self.is_timed) {
             match self.listener.accept_for(due.saturating_duration_since(Instant::now())) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && due <= Instant::now() => {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // A wait that has ended a little early, as rounding makes it, is not begun again without a pause.
+                    let early = due.saturating_duration_since(Instant::now()).min(FIRST_PAUSE);
+                    if !early.is_zero() {
+                        let life = self.core.life();
+                        life.rest(early, life.stirs());
+                    }
                     return Ok(Next::Due);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
