@@ -395,13 +395,17 @@
 //! | peer | who is at the far end of a connection |
 //! | caller | who asks a server for a connection |
 //! | refused | of a caller: answered with the goodbye instead of a connection |
+//! | attempt | one try of a client to connect again |
 //! | callback | what a service tells the program through |
 //! | reader | the thread that reads a connection, and calls its callbacks |
 //! | pump | the thread that writes what peers did not take at once |
 //! | message | the bytes between two separators |
 //! | separator | the bytes that end each message, `;` unless told otherwise |
 //! | goodbye | the message `disconnect`, which says that its sender is about to close |
-//! | remainder | received bytes whose separator has not come yet |
+//! | unfinished | of a message: it has begun to arrive, and its separator has not come yet |
+//! | remainder | the bytes of an unfinished message |
+//! | buffered | what unfinished messages take of memory |
+//! | kept | what a client that connects again has been given to send while there was no connection |
 //! | chunk | what one read brings |
 //! | broadcast | one message to every connection |
 //! | accepted | of a message: taken for sending, and written or accounted for from then on |

@@ -92,8 +92,8 @@ fn the_limit_on_connections_fits_the_limit_on_descriptors() {
     assert_eq!(server.close(), (30 - let_in as u64, vec![]));
 }
 
-/// A program that puts its arguments' calls under `strace`; `None` when there is none.
-fn strace(arguments: &[&str]) -> Option<Command> {
+/// Whether `strace` can make calls fail.
+fn can_inject() -> bool {
     let works = Command::new("strace")
         .args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=accept4:error=EIO:when=1", "true"])
         .stdout(Stdio::null())
@@ -102,12 +102,14 @@ fn strace(arguments: &[&str]) -> Option<Command> {
         .is_ok_and(|status| status.success());
     if !works {
         eprintln!("not tested: strace is missing, or may not trace");
-        return None;
     }
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "--seccomp-bpf", "-e", "trace=accept4"]).args(arguments);
-    command.arg(env::current_exe().unwrap());
-    Some(command)
+    works
+}
+
+/// A server whose accept fails as `inject` says; its calls go to the file `calls`.
+fn injected(inject: &str, calls: &str) -> Process {
+    let strace = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=accept4", "-o", calls, "-e", inject];
+    Process::start_under(&strace, &Setup::default())
 }
 
 const ERRORS: [&str; 13] = [
@@ -129,15 +131,14 @@ const ERRORS: [&str; 13] = [
 /// Each a few times in a row; then the caller that has waited is let in.
 #[test]
 fn accepting_survives_every_error_of_the_system() {
-    if strace(&[]).is_none() {
+    if !can_inject() {
         return;
     }
     let survived = |error: &str| {
         let inject = format!("inject=accept4:error={error}:when=1..6");
-        let command = strace(&["-o", "/dev/null", "-e", &inject]).unwrap();
-        let mut server = Process::start_below(command, &Setup::default());
+        let mut server = injected(&inject, "/dev/null");
         let mut peer = server.connect();
-        // One that is turned away for want of a descriptor may come again.
+        // One that is refused for want of a descriptor may come again.
         while !peer.is_let_in() {
             peer = server.connect();
         }
@@ -157,7 +158,7 @@ fn accepting_survives_every_error_of_the_system() {
 /// However often accepting fails, it is tried again only so often.
 #[test]
 fn accepting_that_fails_without_end_does_not_spin() {
-    if strace(&[]).is_none() {
+    if !can_inject() {
         return;
     }
     let time = Duration::from_millis(1000);
@@ -165,7 +166,7 @@ fn accepting_that_fails_without_end_does_not_spin() {
         let calls = env::temp_dir().join(format!("leads-comm-{}-{error}", std::process::id()));
         let path = calls.to_str().unwrap();
         let inject = format!("inject=accept4:error={error}:when=1+");
-        let mut server = Process::start_below(strace(&["-o", path, "-e", &inject]).unwrap(), &Setup::default());
+        let mut server = injected(&inject, path);
         let _waiting = server.connect();
         thread::sleep(time);
         server.close();
@@ -195,10 +196,10 @@ enum Threads {
 impl Threads {
     fn new(server: &Process) -> Option<Self> {
         for root in ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"] {
-            let group = PathBuf::from(root).join(format!("leads-comm-{}", server.pid));
+            let group = PathBuf::from(root).join(format!("leads-comm-{}", server.pid()));
             if fs::create_dir(&group).is_ok() {
                 if group.join("pids.max").exists()
-                    && fs::write(group.join("cgroup.procs"), server.pid.to_string()).is_ok()
+                    && fs::write(group.join("cgroup.procs"), server.pid().to_string()).is_ok()
                 {
                     return Some(Self::Group(group));
                 }

@@ -11,8 +11,6 @@ use leads_comm::callback;
 use leads_comm::{Connection, DisconnectReason, Server, ServerBuilder};
 use support::child::{self, Process};
 use support::figures::{Prober, p99};
-#[cfg(target_os = "linux")]
-use support::vitals::{Vitals, peak_memory};
 use support::*;
 
 const KIB: usize = 1024;
@@ -274,7 +272,7 @@ fn hoarded(hoard: &Hoard) {
         .unwrap();
     server.start(true).unwrap();
     child::say(&server.port().to_string());
-    child::say(&(Vitals::now().memory / 1024).to_string());
+    child::say(&(vitals::memory() / 1024).to_string());
     let (stop, stopped) = mpsc::channel::<()>();
     let flood = {
         let (server, hoarded) = (server.clone(), hoard.connections);
@@ -293,7 +291,7 @@ fn hoarded(hoard: &Hoard) {
         matches!(reason, DisconnectReason::TotalBufferedBytes { .. })
     });
     let ended = ended.count();
-    child::say(&(peak_memory() / 1024).to_string());
+    child::say(&(vitals::peak_memory() / 1024).to_string());
     child::say(&ended.to_string());
     child::say(&server.num_connections().to_string());
     drop(stop);

@@ -8,7 +8,6 @@ mod support;
 use std::panic::panic_any;
 
 use leads_comm::callback;
-use support::vitals::Vitals;
 use support::*;
 
 #[test]
@@ -26,9 +25,9 @@ fn what_a_panic_carried_is_let_go() {
         raw.read_to_end().1.unwrap();
     };
     panic();
-    let before = Vitals::now().memory;
+    let before = vitals::memory();
     (0..PANICS).for_each(|_| panic());
-    let more = Vitals::now().memory.saturating_sub(before);
+    let more = vitals::memory().saturating_sub(before);
     server.close();
     assert!(more < PANICS * LEN / 4, "{more} bytes more, after panics with {}", PANICS * LEN);
 }

@@ -5,8 +5,9 @@ use std::process::Command;
 
 use leads_comm::codec::{Decoder, Separator};
 
-use crate::alone::{self, Process, again_under, role, tell};
+use crate::alone::{self, again_under};
 use crate::support::PATIENCE;
+use crate::support::child::{Process, task, tell};
 
 /// The lengths of the streams in bytes: four times as long is to cost four times as much.
 const SHORT: usize = 64 * 1024;
@@ -44,8 +45,8 @@ fn instructions(stream: usize, chunk: usize, len: usize) -> u64 {
     let out = tempfile(stream, chunk, len);
     let file = format!("--callgrind-out-file={out}");
     let valgrind = ["valgrind", "--tool=callgrind", "-q", &file];
-    let role = format!("{stream} {chunk} {len}");
-    let mut process = Process::start(again_under(&valgrind, module_path!(), TEST, &role));
+    let task = format!("{stream} {chunk} {len}");
+    let mut process = Process::spawn(again_under(&valgrind, module_path!(), TEST, &task));
     process.hear_within("messages", alone::LONG);
     assert!(process.wait(PATIENCE).expect("the process does not end").success());
     let profile = fs::read_to_string(&out).unwrap();
@@ -62,8 +63,8 @@ fn tempfile(stream: usize, chunk: usize, len: usize) -> String {
 #[test]
 #[ignore = "long: takes a minute, and needs valgrind"]
 fn d2_decoding_is_linear() {
-    if let Some(role) = role() {
-        let numbers: Vec<usize> = role.split(' ').map(|number| number.parse().unwrap()).collect();
+    if let Some(task) = task() {
+        let numbers: Vec<usize> = task.split(' ').map(|number| number.parse().unwrap()).collect();
         return tell("messages", decode(numbers[0], numbers[1], numbers[2]));
     }
     if Command::new("valgrind").arg("--version").output().is_err() {

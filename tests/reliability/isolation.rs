@@ -14,10 +14,10 @@ use leads_comm::transport::{Listener, Stream, memory};
 use leads_comm::{DisconnectReason, Error, Server, SlowConsumer};
 use socket2::SockRef;
 
-use crate::alone::{Process, again, alone, role, tell};
+use crate::alone::{again, alone};
 use crate::figures::Times;
 use crate::in_two_lengths;
-use crate::support::vitals::Vitals;
+use crate::support::child::{Process, task, tell};
 use crate::support::*;
 
 /// A peer whose system takes as little as it can.
@@ -121,20 +121,20 @@ fn i3_a_hundred_stalled_peers_cost_the_memory_of_one() {
         peers.iter().for_each(|_| drop(connected(&started.events)));
         // Whatever the first messages need is there already.
         started.server.broadcast(&[b'x'; 1024]).unwrap();
-        let before = Vitals::now().memory;
+        let before = vitals::memory();
         let (mut most, mut broadcasts) = (0, 0);
         while started.server.num_connections() > 0 {
             started.server.broadcast(&[b'x'; 1024]).unwrap();
             broadcasts += 1;
             assert!(broadcasts < 1_000_000, "the peers are not ended");
             if broadcasts % 50 == 0 {
-                most = most.max(Vitals::now().memory);
+                most = most.max(vitals::memory());
             }
         }
         for _ in &peers {
             assert!(matches!(disconnected(&started.events), DisconnectReason::SlowConsumer { .. }));
         }
-        let growth = most.max(Vitals::now().memory).saturating_sub(before) / 1024;
+        let growth = most.max(vitals::memory()).saturating_sub(before) / 1024;
         let ratio = growth as f64 / LIMIT_KIB as f64;
         assert!(ratio < 1.5, "{PEERS} peers have cost {growth} KiB");
         format!(
@@ -300,7 +300,7 @@ fn latencies(stalled: usize, slow: Slow, module: &str, test: &str) -> (Times, Ti
     let mut narrows = Vec::new();
     for _ in 0..stalled {
         if slow == Slow::Stopped {
-            let process = Process::start(again(module, test, &started.addr().to_string()));
+            let process = Process::spawn(again(module, test, &started.addr().to_string()));
             drop(connected(&started.events));
             process.hear("connected");
             let stop = Command::new("kill").args(["-STOP", &process.id().to_string()]).status().unwrap();
@@ -376,7 +376,7 @@ fn latencies(stalled: usize, slow: Slow, module: &str, test: &str) -> (Times, Ti
 #[ignore = "long: takes a minute"]
 fn i1_stalled_peers_delay_nobody() {
     const TEST: &str = "i1_stalled_peers_delay_nobody";
-    if let Some(address) = role() {
+    if let Some(address) = task() {
         let mut peer = TcpStream::connect(address).unwrap();
         tell("connected", peer.local_addr().unwrap());
         // Stopped in the middle of reading, and killed in the end.

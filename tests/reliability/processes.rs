@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use leads_comm::{Client, CloseOnDrop, Server, callback};
 use socket2::SockRef;
 
-use crate::alone::{Process, again, again_under, role, tell};
+use crate::alone::{again, again_under};
 use crate::figures::Times;
 use crate::in_two_lengths;
+use crate::support::child::{Process, task, tell};
 use crate::support::*;
 
 const STALLED: usize = 10;
@@ -125,13 +126,13 @@ fn send_to_peers_that_are_gone() {
 in_two_lengths! {
     fn x5_stalled_peers_hold_up_no_exit(count: 1, or 25: "long: takes half a minute") {
         let test = if count == 1 { "short" } else { "long" };
-        if let Some(way) = role() {
+        if let Some(way) = task() {
             return end_with_stalled_peers(&way);
         }
         for way in WAYS {
             let mut times = Times::default();
             for _ in 0..count {
-                let mut process = Process::start(again(module_path!(), test, way));
+                let mut process = Process::spawn(again(module_path!(), test, way));
                 let port = process.hear("port").parse().unwrap();
                 let peers: Vec<_> = (0..STALLED).map(|_| stalled(port)).collect();
                 process.hear("ready");
@@ -150,7 +151,7 @@ in_two_lengths! {
 
     fn x7_who_is_killed_is_noticed_and_can_start_again(count: 3, or 100: "long: takes a minute") {
         let test = if count == 3 { "short" } else { "long" };
-        match role().as_deref().map(|role| role.split_once(' ').unwrap()) {
+        match task().as_deref().map(|task| task.split_once(' ').unwrap()) {
             Some(("serve", port)) => return serve_on(port.parse().unwrap()),
             Some((_, address)) => return send_to(address.parse().unwrap()),
             None => {}
@@ -160,7 +161,7 @@ in_two_lengths! {
         // They do not hang up, so that the port has connections of the killed server's when it starts again.
         let mut left = Vec::new();
         for _ in 0..count {
-            let mut process = Process::start(again(module_path!(), test, &format!("serve {port}")));
+            let mut process = Process::spawn(again(module_path!(), test, &format!("serve {port}")));
             let told = process.hear("port");
             let Ok(real_port) = told.parse() else {
                 println!("not started: {told}");
@@ -199,8 +200,8 @@ in_two_lengths! {
         let mut times = Times::default();
         for _ in 0..count {
             let started = Net::Tcp.start_server(|builder| builder);
-            let role = format!("send {}", started.addr());
-            let mut process = Process::start(again(module_path!(), test, &role));
+            let task = format!("send {}", started.addr());
+            let mut process = Process::spawn(again(module_path!(), test, &task));
             process.hear("connected");
             received(&started.events);
             let before = Instant::now();
@@ -217,7 +218,7 @@ in_two_lengths! {
 #[test]
 fn x6_sigpipe_kills_nobody() {
     const TEST: &str = "x6_sigpipe_kills_nobody";
-    if role().is_some() {
+    if task().is_some() {
         return send_to_peers_that_are_gone();
     }
     if Command::new("strace").arg("-V").output().is_err() {
@@ -235,7 +236,7 @@ fn x6_sigpipe_kills_nobody() {
         "inject=rt_sigaction:retval=0",
         "--seccomp-bpf",
     ];
-    let mut process = Process::start(again_under(&strace, module_path!(), TEST, "send"));
+    let mut process = Process::spawn(again_under(&strace, module_path!(), TEST, "send"));
     let survived = process.hear("survived");
     let status = process.wait(PATIENCE).expect("the process does not end");
     println!("X6: killed {} of 100; survived {survived}", usize::from(!status.success()));

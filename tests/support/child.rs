@@ -1,9 +1,11 @@
 //! Other processes: this same test program once more, running one of its tests with a task.
 
+use std::fmt::Display;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 
@@ -18,8 +20,14 @@ pub fn task() -> Option<String> {
 /// Tells the parent something.
 pub fn say(line: &str) {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "> {line}").unwrap();
+    // The harness of the tests may have begun a line.
+    writeln!(out, "\n> {line}").unwrap();
     out.flush().unwrap();
+}
+
+/// Tells the parent a value, for which it [listens](Process::hear) by its key.
+pub fn tell(key: &str, value: impl Display) {
+    say(&format!("{key} = {value}"));
 }
 
 /// A child that runs the test `name` with `task`; `wrap` is the command, if any, under which it runs.
@@ -44,8 +52,7 @@ impl Process {
         let stdout = child.stdout.take().unwrap();
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                // The harness of the tests may have begun a line.
-                if let Some((_, line)) = line.split_once("> ") {
+                if let Some(line) = line.strip_prefix("> ") {
                     let _ = said.send(line.to_owned());
                 }
             }
@@ -71,6 +78,44 @@ impl Process {
         }
     }
 
+    /// What it [tells](tell) next by this key.
+    pub fn hear(&self, key: &str) -> String {
+        self.hear_within(key, 3 * PATIENCE)
+    }
+
+    pub fn hear_within(&self, key: &str, time: Duration) -> String {
+        let deadline = Instant::now() + time;
+        loop {
+            let line = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+            let line = line.unwrap_or_else(|_| panic!("the child does not tell its {key}; what it says is above"));
+            if let Some((_, value)) = line.split_once(" = ").filter(|(told, _)| *told == key) {
+                return value.to_owned();
+            }
+        }
+    }
+
+    /// Tells it something, as a line of its input.
+    pub fn tell(&mut self, line: &str) {
+        writeln!(self.stdin.as_mut().expect("it has not been released"), "{line}").unwrap();
+    }
+
+    /// Waits for its end, at most so long.
+    pub fn wait(&mut self, time: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + time;
+        loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => return Some(status),
+                None if Instant::now() >= deadline => return None,
+                None => thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
+    /// Ends it as a crash does: by SIGKILL, on Unix.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+    }
+
     /// Lets the child's [`wait_for_parent`] return.
     pub fn release(&mut self) {
         self.stdin = None;
@@ -85,6 +130,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // Ends also what runs under another program, if it reads its input.
+        self.release();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -92,15 +139,11 @@ impl Drop for Process {
 
 /// The command that starts such a child.
 pub fn command(wrap: &[&str], name: &str, task: &str) -> Command {
-    let program = std::env::current_exe().unwrap();
-    let mut command = match wrap {
-        [] => Command::new(&program),
-        [first, rest @ ..] => {
-            let mut command = Command::new(first);
-            command.args(rest).arg(&program);
-            command
-        }
-    };
+    let this = std::env::current_exe().unwrap();
+    let mut words: Vec<_> = wrap.iter().map(Into::into).collect();
+    words.push(this.into_os_string());
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
     command.args(["--exact", name, "--nocapture", "--include-ignored", "--test-threads=1"]).env(TASK, task);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command

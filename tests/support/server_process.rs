@@ -5,23 +5,17 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its own part")]
 
-use std::env;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use leads_comm::{Callback, Client, Connection, Error, RefusalCause, Server, Service};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::support::vitals::Vitals;
-use super::support::{PATIENCE, until};
-
-/// Set where a process is to be a server.
-const ROLE: &str = "LEADS_COMM_TEST_SERVER";
+use super::support::{PATIENCE, child, until};
 
 /// What the server is like.
 #[derive(Debug, Clone, Default)]
@@ -36,11 +30,11 @@ pub struct Setup {
 
 /// The test in each suite that is a server when another test runs it so; on its own it does nothing.
 pub fn be_server() {
-    let Ok(role) = env::var(ROLE) else { return };
+    let Some(task) = child::task() else { return };
     let [port, descriptors, max_connections] =
-        role.split(' ').map(|number| number.parse().unwrap()).collect::<Vec<u64>>()[..]
+        task.split(' ').map(|number| number.parse().unwrap()).collect::<Vec<u64>>()[..]
     else {
-        panic!("{role}");
+        panic!("{task}");
     };
     if descriptors > 0 {
         let maximum = getrlimit(Resource::Nofile).maximum;
@@ -133,51 +127,33 @@ impl Callback for Teller {
 }
 
 fn say(line: std::fmt::Arguments<'_>) {
-    // Behind whatever the test harness has left on its line.
-    let _ = writeln!(io::stdout().lock(), "\n> {line}");
+    child::say(&line.to_string());
 }
 
 /// A running server. Killed when dropped.
 pub struct Process {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    lines: Receiver<String>,
+    process: child::Process,
     pub port: u16,
-    pub pid: u32,
 }
 
 impl Process {
     pub fn start(setup: &Setup) -> Self {
-        Self::start_below(Command::new(env::current_exe().unwrap()), setup)
+        Self::start_under(&[], setup)
     }
 
-    /// Starts it by a command that ends with this test's binary.
-    pub fn start_below(mut command: Command, setup: &Setup) -> Self {
+    /// Starts it under another program.
+    pub fn start_under(wrap: &[&str], setup: &Setup) -> Self {
         let Setup { port, descriptors, max_connections } = setup;
-        let mut child = command
-            .args(["--exact", "server_process", "--ignored", "--nocapture", "--test-threads=1"])
-            .env(ROLE, format!("{port} {descriptors} {max_connections}"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let (tell, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                if let Some(line) = line.strip_prefix("> ") {
-                    if tell.send(line.to_owned()).is_err() {
-                        return;
-                    }
-                }
-            }
-        });
-        let mut process = Self { pid: child.id(), stdin: child.stdin.take(), child, lines, port: 0 };
+        let mut command = child::command(wrap, "server_process", &format!("{port} {descriptors} {max_connections}"));
+        command.stderr(Stdio::null());
+        let process = child::Process::spawn(command);
         let line = process.line();
-        process.port =
-            line.strip_prefix("port ").and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("{line}"));
-        process
+        let port = line.strip_prefix("port ").and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("{line}"));
+        Self { process, port }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -190,11 +166,11 @@ impl Process {
     }
 
     pub fn tell(&mut self, command: &str) {
-        writeln!(self.stdin.as_mut().unwrap(), "{command}").unwrap();
+        self.process.tell(command);
     }
 
     pub fn line(&self) -> String {
-        self.lines.recv_timeout(PATIENCE).expect("the server says nothing")
+        self.process.line()
     }
 
     /// Closes it; how many refused callers it has told of since, and what else has failed.
@@ -215,13 +191,12 @@ impl Process {
 
     /// Ends it as a crash does.
     pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.process.kill();
     }
 
     /// How much processor time it has used.
     pub fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
         let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();
         let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
         // USER_HZ is 100 wherever Linux runs these tests.
@@ -230,16 +205,7 @@ impl Process {
 
     /// What it takes of the machine.
     pub fn vitals(&self) -> Vitals {
-        Vitals::of(self.pid)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Ends a server also that runs below another program.
-        drop(self.stdin.take());
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        Vitals::of(self.pid())
     }
 }
 

@@ -42,6 +42,11 @@ impl Vitals {
     }
 }
 
+/// The memory that this process has resident, in bytes.
+pub fn memory() -> usize {
+    status("self", "VmRSS:") * 1024
+}
+
 /// The most memory that this process has had resident so far, in bytes.
 pub fn peak_memory() -> usize {
     status("self", "VmHWM:") * 1024
