@@ -318,7 +318,8 @@ fn settled(start: Vitals, tally: &Tally) -> Vitals {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let now = Vitals::now();
-        if (now.threads, now.descriptors) == (start.threads, start.descriptors) {
+        // There may be fewer: at the start one may have been about to end.
+        if now.threads <= start.threads && now.descriptors <= start.descriptors {
             return now;
         }
         if Instant::now() >= deadline {
