@@ -59,14 +59,16 @@ impl Builder<ServerSide> {
     /// `on_disconnect`; while that runs, it has its thread.
     ///
     /// Over TCP on Unix, the start lowers the limit to what the process has descriptors for (`ulimit -n`), less 32 for
-    /// everything else, and logs that: at warn where this was called, at info where not.
+    /// everything else, and logs that: at warn where this was called, at info where not. Two servers of one process share
+    /// its descriptors, and neither knows of the other.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.side.policy.max_connections = Some(connections);
         self
     }
 
     /// How many connections the server has at most from one IP address. At least 1. Default `None`: as many as there
-    /// may be in all. Many peers may share an address, behind a router or on one machine.
+    /// may be in all. Many peers may share an address, behind a router or on one machine; and a host with a whole IPv6
+    /// network has many.
     ///
     /// Callers over it are refused as with [`max_connections`](Self::max_connections). On a transport without
     /// addresses nobody is.
