@@ -30,6 +30,7 @@ use leads_comm::transport::memory::{self, MemoryConnector};
 use leads_comm::transport::tcp::TcpStream;
 use leads_comm::transport::{Connector, Listener, Stream};
 use leads_comm::{Client, ClientBuilder, DisconnectReason, Server, ServerBuilder};
+use seed::Random;
 use socket2::SockRef;
 
 /// How long anything may take before a test gives up: far longer than it ever should, also on a busy machine.
@@ -362,9 +363,15 @@ pub fn recorder() -> (ChannelCallback, Receiver<Event>) {
     callback::channel(100_000)
 }
 
-/// A port that nobody listens on.
+/// A port that nobody listens on, and that the system gives to nobody who asks for any: those are higher.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let mut random = Random::new(seed::fresh());
+    loop {
+        let port = u16::try_from(random.within(30_200..=32_200)).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A stream without its non-blocking write.
