@@ -46,7 +46,7 @@ pub fn be_server() {
     }
     let server = builder.build().unwrap();
     if let Err(error) = server.start(true) {
-        return say(format_args!("failed {error}"));
+        return say(format_args!("cannot start: {error}"));
     }
     say(format_args!("port {}", server.port()));
     let mut held = Vec::new();
@@ -134,6 +134,8 @@ fn say(line: std::fmt::Arguments<'_>) {
 pub struct Process {
     process: child::Process,
     pub port: u16,
+    /// What has failed before it was heard.
+    failed: Vec<String>,
 }
 
 impl Process {
@@ -147,9 +149,17 @@ impl Process {
         let mut command = child::command(wrap, "server_process", &format!("{port} {descriptors} {max_connections}"));
         command.stderr(Stdio::null());
         let process = child::Process::spawn(command);
-        let line = process.line();
-        let port = line.strip_prefix("port ").and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("{line}"));
-        Self { process, port }
+        // Accepting may fail before the start has returned.
+        let mut failed = Vec::new();
+        let port = loop {
+            let line = process.line();
+            match line.strip_prefix("port ") {
+                Some(port) => break port.parse().unwrap(),
+                None if line.starts_with("failed ") => failed.push(line),
+                None => panic!("{line}"),
+            }
+        };
+        Self { process, port, failed }
     }
 
     pub fn pid(&self) -> u32 {
@@ -176,7 +186,7 @@ impl Process {
     /// Closes it; how many refused callers it has told of since, and what else has failed.
     pub fn close(&mut self) -> (u64, Vec<String>) {
         self.tell("close");
-        let (mut refused, mut failed) = (0, Vec::new());
+        let (mut refused, mut failed) = (0, std::mem::take(&mut self.failed));
         loop {
             let line = self.line();
             let mut words = line.split(' ');

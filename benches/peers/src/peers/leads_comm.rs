@@ -27,7 +27,10 @@ pub(crate) const ROOM: usize = 64 * 1024 * 1024;
 impl Peer for LeadsComm {
     fn listen(&self, task: &Task, receive: Receive, hall: Arc<Latch>) -> Result<Box<dyn Server>, Failure> {
         // The limit is not what is measured.
-        let builder = leads_comm::Server::builder().port(0).max_connections(usize::MAX).callback(Handler { receive, hall: Some(hall) });
+        let builder = leads_comm::Server::builder()
+            .port(0)
+            .max_connections(usize::MAX)
+            .callback(Handler { receive, hall: Some(hall) });
         let server = match task.queue {
             Queue::Wait => builder.slow_consumer(SlowConsumer::Block(PATIENCE)),
             Queue::Roomy => builder.max_queued_bytes(ROOM),
