@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm::{Connection, Error, Server, SlowConsumer};
-use support::valve::{self, EITHER};
+use support::valve::{self, EITHER, Writes};
 use support::*;
 
 /// Long enough never to be over in a test.
@@ -349,7 +349,10 @@ fn with_coalescing_a_flood_takes_few_writes() {
             let numbers: Vec<_> = valve.messages().iter().map(|message| number_of(message)).collect();
             assert!(numbers.into_iter().eq(0..MESSAGES));
             let count = valve.writes().len();
-            assert!(count < MESSAGES / 4, "{writes:?}, broadcast {broadcast}: {count} writes");
+            // A thread of its own that writes takes what there is each time that it gets a turn, and on a busy machine those
+            // may be many.
+            let most = if matches!(writes, Writes::Blocking) { MESSAGES / 2 } else { MESSAGES / 4 };
+            assert!(count < most, "{writes:?}, broadcast {broadcast}: {count} writes");
         }
     }
 }

@@ -130,7 +130,9 @@ over_every_transport! {
             assert_eq!(numbers(traffic.accepted), of(many - refused, LEN));
             assert_eq!(numbers(traffic.refused), of(refused, LEN));
             assert_eq!(numbers(traffic.dropped), of(dropped, LEN));
-            assert!(traffic.waiting.messages > 0 && traffic.queued_bytes <= QUEUE);
+            // A thread that writes may have been late, and have written all that was left by now.
+            assert!(traffic.waiting.messages > 0 || net == Net::Blocking);
+            assert!(traffic.queued_bytes <= QUEUE);
             // One more did not fit.
             assert!((QUEUE - LEN - 65..=QUEUE).contains(&traffic.peak_queued_bytes), "{traffic:?}");
 
