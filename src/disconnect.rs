@@ -24,6 +24,13 @@ pub enum DisconnectReason {
         /// What did not arrive.
         undelivered: Undelivered,
     },
+    /// The stream was cut off without the end that its protocol has: by a peer that was killed or does not know better,
+    /// or by somebody in between, who would have the last of what was sent go unnoticed. What had arrived was delivered.
+    /// Only over transports that can tell, such as TLS.
+    Truncated {
+        /// What did not arrive.
+        undelivered: Undelivered,
+    },
     /// [`Connection::close`](crate::Connection::close) was called here.
     LocalClose {
         /// What did not arrive.
@@ -110,6 +117,7 @@ macro_rules! undelivered {
         match $reason {
             DisconnectReason::PeerGoodbye { undelivered }
             | DisconnectReason::PeerClosed { undelivered }
+            | DisconnectReason::Truncated { undelivered }
             | DisconnectReason::LocalClose { undelivered }
             | DisconnectReason::LocalAbort { undelivered }
             | DisconnectReason::ServiceClosed { undelivered }
@@ -131,6 +139,7 @@ impl DisconnectReason {
         match self {
             Self::PeerGoodbye { .. } => DisconnectKind::PeerGoodbye,
             Self::PeerClosed { .. } => DisconnectKind::PeerClosed,
+            Self::Truncated { .. } => DisconnectKind::Truncated,
             Self::LocalClose { .. } => DisconnectKind::LocalClose,
             Self::LocalAbort { .. } => DisconnectKind::LocalAbort,
             Self::ServiceClosed { .. } => DisconnectKind::ServiceClosed,
@@ -171,6 +180,14 @@ impl DisconnectReason {
         matches!(self, Self::PartialMessageTimeout { .. } | Self::TotalBufferedBytes { .. })
     }
 
+    /// What a failed read means.
+    pub(crate) fn failed_read(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Truncated { undelivered: Undelivered::default() },
+            _ => Self::io(error),
+        }
+    }
+
     pub(crate) fn io(error: impl Into<Arc<io::Error>>) -> Self {
         Self::Io { source: error.into(), undelivered: Undelivered::default() }
     }
@@ -181,6 +198,7 @@ impl fmt::Display for DisconnectReason {
         match self {
             Self::PeerGoodbye { .. } => f.write_str("the peer said goodbye"),
             Self::PeerClosed { .. } => f.write_str("the peer closed the stream without goodbye"),
+            Self::Truncated { .. } => f.write_str("the stream was cut off"),
             Self::LocalClose { .. } => f.write_str("the connection was closed here"),
             Self::LocalAbort { .. } => f.write_str("the connection was aborted here"),
             Self::ServiceClosed { .. } => f.write_str("the service was closed"),

@@ -33,12 +33,13 @@ const CAUSES: &[Cause] = &[
     Cause::Here(|connection| while connection.send(&[b'x'; LEN]).is_ok() {}, DisconnectKind::SlowConsumer),
 ];
 
-/// What takes more than a moment, or a defect.
+/// What takes more than a moment, a defect, or a transport that can tell.
 const SLOW: &[DisconnectKind] = &[
     DisconnectKind::PartialMessageTimeout,
     DisconnectKind::IdleTimeout,
     DisconnectKind::TotalBufferedBytes,
     DisconnectKind::ServiceFailed,
+    DisconnectKind::Truncated,
 ];
 
 /// A server that panics when it is asked to, and has no patience.

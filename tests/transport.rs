@@ -28,6 +28,8 @@ enum Fault {
     Abort,
     Peer,
     Drop,
+    /// No fault, but an end of the stream is not the one that its protocol has.
+    Truncate,
     /// No fault, but every write blocks.
     NoDirectWrite,
     /// No fault, but a name that no thread may have.
@@ -53,6 +55,9 @@ impl Stream for Odd {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.at(Fault::Read);
         let count = self.stream.read(buffer)?;
+        if count == 0 && self.fault == Fault::Truncate {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         Ok(if self.fault == Fault::ReadTooMuch { buffer.len() + 1 } else { count })
     }
 
@@ -182,6 +187,22 @@ fn a_peers_name_may_hold_what_a_threads_name_may_not() {
     server.start(true).unwrap();
     let _peer = connector.open().unwrap();
     assert_eq!(connected(&events).to_string(), "\0abstract");
+    server.close();
+}
+
+#[test]
+fn a_stream_that_is_cut_off_ends_its_connection_for_that() {
+    let (listener, connector) = memory::listener();
+    let (callback, events) = recorder();
+    let server = Server::builder().transport(odd(listener, Fault::Truncate)).callback(callback).build().unwrap();
+    server.start(true).unwrap();
+    let peer = Raw::of(Box::new(connector.open().unwrap()));
+    peer.write(b"whole;unfinished");
+    drop(peer);
+    assert_eq!(received(&events), b"whole");
+    let reason = disconnected(&events);
+    assert!(matches!(reason, DisconnectReason::Truncated { .. }), "{reason:?}");
+    assert_eq!(reason.to_string(), "the stream was cut off, 10 bytes of an unfinished message discarded");
     server.close();
 }
 

@@ -97,7 +97,7 @@ impl Reader<'_> {
                 }
                 Err(error) => {
                     let unfinished = self.unfinished(&intake);
-                    self.link.cut(DisconnectReason::io(error));
+                    self.link.cut(DisconnectReason::failed_read(error));
                     return unfinished;
                 }
             }

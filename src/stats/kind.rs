@@ -34,6 +34,8 @@ kinds! {
     PeerGoodbye = "peer_goodbye",
     /// The peer closed its stream without a goodbye.
     PeerClosed = "peer_closed",
+    /// The stream was cut off, without the end that its protocol has.
+    Truncated = "truncated",
     /// The connection was closed here.
     LocalClose = "local_close",
     /// The connection was aborted here, or was a client's and could not be given a thread.

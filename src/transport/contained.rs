@@ -56,6 +56,14 @@ impl<T: ?Sized> Drop for Contained<T> {
 }
 
 impl Stream for Contained<dyn Stream> {
+    fn needs_handshake(&self) -> bool {
+        contain(|| Ok(self.inner().needs_handshake())).unwrap_or_default()
+    }
+
+    fn handshake(&self) -> io::Result<()> {
+        contain(|| self.inner().handshake())
+    }
+
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let room = buffer.len();
         match contain(|| self.inner().read(buffer)) {
@@ -74,6 +82,10 @@ impl Stream for Contained<dyn Stream> {
 
     fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         no_more_than(buffers, contain(|| self.inner().try_write_vectored(buffers)))
+    }
+
+    fn try_flush(&self) -> io::Result<()> {
+        contain(|| self.inner().try_flush())
     }
 
     #[cfg(unix)]
@@ -103,6 +115,10 @@ impl Stream for Contained<dyn Stream> {
 
     fn local_addr(&self) -> Option<SocketAddr> {
         contain(|| Ok(self.inner().local_addr())).unwrap_or_default()
+    }
+
+    fn peer_certificates(&self) -> Vec<Vec<u8>> {
+        contain(|| Ok(self.inner().peer_certificates())).unwrap_or_default()
     }
 }
 

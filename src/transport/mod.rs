@@ -33,6 +33,23 @@ pub use keepalive::Keepalive;
 /// thread at any moment, and more than once, and must not block. The stream is closed by dropping it, when the
 /// connection has ended. A panic in any method counts as an error of that method.
 pub trait Stream: Send + Sync + 'static {
+    /// Whether a [`handshake`](Self::handshake) comes before everything else. Default false.
+    fn needs_handshake(&self) -> bool {
+        false
+    }
+
+    /// Agrees with the peer on whatever the stream's protocol asks for, for instance on keys. Blocks until that is done.
+    ///
+    /// Where it is [needed](Self::needs_handshake), called once, before anything is read or written, on a thread that
+    /// may be kept waiting; the caller sees to it that it does not last too long, by [`abort`](Self::abort).
+    ///
+    /// # Errors
+    ///
+    /// Every error ends the stream, which has never been a connection then.
+    fn handshake(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Reads some bytes into `buffer` and returns how many; blocks until there is at least one. 0 is the end of the
     /// stream.
     ///
@@ -40,7 +57,8 @@ pub trait Stream: Send + Sync + 'static {
     ///
     /// `Interrupted`, `WouldBlock` and `TimedOut` mean *nothing yet*: the library reads again. Every other error ends
     /// the connection; a stream whose system says `TimedOut` when it has given up on the peer says something else
-    /// instead.
+    /// instead. `UnexpectedEof` says that the stream was cut off, without the end that its protocol has
+    /// ([`DisconnectReason::Truncated`](crate::DisconnectReason::Truncated)).
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Blocks until a [`read`](Self::read) would return, at most for `time`; whether it would.
@@ -77,6 +95,19 @@ pub trait Stream: Send + Sync + 'static {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Hands on what [`try_write_vectored`](Self::try_write_vectored) has taken and the stream itself still holds, for
+    /// instance because it writes other bytes than it is given; never blocks.
+    ///
+    /// Called after each such write, and again, as soon as the stream is ready for it, until all is handed on. A stream
+    /// takes no more while it holds something: the write is `WouldBlock`. The default is for streams that hold nothing.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` while something is held; `Interrupted` is tried again; every other error ends the connection.
+    fn try_flush(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// A descriptor that polls writable when [`try_write_vectored`](Self::try_write_vectored) can go on.
     ///
     /// With it, one thread of the service serves every stream that is not taking bytes. Without it, which is the
@@ -93,7 +124,9 @@ pub trait Stream: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Reported by the operating system; a stream that has already ended is no reason to worry.
+    /// Reported by the operating system; a stream that has already ended is no reason to worry. `WouldBlock` for
+    /// `Write`: it is to be tried again when the stream is ready to be written, because its end is itself something that
+    /// is written.
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 
     /// Gives up the stream, and what has been written but not delivered: a blocked read or write returns soon, and the
@@ -135,6 +168,12 @@ pub trait Stream: Send + Sync + 'static {
     /// The local network address, where there is such a thing.
     fn local_addr(&self) -> Option<SocketAddr> {
         None
+    }
+
+    /// The certificates by which the peer has proved who it is, in DER, its own first; none where there is no such
+    /// proof. Known after the [`handshake`](Self::handshake).
+    fn peer_certificates(&self) -> Vec<Vec<u8>> {
+        Vec::new()
     }
 }
 
