@@ -152,7 +152,7 @@ over_every_transport! {
 #[test]
 #[ignore = "long: takes 2 minutes"]
 fn ends_of_many_add_up() {
-    for net in [Net::Tcp, Net::Memory, Net::Blocking] {
+    for &net in Net::ALL {
         end_many(net, 10_000);
     }
 }
