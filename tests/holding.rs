@@ -14,6 +14,7 @@ use leads_comm::transport::memory;
 use leads_comm::transport::tcp::TcpListener;
 use leads_comm::transport::{Listener, Stream};
 use leads_comm::{DisconnectReason, Error, Server, ServerBuilder, SlowConsumer};
+use support::net::{Dial, tcp};
 use support::*;
 
 /// How much it takes at once.
@@ -131,12 +132,12 @@ impl<L: Listener> Listener for HoldingListener<L> {
 fn start(polled: bool, adapt: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Started {
     let (callback, events) = recorder();
     let builder = Server::builder().callback(callback);
-    let (builder, dial) = if polled {
+    let (builder, dial): (_, Box<dyn Dial>) = if polled {
         let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), 16, false).unwrap();
-        (builder.transport(HoldingListener(listener)), Dial::Tcp)
+        (builder.transport(HoldingListener(listener)), Box::new(tcp::Tcp))
     } else {
         let (listener, connector) = memory::listener();
-        (builder.transport(HoldingListener(listener)), Dial::Memory(connector))
+        (builder.transport(HoldingListener(listener)), Box::new(connector))
     };
     let server = adapt(builder).build().unwrap();
     server.start(true).unwrap();
