@@ -12,6 +12,7 @@ pub mod leads_peer;
 pub mod leftovers;
 pub mod proxy;
 pub mod seed;
+pub mod shaking;
 pub mod stamp;
 pub mod valve;
 #[cfg(target_os = "linux")]
