@@ -198,7 +198,7 @@ impl error::Error for Error {
             | Self::Connect { source, .. }
             | Self::Accept { source }
             | Self::SpawnThread { source, .. } => Some(&**source),
-            Self::Refused { cause, .. } => cause.source().map(|source| source as _),
+            Self::Refused { cause, .. } => cause.source(),
             _ => None,
         }
     }

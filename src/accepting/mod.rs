@@ -138,7 +138,7 @@ impl Accepting<'_> {
     /// Gives a new connection its reader thread, or refuses the caller.
     fn serve(&mut self, stream: Box<dyn Stream>) {
         let (core, peer) = (self.core, stream.peer());
-        let enters = stream.needs_handshake();
+        let enters = stream.needs_handshake() || core.settings().token.is_some();
         if let Err(Refusal { cause, panic }) = core.admit(&peer, stream.peer_addr(), enters) {
             if let Some(message) = panic {
                 let error = Error::CallbackPanicked { callback: "admit", message };
@@ -156,7 +156,7 @@ impl Accepting<'_> {
             move || {
                 match given.recv() {
                     Ok(Given::Connection(connection, stream, callback)) => {
-                        reader::run(&reading, &connection, &*callback, stream);
+                        reader::run(&reading, &connection, &*callback, stream, Vec::new());
                     }
                     Ok(Given::Caller(entering)) => {
                         drop(reading);

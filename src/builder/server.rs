@@ -78,7 +78,7 @@ impl Builder<ServerSide> {
     }
 
     /// How many callers may be on their way in at once, on streams that [need](crate::transport::Stream::needs_handshake)
-    /// a handshake. At least 1. Default 64.
+    /// a handshake, or to a server that has a [`token`](Self::token). At least 1. Default 64.
     ///
     /// Each of them has a thread, which becomes its reader, and no more than
     /// [`handshake_timeout`](Self::handshake_timeout). They are no connections: no callback has been told of them, no

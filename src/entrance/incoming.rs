@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use log::debug;
 
-use super::{Entering, Entrant, deadline};
+use super::first::First;
+use super::{DenialReason, Entering, Entrant, Token, deadline};
 use crate::config::later;
 use crate::link::ConnectionId;
 use crate::pump::{Deadline, Watched};
@@ -20,7 +21,8 @@ use crate::transport::{Stream, is_nothing_yet};
 pub(crate) fn enter(core: &Arc<Core>, stream: Box<dyn Stream>) -> Option<Entering> {
     let stream: Arc<dyn Stream> = stream.into();
     core.context().keep_alive(&*stream);
-    let Some(entering) = core.entrance().enter(core, Arc::clone(&stream), deadline(core)) else {
+    let understands = !stream.needs_handshake();
+    let Some(entering) = core.entrance().enter(core, Arc::clone(&stream), understands, deadline(core)) else {
         let _ = stream.abort();
         return None;
     };
@@ -33,7 +35,7 @@ pub(crate) fn run(id: ConnectionId, entering: Entering) {
     let entrant = Arc::clone(&entering.entrant);
     let Entrant { core, stream, .. } = &*entrant;
     match entering.go_through() {
-        Ok(()) => {
+        Ok(rest) => {
             let callback = core.callback();
             let Some(connection) = core.open(id, Arc::clone(stream), Some(&entrant)) else {
                 return entering.note_given_up();
@@ -41,20 +43,30 @@ pub(crate) fn run(id: ConnectionId, entering: Entering) {
             drop(entering);
             let (core, stream) = (Arc::clone(core), Arc::clone(stream));
             drop(entrant);
-            reader::run(&core, &connection, &*callback, stream);
+            reader::run(&core, &connection, &*callback, stream, rest);
         }
         Err(cause) => entering.refuse(&cause),
     }
 }
 
 impl Entering {
-    fn go_through(&self) -> Result<(), RefusalCause> {
-        let Entrant { stream, understands, .. } = &*self.entrant;
-        if stream.needs_handshake() {
+    /// Blocks until nothing stands in the way of the caller any more; what it has sent already that is for its
+    /// connection.
+    fn go_through(&self) -> Result<Vec<u8>, RefusalCause> {
+        let Entrant { core, stream, understands, .. } = &*self.entrant;
+        if !understands.load(Ordering::Relaxed) {
             stream.handshake().map_err(|source| RefusalCause::HandshakeFailed { source: Arc::new(source) })?;
+            understands.store(true, Ordering::Release);
         }
-        understands.store(true, Ordering::Release);
-        Ok(())
+        let Some(token) = &core.settings().token else { return Ok(Vec::new()) };
+        self.authenticate(token).map_err(|reason| RefusalCause::NotAuthenticated { reason })
+    }
+
+    fn authenticate(&self, token: &Token) -> Result<Vec<u8>, DenialReason> {
+        let Entrant { core, stream, .. } = &*self.entrant;
+        let First { message, rest } =
+            First::read(&**stream, &core.settings().separator, || core.entrance().is_open(&self.entrant))?;
+        if token.is(&message) { Ok(rest) } else { Err(DenialReason::WrongToken) }
     }
 
     fn refuse(&self, cause: &RefusalCause) {

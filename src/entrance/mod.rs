@@ -1,10 +1,14 @@
-//! The entrance: what lies between a stream and a connection. A stream that shakes hands first does it here, with a
-//! deadline, and in a limited number at once. Whoever is in it is in no table, and no callback has been told of it.
+//! The entrance: what lies between a stream and a connection. A stream that shakes hands first does it here, and a caller
+//! who has to say who it is says it here, with a deadline, and in a limited number at once. Whoever is in it is in no
+//! table, and no callback has been told of it.
 //!
 //! [`incoming`] takes a server's callers through it, [`outgoing`] a client.
 
+mod denial;
+mod first;
 pub(crate) mod incoming;
 pub(crate) mod outgoing;
+mod token;
 
 use std::collections::BTreeMap;
 use std::net::{Shutdown, SocketAddr};
@@ -19,6 +23,8 @@ use crate::pump::{Deadline, Watched};
 use crate::refusal::{RefusalCause, Refused, write_goodbye};
 use crate::service::Core;
 use crate::transport::Stream;
+pub use denial::DenialReason;
+pub(crate) use token::Token;
 
 /// Who is in the entrance of one service.
 pub(crate) struct Entrance {
@@ -61,8 +67,15 @@ impl Entrance {
         connections() + state.inside.values().filter(|inside| inside.is_open).count()
     }
 
-    /// Lets a stream in until `deadline`, which the caller has kept; `None` when the service is closing.
-    fn enter(&self, core: &Arc<Core>, stream: Arc<dyn Stream>, deadline: Instant) -> Option<Entering> {
+    /// Lets a stream in, whose peer `understands` a goodbye at once or after a handshake, until `deadline`, which whoever
+    /// calls has kept; `None` when the service is closing.
+    fn enter(
+        &self,
+        core: &Arc<Core>,
+        stream: Arc<dyn Stream>,
+        understands: bool,
+        deadline: Instant,
+    ) -> Option<Entering> {
         let peer_addr = stream.peer_addr();
         let mut state = self.state.lock();
         if state.closed {
@@ -76,7 +89,7 @@ impl Entrance {
             stream,
             peer_addr,
             deadline,
-            understands: AtomicBool::new(false),
+            understands: AtomicBool::new(understands),
             seen_out_by: Mutex::new(None),
         });
         core.admission().enter(peer_addr);
@@ -96,6 +109,11 @@ impl Entrance {
         drop(state);
         drop(left);
         true
+    }
+
+    /// Whether an entrant may still become a connection.
+    fn is_open(&self, entrant: &Entrant) -> bool {
+        self.state.lock().inside.get(&entrant.number).is_some_and(|inside| inside.is_open)
     }
 
     /// Decides that an entrant becomes no connection; false when that had been decided before, or it is one.
@@ -226,6 +244,9 @@ fn deadline(core: &Core) -> Instant {
 
 /// How many callers are in a server's entrance at once unless it is told otherwise.
 pub(crate) const MAX_HANDSHAKES: usize = 64;
+
+/// The longest first message that a caller may say who it is by, in payload bytes.
+const MAX_FIRST_LEN: usize = 4096;
 
 /// How often the accepting thread looks whether somebody has been refused here.
 pub(crate) const LOOK: Duration = Duration::from_millis(100);

@@ -5,6 +5,7 @@ mod support;
 
 mod handshakes;
 mod ours;
+mod tokens;
 
 use std::time::Duration;
 
