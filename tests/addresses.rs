@@ -27,7 +27,7 @@ fn has_ipv6() -> bool {
 fn wildcard() -> Started {
     let (callback, events) = recorder();
     let server = start_server(create_server(0, callback), true).unwrap();
-    Started { server, events, dial: Dial::Tcp }
+    Started { server, events, dial: Box::new(net::tcp::Tcp) }
 }
 
 /// Connects a client that knows `port` to `address`, and sends one message.

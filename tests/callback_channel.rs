@@ -173,7 +173,7 @@ over_every_transport! {
         let server = builder.callback((announce, channel)).build().unwrap();
         server.start(true).unwrap();
         let client = dial.client(&server).build().unwrap();
-        client.start("127.0.0.1", true).unwrap();
+        client.start(dial.address(), true).unwrap();
         numbered(10).for_each(|message| client.send(&message).unwrap());
         waiting.recv_timeout(PATIENCE).unwrap();
 

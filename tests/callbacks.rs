@@ -112,7 +112,7 @@ fn serve(net: Net, prepare: impl FnOnce(ServerBuilder) -> Server) {
     server.start(true).unwrap();
 
     let client = dial.client(&server).build().unwrap();
-    client.start("127.0.0.1", true).unwrap();
+    client.start(dial.address(), true).unwrap();
     client.send(b"hello").unwrap();
     client.close();
     done.recv_timeout(PATIENCE).expect("on_fail is not called");
@@ -131,7 +131,7 @@ fn connect(net: Net, prepare: impl FnOnce(ClientBuilder) -> Client) {
     let client = prepare(started.client());
     let (tell, done) = mpsc::channel();
     client.set_callback(provoke(tell));
-    client.start("127.0.0.1", true).unwrap();
+    client.start(started.address(), true).unwrap();
     done.recv_timeout(PATIENCE).expect("on_fail is not called");
     client.close();
 }

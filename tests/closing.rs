@@ -266,7 +266,7 @@ over_every_transport! {
         let guard = CloseOnDrop::new(server.clone());
         guard.start(true).unwrap();
         let client = CloseOnDrop::new(dial.client(&server).build().unwrap());
-        client.start("127.0.0.1", true).unwrap();
+        client.start(dial.address(), true).unwrap();
         client.send(b"hello").unwrap();
         drop(client);
         assert_eq!(received(&events), b"hello");

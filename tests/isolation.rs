@@ -2,12 +2,9 @@
 
 mod support;
 
-use std::net::SocketAddr;
-
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{Client, Connection, DisconnectReason, SlowConsumer};
-use socket2::{Domain, Socket, Type};
 use support::valve::{self, EITHER};
 use support::*;
 
@@ -19,25 +16,8 @@ const WINDOW: usize = 16;
 const WINDOWS: usize = 18;
 
 /// A peer that connects and never reads; its system takes as little as it can.
-fn stalled(started: &Started) -> (Stalled, Connection) {
-    let stalled = match &started.dial {
-        Dial::Tcp => Stalled::Tcp(stalled_socket(started.addr())),
-        _ => Stalled::Other(started.raw()),
-    };
-    (stalled, connected(&started.events))
-}
-
-fn stalled_socket(address: SocketAddr) -> Socket {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    socket.connect(&address.into()).unwrap();
-    socket
-}
-
-#[expect(dead_code, reason = "kept open, and never read")]
-enum Stalled {
-    Tcp(Socket),
-    Other(Raw),
+fn stalled(started: &Started) -> (Raw, Connection) {
+    (started.stalled(), connected(&started.events))
 }
 
 struct Healthy {

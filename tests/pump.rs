@@ -65,7 +65,7 @@ fn a_pump_that_fails_ends_the_service_and_every_connection() {
     let server = Server::builder().port(0).callback(Tell(tell)).build().unwrap();
     server.start(true).unwrap();
     let next = || told.recv_timeout(PATIENCE).expect("nothing more is told");
-    let dial = Dial::Tcp;
+    let dial = net::tcp::Tcp;
     let peers: Vec<_> = (0..3)
         .map(|_| {
             let raw = dial.raw(&server);

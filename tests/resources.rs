@@ -49,7 +49,7 @@ fn a_service_costs_what_it_says_and_leaves_nothing_behind() {
 
     // Over every transport, with every kind of end, again and again.
     for round in 0..30 {
-        let net = [Net::Tcp, Net::Memory, Net::Blocking][round % 3];
+        let net = Net::ALL[round % Net::ALL.len()];
         let started = net.start_server(|builder| builder.max_message_len(1000));
         let clients: Vec<_> = (0..4).map(|_| started.start_client().0).collect();
         let raws: Vec<_> = (0..8).map(|_| started.raw()).collect();

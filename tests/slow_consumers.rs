@@ -40,7 +40,7 @@ fn small(builder: leads_comm::ServerBuilder) -> leads_comm::ServerBuilder {
 
 /// More messages of [`LEN`] than a peer's system and the queue hold together.
 fn too_many(net: Net) -> usize {
-    if net == Net::Tcp { 20_000 } else { 300 }
+    net.holds() / LEN
 }
 
 over_every_transport! {

@@ -30,7 +30,7 @@ macro_rules! at_once_over_every_transport {
                 fn run($net: Net) $body
 
                 thread::scope(|scope| {
-                    for net in [Net::Tcp, Net::Memory, Net::Blocking] {
+                    for &net in Net::ALL {
                         thread::Builder::new().name(format!("{net:?}")).spawn_scoped(scope, move || run(net)).unwrap();
                     }
                 });

@@ -16,6 +16,7 @@ use crate::entrance::Token;
 use crate::error::Error;
 use crate::transport::Keepalive;
 pub use client::ClientSide;
+pub(crate) use client::ConnectorSource;
 pub(crate) use server::ListenerSource;
 pub use server::ServerSide;
 

@@ -2,7 +2,7 @@
 //!
 //! A server needs a [`Listener`], a client a [`Connector`]; both give out [`Stream`]s. Nothing else in the crate knows
 //! what a stream is made of, so a program can bring its own: a pipe, a compressed link, a simulation. TCP is [`tcp`];
-//! [`memory`] joins a server and its clients inside one process.
+//! `unix` joins programs on one Unix system, and [`memory`] a server and its clients inside one process.
 //!
 //! All methods take `&self`: one object, without a lock around it, serves one reading and one writing thread at the
 //! same time, and may be shut down by a third. A stream whose halves share one mutex does not qualify, because a
@@ -17,12 +17,17 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+mod accepting;
 mod connecting;
 pub(crate) mod contained;
 mod keepalive;
 pub mod memory;
 pub(crate) mod poll;
+#[cfg(all(unix, not(leads_comm_portable)))]
+mod socket;
 pub mod tcp;
+#[cfg(unix)]
+pub mod unix;
 
 pub use keepalive::Keepalive;
 
@@ -81,6 +86,18 @@ pub trait Stream: Send + Sync + 'static {
     /// `Interrupted` is tried again. Every other error ends the connection.
     fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize>;
 
+    /// Hands on what [`write_vectored`](Self::write_vectored) has taken and the stream itself still holds, for instance
+    /// because it writes other bytes than it is given; blocks until all is handed on.
+    ///
+    /// Called after each such write. The default is for streams that hold nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write_vectored`](Self::write_vectored).
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Like [`write_vectored`](Self::write_vectored), but never blocks: `WouldBlock` when not one byte is taken.
     ///
     /// With it, messages are written on the thread that sends them, and callers who are refused are told the goodbye.
@@ -95,11 +112,10 @@ pub trait Stream: Send + Sync + 'static {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Hands on what [`try_write_vectored`](Self::try_write_vectored) has taken and the stream itself still holds, for
-    /// instance because it writes other bytes than it is given; never blocks.
+    /// Like [`flush`](Self::flush), for what [`try_write_vectored`](Self::try_write_vectored) has taken; never blocks.
     ///
-    /// Called after each such write, and again, as soon as the stream is ready for it, until all is handed on. A stream
-    /// takes no more while it holds something: the write is `WouldBlock`. The default is for streams that hold nothing.
+    /// Called after each such write, and again, as soon as the stream is ready for it, until all is handed on; nothing
+    /// more is written before. What is held when the connection breaks counts as written, as what the system holds does.
     ///
     /// # Errors
     ///
@@ -125,8 +141,8 @@ pub trait Stream: Send + Sync + 'static {
     /// # Errors
     ///
     /// Reported by the operating system; a stream that has already ended is no reason to worry. `WouldBlock` for
-    /// `Write`: it is to be tried again when the stream is ready to be written, because its end is itself something that
-    /// is written.
+    /// `Write`: the end is itself something that is written, and the stream holds it; it is asked again when that has
+    /// been [handed on](Self::try_flush).
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 
     /// Gives up the stream, and what has been written but not delivered: a blocked read or write returns soon, and the

@@ -81,7 +81,7 @@ fn a_server_that_comes_back_on_its_port_gets_its_client_back() {
 over_every_transport! {
     fn what_ends_a_connection_here_does_not_end_the_client(net: Net) {
         let started = net.start_server(|builder| builder);
-        let (client, events) = start(started.client().reconnect(quick()));
+        let (client, events) = start_at(started.address(), started.client().reconnect(quick()));
         let first = connected(&events);
         first.close();
         assert!(matches!(disconnected(&events), DisconnectReason::LocalClose { .. }));
@@ -102,7 +102,7 @@ over_every_transport! {
 
     fn each_reset_is_followed_by_another_connection(net: Net) {
         let started = net.start_server(|builder| builder);
-        let (client, events) = start(started.client().reconnect(quick()));
+        let (client, events) = start_at(started.address(), started.client().reconnect(quick()));
         for _ in 0..20 {
             connected(&events);
             connected(&started.events).abort();

@@ -30,9 +30,13 @@ fn never() -> Reconnect {
 
 /// A client with these settings that has been started, and what it tells.
 fn start(builder: ClientBuilder) -> (Client, Receiver<Event>) {
+    start_at("127.0.0.1", builder)
+}
+
+fn start_at(address: &str, builder: ClientBuilder) -> (Client, Receiver<Event>) {
     let (callback, events) = recorder();
     let client = builder.callback(callback).build().unwrap();
-    client.start("127.0.0.1", true).unwrap();
+    client.start(address, true).unwrap();
     (client, events)
 }
 

@@ -242,7 +242,7 @@ in_two_lengths! {
         let server = Server::builder().transport(listener).callback(callback).build().unwrap();
         server.start(true).unwrap();
         let (_, events) = recorder();
-        let started = Started { server, events, dial: Dial::Memory(connector) };
+        let started = Started { server, events, dial: Box::new(connector) };
         let mut blocked = started.raw();
         blocked.write(b"awake;");
         until("the first is served", || messages.load(Ordering::Relaxed) == 1);

@@ -6,9 +6,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Instant;
 
 use leads_comm::transport::{Listener, Stream};
-use leads_comm::{Server, ServerBuilder};
+use leads_comm::{ClientBuilder, Server, ServerBuilder};
 
-use super::{PATIENCE, Started};
+use super::{Dial, PATIENCE, Raw, Started};
 
 /// How the stream behind a valve is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,6 +233,19 @@ impl Listener for ValveListener {
     }
 }
 
+/// Nobody dials: valves are opened.
+struct ByThemselves;
+
+impl Dial for ByThemselves {
+    fn client(&self, _: &Server) -> ClientBuilder {
+        panic!("the peers of this server come by themselves");
+    }
+
+    fn raw(&self, _: &Server) -> Raw {
+        panic!("the peers of this server come by themselves");
+    }
+}
+
 /// A started server whose peers are valves, and the way to open them.
 pub fn start_server(writes: Writes, adapt: impl FnOnce(ServerBuilder) -> ServerBuilder) -> (Started, Valves) {
     let (arrivals, arriving) = mpsc::channel();
@@ -240,5 +253,5 @@ pub fn start_server(writes: Writes, adapt: impl FnOnce(ServerBuilder) -> ServerB
     let (callback, events) = super::recorder();
     let server = adapt(Server::builder().transport(listener).callback(callback)).build().unwrap();
     server.start(true).unwrap();
-    (Started { server, events, dial: super::Dial::None }, Valves { arrivals, writes })
+    (Started { server, events, dial: Box::new(ByThemselves) }, Valves { arrivals, writes })
 }

@@ -1,0 +1,26 @@
+//! The in-memory transport.
+
+use leads_comm::transport::memory::{self, MemoryConnector};
+use leads_comm::{Client, ClientBuilder, Server, ServerBuilder};
+
+use super::raw::Raw;
+use super::{Dial, Transport};
+
+pub struct Memory;
+
+impl Transport for Memory {
+    fn server(&self) -> (ServerBuilder, Box<dyn Dial>) {
+        let (listener, connector) = memory::listener();
+        (Server::builder().transport(listener), Box::new(connector))
+    }
+}
+
+impl Dial for MemoryConnector {
+    fn client(&self, _: &Server) -> ClientBuilder {
+        Client::builder().transport(self.clone())
+    }
+
+    fn raw(&self, _: &Server) -> Raw {
+        Raw::of(Box::new(self.open().unwrap()))
+    }
+}
