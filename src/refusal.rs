@@ -67,7 +67,7 @@ pub enum RefusalCause {
         timeout: Duration,
     },
     /// Their first message did not say who they are, or that they may come in:
-    /// [`Builder::token`](crate::Builder::token).
+    /// [`Builder::token`](crate::Builder::token), [`Builder::authenticate`](crate::Builder::authenticate).
     NotAuthenticated {
         /// What was wrong with it, at the last of them.
         reason: DenialReason,
@@ -181,13 +181,8 @@ impl Refused {
         self.last[index] = Some(cause);
     }
 
-    /// Notes what `other` has, and empties it.
-    pub(crate) fn take_from(&mut self, other: &mut Self) {
-        other.last.iter_mut().filter_map(Option::take).for_each(|cause| self.note(cause));
-    }
-
-    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = RefusalCause> + '_ {
-        self.last.iter_mut().filter_map(Option::take)
+    pub(crate) fn into_causes(self) -> impl Iterator<Item = RefusalCause> {
+        self.last.into_iter().flatten()
     }
 }
 

@@ -84,6 +84,8 @@ impl Builder<ServerSide> {
         let settings = self.settings()?;
         require(self.side.backlog > 0, "backlog", "must not be 0")?;
         self.side.policy.check()?;
+        let asks_twice = settings.token.is_some() && self.side.policy.authenticator.is_some();
+        require(!asks_twice, "authenticate", "must not be combined with token")?;
         #[cfg(unix)]
         {
             let has_path = matches!(self.side.source, ListenerSource::Path(_));

@@ -8,8 +8,10 @@ use std::time::Instant;
 use log::debug;
 
 use super::first::First;
-use super::{DenialReason, Entering, Entrant, Token, deadline};
+use super::{DenialReason, Entering, Entrant, deadline};
+use crate::callback;
 use crate::config::later;
+use crate::error::Error;
 use crate::link::ConnectionId;
 use crate::pump::{Deadline, Watched};
 use crate::reader;
@@ -58,15 +60,43 @@ impl Entering {
             stream.handshake().map_err(|source| RefusalCause::HandshakeFailed { source: Arc::new(source) })?;
             understands.store(true, Ordering::Release);
         }
-        let Some(token) = &core.settings().token else { return Ok(Vec::new()) };
-        self.authenticate(token).map_err(|reason| RefusalCause::NotAuthenticated { reason })
+        if !core.authenticates() {
+            return Ok(Vec::new());
+        }
+        self.authenticate().map_err(|reason| RefusalCause::NotAuthenticated { reason })
     }
 
-    fn authenticate(&self, token: &Token) -> Result<Vec<u8>, DenialReason> {
+    /// Waits for the first message, and asks what it is worth; what has arrived behind it.
+    fn authenticate(&self) -> Result<Vec<u8>, DenialReason> {
         let Entrant { core, stream, .. } = &*self.entrant;
         let First { message, rest } =
             First::read(&**stream, &core.settings().separator, || core.entrance().is_open(&self.entrant))?;
-        if token.is(&message) { Ok(rest) } else { Err(DenialReason::WrongToken) }
+        match &core.settings().token {
+            Some(token) if token.is(&message) => Ok(rest),
+            Some(_) => Err(DenialReason::WrongToken),
+            None => self.ask_program(&message).map(|()| rest),
+        }
+    }
+
+    fn ask_program(&self, message: &[u8]) -> Result<(), DenialReason> {
+        let Entrant { core, stream, peer_addr, .. } = &*self.entrant;
+        let entrance = core.entrance();
+        let authenticator = entrance.authenticator.lock().clone();
+        // There is none when the server has ended without waiting for this.
+        let authenticator = authenticator.ok_or(DenialReason::Closed { received_bytes: message.len() })?;
+        let (peer, certificates) = (stream.peer(), stream.peer_certificates());
+        let caller = core.caller_inside(&peer, *peer_addr, &certificates);
+        let mut verdict = Ok(());
+        let called = callback::call(|| {
+            verdict = authenticator.authenticate(&caller, message);
+            // Its drop, if the server has ended meanwhile, is the program's code.
+            drop(authenticator);
+        });
+        let Err(message) = called else { return verdict.map_err(DenialReason::Denied) };
+        if !entrance.note_panic(&message) {
+            core.fail(&*core.callback(), &Error::CallbackPanicked { callback: "authenticate", message });
+        }
+        Err(DenialReason::AuthenticatorPanicked)
     }
 
     fn refuse(&self, cause: &RefusalCause) {

@@ -4,6 +4,7 @@
 //!
 //! [`incoming`] takes a server's callers through it, [`outgoing`] a client.
 
+mod authenticator;
 mod denial;
 mod first;
 pub(crate) mod incoming;
@@ -11,6 +12,7 @@ pub(crate) mod outgoing;
 mod token;
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +25,7 @@ use crate::pump::{Deadline, Watched};
 use crate::refusal::{RefusalCause, Refused, write_goodbye};
 use crate::service::Core;
 use crate::transport::Stream;
+pub use authenticator::{Authenticator, Denied};
 pub use denial::DenialReason;
 pub(crate) use token::Token;
 
@@ -30,6 +33,9 @@ pub(crate) use token::Token;
 pub(crate) struct Entrance {
     /// How many may be in it at once.
     limit: usize,
+    /// Whether callers are asked who they are by the program, and by what, until the service has ended.
+    has_authenticator: bool,
+    authenticator: Mutex<Option<Arc<dyn Authenticator>>>,
     state: Mutex<State>,
 }
 
@@ -40,6 +46,8 @@ struct State {
     next_number: u64,
     /// What the accepting thread has not been told yet.
     refused: Refused,
+    /// The panic of the authenticator that it has not been told either.
+    panic: Option<String>,
 }
 
 struct Inside {
@@ -49,8 +57,25 @@ struct Inside {
 }
 
 impl Entrance {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, state: Mutex::default() }
+    pub(crate) fn new(limit: usize, authenticator: Option<Arc<dyn Authenticator>>) -> Self {
+        Self {
+            limit,
+            has_authenticator: authenticator.is_some(),
+            authenticator: Mutex::new(authenticator),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Whether the program authenticates callers.
+    pub(crate) fn has_authenticator(&self) -> bool {
+        self.has_authenticator
+    }
+
+    /// Lets the program's authenticator go, which may well hold a handle of this service.
+    pub(crate) fn drop_authenticator(&self) {
+        let authenticator = self.authenticator.lock().take();
+        // Without the lock: its drop is the program's code.
+        drop(authenticator);
     }
 
     /// Whether there is room for one more. Whoever asks is the only one who sends more in.
@@ -140,11 +165,21 @@ impl Entrance {
         true
     }
 
-    /// Hands out why callers have been refused; whether anybody is left who may be.
-    pub(crate) fn take_refused(&self, refused: &mut Refused) -> bool {
+    /// Leaves word that the authenticator has panicked; false when there is nobody left to hear of it.
+    fn note_panic(&self, message: &str) -> bool {
         let mut state = self.state.lock();
-        refused.take_from(&mut state.refused);
-        !state.inside.is_empty()
+        state.panic = Some(message.to_owned());
+        !state.closed
+    }
+
+    /// Hands out why callers have been refused, and how the authenticator has panicked.
+    pub(crate) fn look(&self) -> Looked {
+        let mut state = self.state.lock();
+        Looked {
+            refused: mem::take(&mut state.refused),
+            panic: state.panic.take(),
+            is_anybody_left: !state.inside.is_empty(),
+        }
     }
 
     /// Ends everybody who is here, and lets nobody in from now on.
@@ -153,7 +188,7 @@ impl Entrance {
             let mut state = self.state.lock();
             state.closed = true;
             let left = state.inside.values_mut();
-            left.map(|inside| (std::mem::take(&mut inside.is_open), Arc::clone(&inside.entrant))).collect()
+            left.map(|inside| (mem::take(&mut inside.is_open), Arc::clone(&inside.entrant))).collect()
         };
         for (was_open, entrant) in left {
             if was_open {
@@ -166,9 +201,18 @@ impl Entrance {
     }
 }
 
+/// What the accepting thread finds when it looks into the entrance.
+pub(crate) struct Looked {
+    pub(crate) refused: Refused,
+    /// The message of the last panic of the authenticator.
+    pub(crate) panic: Option<String>,
+    /// Whether there is anybody in it.
+    pub(crate) is_anybody_left: bool,
+}
+
 impl State {
     fn give_up(&mut self, entrant: &Entrant) -> bool {
-        self.inside.get_mut(&entrant.number).is_some_and(|inside| std::mem::take(&mut inside.is_open))
+        self.inside.get_mut(&entrant.number).is_some_and(|inside| mem::take(&mut inside.is_open))
     }
 }
 

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod authenticators;
 mod handshakes;
 mod ours;
 mod tokens;
