@@ -4,6 +4,7 @@
 mod support;
 
 mod authenticators;
+mod failures;
 mod handshakes;
 mod ours;
 mod tokens;
