@@ -23,6 +23,8 @@ mod keepalive;
 pub mod memory;
 pub(crate) mod poll;
 pub mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use keepalive::Keepalive;
 
