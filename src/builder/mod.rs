@@ -15,6 +15,7 @@ use crate::config::{Settings, SlowConsumer};
 use crate::error::Error;
 use crate::transport::Keepalive;
 pub use client::ClientSide;
+pub(crate) use client::ConnectorSource;
 pub(crate) use server::ListenerSource;
 pub use server::ServerSide;
 

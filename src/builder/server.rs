@@ -1,4 +1,6 @@
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Builder;
@@ -11,6 +13,8 @@ pub struct ServerSide {
     pub(crate) bind: IpAddr,
     pub(crate) ipv6_only: bool,
     pub(crate) backlog: u32,
+    #[cfg(unix)]
+    pub(crate) unix_mode: Option<u32>,
     pub(crate) policy: Policy,
     pub(crate) source: ListenerSource,
 }
@@ -20,6 +24,9 @@ pub struct ServerSide {
 pub(crate) enum ListenerSource {
     /// A TCP address, bound at the start.
     Address,
+    /// A Unix socket, bound at the start.
+    #[cfg(unix)]
+    Path(PathBuf),
     /// A TCP socket that the program has bound.
     Socket(TcpListener),
     /// Another transport.
@@ -58,7 +65,7 @@ impl Builder<ServerSide> {
     /// (also TCP on systems other than Unix) is ended without the goodbye. A connection counts until just before its
     /// `on_disconnect`; while that runs, it has its thread.
     ///
-    /// Over TCP on Unix, the start lowers the limit to what the process has descriptors for (`ulimit -n`), less 32 for
+    /// On Unix, over TCP and Unix sockets, the start lowers the limit to what the process has descriptors for (`ulimit -n`), less 32 for
     /// everything else, and logs that: at warn where this was called, at info where not. Two servers of one process share
     /// its descriptors, and neither knows of the other.
     pub fn max_connections(mut self, connections: usize) -> Self {
@@ -117,6 +124,48 @@ impl Builder<ServerSide> {
         self
     }
 
+    /// Listens on a Unix socket instead of TCP: a path, or on Linux an abstract name such as `@leads`. Bound at the
+    /// start; the file is removed when the server closes, and one that a server left behind when it was killed makes way
+    /// at the next start. See [`transport::unix`](crate::transport::unix) for names, and for who may connect.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::{Client, Server};
+    ///
+    /// # let directory = std::env::temp_dir().join(format!("leads-comm-unix-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&directory)?;
+    /// # let path = directory.join("leads.sock");
+    /// # let path = path.to_str().unwrap();
+    /// # const _: &str = stringify! {
+    /// let path = "/run/vehicle/leads.sock";
+    /// # };
+    /// let server = Server::builder().unix(path).unix_mode(0o660).build()?;
+    /// server.start(true)?;
+    ///
+    /// let client = Client::builder().unix().build()?;
+    /// client.start(path, true)?;
+    /// client.send(b"hello")?;
+    /// # client.close();
+    /// # server.close();
+    /// # std::fs::remove_dir(directory)?; // Nothing is left in it.
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(unix)]
+    pub fn unix(mut self, path: impl Into<PathBuf>) -> Self {
+        self.side.source = ListenerSource::Path(path.into());
+        self
+    }
+
+    /// The permissions of the socket file, such as `0o660` for its owner and group; on most systems, whoever may write
+    /// to it may connect. Only with [`unix`](Self::unix), and not for an abstract name. Default: what the process's umask
+    /// leaves.
+    #[cfg(unix)]
+    pub fn unix_mode(mut self, mode: u32) -> Self {
+        self.side.unix_mode = Some(mode);
+        self
+    }
+
     /// Listens on a socket that the program has bound; address, port and backlog are the socket's then.
     pub fn listener(mut self, listener: TcpListener) -> Self {
         self.side.source = ListenerSource::Socket(listener);
@@ -136,6 +185,8 @@ impl Default for ServerSide {
             bind: Ipv4Addr::LOCALHOST.into(),
             ipv6_only: false,
             backlog: 4096,
+            #[cfg(unix)]
+            unix_mode: None,
             policy: Policy::default(),
             source: ListenerSource::Address,
         }

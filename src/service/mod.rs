@@ -38,7 +38,7 @@ const PUMP_STACK: usize = 256 * 1024;
 /// What a [`Server`](crate::Server) and a [`Client`](crate::Client) share; the form in which callbacks see them.
 pub trait Service: Send + Sync {
     /// The port a server listens on, or a client's server has: as configured, and once the service has been started
-    /// the real one, also where 0 was asked for.
+    /// the real one, also where 0 was asked for. On transports without ports it stays as configured, and means nothing.
     fn port(&self) -> u16;
 
     /// The address a server listens on, or a client's own, that of its newest connection; `None` before the start, and

@@ -7,6 +7,8 @@ pub mod blocking;
 pub mod memory;
 pub mod raw;
 pub mod tcp;
+#[cfg(unix)]
+pub mod unix;
 
 use std::net::SocketAddr;
 
@@ -25,6 +27,7 @@ macro_rules! each_transport {
             Tcp tcp,
             Memory memory,
             Blocking blocking,
+            #[cfg(unix)] Unix unix,
         }
     };
 }
