@@ -1,6 +1,7 @@
 //! Callers that are refused: why, how many, and how they are told.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::entrance::DenialReason;
 use crate::stats::CallersRefused;
 use crate::transport::{Stream, is_nothing_yet};
 
@@ -64,10 +66,16 @@ pub enum RefusalCause {
         /// How long they had.
         timeout: Duration,
     },
+    /// Their first message did not say who they are, or that they may come in:
+    /// [`Builder::token`](crate::Builder::token), [`Builder::authenticate`](crate::Builder::authenticate).
+    NotAuthenticated {
+        /// What was wrong with it, at the last of them.
+        reason: DenialReason,
+    },
 }
 
 /// How many causes there are.
-pub(crate) const CAUSES: usize = 8;
+pub(crate) const CAUSES: usize = 9;
 
 impl RefusalCause {
     /// Its place among all causes, whatever its facts.
@@ -81,15 +89,17 @@ impl RefusalCause {
             Self::MaxHandshakes { .. } => 5,
             Self::HandshakeFailed { .. } => 6,
             Self::HandshakeTimeout { .. } => 7,
+            Self::NotAuthenticated { .. } => 8,
         }
     }
 
     /// What the system, or the transport, reported, where it was that which refused.
-    pub(crate) fn source(&self) -> Option<&io::Error> {
+    pub(crate) fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::NoDescriptor { source } | Self::NoThread { source } | Self::HandshakeFailed { source } => {
-                Some(source)
+                Some(&**source)
             }
+            Self::NotAuthenticated { reason } => reason.source(),
             Self::MaxConnections { .. }
             | Self::MaxConnectionsPerAddress { .. }
             | Self::MaxHandshakes { .. }
@@ -112,6 +122,7 @@ impl fmt::Display for RefusalCause {
             Self::NoThread { source } => write!(f, "no thread left: {source}"),
             Self::HandshakeFailed { source } => write!(f, "the handshake failed: {source}"),
             Self::HandshakeTimeout { timeout } => write!(f, "not through within {timeout:?}"),
+            Self::NotAuthenticated { reason } => write!(f, "not authenticated: {reason}"),
         }
     }
 }
@@ -137,6 +148,7 @@ impl Refusals {
             max_handshakes,
             handshake_failed,
             handshake_timeout,
+            not_authenticated,
         ] = std::array::from_fn(|index| self.callers[index].load(Ordering::Relaxed));
         CallersRefused {
             max_connections,
@@ -147,6 +159,7 @@ impl Refusals {
             no_thread,
             handshake_failed,
             handshake_timeout,
+            not_authenticated,
         }
     }
 
@@ -168,13 +181,8 @@ impl Refused {
         self.last[index] = Some(cause);
     }
 
-    /// Notes what `other` has, and empties it.
-    pub(crate) fn take_from(&mut self, other: &mut Self) {
-        other.last.iter_mut().filter_map(Option::take).for_each(|cause| self.note(cause));
-    }
-
-    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = RefusalCause> + '_ {
-        self.last.iter_mut().filter_map(Option::take)
+    pub(crate) fn into_causes(self) -> impl Iterator<Item = RefusalCause> {
+        self.last.into_iter().flatten()
     }
 }
 

@@ -78,11 +78,14 @@ impl Builder<ServerSide> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidSeparator`], [`Error::InvalidSetting`]; [`Error::Bind`] when a given socket cannot be used.
+    /// [`Error::InvalidSeparator`], [`Error::InvalidSetting`]; [`Error::InvalidMessage`] when the token cannot be sent;
+    /// [`Error::Bind`] when a given socket cannot be used.
     pub fn build(self) -> Result<Server, Error> {
         let settings = self.settings()?;
         require(self.side.backlog > 0, "backlog", "must not be 0")?;
         self.side.policy.check()?;
+        let asks_twice = settings.token.is_some() && self.side.policy.authenticator.is_some();
+        require(!asks_twice, "authenticate", "must not be combined with token")?;
         #[cfg(unix)]
         {
             let has_path = matches!(self.side.source, ListenerSource::Path(_));

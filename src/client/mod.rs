@@ -68,7 +68,7 @@ impl Builder<ClientSide> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidSeparator`] and [`Error::InvalidSetting`].
+    /// [`Error::InvalidSeparator`], [`Error::InvalidSetting`]; [`Error::InvalidMessage`] when the token cannot be sent.
     pub fn build(self) -> Result<Client, Error> {
         let settings = self.settings()?;
         let connect_timeout = self.side.connect_timeout;

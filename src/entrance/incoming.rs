@@ -7,8 +7,11 @@ use std::time::Instant;
 
 use log::debug;
 
-use super::{Entering, Entrant, deadline};
+use super::first::First;
+use super::{DenialReason, Entering, Entrant, deadline};
+use crate::callback;
 use crate::config::later;
+use crate::error::Error;
 use crate::link::ConnectionId;
 use crate::pump::{Deadline, Watched};
 use crate::reader;
@@ -20,7 +23,8 @@ use crate::transport::{Stream, is_nothing_yet};
 pub(crate) fn enter(core: &Arc<Core>, stream: Box<dyn Stream>) -> Option<Entering> {
     let stream: Arc<dyn Stream> = stream.into();
     core.context().keep_alive(&*stream);
-    let Some(entering) = core.entrance().enter(core, Arc::clone(&stream), deadline(core)) else {
+    let understands = !stream.needs_handshake();
+    let Some(entering) = core.entrance().enter(core, Arc::clone(&stream), understands, deadline(core)) else {
         let _ = stream.abort();
         return None;
     };
@@ -33,7 +37,7 @@ pub(crate) fn run(id: ConnectionId, entering: Entering) {
     let entrant = Arc::clone(&entering.entrant);
     let Entrant { core, stream, .. } = &*entrant;
     match entering.go_through() {
-        Ok(()) => {
+        Ok(rest) => {
             let callback = core.callback();
             let Some(connection) = core.open(id, Arc::clone(stream), Some(&entrant)) else {
                 return entering.note_given_up();
@@ -41,20 +45,58 @@ pub(crate) fn run(id: ConnectionId, entering: Entering) {
             drop(entering);
             let (core, stream) = (Arc::clone(core), Arc::clone(stream));
             drop(entrant);
-            reader::run(&core, &connection, &*callback, stream);
+            reader::run(&core, &connection, &*callback, stream, rest);
         }
         Err(cause) => entering.refuse(&cause),
     }
 }
 
 impl Entering {
-    fn go_through(&self) -> Result<(), RefusalCause> {
-        let Entrant { stream, understands, .. } = &*self.entrant;
-        if stream.needs_handshake() {
+    /// Blocks until nothing stands in the way of the caller any more; what it has sent already that is for its
+    /// connection.
+    fn go_through(&self) -> Result<Vec<u8>, RefusalCause> {
+        let Entrant { core, stream, understands, .. } = &*self.entrant;
+        if !understands.load(Ordering::Relaxed) {
             stream.handshake().map_err(|source| RefusalCause::HandshakeFailed { source: Arc::new(source) })?;
+            understands.store(true, Ordering::Release);
         }
-        understands.store(true, Ordering::Release);
-        Ok(())
+        if !core.authenticates() {
+            return Ok(Vec::new());
+        }
+        self.authenticate().map_err(|reason| RefusalCause::NotAuthenticated { reason })
+    }
+
+    /// Waits for the first message, and asks what it is worth; what has arrived behind it.
+    fn authenticate(&self) -> Result<Vec<u8>, DenialReason> {
+        let Entrant { core, stream, .. } = &*self.entrant;
+        let First { message, rest } =
+            First::read(&**stream, &core.settings().separator, || core.entrance().is_open(&self.entrant))?;
+        match &core.settings().token {
+            Some(token) if token.is(&message) => Ok(rest),
+            Some(_) => Err(DenialReason::WrongToken),
+            None => self.ask_program(&message).map(|()| rest),
+        }
+    }
+
+    fn ask_program(&self, message: &[u8]) -> Result<(), DenialReason> {
+        let Entrant { core, stream, peer_addr, .. } = &*self.entrant;
+        let entrance = core.entrance();
+        let authenticator = entrance.authenticator.lock().clone();
+        // There is none when the server has ended without waiting for this.
+        let authenticator = authenticator.ok_or(DenialReason::Closed { received_bytes: message.len() })?;
+        let (peer, certificates) = (stream.peer(), stream.peer_certificates());
+        let caller = core.caller_inside(&peer, *peer_addr, &certificates);
+        let mut verdict = Ok(());
+        let called = callback::call(|| {
+            verdict = authenticator.authenticate(&caller, message);
+            // Its drop, if the server has ended meanwhile, is the program's code.
+            drop(authenticator);
+        });
+        let Err(message) = called else { return verdict.map_err(DenialReason::Denied) };
+        if !entrance.note_panic(&message) {
+            core.fail(&*core.callback(), &Error::CallbackPanicked { callback: "authenticate", message });
+        }
+        Err(DenialReason::AuthenticatorPanicked)
     }
 
     fn refuse(&self, cause: &RefusalCause) {

@@ -19,6 +19,8 @@ pub struct CallersRefused {
     pub handshake_failed: u64,
     /// They were not through in time.
     pub handshake_timeout: u64,
+    /// Their first message did not authenticate them.
+    pub not_authenticated: u64,
 }
 
 impl CallersRefused {
@@ -33,6 +35,7 @@ impl CallersRefused {
             ("no_thread", self.no_thread),
             ("handshake_failed", self.handshake_failed),
             ("handshake_timeout", self.handshake_timeout),
+            ("not_authenticated", self.not_authenticated),
         ]
         .into_iter()
     }

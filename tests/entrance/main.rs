@@ -3,8 +3,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod authenticators;
 mod handshakes;
 mod ours;
+mod tokens;
 
 use std::time::Duration;
 
