@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::parse_name;
@@ -12,15 +13,19 @@ use crate::transport::{Connector, Listener, Stream, tcp};
 /// Accepts TLS streams over those of any other listener. [`Builder::tls`](crate::Builder::tls) puts one around the
 /// listener of a server.
 #[derive(Debug)]
-pub struct TlsListener<L> {
-    inner: L,
+pub struct TlsListener {
+    inner: Arc<dyn Listener>,
     config: ServerConfig,
 }
 
-impl<L: Listener> TlsListener<L> {
+impl TlsListener {
     /// Puts TLS over what `inner` accepts.
-    pub fn new(inner: L, config: impl Into<ServerConfig>) -> Self {
-        Self { inner, config: config.into() }
+    pub fn new(inner: impl Listener, config: impl Into<ServerConfig>) -> Self {
+        Self::over(Arc::new(inner), config.into())
+    }
+
+    pub(crate) fn over(inner: Arc<dyn Listener>, config: ServerConfig) -> Self {
+        Self { inner, config }
     }
 
     fn secure(&self, accepted: Option<Box<dyn Stream>>) -> io::Result<Option<Box<dyn Stream>>> {
@@ -29,7 +34,7 @@ impl<L: Listener> TlsListener<L> {
     }
 }
 
-impl<L: Listener> Listener for TlsListener<L> {
+impl Listener for TlsListener {
     fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
         self.secure(self.inner.accept()?)
     }
@@ -61,19 +66,23 @@ impl<L: Listener> Listener for TlsListener<L> {
 
 /// Opens TLS streams over those of any other connector. [`Builder::tls`](crate::Builder::tls) puts one around the
 /// connector of a client.
-pub struct TlsConnector<C> {
-    inner: C,
+pub struct TlsConnector {
+    inner: Arc<dyn Connector>,
     config: ClientConfig,
 }
 
-impl<C: Connector> TlsConnector<C> {
+impl TlsConnector {
     /// Puts TLS over what `inner` opens.
-    pub fn new(inner: C, config: impl Into<ClientConfig>) -> Self {
-        Self { inner, config: config.into() }
+    pub fn new(inner: impl Connector, config: impl Into<ClientConfig>) -> Self {
+        Self::over(Arc::new(inner), config.into())
+    }
+
+    pub(crate) fn over(inner: Arc<dyn Connector>, config: ClientConfig) -> Self {
+        Self { inner, config }
     }
 }
 
-impl<C: Connector> Connector for TlsConnector<C> {
+impl Connector for TlsConnector {
     /// # Errors
     ///
     /// Those of the connector inside; `InvalidInput` when the address contains no name for the server, and
@@ -98,7 +107,7 @@ impl<C: Connector> Connector for TlsConnector<C> {
     }
 }
 
-impl<C> fmt::Debug for TlsConnector<C> {
+impl fmt::Debug for TlsConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsConnector").field("config", &self.config).finish_non_exhaustive()
     }
