@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its own part")]
 
 pub mod account;
+#[cfg(feature = "tls")]
+pub mod certificates;
 pub mod child;
 pub mod counted;
 pub mod deadlocks;
@@ -13,6 +15,7 @@ pub mod leftovers;
 pub mod net;
 pub mod proxy;
 pub mod seed;
+pub mod shaking;
 pub mod stamp;
 pub mod valve;
 #[cfg(target_os = "linux")]
