@@ -197,6 +197,9 @@ fn a_client_connects_again_when_a_server_is_back_at_the_path() {
     let mut killed = server_in(&directory, path.to_str().unwrap());
     client.start(path.to_str().unwrap(), true).unwrap();
     connected(&events);
+    // One that has not been accepted would be reset.
+    client.send(b"are you there").unwrap();
+    assert_eq!(received(&events), b"are you there");
     killed.kill();
     assert_eq!(disconnected(&events).kind(), DisconnectKind::PeerClosed);
     killed.wait(PATIENCE).expect("it was killed");
