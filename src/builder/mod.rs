@@ -3,6 +3,8 @@
 
 mod client;
 mod server;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::fmt;
 use std::sync::Arc;

@@ -18,6 +18,8 @@ pub struct ServerSide {
     pub(crate) unix_mode: Option<u32>,
     pub(crate) policy: Policy,
     pub(crate) source: ListenerSource,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::transport::tls::ServerConfig>,
 }
 
 /// Where a server's connections come from.
@@ -221,6 +223,8 @@ impl Default for ServerSide {
             unix_mode: None,
             policy: Policy::default(),
             source: ListenerSource::Address,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }

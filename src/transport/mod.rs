@@ -26,6 +26,8 @@ pub(crate) mod poll;
 #[cfg(all(unix, not(leads_comm_portable)))]
 mod socket;
 pub mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(unix)]
 pub mod unix;
 
