@@ -11,4 +11,6 @@ mod custom_transport;
 mod process;
 mod server;
 mod telemetry;
+#[cfg(unix)]
+mod unix;
 mod wire;
