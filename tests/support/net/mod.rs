@@ -7,6 +7,8 @@ pub mod blocking;
 pub mod memory;
 pub mod raw;
 pub mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(unix)]
 pub mod unix;
 
@@ -28,6 +30,7 @@ macro_rules! each_transport {
             Memory memory,
             Blocking blocking,
             #[cfg(unix)] Unix unix,
+            #[cfg(feature = "tls")] Tls tls,
         }
     };
 }
