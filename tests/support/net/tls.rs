@@ -36,6 +36,11 @@ impl Transport for Tls {
     fn has_addresses(&self) -> bool {
         true
     }
+
+    /// They get an alert, because they have not shaken hands.
+    fn tells_the_refused(&self) -> bool {
+        false
+    }
 }
 
 impl Dial for Tls {
@@ -56,8 +61,34 @@ impl Dial for Tls {
 fn over(raw: Raw) -> Raw {
     let name = ServerName::try_from("localhost").unwrap();
     let stream = TlsStream::client(raw.stream, &pki().mutual_client(), name).unwrap();
-    stream.handshake().unwrap();
-    Raw::of(Box::new(Polite { stream, aborted: AtomicBool::new(false) }))
+    match stream.handshake() {
+        Ok(()) => Raw::of(Box::new(Polite { stream, aborted: AtomicBool::new(false) })),
+        Err(error) => {
+            assert_eq!(error.to_string(), "the peer refuses the handshake: received fatal alert: AccessDenied");
+            Raw::of(Box::new(Refused))
+        }
+    }
+}
+
+/// To a peer that is refused, the stream is over before it has begun.
+struct Refused;
+
+impl Stream for Refused {
+    fn read(&self, _: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn write_vectored(&self, _: &[IoSlice<'_>]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn shutdown(&self, _: Shutdown) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn peer(&self) -> String {
+        "refused".into()
+    }
 }
 
 /// A peer that says `close_notify` when it goes, unless it gives up.
