@@ -6,6 +6,7 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::attempt::{Attempt, Mode};
 use super::batch::{Batch, OVERHEAD};
 use super::budget::Purpose;
 use super::writing::WRITES_PER_SENDER;
@@ -23,13 +24,6 @@ const BYTES_PER_BLOCKING_WRITE: usize = 16 * 1024;
 /// A message and its separator that are no longer than this are put side by side for a write: one piece is quicker to
 /// write than two.
 const SHORT: usize = 256;
-
-/// How a write behaves when the stream takes nothing.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Mode {
-    Direct,
-    Blocking,
-}
 
 impl Outbox {
     /// Writes a message from where it lies, behind whatever waits; what the stream does not take of it is copied into
@@ -60,7 +54,7 @@ impl Outbox {
         state.accepted += len as u64;
         state.tally.accepted += Volume::new(1, len);
         state.direct_charge = len + OVERHEAD;
-        let result = with_stream(&mut state, |stream| {
+        let attempt = with_stream(&mut state, |stream, holds| {
             let mut short = [0; SHORT];
             let (all, parts);
             let it = if len <= SHORT {
@@ -73,22 +67,17 @@ impl Outbox {
                 &parts[..]
             };
             if queued == 0 {
-                return stream.try_write_vectored(it);
+                return Mode::Direct.attempt(stream, holds, it);
             }
             let mut slices = loan.slices(BYTES_PER_DIRECT_WRITE);
             slices.extend(it);
-            let result = stream.try_write_vectored(&slices);
+            let attempt = Mode::Direct.attempt(stream, holds, &slices);
             drop(slices);
             drop(loan);
-            result
+            attempt
         });
         state.direct_charge = 0;
-        let (written, outcome) = match result {
-            Ok(0) => (0, Err(io::ErrorKind::WriteZero.into())),
-            Ok(written) => (written, Ok(())),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => (0, Ok(())),
-            Err(error) => (0, Err(error)),
-        };
+        let written = attempt.taken;
         let before = state.take_back(written.min(queued));
         let written_of_it = written.saturating_sub(queued);
         if written_of_it == len {
@@ -100,51 +89,53 @@ impl Outbox {
         if budgeted {
             budget.give_back(len + OVERHEAD);
         }
-        self.account(&mut state, written, time);
-        Ok(match outcome {
+        self.account(&mut state, &attempt, time);
+        Ok(match attempt.result {
             Ok(()) => self.go_on(state, WRITES_PER_SENDER - 1),
             Err(error) => self.stop(state, error),
         })
     }
 
-    /// One write of what is queued, without the lock, and its account. The queue must not be empty.
+    /// One write of what is held and queued, without the lock, and its account. There must be something.
     pub(super) fn write_once(&self, state: &mut MutexGuard<'_, State>, mode: Mode) -> io::Result<()> {
         let most = match mode {
             Mode::Direct => BYTES_PER_DIRECT_WRITE,
             Mode::Blocking => BYTES_PER_BLOCKING_WRITE,
         };
         let loan = state.queue.lend(if self.rules.coalesce { BATCHES_PER_WRITE } else { 1 }, most);
-        let result = with_stream(state, |stream| {
+        let attempt = with_stream(state, |stream, holds| {
             let slices = loan.slices(most);
-            let result = match mode {
-                Mode::Direct => stream.try_write_vectored(&slices),
-                Mode::Blocking => stream.write_vectored(&slices),
-            };
+            let attempt = mode.attempt(stream, holds, &slices);
             drop(slices);
             drop(loan);
-            result
+            attempt
         });
-        let written = *result.as_ref().unwrap_or(&0);
-        state.take_back(written);
-        self.account(state, written, now());
-        match result {
-            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-            _ => Ok(()),
-        }
+        state.take_back(attempt.taken);
+        self.account(state, &attempt, now());
+        attempt.result
     }
 
     /// Notes the outcome of a write, at about `time`.
-    fn account(&self, state: &mut MutexGuard<'_, State>, written: usize, time: Instant) {
-        state.settled += written as u64;
-        if written > 0 {
-            state.tally.written.bytes += written as u64;
+    fn account(&self, state: &mut MutexGuard<'_, State>, attempt: &Attempt, time: Instant) {
+        let &Attempt { taken, holds, .. } = attempt;
+        // Who is asked to hand something on in the background has been found ready for it.
+        if state.writer == Writer::Background && (taken > 0 || state.holds) {
+            state.progress = time;
+        }
+        if taken > 0 {
+            state.tally.written.bytes += taken as u64;
             state.tally.writes += 1;
             state.tally.last_written = Some(time);
-            if state.writer == Writer::Background {
-                state.progress = time;
-            }
         }
+        if taken > 0 || !holds {
+            state.settled += mem::take(&mut state.held);
+        }
+        if holds {
+            state.held += taken as u64;
+        } else {
+            state.settled += taken as u64;
+        }
+        state.holds = holds;
         self.bury(state);
         // Waiting senders are woken when there is much room, not for every bit of it.
         if state.charged() <= self.rules.limit / 2 || state.awaiting_outcome > 0 {
@@ -153,23 +144,26 @@ impl Outbox {
         self.changed.notify_all();
     }
 
-    /// Everything is out: shuts the writing half.
-    pub(super) fn finish(&self, mut state: MutexGuard<'_, State>) -> Step {
+    /// Everything is out: shuts the writing half. False when the stream holds its end, which has to be handed on first.
+    pub(super) fn finish(&self, state: &mut MutexGuard<'_, State>) -> bool {
         let stream = state.stream.clone();
         // Still holding the role, so that nobody writes in between.
-        MutexGuard::unlocked(&mut state, || {
-            if let Some(stream) = stream {
-                // Fails when the peer is gone already, which the reader is about to see.
-                let _ = stream.shutdown(Shutdown::Write);
-            }
+        let shut = MutexGuard::unlocked(state, || match stream {
+            Some(stream) => stream.shutdown(Shutdown::Write),
+            None => Ok(()),
         });
+        // Otherwise it fails only when the peer is gone already, which the reader is about to see.
+        if state.stage == Stage::Closing && shut.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            state.holds = true;
+            return false;
+        }
         state.writer = Writer::Nobody;
         state.queue.shrink();
         if state.stage == Stage::Closing {
             state.stage = Stage::Finished;
         }
         self.changed.notify_all();
-        Step::Finished
+        true
     }
 
     pub(super) fn fail(&self, mut state: MutexGuard<'_, State>, error: io::Error) -> Step {
@@ -194,7 +188,7 @@ impl Outbox {
         let goodbye = self.rules.separator.goodbye().len();
         let left = state.goodbye_left(goodbye);
         let (mut amount, dropped) = state.queue.clear();
-        state.settled += amount.bytes as u64;
+        state.settled += mem::take(&mut state.held) + amount.bytes as u64;
         if mem::take(&mut state.goodbye_queued) {
             state.tally.written.messages -= u64::from(left == 0);
             state.tally.written.bytes -= (goodbye - left) as u64;
@@ -211,21 +205,19 @@ impl Outbox {
 }
 
 /// Writes without the lock, as the holder of the role.
-fn with_stream(
-    state: &mut MutexGuard<'_, State>,
-    write: impl FnOnce(&dyn Stream) -> io::Result<usize>,
-) -> io::Result<usize> {
+fn with_stream(state: &mut MutexGuard<'_, State>, write: impl FnOnce(&dyn Stream, bool) -> Attempt) -> Attempt {
     // Taken out and put back: that is quicker than counting one owner more for every message.
     let stream = state.writers_stream.take().expect("one writes at a time, and only until the connection is gone");
     state.in_flight = true;
-    let (stream, result) = MutexGuard::unlocked(state, || {
-        let result = write(&*stream);
-        (stream, result)
+    let holds = state.holds;
+    let (stream, attempt) = MutexGuard::unlocked(state, || {
+        let attempt = write(&*stream, holds);
+        (stream, attempt)
     });
     state.writers_stream = Some(stream);
     state.in_flight = false;
     state.note_peak();
-    result
+    attempt
 }
 
 impl State {

@@ -18,6 +18,7 @@
 //! pump looks after a corked outbox in short [ticks](Outbox::tick): it writes what has been left for one tick, and
 //! takes the cork out when the rush is over.
 
+mod attempt;
 mod batch;
 mod budget;
 mod flight;
@@ -105,9 +106,12 @@ struct State {
     /// Whether the pump has been asked to watch the background's progress.
     watched: bool,
     /// How many bytes have been accepted and not dropped, and how many of those, from the first on, are settled: written
-    /// or lost.
+    /// or lost; how many have been taken by the stream, which has not handed them on.
     accepted: u64,
     settled: u64,
+    held: u64,
+    /// Whether the stream holds something, be it only its end. Never while nobody holds the role.
+    holds: bool,
     lost: Undelivered,
     tally: Tally,
     /// What a write has failed with.
@@ -213,6 +217,8 @@ impl Outbox {
                 watched: false,
                 accepted: 0,
                 settled: 0,
+                held: 0,
+                holds: false,
                 lost: Undelivered::default(),
                 failure: None,
                 tally: Tally::default(),
@@ -422,7 +428,7 @@ impl State {
 
     /// Before something is queued: the background's time to make progress begins anew when it had nothing to do.
     fn note_work(&mut self) {
-        if self.writer == Writer::Background && self.queue.is_empty() {
+        if self.writer == Writer::Background && !self.has_work() {
             self.progress = now();
         }
     }

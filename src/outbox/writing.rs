@@ -4,8 +4,8 @@ use std::io;
 use std::mem;
 use std::time::{Duration, Instant};
 
+use super::attempt::Mode;
 use super::batch::OVERHEAD;
-use super::flight::Mode;
 use super::{Outbox, Refused, Stage, State, Step, Writer};
 use crate::stats::time_of;
 use crate::sync::{MutexGuard, Ordering, now};
@@ -77,14 +77,18 @@ impl Outbox {
         loop {
             match state.stage {
                 Stage::Finished | Stage::Dead => return Step::Nothing,
-                Stage::Closing if state.queue.is_empty() => return self.finish(state),
-                Stage::Open if state.queue.is_empty() => {
+                Stage::Open | Stage::Closing if state.has_work() => {
+                    if let Err(error) = self.write_once(&mut state, Mode::Blocking) {
+                        return self.fail(state, error);
+                    }
+                }
+                Stage::Open => {
                     state.queue.shrink();
                     self.changed.wait(&mut state);
                 }
-                Stage::Open | Stage::Closing => {
-                    if let Err(error) = self.write_once(&mut state, Mode::Blocking) {
-                        return self.fail(state, error);
+                Stage::Closing => {
+                    if self.finish(&mut state) {
+                        return Step::Finished;
                     }
                 }
             }
@@ -94,7 +98,7 @@ impl Outbox {
     /// When the background will have been stuck for `stall`; `None` when it has nothing to do.
     pub(crate) fn stalled_at(&self, stall: Duration) -> Option<Instant> {
         let mut state = self.state.lock();
-        if state.writer == Writer::Background && !state.queue.is_empty() && state.stage == Stage::Open {
+        if state.writer == Writer::Background && state.stage == Stage::Open && state.has_work() {
             return state.progress.checked_add(stall);
         }
         state.watched = false;
@@ -177,10 +181,13 @@ impl Outbox {
     /// After a write: [goes on](Self::write_on), or lays the role down.
     pub(super) fn go_on(&self, mut state: MutexGuard<'_, State>, writes: usize) -> Step {
         if !state.has_work() {
-            return match state.stage {
-                Stage::Closing => self.finish(state),
-                _ => state.lay_down(self.rules.coalesce),
-            };
+            if state.stage != Stage::Closing {
+                return state.lay_down(self.rules.coalesce);
+            }
+            return if self.finish(&mut state) { Step::Finished } else { state.hand_over() };
+        }
+        if state.holds {
+            return state.hand_over();
         }
         if state.writer == Writer::Caller && self.may_wait(&state) {
             state.writer = Writer::Nobody;
@@ -213,9 +220,9 @@ impl Outbox {
 }
 
 impl State {
-    /// Whether there is something to write for an outbox that is not over.
-    fn has_work(&self) -> bool {
-        matches!(self.stage, Stage::Open | Stage::Closing) && !self.queue.is_empty()
+    /// Whether there is something to write, or to be handed on by the stream, for an outbox that is not over.
+    pub(super) fn has_work(&self) -> bool {
+        matches!(self.stage, Stage::Open | Stage::Closing) && (self.holds || !self.queue.is_empty())
     }
 
     /// Leaves messages in the queue from now on.

@@ -84,6 +84,10 @@ impl Stream for Contained<dyn Stream> {
         no_more_than(buffers, contain(|| self.inner().try_write_vectored(buffers)))
     }
 
+    fn flush(&self) -> io::Result<()> {
+        contain(|| self.inner().flush())
+    }
+
     fn try_flush(&self) -> io::Result<()> {
         contain(|| self.inner().try_flush())
     }

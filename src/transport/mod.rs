@@ -86,6 +86,18 @@ pub trait Stream: Send + Sync + 'static {
     /// `Interrupted` is tried again. Every other error ends the connection.
     fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize>;
 
+    /// Hands on what [`write_vectored`](Self::write_vectored) has taken and the stream itself still holds, for instance
+    /// because it writes other bytes than it is given; blocks until all is handed on.
+    ///
+    /// Called after each such write. The default is for streams that hold nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write_vectored`](Self::write_vectored).
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Like [`write_vectored`](Self::write_vectored), but never blocks: `WouldBlock` when not one byte is taken.
     ///
     /// With it, messages are written on the thread that sends them, and callers who are refused are told the goodbye.
@@ -100,11 +112,10 @@ pub trait Stream: Send + Sync + 'static {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Hands on what [`try_write_vectored`](Self::try_write_vectored) has taken and the stream itself still holds, for
-    /// instance because it writes other bytes than it is given; never blocks.
+    /// Like [`flush`](Self::flush), for what [`try_write_vectored`](Self::try_write_vectored) has taken; never blocks.
     ///
-    /// Called after each such write, and again, as soon as the stream is ready for it, until all is handed on. A stream
-    /// takes no more while it holds something: the write is `WouldBlock`. The default is for streams that hold nothing.
+    /// Called after each such write, and again, as soon as the stream is ready for it, until all is handed on; nothing
+    /// more is written before. What is held when the connection breaks counts as written, as what the system holds does.
     ///
     /// # Errors
     ///
@@ -130,8 +141,8 @@ pub trait Stream: Send + Sync + 'static {
     /// # Errors
     ///
     /// Reported by the operating system; a stream that has already ended is no reason to worry. `WouldBlock` for
-    /// `Write`: it is to be tried again when the stream is ready to be written, because its end is itself something that
-    /// is written.
+    /// `Write`: the end is itself something that is written, and the stream holds it; it is asked again when that has
+    /// been [handed on](Self::try_flush).
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 
     /// Gives up the stream, and what has been written but not delivered: a blocked read or write returns soon, and the

@@ -263,7 +263,7 @@ impl Peer {
     /// whole, in order and once, or is counted as dropped or lost. Returns the messages written.
     pub(crate) fn settle_accounts(&self, senders: &[Vec<Sent>]) -> Vec<Vec<u8>> {
         let separator = self.rules.separator.as_bytes();
-        let bytes = self.wire.bytes();
+        let bytes = self.wire.taken();
         let text = bytes.escape_ascii().to_string();
         let finished = self.outbox.is_finished();
         assert_eq!(self.outbox.charged(), 0, "something is charged that does not wait");

@@ -91,6 +91,26 @@ fn flush_while_dropping_with_writing_thread() {
     explore("flush_while_dropping_with_writing_thread", 2, move || flushing(setup, |_| ()));
 }
 
+/// What the stream holds is waited for.
+#[test]
+fn flush_what_is_held() {
+    let setup = Setup { take: Take { holds: true, ..Take::room(1) }, reads: 2, ..Setup::default() };
+    explore("flush_what_is_held", 2, move || flushing(setup, |_| ()));
+}
+
+#[test]
+fn flush_what_is_held_while_dying() {
+    let setup = Setup { take: Take { holds: true, at_once: 4, ..Take::room(1) }, reads: 2, ..Setup::default() };
+    explore("flush_what_is_held_while_dying", 2, move || flushing(setup, Peer::kill));
+}
+
+#[test]
+fn flush_what_is_held_with_writing_thread() {
+    let take = Take { directly: false, holds: true, at_once: 2, ..Take::room(0) };
+    let setup = Setup { take, ..Setup::default() };
+    explore("flush_what_is_held_with_writing_thread", 2, move || flushing(setup, |_| ()));
+}
+
 /// Two senders, the pump, and `end` behind them.
 fn sending(setup: Setup, end: fn(&Peer)) -> ([Vec<Sent>; 2], Vec<Vec<u8>>) {
     let peer = Peer::new(setup);
@@ -173,6 +193,17 @@ fn drop_oldest() {
         let (sent, written) = sending(setup, |_| ());
         assert_eq!(accepted(&sent), 4);
         assert!(written.len() >= 2, "no more is dropped than has to be");
+    });
+}
+
+/// What the stream holds has been written as far as the queue is concerned, and is not dropped.
+#[test]
+fn drop_oldest_behind_what_is_held() {
+    explore("drop_oldest_behind_what_is_held", 2, || {
+        let take = Take { holds: true, at_once: 4, ..Take::room(1) };
+        let setup = Setup { take, reads: 2, limit: 2 * CHARGE, when_full: WhenFull::DropOldest, ..Setup::default() };
+        let (sent, _) = sending(setup, |_| ());
+        assert_eq!(accepted(&sent), 4);
     });
 }
 
