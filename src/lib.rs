@@ -427,6 +427,7 @@ mod config;
 mod connection;
 mod context;
 mod disconnect;
+mod entrance;
 mod error;
 mod handle;
 mod leads;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use log::info;
 
 use crate::accepting;
-use crate::admission::Admission;
 use crate::builder::{Builder, ListenerSource, ServerSide};
 use crate::callback::Callback;
 use crate::config::require;
@@ -105,7 +104,7 @@ impl Builder<ServerSide> {
         };
         let port =
             given.as_ref().and_then(|listener| listener.local_addr()).map_or(self.port, |address| address.port());
-        let role = Role::Server { listener: given, admission: Admission::new(self.side.policy) };
+        let role = Role::Server { listener: given, policy: self.side.policy };
         Ok(Server {
             shared: Arc::new(Shared {
                 core: Core::new(role, port, self.callback, settings),

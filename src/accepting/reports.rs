@@ -105,6 +105,10 @@ impl Pending {
         let Some(cause) = self.cause.take() else { return };
         let total = core.admission().refusals().of(&cause);
         let callers = total - self.told;
+        // They have been told of with others before: callers are refused by several threads.
+        if callers == 0 {
+            return;
+        }
         self.told = total;
         self.not_before = Some(now + INTERVAL);
         core.fail(&*core.callback(), &Error::Refused { callers, cause });

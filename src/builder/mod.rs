@@ -189,6 +189,17 @@ impl<Side> Builder<Side> {
         self
     }
 
+    /// How long the handshake of a stream that [needs](crate::transport::Stream::needs_handshake) one may take. More
+    /// than 0. Default 5 s.
+    ///
+    /// A server counts from the moment at which it has accepted the stream; when the time is over the caller is refused
+    /// ([`RefusalCause::HandshakeTimeout`](crate::RefusalCause::HandshakeTimeout)). To a client it is an
+    /// [`Error::Connect`], with a source of the kind `TimedOut`.
+    pub fn handshake_timeout(mut self, time: Duration) -> Self {
+        self.settings.handshake_timeout = time;
+        self
+    }
+
     /// How long a peer may take nothing of what waits for it before it is disconnected. More than 0.
     /// Default 10 s.
     pub fn stall_timeout(mut self, time: Duration) -> Self {

@@ -84,6 +84,21 @@ impl Builder<ServerSide> {
         self
     }
 
+    /// How many callers may be on their way in at once, on streams that [need](crate::transport::Stream::needs_handshake)
+    /// a handshake. At least 1. Default 64.
+    ///
+    /// Each of them has a thread, which becomes its reader, and no more than
+    /// [`handshake_timeout`](Self::handshake_timeout). They are no connections: no callback has been told of them, no
+    /// broadcast reaches them. They count for [`max_connections`](Self::max_connections) and
+    /// [`max_connections_per_address`](Self::max_connections_per_address) all the same, so that whoever comes through
+    /// finds a place. Callers over this limit are refused as with [`max_connections`](Self::max_connections). One that
+    /// was refused on its way counts here until it has ended its stream, at most for
+    /// [`drain_timeout`](Self::drain_timeout).
+    pub fn max_handshakes(mut self, callers: usize) -> Self {
+        self.side.policy.max_handshakes = callers;
+        self
+    }
+
     /// Asks the program whether a caller is admitted. Default: everybody is, up to the limits.
     ///
     /// Asked for each caller that the limits allow, on the accepting thread: everybody who connects waits for it, so it

@@ -105,7 +105,7 @@ impl Life {
             }),
             changed: Condvar::new(),
         });
-        let (connection, _) = core.open(core.next_id(), Box::new(Arc::clone(&peer))).expect("nobody closes yet");
+        let connection = core.open(core.next_id(), Arc::new(Arc::clone(&peer)), None).expect("nobody closes yet");
         Arc::new(Self {
             core,
             connection,

@@ -23,6 +23,7 @@ impl Core {
         if let Some(line) = &self.line {
             line.close();
         }
+        self.entrance.close();
         if self.life.is_over() {
             // It has never run, so that nothing else ends it.
             return self.drop_callbacks();

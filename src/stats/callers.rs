@@ -7,12 +7,18 @@ pub struct CallersRefused {
     pub max_connections: u64,
     /// There were as many from the caller's address as there may be.
     pub max_connections_per_address: u64,
+    /// There were as many on their way in as there may be.
+    pub max_handshakes: u64,
     /// The program did not want them.
     pub not_admitted: u64,
     /// No descriptor was left.
     pub no_descriptor: u64,
     /// No thread was left.
     pub no_thread: u64,
+    /// The handshake of their streams failed.
+    pub handshake_failed: u64,
+    /// They were not through in time.
+    pub handshake_timeout: u64,
 }
 
 impl CallersRefused {
@@ -21,9 +27,12 @@ impl CallersRefused {
         [
             ("max_connections", self.max_connections),
             ("max_connections_per_address", self.max_connections_per_address),
+            ("max_handshakes", self.max_handshakes),
             ("not_admitted", self.not_admitted),
             ("no_descriptor", self.no_descriptor),
             ("no_thread", self.no_thread),
+            ("handshake_failed", self.handshake_failed),
+            ("handshake_timeout", self.handshake_timeout),
         ]
         .into_iter()
     }

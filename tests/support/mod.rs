@@ -13,6 +13,7 @@ pub mod leftovers;
 pub mod net;
 pub mod proxy;
 pub mod seed;
+pub mod shaking;
 pub mod stamp;
 pub mod valve;
 #[cfg(target_os = "linux")]

@@ -1,6 +1,7 @@
 //! Unix sockets, each server at a path of its own.
 
 use std::env;
+use std::fs;
 use std::path::PathBuf;
 use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,6 +22,13 @@ pub fn free_path() -> PathBuf {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     env::temp_dir().join(format!("leads-comm-{}-{number}.sock", process::id()))
+}
+
+/// What a test that has failed leaves behind.
+impl Drop for Path {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 impl Transport for Unix {
