@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::callback;
 use crate::config::require;
-use crate::entrance::MAX_HANDSHAKES;
+use crate::entrance::{Authenticator, MAX_HANDSHAKES};
 use crate::error::Error;
 use crate::refusal::{RefusalCause, Refusals};
 
@@ -24,7 +24,7 @@ const RESERVED_DESCRIPTORS: usize = 32;
 /// Asked whether a caller is admitted.
 pub(crate) type Admit = dyn Fn(&Caller<'_>) -> bool + Send + Sync;
 
-/// Who asks for a connection, as [`Builder::admit`](crate::Builder::admit) sees it.
+/// Who asks for a connection, as [`Builder::admit`](crate::Builder::admit) and an [`Authenticator`] see it.
 #[derive(Debug)]
 pub struct Caller<'a> {
     peer: &'a str,
@@ -69,12 +69,19 @@ pub(crate) struct Policy {
     pub(crate) max_connections: Option<usize>,
     pub(crate) max_per_address: Option<usize>,
     pub(crate) max_handshakes: usize,
+    pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
     pub(crate) admit: Option<Arc<Admit>>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { max_connections: None, max_per_address: None, max_handshakes: MAX_HANDSHAKES, admit: None }
+        Self {
+            max_connections: None,
+            max_per_address: None,
+            max_handshakes: MAX_HANDSHAKES,
+            authenticator: None,
+            admit: None,
+        }
     }
 }
 
@@ -118,7 +125,8 @@ pub(crate) struct Refusal {
 
 impl Admission {
     pub(crate) fn new(policy: Policy) -> Self {
-        let counts_addresses = policy.max_per_address.is_some() || policy.admit.is_some();
+        let counts_addresses =
+            policy.max_per_address.is_some() || policy.admit.is_some() || policy.authenticator.is_some();
         Self {
             limit: AtomicUsize::new(policy.max_connections.unwrap_or(MAX_CONNECTIONS)),
             by_address: counts_addresses.then(Mutex::default),
@@ -150,14 +158,13 @@ impl Admission {
         }
     }
 
-    /// Whether a caller is admitted while there are so many connections, and, where it does not become one at once, while
-    /// `has_room` for it. Asks the program last.
+    /// Whether a caller is admitted while there are so many connections, and it `may_enter`. Asks the program last.
     pub(crate) fn check(
         &self,
         peer: &str,
         peer_addr: Option<SocketAddr>,
         num_connections: usize,
-        has_room: impl FnOnce() -> Result<(), RefusalCause>,
+        may_enter: impl FnOnce() -> Result<(), RefusalCause>,
     ) -> Result<(), Refusal> {
         let limit = self.limit.load(Ordering::Relaxed);
         if num_connections >= limit {
@@ -167,7 +174,7 @@ impl Admission {
         if let Some(limit) = self.max_per_address.filter(|limit| num_connections_from_address >= *limit) {
             return Err(RefusalCause::MaxConnectionsPerAddress { limit }.into());
         }
-        has_room()?;
+        may_enter()?;
         let Some(admit) = self.admit.lock().clone() else { return Ok(()) };
         let caller = Caller { peer, peer_addr, num_connections, num_connections_from_address, peer_certificates: &[] };
         let mut admitted = false;
@@ -176,6 +183,19 @@ impl Admission {
             Ok(()) => Err(RefusalCause::NotAdmitted.into()),
             Err(message) => Err(Refusal { cause: RefusalCause::NotAdmitted, panic: Some(message) }),
         }
+    }
+
+    /// A caller who is on the way in, and counts already among `num` with the connections that there are.
+    pub(crate) fn caller_inside<'a>(
+        &self,
+        peer: &'a str,
+        peer_addr: Option<SocketAddr>,
+        num: usize,
+        peer_certificates: &'a [Vec<u8>],
+    ) -> Caller<'a> {
+        let num_connections_from_address = self.num_from(peer_addr).saturating_sub(1);
+        let num_connections = num.saturating_sub(1);
+        Caller { peer, peer_addr, num_connections, num_connections_from_address, peer_certificates }
     }
 
     /// Lets the program's hook go, which may well hold a handle of this service.

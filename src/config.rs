@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::codec::{self, Separator};
+use crate::entrance::Token;
 use crate::error::Error;
 use crate::outbox::{Budget, OVERHEAD, Rules, WhenFull};
 use crate::transport::Keepalive;
@@ -51,6 +52,7 @@ pub(crate) struct Settings {
     pub(crate) keepalive: Option<Keepalive>,
     pub(crate) user_timeout: Option<Duration>,
     pub(crate) handshake_timeout: Duration,
+    pub(crate) token: Option<Token>,
     pub(crate) stall_timeout: Duration,
     pub(crate) flush_timeout: Duration,
     pub(crate) drain_timeout: Duration,
@@ -74,6 +76,7 @@ impl Default for Settings {
             keepalive: Some(Keepalive::default()),
             user_timeout: Some(Duration::from_secs(30)),
             handshake_timeout: Duration::from_secs(5),
+            token: None,
             stall_timeout: Duration::from_secs(10),
             flush_timeout: Duration::from_secs(2),
             drain_timeout: Duration::from_millis(500),

@@ -464,6 +464,7 @@ pub use connection::Connection;
 /// The crate whose channels [`callback::channel`] gives out.
 pub use crossbeam_channel;
 pub use disconnect::{DisconnectReason, OutboundLimit, Undelivered};
+pub use entrance::{Authenticator, DenialReason, Denied};
 pub use error::Error;
 pub use handle::CloseOnDrop;
 pub use leads::{create_client, create_server, start_client, start_server};

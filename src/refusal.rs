@@ -1,6 +1,7 @@
 //! Callers that are refused: why, how many, and how they are told.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::entrance::DenialReason;
 use crate::stats::CallersRefused;
 use crate::transport::{Stream, is_nothing_yet};
 
@@ -64,10 +66,22 @@ pub enum RefusalCause {
         /// How long they had.
         timeout: Duration,
     },
+    /// Their first message did not say who they are, or that they may come in:
+    /// [`Builder::token`](crate::Builder::token), [`Builder::authenticate`](crate::Builder::authenticate).
+    NotAuthenticated {
+        /// What was wrong with it, at the last of them.
+        reason: DenialReason,
+    },
+    /// Too many callers from their address had not been authenticated: see
+    /// [`Builder::token`](crate::Builder::token).
+    TooManyFailures {
+        /// From how many on they are refused.
+        limit: u32,
+    },
 }
 
 /// How many causes there are.
-pub(crate) const CAUSES: usize = 8;
+pub(crate) const CAUSES: usize = 10;
 
 impl RefusalCause {
     /// Its place among all causes, whatever its facts.
@@ -81,20 +95,24 @@ impl RefusalCause {
             Self::MaxHandshakes { .. } => 5,
             Self::HandshakeFailed { .. } => 6,
             Self::HandshakeTimeout { .. } => 7,
+            Self::NotAuthenticated { .. } => 8,
+            Self::TooManyFailures { .. } => 9,
         }
     }
 
     /// What the system, or the transport, reported, where it was that which refused.
-    pub(crate) fn source(&self) -> Option<&io::Error> {
+    pub(crate) fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::NoDescriptor { source } | Self::NoThread { source } | Self::HandshakeFailed { source } => {
-                Some(source)
+                Some(&**source)
             }
+            Self::NotAuthenticated { reason } => reason.source(),
             Self::MaxConnections { .. }
             | Self::MaxConnectionsPerAddress { .. }
             | Self::MaxHandshakes { .. }
             | Self::NotAdmitted
-            | Self::HandshakeTimeout { .. } => None,
+            | Self::HandshakeTimeout { .. }
+            | Self::TooManyFailures { .. } => None,
         }
     }
 }
@@ -112,6 +130,10 @@ impl fmt::Display for RefusalCause {
             Self::NoThread { source } => write!(f, "no thread left: {source}"),
             Self::HandshakeFailed { source } => write!(f, "the handshake failed: {source}"),
             Self::HandshakeTimeout { timeout } => write!(f, "not through within {timeout:?}"),
+            Self::NotAuthenticated { reason } => write!(f, "not authenticated: {reason}"),
+            Self::TooManyFailures { limit } => {
+                write!(f, "{limit} callers from its address were not authenticated a short while ago")
+            }
         }
     }
 }
@@ -137,6 +159,8 @@ impl Refusals {
             max_handshakes,
             handshake_failed,
             handshake_timeout,
+            not_authenticated,
+            too_many_failures,
         ] = std::array::from_fn(|index| self.callers[index].load(Ordering::Relaxed));
         CallersRefused {
             max_connections,
@@ -147,6 +171,8 @@ impl Refusals {
             no_thread,
             handshake_failed,
             handshake_timeout,
+            not_authenticated,
+            too_many_failures,
         }
     }
 
@@ -168,13 +194,8 @@ impl Refused {
         self.last[index] = Some(cause);
     }
 
-    /// Notes what `other` has, and empties it.
-    pub(crate) fn take_from(&mut self, other: &mut Self) {
-        other.last.iter_mut().filter_map(Option::take).for_each(|cause| self.note(cause));
-    }
-
-    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = RefusalCause> + '_ {
-        self.last.iter_mut().filter_map(Option::take)
+    pub(crate) fn into_causes(self) -> impl Iterator<Item = RefusalCause> {
+        self.last.into_iter().flatten()
     }
 }
 

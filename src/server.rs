@@ -19,6 +19,8 @@ use crate::threads;
 use crate::transport::Listener;
 use crate::transport::contained::Contained;
 use crate::transport::tcp::TcpListener;
+#[cfg(feature = "tls")]
+use crate::transport::tls;
 #[cfg(unix)]
 use crate::transport::unix::UnixListener;
 
@@ -58,6 +60,8 @@ struct Shared {
     core: Arc<Core>,
     place: Place,
     backlog: u32,
+    #[cfg(feature = "tls")]
+    tls: Option<tls::ServerConfig>,
 }
 
 /// What a server binds at its start, unless it is given something bound.
@@ -78,11 +82,14 @@ impl Builder<ServerSide> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidSeparator`], [`Error::InvalidSetting`]; [`Error::Bind`] when a given socket cannot be used.
+    /// [`Error::InvalidSeparator`], [`Error::InvalidSetting`]; [`Error::InvalidMessage`] when the token cannot be sent;
+    /// [`Error::Bind`] when a given socket cannot be used.
     pub fn build(self) -> Result<Server, Error> {
         let settings = self.settings()?;
         require(self.side.backlog > 0, "backlog", "must not be 0")?;
         self.side.policy.check()?;
+        let asks_twice = settings.token.is_some() && self.side.policy.authenticator.is_some();
+        require(!asks_twice, "authenticate", "must not be combined with token")?;
         #[cfg(unix)]
         {
             let has_path = matches!(self.side.source, ListenerSource::Path(_));
@@ -110,6 +117,8 @@ impl Builder<ServerSide> {
                 core: Core::new(role, port, self.callback, settings),
                 place,
                 backlog: self.side.backlog,
+                #[cfg(feature = "tls")]
+                tls: self.side.tls,
             }),
         })
     }
@@ -154,7 +163,16 @@ impl Server {
     }
 
     fn listen(&self) -> Result<Arc<dyn Listener>, Error> {
-        let Shared { core, place, backlog } = &*self.shared;
+        let listener = self.listen_in_plain()?;
+        #[cfg(feature = "tls")]
+        if let Some(config) = &self.shared.tls {
+            return Ok(Arc::new(tls::TlsListener::over(listener, config.clone())));
+        }
+        Ok(listener)
+    }
+
+    fn listen_in_plain(&self) -> Result<Arc<dyn Listener>, Error> {
+        let Shared { core, place, backlog, .. } = &*self.shared;
         if let Some(given) = core.life().listener() {
             return Ok(given);
         }

@@ -14,12 +14,12 @@ use crate::admission::Refusal;
 use crate::callback::Callback;
 use crate::config::later;
 use crate::connection::Connection;
-use crate::entrance::{Entering, LOOK, incoming};
+use crate::entrance::{Entering, LOOK, Looked, incoming};
 use crate::error::Error;
 use crate::life::Rested;
 use crate::link::ConnectionId;
 use crate::reader;
-use crate::refusal::{Lingering, RefusalCause, Refused, say_goodbye};
+use crate::refusal::{Lingering, RefusalCause, say_goodbye};
 use crate::service::Core;
 use crate::transport::{Listener, Stream};
 use backoff::{Backoff, FIRST_PAUSE, Failure};
@@ -138,7 +138,7 @@ impl Accepting<'_> {
     /// Gives a new connection its reader thread, or refuses the caller.
     fn serve(&mut self, stream: Box<dyn Stream>) {
         let (core, peer) = (self.core, stream.peer());
-        let enters = stream.needs_handshake();
+        let enters = stream.needs_handshake() || core.authenticates();
         if let Err(Refusal { cause, panic }) = core.admit(&peer, stream.peer_addr(), enters) {
             if let Some(message) = panic {
                 let error = Error::CallbackPanicked { callback: "admit", message };
@@ -156,7 +156,7 @@ impl Accepting<'_> {
             move || {
                 match given.recv() {
                     Ok(Given::Connection(connection, stream, callback)) => {
-                        reader::run(&reading, &connection, &*callback, stream);
+                        reader::run(&reading, &connection, &*callback, stream, Vec::new());
                     }
                     Ok(Given::Caller(entering)) => {
                         drop(reading);
@@ -185,9 +185,12 @@ impl Accepting<'_> {
 
     /// Hears who has been refused on the way in.
     fn hear_of_refused(&mut self) {
-        let mut refused = Refused::default();
-        let is_anybody_left = self.core.entrance().take_refused(&mut refused);
-        refused.take_all().for_each(|cause| self.reports.refused(cause));
+        let Looked { refused, panic, is_anybody_left } = self.core.entrance().look();
+        refused.into_causes().for_each(|cause| self.reports.refused(cause));
+        if let Some(message) = panic {
+            let error = Error::CallbackPanicked { callback: "authenticate", message };
+            self.reports.tell(self.core, error, Instant::now());
+        }
         self.look_at = is_anybody_left.then(|| later(Instant::now(), LOOK));
     }
 

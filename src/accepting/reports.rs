@@ -36,6 +36,7 @@ struct Pending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Accept(io::ErrorKind, Option<i32>),
+    Panic(&'static str),
     Other,
 }
 
@@ -43,6 +44,7 @@ impl Kind {
     fn of(error: &Error) -> Self {
         match error {
             Error::Accept { source } => Self::Accept(source.kind(), source.raw_os_error()),
+            Error::CallbackPanicked { callback, .. } => Self::Panic(callback),
             _ => Self::Other,
         }
     }

@@ -9,6 +9,8 @@ use crate::transport::Connector;
 pub struct ClientSide {
     pub(crate) connect_timeout: Duration,
     pub(crate) source: ConnectorSource,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::transport::tls::ClientConfig>,
     pub(crate) reconnect: Option<Reconnect>,
 }
 
@@ -62,7 +64,13 @@ impl Builder<ClientSide> {
 
 impl Default for ClientSide {
     fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(5), source: ConnectorSource::Tcp, reconnect: None }
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            source: ConnectorSource::Tcp,
+            #[cfg(feature = "tls")]
+            tls: None,
+            reconnect: None,
+        }
     }
 }
 

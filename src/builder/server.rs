@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Builder;
 use crate::admission::{Caller, Policy};
+use crate::entrance::Authenticator;
 use crate::transport::Listener;
 
 /// What only a server is told.
@@ -17,6 +18,8 @@ pub struct ServerSide {
     pub(crate) unix_mode: Option<u32>,
     pub(crate) policy: Policy,
     pub(crate) source: ListenerSource,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::transport::tls::ServerConfig>,
 }
 
 /// Where a server's connections come from.
@@ -85,7 +88,7 @@ impl Builder<ServerSide> {
     }
 
     /// How many callers may be on their way in at once, on streams that [need](crate::transport::Stream::needs_handshake)
-    /// a handshake. At least 1. Default 64.
+    /// a handshake, or to a server that [authenticates](Self::authenticate) them, if only by a [`token`](Self::token). At least 1. Default 64.
     ///
     /// Each of them has a thread, which becomes its reader, and no more than
     /// [`handshake_timeout`](Self::handshake_timeout). They are no connections: no callback has been told of them, no
@@ -166,6 +169,37 @@ impl Builder<ServerSide> {
         self
     }
 
+    /// Has the program decide by a caller's first message whether it is let in. Default: nobody is asked for anything.
+    ///
+    /// The first message, of up to 4096 bytes, is for the authenticator only: no callback is told of it, and it is in no
+    /// statistics. Until the authenticator has let the caller in, everything is as with a [`token`](Self::token), which
+    /// is the simple case of this; the two cannot be combined. The authenticator also sees who calls, with the
+    /// certificates where the transport has some.
+    ///
+    /// A caller whom it denies is told the goodbye and not the reason, and is refused with
+    /// [`RefusalCause::NotAuthenticated`](crate::RefusalCause::NotAuthenticated). So is one on whom it panics; the panic
+    /// is told to [`on_fail`](crate::Callback::on_fail). It is dropped when the server has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::{Caller, Denied, Server};
+    ///
+    /// let server = Server::builder().port(0).authenticate(|_caller: &Caller<'_>, message: &[u8]| {
+    ///     match message.strip_prefix(b"version ") {
+    ///         Some(b"2" | b"3") => Ok(()),
+    ///         _ => Err(Denied::new("an old version")),
+    ///     }
+    /// });
+    /// let server = server.build()?;
+    /// # drop(server);
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn authenticate(mut self, authenticator: impl Authenticator) -> Self {
+        self.side.policy.authenticator = Some(Arc::new(authenticator));
+        self
+    }
+
     /// Listens on a socket that the program has bound; address, port and backlog are the socket's then.
     pub fn listener(mut self, listener: TcpListener) -> Self {
         self.side.source = ListenerSource::Socket(listener);
@@ -189,6 +223,8 @@ impl Default for ServerSide {
             unix_mode: None,
             policy: Policy::default(),
             source: ListenerSource::Address,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }

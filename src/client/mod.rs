@@ -17,6 +17,8 @@ use crate::threads;
 use crate::transport::Connector;
 use crate::transport::contained::Contained;
 use crate::transport::tcp::TcpConnector;
+#[cfg(feature = "tls")]
+use crate::transport::tls::TlsConnector;
 #[cfg(unix)]
 use crate::transport::unix::UnixConnector;
 pub use reconnect::Reconnect;
@@ -68,7 +70,7 @@ impl Builder<ClientSide> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidSeparator`] and [`Error::InvalidSetting`].
+    /// [`Error::InvalidSeparator`], [`Error::InvalidSetting`]; [`Error::InvalidMessage`] when the token cannot be sent.
     pub fn build(self) -> Result<Client, Error> {
         let settings = self.settings()?;
         let connect_timeout = self.side.connect_timeout;
@@ -83,6 +85,11 @@ impl Builder<ClientSide> {
             #[cfg(unix)]
             ConnectorSource::Unix => Arc::new(UnixConnector::new().connect_timeout(connect_timeout)),
             ConnectorSource::Transport(connector) => Arc::new(Contained::new(connector)),
+        };
+        #[cfg(feature = "tls")]
+        let connector = match self.side.tls {
+            Some(config) => Arc::new(TlsConnector::over(connector, config)),
+            None => connector,
         };
         let buffer_bytes = reconnect.as_ref().map(|reconnect| reconnect.buffer_bytes);
         let core = Core::new(Role::Client { buffer_bytes }, port, self.callback, settings);

@@ -106,7 +106,7 @@ impl Session {
             Err(_) => return,
         };
         let began = Instant::now();
-        reader::run(&self.core, &connection, &*callback, stream);
+        reader::run(&self.core, &connection, &*callback, stream, Vec::new());
         let Some(Retrying { reconnect, backoff }) = &mut self.reconnect else { return };
         if connection.link().traffic().received.messages > 0 || began.elapsed() > reconnect.longest_delay {
             backoff.reset();

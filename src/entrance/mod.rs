@@ -1,12 +1,19 @@
-//! The entrance: what lies between a stream and a connection. A stream that shakes hands first does it here, with a
-//! deadline, and in a limited number at once. Whoever is in it is in no table, and no callback has been told of it.
+//! The entrance: what lies between a stream and a connection. A stream that shakes hands first does it here, and a caller
+//! who has to say who it is says it here, with a deadline, and in a limited number at once. Whoever is in it is in no
+//! table, and no callback has been told of it.
 //!
 //! [`incoming`] takes a server's callers through it, [`outgoing`] a client.
 
+mod authenticator;
+mod denial;
+mod first;
 pub(crate) mod incoming;
 pub(crate) mod outgoing;
+mod penalties;
+mod token;
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,11 +26,19 @@ use crate::pump::{Deadline, Watched};
 use crate::refusal::{RefusalCause, Refused, write_goodbye};
 use crate::service::Core;
 use crate::transport::Stream;
+pub use authenticator::{Authenticator, Denied};
+pub use denial::DenialReason;
+use penalties::{FAILURES, Penalties};
+pub(crate) use token::Token;
 
 /// Who is in the entrance of one service.
 pub(crate) struct Entrance {
     /// How many may be in it at once.
     limit: usize,
+    /// Whether callers are asked who they are by the program, and by what, until the service has ended.
+    has_authenticator: bool,
+    authenticator: Mutex<Option<Arc<dyn Authenticator>>>,
+    penalties: Penalties,
     state: Mutex<State>,
 }
 
@@ -34,6 +49,8 @@ struct State {
     next_number: u64,
     /// What the accepting thread has not been told yet.
     refused: Refused,
+    /// The panic of the authenticator that it has not been told either.
+    panic: Option<String>,
 }
 
 struct Inside {
@@ -43,15 +60,42 @@ struct Inside {
 }
 
 impl Entrance {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, state: Mutex::default() }
+    pub(crate) fn new(limit: usize, authenticator: Option<Arc<dyn Authenticator>>) -> Self {
+        Self {
+            limit,
+            has_authenticator: authenticator.is_some(),
+            authenticator: Mutex::new(authenticator),
+            penalties: Penalties::default(),
+            state: Mutex::default(),
+        }
     }
 
-    /// Whether there is room for one more. Whoever asks is the only one who sends more in.
-    pub(crate) fn has_room(&self) -> Result<(), RefusalCause> {
+    /// Whether the program authenticates callers.
+    pub(crate) fn has_authenticator(&self) -> bool {
+        self.has_authenticator
+    }
+
+    /// Lets the program's authenticator go, which may well hold a handle of this service.
+    pub(crate) fn drop_authenticator(&self) {
+        let authenticator = self.authenticator.lock().take();
+        // Without the lock: its drop is the program's code.
+        drop(authenticator);
+    }
+
+    /// Whether one more may come in from this address. Whoever asks is the only one who sends more in.
+    pub(crate) fn check(&self, address: Option<SocketAddr>) -> Result<(), RefusalCause> {
+        self.check_failures(address)?;
         match self.state.lock().inside.len() < self.limit {
             true => Ok(()),
             false => Err(RefusalCause::MaxHandshakes { limit: self.limit }),
+        }
+    }
+
+    /// Whether too many from this address have not been authenticated.
+    fn check_failures(&self, address: Option<SocketAddr>) -> Result<(), RefusalCause> {
+        match self.penalties.apply_to(address, Instant::now()) {
+            true => Err(RefusalCause::TooManyFailures { limit: FAILURES }),
+            false => Ok(()),
         }
     }
 
@@ -61,8 +105,15 @@ impl Entrance {
         connections() + state.inside.values().filter(|inside| inside.is_open).count()
     }
 
-    /// Lets a stream in until `deadline`, which the caller has kept; `None` when the service is closing.
-    fn enter(&self, core: &Arc<Core>, stream: Arc<dyn Stream>, deadline: Instant) -> Option<Entering> {
+    /// Lets a stream in, whose peer `understands` a goodbye at once or after a handshake, until `deadline`, which whoever
+    /// calls has kept; `None` when the service is closing.
+    fn enter(
+        &self,
+        core: &Arc<Core>,
+        stream: Arc<dyn Stream>,
+        understands: bool,
+        deadline: Instant,
+    ) -> Option<Entering> {
         let peer_addr = stream.peer_addr();
         let mut state = self.state.lock();
         if state.closed {
@@ -76,7 +127,7 @@ impl Entrance {
             stream,
             peer_addr,
             deadline,
-            understands: AtomicBool::new(false),
+            understands: AtomicBool::new(understands),
             seen_out_by: Mutex::new(None),
         });
         core.admission().enter(peer_addr);
@@ -96,6 +147,11 @@ impl Entrance {
         drop(state);
         drop(left);
         true
+    }
+
+    /// Whether an entrant may still become a connection.
+    fn is_open(&self, entrant: &Entrant) -> bool {
+        self.state.lock().inside.get(&entrant.number).is_some_and(|inside| inside.is_open)
     }
 
     /// Decides that an entrant becomes no connection; false when that had been decided before, or it is one.
@@ -122,11 +178,21 @@ impl Entrance {
         true
     }
 
-    /// Hands out why callers have been refused; whether anybody is left who may be.
-    pub(crate) fn take_refused(&self, refused: &mut Refused) -> bool {
+    /// Leaves word that the authenticator has panicked; false when there is nobody left to hear of it.
+    fn note_panic(&self, message: &str) -> bool {
         let mut state = self.state.lock();
-        refused.take_from(&mut state.refused);
-        !state.inside.is_empty()
+        state.panic = Some(message.to_owned());
+        !state.closed
+    }
+
+    /// Hands out why callers have been refused, and how the authenticator has panicked.
+    pub(crate) fn look(&self) -> Looked {
+        let mut state = self.state.lock();
+        Looked {
+            refused: mem::take(&mut state.refused),
+            panic: state.panic.take(),
+            is_anybody_left: !state.inside.is_empty(),
+        }
     }
 
     /// Ends everybody who is here, and lets nobody in from now on.
@@ -135,7 +201,7 @@ impl Entrance {
             let mut state = self.state.lock();
             state.closed = true;
             let left = state.inside.values_mut();
-            left.map(|inside| (std::mem::take(&mut inside.is_open), Arc::clone(&inside.entrant))).collect()
+            left.map(|inside| (mem::take(&mut inside.is_open), Arc::clone(&inside.entrant))).collect()
         };
         for (was_open, entrant) in left {
             if was_open {
@@ -148,9 +214,18 @@ impl Entrance {
     }
 }
 
+/// What the accepting thread finds when it looks into the entrance.
+pub(crate) struct Looked {
+    pub(crate) refused: Refused,
+    /// The message of the last panic of the authenticator.
+    pub(crate) panic: Option<String>,
+    /// Whether there is anybody in it.
+    pub(crate) is_anybody_left: bool,
+}
+
 impl State {
     fn give_up(&mut self, entrant: &Entrant) -> bool {
-        self.inside.get_mut(&entrant.number).is_some_and(|inside| std::mem::take(&mut inside.is_open))
+        self.inside.get_mut(&entrant.number).is_some_and(|inside| mem::take(&mut inside.is_open))
     }
 }
 
@@ -226,6 +301,9 @@ fn deadline(core: &Core) -> Instant {
 
 /// How many callers are in a server's entrance at once unless it is told otherwise.
 pub(crate) const MAX_HANDSHAKES: usize = 64;
+
+/// The longest first message that a caller may say who it is by, in payload bytes.
+const MAX_FIRST_LEN: usize = 4096;
 
 /// How often the accepting thread looks whether somebody has been refused here.
 pub(crate) const LOOK: Duration = Duration::from_millis(100);

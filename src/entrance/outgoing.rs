@@ -1,6 +1,6 @@
 //! A client on its way in, on the thread that connects.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::{Arc, mpsc};
 
 use super::{Entering, deadline};
@@ -19,11 +19,12 @@ pub(crate) fn enter(
     stream: &Arc<dyn Stream>,
     failed: impl FnOnce(io::Error) -> Error,
 ) -> Result<(), Error> {
-    if !stream.needs_handshake() {
+    let (shakes_hands, token) = (stream.needs_handshake(), core.settings().token.as_ref());
+    if !shakes_hands && token.is_none() {
         return Ok(());
     }
-    let deadline = deadline(core);
-    let entering = core.entrance().enter(core, Arc::clone(stream), deadline).ok_or(Error::Closed)?;
+    // To the server, a goodbye behind half a token would be something else.
+    let entering = core.entrance().enter(core, Arc::clone(stream), false, deadline(core)).ok_or(Error::Closed)?;
     // The pump is not running yet when a client connects for the first time.
     let (over, is_over) = mpsc::channel::<()>();
     let entrant = Arc::clone(&entering.entrant);
@@ -35,7 +36,8 @@ pub(crate) fn enter(
             entrant.cut();
         }
     })?;
-    let outcome = stream.handshake();
+    let outcome = if shakes_hands { stream.handshake() } else { Ok(()) };
+    let outcome = outcome.and_then(|()| token.map_or(Ok(()), |token| write_all(&**stream, token.frame())));
     drop(over);
     let outcome = if entering.leave() { outcome } else { Err(timed_out(core)) };
     outcome.map_err(|source| {
@@ -46,7 +48,19 @@ pub(crate) fn enter(
 
 fn timed_out(core: &Core) -> io::Error {
     let timeout = core.settings().handshake_timeout;
-    io::Error::new(io::ErrorKind::TimedOut, format!("the handshake was not over within {timeout:?}"))
+    io::Error::new(io::ErrorKind::TimedOut, format!("not through within {timeout:?}"))
+}
+
+fn write_all(stream: &dyn Stream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.write_vectored(&[IoSlice::new(bytes)]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 impl Entering {

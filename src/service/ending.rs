@@ -81,6 +81,7 @@ impl Core {
         let dropped = callback::call(|| {
             self.replace_callback(Arc::new(()));
             self.admission.drop_hook();
+            self.entrance.drop_authenticator();
         });
         if let Err(message) = dropped {
             error!("{}: dropping the callbacks panicked: {message}", self.life.name());

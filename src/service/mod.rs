@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
-use crate::admission::{Admission, Policy, Refusal};
+use crate::admission::{Admission, Caller, Policy, Refusal};
 use crate::broadcast::{self, Broadcaster};
 use crate::callback::{Callback, contain_panic};
 use crate::config::{Settings, later};
@@ -136,7 +136,7 @@ impl Core {
                 table: ConnectionTable::new(),
                 line: buffer_bytes.map(|bytes| Line::new(Arc::clone(&context), bytes)),
                 context,
-                entrance: Entrance::new(policy.max_handshakes),
+                entrance: Entrance::new(policy.max_handshakes, policy.authenticator.clone()),
                 admission: Admission::new(policy),
                 broadcaster: Broadcaster::new(),
                 next_connection: AtomicU64::new(1),
@@ -181,8 +181,24 @@ impl Core {
     /// Whether a caller is admitted, who becomes a connection at once, or `enters` first.
     pub(crate) fn admit(&self, peer: &str, peer_addr: Option<SocketAddr>, enters: bool) -> Result<(), Refusal> {
         let num_connections = self.entrance.count_with(|| self.table.len());
-        let has_room = || if enters { self.entrance.has_room() } else { Ok(()) };
-        self.admission.check(peer, peer_addr, num_connections, has_room)
+        let may_enter = || if enters { self.entrance.check(peer_addr) } else { Ok(()) };
+        self.admission.check(peer, peer_addr, num_connections, may_enter)
+    }
+
+    /// Who asks, on the way in, to be let in.
+    pub(crate) fn caller_inside<'a>(
+        &self,
+        peer: &'a str,
+        peer_addr: Option<SocketAddr>,
+        peer_certificates: &'a [Vec<u8>],
+    ) -> Caller<'a> {
+        let num = self.entrance.count_with(|| self.table.len());
+        self.admission.caller_inside(peer, peer_addr, num, peer_certificates)
+    }
+
+    /// Whether callers have to say who they are.
+    pub(crate) fn authenticates(&self) -> bool {
+        self.settings().token.is_some() || self.entrance.has_authenticator()
     }
 
     /// The service is bound, or connected: starts the pump, and says so. Refused when it was closed meanwhile.

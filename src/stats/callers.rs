@@ -19,6 +19,10 @@ pub struct CallersRefused {
     pub handshake_failed: u64,
     /// They were not through in time.
     pub handshake_timeout: u64,
+    /// Their first message did not authenticate them.
+    pub not_authenticated: u64,
+    /// Too many from the caller's address had not been authenticated.
+    pub too_many_failures: u64,
 }
 
 impl CallersRefused {
@@ -33,6 +37,8 @@ impl CallersRefused {
             ("no_thread", self.no_thread),
             ("handshake_failed", self.handshake_failed),
             ("handshake_timeout", self.handshake_timeout),
+            ("not_authenticated", self.not_authenticated),
+            ("too_many_failures", self.too_many_failures),
         ]
         .into_iter()
     }

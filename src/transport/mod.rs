@@ -28,6 +28,8 @@ pub mod serial;
 #[cfg(all(unix, not(leads_comm_portable)))]
 mod socket;
 pub mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(unix)]
 pub mod unix;
 

@@ -366,6 +366,15 @@ enum Target<'a> {
     Name(&'a str, u16),
 }
 
+/// The host in an address, without its port; `None` when it cannot be read.
+#[cfg(feature = "tls")]
+pub(super) fn host(address: &str) -> Option<String> {
+    match parse(address, 0).ok()? {
+        Target::Address(address) => Some(address.ip().to_string()),
+        Target::Name(host, _) => Some(host.to_owned()),
+    }
+}
+
 /// Reads an address, with `port` where it names none.
 fn parse(address: &str, port: u16) -> io::Result<Target<'_>> {
     if let Ok(address) = address.parse() {

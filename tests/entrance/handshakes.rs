@@ -4,13 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-use leads_comm::{Server, ServerBuilder};
+use leads_comm::ServerBuilder;
 
-use super::shaking::{Dialer, HELLO};
+use super::shaking::HELLO;
 use super::*;
 
-/// A started server that puts its events into a channel.
-fn start(net: Net, adapt: impl FnOnce(ServerBuilder) -> ServerBuilder) -> (Started, Dialer) {
+fn start(net: Net, adapt: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Started {
     start_scripted(net, || (), adapt)
 }
 
@@ -18,16 +17,13 @@ fn start_scripted(
     net: Net,
     script: impl Fn() + Send + Sync + 'static,
     adapt: impl FnOnce(ServerBuilder) -> ServerBuilder,
-) -> (Started, Dialer) {
-    let (callback, events) = recorder();
-    let builder = Server::builder().handshake_timeout(NEVER).callback(callback);
-    let (server, dialer) = Dialer::start(net, script, adapt(builder));
-    (Started { server, events, dial: Dial::None }, dialer)
+) -> Started {
+    shaking::start(net, script, |builder| adapt(builder.handshake_timeout(NEVER)))
 }
 
 /// A peer that has come as far as the server's hello, and keeps it waiting for its own.
-fn silent(dialer: &Dialer) -> Raw {
-    let raw = dialer.raw();
+fn silent(started: &Started) -> Raw {
+    let raw = started.raw();
     assert_eq!(raw.read_exact(HELLO.len()), HELLO);
     raw
 }
@@ -39,8 +35,8 @@ fn both(run: impl Fn(Net)) {
 #[test]
 fn nobody_is_a_connection_before_its_handshake_is_over() {
     both(|net| {
-        let (started, dialer) = start(net, |builder| builder);
-        let raw = silent(&dialer);
+        let started = start(net, |builder| builder);
+        let raw = silent(&started);
         assert_eq!((started.server.num_connections(), started.server.connections().len()), (0, 0));
         assert_eq!(started.server.broadcast(b"to nobody").unwrap(), 0);
         assert_eq!(started.server.stats().opened, 0);
@@ -61,9 +57,9 @@ fn nobody_is_a_connection_before_its_handshake_is_over() {
 #[test]
 fn a_client_that_shakes_hands_is_served() {
     both(|net| {
-        let (started, dialer) = start(net, |builder| builder);
+        let started = start(net, |builder| builder);
         let (callback, events) = recorder();
-        let client = dialer.client().callback(callback).build().unwrap();
+        let client = started.client().callback(callback).build().unwrap();
         client.start("127.0.0.1", true).unwrap();
         client.send(b"there").unwrap();
         assert_eq!(received(&started.events), b"there");
@@ -77,8 +73,8 @@ fn a_client_that_shakes_hands_is_served() {
 #[test]
 fn a_handshake_that_fails_refuses_the_caller_and_says_nothing_more() {
     both(|net| {
-        let (started, dialer) = start(net, |builder| builder);
-        let raw = dialer.raw();
+        let started = start(net, |builder| builder);
+        let raw = started.raw();
         raw.write(b"oh\n");
         // No goodbye: where no handshake was, it would mean nothing.
         assert_reads(raw, HELLO);
@@ -102,11 +98,11 @@ fn a_handshake_that_panics_refuses_the_caller_and_nobody_else() {
         let panics = Arc::clone(&panics);
         move || assert!(!panics.swap(false, Ordering::SeqCst), "as the test wants it")
     };
-    let (started, dialer) = start_scripted(Net::Memory, script, |builder| builder);
-    let raw = dialer.raw();
+    let started = start_scripted(Net::Memory, script, |builder| builder);
+    let raw = started.raw();
     assert!(matches!(refused(&started.events), RefusalCause::HandshakeFailed { .. }));
     assert_reads(raw, b"");
-    let next = silent(&dialer);
+    let next = silent(&started);
     next.write(HELLO);
     connected(&started.events);
 }
@@ -115,9 +111,9 @@ fn a_handshake_that_panics_refuses_the_caller_and_nobody_else() {
 fn a_handshake_has_a_deadline_however_the_bytes_drip() {
     const TIMEOUT: Duration = Duration::from_millis(300);
     both(|net| {
-        let (started, dialer) = start(net, |builder| builder.handshake_timeout(TIMEOUT));
+        let started = start(net, |builder| builder.handshake_timeout(TIMEOUT));
         let begun = Instant::now();
-        let (silent, dripping) = (dialer.raw(), dialer.raw());
+        let (silent, dripping) = (started.raw(), started.raw());
         let _ = dripping.try_write(b"h");
         for raw in [silent, dripping] {
             // In memory, an end of this kind takes back what has not been read.
@@ -154,11 +150,11 @@ fn a_handshake_that_takes_its_time_holds_nobody_up() {
             let _ = waiting.recv();
         }
     };
-    let (started, dialer) = start_scripted(Net::Memory, script, |builder| builder);
-    let slow = dialer.raw();
+    let started = start_scripted(Net::Memory, script, |builder| builder);
+    let slow = started.raw();
     slow.write(b"hi\nslow;");
     // Unless the accepting thread itself waited for the first, the second is served.
-    let quick = dialer.raw();
+    let quick = started.raw();
     quick.write(b"hi\nquick;");
     let first = received(&started.events);
     drop(go_on);
@@ -169,9 +165,9 @@ fn a_handshake_that_takes_its_time_holds_nobody_up() {
 
 #[test]
 fn no_more_than_the_limit_are_on_their_way_at_once() {
-    let (started, dialer) = start(Net::Tcp, |builder| builder.max_handshakes(2));
-    let mut inside = vec![silent(&dialer), silent(&dialer)];
-    let (bytes, end) = dialer.raw().read_to_end();
+    let started = start(Net::Tcp, |builder| builder.max_handshakes(2));
+    let mut inside = vec![silent(&started), silent(&started)];
+    let (bytes, end) = started.raw().read_to_end();
     assert_eq!(bytes, b"disconnect;");
     end.expect("a regular end");
     let cause = refused(&started.events);
@@ -182,12 +178,12 @@ fn no_more_than_the_limit_are_on_their_way_at_once() {
     let through = inside.pop().unwrap();
     through.write(HELLO);
     connected(&started.events);
-    inside.push(silent(&dialer));
+    inside.push(silent(&started));
     // So does who fails.
     inside.pop().unwrap().write(b"oh\n");
     until("the one that failed is gone", || started.server.stats().callers_refused.handshake_failed == 1);
     until("there is room", || {
-        let raw = dialer.raw();
+        let raw = started.raw();
         let greeted = raw.read_exact(HELLO.len()) == HELLO;
         inside.push(raw);
         greeted
@@ -197,52 +193,52 @@ fn no_more_than_the_limit_are_on_their_way_at_once() {
 #[test]
 fn who_is_on_the_way_counts_for_the_limit_on_connections() {
     let (asked, asking) = mpsc::channel();
-    let (started, dialer) = start(Net::Tcp, move |builder| {
+    let started = start(Net::Tcp, move |builder| {
         builder.max_connections(3).max_connections_per_address(2).admit(move |caller| {
             asked.send((caller.num_connections(), caller.num_connections_from_address())).unwrap();
             assert!(caller.peer_certificates().is_empty());
             true
         })
     });
-    let inside = [silent(&dialer), silent(&dialer)];
-    assert_reads(dialer.raw(), b"disconnect;");
+    let inside = [silent(&started), silent(&started)];
+    assert_reads(started.raw(), b"disconnect;");
     assert!(matches!(refused(&started.events), RefusalCause::MaxConnectionsPerAddress { limit: 2 }));
     assert_eq!(asking.try_iter().collect::<Vec<_>>(), [(0, 0), (1, 1)]);
     // As connections they count once.
     inside.iter().for_each(|raw| raw.write(HELLO));
     inside.iter().for_each(|_| drop(connected(&started.events)));
-    assert_reads(dialer.raw(), b"disconnect;");
+    assert_reads(started.raw(), b"disconnect;");
     assert_eq!(started.server.stats().callers_refused.max_connections_per_address, 2);
     // And no more when they have left.
     drop(inside);
     disconnected(&started.events);
     disconnected(&started.events);
-    let inside = [silent(&dialer), silent(&dialer)];
+    let inside = [silent(&started), silent(&started)];
     assert_eq!(asking.try_iter().collect::<Vec<_>>(), [(0, 0), (1, 1)]);
     // Nor when they have failed.
     inside.iter().for_each(|raw| raw.write(b"oh\n"));
     until("both have failed", || started.server.stats().callers_refused.handshake_failed == 2);
-    let _inside = [silent(&dialer), silent(&dialer)];
+    let _inside = [silent(&started), silent(&started)];
     assert_eq!(asking.try_iter().collect::<Vec<_>>(), [(0, 0), (1, 1)]);
 }
 
 #[test]
 fn never_are_there_more_connections_than_may_be() {
-    let (started, dialer) = start(Net::Memory, |builder| builder.max_connections(2));
-    let inside = [silent(&dialer), silent(&dialer)];
-    assert_reads(dialer.raw(), b"disconnect;");
+    let started = start(Net::Memory, |builder| builder.max_connections(2));
+    let inside = [silent(&started), silent(&started)];
+    assert_reads(started.raw(), b"disconnect;");
     assert!(matches!(refused(&started.events), RefusalCause::MaxConnections { limit: 2 }));
     inside.iter().for_each(|raw| raw.write(HELLO));
     inside.iter().for_each(|_| drop(connected(&started.events)));
-    assert_reads(dialer.raw(), b"disconnect;");
+    assert_reads(started.raw(), b"disconnect;");
     assert_eq!(started.server.num_connections(), 2);
 }
 
 #[test]
 fn closing_ends_those_who_are_on_their_way_at_once() {
     both(|net| {
-        let (started, dialer) = start(net, |builder| builder);
-        let inside: Vec<_> = (0..10).map(|_| silent(&dialer)).collect();
+        let started = start(net, |builder| builder);
+        let inside: Vec<_> = (0..10).map(|_| silent(&started)).collect();
         let server = started.server.clone();
         in_time("closing", move || {
             let begun = Instant::now();
@@ -260,11 +256,11 @@ fn closing_ends_those_who_are_on_their_way_at_once() {
 
 #[test]
 fn good_callers_are_served_beside_silent_ones() {
-    let (started, dialer) = start(Net::Tcp, |builder| builder);
-    let _silent: Vec<_> = (0..63).map(|_| silent(&dialer)).collect();
+    let started = start(Net::Tcp, |builder| builder);
+    let _silent: Vec<_> = (0..63).map(|_| silent(&started)).collect();
     // One place is left, for one after the other.
     for number in 0..20 {
-        let good = silent(&dialer);
+        let good = silent(&started);
         good.write(format!("hi\n{number};").as_bytes());
         assert_eq!(received(&started.events), number.to_string().as_bytes());
     }
@@ -274,11 +270,14 @@ fn good_callers_are_served_beside_silent_ones() {
 #[test]
 fn places_that_silent_callers_hold_are_free_when_their_time_is_over() {
     const TIMEOUT: Duration = Duration::from_millis(500);
-    let (started, dialer) = start(Net::Tcp, |builder| builder.handshake_timeout(TIMEOUT).max_handshakes(8));
-    let silents: Vec<_> = (0..8).map(|_| dialer.raw()).collect();
+    let started = start(Net::Tcp, |builder| builder.handshake_timeout(TIMEOUT).max_handshakes(8));
+    let silents: Vec<_> = (0..8).map(|_| started.raw()).collect();
     let mut good = Vec::new();
     until("a good caller is served", || {
-        let raw = dialer.raw();
+        let raw = started.raw();
+        if raw.read_exact(HELLO.len()) != HELLO {
+            return false;
+        }
         let _ = raw.try_write(b"hi\ngood;");
         good.push(raw);
         started.events.try_iter().any(|event| matches!(event, Event::Receive { .. }))

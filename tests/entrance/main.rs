@@ -3,8 +3,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod authenticators;
+mod failures;
 mod handshakes;
 mod ours;
+mod tokens;
 
 use std::time::Duration;
 

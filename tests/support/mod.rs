@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its own part")]
 
 pub mod account;
+#[cfg(feature = "tls")]
+pub mod certificates;
 pub mod child;
 pub mod counted;
 pub mod deadlocks;

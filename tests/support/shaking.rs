@@ -13,7 +13,7 @@ use leads_comm::transport::tcp::{TcpConnector, TcpListener};
 use leads_comm::transport::{Connector, Keepalive, Listener, Stream};
 use leads_comm::{Client, ClientBuilder, Server, ServerBuilder};
 
-use super::{Net, Raw};
+use super::{Dial, Net, PATIENCE, Raw, Started, recorder};
 
 pub const HELLO: &[u8] = b"hi\n";
 
@@ -158,46 +158,49 @@ impl<C: Connector> Connector for ShakingConnector<C> {
 }
 
 /// How to reach a server whose streams shake hands.
-pub struct Dialer {
-    memory: Option<memory::MemoryConnector>,
-    server: Server,
+enum Dialer {
+    Tcp,
+    Memory(memory::MemoryConnector),
 }
 
-impl Dialer {
-    /// A started server whose callers shake hands, over TCP or in memory.
-    pub fn start(net: Net, script: impl Fn() + Send + Sync + 'static, builder: ServerBuilder) -> (Server, Self) {
-        let script: Arc<Script> = Arc::new(script);
-        let (builder, memory) = match net {
-            Net::Memory => {
-                let (listener, connector) = memory::listener();
-                (builder.transport(ShakingListener::new(listener, script)), Some(connector))
-            }
-            _ => {
-                let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), 4096, false).unwrap();
-                (builder.transport(ShakingListener::new(listener, script)), None)
-            }
-        };
-        let server = builder.build().unwrap();
-        server.start(true).unwrap();
-        (server.clone(), Self { memory, server })
+/// A started server whose callers shake hands, over TCP or in memory, and that puts its events into a channel.
+pub fn start(
+    net: Net,
+    script: impl Fn() + Send + Sync + 'static,
+    adapt: impl FnOnce(ServerBuilder) -> ServerBuilder,
+) -> Started {
+    let script: Arc<Script> = Arc::new(script);
+    let (callback, events) = recorder();
+    let builder = adapt(Server::builder().callback(callback));
+    let (builder, dial) = match net {
+        Net::Memory => {
+            let (listener, connector) = memory::listener();
+            (builder.transport(ShakingListener::new(listener, script)), Dialer::Memory(connector))
+        }
+        _ => {
+            let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), 4096, false).unwrap();
+            (builder.transport(ShakingListener::new(listener, script)), Dialer::Tcp)
+        }
+    };
+    let server = builder.build().unwrap();
+    server.start(true).unwrap();
+    Started { server, events, dial: Box::new(dial) }
+}
+
+impl Dial for Dialer {
+    /// A client that shakes hands.
+    fn client(&self, server: &Server) -> ClientBuilder {
+        match self {
+            Self::Memory(connector) => Client::builder().transport(ShakingConnector(connector.clone())),
+            Self::Tcp => Client::builder().transport(ShakingConnector(TcpConnector::new(server.port(), PATIENCE))),
+        }
     }
 
     /// A peer that has not shaken hands.
-    pub fn raw(&self) -> Raw {
-        match &self.memory {
-            Some(connector) => Raw::of(Box::new(connector.open().unwrap())),
-            None => Raw::of(TcpConnector::new(self.server.port(), PATIENCE_TO_CONNECT).connect("127.0.0.1").unwrap()),
-        }
-    }
-
-    /// A client that shakes hands.
-    pub fn client(&self) -> ClientBuilder {
-        match &self.memory {
-            Some(connector) => Client::builder().transport(ShakingConnector(connector.clone())),
-            None => Client::builder()
-                .transport(ShakingConnector(TcpConnector::new(self.server.port(), PATIENCE_TO_CONNECT))),
+    fn raw(&self, server: &Server) -> Raw {
+        match self {
+            Self::Memory(connector) => Raw::of(Box::new(connector.open().unwrap())),
+            Self::Tcp => Raw::over_tcp(std::net::TcpStream::connect(server.local_addr().unwrap()).unwrap()),
         }
     }
 }
-
-const PATIENCE_TO_CONNECT: Duration = super::PATIENCE;
