@@ -23,6 +23,8 @@ pub(crate) mod contained;
 mod keepalive;
 pub mod memory;
 pub(crate) mod poll;
+#[cfg(feature = "serial")]
+pub mod serial;
 #[cfg(all(unix, not(leads_comm_portable)))]
 mod socket;
 pub mod tcp;
