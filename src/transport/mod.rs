@@ -17,6 +17,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+pub mod conformance;
 mod connecting;
 pub(crate) mod contained;
 mod keepalive;

@@ -16,6 +16,10 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::connecting::Connecting;
 use super::{Connector, Keepalive, Listener, Stream, keepalive};
 
+/// How many buffers the systems take in one call (`IOV_MAX`); more would be an error.
+#[cfg(all(unix, not(leads_comm_portable)))]
+const MOST_BUFFERS: usize = 1024;
+
 /// A TCP connection. `TCP_NODELAY` is on: a message never waits for another one.
 #[derive(Debug)]
 pub struct TcpStream {
@@ -51,6 +55,7 @@ impl TcpStream {
         if let [buffer] = buffers {
             return Ok(rustix::net::send(&self.socket, buffer, flags)?);
         }
+        let buffers = &buffers[..buffers.len().min(MOST_BUFFERS)];
         let mut no_ancillary = rustix::net::SendAncillaryBuffer::default();
         Ok(rustix::net::sendmsg(&self.socket, buffers, &mut no_ancillary, flags)?)
     }

@@ -136,6 +136,9 @@ mod imp {
         }
 
         pub(in super::super) fn accept(&self, socket: &TcpListener) -> io::Result<Option<TcpStream>> {
+            if self.stopped.load(Ordering::Acquire) {
+                return Ok(None);
+            }
             let accepted = socket.accept();
             if self.stopped.load(Ordering::Acquire) {
                 return Ok(None);
