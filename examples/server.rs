@@ -5,6 +5,7 @@
 //! cargo run --release --example client -- 127.0.0.1
 //! ```
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
@@ -21,19 +22,23 @@ use lexopt::prelude::*;
 mod cli;
 #[path = "support/lines.rs"]
 mod lines;
+#[path = "support/token.rs"]
+mod token;
 
 use cli::{Failure, complain};
+use token::read_token;
 
 const HELP: &str = "\
 Prints every message that its clients send, and sends every line of stdin to all of them.
 
-Usage: server [--bind A] [--port P] [--separator S] [--max-connections N] [--echo] [--relay]
-       server --unix PATH [--separator S] [--max-connections N] [--echo] [--relay]
+Usage: server [--bind A] [--port P] [--separator S] [--token FILE] [--max-connections N] [--echo] [--relay]
+       server --unix PATH [--separator S] [--token FILE] [--max-connections N] [--echo] [--relay]
 
       --bind A             the IP address to listen on: 0.0.0.0 for all IPv4, :: for all (default 127.0.0.1)
       --port P             the port, 0 for a free one (default 16900)
       --unix PATH          listen on a Unix socket instead; on Linux also @NAME, which is no file
       --separator S        the bytes that end each message (default ;)
+      --token FILE         let in only who sends the token in this file first, as `client --token` does
       --max-connections N  how many clients there may be; others get a goodbye at once (default 1024)
       --echo               answer each message with itself
       --relay              pass each message on to all other clients
@@ -57,6 +62,7 @@ struct Options {
     port: Option<u16>,
     unix: Option<String>,
     separator: Vec<u8>,
+    token: Option<OsString>,
     max_connections: Option<usize>,
     echo: bool,
     relay: bool,
@@ -129,6 +135,7 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
         port: None,
         unix: None,
         separator: DEFAULT_SEPARATOR.into(),
+        token: None,
         max_connections: None,
         echo: false,
         relay: false,
@@ -140,6 +147,7 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
             Long("port") => options.port = Some(arguments.value()?.parse()?),
             Long("unix") if cfg!(unix) => options.unix = Some(arguments.value()?.string()?),
             Long("separator") => options.separator = arguments.value()?.into_encoded_bytes(),
+            Long("token") => options.token = Some(arguments.value()?),
             Long("max-connections") => options.max_connections = Some(arguments.value()?.parse()?),
             Long("echo") => options.echo = true,
             Long("relay") => options.relay = true,
@@ -154,7 +162,7 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
 }
 
 fn serve(options: Options) -> Result<(), Failure> {
-    let Options { bind, port, unix, separator, max_connections, echo, relay } = options;
+    let Options { bind, port, unix, separator, token, max_connections, echo, relay } = options;
     let broken = Arc::new(OnceLock::new());
     let terminal = Terminal { path: unix.clone(), echo, relay, broken: Arc::clone(&broken) };
     let bind = bind.unwrap_or(Ipv4Addr::LOCALHOST.into());
@@ -162,6 +170,9 @@ fn serve(options: Options) -> Result<(), Failure> {
     #[cfg(unix)]
     if let Some(path) = unix {
         builder = builder.unix(path);
+    }
+    if let Some(file) = token {
+        builder = builder.token(read_token(&file)?);
     }
     if let Some(connections) = max_connections {
         builder = builder.max_connections(connections);

@@ -70,7 +70,7 @@ impl Builder<ClientSide> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidSeparator`], [`Error::InvalidSetting`]; [`Error::InvalidMessage`] when the token cannot be sent.
+    /// [`Error::InvalidSeparator`] and [`Error::InvalidSetting`].
     pub fn build(self) -> Result<Client, Error> {
         let settings = self.settings()?;
         let connect_timeout = self.side.connect_timeout;
