@@ -40,8 +40,8 @@ impl Builder<ServerSide> {
     /// The address to listen on. Default `127.0.0.1`, which only programs on this machine reach.
     ///
     /// `0.0.0.0` listens on every IPv4 address of the machine; `::` on every IPv6 *and* IPv4 address, on every system
-    /// alike (on a host without IPv6 it is taken for `0.0.0.0`). There is no encryption and no authentication: bind
-    /// what the network may reach with that in mind.
+    /// alike (on a host without IPv6 it is taken for `0.0.0.0`). There is no encryption, and no authentication but by
+    /// a [`token`](Self::token) or [another way](Self::authenticate): bind what the network may reach with that in mind.
     pub fn bind(mut self, address: impl Into<IpAddr>) -> Self {
         self.side.bind = address.into();
         self
