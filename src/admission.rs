@@ -158,14 +158,13 @@ impl Admission {
         }
     }
 
-    /// Whether a caller is admitted while there are so many connections, and, where it does not become one at once, while
-    /// `has_room` for it. Asks the program last.
+    /// Whether a caller is admitted while there are so many connections, and it `may_enter`. Asks the program last.
     pub(crate) fn check(
         &self,
         peer: &str,
         peer_addr: Option<SocketAddr>,
         num_connections: usize,
-        has_room: impl FnOnce() -> Result<(), RefusalCause>,
+        may_enter: impl FnOnce() -> Result<(), RefusalCause>,
     ) -> Result<(), Refusal> {
         let limit = self.limit.load(Ordering::Relaxed);
         if num_connections >= limit {
@@ -175,7 +174,7 @@ impl Admission {
         if let Some(limit) = self.max_per_address.filter(|limit| num_connections_from_address >= *limit) {
             return Err(RefusalCause::MaxConnectionsPerAddress { limit }.into());
         }
-        has_room()?;
+        may_enter()?;
         let Some(admit) = self.admit.lock().clone() else { return Ok(()) };
         let caller = Caller { peer, peer_addr, num_connections, num_connections_from_address, peer_certificates: &[] };
         let mut admitted = false;

@@ -72,10 +72,16 @@ pub enum RefusalCause {
         /// What was wrong with it, at the last of them.
         reason: DenialReason,
     },
+    /// Too many callers from their address had not been authenticated: see
+    /// [`Builder::token`](crate::Builder::token).
+    TooManyFailures {
+        /// From how many on they are refused.
+        limit: u32,
+    },
 }
 
 /// How many causes there are.
-pub(crate) const CAUSES: usize = 9;
+pub(crate) const CAUSES: usize = 10;
 
 impl RefusalCause {
     /// Its place among all causes, whatever its facts.
@@ -90,6 +96,7 @@ impl RefusalCause {
             Self::HandshakeFailed { .. } => 6,
             Self::HandshakeTimeout { .. } => 7,
             Self::NotAuthenticated { .. } => 8,
+            Self::TooManyFailures { .. } => 9,
         }
     }
 
@@ -104,7 +111,8 @@ impl RefusalCause {
             | Self::MaxConnectionsPerAddress { .. }
             | Self::MaxHandshakes { .. }
             | Self::NotAdmitted
-            | Self::HandshakeTimeout { .. } => None,
+            | Self::HandshakeTimeout { .. }
+            | Self::TooManyFailures { .. } => None,
         }
     }
 }
@@ -123,6 +131,9 @@ impl fmt::Display for RefusalCause {
             Self::HandshakeFailed { source } => write!(f, "the handshake failed: {source}"),
             Self::HandshakeTimeout { timeout } => write!(f, "not through within {timeout:?}"),
             Self::NotAuthenticated { reason } => write!(f, "not authenticated: {reason}"),
+            Self::TooManyFailures { limit } => {
+                write!(f, "{limit} callers from its address were not authenticated a short while ago")
+            }
         }
     }
 }
@@ -149,6 +160,7 @@ impl Refusals {
             handshake_failed,
             handshake_timeout,
             not_authenticated,
+            too_many_failures,
         ] = std::array::from_fn(|index| self.callers[index].load(Ordering::Relaxed));
         CallersRefused {
             max_connections,
@@ -160,6 +172,7 @@ impl Refusals {
             handshake_failed,
             handshake_timeout,
             not_authenticated,
+            too_many_failures,
         }
     }
 

@@ -63,18 +63,25 @@ impl Entering {
         if !core.authenticates() {
             return Ok(Vec::new());
         }
-        self.authenticate().map_err(|reason| RefusalCause::NotAuthenticated { reason })
+        let (entrance, address) = (core.entrance(), self.entrant.peer_addr);
+        let first = First::read(&**stream, &core.settings().separator, || entrance.is_open(&self.entrant));
+        // Many may have come at once, each before the others had failed.
+        entrance.check_failures(address)?;
+        let authenticated = first.and_then(|first| self.authenticate(&first.message).map(|()| first.rest));
+        authenticated.map_err(|reason| {
+            if reason.is_held_against() {
+                entrance.penalties.note_failure(address, Instant::now());
+            }
+            RefusalCause::NotAuthenticated { reason }
+        })
     }
 
-    /// Waits for the first message, and asks what it is worth; what has arrived behind it.
-    fn authenticate(&self) -> Result<Vec<u8>, DenialReason> {
-        let Entrant { core, stream, .. } = &*self.entrant;
-        let First { message, rest } =
-            First::read(&**stream, &core.settings().separator, || core.entrance().is_open(&self.entrant))?;
-        match &core.settings().token {
-            Some(token) if token.is(&message) => Ok(rest),
+    /// What the first message is worth.
+    fn authenticate(&self, message: &[u8]) -> Result<(), DenialReason> {
+        match &self.entrant.core.settings().token {
+            Some(token) if token.is(message) => Ok(()),
             Some(_) => Err(DenialReason::WrongToken),
-            None => self.ask_program(&message).map(|()| rest),
+            None => self.ask_program(message),
         }
     }
 

@@ -9,6 +9,7 @@ mod denial;
 mod first;
 pub(crate) mod incoming;
 pub(crate) mod outgoing;
+mod penalties;
 mod token;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use crate::service::Core;
 use crate::transport::Stream;
 pub use authenticator::{Authenticator, Denied};
 pub use denial::DenialReason;
+use penalties::{FAILURES, Penalties};
 pub(crate) use token::Token;
 
 /// Who is in the entrance of one service.
@@ -36,6 +38,7 @@ pub(crate) struct Entrance {
     /// Whether callers are asked who they are by the program, and by what, until the service has ended.
     has_authenticator: bool,
     authenticator: Mutex<Option<Arc<dyn Authenticator>>>,
+    penalties: Penalties,
     state: Mutex<State>,
 }
 
@@ -62,6 +65,7 @@ impl Entrance {
             limit,
             has_authenticator: authenticator.is_some(),
             authenticator: Mutex::new(authenticator),
+            penalties: Penalties::default(),
             state: Mutex::default(),
         }
     }
@@ -78,11 +82,20 @@ impl Entrance {
         drop(authenticator);
     }
 
-    /// Whether there is room for one more. Whoever asks is the only one who sends more in.
-    pub(crate) fn has_room(&self) -> Result<(), RefusalCause> {
+    /// Whether one more may come in from this address. Whoever asks is the only one who sends more in.
+    pub(crate) fn check(&self, address: Option<SocketAddr>) -> Result<(), RefusalCause> {
+        self.check_failures(address)?;
         match self.state.lock().inside.len() < self.limit {
             true => Ok(()),
             false => Err(RefusalCause::MaxHandshakes { limit: self.limit }),
+        }
+    }
+
+    /// Whether too many from this address have not been authenticated.
+    fn check_failures(&self, address: Option<SocketAddr>) -> Result<(), RefusalCause> {
+        match self.penalties.apply_to(address, Instant::now()) {
+            true => Err(RefusalCause::TooManyFailures { limit: FAILURES }),
+            false => Ok(()),
         }
     }
 

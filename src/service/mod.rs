@@ -181,8 +181,8 @@ impl Core {
     /// Whether a caller is admitted, who becomes a connection at once, or `enters` first.
     pub(crate) fn admit(&self, peer: &str, peer_addr: Option<SocketAddr>, enters: bool) -> Result<(), Refusal> {
         let num_connections = self.entrance.count_with(|| self.table.len());
-        let has_room = || if enters { self.entrance.has_room() } else { Ok(()) };
-        self.admission.check(peer, peer_addr, num_connections, has_room)
+        let may_enter = || if enters { self.entrance.check(peer_addr) } else { Ok(()) };
+        self.admission.check(peer, peer_addr, num_connections, may_enter)
     }
 
     /// Who asks, on the way in, to be let in.

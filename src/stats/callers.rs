@@ -21,6 +21,8 @@ pub struct CallersRefused {
     pub handshake_timeout: u64,
     /// Their first message did not authenticate them.
     pub not_authenticated: u64,
+    /// Too many from the caller's address had not been authenticated.
+    pub too_many_failures: u64,
 }
 
 impl CallersRefused {
@@ -36,6 +38,7 @@ impl CallersRefused {
             ("handshake_failed", self.handshake_failed),
             ("handshake_timeout", self.handshake_timeout),
             ("not_authenticated", self.not_authenticated),
+            ("too_many_failures", self.too_many_failures),
         ]
         .into_iter()
     }

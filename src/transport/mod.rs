@@ -18,11 +18,14 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 mod accepting;
+pub mod conformance;
 mod connecting;
 pub(crate) mod contained;
 mod keepalive;
 pub mod memory;
 pub(crate) mod poll;
+#[cfg(feature = "serial")]
+pub mod serial;
 #[cfg(all(unix, not(leads_comm_portable)))]
 mod socket;
 pub mod tcp;

@@ -4,7 +4,9 @@
 mod support;
 
 mod authenticators;
+mod failures;
 mod handshakes;
+mod logs;
 mod ours;
 mod tokens;
 

@@ -14,6 +14,8 @@ pub mod leads_peer;
 pub mod leftovers;
 pub mod net;
 pub mod proxy;
+#[cfg(all(unix, feature = "serial"))]
+pub mod pty;
 pub mod seed;
 pub mod shaking;
 pub mod stamp;
