@@ -82,8 +82,7 @@ impl Builder<ServerSide> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidSeparator`], [`Error::InvalidSetting`]; [`Error::InvalidMessage`] when the token cannot be sent;
-    /// [`Error::Bind`] when a given socket cannot be used.
+    /// [`Error::InvalidSeparator`], [`Error::InvalidSetting`]; [`Error::Bind`] when a given socket cannot be used.
     pub fn build(self) -> Result<Server, Error> {
         let settings = self.settings()?;
         require(self.side.backlog > 0, "backlog", "must not be 0")?;

@@ -22,7 +22,10 @@ impl Token {
     pub(crate) fn new(secret: &[u8], separator: &Separator) -> Result<Self, Error> {
         require(!secret.is_empty(), "token", "must not be empty")?;
         require(secret.len() <= MAX_FIRST_LEN, "token", "must not be longer than 4096 bytes")?;
-        Ok(Self { frame: codec::encode(secret, separator)?.into(), len: secret.len() })
+        let requirement = "must not hold the separator, nor be the goodbye";
+        let frame =
+            codec::encode(secret, separator).map_err(|_| Error::InvalidSetting { setting: "token", requirement })?;
+        Ok(Self { frame: frame.into(), len: secret.len() })
     }
 
     /// As it goes over the wire.

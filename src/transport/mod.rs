@@ -18,6 +18,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 mod accepting;
+pub mod conformance;
 mod connecting;
 pub(crate) mod contained;
 mod keepalive;

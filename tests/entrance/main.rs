@@ -6,6 +6,7 @@ mod support;
 mod authenticators;
 mod failures;
 mod handshakes;
+mod logs;
 mod ours;
 mod tokens;
 

@@ -13,4 +13,7 @@ mod process;
 mod serial;
 mod server;
 mod telemetry;
+mod token;
+#[cfg(unix)]
+mod unix;
 mod wire;

@@ -142,9 +142,16 @@ impl Stream for TlsStream {
     }
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(count) = self.session.lock().read(buffer)? {
+        let mut session = self.session.lock();
+        if session.is_called_off() {
+            drop(session);
+            // For a caller that discards it.
+            return self.inner.read(buffer);
+        }
+        if let Some(count) = session.read(buffer)? {
             return Ok(count);
         }
+        drop(session);
         loop {
             let received = self.inner.read(buffer)?;
             let mut session = self.session.lock();
@@ -192,19 +199,17 @@ impl Stream for TlsStream {
         self.inner.poll_fd()
     }
 
-    /// `Write` says `close_notify` first.
+    /// `Write` says `close_notify` first; before the handshake, that there will be none.
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         if how == Shutdown::Write {
             let mut session = self.session.lock();
-            if !session.is_handshaking() {
-                session.close();
-                match self.write_out(&mut session, Mode::Direct) {
-                    // Left to a flush that blocks.
-                    Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                        return Err(io::ErrorKind::WouldBlock.into());
-                    }
-                    result => result?,
+            session.close();
+            match self.write_out(&mut session, Mode::Direct) {
+                // Left to a flush that blocks.
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    return Err(io::ErrorKind::WouldBlock.into());
                 }
+                result => result?,
             }
         }
         self.inner.shutdown(how)

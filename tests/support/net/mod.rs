@@ -9,6 +9,8 @@ pub mod raw;
 #[cfg(all(unix, feature = "serial"))]
 pub mod serial;
 pub mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(unix)]
 pub mod unix;
 
@@ -31,6 +33,7 @@ macro_rules! each_transport {
             Blocking blocking,
             #[cfg(unix)] Unix unix,
             #[cfg(all(unix, feature = "serial"))] Serial serial,
+            #[cfg(feature = "tls")] Tls tls,
         }
     };
 }
@@ -78,6 +81,11 @@ pub trait Transport: Sync {
         true
     }
 
+    /// Whether the goodbye is said to callers who are refused at the door.
+    fn tells_the_refused(&self) -> bool {
+        self.writes_without_blocking()
+    }
+
     /// Whether a peer learns that a stream was given up, by an error in place of the end.
     fn resets(&self) -> bool {
         true
@@ -118,6 +126,11 @@ impl Net {
     /// See [`Transport::writes_without_blocking`].
     pub fn writes_without_blocking(self) -> bool {
         self.transport().writes_without_blocking()
+    }
+
+    /// See [`Transport::tells_the_refused`].
+    pub fn tells_the_refused(self) -> bool {
+        self.transport().tells_the_refused()
     }
 
     /// See [`Transport::resets`].
