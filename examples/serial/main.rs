@@ -227,7 +227,7 @@ fn talk(port: &str, tags: &[Vec<u8>], ports: Ports, options: &Options) -> Result
                 return Ok(());
             }
             News::Disconnected(DisconnectReason::ServiceClosed { undelivered }) => {
-                unsent += undelivered.unsent_messages
+                unsent += undelivered.unsent_messages;
             }
             News::Disconnected(reason) if options.reconnect => complain(format_args!("serial: disconnected: {reason}")),
             News::Disconnected(reason) => end = Some(fail(format!("disconnected: {reason}"))),
