@@ -375,6 +375,9 @@
 //! # Ok::<(), leads_comm::Error>(())
 //! ```
 //!
+//! With the feature `serial`, `transport::serial` makes clients of devices on serial lines, at ports that are named or
+//! found by what the device says.
+//!
 //! The framing is usable without any of this: see [`codec`]. The wire protocol is written down in the repository, in
 //! `docs/protocol.md`, for peers in other languages.
 //!
@@ -408,7 +411,7 @@
 //! | error | `on_fail`, or the drop of a callback, panicked |
 //! | warn | a peer dropped for cause; whatever is told to `on_fail`; connections cut off by the close time-out; waiting for streams failed; `max_connections`, where it was set, lowered to the descriptors that there are; how many lines were left out |
 //! | info | a server listens; a client is connected, each time; a service has closed; `max_connections`, where it was not set, lowered |
-//! | debug | a connection opened, or ended, and why; a caller refused, or gone before it was accepted; an attempt to connect again; that the system refuses a socket option, once for each service |
+//! | debug | a connection opened, or ended, and why; a caller refused, or gone before it was accepted; an attempt to connect again; that the system refuses a socket option, once for each service; what became of a serial port on which a device was looked for, in numbers |
 //! | trace | the length of each message accepted or received, and how much waits for a peer that reads slowly |
 //!
 //! A peer is dropped for cause when its message is too long, is not finished in time, or takes memory that others need;
@@ -430,6 +433,7 @@
 //! |---|---|
 //! | `metrics` | `metrics::Exporter`, which exports the [statistics](self#statistics) of a service through the facade of the crate `metrics`, whenever its `publish` is called |
 //! | `net-info` | [`my_ip_addresses`] lists every interface, not only the ones that lead out (crate `if-addrs`) |
+//! | `serial` | `transport::serial`: clients of devices on serial lines (crate `serial2`) |
 //!
 //! # Glossary
 //!
