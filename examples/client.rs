@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --example client -- 127.0.0.1` talks to the example `server`.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -19,17 +20,23 @@ use lexopt::prelude::*;
 mod cli;
 #[path = "support/lines.rs"]
 mod lines;
+#[path = "support/token.rs"]
+mod token;
 
 use cli::{Failure, complain, fail};
+use token::read_token;
 
 const HELP: &str = "\
 Sends every line of stdin to a server, and prints every message that the server sends as a line.
 
-Usage: client HOST [--port P] [--separator S] [--wait] [--reconnect]
+Usage: client HOST [--port P] [--separator S] [--token FILE] [--wait] [--reconnect]
+       client --unix PATH [--separator S] [--token FILE] [--wait] [--reconnect]
 
   HOST               the server's name or IP address, which may name a port: 10.0.0.7, [::1]:16901
       --port P       the port where HOST names none (default 16900)
+      --unix PATH    the path of the server's Unix socket instead; on Linux also @NAME, which is no file
       --separator S  the bytes that end each message, the same as the server's (default ;)
+      --token FILE   send the token in this file first, to a server that asks for it
       --wait         at the end of stdin go on receiving, until the server says goodbye
       --reconnect    connect again whenever the connection ends, and also if there is no server yet; go on
                      so until the end of stdin, with --wait until Ctrl-C. Stderr tells of each attempt
@@ -55,9 +62,12 @@ const DRAIN: Duration = Duration::from_secs(5);
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
 struct Options {
+    /// With `is_path` a path.
     host: String,
+    is_path: bool,
     port: u16,
     separator: Vec<u8>,
+    token: Option<OsString>,
     wait: bool,
     reconnect: bool,
 }
@@ -139,13 +149,15 @@ fn main() -> ExitCode {
 
 /// `None` when only help is wanted.
 fn parse_options() -> Result<Option<Options>, lexopt::Error> {
-    let (mut host, mut port, mut separator) = (None, DEFAULT_PORT, DEFAULT_SEPARATOR.to_vec());
-    let (mut wait, mut reconnect) = (false, false);
+    let (mut host, mut path, mut port, mut separator) = (None, None, None, DEFAULT_SEPARATOR.to_vec());
+    let (mut token, mut wait, mut reconnect) = (None, false, false);
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
-            Long("port") => port = arguments.value()?.parse()?,
+            Long("port") => port = Some(arguments.value()?.parse()?),
+            Long("unix") if cfg!(unix) => path = Some(arguments.value()?.string()?),
             Long("separator") => separator = arguments.value()?.into_encoded_bytes(),
+            Long("token") => token = Some(arguments.value()?),
             Long("wait") => wait = true,
             Long("reconnect") => reconnect = true,
             Short('h') | Long("help") => return Ok(None),
@@ -153,11 +165,16 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
             _ => return Err(argument.unexpected()),
         }
     }
-    Ok(Some(Options { host: host.ok_or("HOST is missing")?, port, separator, wait, reconnect }))
+    if path.is_some() && (host.is_some() || port.is_some()) {
+        return Err("--unix goes without HOST and --port".into());
+    }
+    let is_path = path.is_some();
+    let host = path.or(host).ok_or("HOST is missing")?;
+    Ok(Some(Options { host, is_path, port: port.unwrap_or(DEFAULT_PORT), separator, token, wait, reconnect }))
 }
 
 fn talk(options: Options) -> Result<(), Failure> {
-    let Options { host, port, separator, wait, reconnect } = options;
+    let Options { host, is_path, port, separator, token, wait, reconnect } = options;
     let (tell, news) = mpsc::channel();
     let (input, cause) = (OnceLock::new(), Mutex::default());
     let mut builder = Client::builder()
@@ -169,6 +186,15 @@ fn talk(options: Options) -> Result<(), Failure> {
         .close_timeout(PATIENCE)
         .drain_timeout(DRAIN)
         .callback(Terminal { wait, reconnect, news: tell.clone(), input, cause });
+    if is_path {
+        #[cfg(unix)]
+        {
+            builder = builder.unix();
+        }
+    }
+    if let Some(file) = token {
+        builder = builder.token(read_token(&file)?);
+    }
     if reconnect {
         builder = builder.reconnect(Reconnect::new().at_start(true));
     }

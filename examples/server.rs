@@ -5,6 +5,7 @@
 //! cargo run --release --example client -- 127.0.0.1
 //! ```
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
@@ -21,27 +22,34 @@ use lexopt::prelude::*;
 mod cli;
 #[path = "support/lines.rs"]
 mod lines;
+#[path = "support/token.rs"]
+mod token;
 
 use cli::{Failure, complain};
+use token::read_token;
 
 const HELP: &str = "\
 Prints every message that its clients send, and sends every line of stdin to all of them.
 
-Usage: server [--bind A] [--port P] [--separator S] [--max-connections N] [--echo] [--relay]
+Usage: server [--bind A] [--port P] [--separator S] [--token FILE] [--max-connections N] [--echo] [--relay]
+       server --unix PATH [--separator S] [--token FILE] [--max-connections N] [--echo] [--relay]
 
       --bind A             the IP address to listen on: 0.0.0.0 for all IPv4, :: for all (default 127.0.0.1)
       --port P             the port, 0 for a free one (default 16900)
+      --unix PATH          listen on a Unix socket instead; on Linux also @NAME, which is no file
       --separator S        the bytes that end each message (default ;)
+      --token FILE         let in only who sends the token in this file first, as `client --token` does
       --max-connections N  how many clients there may be; others get a goodbye at once (default 1024)
       --echo               answer each message with itself
       --relay              pass each message on to all other clients
   -h, --help               print this
 
-The first line of stdout is `listening on IP:PORT`; every other one is `ip:port message`, a message's
-bytes as they came. Who connects and disconnects is told on stderr. The end of stdin does not end the
-server: Ctrl-C does, SIGTERM, and nobody reading stdout any more, with a goodbye to every client and exit
-code 0. A line typed ends with \\n or \\r\\n, which is not sent. A failure is exit code 1, a wrong call 2.
-RUST_LOG=debug shows what the library does.
+The first line of stdout is `listening on IP:PORT`, or `listening on PATH`; every other one is
+`ip:port message`, or on a Unix socket `pid N uid N message`, a message's bytes as they came. Who connects
+and disconnects is told on stderr. The end of stdin does not end the server: Ctrl-C does, SIGTERM, and
+nobody reading stdout any more, with a goodbye to every client and exit code 0. A line typed ends with \\n
+or \\r\\n, which is not sent. A failure is exit code 1, a wrong call 2. RUST_LOG=debug shows what the
+library does.
 
 Try it with the example `client`, with a LEADS client, or with `nc 127.0.0.1 16900`.
 ";
@@ -50,9 +58,11 @@ Try it with the example `client`, with a LEADS client, or with `nc 127.0.0.1 169
 const PATIENCE: Duration = Duration::from_secs(5);
 
 struct Options {
-    bind: IpAddr,
-    port: u16,
+    bind: Option<IpAddr>,
+    port: Option<u16>,
+    unix: Option<String>,
     separator: Vec<u8>,
+    token: Option<OsString>,
     max_connections: Option<usize>,
     echo: bool,
     relay: bool,
@@ -60,6 +70,8 @@ struct Options {
 
 /// What the server's terminal shows, and what becomes of a message.
 struct Terminal {
+    /// Where the server listens, if that is no address.
+    path: Option<String>,
     echo: bool,
     relay: bool,
     /// Set when stdout takes no more.
@@ -82,8 +94,9 @@ impl Terminal {
 impl Callback for Terminal {
     fn on_initialize(&self, service: &dyn Service) {
         // Nobody is accepted before this returns, so it is the first line.
-        if let Some(address) = service.local_addr() {
-            self.print(service, &[format!("listening on {address}\n").as_bytes()]);
+        let address = service.local_addr().map(|address| address.to_string());
+        if let Some(place) = address.as_ref().or(self.path.as_ref()) {
+            self.print(service, &[format!("listening on {place}\n").as_bytes()]);
         }
     }
 
@@ -118,9 +131,11 @@ fn main() -> ExitCode {
 /// `None` when only help is wanted.
 fn parse_options() -> Result<Option<Options>, lexopt::Error> {
     let mut options = Options {
-        bind: Ipv4Addr::LOCALHOST.into(),
-        port: DEFAULT_PORT,
+        bind: None,
+        port: None,
+        unix: None,
         separator: DEFAULT_SEPARATOR.into(),
+        token: None,
         max_connections: None,
         echo: false,
         relay: false,
@@ -128,9 +143,11 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
-            Long("bind") => options.bind = arguments.value()?.parse()?,
-            Long("port") => options.port = arguments.value()?.parse()?,
+            Long("bind") => options.bind = Some(arguments.value()?.parse()?),
+            Long("port") => options.port = Some(arguments.value()?.parse()?),
+            Long("unix") if cfg!(unix) => options.unix = Some(arguments.value()?.string()?),
             Long("separator") => options.separator = arguments.value()?.into_encoded_bytes(),
+            Long("token") => options.token = Some(arguments.value()?),
             Long("max-connections") => options.max_connections = Some(arguments.value()?.parse()?),
             Long("echo") => options.echo = true,
             Long("relay") => options.relay = true,
@@ -138,14 +155,25 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
             _ => return Err(argument.unexpected()),
         }
     }
+    if options.unix.is_some() && (options.bind.is_some() || options.port.is_some()) {
+        return Err("--unix goes without --bind and --port".into());
+    }
     Ok(Some(options))
 }
 
 fn serve(options: Options) -> Result<(), Failure> {
-    let Options { bind, port, separator, max_connections, echo, relay } = options;
+    let Options { bind, port, unix, separator, token, max_connections, echo, relay } = options;
     let broken = Arc::new(OnceLock::new());
-    let terminal = Terminal { echo, relay, broken: Arc::clone(&broken) };
-    let mut builder = Server::builder().bind(bind).port(port).separator(separator);
+    let terminal = Terminal { path: unix.clone(), echo, relay, broken: Arc::clone(&broken) };
+    let bind = bind.unwrap_or(Ipv4Addr::LOCALHOST.into());
+    let mut builder = Server::builder().bind(bind).port(port.unwrap_or(DEFAULT_PORT)).separator(separator);
+    #[cfg(unix)]
+    if let Some(path) = unix {
+        builder = builder.unix(path);
+    }
+    if let Some(file) = token {
+        builder = builder.token(read_token(&file)?);
+    }
     if let Some(connections) = max_connections {
         builder = builder.max_connections(connections);
     }

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use crate::callback;
 use crate::config::require;
+use crate::entrance::{Authenticator, MAX_HANDSHAKES};
 use crate::error::Error;
 use crate::refusal::{RefusalCause, Refusals};
 
@@ -23,13 +24,14 @@ const RESERVED_DESCRIPTORS: usize = 32;
 /// Asked whether a caller is admitted.
 pub(crate) type Admit = dyn Fn(&Caller<'_>) -> bool + Send + Sync;
 
-/// Who asks for a connection, as [`Builder::admit`](crate::Builder::admit) sees it.
+/// Who asks for a connection, as [`Builder::admit`](crate::Builder::admit) and an [`Authenticator`] see it.
 #[derive(Debug)]
 pub struct Caller<'a> {
     peer: &'a str,
     peer_addr: Option<SocketAddr>,
     num_connections: usize,
     num_connections_from_address: usize,
+    peer_certificates: &'a [Vec<u8>],
 }
 
 impl Caller<'_> {
@@ -43,7 +45,8 @@ impl Caller<'_> {
         self.peer_addr
     }
 
-    /// How many connections the server has now, without this one.
+    /// How many connections the server has now, without this one. Those who are still [on their
+    /// way](crate::Builder::max_handshakes) to become one count.
     pub fn num_connections(&self) -> usize {
         self.num_connections
     }
@@ -52,20 +55,41 @@ impl Caller<'_> {
     pub fn num_connections_from_address(&self) -> usize {
         self.num_connections_from_address
     }
+
+    /// The certificates by which the caller has proved who it is, as in
+    /// [`Connection::peer_certificates`](crate::Connection::peer_certificates). None in
+    /// [`Builder::admit`](crate::Builder::admit), which is asked before the caller can prove anything.
+    pub fn peer_certificates(&self) -> &[Vec<u8>] {
+        self.peer_certificates
+    }
 }
 
 /// What a server's builder is told about who may connect.
-#[derive(Default)]
 pub(crate) struct Policy {
     pub(crate) max_connections: Option<usize>,
     pub(crate) max_per_address: Option<usize>,
+    pub(crate) max_handshakes: usize,
+    pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
     pub(crate) admit: Option<Arc<Admit>>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            max_connections: None,
+            max_per_address: None,
+            max_handshakes: MAX_HANDSHAKES,
+            authenticator: None,
+            admit: None,
+        }
+    }
 }
 
 impl Policy {
     pub(crate) fn check(&self) -> Result<(), Error> {
         require(self.max_connections != Some(0), "max_connections", "must not be 0")?;
-        require(self.max_per_address != Some(0), "max_connections_per_address", "must not be 0")
+        require(self.max_per_address != Some(0), "max_connections_per_address", "must not be 0")?;
+        require(self.max_handshakes != 0, "max_handshakes", "must not be 0")
     }
 }
 
@@ -74,6 +98,7 @@ impl fmt::Debug for Policy {
         f.debug_struct("Policy")
             .field("max_connections", &self.max_connections)
             .field("max_per_address", &self.max_per_address)
+            .field("max_handshakes", &self.max_handshakes)
             .finish_non_exhaustive()
     }
 }
@@ -86,7 +111,7 @@ pub(crate) struct Admission {
     admit: Mutex<Option<Arc<Admit>>>,
     /// The limit on connections, once the start has fitted it to the system's.
     limit: AtomicUsize,
-    /// How many connections there are from each address, kept only where somebody asks.
+    /// How many there are from each address, connections or on their way to become one; kept only where somebody asks.
     by_address: Option<Mutex<HashMap<IpAddr, usize>>>,
     refusals: Refusals,
 }
@@ -100,7 +125,8 @@ pub(crate) struct Refusal {
 
 impl Admission {
     pub(crate) fn new(policy: Policy) -> Self {
-        let counts_addresses = policy.max_per_address.is_some() || policy.admit.is_some();
+        let counts_addresses =
+            policy.max_per_address.is_some() || policy.admit.is_some() || policy.authenticator.is_some();
         Self {
             limit: AtomicUsize::new(policy.max_connections.unwrap_or(MAX_CONNECTIONS)),
             by_address: counts_addresses.then(Mutex::default),
@@ -132,12 +158,13 @@ impl Admission {
         }
     }
 
-    /// Whether a caller is admitted while there are so many connections. Asks the program last.
+    /// Whether a caller is admitted while there are so many connections, and it `may_enter`. Asks the program last.
     pub(crate) fn check(
         &self,
         peer: &str,
         peer_addr: Option<SocketAddr>,
         num_connections: usize,
+        may_enter: impl FnOnce() -> Result<(), RefusalCause>,
     ) -> Result<(), Refusal> {
         let limit = self.limit.load(Ordering::Relaxed);
         if num_connections >= limit {
@@ -147,14 +174,28 @@ impl Admission {
         if let Some(limit) = self.max_per_address.filter(|limit| num_connections_from_address >= *limit) {
             return Err(RefusalCause::MaxConnectionsPerAddress { limit }.into());
         }
+        may_enter()?;
         let Some(admit) = self.admit.lock().clone() else { return Ok(()) };
-        let caller = Caller { peer, peer_addr, num_connections, num_connections_from_address };
+        let caller = Caller { peer, peer_addr, num_connections, num_connections_from_address, peer_certificates: &[] };
         let mut admitted = false;
         match callback::call(|| admitted = admit(&caller)) {
             Ok(()) if admitted => Ok(()),
             Ok(()) => Err(RefusalCause::NotAdmitted.into()),
             Err(message) => Err(Refusal { cause: RefusalCause::NotAdmitted, panic: Some(message) }),
         }
+    }
+
+    /// A caller who is on the way in, and counts already among `num` with the connections that there are.
+    pub(crate) fn caller_inside<'a>(
+        &self,
+        peer: &'a str,
+        peer_addr: Option<SocketAddr>,
+        num: usize,
+        peer_certificates: &'a [Vec<u8>],
+    ) -> Caller<'a> {
+        let num_connections_from_address = self.num_from(peer_addr).saturating_sub(1);
+        let num_connections = num.saturating_sub(1);
+        Caller { peer, peer_addr, num_connections, num_connections_from_address, peer_certificates }
     }
 
     /// Lets the program's hook go, which may well hold a handle of this service.
@@ -169,13 +210,13 @@ impl Admission {
         by_address.lock().get(&address.ip().to_canonical()).copied().unwrap_or(0)
     }
 
-    /// A connection has been made.
+    /// A connection has been made, or somebody has begun to become one.
     pub(crate) fn enter(&self, address: Option<SocketAddr>) {
         let (Some(by_address), Some(address)) = (&self.by_address, address) else { return };
         *by_address.lock().entry(address.ip().to_canonical()).or_default() += 1;
     }
 
-    /// A connection that had [entered](Self::enter) has ended.
+    /// Whoever had [entered](Self::enter) has ended.
     pub(crate) fn leave(&self, address: Option<SocketAddr>) {
         let (Some(by_address), Some(address)) = (&self.by_address, address) else { return };
         let mut by_address = by_address.lock();
@@ -185,12 +226,6 @@ impl Admission {
                 by_address.remove(&address.ip().to_canonical());
             }
         }
-    }
-}
-
-impl Default for Admission {
-    fn default() -> Self {
-        Self::new(Policy::default())
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::codec::{self, Separator};
+use crate::entrance::Token;
 use crate::error::Error;
 use crate::outbox::{Budget, OVERHEAD, Rules, WhenFull};
 use crate::transport::Keepalive;
@@ -50,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) keepalive: Option<Keepalive>,
     pub(crate) user_timeout: Option<Duration>,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) token: Option<Token>,
     pub(crate) stall_timeout: Duration,
     pub(crate) flush_timeout: Duration,
     pub(crate) drain_timeout: Duration,
@@ -72,6 +75,8 @@ impl Default for Settings {
             idle_timeout: None,
             keepalive: Some(Keepalive::default()),
             user_timeout: Some(Duration::from_secs(30)),
+            handshake_timeout: Duration::from_secs(5),
+            token: None,
             stall_timeout: Duration::from_secs(10),
             flush_timeout: Duration::from_secs(2),
             drain_timeout: Duration::from_millis(500),
@@ -109,6 +114,7 @@ impl Settings {
             "idle and interval must be 1 s to 32767 s, and count 1 to 127",
         )?;
         require(self.user_timeout != Some(Duration::ZERO), "user_timeout", "must not be 0")?;
+        require(!self.handshake_timeout.is_zero(), "handshake_timeout", "must not be 0")?;
         require(!self.stall_timeout.is_zero(), "stall_timeout", "must not be 0")?;
         require(self.close_timeout >= self.flush_timeout, "close_timeout", "must not be shorter than flush_timeout")
     }

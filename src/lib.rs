@@ -211,7 +211,7 @@
 //! A server has up to [`max_connections`](Builder::max_connections), if need be [fewer from one
 //! address](Builder::max_connections_per_address), and the program may [have its say](Builder::admit) on each
 //! [`Caller`]. Whoever is refused is told the goodbye, and its stream ended, without a thread and without an
-//! `on_connect`. Callers for whom the system has no thread left, or (over TCP on Unix) no descriptor, are refused as
+//! `on_connect`. Callers for whom the system has no thread left, or (on Unix) no descriptor, are refused as
 //! well, and accepting goes on. [`on_fail`](Callback::on_fail) is told how many were refused and why, at most once a
 //! second for each [cause](RefusalCause).
 //!
@@ -312,8 +312,10 @@
 //!
 //! # Transports
 //!
-//! TCP is what a service uses unless it is given something else: a server anything that is a
-//! [`Listener`](transport::Listener), a client a [`Connector`](transport::Connector), both giving out
+//! TCP is what a service uses unless it is told otherwise. On Unix, programs on one machine can meet at a path instead:
+//! a server with `Builder::unix(path)`, a client with `Builder::unix()` and the path as its address; `transport::unix`
+//! says how such a socket is protected, cleaned up, and what its peers are called. Beyond that, a server takes anything
+//! that is a [`Listener`](transport::Listener), a client a [`Connector`](transport::Connector), both giving out
 //! [`Stream`](transport::Stream)s. [`transport::memory`] joins both ends inside one process, which is handy in tests:
 //!
 //! ```
@@ -427,6 +429,7 @@ mod config;
 mod connection;
 mod context;
 mod disconnect;
+mod entrance;
 mod error;
 mod handle;
 mod leads;
@@ -463,6 +466,7 @@ pub use connection::Connection;
 /// The crate whose channels [`callback::channel`] gives out.
 pub use crossbeam_channel;
 pub use disconnect::{DisconnectReason, OutboundLimit, Undelivered};
+pub use entrance::{Authenticator, DenialReason, Denied};
 pub use error::Error;
 pub use handle::CloseOnDrop;
 pub use leads::{create_client, create_server, start_client, start_server};

@@ -59,6 +59,8 @@ pub(crate) enum Deadline {
     PartialMessage,
     /// That anything arrives at all.
     Idle,
+    /// That a caller becomes a connection, or is gone.
+    Entrance,
     /// That there is room in the log to say what was left out of it.
     LogRoom,
 }

@@ -1,6 +1,7 @@
 //! Callers that are refused: why, how many, and how they are told.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::entrance::DenialReason;
 use crate::stats::CallersRefused;
 use crate::transport::{Stream, is_nothing_yet};
 
@@ -21,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How much of what a refused caller has sent is thrown away in one look.
 const DISCARDED: usize = 64 * 1024;
 
-/// Why a server has refused callers. None of them got a thread or a callback, or was ever counted as a connection.
+/// Why a server has refused callers. None of them got a callback, or was ever counted as a connection.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum RefusalCause {
@@ -33,6 +35,12 @@ pub enum RefusalCause {
     /// There were as many from the caller's address as there may be:
     /// [`Builder::max_connections_per_address`](crate::Builder::max_connections_per_address).
     MaxConnectionsPerAddress {
+        /// The limit.
+        limit: usize,
+    },
+    /// There were as many callers on their way in as there may be:
+    /// [`Builder::max_handshakes`](crate::Builder::max_handshakes).
+    MaxHandshakes {
         /// The limit.
         limit: usize,
     },
@@ -48,10 +56,32 @@ pub enum RefusalCause {
         /// What the system reported, at the last of them.
         source: Arc<io::Error>,
     },
+    /// The handshake of their streams failed. They get no goodbye, which would mean nothing to them.
+    HandshakeFailed {
+        /// What the transport reported, at the last of them.
+        source: Arc<io::Error>,
+    },
+    /// They were not through in time: [`Builder::handshake_timeout`](crate::Builder::handshake_timeout).
+    HandshakeTimeout {
+        /// How long they had.
+        timeout: Duration,
+    },
+    /// Their first message did not say who they are, or that they may come in:
+    /// [`Builder::token`](crate::Builder::token), [`Builder::authenticate`](crate::Builder::authenticate).
+    NotAuthenticated {
+        /// What was wrong with it, at the last of them.
+        reason: DenialReason,
+    },
+    /// Too many callers from their address had not been authenticated: see
+    /// [`Builder::token`](crate::Builder::token).
+    TooManyFailures {
+        /// From how many on they are refused.
+        limit: u32,
+    },
 }
 
 /// How many causes there are.
-pub(crate) const CAUSES: usize = 5;
+pub(crate) const CAUSES: usize = 10;
 
 impl RefusalCause {
     /// Its place among all causes, whatever its facts.
@@ -62,14 +92,27 @@ impl RefusalCause {
             Self::NotAdmitted => 2,
             Self::NoDescriptor { .. } => 3,
             Self::NoThread { .. } => 4,
+            Self::MaxHandshakes { .. } => 5,
+            Self::HandshakeFailed { .. } => 6,
+            Self::HandshakeTimeout { .. } => 7,
+            Self::NotAuthenticated { .. } => 8,
+            Self::TooManyFailures { .. } => 9,
         }
     }
 
-    /// What the system reported, where it was the system that refused.
-    pub(crate) fn source(&self) -> Option<&io::Error> {
+    /// What the system, or the transport, reported, where it was that which refused.
+    pub(crate) fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::NoDescriptor { source } | Self::NoThread { source } => Some(source),
-            Self::MaxConnections { .. } | Self::MaxConnectionsPerAddress { .. } | Self::NotAdmitted => None,
+            Self::NoDescriptor { source } | Self::NoThread { source } | Self::HandshakeFailed { source } => {
+                Some(&**source)
+            }
+            Self::NotAuthenticated { reason } => reason.source(),
+            Self::MaxConnections { .. }
+            | Self::MaxConnectionsPerAddress { .. }
+            | Self::MaxHandshakes { .. }
+            | Self::NotAdmitted
+            | Self::HandshakeTimeout { .. }
+            | Self::TooManyFailures { .. } => None,
         }
     }
 }
@@ -81,9 +124,16 @@ impl fmt::Display for RefusalCause {
             Self::MaxConnectionsPerAddress { limit } => {
                 write!(f, "the limit on connections from one address is {limit}")
             }
+            Self::MaxHandshakes { limit } => write!(f, "the limit on callers on their way in is {limit}"),
             Self::NotAdmitted => f.write_str("not admitted by the program"),
             Self::NoDescriptor { source } => write!(f, "no descriptor left: {source}"),
             Self::NoThread { source } => write!(f, "no thread left: {source}"),
+            Self::HandshakeFailed { source } => write!(f, "the handshake failed: {source}"),
+            Self::HandshakeTimeout { timeout } => write!(f, "not through within {timeout:?}"),
+            Self::NotAuthenticated { reason } => write!(f, "not authenticated: {reason}"),
+            Self::TooManyFailures { limit } => {
+                write!(f, "{limit} callers from its address were not authenticated a short while ago")
+            }
         }
     }
 }
@@ -100,9 +150,30 @@ impl Refusals {
     }
 
     pub(crate) fn stats(&self) -> CallersRefused {
-        let [max_connections, max_connections_per_address, not_admitted, no_descriptor, no_thread] =
-            std::array::from_fn(|index| self.callers[index].load(Ordering::Relaxed));
-        CallersRefused { max_connections, max_connections_per_address, not_admitted, no_descriptor, no_thread }
+        let [
+            max_connections,
+            max_connections_per_address,
+            not_admitted,
+            no_descriptor,
+            no_thread,
+            max_handshakes,
+            handshake_failed,
+            handshake_timeout,
+            not_authenticated,
+            too_many_failures,
+        ] = std::array::from_fn(|index| self.callers[index].load(Ordering::Relaxed));
+        CallersRefused {
+            max_connections,
+            max_connections_per_address,
+            max_handshakes,
+            not_admitted,
+            no_descriptor,
+            no_thread,
+            handshake_failed,
+            handshake_timeout,
+            not_authenticated,
+            too_many_failures,
+        }
     }
 
     /// How many for a reason such as `cause`.
@@ -111,18 +182,41 @@ impl Refusals {
     }
 }
 
+/// For which causes callers have been refused: of each the last one, which has the facts.
+#[derive(Debug, Default)]
+pub(crate) struct Refused {
+    last: [Option<RefusalCause>; CAUSES],
+}
+
+impl Refused {
+    pub(crate) fn note(&mut self, cause: RefusalCause) {
+        let index = cause.index();
+        self.last[index] = Some(cause);
+    }
+
+    pub(crate) fn into_causes(self) -> impl Iterator<Item = RefusalCause> {
+        self.last.into_iter().flatten()
+    }
+}
+
 /// Tells a caller that there is no room: the goodbye, and the end of our half of the stream. Never blocks; a stream
 /// that cannot be written without blocking gets no goodbye. Whether the peer is worth a moment to end its own half.
 pub(crate) fn say_goodbye(stream: &dyn Stream, goodbye: &[u8]) -> bool {
+    write_goodbye(stream, goodbye);
+    stream.shutdown(Shutdown::Write).is_ok() && !discard(stream)
+}
+
+/// As much of the goodbye as the stream takes without blocking.
+pub(crate) fn write_goodbye(stream: &dyn Stream, goodbye: &[u8]) {
     let mut left = goodbye;
     while !left.is_empty() {
         match stream.try_write_vectored(&[IoSlice::new(left)]) {
             Ok(count @ 1..) => left = &left[count..],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Ok(0) | Err(_) => break,
+            Ok(0) | Err(_) => return,
         }
+        while stream.try_flush().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {}
     }
-    stream.shutdown(Shutdown::Write).is_ok() && !discard(stream)
 }
 
 /// Throws away what has arrived, without blocking: unread, it would make the system answer with a reset when the stream

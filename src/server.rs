@@ -1,12 +1,13 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use log::info;
 
 use crate::accepting;
-use crate::admission::Admission;
 use crate::builder::{Builder, ListenerSource, ServerSide};
 use crate::callback::Callback;
 use crate::config::require;
@@ -18,6 +19,10 @@ use crate::threads;
 use crate::transport::Listener;
 use crate::transport::contained::Contained;
 use crate::transport::tcp::TcpListener;
+#[cfg(feature = "tls")]
+use crate::transport::tls;
+#[cfg(unix)]
+use crate::transport::unix::UnixListener;
 
 /// The accepting thread's stack, in bytes; `on_initialize`, `on_fail` and `admit` run on it.
 const ACCEPT_STACK: usize = 2 * 1024 * 1024;
@@ -53,9 +58,23 @@ pub struct Server {
 
 struct Shared {
     core: Arc<Core>,
-    address: SocketAddr,
+    place: Place,
     backlog: u32,
-    ipv6_only: bool,
+    #[cfg(feature = "tls")]
+    tls: Option<tls::ServerConfig>,
+}
+
+/// What a server binds at its start, unless it is given something bound.
+enum Place {
+    Address {
+        address: SocketAddr,
+        ipv6_only: bool,
+    },
+    #[cfg(unix)]
+    Path {
+        path: PathBuf,
+        mode: Option<u32>,
+    },
 }
 
 impl Builder<ServerSide> {
@@ -68,8 +87,22 @@ impl Builder<ServerSide> {
         let settings = self.settings()?;
         require(self.side.backlog > 0, "backlog", "must not be 0")?;
         self.side.policy.check()?;
+        let asks_twice = settings.token.is_some() && self.side.policy.authenticator.is_some();
+        require(!asks_twice, "authenticate", "must not be combined with token")?;
+        #[cfg(unix)]
+        {
+            let has_path = matches!(self.side.source, ListenerSource::Path(_));
+            require(has_path || self.side.unix_mode.is_none(), "unix_mode", "is only for a server with a path")?;
+        }
+        let mut place =
+            Place::Address { address: SocketAddr::new(self.side.bind, self.port), ipv6_only: self.side.ipv6_only };
         let given: Option<Arc<dyn Listener>> = match self.side.source {
             ListenerSource::Address => None,
+            #[cfg(unix)]
+            ListenerSource::Path(path) => {
+                place = Place::Path { path, mode: self.side.unix_mode };
+                None
+            }
             ListenerSource::Transport(listener) => Some(Arc::new(Contained::new(listener))),
             ListenerSource::Socket(socket) => {
                 Some(Arc::new(TcpListener::new(socket).map_err(|source| bind_error("the given socket", source))?))
@@ -77,13 +110,14 @@ impl Builder<ServerSide> {
         };
         let port =
             given.as_ref().and_then(|listener| listener.local_addr()).map_or(self.port, |address| address.port());
-        let role = Role::Server { listener: given, admission: Admission::new(self.side.policy) };
+        let role = Role::Server { listener: given, policy: self.side.policy };
         Ok(Server {
             shared: Arc::new(Shared {
                 core: Core::new(role, port, self.callback, settings),
-                address: SocketAddr::new(self.side.bind, self.port),
+                place,
                 backlog: self.side.backlog,
-                ipv6_only: self.side.ipv6_only,
+                #[cfg(feature = "tls")]
+                tls: self.side.tls,
             }),
         })
     }
@@ -121,19 +155,37 @@ impl Server {
             accepting::run(&accepting, callback, listener);
             return Ok(());
         }
-        let name = format!("leads-comm accept {}", self.port());
+        let name =
+            format!("leads-comm accept {}", local_addr.map_or(listener.name(), |address| address.port().to_string()));
         threads::start(name, ACCEPT_STACK, move || accepting::run(&accepting, callback, listener))
             .inspect_err(|_| core.finish())
     }
 
     fn listen(&self) -> Result<Arc<dyn Listener>, Error> {
-        let Shared { ref core, address, backlog, ipv6_only } = *self.shared;
+        let listener = self.listen_in_plain()?;
+        #[cfg(feature = "tls")]
+        if let Some(config) = &self.shared.tls {
+            return Ok(Arc::new(tls::TlsListener::over(listener, config.clone())));
+        }
+        Ok(listener)
+    }
+
+    fn listen_in_plain(&self) -> Result<Arc<dyn Listener>, Error> {
+        let Shared { core, place, backlog, .. } = &*self.shared;
         if let Some(given) = core.life().listener() {
             return Ok(given);
         }
-        let listener = TcpListener::bind(address, backlog, ipv6_only)
-            .map_err(|source| bind_error(&address.to_string(), source))?;
-        Ok(Arc::new(listener))
+        match place {
+            Place::Address { address, ipv6_only } => match TcpListener::bind(*address, *backlog, *ipv6_only) {
+                Ok(listener) => Ok(Arc::new(listener)),
+                Err(source) => Err(bind_error(&address.to_string(), source)),
+            },
+            #[cfg(unix)]
+            Place::Path { path, mode } => match UnixListener::bind(path, *backlog, *mode) {
+                Ok(listener) => Ok(Arc::new(listener)),
+                Err(source) => Err(bind_error(&path.display().to_string(), source)),
+            },
+        }
     }
 
     fn core(&self) -> &Arc<Core> {

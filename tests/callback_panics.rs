@@ -246,8 +246,8 @@ over_every_transport! {
             let client = started.client().callback(panics_in(method, || panic!("on the caller's thread")));
             let client = client.build().unwrap();
             let receiving = thread::Builder::new().name("leads-comm caller".into()).spawn({
-                let client = client.clone();
-                move || client.start("127.0.0.1", false)
+                let (client, address) = (client.clone(), started.address().to_owned());
+                move || client.start(&address, false)
             });
             connected(&started.events).close();
             in_time("the client's start", || receiving.unwrap().join()).expect("the panic reached the caller").unwrap();

@@ -139,7 +139,9 @@ over_every_transport! {
         let leave: [fn(Raw); 3] = [drop, Raw::reset, |raw| raw.write(b"unfinished")];
         for leave in leave {
             let raw = started.raw();
-            let peer = connected(&started.events).to_string();
+            let connection = connected(&started.events);
+            // Peers of one process may have one name.
+            let peer = format!("connection {} {connection} ", connection.id());
             leave(raw);
             let reason = disconnected(&started.events);
             turn.assert_one(Level::Debug, &[&peer, "ended", &reason.to_string()]);

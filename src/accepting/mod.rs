@@ -13,11 +13,14 @@ use log::debug;
 use crate::admission::Refusal;
 use crate::callback::Callback;
 use crate::config::later;
+use crate::connection::Connection;
+use crate::entrance::{Entering, LOOK, Looked, incoming};
 use crate::error::Error;
 use crate::life::Rested;
+use crate::link::ConnectionId;
 use crate::reader;
 use crate::refusal::{Lingering, RefusalCause, say_goodbye};
-use crate::service::{Core, Service};
+use crate::service::Core;
 use crate::transport::{Listener, Stream};
 use backoff::{Backoff, FIRST_PAUSE, Failure};
 use reports::Reports;
@@ -37,8 +40,12 @@ pub(crate) fn run(core: &Arc<Core>, callback: Arc<dyn Callback>, listener: Arc<d
         backoff: Backoff::default(),
         lingering: Lingering::default(),
         reports: Reports::default(),
+        look_at: None,
     };
     accepting.accept_all();
+    // From then on nobody is refused any more.
+    core.entrance().close();
+    accepting.hear_of_refused();
     let Accepting { mut reports, listener, lingering, .. } = accepting;
     drop((lingering, listener));
     // Before the end, with which the callbacks go.
@@ -54,6 +61,14 @@ struct Accepting<'a> {
     backoff: Backoff,
     lingering: Lingering,
     reports: Reports,
+    /// When to look what has become of those who are on their way in.
+    look_at: Option<Instant>,
+}
+
+/// What a new thread is given.
+enum Given {
+    Connection(Connection, Arc<dyn Stream>, Arc<dyn Callback>),
+    Caller(Entering),
 }
 
 /// What accepting was woken by.
@@ -88,6 +103,9 @@ impl Accepting<'_> {
                 }
             }
             let now = Instant::now();
+            if self.look_at.is_some_and(|at| at <= now) {
+                self.hear_of_refused();
+            }
             self.lingering.look(now);
             self.reports.tell_due(self.core, now);
         }
@@ -95,7 +113,7 @@ impl Accepting<'_> {
 
     /// Waits for the next caller, or until there is something else to do.
     fn accept(&mut self) -> io::Result<Next> {
-        let due = [self.lingering.due(), self.reports.due()].into_iter().flatten().min();
+        let due = [self.lingering.due(), self.reports.due(), self.look_at].into_iter().flatten().min();
         if let Some(due) = due.filter(|_| self.is_timed) {
             match self.listener.accept_for(due.saturating_duration_since(Instant::now())) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -120,8 +138,8 @@ impl Accepting<'_> {
     /// Gives a new connection its reader thread, or refuses the caller.
     fn serve(&mut self, stream: Box<dyn Stream>) {
         let (core, peer) = (self.core, stream.peer());
-        if let Err(Refusal { cause, panic }) = core.admission().check(&peer, stream.peer_addr(), core.num_connections())
-        {
+        let enters = stream.needs_handshake() || core.authenticates();
+        if let Err(Refusal { cause, panic }) = core.admit(&peer, stream.peer_addr(), enters) {
             if let Some(message) = panic {
                 let error = Error::CallbackPanicked { callback: "admit", message };
                 self.reports.tell(core, error, Instant::now());
@@ -131,26 +149,49 @@ impl Accepting<'_> {
         // The thread comes first: as long as there is none, there is no connection that anybody could see.
         let id = core.next_id();
         let (give, given) = mpsc::sync_channel(1);
-        let reading = (Arc::clone(core), core.callback());
+        let reading = Arc::clone(core);
         let started = core.threads().try_spawn(
             &format!("leads-comm reader {id} {peer}"),
             core.settings().reader_stack,
             move || {
-                let (core, callback) = reading;
-                // Nothing is given when the service is closing.
-                if let Ok((connection, stream)) = given.recv() {
-                    reader::run(&core, &connection, &*callback, stream);
+                match given.recv() {
+                    Ok(Given::Connection(connection, stream, callback)) => {
+                        reader::run(&reading, &connection, &*callback, stream, Vec::new());
+                    }
+                    Ok(Given::Caller(entering)) => {
+                        drop(reading);
+                        incoming::run(id, entering);
+                    }
+                    // The service is closing.
+                    Err(_) => {}
                 }
             },
         );
         match started {
             Ok(()) => {
-                if let Some(opened) = core.open(id, stream) {
-                    give.send(opened).expect("the reader waits for it");
+                let given = if enters {
+                    self.look_at.get_or_insert_with(|| later(Instant::now(), LOOK));
+                    incoming::enter(core, stream).map(Given::Caller)
+                } else {
+                    open(core, id, stream)
+                };
+                if let Some(given) = given {
+                    give.send(given).expect("the reader waits for it");
                 }
             }
             Err(error) => self.refuse(stream, RefusalCause::NoThread { source: Arc::new(error) }),
         }
+    }
+
+    /// Hears who has been refused on the way in.
+    fn hear_of_refused(&mut self) {
+        let Looked { refused, panic, is_anybody_left } = self.core.entrance().look();
+        refused.into_causes().for_each(|cause| self.reports.refused(cause));
+        if let Some(message) = panic {
+            let error = Error::CallbackPanicked { callback: "authenticate", message };
+            self.reports.tell(self.core, error, Instant::now());
+        }
+        self.look_at = is_anybody_left.then(|| later(Instant::now(), LOOK));
     }
 
     /// Tells the caller so, and keeps its stream for a moment where that is of use.
@@ -215,4 +256,12 @@ impl Accepting<'_> {
         }
         true
     }
+}
+
+/// Makes a connection of a stream that asks for nothing before; `None` when the service is closing.
+fn open(core: &Core, id: ConnectionId, stream: Box<dyn Stream>) -> Option<Given> {
+    let (callback, stream): (_, Arc<dyn Stream>) = (core.callback(), stream.into());
+    core.context().keep_alive(&*stream);
+    let connection = core.open(id, Arc::clone(&stream), None)?;
+    Some(Given::Connection(connection, stream, callback))
 }

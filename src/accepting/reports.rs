@@ -36,6 +36,7 @@ struct Pending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Accept(io::ErrorKind, Option<i32>),
+    Panic(&'static str),
     Other,
 }
 
@@ -43,6 +44,7 @@ impl Kind {
     fn of(error: &Error) -> Self {
         match error {
             Error::Accept { source } => Self::Accept(source.kind(), source.raw_os_error()),
+            Error::CallbackPanicked { callback, .. } => Self::Panic(callback),
             _ => Self::Other,
         }
     }
@@ -105,6 +107,10 @@ impl Pending {
         let Some(cause) = self.cause.take() else { return };
         let total = core.admission().refusals().of(&cause);
         let callers = total - self.told;
+        // They have been told of with others before: callers are refused by several threads.
+        if callers == 0 {
+            return;
+        }
         self.told = total;
         self.not_before = Some(now + INTERVAL);
         core.fail(&*core.callback(), &Error::Refused { callers, cause });

@@ -8,9 +8,19 @@ use crate::transport::Connector;
 /// What only a client is told.
 pub struct ClientSide {
     pub(crate) connect_timeout: Duration,
-    /// TCP where there is none.
-    pub(crate) connector: Option<Box<dyn Connector>>,
+    pub(crate) source: ConnectorSource,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::transport::tls::ClientConfig>,
     pub(crate) reconnect: Option<Reconnect>,
+}
+
+/// What a client connects over.
+pub(crate) enum ConnectorSource {
+    Tcp,
+    #[cfg(unix)]
+    Unix,
+    /// Another transport.
+    Transport(Box<dyn Connector>),
 }
 
 impl Builder<ClientSide> {
@@ -37,16 +47,30 @@ impl Builder<ClientSide> {
         self
     }
 
+    /// Connects over Unix sockets instead of TCP: the address given to [`Client::start`](crate::Client::start) is a path,
+    /// or on Linux an abstract name such as `@leads`. See [`transport::unix`](crate::transport::unix).
+    #[cfg(unix)]
+    pub fn unix(mut self) -> Self {
+        self.side.source = ConnectorSource::Unix;
+        self
+    }
+
     /// Connects over another transport instead of TCP.
     pub fn transport(mut self, connector: impl Connector) -> Self {
-        self.side.connector = Some(Box::new(connector));
+        self.side.source = ConnectorSource::Transport(Box::new(connector));
         self
     }
 }
 
 impl Default for ClientSide {
     fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(5), connector: None, reconnect: None }
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            source: ConnectorSource::Tcp,
+            #[cfg(feature = "tls")]
+            tls: None,
+            reconnect: None,
+        }
     }
 }
 

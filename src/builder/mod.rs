@@ -3,6 +3,8 @@
 
 mod client;
 mod server;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,9 +14,11 @@ use crate::DEFAULT_PORT;
 use crate::callback::Callback;
 use crate::codec::{DEFAULT_SEPARATOR, Separator};
 use crate::config::{Settings, SlowConsumer};
+use crate::entrance::Token;
 use crate::error::Error;
 use crate::transport::Keepalive;
 pub use client::ClientSide;
+pub(crate) use client::ConnectorSource;
 pub(crate) use server::ListenerSource;
 pub use server::ServerSide;
 
@@ -28,6 +32,8 @@ pub struct Builder<Side> {
     pub(crate) port: u16,
     /// Checked when the service is built.
     separator: Vec<u8>,
+    /// Checked with it.
+    token: Option<Vec<u8>>,
     settings: Settings,
     pub(crate) side: Side,
 }
@@ -44,6 +50,7 @@ impl<Side> Builder<Side> {
             callback: Arc::new(()),
             port: DEFAULT_PORT,
             separator: DEFAULT_SEPARATOR.into(),
+            token: None,
             settings: Settings::default(),
             side,
         }
@@ -188,6 +195,73 @@ impl<Side> Builder<Side> {
         self
     }
 
+    /// A secret that both sides know: a client says it first, and a server lets in only those who do. Not empty, at most
+    /// 4096 bytes, and a message that can be sent: without the separator, and not the goodbye. Default: none.
+    ///
+    /// On the wire it is a message like any other, the first one of each connection; but it is told to no callback, and
+    /// is in no statistics. Until it has arrived the caller is no connection: no callback is told of it, no broadcast
+    /// reaches it, and it has [`handshake_timeout`](Self::handshake_timeout) and counts for
+    /// [`max_handshakes`](crate::ServerBuilder::max_handshakes). A caller whose first message is anything else is
+    /// refused, with [`RefusalCause::NotAuthenticated`](crate::RefusalCause::NotAuthenticated). The comparison takes
+    /// equally long wherever two tokens of the same length differ.
+    ///
+    /// The server does not answer, so a client may send its messages right behind: [`start`](crate::Client::start)
+    /// returns when the token is written. To a client whose token is wrong the server is one that says goodbye at once.
+    /// A client that [connects again](crate::ClientBuilder::reconnect) says its token each time. Peers that do not know
+    /// of tokens, such as LEADS's own clients, are let in when they send it as their first message.
+    ///
+    /// # Failures
+    ///
+    /// So that nobody can try one token after the other, 5 callers from one IP address who were let try and did not
+    /// have it (or whom an [authenticator](crate::ServerBuilder::authenticate) denied) make the server refuse all callers
+    /// from there, with [`RefusalCause::TooManyFailures`](crate::RefusalCause::TooManyFailures), before anything is read
+    /// from them. One of the 5 is forgotten every 10 s, and then one more may try. Of IPv6 addresses the first 64 bits
+    /// count. Callers who say nothing, or leave before, do not, nor does a token that is right take anything back: behind
+    /// a router many peers have one address, and one that knows a token is no reason to let others guess. For the same
+    /// reason a peer with a wrong token keeps its neighbours out, for as long as it tries again and again; connections
+    /// that there are stay. The last 4096 such addresses are remembered. Transports without addresses have no such limit.
+    ///
+    /// # Secrecy
+    ///
+    /// It goes over the wire as it is: whoever can read along can use it. Over a network, that takes an encrypted
+    /// transport. No log line, error or `Debug` has it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::{Client, Server, callback::{self, Event}};
+    ///
+    /// let (callback, events) = callback::channel(16);
+    /// let server = Server::builder().port(0).token("correct horse battery staple").callback(callback).build()?;
+    /// server.start(true)?;
+    /// let client = Client::builder().port(server.port()).token("correct horse battery staple").build()?;
+    /// client.start("127.0.0.1", true)?;
+    /// client.send(b"m1")?;
+    /// let message = events.iter().find_map(|event| match event {
+    ///     Event::Receive { message, .. } => Some(message),
+    ///     _ => None,
+    /// });
+    /// assert_eq!(message.as_deref(), Some(&b"m1"[..]));
+    /// # client.close();
+    /// # server.close();
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn token(mut self, secret: impl AsRef<[u8]>) -> Self {
+        self.token = Some(secret.as_ref().to_vec());
+        self
+    }
+
+    /// How long the handshake of a stream that [needs](crate::transport::Stream::needs_handshake) one may take, and
+    /// what [authenticates](Self::token) a caller, together. More than 0. Default 5 s.
+    ///
+    /// A server counts from the moment at which it has accepted the stream; when the time is over the caller is refused
+    /// ([`RefusalCause::HandshakeTimeout`](crate::RefusalCause::HandshakeTimeout)). To a client it is an
+    /// [`Error::Connect`], with a source of the kind `TimedOut`.
+    pub fn handshake_timeout(mut self, time: Duration) -> Self {
+        self.settings.handshake_timeout = time;
+        self
+    }
+
     /// How long a peer may take nothing of what waits for it before it is disconnected. More than 0.
     /// Default 10 s.
     pub fn stall_timeout(mut self, time: Duration) -> Self {
@@ -225,7 +299,9 @@ impl<Side> Builder<Side> {
 
     /// The settings that both kinds of service have, checked.
     pub(crate) fn settings(&self) -> Result<Settings, Error> {
-        let settings = Settings { separator: Separator::new(&self.separator)?, ..self.settings.clone() };
+        let separator = Separator::new(&self.separator)?;
+        let token = self.token.as_ref().map(|secret| Token::new(secret, &separator)).transpose()?;
+        let settings = Settings { separator, token, ..self.settings.clone() };
         settings.check()?;
         Ok(settings)
     }

@@ -1,8 +1,11 @@
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Builder;
 use crate::admission::{Caller, Policy};
+use crate::entrance::Authenticator;
 use crate::transport::Listener;
 
 /// What only a server is told.
@@ -11,8 +14,12 @@ pub struct ServerSide {
     pub(crate) bind: IpAddr,
     pub(crate) ipv6_only: bool,
     pub(crate) backlog: u32,
+    #[cfg(unix)]
+    pub(crate) unix_mode: Option<u32>,
     pub(crate) policy: Policy,
     pub(crate) source: ListenerSource,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::transport::tls::ServerConfig>,
 }
 
 /// Where a server's connections come from.
@@ -20,6 +27,9 @@ pub struct ServerSide {
 pub(crate) enum ListenerSource {
     /// A TCP address, bound at the start.
     Address,
+    /// A Unix socket, bound at the start.
+    #[cfg(unix)]
+    Path(PathBuf),
     /// A TCP socket that the program has bound.
     Socket(TcpListener),
     /// Another transport.
@@ -58,7 +68,7 @@ impl Builder<ServerSide> {
     /// (also TCP on systems other than Unix) is ended without the goodbye. A connection counts until just before its
     /// `on_disconnect`; while that runs, it has its thread.
     ///
-    /// Over TCP on Unix, the start lowers the limit to what the process has descriptors for (`ulimit -n`), less 32 for
+    /// On Unix, over TCP and Unix sockets, the start lowers the limit to what the process has descriptors for (`ulimit -n`), less 32 for
     /// everything else, and logs that: at warn where this was called, at info where not. Two servers of one process share
     /// its descriptors, and neither knows of the other.
     pub fn max_connections(mut self, connections: usize) -> Self {
@@ -74,6 +84,21 @@ impl Builder<ServerSide> {
     /// addresses nobody is.
     pub fn max_connections_per_address(mut self, connections: impl Into<Option<usize>>) -> Self {
         self.side.policy.max_per_address = connections.into();
+        self
+    }
+
+    /// How many callers may be on their way in at once, on streams that [need](crate::transport::Stream::needs_handshake)
+    /// a handshake, or to a server that [authenticates](Self::authenticate) them, if only by a [`token`](Self::token). At least 1. Default 64.
+    ///
+    /// Each of them has a thread, which becomes its reader, and no more than
+    /// [`handshake_timeout`](Self::handshake_timeout). They are no connections: no callback has been told of them, no
+    /// broadcast reaches them. They count for [`max_connections`](Self::max_connections) and
+    /// [`max_connections_per_address`](Self::max_connections_per_address) all the same, so that whoever comes through
+    /// finds a place. Callers over this limit are refused as with [`max_connections`](Self::max_connections). One that
+    /// was refused on its way counts here until it has ended its stream, at most for
+    /// [`drain_timeout`](Self::drain_timeout).
+    pub fn max_handshakes(mut self, callers: usize) -> Self {
+        self.side.policy.max_handshakes = callers;
         self
     }
 
@@ -102,6 +127,79 @@ impl Builder<ServerSide> {
         self
     }
 
+    /// Listens on a Unix socket instead of TCP: a path, or on Linux an abstract name such as `@leads`. Bound at the
+    /// start; the file is removed when the server closes, and one that a server left behind when it was killed makes way
+    /// at the next start. See [`transport::unix`](crate::transport::unix) for names, and for who may connect.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::{Client, Server};
+    ///
+    /// # let directory = std::env::temp_dir().join(format!("leads-comm-unix-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&directory)?;
+    /// # let path = directory.join("leads.sock");
+    /// # let path = path.to_str().unwrap();
+    /// # const _: &str = stringify! {
+    /// let path = "/run/vehicle/leads.sock";
+    /// # };
+    /// let server = Server::builder().unix(path).unix_mode(0o660).build()?;
+    /// server.start(true)?;
+    ///
+    /// let client = Client::builder().unix().build()?;
+    /// client.start(path, true)?;
+    /// client.send(b"hello")?;
+    /// # client.close();
+    /// # server.close();
+    /// # std::fs::remove_dir(directory)?; // Nothing is left in it.
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(unix)]
+    pub fn unix(mut self, path: impl Into<PathBuf>) -> Self {
+        self.side.source = ListenerSource::Path(path.into());
+        self
+    }
+
+    /// The permissions of the socket file, such as `0o660` for its owner and group; on most systems, whoever may write
+    /// to it may connect. Only with [`unix`](Self::unix), and not for an abstract name. Default: what the process's umask
+    /// leaves.
+    #[cfg(unix)]
+    pub fn unix_mode(mut self, mode: u32) -> Self {
+        self.side.unix_mode = Some(mode);
+        self
+    }
+
+    /// Has the program decide by a caller's first message whether it is let in. Default: nobody is asked for anything.
+    ///
+    /// The first message, of up to 4096 bytes, is for the authenticator only: no callback is told of it, and it is in no
+    /// statistics. Until the authenticator has let the caller in, everything is as with a [`token`](Self::token), which
+    /// is the simple case of this; the two cannot be combined. The authenticator also sees who calls, with the
+    /// certificates where the transport has some.
+    ///
+    /// A caller whom it denies is told the goodbye and not the reason, and is refused with
+    /// [`RefusalCause::NotAuthenticated`](crate::RefusalCause::NotAuthenticated). So is one on whom it panics; the panic
+    /// is told to [`on_fail`](crate::Callback::on_fail). It is dropped when the server has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::{Caller, Denied, Server};
+    ///
+    /// let server = Server::builder().port(0).authenticate(|_caller: &Caller<'_>, message: &[u8]| {
+    ///     match message.strip_prefix(b"version ") {
+    ///         Some(b"2" | b"3") => Ok(()),
+    ///         _ => Err(Denied::new("an old version")),
+    ///     }
+    /// });
+    /// let server = server.build()?;
+    /// # drop(server);
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn authenticate(mut self, authenticator: impl Authenticator) -> Self {
+        self.side.policy.authenticator = Some(Arc::new(authenticator));
+        self
+    }
+
     /// Listens on a socket that the program has bound; address, port and backlog are the socket's then.
     pub fn listener(mut self, listener: TcpListener) -> Self {
         self.side.source = ListenerSource::Socket(listener);
@@ -121,8 +219,12 @@ impl Default for ServerSide {
             bind: Ipv4Addr::LOCALHOST.into(),
             ipv6_only: false,
             backlog: 4096,
+            #[cfg(unix)]
+            unix_mode: None,
             policy: Policy::default(),
             source: ListenerSource::Address,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }

@@ -6,7 +6,7 @@ mod session;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use crate::builder::{Builder, ClientSide};
+use crate::builder::{Builder, ClientSide, ConnectorSource};
 use crate::callback::Callback;
 use crate::config::require;
 use crate::connection::Connection;
@@ -17,6 +17,10 @@ use crate::threads;
 use crate::transport::Connector;
 use crate::transport::contained::Contained;
 use crate::transport::tcp::TcpConnector;
+#[cfg(feature = "tls")]
+use crate::transport::tls::TlsConnector;
+#[cfg(unix)]
+use crate::transport::unix::UnixConnector;
 pub use reconnect::Reconnect;
 use session::Session;
 
@@ -76,9 +80,16 @@ impl Builder<ClientSide> {
             reconnect.check(settings.max_queued_bytes)?;
         }
         let port = self.port;
-        let connector: Arc<dyn Connector> = match self.side.connector {
-            Some(connector) => Arc::new(Contained::new(connector)),
-            None => Arc::new(TcpConnector::new(port, connect_timeout)),
+        let connector: Arc<dyn Connector> = match self.side.source {
+            ConnectorSource::Tcp => Arc::new(TcpConnector::new(port, connect_timeout)),
+            #[cfg(unix)]
+            ConnectorSource::Unix => Arc::new(UnixConnector::new().connect_timeout(connect_timeout)),
+            ConnectorSource::Transport(connector) => Arc::new(Contained::new(connector)),
+        };
+        #[cfg(feature = "tls")]
+        let connector = match self.side.tls {
+            Some(config) => Arc::new(TlsConnector::over(connector, config)),
+            None => connector,
         };
         let buffer_bytes = reconnect.as_ref().map(|reconnect| reconnect.buffer_bytes);
         let core = Core::new(Role::Client { buffer_bytes }, port, self.callback, settings);
@@ -97,7 +108,7 @@ impl Client {
     /// closed or gives up.
     ///
     /// `address` is a host name or an IP address, if need be with a port (`vehicle.local`, `10.0.0.7:16901`,
-    /// `[::1]:16901`); for another transport, whatever its connector understands. Connecting takes place on the calling
+    /// `[::1]:16901`); over Unix sockets a path; for another transport, whatever its connector understands. Connecting takes place on the calling
     /// thread either way. With `parallel`, a new thread receives, and this returns as soon as messages can be sent.
     /// Without, the calling thread receives, and this returns when the client has ended.
     ///

@@ -9,6 +9,7 @@ use super::Reconnect;
 use crate::backoff::{Attempt, Backoff};
 use crate::callback::{self, Callback};
 use crate::connection::Connection;
+use crate::entrance::outgoing;
 use crate::error::Error;
 use crate::life::Rested;
 use crate::reader;
@@ -60,16 +61,19 @@ impl Session {
         self.connector.describe(&self.address)
     }
 
-    /// Opens a stream. Blocks until it is open, or the client is closed.
-    pub(super) fn connect(&self) -> Result<Box<dyn Stream>, Error> {
-        let stream = self.connector.connect(&self.address);
-        stream.map_err(|source| Error::Connect { address: self.server(), source: Arc::new(source) })
+    /// Opens a stream on which messages can be sent. Blocks until it is open, or the client is closed.
+    pub(super) fn connect(&self) -> Result<Arc<dyn Stream>, Error> {
+        let failed = |source| Error::Connect { address: self.server(), source: Arc::new(source) };
+        let stream: Arc<dyn Stream> = self.connector.connect(&self.address).map_err(failed)?.into();
+        self.core.context().keep_alive(&*stream);
+        outgoing::enter(&self.core, &stream, failed)?;
+        Ok(stream)
     }
 
     /// Makes a connection of a stream, unless the client has been closed meanwhile.
-    pub(super) fn open(&self, stream: Box<dyn Stream>) -> Result<Opened, Error> {
+    pub(super) fn open(&self, stream: Arc<dyn Stream>) -> Result<Opened, Error> {
         let callback = self.core.callback();
-        let (connection, stream) = self.core.open(self.core.next_id(), stream).ok_or(Error::Closed)?;
+        let connection = self.core.open(self.core.next_id(), Arc::clone(&stream), None).ok_or(Error::Closed)?;
         info!("client is connected to {connection}");
         Ok(Opened { connection, stream, callback })
     }
@@ -102,7 +106,7 @@ impl Session {
             Err(_) => return,
         };
         let began = Instant::now();
-        reader::run(&self.core, &connection, &*callback, stream);
+        reader::run(&self.core, &connection, &*callback, stream, Vec::new());
         let Some(Retrying { reconnect, backoff }) = &mut self.reconnect else { return };
         if connection.link().traffic().received.messages > 0 || began.elapsed() > reconnect.longest_delay {
             backoff.reset();

@@ -45,6 +45,7 @@ pub(crate) struct Link {
     peer: String,
     peer_addr: Option<SocketAddr>,
     local_addr: Option<SocketAddr>,
+    peer_certificates: Vec<Vec<u8>>,
     outbox: Arc<Outbox>,
     receiving: Mutex<Receiving>,
     received: Received,
@@ -60,12 +61,14 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn new(id: ConnectionId, stream: Arc<dyn Stream>, context: Arc<Context>) -> Arc<Self> {
         let (peer, peer_addr, local_addr) = (stream.peer(), stream.peer_addr(), stream.local_addr());
+        let peer_certificates = stream.peer_certificates();
         let outbox = Arc::new(Outbox::new(stream, Arc::clone(&context.rules)));
         Arc::new_cyclic(|this| Self {
             id,
             peer,
             peer_addr,
             local_addr,
+            peer_certificates,
             received: Received::new(outbox.since()),
             outbox,
             receiving: Mutex::default(),
@@ -91,6 +94,10 @@ impl Link {
 
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         self.local_addr
+    }
+
+    pub(crate) fn peer_certificates(&self) -> &[Vec<u8>] {
+        &self.peer_certificates
     }
 
     pub(crate) fn context(&self) -> &Context {
@@ -209,7 +216,7 @@ impl Watched for Link {
             Deadline::Sending => self.check_ending(now).unwrap_or_else(|| self.check_stall(now)),
             Deadline::PartialMessage => self.check_partial_message(now),
             Deadline::Idle => self.check_idle(now),
-            Deadline::LogRoom => None,
+            Deadline::Entrance | Deadline::LogRoom => None,
         }
     }
 }

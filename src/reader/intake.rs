@@ -1,6 +1,7 @@
 //! What a reader reads into: how much at once, where to, and what of it has not been delivered yet.
 
 use std::io;
+use std::mem;
 use std::time::Duration;
 
 use crate::buffered::{Buffered, Held};
@@ -9,7 +10,7 @@ use crate::config::Settings;
 use crate::transport::Stream;
 
 /// How much is read at once while little comes: onto the stack, so that an idle connection holds no buffer.
-const IDLE_READ: usize = 1024;
+pub(crate) const SMALL_CHUNK: usize = 1024;
 
 /// How much is read at once otherwise: much once a read has filled what it was given.
 const SMALL_READ: usize = 16 * 1024;
@@ -24,7 +25,9 @@ pub(super) struct Intake<'a> {
     decoder: Decoder,
     /// What the decoder's memory takes of the budget; dropped behind it.
     held: Held<'a>,
-    idle_chunk: [u8; IDLE_READ],
+    idle_chunk: [u8; SMALL_CHUNK],
+    /// How much is in the chunk from the beginning, and has not been given out.
+    ahead: usize,
     /// How much to read into the decoder's buffer; `None` while little comes.
     busy: Option<usize>,
     /// Whether the last read went into the decoder's buffer.
@@ -48,11 +51,15 @@ impl Arrived<'_> {
 }
 
 impl<'a> Intake<'a> {
-    pub(super) fn new(settings: &Settings, buffered: &'a Buffered) -> Self {
+    /// What comes `ahead` of everything that is read fits into one small chunk.
+    pub(super) fn new(settings: &Settings, buffered: &'a Buffered, ahead: &[u8]) -> Self {
+        let mut idle_chunk = [0; SMALL_CHUNK];
+        idle_chunk[..ahead.len()].copy_from_slice(ahead);
         Self {
             decoder: Decoder::new(settings.separator.clone(), settings.max_message_len),
             held: Held::new(buffered),
-            idle_chunk: [0; IDLE_READ],
+            idle_chunk,
+            ahead: ahead.len(),
             busy: None,
             is_direct: false,
         }
@@ -60,6 +67,9 @@ impl<'a> Intake<'a> {
 
     /// Reads one chunk, as much as is worth it and as there is memory for.
     pub(super) fn read(&mut self, stream: &dyn Stream) -> io::Result<usize> {
+        if self.ahead > 0 {
+            return Ok(mem::take(&mut self.ahead));
+        }
         let space = self.busy.filter(|len| self.held.cover_ample(self.decoder.capacity_with(*len)));
         self.is_direct = space.is_some();
         match space {
@@ -101,7 +111,7 @@ impl<'a> Intake<'a> {
     /// than that needs. May wait a little for it.
     pub(super) fn adapt(&mut self, count: usize, stream: &dyn Stream) {
         match self.busy {
-            None if count == IDLE_READ => self.busy = Some(SMALL_READ),
+            None if count == SMALL_CHUNK => self.busy = Some(SMALL_READ),
             Some(len) if count == len => self.busy = Some(LARGE_READ),
             Some(_) if self.unfinished() == 0 && !is_more_coming(stream) => {
                 self.decoder.drop_remainder();

@@ -21,12 +21,20 @@ use crate::error::Error;
 use crate::link::Link;
 use crate::service::Core;
 use crate::transport::{Stream, is_nothing_yet};
+pub(crate) use intake::SMALL_CHUNK;
 use intake::{Arrived, Intake};
 
 /// Lives through one connection, which is in the table already: from `on_connect` to `on_disconnect`.
 ///
 /// All of it is told to the one `callback` that the connection began with, whatever is set meanwhile.
-pub(crate) fn run(core: &Core, connection: &Connection, callback: &dyn Callback, stream: Arc<dyn Stream>) {
+/// `ahead` has arrived before; it is no more than a [`SMALL_CHUNK`].
+pub(crate) fn run(
+    core: &Core,
+    connection: &Connection,
+    callback: &dyn Callback,
+    stream: Arc<dyn Stream>,
+    ahead: Vec<u8>,
+) {
     debug!("connection {} {connection} opened", connection.id());
     let reader = Reader {
         core,
@@ -37,7 +45,7 @@ pub(crate) fn run(core: &Core, connection: &Connection, callback: &dyn Callback,
         dropped: Cell::default(),
     };
     reader.call("on_connect", || callback.on_connect(core, connection));
-    let unfinished = reader.read_to_end(&*stream);
+    let unfinished = reader.read_to_end(&*stream, ahead);
     drop(stream);
     let reason = connection.link().retire(unfinished);
     core.forget(connection, reason);
@@ -59,8 +67,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// Reads until the stream ends or fails; how many bytes of an unfinished message were left then.
-    fn read_to_end(&self, stream: &dyn Stream) -> usize {
-        let mut intake = Intake::new(self.core.settings(), &self.link.context().buffered);
+    fn read_to_end(&self, stream: &dyn Stream, ahead: Vec<u8>) -> usize {
+        let mut intake = Intake::new(self.core.settings(), &self.link.context().buffered, &ahead);
+        drop(ahead);
         self.link.watch_idle();
         loop {
             match intake.read(stream) {

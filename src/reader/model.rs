@@ -105,7 +105,7 @@ impl Life {
             }),
             changed: Condvar::new(),
         });
-        let (connection, _) = core.open(core.next_id(), Box::new(Arc::clone(&peer))).expect("nobody closes yet");
+        let connection = core.open(core.next_id(), Arc::new(Arc::clone(&peer)), None).expect("nobody closes yet");
         Arc::new(Self {
             core,
             connection,
@@ -127,7 +127,7 @@ impl Life {
             })
             .collect();
         let stream = life.connection.link().outbox().stream().expect("the reader holds it until the end");
-        super::run(&life.core, &life.connection, &*life.told, stream);
+        super::run(&life.core, &life.connection, &*life.told, stream, Vec::new());
         life.peer.state.lock().over = true;
         let end = life.told.0.lock().unwrap().len();
         actors.into_iter().for_each(|actor| actor.join().expect("no model goes on after a panic"));

@@ -23,6 +23,7 @@ impl Core {
         if let Some(line) = &self.line {
             line.close();
         }
+        self.entrance.close();
         if self.life.is_over() {
             // It has never run, so that nothing else ends it.
             return self.drop_callbacks();
@@ -80,6 +81,7 @@ impl Core {
         let dropped = callback::call(|| {
             self.replace_callback(Arc::new(()));
             self.admission.drop_hook();
+            self.entrance.drop_authenticator();
         });
         if let Err(message) = dropped {
             error!("{}: dropping the callbacks panicked: {message}", self.life.name());

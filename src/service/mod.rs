@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Caller, Policy, Refusal};
 use crate::broadcast::{self, Broadcaster};
 use crate::callback::{Callback, contain_panic};
 use crate::config::{Settings, later};
 use crate::connection::Connection;
 use crate::context::{Context, Relief};
 use crate::disconnect::{DisconnectReason, OutboundLimit};
+use crate::entrance::{Entrance, Entrant};
 use crate::error::Error;
 use crate::life::Life;
 use crate::line::Line;
@@ -37,7 +38,7 @@ const PUMP_STACK: usize = 256 * 1024;
 /// What a [`Server`](crate::Server) and a [`Client`](crate::Client) share; the form in which callbacks see them.
 pub trait Service: Send + Sync {
     /// The port a server listens on, or a client's server has: as configured, and once the service has been started
-    /// the real one, also where 0 was asked for.
+    /// the real one, also where 0 was asked for. On transports without ports it stays as configured, and means nothing.
     fn port(&self) -> u16;
 
     /// The address a server listens on, or a client's own, that of its newest connection; `None` before the start, and
@@ -97,6 +98,7 @@ pub(crate) struct Core {
     table: ConnectionTable,
     context: Arc<Context>,
     admission: Admission,
+    entrance: Entrance,
     broadcaster: Broadcaster,
     next_connection: AtomicU64,
     life: Life,
@@ -113,7 +115,7 @@ pub(crate) enum Role {
     Server {
         /// What the program has given it to listen on.
         listener: Option<Arc<dyn Listener>>,
-        admission: Admission,
+        policy: Policy,
     },
     Client {
         /// For one that connects again: how much it may keep meanwhile.
@@ -123,9 +125,9 @@ pub(crate) enum Role {
 
 impl Core {
     pub(crate) fn new(role: Role, port: u16, callback: Arc<dyn Callback>, settings: Settings) -> Arc<Self> {
-        let (kind, listener, admission, buffer_bytes) = match role {
-            Role::Server { listener, admission } => ("server", listener, admission, None),
-            Role::Client { buffer_bytes } => ("client", None, Admission::default(), buffer_bytes),
+        let (kind, listener, policy, buffer_bytes) = match role {
+            Role::Server { listener, policy } => ("server", listener, policy, None),
+            Role::Client { buffer_bytes } => ("client", None, Policy::default(), buffer_bytes),
         };
         Arc::new_cyclic(|this: &Weak<Self>| {
             let context = Arc::new(Context::new(settings, this.clone()));
@@ -134,7 +136,8 @@ impl Core {
                 table: ConnectionTable::new(),
                 line: buffer_bytes.map(|bytes| Line::new(Arc::clone(&context), bytes)),
                 context,
-                admission,
+                entrance: Entrance::new(policy.max_handshakes, policy.authenticator.clone()),
+                admission: Admission::new(policy),
                 broadcaster: Broadcaster::new(),
                 next_connection: AtomicU64::new(1),
                 life: Life::new(kind, port, listener),
@@ -147,6 +150,10 @@ impl Core {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.context.settings
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
     }
 
     pub(crate) fn threads(&self) -> &Threads {
@@ -164,6 +171,34 @@ impl Core {
     /// Who is admitted, and how many were refused.
     pub(crate) fn admission(&self) -> &Admission {
         &self.admission
+    }
+
+    /// Who is on the way to become a connection.
+    pub(crate) fn entrance(&self) -> &Entrance {
+        &self.entrance
+    }
+
+    /// Whether a caller is admitted, who becomes a connection at once, or `enters` first.
+    pub(crate) fn admit(&self, peer: &str, peer_addr: Option<SocketAddr>, enters: bool) -> Result<(), Refusal> {
+        let num_connections = self.entrance.count_with(|| self.table.len());
+        let may_enter = || if enters { self.entrance.check(peer_addr) } else { Ok(()) };
+        self.admission.check(peer, peer_addr, num_connections, may_enter)
+    }
+
+    /// Who asks, on the way in, to be let in.
+    pub(crate) fn caller_inside<'a>(
+        &self,
+        peer: &'a str,
+        peer_addr: Option<SocketAddr>,
+        peer_certificates: &'a [Vec<u8>],
+    ) -> Caller<'a> {
+        let num = self.entrance.count_with(|| self.table.len());
+        self.admission.caller_inside(peer, peer_addr, num, peer_certificates)
+    }
+
+    /// Whether callers have to say who they are.
+    pub(crate) fn authenticates(&self) -> bool {
+        self.settings().token.is_some() || self.entrance.has_authenticator()
     }
 
     /// The service is bound, or connected: starts the pump, and says so. Refused when it was closed meanwhile.
@@ -198,12 +233,20 @@ impl Core {
         ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Makes a connection of an open stream and puts it into the table; `None` when the service is closing.
-    pub(crate) fn open(&self, id: ConnectionId, stream: Box<dyn Stream>) -> Option<(Connection, Arc<dyn Stream>)> {
-        let stream: Arc<dyn Stream> = stream.into();
-        self.context.keep_alive(&*stream);
+    /// Makes a connection of an open stream, which may be an `entrant`, and puts it into the table; `None` when the
+    /// service is closing, or the entrant has been given up.
+    pub(crate) fn open(
+        &self,
+        id: ConnectionId,
+        stream: Arc<dyn Stream>,
+        entrant: Option<&Entrant>,
+    ) -> Option<Connection> {
         let connection = Connection::new(id, Arc::clone(&stream), Arc::clone(&self.context));
-        let join = || self.table.insert(connection.clone());
+        let insert = || self.table.insert(connection.clone());
+        let join = || match entrant {
+            Some(entrant) => self.entrance.let_through(entrant, insert),
+            None => insert(),
+        };
         let joined = match &self.line {
             Some(line) => line.change_to(&connection, join),
             None => join(),
@@ -212,11 +255,13 @@ impl Core {
             let _ = stream.abort();
             return None;
         }
-        self.admission.enter(connection.peer_addr());
+        if entrant.is_none() {
+            self.admission.enter(connection.peer_addr());
+        }
         if self.line.is_some() {
             connection.link().write_ready();
         }
-        Some((connection, stream))
+        Some(connection)
     }
 
     /// Ends a connection whose reader could not be started, and which no callback has been told of.

@@ -1,10 +1,12 @@
-//! Connecting over TCP in such a way that another thread can stop it.
+//! Connecting in such a way that another thread can stop it.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::thread;
 use std::time::Duration;
 
+#[cfg(unix)]
+use crossbeam_channel::RecvTimeoutError;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use parking_lot::Mutex;
 
@@ -46,8 +48,17 @@ impl Connecting {
     }
 
     /// Fails once this has been stopped.
-    fn go_on(&self) -> io::Result<()> {
+    pub(super) fn go_on(&self) -> io::Result<()> {
         if self.going.lock().is_some() { Ok(()) } else { Err(stopped()) }
+    }
+
+    /// Waits for `time` before something is tried again.
+    #[cfg(unix)]
+    pub(super) fn pause(&self, time: Duration) -> io::Result<()> {
+        match self.stopped.recv_timeout(time) {
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            _ => Err(stopped()),
+        }
     }
 
     /// Runs `work` on another thread, and waits for what comes of it unless this is stopped.

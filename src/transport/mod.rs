@@ -2,7 +2,7 @@
 //!
 //! A server needs a [`Listener`], a client a [`Connector`]; both give out [`Stream`]s. Nothing else in the crate knows
 //! what a stream is made of, so a program can bring its own: a pipe, a compressed link, a simulation. TCP is [`tcp`];
-//! [`memory`] joins a server and its clients inside one process.
+//! `unix` joins programs on one Unix system, and [`memory`] a server and its clients inside one process.
 //!
 //! All methods take `&self`: one object, without a lock around it, serves one reading and one writing thread at the
 //! same time, and may be shut down by a third. A stream whose halves share one mutex does not qualify, because a
@@ -17,13 +17,22 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+mod accepting;
 pub mod conformance;
 mod connecting;
 pub(crate) mod contained;
 mod keepalive;
 pub mod memory;
 pub(crate) mod poll;
+#[cfg(feature = "serial")]
+pub mod serial;
+#[cfg(all(unix, not(leads_comm_portable)))]
+mod socket;
 pub mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(unix)]
+pub mod unix;
 
 pub use keepalive::Keepalive;
 

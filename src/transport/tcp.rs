@@ -1,7 +1,5 @@
 //! TCP behind the seam, and every socket option that the library sets.
 
-mod accepting;
-
 use std::io::{self, IoSlice};
 use std::net::{self, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 #[cfg(unix)]
@@ -13,12 +11,9 @@ use std::time::Instant;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::accepting::{Accepting, Listening};
 use super::connecting::Connecting;
 use super::{Connector, Keepalive, Listener, Stream, keepalive};
-
-/// How many buffers the systems take in one call (`IOV_MAX`); more would be an error.
-#[cfg(all(unix, not(leads_comm_portable)))]
-const MOST_BUFFERS: usize = 1024;
 
 /// A TCP connection. `TCP_NODELAY` is on: a message never waits for another one.
 #[derive(Debug)]
@@ -47,22 +42,9 @@ impl TcpStream {
         Ok(Self { socket, peer, writing: AtomicBool::new(false), aborted: AtomicBool::new(false) })
     }
 
-    /// Writes without the signal that would kill a process which has put the default handling of `SIGPIPE` back.
-    #[cfg(all(unix, not(leads_comm_portable)))]
-    fn send(&self, buffers: &[IoSlice<'_>], flags: rustix::net::SendFlags) -> io::Result<usize> {
-        #[cfg(not(target_vendor = "apple"))]
-        let flags = flags | rustix::net::SendFlags::NOSIGNAL;
-        if let [buffer] = buffers {
-            return Ok(rustix::net::send(&self.socket, buffer, flags)?);
-        }
-        let buffers = &buffers[..buffers.len().min(MOST_BUFFERS)];
-        let mut no_ancillary = rustix::net::SendAncillaryBuffer::default();
-        Ok(rustix::net::sendmsg(&self.socket, buffers, &mut no_ancillary, flags)?)
-    }
-
     #[cfg(all(unix, not(leads_comm_portable)))]
     fn write_blocking(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.send(buffers, rustix::net::SendFlags::empty())
+        super::socket::write(&self.socket, buffers)
     }
 
     #[cfg(any(not(unix), leads_comm_portable))]
@@ -74,10 +56,7 @@ impl TcpStream {
 impl Stream for TcpStream {
     #[cfg(all(unix, not(leads_comm_portable)))]
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match rustix::net::recv(&self.socket, buffer, rustix::net::RecvFlags::empty()) {
-            Ok((count, _)) => Ok(count),
-            Err(error) => Err(given_up(error.into())),
-        }
+        super::socket::read(&self.socket, buffer).map_err(given_up)
     }
 
     #[cfg(any(not(unix), leads_comm_portable))]
@@ -102,10 +81,9 @@ impl Stream for TcpStream {
         result
     }
 
-    // Per call, because a non-blocking descriptor would not block the reader either.
     #[cfg(all(unix, not(leads_comm_portable)))]
     fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.send(buffers, rustix::net::SendFlags::DONTWAIT)
+        super::socket::try_write(&self.socket, buffers)
     }
 
     #[cfg(unix)]
@@ -183,9 +161,8 @@ fn opened(mut accept: impl FnMut() -> io::Result<Option<net::TcpStream>>) -> io:
 /// On Unix it keeps one descriptor to spare, so that callers can be told when the process has no other left.
 #[derive(Debug)]
 pub struct TcpListener {
-    socket: net::TcpListener,
+    accepting: Accepting<net::TcpListener>,
     local: SocketAddr,
-    accepting: accepting::Accepting,
 }
 
 impl TcpListener {
@@ -218,8 +195,7 @@ impl TcpListener {
     /// What the operating system reports.
     pub fn new(socket: net::TcpListener) -> io::Result<Self> {
         let local = socket.local_addr()?;
-        let accepting = accepting::Accepting::new(&socket)?;
-        Ok(Self { socket, local, accepting })
+        Ok(Self { accepting: Accepting::new(socket)?, local })
     }
 }
 
@@ -244,21 +220,45 @@ fn is_without_ipv6(error: &io::Error) -> bool {
     unsupported || error.kind() == io::ErrorKind::AddrNotAvailable
 }
 
+impl Listening for net::TcpListener {
+    type Accepted = net::TcpStream;
+
+    fn accept(&self) -> io::Result<net::TcpStream> {
+        self.accept().map(|(socket, _)| socket)
+    }
+
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.set_nonblocking(nonblocking)
+    }
+
+    #[cfg(any(not(unix), leads_comm_portable))]
+    fn interrupt(&self) {
+        let Ok(mut local) = self.local_addr() else { return };
+        match local.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => local.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => local.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        // If nothing answers, the listener is not blocked in accepting either.
+        let _ = net::TcpStream::connect_timeout(&local, Duration::from_secs(1));
+    }
+}
+
 impl Listener for TcpListener {
     fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        opened(|| self.accepting.accept(&self.socket))
+        opened(|| self.accepting.accept())
     }
 
     #[cfg(all(unix, not(leads_comm_portable)))]
     fn accept_for(&self, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
         // A time too far ahead for the clock is as good as for ever.
         let until = Instant::now().checked_add(time);
-        opened(|| self.accepting.accept_until(&self.socket, until))
+        opened(|| self.accepting.accept_until(until))
     }
 
     #[cfg(all(unix, not(leads_comm_portable)))]
     fn accept_to_refuse(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        opened(|| self.accepting.accept_to_refuse(&self.socket))
+        opened(|| self.accepting.accept_to_refuse())
     }
 
     #[cfg(unix)]
@@ -267,7 +267,7 @@ impl Listener for TcpListener {
     }
 
     fn stop(&self) {
-        self.accepting.stop(self.local);
+        self.accepting.stop();
     }
 
     fn name(&self) -> String {
@@ -364,6 +364,15 @@ impl TcpConnector {
 enum Target<'a> {
     Address(SocketAddr),
     Name(&'a str, u16),
+}
+
+/// The host in an address, without its port; `None` when it cannot be read.
+#[cfg(feature = "tls")]
+pub(super) fn host(address: &str) -> Option<String> {
+    match parse(address, 0).ok()? {
+        Target::Address(address) => Some(address.ip().to_string()),
+        Target::Name(host, _) => Some(host.to_owned()),
+    }
 }
 
 /// Reads an address, with `port` where it names none.

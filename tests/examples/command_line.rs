@@ -21,7 +21,7 @@ fn help_goes_to_stdout() {
 #[test]
 fn a_wrong_call_is_one_line_and_exit_code_2() {
     let unknown = EXAMPLES.map(|example| (example, &["--no-such-option"][..]));
-    let wrong: [(&str, &[&str]); 20] = [
+    let wrong: [(&str, &[&str]); 26] = [
         ("server", &["argument"]),
         ("server", &["--port"]),
         ("server", &["--port", "many"]),
@@ -32,6 +32,12 @@ fn a_wrong_call_is_one_line_and_exit_code_2() {
         ("client", &[]),
         ("client", &["127.0.0.1", "second"]),
         ("client", &["127.0.0.1", "--separator", &";".repeat(65)]),
+        ("server", &["--unix"]),
+        ("server", &["--unix", "/tmp/leads.sock", "--port", "0"]),
+        ("server", &["--unix", "/tmp/leads.sock", "--bind", "127.0.0.1"]),
+        ("client", &["--unix"]),
+        ("client", &["--unix", "/tmp/leads.sock", "127.0.0.1"]),
+        ("client", &["--unix", "/tmp/leads.sock", "--port", "16900"]),
         ("chat", &["--bind", "here"]),
         ("custom_transport", &["argument"]),
         ("telemetry", &["argument"]),

@@ -11,4 +11,7 @@ mod custom_transport;
 mod process;
 mod server;
 mod telemetry;
+mod token;
+#[cfg(unix)]
+mod unix;
 mod wire;

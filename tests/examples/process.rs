@@ -127,6 +127,11 @@ impl Process {
         Ended { code, stdout, stderr }
     }
 
+    #[cfg(unix)]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by its name, as `kill` knows it.
     #[cfg(unix)]
     pub(crate) fn signal(&self, name: &str) {

@@ -13,6 +13,7 @@ mod support;
 mod alone;
 mod closing;
 mod cost;
+mod entrance;
 mod figures;
 mod isolation;
 mod lives;

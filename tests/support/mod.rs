@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its own part")]
 
 pub mod account;
+#[cfg(feature = "tls")]
+pub mod certificates;
 pub mod child;
 pub mod counted;
 pub mod deadlocks;
@@ -12,7 +14,10 @@ pub mod leads_peer;
 pub mod leftovers;
 pub mod net;
 pub mod proxy;
+#[cfg(all(unix, feature = "serial"))]
+pub mod pty;
 pub mod seed;
+pub mod shaking;
 pub mod stamp;
 pub mod valve;
 #[cfg(target_os = "linux")]

@@ -7,6 +7,10 @@ pub mod blocking;
 pub mod memory;
 pub mod raw;
 pub mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(unix)]
+pub mod unix;
 
 use std::net::SocketAddr;
 
@@ -25,6 +29,8 @@ macro_rules! each_transport {
             Tcp tcp,
             Memory memory,
             Blocking blocking,
+            #[cfg(unix)] Unix unix,
+            #[cfg(feature = "tls")] Tls tls,
         }
     };
 }
@@ -72,6 +78,11 @@ pub trait Transport: Sync {
         true
     }
 
+    /// Whether the goodbye is said to callers who are refused at the door.
+    fn tells_the_refused(&self) -> bool {
+        self.writes_without_blocking()
+    }
+
     /// Whether a peer learns that a stream was given up, by an error in place of the end.
     fn resets(&self) -> bool {
         true
@@ -107,6 +118,11 @@ impl Net {
     /// See [`Transport::writes_without_blocking`].
     pub fn writes_without_blocking(self) -> bool {
         self.transport().writes_without_blocking()
+    }
+
+    /// See [`Transport::tells_the_refused`].
+    pub fn tells_the_refused(self) -> bool {
+        self.transport().tells_the_refused()
     }
 
     /// See [`Transport::resets`].

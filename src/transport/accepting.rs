@@ -1,12 +1,27 @@
 //! Accepting that another thread can stop.
 
+use std::io;
+
 pub(super) use imp::Accepting;
+
+/// A socket that callers come to.
+pub(super) trait Listening {
+    type Accepted;
+
+    fn accept(&self) -> io::Result<Self::Accepted>;
+
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
+
+    /// Makes a blocked `accept` return, whatever it returns.
+    #[cfg(any(not(unix), leads_comm_portable))]
+    fn interrupt(&self);
+}
 
 /// A non-blocking listener, polled together with a wake-up.
 #[cfg(all(unix, not(leads_comm_portable)))]
 mod imp {
     use std::io;
-    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::os::fd::AsFd;
     use std::os::unix::net::UnixDatagram;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Instant;
@@ -14,40 +29,38 @@ mod imp {
     use parking_lot::Mutex;
     use rustix::io::Errno;
 
+    use super::Listening;
     use crate::transport::poll::Poller;
 
     #[derive(Debug)]
-    pub(in super::super) struct Accepting {
+    pub(in super::super) struct Accepting<S> {
+        socket: S,
         poller: Poller,
         stopped: AtomicBool,
         spare: Spare,
     }
 
-    impl Accepting {
-        pub(in super::super) fn new(socket: &TcpListener) -> io::Result<Self> {
+    impl<S: Listening + AsFd> Accepting<S> {
+        pub(in super::super) fn new(socket: S) -> io::Result<Self> {
             socket.set_nonblocking(true)?;
-            Ok(Self { poller: Poller::new()?, stopped: AtomicBool::new(false), spare: Spare::new() })
+            Ok(Self { socket, poller: Poller::new()?, stopped: AtomicBool::new(false), spare: Spare::new() })
         }
 
-        pub(in super::super) fn accept(&self, socket: &TcpListener) -> io::Result<Option<TcpStream>> {
-            self.accept_until(socket, None)
+        pub(in super::super) fn accept(&self) -> io::Result<Option<S::Accepted>> {
+            self.accept_until(None)
         }
 
         /// `WouldBlock` when nobody has come by then.
-        pub(in super::super) fn accept_until(
-            &self,
-            socket: &TcpListener,
-            until: Option<Instant>,
-        ) -> io::Result<Option<TcpStream>> {
+        pub(in super::super) fn accept_until(&self, until: Option<Instant>) -> io::Result<Option<S::Accepted>> {
             self.spare.keep();
             let mut has_caller = false;
             while !self.stopped.load(Ordering::Acquire) {
-                match socket.accept() {
-                    Ok((stream, _)) => return Ok(Some(stream)),
+                match self.socket.accept() {
+                    Ok(stream) => return Ok(Some(stream)),
                     // The system looks for a descriptor before it looks for a caller.
                     Err(error) if !has_caller && (is_nobody(&error) || is_out_of_descriptors(&error)) => {
                         let time = until.map(|until| until.saturating_duration_since(Instant::now()));
-                        has_caller = self.poller.wait_readable(socket, time)?;
+                        has_caller = self.poller.wait_readable(&self.socket, time)?;
                         if !has_caller && time.is_some_and(|time| time.is_zero()) {
                             return Err(io::ErrorKind::WouldBlock.into());
                         }
@@ -61,12 +74,12 @@ mod imp {
         }
 
         /// Accepts at the cost of the spare descriptor; nobody when it has been spent, or nobody waits.
-        pub(in super::super) fn accept_to_refuse(&self, socket: &TcpListener) -> io::Result<Option<TcpStream>> {
+        pub(in super::super) fn accept_to_refuse(&self) -> io::Result<Option<S::Accepted>> {
             if self.stopped.load(Ordering::Acquire) || !self.spare.spend() {
                 return Ok(None);
             }
-            match socket.accept() {
-                Ok((stream, _)) => Ok(Some(stream)),
+            match self.socket.accept() {
+                Ok(stream) => Ok(Some(stream)),
                 Err(error) => {
                     self.spare.keep();
                     if is_nobody(&error) { Ok(None) } else { Err(error) }
@@ -74,7 +87,7 @@ mod imp {
             }
         }
 
-        pub(in super::super) fn stop(&self, _: SocketAddr) {
+        pub(in super::super) fn stop(&self) {
             self.stopped.store(true, Ordering::Release);
             self.poller.wake();
         }
@@ -116,45 +129,40 @@ mod imp {
     }
 }
 
-/// Where descriptors cannot be polled, whoever stops it calls, and the call is recognised.
+/// Where descriptors cannot be polled, whoever stops it interrupts the blocked call.
 #[cfg(any(not(unix), leads_comm_portable))]
 mod imp {
     use std::io;
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::Duration;
+
+    use super::Listening;
 
     #[derive(Debug)]
-    pub(in super::super) struct Accepting {
+    pub(in super::super) struct Accepting<S> {
+        socket: S,
         stopped: AtomicBool,
     }
 
-    impl Accepting {
-        pub(in super::super) fn new(socket: &TcpListener) -> io::Result<Self> {
+    impl<S: Listening> Accepting<S> {
+        pub(in super::super) fn new(socket: S) -> io::Result<Self> {
             socket.set_nonblocking(false)?;
-            Ok(Self { stopped: AtomicBool::new(false) })
+            Ok(Self { socket, stopped: AtomicBool::new(false) })
         }
 
-        pub(in super::super) fn accept(&self, socket: &TcpListener) -> io::Result<Option<TcpStream>> {
+        pub(in super::super) fn accept(&self) -> io::Result<Option<S::Accepted>> {
             if self.stopped.load(Ordering::Acquire) {
                 return Ok(None);
             }
-            let accepted = socket.accept();
+            let accepted = self.socket.accept();
             if self.stopped.load(Ordering::Acquire) {
                 return Ok(None);
             }
-            accepted.map(|(stream, _)| Some(stream))
+            accepted.map(Some)
         }
 
-        pub(in super::super) fn stop(&self, mut local: SocketAddr) {
+        pub(in super::super) fn stop(&self) {
             self.stopped.store(true, Ordering::Release);
-            match local.ip() {
-                IpAddr::V4(ip) if ip.is_unspecified() => local.set_ip(Ipv4Addr::LOCALHOST.into()),
-                IpAddr::V6(ip) if ip.is_unspecified() => local.set_ip(Ipv6Addr::LOCALHOST.into()),
-                _ => {}
-            }
-            // If nothing answers, the listener is not blocked in accepting either.
-            let _ = TcpStream::connect_timeout(&local, Duration::from_secs(1));
+            self.socket.interrupt();
         }
     }
 }

@@ -1,0 +1,71 @@
+//! A client on its way in, on the thread that connects.
+
+use std::io::{self, IoSlice};
+use std::sync::{Arc, mpsc};
+
+use super::{Entering, deadline};
+use crate::error::Error;
+use crate::service::Core;
+use crate::transport::Stream;
+
+/// The stack of the thread that keeps the deadline, in bytes.
+const TIMER_STACK: usize = 128 * 1024;
+
+/// Takes a stream that has just been opened to where messages can be sent, if there is anything to do for it. Blocks
+/// until then, at most for the handshake time-out; less when the client is closed. `failed` says what it is that went
+/// wrong.
+pub(crate) fn enter(
+    core: &Arc<Core>,
+    stream: &Arc<dyn Stream>,
+    failed: impl FnOnce(io::Error) -> Error,
+) -> Result<(), Error> {
+    let (shakes_hands, token) = (stream.needs_handshake(), core.settings().token.as_ref());
+    if !shakes_hands && token.is_none() {
+        return Ok(());
+    }
+    // To the server, a goodbye behind half a token would be something else.
+    let entering = core.entrance().enter(core, Arc::clone(stream), false, deadline(core)).ok_or(Error::Closed)?;
+    // The pump is not running yet when a client connects for the first time.
+    let (over, is_over) = mpsc::channel::<()>();
+    let entrant = Arc::clone(&entering.entrant);
+    let timeout = core.settings().handshake_timeout;
+    core.threads().spawn(format!("leads-comm handshake {}", stream.peer()), TIMER_STACK, move || {
+        if is_over.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Timeout)
+            && entrant.core.entrance().give_up(&entrant)
+        {
+            entrant.cut();
+        }
+    })?;
+    let outcome = if shakes_hands { stream.handshake() } else { Ok(()) };
+    let outcome = outcome.and_then(|()| token.map_or(Ok(()), |token| write_all(&**stream, token.frame())));
+    drop(over);
+    let outcome = if entering.leave() { outcome } else { Err(timed_out(core)) };
+    outcome.map_err(|source| {
+        let _ = stream.abort();
+        failed(source)
+    })
+}
+
+fn timed_out(core: &Core) -> io::Error {
+    let timeout = core.settings().handshake_timeout;
+    io::Error::new(io::ErrorKind::TimedOut, format!("not through within {timeout:?}"))
+}
+
+fn write_all(stream: &dyn Stream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.write_vectored(&[IoSlice::new(bytes)]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+impl Entering {
+    /// Takes the stream out again; false when it has been given up.
+    fn leave(self) -> bool {
+        self.entrant.core.entrance().give_up(&self.entrant)
+    }
+}

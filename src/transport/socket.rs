@@ -1,0 +1,34 @@
+//! Reading and writing sockets of any kind, where each call can say how it is meant.
+
+use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
+
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
+
+/// How many buffers the systems take in one call (`IOV_MAX`); more would be an error.
+const MOST_BUFFERS: usize = 1024;
+
+pub(super) fn read(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let (count, _) = rustix::net::recv(socket, buffer, RecvFlags::empty())?;
+    Ok(count)
+}
+
+pub(super) fn write(socket: impl AsFd, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+    send(socket, buffers, SendFlags::empty())
+}
+
+/// Per call, because a non-blocking descriptor would not block the reader either.
+pub(super) fn try_write(socket: impl AsFd, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+    send(socket, buffers, SendFlags::DONTWAIT)
+}
+
+/// Writes without the signal that would kill a process which has put the default handling of `SIGPIPE` back.
+fn send(socket: impl AsFd, buffers: &[IoSlice<'_>], flags: SendFlags) -> io::Result<usize> {
+    #[cfg(not(target_vendor = "apple"))]
+    let flags = flags | SendFlags::NOSIGNAL;
+    if let [buffer] = buffers {
+        return Ok(rustix::net::send(socket, buffer, flags)?);
+    }
+    let buffers = &buffers[..buffers.len().min(MOST_BUFFERS)];
+    Ok(rustix::net::sendmsg(socket, buffers, &mut SendAncillaryBuffer::default(), flags)?)
+}

@@ -1,0 +1,81 @@
+use std::error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use rustls::server::VerifierBuilderError;
+
+/// What is wrong with certificates, keys and names that a program gives.
+///
+/// What goes wrong between two peers is no such error: a server tells of it as
+/// [`RefusalCause::HandshakeFailed`](crate::RefusalCause::HandshakeFailed), a client as
+/// [`Error::Connect`](crate::Error::Connect).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file cannot be read.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// What the system reported.
+        source: io::Error,
+    },
+    /// What should be PEM is not.
+    Pem {
+        /// What was read from it.
+        what: &'static str,
+        /// What is wrong with it.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// There is none where some were expected.
+    None {
+        /// What there is none of.
+        what: &'static str,
+    },
+    /// A certificate or a key cannot be used, or the two do not belong together.
+    Unusable {
+        /// What rustls reported.
+        source: rustls::Error,
+    },
+    /// A revocation list cannot be used.
+    Crl {
+        /// What rustls reported.
+        source: VerifierBuilderError,
+    },
+    /// It is neither the name of a host nor an IP address.
+    Name {
+        /// What was given.
+        name: String,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, source } => write!(f, "cannot read {}: {source}", path.display()),
+            Self::Pem { what, source } => write!(f, "no PEM of a {what}: {source}"),
+            Self::None { what } => write!(f, "no {what} found"),
+            Self::Unusable { source } => write!(f, "unusable: {source}"),
+            Self::Crl { source } => write!(f, "unusable revocation list: {source}"),
+            Self::Name { name } => write!(f, "neither a host's name nor an IP address: {name:?}"),
+        }
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::File { source, .. } => Some(source),
+            Self::Pem { source, .. } => Some(source),
+            Self::Unusable { source } => Some(source),
+            Self::Crl { source } => Some(source),
+            Self::None { .. } | Self::Name { .. } => None,
+        }
+    }
+}
+
+impl From<rustls::Error> for Error {
+    fn from(source: rustls::Error) -> Self {
+        Self::Unusable { source }
+    }
+}

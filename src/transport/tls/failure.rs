@@ -1,0 +1,73 @@
+//! What goes wrong with a stream, said in such a way that one sees whose fault it was.
+
+use std::error;
+use std::fmt;
+use std::io;
+
+use rustls::Error;
+
+/// What it means, and what rustls said.
+#[derive(Debug)]
+struct Failure {
+    meaning: &'static str,
+    source: Error,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.meaning, self.source)
+    }
+}
+
+impl error::Error for Failure {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+fn failure(kind: io::ErrorKind, meaning: &'static str, source: Error) -> io::Error {
+    io::Error::new(kind, Failure { meaning, source })
+}
+
+/// Before anything could be agreed on.
+pub(super) fn of_handshake(error: Error) -> io::Error {
+    let meaning = match &error {
+        Error::InvalidMessage(_) => "the peer does not speak TLS",
+        Error::InvalidCertificate(_) => "the peer's certificate is refused",
+        Error::NoCertificatesPresented => "the peer has no certificate",
+        Error::AlertReceived(_) => "the peer refuses the handshake",
+        Error::PeerIncompatible(_) => "the peer's TLS does not go with this one",
+        _ => "the handshake failed",
+    };
+    failure(io::ErrorKind::InvalidData, meaning, error)
+}
+
+/// Of a connection that was there. A server that refuses a certificate tells its client here, where both speak TLS 1.3:
+/// the client's handshake is over before the server has seen it.
+pub(super) fn of_traffic(error: Error) -> io::Error {
+    let meaning = match &error {
+        Error::AlertReceived(_) => "the peer ends the connection",
+        _ => "what the peer sent cannot be trusted",
+    };
+    failure(io::ErrorKind::InvalidData, meaning, error)
+}
+
+pub(super) fn of_config(error: Error) -> io::Error {
+    failure(io::ErrorKind::InvalidInput, "TLS cannot begin", error)
+}
+
+pub(super) fn truncated() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the stream ended without close_notify")
+}
+
+pub(super) fn ended_in_handshake() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the peer ended the stream in the TLS handshake")
+}
+
+pub(super) fn not_connected() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the TLS handshake has not been made")
+}
+
+pub(super) fn keys_used_up() -> io::Error {
+    io::Error::other("the keys are used up, and TLS 1.2 cannot renew them")
+}

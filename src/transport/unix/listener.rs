@@ -1,0 +1,118 @@
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net;
+use std::path::Path;
+#[cfg(not(leads_comm_portable))]
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+use super::place::Place;
+use super::{UnixStream, name};
+use crate::transport::accepting::{Accepting, Listening};
+use crate::transport::{Listener, Stream};
+
+/// A Unix socket listened on.
+///
+/// It keeps one descriptor to spare, so that callers can be told when the process has no other left.
+#[derive(Debug)]
+pub struct UnixListener {
+    /// The file; goes before the socket does, see there.
+    _place: Option<Place>,
+    accepting: Accepting<net::UnixListener>,
+    name: String,
+}
+
+impl UnixListener {
+    /// Binds a path, or an abstract name, and listens. The file is removed when the listener is dropped, unless another
+    /// one has taken its place meanwhile.
+    ///
+    /// A socket file that no process listens on any more, because the last one was killed, is removed and bound anew.
+    /// Of several processes that do so at once, one gets it. `backlog` is how many connections the system may keep for
+    /// [`accept`](Listener::accept); it caps the number by itself. `mode` is the file's permissions, such as `0o660`,
+    /// from before anybody can connect; `None` leaves them to the process's umask.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse` when somebody listens there; `AlreadyExists` when there is something else than a socket, which is
+    /// left alone; `InvalidInput` when the path is too long, or an abstract name is to have
+    /// permissions; otherwise what the operating system reports.
+    pub fn bind(path: impl AsRef<Path>, backlog: u32, mode: Option<u32>) -> io::Result<Self> {
+        let path = path.as_ref();
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        let place = match mode {
+            _ if !name::is_abstract(path) => Some(Place::take(&socket, path, mode)?),
+            None => {
+                socket.bind(&name::address(path)?)?;
+                None
+            }
+            Some(_) => {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "an abstract name has no permissions"));
+            }
+        };
+        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        let name = name::shown(path.as_os_str().as_bytes());
+        Ok(Self { _place: place, accepting: Accepting::new(socket.into())?, name })
+    }
+
+    /// Takes over a socket that is listening already. Its file, if it has one, is not removed.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system reports.
+    pub fn new(socket: net::UnixListener) -> io::Result<Self> {
+        let name = name::of_local(&socket)?;
+        Ok(Self { _place: None, accepting: Accepting::new(socket)?, name })
+    }
+}
+
+fn opened(accepted: Option<net::UnixStream>) -> io::Result<Option<Box<dyn Stream>>> {
+    let Some(socket) = accepted else { return Ok(None) };
+    Ok(Some(Box::new(UnixStream::new(socket)?)))
+}
+
+impl Listening for net::UnixListener {
+    type Accepted = net::UnixStream;
+
+    fn accept(&self) -> io::Result<net::UnixStream> {
+        self.accept().map(|(socket, _)| socket)
+    }
+
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.set_nonblocking(nonblocking)
+    }
+
+    #[cfg(leads_comm_portable)]
+    fn interrupt(&self) {
+        let _ = socket2::SockRef::from(self).shutdown(std::net::Shutdown::Both);
+    }
+}
+
+impl Listener for UnixListener {
+    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
+        opened(self.accepting.accept()?)
+    }
+
+    #[cfg(not(leads_comm_portable))]
+    fn accept_for(&self, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
+        // A time too far ahead for the clock is as good as for ever.
+        opened(self.accepting.accept_until(Instant::now().checked_add(time))?)
+    }
+
+    #[cfg(not(leads_comm_portable))]
+    fn accept_to_refuse(&self) -> io::Result<Option<Box<dyn Stream>>> {
+        opened(self.accepting.accept_to_refuse()?)
+    }
+
+    fn descriptors_per_stream(&self) -> usize {
+        1
+    }
+
+    fn stop(&self) {
+        self.accepting.stop();
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}

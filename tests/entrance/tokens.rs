@@ -1,0 +1,292 @@
+//! A server with a token, and who passes.
+
+use std::sync::mpsc;
+
+use leads_comm::transport::memory;
+use leads_comm::{Client, DenialReason, DisconnectReason, Reconnect, Server, ServerBuilder};
+
+use super::*;
+
+const TOKEN: &[u8] = b"correct horse\0\xff battery";
+
+fn start(net: Net, adapt: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Started {
+    net.start_server(|builder| adapt(builder.token(TOKEN).handshake_timeout(NEVER)))
+}
+
+fn framed(message: &[u8]) -> Vec<u8> {
+    [message, b";"].concat()
+}
+
+/// Why the next caller was not authenticated.
+fn denied(events: &Receiver<Event>) -> DenialReason {
+    match refused(events) {
+        RefusalCause::NotAuthenticated { reason } => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+over_every_transport! {
+    fn whoever_has_the_token_is_let_in(net: Net) {
+        let started = start(net, |builder| builder);
+        let (callback, events) = recorder();
+        let client = started.client().token(TOKEN).callback(callback).build().unwrap();
+        client.start(started.address(), true).unwrap();
+        client.send(b"m1").unwrap();
+        let connection = connected(&started.events);
+        assert_eq!(received(&started.events), b"m1", "the token itself is not delivered");
+        started.server.broadcast(b"state").unwrap();
+        assert_eq!(received(&events), b"state");
+        client.close();
+        assert!(matches!(disconnected(&started.events), DisconnectReason::PeerGoodbye { .. }));
+        // Nor is it counted.
+        let (there, here) = (connection.stats().traffic, client.stats().traffic);
+        assert_eq!((there.received.messages, there.received.bytes), (1, 3));
+        assert_eq!((here.written.messages, here.written.bytes), (1, 3));
+        assert_eq!(started.server.stats().callers_refused.total(), 0);
+    }
+
+    fn before_it_a_caller_is_nobody(net: Net) {
+        let started = start(net, |builder| builder);
+        let raw = started.raw();
+        raw.write(&TOKEN[..7]);
+        assert_eq!(started.server.broadcast(b"secret").unwrap(), 0);
+        assert_eq!((started.server.num_connections(), started.server.connections().len()), (0, 0));
+        assert_eq!((started.server.stats().opened, started.server.stats().traffic.received.messages), (0, 0));
+        assert_unheard(&started.events);
+        // In one write with the rest: a whole message, and half of another.
+        raw.write(&[&TOKEN[7..], b";whole;ha"].concat());
+        connected(&started.events);
+        assert_eq!(received(&started.events), b"whole");
+        raw.write(b"lf;");
+        assert_eq!(received(&started.events), b"half");
+        raw.half_close();
+        assert!(matches!(disconnected(&started.events), DisconnectReason::PeerClosed { .. }));
+        let goodbye: &[u8] = b"disconnect;";
+        assert_reads(raw, goodbye);
+    }
+
+    fn whoever_says_something_else_is_refused(net: Net) {
+        let started = start(net, |builder| builder);
+        let raw = started.raw();
+        raw.write(b"correct horse;and;more;");
+        // Only a goodbye that can be written without blocking is said.
+        assert_reads(raw, if net.writes_without_blocking() { b"disconnect;" } else { b"" });
+        if net == Net::Blocking {
+            // Its listener cannot wait for a limited time, and so tells when the next one comes, or at the end.
+            started.server.close();
+        }
+        let reason = denied(&started.events);
+        assert!(matches!(reason, DenialReason::WrongToken), "{reason:?}");
+        let refused = started.server.stats().callers_refused;
+        assert_eq!((refused.not_authenticated, refused.total()), (1, 1));
+        assert_unheard(&started.events);
+    }
+}
+
+#[test]
+fn a_token_may_come_byte_by_byte() {
+    let started = start(Net::Tcp, |builder| builder.separator("end;"));
+    let raw = started.raw();
+    for byte in [TOKEN, b"end;", b"message", b"end;"].concat() {
+        raw.write(&[byte]);
+    }
+    connected(&started.events);
+    assert_eq!(received(&started.events), b"message");
+}
+
+/// As much as one read takes, so that a longer message is begun in what was read with the token.
+#[test]
+fn what_follows_the_token_is_delivered_in_order() {
+    let started = start(Net::Tcp, |builder| builder);
+    let messages: Vec<Vec<u8>> = (0..200).map(|number| numbered(number, 10 + 37 * number)).collect();
+    let raw = started.raw();
+    let flood = messages.iter().flat_map(|message| framed(message));
+    raw.write(&framed(TOKEN).into_iter().chain(flood).collect::<Vec<u8>>());
+    for message in &messages {
+        assert!(received(&started.events) == *message);
+    }
+}
+
+#[test]
+fn each_way_of_not_saying_it_has_its_reason() {
+    type Wrong = fn(&DenialReason) -> bool;
+    let almost = [&TOKEN[..TOKEN.len() - 1], b"Y"].concat();
+    let other: &[(Vec<u8>, Wrong, &str)] = &[
+        (b"wrong;".into(), |reason| matches!(reason, DenialReason::WrongToken), "its first message is not the token"),
+        (b";".into(), |reason| matches!(reason, DenialReason::WrongToken), "its first message is not the token"),
+        (framed(&almost), |reason| matches!(reason, DenialReason::WrongToken), "its first message is not the token"),
+        (
+            framed(&[TOKEN, b"!"].concat()),
+            |reason| matches!(reason, DenialReason::WrongToken),
+            "its first message is not the token",
+        ),
+        (b"disconnect;".into(), |reason| matches!(reason, DenialReason::Goodbye), "it said goodbye first"),
+        (
+            b"x".repeat(4097),
+            |reason| matches!(reason, DenialReason::MessageTooLong { limit: 4096 }),
+            "its first message is longer than 4096 bytes",
+        ),
+        (
+            TOKEN[..9].into(),
+            |reason| matches!(reason, DenialReason::Closed { received_bytes: 9 }),
+            "its stream ended 9 bytes into its first message",
+        ),
+        (
+            Vec::new(),
+            |reason| matches!(reason, DenialReason::Closed { received_bytes: 0 }),
+            "its stream ended 0 bytes into its first message",
+        ),
+    ];
+    for (bytes, is_expected, text) in other {
+        let started = start(Net::Tcp, |builder| builder);
+        let raw = started.raw();
+        raw.write(bytes);
+        raw.half_close();
+        assert_reads(raw, b"disconnect;");
+        let reason = denied(&started.events);
+        assert!(is_expected(&reason), "{reason:?}");
+        assert_eq!(reason.to_string(), *text);
+        assert_unheard(&started.events);
+    }
+    let started = start(Net::Memory, |builder| builder);
+    started.raw().reset();
+    let reason = denied(&started.events);
+    assert!(matches!(reason, DenialReason::Io { .. }), "{reason:?}");
+}
+
+#[test]
+fn the_token_has_a_deadline() {
+    const TIMEOUT: Duration = Duration::from_millis(300);
+    let started = start(Net::Tcp, |builder| builder.handshake_timeout(TIMEOUT));
+    let silent = started.raw();
+    let half = started.raw();
+    half.write(&TOKEN[..5]);
+    for raw in [silent, half] {
+        let (bytes, end) = raw.read_to_end();
+        assert_eq!(bytes, b"disconnect;");
+        end.expect("a regular end");
+    }
+    assert!(matches!(refused(&started.events), RefusalCause::HandshakeTimeout { timeout: TIMEOUT }));
+    assert_eq!(started.server.stats().callers_refused.handshake_timeout, 2);
+}
+
+#[test]
+fn closing_says_goodbye_to_those_who_have_not_said_it_yet() {
+    let started = start(Net::Tcp, |builder| builder);
+    let waiting: Vec<_> = (0..10).map(|_| started.raw()).collect();
+    // So that they are in, and not in the system's queue.
+    let (callback, events) = recorder();
+    let client = started.client().token(TOKEN).callback(callback).build().unwrap();
+    client.start(started.address(), true).unwrap();
+    connected(&started.events);
+    let server = started.server.clone();
+    in_time("closing", move || server.close());
+    for raw in waiting {
+        assert_reads(raw, b"disconnect;");
+    }
+    assert!(matches!(disconnected(&events), DisconnectReason::PeerGoodbye { .. }));
+    assert!(matches!(disconnected(&started.events), DisconnectReason::ServiceClosed { .. }));
+    assert_unheard(&started.events);
+}
+
+#[test]
+fn to_a_client_with_the_wrong_token_the_server_says_goodbye() {
+    let started = start(Net::Tcp, |builder| builder);
+    for token in [Some("wrong"), None] {
+        let (callback, events) = recorder();
+        let builder = started.client();
+        let builder = if let Some(token) = token { builder.token(token) } else { builder };
+        let client = builder.callback(callback).build().unwrap();
+        client.start(started.address(), true).unwrap();
+        if token.is_none() {
+            // Its first message is taken for one.
+            client.send(b"m1").unwrap();
+        }
+        assert!(matches!(disconnected(&events), DisconnectReason::PeerGoodbye { .. }));
+        client.wait();
+    }
+    until("both are counted", || started.server.stats().callers_refused.not_authenticated == 2);
+    assert_eq!(started.server.stats().opened, 0);
+}
+
+#[test]
+fn a_client_that_connects_again_says_it_again() {
+    let (opened, peers) = mpsc::channel();
+    let connector = move |_: &str| {
+        let (here, there) = memory::pair();
+        let _ = opened.send(Raw::of(Box::new(there)));
+        Ok(Box::new(here) as Box<dyn leads_comm::transport::Stream>)
+    };
+    let quick = Reconnect::new().first_delay(Duration::from_millis(1)).longest_delay(Duration::from_millis(20));
+    // What was kept for the connection comes behind it.
+    let client = Client::builder().transport(connector).token("secret").reconnect(quick.buffer_bytes(1000));
+    let client = client.build().unwrap();
+    client.start("somewhere", true).unwrap();
+    for _ in 0..3 {
+        let peer = peers.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(peer.read_exact(7), b"secret;");
+        peer.write(b"hello;");
+        client.send(b"m1").unwrap();
+        assert_eq!(peer.read_exact(3), b"m1;");
+        peer.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_reads(peer, b"disconnect;");
+    }
+    client.close();
+}
+
+/// A client of which nothing is taken does not wait for ever to say it.
+#[test]
+fn a_token_that_is_not_taken_is_given_up_in_time() {
+    let full = |_: &str| {
+        let (here, there) = memory::pair();
+        while leads_comm::transport::Stream::try_write_vectored(&here, &[std::io::IoSlice::new(&[0; 1024])]).is_ok() {}
+        // Kept open.
+        std::mem::forget(there);
+        Ok(Box::new(here) as Box<dyn leads_comm::transport::Stream>)
+    };
+    let builder = Client::builder().transport(full).token("secret").handshake_timeout(Duration::from_millis(200));
+    let client = builder.build().unwrap();
+    match in_time("the start", move || client.start("somewhere", true)) {
+        Err(Error::Connect { source, .. }) => assert_eq!(source.kind(), std::io::ErrorKind::TimedOut),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_token_that_cannot_be_said_is_refused_when_the_service_is_built() {
+    let setting = |error| match error {
+        Error::InvalidSetting { setting, .. } => setting,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(setting(Server::builder().token("").build().unwrap_err()), "token");
+    assert_eq!(setting(Client::builder().token("").build().unwrap_err()), "token");
+    assert_eq!(setting(Server::builder().token("x".repeat(4097)).build().unwrap_err()), "token");
+    assert_eq!(setting(Server::builder().handshake_timeout(Duration::ZERO).build().unwrap_err()), "handshake_timeout");
+    assert_eq!(setting(Server::builder().max_handshakes(0).build().unwrap_err()), "max_handshakes");
+    assert_eq!(setting(Server::builder().token("a;b").build().unwrap_err()), "token");
+    assert_eq!(setting(Client::builder().token("a").separator("aa").build().unwrap_err()), "token");
+    assert_eq!(setting(Client::builder().token("disconnect").build().unwrap_err()), "token");
+    // The separator decides.
+    Server::builder().token("a;b").separator("end;").build().unwrap();
+}
+
+#[test]
+fn the_longest_token_passes() {
+    let token = "x".repeat(4096);
+    let started = Net::Tcp.start_server(|builder| builder.token(&token));
+    let client = started.client().token(&token).build().unwrap();
+    client.start(started.address(), true).unwrap();
+    connected(&started.events);
+    client.close();
+}
+
+#[test]
+fn no_debug_output_has_the_token() {
+    let server = Server::builder().token("secret");
+    let client = Client::builder().token("secret");
+    let builders = format!("{server:?} {client:?}");
+    let built = format!("{:?} {:?}", server.build().unwrap(), client.build().unwrap());
+    assert!(!builders.contains("secret") && !built.contains("secret"), "{builders} {built}");
+    // Nor has it the bytes.
+    assert!(!builders.contains("115") && !built.contains("115"), "{builders} {built}");
+}
