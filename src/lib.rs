@@ -363,7 +363,7 @@
 //! | Level | What |
 //! |---|---|
 //! | error | `on_fail`, or the drop of a callback, panicked |
-//! | warn | a peer dropped for cause; whatever is told to `on_fail`; connections cut off by the close time-out; waiting for streams failed; `max_connections`, where it was set, lowered to the descriptors that there are; how many lines were left out |
+//! | warn | a peer dropped for cause; whatever is told to `on_fail`; connections cut off by the close time-out; waiting for streams failed; `max_connections`, where it was set, lowered to the descriptors that there are; a server that listens on every address of the machine and lets everybody in, at its start; how many lines were left out |
 //! | info | a server listens; a client is connected, each time; a service has closed; `max_connections`, where it was not set, lowered |
 //! | debug | a connection opened, or ended, and why; a caller refused, or gone before it was accepted; an attempt to connect again; that the system refuses a socket option, once for each service |
 //! | trace | the length of each message accepted or received, and how much waits for a peer that reads slowly |
@@ -431,6 +431,7 @@ mod context;
 mod disconnect;
 mod entrance;
 mod error;
+mod exposure;
 mod handle;
 mod leads;
 mod life;
