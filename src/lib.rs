@@ -10,8 +10,9 @@
 //!
 //! - Not a broker: no topics, no storage, no acknowledgements, nothing is sent twice.
 //! - Not a serialiser: a message is bytes. Bring JSON or whatever suits, as long as the separator does not occur in it.
-//! - Not safe on a hostile network by itself: no encryption and no authentication. A server listens on `127.0.0.1`
-//!   unless told otherwise.
+//! - Not safe on a hostile network by itself: encryption (TLS) and authentication (tokens, certificates) are off unless
+//!   asked for. A server listens on `127.0.0.1` unless told otherwise. The repository's `SECURITY.md` says what each
+//!   configuration protects.
 //! - Not self-healing unless told so: a client connects again only [on request](#reconnecting). A peer that vanishes
 //!   without a word is noticed, over TCP as a rule within half a minute; see
 //!   [receiving](#receiving-and-peers-that-vanish).
