@@ -10,8 +10,9 @@
 //!
 //! - Not a broker: no topics, no storage, no acknowledgements, nothing is sent twice.
 //! - Not a serialiser: a message is bytes. Bring JSON or whatever suits, as long as the separator does not occur in it.
-//! - Not safe on a hostile network by itself: no encryption, and callers are asked who they are only [where the program
-//!   wants it](#who-may-connect). A server listens on `127.0.0.1` unless told otherwise.
+//! - Not safe on a hostile network by itself: encryption (TLS) and authentication (tokens, certificates) are off unless
+//!   asked for. A server listens on `127.0.0.1` unless told otherwise. The repository's `SECURITY.md` says what each
+//!   configuration protects.
 //! - Not self-healing unless told so: a client connects again only [on request](#reconnecting). A peer that vanishes
 //!   without a word is noticed, over TCP as a rule within half a minute; see
 //!   [receiving](#receiving-and-peers-that-vanish).
@@ -409,7 +410,7 @@
 //! | Level | What |
 //! |---|---|
 //! | error | `on_fail`, or the drop of a callback, panicked |
-//! | warn | a peer dropped for cause; whatever is told to `on_fail`; connections cut off by the close time-out; waiting for streams failed; `max_connections`, where it was set, lowered to the descriptors that there are; how many lines were left out |
+//! | warn | a peer dropped for cause; whatever is told to `on_fail`; connections cut off by the close time-out; waiting for streams failed; `max_connections`, where it was set, lowered to the descriptors that there are; a server that listens on every address of the machine and lets everybody in, at its start; how many lines were left out |
 //! | info | a server listens; a client is connected, each time; a service has closed; `max_connections`, where it was not set, lowered |
 //! | debug | a connection opened, or ended, and why; a caller refused, or gone before it was accepted; an attempt to connect again; that the system refuses a socket option, once for each service; what became of a serial port on which a device was looked for, in numbers |
 //! | trace | the length of each message accepted or received, and how much waits for a peer that reads slowly |
@@ -480,6 +481,7 @@ mod context;
 mod disconnect;
 mod entrance;
 mod error;
+mod exposure;
 mod handle;
 mod leads;
 mod life;

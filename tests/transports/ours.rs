@@ -97,9 +97,30 @@ fn custom_transport() {
         (Box::new(listener), Box::new(PackedConnector { traffic }), address)
     }
     Suite::basic().check_listener(listener);
-    Suite::basic().check_streams(|| {
+    Suite::basic().bulk(512 * 1024).check_streams(|| {
         let (listener, connector, address) = listener();
         let one = connector.connect(&address).unwrap();
         (one, listener.accept().unwrap().unwrap())
     });
+}
+
+/// Connects to where nobody answers: callers wait in a backlog that is full.
+#[test]
+#[cfg(target_os = "linux")]
+fn tcp_connector() {
+    use socket2::{Domain, Socket, Type};
+
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let callers = (0..4).map(|_| {
+        let caller = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        caller.set_nonblocking(true).unwrap();
+        let _ = caller.connect(&address);
+        caller
+    });
+    let _waiting: Vec<_> = callers.collect();
+    let address = address.as_socket().unwrap().to_string();
+    tcp_suite().check_connector(move || (Box::new(TcpConnector::new(1, Duration::from_secs(3600))), address.clone()));
 }
