@@ -66,7 +66,7 @@ fn one_address_or_a_guard_is_not_warned_of() {
 #[test]
 #[cfg(feature = "tls")]
 fn tls_is_a_guard() {
-    let config = support::certificates::Pki::new().mutual_server();
+    let config = certificates::Pki::new().mutual_server();
     assert_eq!(open(|builder| builder.bind(Ipv4Addr::UNSPECIFIED).tls(config)), [""; 0]);
 }
 
