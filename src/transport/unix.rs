@@ -23,9 +23,9 @@
 //!
 //! # How connections end
 //!
-//! The peer's system never vanishes without its end being noticed, so keepalive is of no use here. There is no reset
-//! either: after an [`abort`](Stream::abort), as after the death of its process, a peer reads all that was written and
-//! then the end, as if the stream had been closed. Only one whose own bytes were still unread, or that had not been
+//! A peer on the same machine cannot vanish unnoticed, so keepalive is of no use here. There is no reset either:
+//! after an [`abort`](Stream::abort), as after the death of its process, a peer reads all that was written and then
+//! the end, as if the stream had been closed. Only one whose own bytes were still unread, or that had not been
 //! accepted yet, gets an error on some systems, Linux among them: `ConnectionReset`.
 
 mod connector;
