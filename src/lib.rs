@@ -10,8 +10,9 @@
 //!
 //! - Not a broker: no topics, no storage, no acknowledgements, nothing is sent twice.
 //! - Not a serialiser: a message is bytes. Bring JSON or whatever suits, as long as the separator does not occur in it.
-//! - Not safe on a hostile network by itself: no encryption, and callers are asked who they are only [where the program
-//!   wants it](#who-may-connect). A server listens on `127.0.0.1` unless told otherwise.
+//! - Not safe on a hostile network by itself: encryption (TLS) and authentication (tokens, certificates) are off unless
+//!   asked for. A server listens on `127.0.0.1` unless told otherwise. The repository's `SECURITY.md` says what each
+//!   configuration protects.
 //! - Not self-healing unless told so: a client connects again only [on request](#reconnecting). A peer that vanishes
 //!   without a word is noticed, over TCP as a rule within half a minute; see
 //!   [receiving](#receiving-and-peers-that-vanish).
@@ -214,7 +215,7 @@
 //! A server has up to [`max_connections`](Builder::max_connections), if need be [fewer from one
 //! address](Builder::max_connections_per_address), and the program may [have its say](Builder::admit) on each
 //! [`Caller`]. Whoever is refused is told the goodbye, and its stream ended, without a thread and without an
-//! `on_connect`. Callers for whom the system has no thread left, or (over TCP on Unix) no descriptor, are refused as
+//! `on_connect`. Callers for whom the system has no thread left, or (on Unix) no descriptor, are refused as
 //! well, and accepting goes on. [`on_fail`](Callback::on_fail) is told how many were refused and why, at most once a
 //! second for each [cause](RefusalCause).
 //!
@@ -355,8 +356,10 @@
 //!
 //! # Transports
 //!
-//! TCP is what a service uses unless it is given something else: a server anything that is a
-//! [`Listener`](transport::Listener), a client a [`Connector`](transport::Connector), both giving out
+//! TCP is what a service uses unless it is told otherwise. On Unix, programs on one machine can meet at a path instead:
+//! a server with `Builder::unix(path)`, a client with `Builder::unix()` and the path as its address; `transport::unix`
+//! says how such a socket is protected, cleaned up, and what its peers are called. Beyond that, a server takes anything
+//! that is a [`Listener`](transport::Listener), a client a [`Connector`](transport::Connector), both giving out
 //! [`Stream`](transport::Stream)s. [`transport::memory`] joins both ends inside one process, which is handy in tests:
 //!
 //! ```
@@ -372,6 +375,9 @@
 //! server.close();
 //! # Ok::<(), leads_comm::Error>(())
 //! ```
+//!
+//! With the feature `serial`, `transport::serial` makes clients of devices on serial lines, at ports that are named or
+//! found by what the device says.
 //!
 //! The framing is usable without any of this: see [`codec`]. The wire protocol is written down in the repository, in
 //! `docs/protocol.md`, for peers in other languages.
@@ -404,9 +410,9 @@
 //! | Level | What |
 //! |---|---|
 //! | error | `on_fail`, or the drop of a callback, panicked |
-//! | warn | a peer dropped for cause; whatever is told to `on_fail`; connections cut off by the close time-out; waiting for streams failed; `max_connections`, where it was set, lowered to the descriptors that there are; how many lines were left out |
+//! | warn | a peer dropped for cause; whatever is told to `on_fail`; connections cut off by the close time-out; waiting for streams failed; `max_connections`, where it was set, lowered to the descriptors that there are; a server that listens on every address of the machine and lets everybody in, at its start; how many lines were left out |
 //! | info | a server listens; a client is connected, each time; a service has closed; `max_connections`, where it was not set, lowered |
-//! | debug | a connection opened, or ended, and why; a caller refused, or gone before it was accepted; an attempt to connect again; that the system refuses a socket option, once for each service |
+//! | debug | a connection opened, or ended, and why; a caller refused, or gone before it was accepted; an attempt to connect again; that the system refuses a socket option, once for each service; what became of a serial port on which a device was looked for, in numbers |
 //! | trace | the length of each message accepted or received, and how much waits for a peer that reads slowly |
 //!
 //! A peer is dropped for cause when its message is too long, is not finished in time, or takes memory that others need;
@@ -428,6 +434,7 @@
 //! |---|---|
 //! | `metrics` | `metrics::Exporter`, which exports the [statistics](self#statistics) of a service through the facade of the crate `metrics`, whenever its `publish` is called |
 //! | `net-info` | [`my_ip_addresses`] lists every interface, not only the ones that lead out (crate `if-addrs`) |
+//! | `serial` | `transport::serial`: clients of devices on serial lines (crate `serial2`) |
 //!
 //! # Glossary
 //!
@@ -474,6 +481,7 @@ mod context;
 mod disconnect;
 mod entrance;
 mod error;
+mod exposure;
 mod handle;
 mod leads;
 mod life;

@@ -58,7 +58,7 @@ fn name(cause: &RefusalCause) -> &'static str {
 over_every_transport! {
     fn turned_away(net: Net) {
         // A goodbye that could block is not said.
-        let goodbye = if net.writes_without_blocking() { "disconnect;" } else { "" };
+        let goodbye = if net.tells_the_refused() { "disconnect;" } else { "" };
         let started = net.start_server(|builder| builder.max_connections(2));
         let inside = [started.raw(), started.raw()];
         let connections: Vec<_> = inside.iter().map(|_| connected(&started.events)).collect();

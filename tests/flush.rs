@@ -78,7 +78,8 @@ over_every_transport! {
         let sent = stall(&connection);
         for flushed in [connection.flush(SHORT), started.server.flush(SHORT), connection.flush(Duration::ZERO)] {
             let left = bytes_left(flushed);
-            assert!((1..=connection.queued_bytes()).contains(&left), "{left}");
+            // A stream may hold some of it, which is in no queue.
+            assert!((1..=connection.queued_bytes() + 64 * 1024).contains(&left), "{left}");
         }
         let flushing = thread::spawn({
             let connection = connection.clone();

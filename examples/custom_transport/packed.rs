@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use leads_comm::transport::{Connector, Listener, Stream};
@@ -136,8 +136,11 @@ impl PackedListener {
 
 impl Listener for PackedListener {
     fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
+        if self.stopped.load(SeqCst) {
+            return Ok(None);
+        }
         let (socket, _) = self.socket.accept()?;
-        if self.stopped.load(Relaxed) {
+        if self.stopped.load(SeqCst) {
             return Ok(None);
         }
         match PackedStream::new(socket, Arc::clone(&self.traffic)) {
@@ -148,7 +151,7 @@ impl Listener for PackedListener {
     }
 
     fn stop(&self) {
-        self.stopped.store(true, Relaxed);
+        self.stopped.store(true, SeqCst);
         // Wakes a blocked accept; the standard library has no other way on every platform.
         let _ = self.socket.local_addr().and_then(TcpStream::connect);
     }

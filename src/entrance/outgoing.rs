@@ -64,7 +64,7 @@ fn write_all(stream: &dyn Stream, mut bytes: &[u8]) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    stream.flush()
 }
 
 impl Entering {

@@ -150,6 +150,9 @@ mod imp {
         }
 
         pub(in super::super) fn accept(&self) -> io::Result<Option<S::Accepted>> {
+            if self.stopped.load(Ordering::Acquire) {
+                return Ok(None);
+            }
             let accepted = self.socket.accept();
             if self.stopped.load(Ordering::Acquire) {
                 return Ok(None);

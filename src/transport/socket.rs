@@ -5,6 +5,9 @@ use std::os::fd::AsFd;
 
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
+/// How many buffers the systems take in one call (`IOV_MAX`); more would be an error.
+const MOST_BUFFERS: usize = 1024;
+
 pub(super) fn read(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     let (count, _) = rustix::net::recv(socket, buffer, RecvFlags::empty())?;
     Ok(count)
@@ -26,5 +29,6 @@ fn send(socket: impl AsFd, buffers: &[IoSlice<'_>], flags: SendFlags) -> io::Res
     if let [buffer] = buffers {
         return Ok(rustix::net::send(socket, buffer, flags)?);
     }
+    let buffers = &buffers[..buffers.len().min(MOST_BUFFERS)];
     Ok(rustix::net::sendmsg(socket, buffers, &mut SendAncillaryBuffer::default(), flags)?)
 }

@@ -25,8 +25,8 @@
 //!
 //! The peer's system never vanishes without its end being noticed, so keepalive is of no use here. There is no reset
 //! either: after an [`abort`](Stream::abort), as after the death of its process, a peer reads all that was written and
-//! then the end, as if the stream had been closed. Only one whose own bytes were still unread gets an error on some
-//! systems, Linux among them: `ConnectionReset`.
+//! then the end, as if the stream had been closed. Only one whose own bytes were still unread, or that had not been
+//! accepted yet, gets an error on some systems, Linux among them: `ConnectionReset`.
 
 mod connector;
 mod listener;

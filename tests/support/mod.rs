@@ -12,8 +12,11 @@ pub mod figures;
 pub mod leads_peer;
 #[cfg(target_os = "linux")]
 pub mod leftovers;
+pub mod logged;
 pub mod net;
 pub mod proxy;
+#[cfg(all(unix, feature = "serial"))]
+pub mod pty;
 pub mod seed;
 pub mod shaking;
 pub mod stamp;

@@ -2,6 +2,7 @@
 //! reads or writes a stream.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::mem;
 use std::ops::Deref;
 
 use rustls::{CommonState, Connection};
@@ -18,6 +19,9 @@ const BUFFER_KEPT: usize = 4 * 1024;
 /// Reads of no more than this, in bytes, are those of a connection on which little comes.
 const IDLE_READ: usize = 2 * 1024;
 
+/// The alert that there will be no handshake, in plain: a record of that type, of version 1.2 and two bytes.
+const ACCESS_DENIED: [u8; 7] = [21, 3, 3, 0, 2, 2, 49];
+
 /// Behind the lock of a [`TlsStream`](super::TlsStream).
 pub(super) struct Session {
     connection: Connection,
@@ -27,12 +31,13 @@ pub(super) struct Session {
     pub(super) writing: bool,
     /// What the peer has sent was no TLS, or was forged.
     broken: Option<rustls::Error>,
+    called_off: bool,
 }
 
 impl Session {
     pub(super) fn new(mut connection: Connection) -> Self {
         connection.set_buffer_limit(Some(PLAINTEXT_HELD));
-        Self { connection, outgoing: Outgoing::default(), writing: false, broken: None }
+        Self { connection, outgoing: Outgoing::default(), writing: false, broken: None, called_off: false }
     }
 
     pub(super) fn is_handshaking(&self) -> bool {
@@ -122,9 +127,18 @@ impl Session {
         Ok(taken)
     }
 
-    /// Says that this side sends no more; once.
+    /// Says that this side sends no more, or calls the handshake off; once.
     pub(super) fn close(&mut self) {
-        self.connection.send_close_notify();
+        if !self.is_handshaking() {
+            self.connection.send_close_notify();
+        } else if !mem::replace(&mut self.called_off, true) {
+            self.outgoing.bytes.extend(ACCESS_DENIED);
+        }
+    }
+
+    /// Whether the stream was ended before its handshake, so that what arrives means nothing.
+    pub(super) fn is_called_off(&self) -> bool {
+        self.called_off
     }
 
     /// Takes what rustls has to write, unless another thread is writing what came before.

@@ -6,7 +6,11 @@
 pub mod blocking;
 pub mod memory;
 pub mod raw;
+#[cfg(all(unix, feature = "serial"))]
+pub mod serial;
 pub mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(unix)]
 pub mod unix;
 
@@ -28,6 +32,8 @@ macro_rules! each_transport {
             Memory memory,
             Blocking blocking,
             #[cfg(unix)] Unix unix,
+            #[cfg(all(unix, feature = "serial"))] Serial serial,
+            #[cfg(feature = "tls")] Tls tls,
         }
     };
 }
@@ -75,8 +81,18 @@ pub trait Transport: Sync {
         true
     }
 
+    /// Whether the goodbye is said to callers who are refused at the door.
+    fn tells_the_refused(&self) -> bool {
+        self.writes_without_blocking()
+    }
+
     /// Whether a peer learns that a stream was given up, by an error in place of the end.
     fn resets(&self) -> bool {
+        true
+    }
+
+    /// Whether a peer can end its writing half and leave its reading half open.
+    fn has_half_close(&self) -> bool {
         true
     }
 }
@@ -112,9 +128,19 @@ impl Net {
         self.transport().writes_without_blocking()
     }
 
+    /// See [`Transport::tells_the_refused`].
+    pub fn tells_the_refused(self) -> bool {
+        self.transport().tells_the_refused()
+    }
+
     /// See [`Transport::resets`].
     pub fn resets(self) -> bool {
         self.transport().resets()
+    }
+
+    /// See [`Transport::has_half_close`].
+    pub fn has_half_close(self) -> bool {
+        self.transport().has_half_close()
     }
 }
 

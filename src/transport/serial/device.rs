@@ -1,0 +1,331 @@
+//! An open serial device, and how reading and writing it wait.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+pub(super) use imp::Device;
+
+/// What there is to say of a device that has been unplugged.
+#[derive(Debug)]
+struct Gone {
+    /// What the system reported, where that was more than an end.
+    source: Option<io::Error>,
+}
+
+/// A device that is there no more. The system says so in many ways.
+pub(super) fn gone(source: impl Into<Option<io::Error>>) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, Gone { source: source.into() })
+}
+
+/// Whether an error is [`gone`].
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<Gone>)
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the device is gone")?;
+        self.source.as_ref().map_or(Ok(()), |source| write!(f, ": {source}"))
+    }
+}
+
+impl Error for Gone {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|source| source as _)
+    }
+}
+
+fn in_use() -> io::Error {
+    io::Error::new(io::ErrorKind::ResourceBusy, "the port is in use")
+}
+
+/// Where descriptors can be polled: no call on the device blocks, and waiting is polling, together with a wake-up.
+#[cfg(all(unix, not(leads_comm_portable)))]
+mod imp {
+    use std::fs::File;
+    use std::io::{self, IoSlice};
+    use std::net::Shutdown;
+    use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, fcntl_setfl, flock};
+    use rustix::io::Errno;
+    use rustix::termios::{QueueSelector, ioctl_tiocexcl, ioctl_tiocnxcl, tcflush};
+    use serial2::{IntoSettings, SerialPort};
+
+    use super::super::settings::Settings;
+    use super::{gone, in_use};
+
+    #[derive(Debug)]
+    pub(in super::super) struct Device {
+        port: SerialPort,
+        ended: AtomicBool,
+        wake: UnixStream,
+        /// Readable from the end on: every wait is over then.
+        woken: UnixStream,
+        /// Whether the system has been asked to keep others out.
+        exclusive: bool,
+    }
+
+    impl Device {
+        /// Opens the device, for this process alone, and throws away what had arrived before.
+        pub(in super::super) fn open(name: &str, settings: Settings) -> io::Result<Self> {
+            let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+            let flags = i32::try_from(flags.bits()).expect("flags are an integer of the system's");
+            let file = File::options().read(true).write(true).custom_flags(flags).open(name).map_err(not_opened)?;
+            // Before it is configured, so that a port that somebody else uses is left as it is. The first keeps out who
+            // does the same, also root, whom the second does not bind; the second keeps out all others.
+            flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+                Errno::WOULDBLOCK => in_use(),
+                error => error.into(),
+            })?;
+            ioctl_tiocexcl(&file).map_err(|error| not_opened(error.into()))?;
+            let mut device = Self::with_wake_up(OwnedFd::from(file).into())?;
+            device.exclusive = true;
+            let mut configured = device.port.get_configuration()?;
+            settings.apply_to_settings(&mut configured)?;
+            device.port.set_configuration(&configured)?;
+            tcflush(&device.port, QueueSelector::IFlush)?;
+            Ok(device)
+        }
+
+        /// Takes over a descriptor, with the settings that it has.
+        pub(in super::super) fn of(fd: OwnedFd) -> io::Result<Self> {
+            fcntl_setfl(&fd, fcntl_getfl(&fd)? | OFlags::NONBLOCK)?;
+            Self::with_wake_up(fd.into())
+        }
+
+        fn with_wake_up(port: SerialPort) -> io::Result<Self> {
+            let (wake, woken) = UnixStream::pair()?;
+            Ok(Self { port, ended: AtomicBool::new(false), wake, woken, exclusive: false })
+        }
+
+        /// Reads what there is; waits for it, at most for `time`: `WouldBlock` then. 0 once this has been ended.
+        pub(in super::super) fn read(&self, buffer: &mut [u8], time: Option<Duration>) -> io::Result<usize> {
+            if buffer.is_empty() {
+                return Ok(0);
+            }
+            let mut waited = false;
+            loop {
+                if self.is_ended() {
+                    return Ok(0);
+                }
+                match rustix::io::read(&self.port, &mut *buffer) {
+                    // It has been hung up; of a device that is silent the system says something else.
+                    Ok(0) => return Err(gone(None)),
+                    Ok(count) => return Ok(count),
+                    Err(Errno::WOULDBLOCK) if waited => return Err(io::ErrorKind::WouldBlock.into()),
+                    Err(Errno::WOULDBLOCK) => waited = !self.wait(PollFlags::IN, time)?,
+                    Err(error) => return Err(failed(error)),
+                }
+            }
+        }
+
+        /// Blocks until there is something to read, an end included, at most for `time`; whether there is.
+        pub(in super::super) fn wait_readable(&self, time: Duration) -> io::Result<bool> {
+            self.wait(PollFlags::IN, Some(time))
+        }
+
+        /// Writes some bytes; waits until some are taken, at most for `time`: `WouldBlock` then.
+        pub(in super::super) fn write(&self, buffers: &[IoSlice<'_>], time: Option<Duration>) -> io::Result<usize> {
+            let mut waited = false;
+            loop {
+                match self.try_write(buffers) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock && !waited => {
+                        waited = !self.wait(PollFlags::OUT, time)?;
+                    }
+                    result => return result,
+                }
+            }
+        }
+
+        pub(in super::super) fn try_write(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+            if self.is_ended() {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            match rustix::io::writev(&self.port, buffers) {
+                // Some drivers say it in this way when they are full.
+                Ok(0) if buffers.iter().any(|buffer| !buffer.is_empty()) => Err(io::ErrorKind::WouldBlock.into()),
+                Ok(count) => Ok(count),
+                Err(error) => Err(failed(error)),
+            }
+        }
+
+        /// Whether what has been written is on its way but for the last few characters, 255 at most; true as well when
+        /// that cannot be told, or the device is gone.
+        pub(in super::super) fn is_drained(&self) -> bool {
+            let mut fds = [PollFd::new(&self.port, PollFlags::OUT)];
+            poll(&mut fds, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
+        }
+
+        pub(in super::super) fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+            Some(self.port.as_fd())
+        }
+
+        /// Ends every wait, now and later.
+        pub(in super::super) fn end(&self) {
+            self.ended.store(true, Ordering::Release);
+            // Fails when it has been done already.
+            let _ = self.wake.shutdown(Shutdown::Both);
+        }
+
+        fn is_ended(&self) -> bool {
+            self.ended.load(Ordering::Acquire)
+        }
+
+        /// Throws away what has been written and is not on its way yet. Closing the device would wait for it, on Linux
+        /// for up to half a minute when the other end takes nothing.
+        pub(in super::super) fn discard_output(&self) {
+            // Fails when the device is gone, and its output with it.
+            let _ = tcflush(&self.port, QueueSelector::OFlush);
+        }
+
+        /// Blocks until the device is ready or broken, or this has been ended, at most for `time`; whether it was so.
+        fn wait(&self, event: PollFlags, time: Option<Duration>) -> io::Result<bool> {
+            // A time that the system's type cannot hold is as good as for ever.
+            let timeout = time.and_then(|time| Timespec::try_from(time).ok());
+            let mut fds = [PollFd::new(&self.port, event), PollFd::new(&self.woken, PollFlags::IN)];
+            Ok(poll(&mut fds, timeout.as_ref())? > 0)
+        }
+    }
+
+    impl Drop for Device {
+        fn drop(&mut self) {
+            if self.exclusive {
+                // A pseudo-terminal would remember it as long as its other end is open.
+                let _ = ioctl_tiocnxcl(&self.port);
+            }
+        }
+    }
+
+    fn not_opened(error: io::Error) -> io::Error {
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::BUSY) => in_use(),
+            Some(Errno::NOTTY) => io::Error::new(io::ErrorKind::InvalidInput, "not a serial port"),
+            _ => error,
+        }
+    }
+
+    fn failed(error: Errno) -> io::Error {
+        match error {
+            Errno::IO | Errno::NXIO | Errno::NODEV => gone(io::Error::from(error)),
+            error => error.into(),
+        }
+    }
+}
+
+/// Elsewhere: calls that block for a short time only, and look in between whether this has been ended.
+#[cfg(any(not(unix), leads_comm_portable))]
+mod imp {
+    use std::io::{self, IoSlice};
+    #[cfg(unix)]
+    use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::{Duration, Instant};
+
+    use serial2::SerialPort;
+
+    use super::super::settings::Settings;
+    use super::{gone, in_use};
+    use crate::transport::is_nothing_yet;
+
+    /// How long a call blocks at most.
+    const TURN: Duration = Duration::from_millis(50);
+
+    #[derive(Debug)]
+    pub(in super::super) struct Device {
+        port: SerialPort,
+        ended: AtomicBool,
+    }
+
+    impl Device {
+        /// Opens the device, and throws away what had arrived before.
+        pub(in super::super) fn open(name: &str, settings: Settings) -> io::Result<Self> {
+            let port = SerialPort::open(name, settings).map_err(|error| match error.kind() {
+                // What Windows says of a port that is open already.
+                io::ErrorKind::PermissionDenied if cfg!(windows) => in_use(),
+                _ => error,
+            })?;
+            port.discard_input_buffer()?;
+            Self::with_time_outs(port)
+        }
+
+        /// Takes over a descriptor, with the settings that it has.
+        #[cfg(unix)]
+        pub(in super::super) fn of(fd: OwnedFd) -> io::Result<Self> {
+            Self::with_time_outs(fd.into())
+        }
+
+        fn with_time_outs(mut port: SerialPort) -> io::Result<Self> {
+            port.set_read_timeout(TURN)?;
+            port.set_write_timeout(TURN)?;
+            Ok(Self { port, ended: AtomicBool::new(false) })
+        }
+
+        /// Reads what there is; waits for it, at most for about `time`: `WouldBlock` then. 0 once this has been ended.
+        pub(in super::super) fn read(&self, buffer: &mut [u8], time: Option<Duration>) -> io::Result<usize> {
+            if buffer.is_empty() {
+                return Ok(0);
+            }
+            self.until(time, || match self.port.read(buffer) {
+                Ok(0) => Err(gone(None)),
+                result => result,
+            })
+            .or_else(|error| if self.is_ended() { Ok(0) } else { Err(error) })
+        }
+
+        /// Writes some bytes; waits until some are taken, at most for about `time`: `WouldBlock` then.
+        pub(in super::super) fn write(&self, buffers: &[IoSlice<'_>], time: Option<Duration>) -> io::Result<usize> {
+            self.until(time, || self.port.write_vectored(buffers))
+        }
+
+        /// Calls until something comes of it.
+        fn until(&self, time: Option<Duration>, mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+            let began = Instant::now();
+            loop {
+                if self.is_ended() {
+                    return Err(io::ErrorKind::BrokenPipe.into());
+                }
+                match call() {
+                    Err(error) if is_nothing_yet(&error) => {}
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => return Err(error),
+                    Err(error) if error.raw_os_error().is_some() => return Err(gone(error)),
+                    result => return result,
+                }
+                if time.is_some_and(|time| began.elapsed() >= time) {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+            }
+        }
+
+        /// Not known here.
+        pub(in super::super) fn is_drained(&self) -> bool {
+            true
+        }
+
+        #[cfg(unix)]
+        pub(in super::super) fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+            Some(self.port.as_fd())
+        }
+
+        /// Ends every wait, now and later.
+        pub(in super::super) fn end(&self) {
+            self.ended.store(true, Ordering::Release);
+        }
+
+        fn is_ended(&self) -> bool {
+            self.ended.load(Ordering::Acquire)
+        }
+
+        /// Throws away what has been written and is not on its way yet. Closing the device would wait for it.
+        pub(in super::super) fn discard_output(&self) {
+            // Fails when the device is gone, and its output with it.
+            let _ = self.port.discard_output_buffer();
+        }
+    }
+}

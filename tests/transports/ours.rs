@@ -1,0 +1,126 @@
+//! What the library brings, and what its example does, passes.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::sync::Arc;
+#[cfg(unix)]
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+#[cfg(unix)]
+use std::{env, process};
+
+use leads_comm::transport::conformance::Suite;
+use leads_comm::transport::memory;
+use leads_comm::transport::tcp::{TcpConnector, TcpListener, TcpStream};
+#[cfg(unix)]
+use leads_comm::transport::unix::{UnixConnector, UnixListener};
+use leads_comm::transport::{Connector, Listener, Stream};
+
+use crate::packed::{PackedConnector, PackedListener, Traffic};
+
+pub(crate) fn memory_suite() -> Suite {
+    Suite::new().poll_fd(false).wait_readable(false)
+}
+
+pub(crate) fn memory_pair() -> (Box<dyn Stream>, Box<dyn Stream>) {
+    let (one, other) = memory::pair();
+    (Box::new(one), Box::new(other))
+}
+
+pub(crate) fn memory_listener() -> (Box<dyn Listener>, Box<dyn Connector>, String) {
+    let (listener, connector) = memory::listener();
+    (Box::new(listener), Box::new(connector), "anywhere".into())
+}
+
+/// What can be expected of TCP where writes can be made non-blocking, and where they cannot.
+pub(crate) fn tcp_suite() -> Suite {
+    if cfg!(all(unix, not(leads_comm_portable))) { Suite::new() } else { Suite::basic() }
+}
+
+pub(crate) fn tcp_pair() -> (Box<dyn Stream>, Box<dyn Stream>) {
+    let listener = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let one = StdStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (other, _) = listener.accept().unwrap();
+    (Box::new(TcpStream::new(one).unwrap()), Box::new(TcpStream::new(other).unwrap()))
+}
+
+fn tcp_listener() -> (Box<dyn Listener>, Box<dyn Connector>, String) {
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 16, false).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (Box::new(listener), Box::new(TcpConnector::new(1, Duration::from_secs(5))), address)
+}
+
+#[test]
+fn memory() {
+    memory_suite().check_streams(memory_pair);
+    memory_suite().check_listener(memory_listener);
+}
+
+#[test]
+fn tcp() {
+    tcp_suite().check_streams(tcp_pair);
+    tcp_suite().check_listener(tcp_listener);
+}
+
+#[test]
+fn tcp_connected_by_our_own() {
+    tcp_suite().check_streams(|| {
+        let (listener, connector, address) = tcp_listener();
+        let one = connector.connect(&address).unwrap();
+        (one, listener.accept().unwrap().unwrap())
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn unix() {
+    fn listener() -> (Box<dyn Listener>, Box<dyn Connector>, String) {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("leads-comm-transports-{}-{}.sock", process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let path = env::temp_dir().join(name).to_str().unwrap().to_owned();
+        (Box::new(UnixListener::bind(&path, 16, None).unwrap()), Box::new(UnixConnector::new()), path)
+    }
+    // What can be expected is the same.
+    tcp_suite().check_listener(listener);
+    tcp_suite().check_streams(|| {
+        let (listener, connector, path) = listener();
+        let one = connector.connect(&path).unwrap();
+        (one, listener.accept().unwrap().unwrap())
+    });
+}
+
+#[test]
+fn custom_transport() {
+    fn listener() -> (Box<dyn Listener>, Box<dyn Connector>, String) {
+        let traffic = Arc::new(Traffic::default());
+        let listener = PackedListener::bind((Ipv4Addr::LOCALHOST, 0).into(), Arc::clone(&traffic)).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        (Box::new(listener), Box::new(PackedConnector { traffic }), address)
+    }
+    Suite::basic().check_listener(listener);
+    Suite::basic().bulk(512 * 1024).check_streams(|| {
+        let (listener, connector, address) = listener();
+        let one = connector.connect(&address).unwrap();
+        (one, listener.accept().unwrap().unwrap())
+    });
+}
+
+/// Connects to where nobody answers: callers wait in a backlog that is full.
+#[test]
+#[cfg(target_os = "linux")]
+fn tcp_connector() {
+    use socket2::{Domain, Socket, Type};
+
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let callers = (0..4).map(|_| {
+        let caller = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        caller.set_nonblocking(true).unwrap();
+        let _ = caller.connect(&address);
+        caller
+    });
+    let _waiting: Vec<_> = callers.collect();
+    let address = address.as_socket().unwrap().to_string();
+    tcp_suite().check_connector(move || (Box::new(TcpConnector::new(1, Duration::from_secs(3600))), address.clone()));
+}
