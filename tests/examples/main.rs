@@ -11,6 +11,7 @@ mod custom_transport;
 mod process;
 mod server;
 mod telemetry;
+mod tls;
 mod token;
 #[cfg(unix)]
 mod unix;
