@@ -139,6 +139,13 @@ pub trait Stream: Send + Sync + 'static {
         None
     }
 
+    /// Whether a read reports that the peer has ended its writing half. Default true. Where it never does, as on a serial
+    /// line, a connection is over when the peer has said its goodbye; a peer that says none is given all of
+    /// [`drain_timeout`](crate::Builder::drain_timeout).
+    fn has_end(&self) -> bool {
+        true
+    }
+
     /// Ends the writing half, after what has been written (`Write`), or both halves (`Both`).
     ///
     /// `Both` makes a blocked read and a blocked write of this stream return soon, and every later one fail or report

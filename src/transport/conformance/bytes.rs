@@ -7,8 +7,8 @@ use super::context::Context;
 use super::failure::{Outcome, broken, ensure};
 use crate::transport::{Stream, is_nothing_yet};
 
-/// How much is written in one go where nothing else is asked for.
-pub(super) const CHUNK: usize = 16 * 1024;
+/// How much is written in one go where nothing else is asked for; no buffer is likely to end with it.
+pub(super) const CHUNK: usize = 15_001;
 
 /// How many bytes of a pattern are made at once.
 const WORD: usize = 8;

@@ -60,7 +60,9 @@ impl Session {
         while !bytes.is_empty() {
             match self.connection.read_tls(&mut bytes) {
                 Ok(0) => break,
-                Ok(_) => drop(self.connection.process_new_packets()?),
+                Ok(_) => {
+                    self.connection.process_new_packets()?;
+                }
                 Err(error) => return Err(rustls::Error::General(error.to_string())),
             }
         }
