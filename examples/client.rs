@@ -20,23 +20,32 @@ use lexopt::prelude::*;
 mod cli;
 #[path = "support/lines.rs"]
 mod lines;
+#[path = "support/tls.rs"]
+mod tls;
 #[path = "support/token.rs"]
 mod token;
 
 use cli::{Failure, complain, fail};
+use tls::TlsFiles;
 use token::read_token;
 
 const HELP: &str = "\
 Sends every line of stdin to a server, and prints every message that the server sends as a line.
 
 Usage: client HOST [--port P] [--separator S] [--token FILE] [--wait] [--reconnect]
-       client --unix PATH [--separator S] [--token FILE] [--wait] [--reconnect]
+              [--tls-ca FILE [--tls-cert FILE --tls-key FILE] [--tls-name NAME]]
+       client --unix PATH [the same without --port]
 
   HOST               the server's name or IP address, which may name a port: 10.0.0.7, [::1]:16901
       --port P       the port where HOST names none (default 16900)
       --unix PATH    the path of the server's Unix socket instead; on Linux also @NAME, which is no file
       --separator S  the bytes that end each message, the same as the server's (default ;)
       --token FILE   send the token in this file first, to a server that asks for it
+      --tls-ca FILE  speak TLS, with a server that has a certificate of one of the authorities in this PEM
+                     file (built with `--features tls`)
+      --tls-cert FILE, --tls-key FILE
+                     have a certificate oneself, for a server that asks for it
+      --tls-name N   whom the server's certificate has to be for (default HOST)
       --wait         at the end of stdin go on receiving, until the server says goodbye
       --reconnect    connect again whenever the connection ends, and also if there is no server yet; go on
                      so until the end of stdin, with --wait until Ctrl-C. Stderr tells of each attempt
@@ -68,6 +77,8 @@ struct Options {
     port: u16,
     separator: Vec<u8>,
     token: Option<OsString>,
+    tls: TlsFiles,
+    tls_name: Option<String>,
     wait: bool,
     reconnect: bool,
 }
@@ -151,6 +162,7 @@ fn main() -> ExitCode {
 fn parse_options() -> Result<Option<Options>, lexopt::Error> {
     let (mut host, mut path, mut port, mut separator) = (None, None, None, DEFAULT_SEPARATOR.to_vec());
     let (mut token, mut wait, mut reconnect) = (None, false, false);
+    let (mut tls, mut tls_name) = (TlsFiles::default(), None);
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -158,6 +170,10 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
             Long("unix") if cfg!(unix) => path = Some(arguments.value()?.string()?),
             Long("separator") => separator = arguments.value()?.into_encoded_bytes(),
             Long("token") => token = Some(arguments.value()?),
+            Long("tls-ca") => tls.authorities = Some(arguments.value()?),
+            Long("tls-cert") => tls.certificates = Some(arguments.value()?),
+            Long("tls-key") => tls.key = Some(arguments.value()?),
+            Long("tls-name") => tls_name = Some(arguments.value()?.string()?),
             Long("wait") => wait = true,
             Long("reconnect") => reconnect = true,
             Short('h') | Long("help") => return Ok(None),
@@ -170,11 +186,12 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
     }
     let is_path = path.is_some();
     let host = path.or(host).ok_or("HOST is missing")?;
-    Ok(Some(Options { host, is_path, port: port.unwrap_or(DEFAULT_PORT), separator, token, wait, reconnect }))
+    let port = port.unwrap_or(DEFAULT_PORT);
+    Ok(Some(Options { host, is_path, port, separator, token, tls, tls_name, wait, reconnect }))
 }
 
 fn talk(options: Options) -> Result<(), Failure> {
-    let Options { host, is_path, port, separator, token, wait, reconnect } = options;
+    let Options { host, is_path, port, separator, token, tls, tls_name, wait, reconnect } = options;
     let (tell, news) = mpsc::channel();
     let (input, cause) = (OnceLock::new(), Mutex::default());
     let mut builder = Client::builder()
@@ -195,6 +212,7 @@ fn talk(options: Options) -> Result<(), Failure> {
     if let Some(file) = token {
         builder = builder.token(read_token(&file)?);
     }
+    builder = tls.connect(builder, tls_name.as_deref())?;
     if reconnect {
         builder = builder.reconnect(Reconnect::new().at_start(true));
     }

@@ -22,23 +22,30 @@ use lexopt::prelude::*;
 mod cli;
 #[path = "support/lines.rs"]
 mod lines;
+#[path = "support/tls.rs"]
+mod tls;
 #[path = "support/token.rs"]
 mod token;
 
 use cli::{Failure, complain};
+use tls::TlsFiles;
 use token::read_token;
 
 const HELP: &str = "\
 Prints every message that its clients send, and sends every line of stdin to all of them.
 
 Usage: server [--bind A] [--port P] [--separator S] [--token FILE] [--max-connections N] [--echo] [--relay]
-       server --unix PATH [--separator S] [--token FILE] [--max-connections N] [--echo] [--relay]
+              [--tls-cert FILE --tls-key FILE [--tls-ca FILE]]
+       server --unix PATH [the same without --bind and --port]
 
       --bind A             the IP address to listen on: 0.0.0.0 for all IPv4, :: for all (default 127.0.0.1)
       --port P             the port, 0 for a free one (default 16900)
       --unix PATH          listen on a Unix socket instead; on Linux also @NAME, which is no file
       --separator S        the bytes that end each message (default ;)
       --token FILE         let in only who sends the token in this file first, as `client --token` does
+      --tls-cert FILE      speak TLS, with the certificates in this PEM file, the server's own first, and
+      --tls-key FILE       the private key in this one (built with `--features tls`)
+      --tls-ca FILE        let in only who has a certificate of one of the authorities in this PEM file
       --max-connections N  how many clients there may be; others get a goodbye at once (default 1024)
       --echo               answer each message with itself
       --relay              pass each message on to all other clients
@@ -63,6 +70,7 @@ struct Options {
     unix: Option<String>,
     separator: Vec<u8>,
     token: Option<OsString>,
+    tls: TlsFiles,
     max_connections: Option<usize>,
     echo: bool,
     relay: bool,
@@ -136,6 +144,7 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
         unix: None,
         separator: DEFAULT_SEPARATOR.into(),
         token: None,
+        tls: TlsFiles::default(),
         max_connections: None,
         echo: false,
         relay: false,
@@ -148,6 +157,9 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
             Long("unix") if cfg!(unix) => options.unix = Some(arguments.value()?.string()?),
             Long("separator") => options.separator = arguments.value()?.into_encoded_bytes(),
             Long("token") => options.token = Some(arguments.value()?),
+            Long("tls-cert") => options.tls.certificates = Some(arguments.value()?),
+            Long("tls-key") => options.tls.key = Some(arguments.value()?),
+            Long("tls-ca") => options.tls.authorities = Some(arguments.value()?),
             Long("max-connections") => options.max_connections = Some(arguments.value()?.parse()?),
             Long("echo") => options.echo = true,
             Long("relay") => options.relay = true,
@@ -162,7 +174,7 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
 }
 
 fn serve(options: Options) -> Result<(), Failure> {
-    let Options { bind, port, unix, separator, token, max_connections, echo, relay } = options;
+    let Options { bind, port, unix, separator, token, tls, max_connections, echo, relay } = options;
     let broken = Arc::new(OnceLock::new());
     let terminal = Terminal { path: unix.clone(), echo, relay, broken: Arc::clone(&broken) };
     let bind = bind.unwrap_or(Ipv4Addr::LOCALHOST.into());
@@ -174,6 +186,7 @@ fn serve(options: Options) -> Result<(), Failure> {
     if let Some(file) = token {
         builder = builder.token(read_token(&file)?);
     }
+    builder = tls.serve(builder)?;
     if let Some(connections) = max_connections {
         builder = builder.max_connections(connections);
     }

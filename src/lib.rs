@@ -382,6 +382,27 @@
 //! The framing is usable without any of this: see [`codec`]. The wire protocol is written down in the repository, in
 //! `docs/protocol.md`, for peers in other languages.
 //!
+//! # TLS
+//!
+//! With the feature `tls`, `Builder::tls` encrypts whatever a server or a client runs over, and has one side or both
+//! prove who they are, by certificates. Callers shake hands before they become connections. `transport::tls` has all
+//! about it; in short:
+//!
+//! ```
+//! # #[cfg(feature = "tls")]
+//! # fn services() -> Result<(), Box<dyn std::error::Error>> {
+//! use leads_comm::transport::tls::{Authorities, ClientConfig, Identity, ServerConfig};
+//! use leads_comm::{Client, Server};
+//!
+//! let identity = Identity::from_pem_files("server.pem", "server.key")?;
+//! let server = Server::builder().tls(ServerConfig::new(identity)).build()?;
+//!
+//! let client = Client::builder().tls(ClientConfig::new(Authorities::from_pem_file("ca.pem")?)).build()?;
+//! # drop((server, client));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Statistics
 //!
 //! [`Connection::stats`] and [`Service::stats`] tell in numbers what has gone through a connection, also after its end,
@@ -435,6 +456,7 @@
 //! | `metrics` | `metrics::Exporter`, which exports the [statistics](self#statistics) of a service through the facade of the crate `metrics`, whenever its `publish` is called |
 //! | `net-info` | [`my_ip_addresses`] lists every interface, not only the ones that lead out (crate `if-addrs`) |
 //! | `serial` | `transport::serial`: clients of devices on serial lines (crate `serial2`) |
+//! | `tls` | `Builder::tls`, `transport::tls`: [TLS](self#tls) 1.3 and 1.2 over any transport (crate `rustls`, with `ring`) |
 //!
 //! # Glossary
 //!

@@ -90,7 +90,7 @@ fn lines((level, about, topic): Topic) -> (Vec<Instant>, u64) {
 /// How many lines were logged in the second that had most of them.
 fn most_in_a_second(times: &[Instant]) -> usize {
     let in_second =
-        |from: &Instant| times.iter().filter(|at| (*from..*from + Duration::from_secs(1)).contains(*at)).count();
+        |from: &Instant| times.iter().filter(|&&at| (*from..*from + Duration::from_secs(1)).contains(&at)).count();
     times.iter().map(in_second).max().unwrap_or(0)
 }
 

@@ -9,7 +9,7 @@ impl Builder<ServerSide> {
     ///
     /// Callers shake hands before they become connections: on their reader threads, within
     /// [`handshake_timeout`](Self::handshake_timeout), no more than [`max_handshakes`](Self::max_handshakes) at once.
-    /// Takes a configuration of [rustls](crate::transport::tls::rustls) as well.
+    /// Takes a configuration of [rustls] as well.
     pub fn tls(mut self, config: impl Into<ServerConfig>) -> Self {
         self.side.tls = Some(config.into());
         self
@@ -23,7 +23,7 @@ impl Builder<ClientSide> {
     /// The server's certificate has to be for the host in the address given to [`Client::start`](crate::Client::start),
     /// or for the [name that is set](ClientConfig::server_name). The handshake, within
     /// [`handshake_timeout`](Self::handshake_timeout), is a part of connecting. Takes a configuration of
-    /// [rustls](crate::transport::tls::rustls) as well.
+    /// [rustls] as well.
     pub fn tls(mut self, config: impl Into<ClientConfig>) -> Self {
         self.side.tls = Some(config.into());
         self

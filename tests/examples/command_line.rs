@@ -3,10 +3,14 @@
 use crate::process::run;
 
 const EXAMPLES: [&str; 5] = ["telemetry", "server", "client", "chat", "custom_transport"];
+#[cfg(feature = "tls")]
+const WITH_TLS: &[&str] = &["tls"];
+#[cfg(not(feature = "tls"))]
+const WITH_TLS: &[&str] = &[];
 
 #[test]
 fn help_goes_to_stdout() {
-    for example in EXAMPLES {
+    for example in EXAMPLES.iter().chain(WITH_TLS) {
         for option in ["--help", "-h"] {
             let ended = run(example, &[option]);
             assert_eq!((ended.code, ended.stderr.len()), (0, 0), "{ended:?}");

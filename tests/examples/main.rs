@@ -13,6 +13,7 @@ mod process;
 mod serial;
 mod server;
 mod telemetry;
+mod tls;
 mod token;
 #[cfg(unix)]
 mod unix;

@@ -6,6 +6,8 @@
 mod support;
 
 mod conformance;
+#[cfg(target_os = "linux")]
+mod costs;
 mod pairs;
 mod services;
 mod streams;
