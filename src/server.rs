@@ -13,6 +13,7 @@ use crate::callback::Callback;
 use crate::config::require;
 use crate::connection::Connection;
 use crate::error::Error;
+use crate::exposure;
 use crate::handle::impl_service;
 use crate::service::{Core, Role, Service};
 use crate::threads;
@@ -60,6 +61,7 @@ struct Shared {
     core: Arc<Core>,
     place: Place,
     backlog: u32,
+    lets_everybody_in: bool,
     #[cfg(feature = "tls")]
     tls: Option<tls::ServerConfig>,
 }
@@ -94,6 +96,7 @@ impl Builder<ServerSide> {
             let has_path = matches!(self.side.source, ListenerSource::Path(_));
             require(has_path || self.side.unix_mode.is_none(), "unix_mode", "is only for a server with a path")?;
         }
+        let lets_everybody_in = exposure::lets_everybody_in(&settings, &self.side);
         let mut place =
             Place::Address { address: SocketAddr::new(self.side.bind, self.port), ipv6_only: self.side.ipv6_only };
         let given: Option<Arc<dyn Listener>> = match self.side.source {
@@ -116,6 +119,7 @@ impl Builder<ServerSide> {
                 core: Core::new(role, port, self.callback, settings),
                 place,
                 backlog: self.side.backlog,
+                lets_everybody_in,
                 #[cfg(feature = "tls")]
                 tls: self.side.tls,
             }),
@@ -149,6 +153,9 @@ impl Server {
         core.run(name, local_addr.map(|address| address.port()), local_addr, Some(Arc::clone(&listener)))
             .inspect_err(|_| core.life().start_failed())?;
         info!("server listens on {}", listener.name());
+        if self.shared.lets_everybody_in {
+            exposure::warn_if_everywhere(&core.life().name(), local_addr);
+        }
         core.admission().fit(&core.life().name(), listener.descriptors_per_stream());
         let (accepting, callback) = (Arc::clone(core), core.callback());
         if !parallel {

@@ -40,8 +40,10 @@ impl Builder<ServerSide> {
     /// The address to listen on. Default `127.0.0.1`, which only programs on this machine reach.
     ///
     /// `0.0.0.0` listens on every IPv4 address of the machine; `::` on every IPv6 *and* IPv4 address, on every system
-    /// alike (on a host without IPv6 it is taken for `0.0.0.0`). There is no encryption and no authentication: bind
-    /// what the network may reach with that in mind.
+    /// alike (on a host without IPv6 it is taken for `0.0.0.0`). Whoever reaches
+    /// such an address may connect unless there is a [`token`](Self::token), an [authenticator](Self::authenticate), a
+    /// hook to [admit](Self::admit) callers, or TLS; a server on all addresses that has none of these logs a warning
+    /// when it starts.
     pub fn bind(mut self, address: impl Into<IpAddr>) -> Self {
         self.side.bind = address.into();
         self

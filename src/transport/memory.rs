@@ -1,25 +1,110 @@
 //! Streams inside one process: a server and its clients without a network, for tests above all.
 //!
-//! Each direction is a pipe of [`CAPACITY`] bytes: whoever writes into a full one waits, as with a socket.
+//! Everything is as over a network: the same callbacks on the same threads, closing, limits and time-outs. There is no
+//! port and no address, so that any number of tests run side by side, and nothing is left behind. Each direction is a
+//! pipe of [`CAPACITY`] bytes: whoever writes into a full one waits, as with a socket.
 //!
-//! # Examples
+//! # Testing a callback
+//!
+//! [`listener`] gives a server its listener, and its clients the connector that reaches it. The test is a client, and
+//! looks at what comes back.
 //!
 //! ```
-//! use leads_comm::{Client, Server, callback, transport::memory};
+//! use leads_comm::callback::{self, Event};
+//! use leads_comm::{Callback, Client, Connection, Server, Service, transport::memory};
+//!
+//! /// What is tested: answers with the length of each message.
+//! struct Lengths;
+//!
+//! impl Callback for Lengths {
+//!     fn on_receive(&self, _service: &dyn Service, connection: &Connection, message: &[u8]) {
+//!         let _ = connection.send(message.len().to_string().as_bytes());
+//!     }
+//! }
+//!
+//! let (listener, connector) = memory::listener();
+//! let server = Server::builder().transport(listener).callback(Lengths).build()?;
+//! server.start(true)?;
+//!
+//! let (events, received) = callback::channel(16);
+//! let client = Client::builder().transport(connector).callback(events).build()?;
+//! client.start("the address is not looked at", true)?;
+//! client.send(b"hello")?;
+//! let answer = received.iter().find_map(|event| match event {
+//!     Event::Receive { message, .. } => Some(message),
+//!     _ => None,
+//! });
+//! assert_eq!(answer.as_deref(), Some(&b"5"[..]));
+//!
+//! client.close();
+//! server.close();
+//! # Ok::<(), leads_comm::Error>(())
+//! ```
+//!
+//! # A peer that speaks bytes
+//!
+//! What no client of this library would do is done on a stream that is opened by hand, with
+//! [`MemoryConnector::open`]: here, a peer that is gone in the middle of a message.
+//!
+//! ```
+//! use std::io::IoSlice;
+//!
+//! use leads_comm::callback::{self, Event};
+//! use leads_comm::transport::{Stream, memory};
+//! use leads_comm::{DisconnectReason, Server};
 //!
 //! let (listener, connector) = memory::listener();
 //! let (events, received) = callback::channel(16);
 //! let server = Server::builder().transport(listener).callback(events).build()?;
 //! server.start(true)?;
 //!
-//! let client = Client::builder().transport(connector).build()?;
-//! client.start("the address is not looked at", true)?;
-//! client.send(b"hello")?;
-//! assert!(received.iter().any(|event| matches!(&event, callback::Event::Receive { message, .. } if message == b"hello")));
-//! client.close();
-//! # drop(received);
-//! server.close();
-//! # Ok::<(), leads_comm::Error>(())
+//! let peer = connector.open()?;
+//! peer.write_vectored(&[IoSlice::new(b"whole;unfini")])?;
+//! drop(peer);
+//! let reason = received.iter().find_map(|event| match event {
+//!     Event::Disconnect { reason, .. } => Some(reason),
+//!     _ => None,
+//! });
+//! assert!(matches!(reason, Some(DisconnectReason::PeerClosed { .. })));
+//! assert_eq!(reason.unwrap().undelivered().received_bytes, 6);
+//! # server.close();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A client is tested against a server of bytes in the same way, with a [`pair`]: its connector hands out one end, and
+//! the test keeps the other.
+//!
+//! ```
+//! use std::io::{self, IoSlice};
+//! use std::sync::Mutex;
+//!
+//! use leads_comm::callback::{self, Event};
+//! use leads_comm::transport::{Stream, memory};
+//! use leads_comm::Client;
+//!
+//! let (near, far) = memory::pair();
+//! let near = Mutex::new(Some(near));
+//! let (events, received) = callback::channel(16);
+//! let client = Client::builder()
+//!     .transport(move |_: &str| -> io::Result<Box<dyn Stream>> {
+//!         // There is one; a client that connects again finds nobody.
+//!         let near = near.lock().unwrap().take().ok_or(io::ErrorKind::ConnectionRefused)?;
+//!         Ok(Box::new(near))
+//!     })
+//!     .callback(events)
+//!     .build()?;
+//! client.start("", true)?;
+//!
+//! // Two messages in one write, and a goodbye.
+//! far.write_vectored(&[IoSlice::new(b"one;two;disconnect;")])?;
+//! let messages = received.iter().take_while(|event| !matches!(event, Event::Disconnect { .. }));
+//! let messages = messages.filter_map(|event| match event {
+//!     Event::Receive { message, .. } => Some(message),
+//!     _ => None,
+//! });
+//! assert_eq!(messages.collect::<Vec<_>>(), [b"one", b"two"]);
+//! # client.close();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 use std::collections::VecDeque;

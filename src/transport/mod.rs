@@ -124,7 +124,8 @@ pub trait Stream: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` while something is held; `Interrupted` is tried again; every other error ends the connection.
+    /// `WouldBlock` while something is held; `Unsupported` where there is no such write, and only
+    /// [`flush`](Self::flush) hands on what is held, be it the end; `Interrupted` is tried again; every other error ends the connection.
     fn try_flush(&self) -> io::Result<()> {
         Ok(())
     }

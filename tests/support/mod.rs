@@ -12,6 +12,7 @@ pub mod figures;
 pub mod leads_peer;
 #[cfg(target_os = "linux")]
 pub mod leftovers;
+pub mod logged;
 pub mod net;
 pub mod proxy;
 #[cfg(all(unix, feature = "serial"))]

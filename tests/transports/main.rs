@@ -1,5 +1,8 @@
-//! The checks for transports (`transport::conformance`), over the transports that there are.
+//! The checks for transports (`transport::conformance`), over the transports that there are, and over some with one
+//! defect each.
 
+mod defective;
+mod defects;
 mod ours;
 #[path = "../../examples/custom_transport/packed.rs"]
 mod packed;

@@ -2,11 +2,17 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::sync::Arc;
+#[cfg(unix)]
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+#[cfg(unix)]
+use std::{env, process};
 
 use leads_comm::transport::conformance::Suite;
 use leads_comm::transport::memory;
 use leads_comm::transport::tcp::{TcpConnector, TcpListener, TcpStream};
+#[cfg(unix)]
+use leads_comm::transport::unix::{UnixConnector, UnixListener};
 use leads_comm::transport::{Connector, Listener, Stream};
 
 use crate::packed::{PackedConnector, PackedListener, Traffic};
@@ -64,6 +70,24 @@ fn tcp_connected_by_our_own() {
     });
 }
 
+#[cfg(unix)]
+#[test]
+fn unix() {
+    fn listener() -> (Box<dyn Listener>, Box<dyn Connector>, String) {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("leads-comm-transports-{}-{}.sock", process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let path = env::temp_dir().join(name).to_str().unwrap().to_owned();
+        (Box::new(UnixListener::bind(&path, 16, None).unwrap()), Box::new(UnixConnector::new()), path)
+    }
+    // What can be expected is the same.
+    tcp_suite().check_listener(listener);
+    tcp_suite().check_streams(|| {
+        let (listener, connector, path) = listener();
+        let one = connector.connect(&path).unwrap();
+        (one, listener.accept().unwrap().unwrap())
+    });
+}
+
 #[test]
 fn custom_transport() {
     fn listener() -> (Box<dyn Listener>, Box<dyn Connector>, String) {
@@ -73,9 +97,30 @@ fn custom_transport() {
         (Box::new(listener), Box::new(PackedConnector { traffic }), address)
     }
     Suite::basic().check_listener(listener);
-    Suite::basic().check_streams(|| {
+    Suite::basic().bulk(512 * 1024).check_streams(|| {
         let (listener, connector, address) = listener();
         let one = connector.connect(&address).unwrap();
         (one, listener.accept().unwrap().unwrap())
     });
+}
+
+/// Connects to where nobody answers: callers wait in a backlog that is full.
+#[test]
+#[cfg(target_os = "linux")]
+fn tcp_connector() {
+    use socket2::{Domain, Socket, Type};
+
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let callers = (0..4).map(|_| {
+        let caller = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        caller.set_nonblocking(true).unwrap();
+        let _ = caller.connect(&address);
+        caller
+    });
+    let _waiting: Vec<_> = callers.collect();
+    let address = address.as_socket().unwrap().to_string();
+    tcp_suite().check_connector(move || (Box::new(TcpConnector::new(1, Duration::from_secs(3600))), address.clone()));
 }

@@ -7,8 +7,8 @@ use super::context::Context;
 use super::failure::{Outcome, broken, ensure};
 use crate::transport::{Stream, is_nothing_yet};
 
-/// How much is written in one go where nothing else is asked for.
-pub(super) const CHUNK: usize = 16 * 1024;
+/// How much is written in one go where nothing else is asked for; no buffer is likely to end with it.
+pub(super) const CHUNK: usize = 15_001;
 
 /// How many bytes of a pattern are made at once.
 const WORD: usize = 8;
@@ -147,7 +147,14 @@ pub(super) fn end_writing(cx: &Context, stream: &dyn Stream) -> Outcome {
         Ok(()) => Ok(Some(())),
         // The end is something that is written, and has to be handed on.
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            try_flush(cx, stream)?;
+            match again(cx, "flushing without blocking", || stream.try_flush())? {
+                // Where nothing is written without blocking, a thread that may block hands it on.
+                Err(error) if error.kind() == ErrorKind::Unsupported => {
+                    again(cx, "flushing", || stream.flush())?.or_else(|error| failed("flush", &error))?;
+                }
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return failed("try_flush", &error),
+                _ => {}
+            }
             Ok(None)
         }
         Err(error) => failed("shutdown of the writing half", &error),

@@ -17,20 +17,18 @@ const LENGTHS: &[usize] =
 pub(super) fn bytes(pairs: &Pairs<'_>) -> Outcome {
     let cx = pairs.cx;
     let ends = pairs.open()?;
-    let one = ends.one;
+    let one = Arc::clone(&ends.one);
     let writing = cx.start("writing what the peer reads", move |cx| {
         let mut pattern = Pattern::new(1);
-        LENGTHS.iter().try_for_each(|len| write_all(cx, one.as_ref(), &pattern.next(*len)))?;
-        // In case that they come to life only when their stream is dropped.
-        Ok(one)
+        LENGTHS.iter().try_for_each(|len| write_all(cx, one.as_ref(), &pattern.next(*len)))
     })?;
-    let other = ends.other;
+    let other = Arc::clone(&ends.other);
     let reading = cx.start("reading what the peer writes", move |cx| {
         let total = LENGTHS.iter().sum::<usize>() as u64;
         read_expected(cx, other.as_ref(), &mut Pattern::new(1), total)
     })?;
     reading.finish()?;
-    writing.finish().map(drop)
+    writing.finish()
 }
 
 /// [`StreamCheck::PartialReads`](super::StreamCheck::PartialReads).
@@ -90,7 +88,7 @@ pub(super) fn vectored_writes(pairs: &Pairs<'_>) -> Outcome {
         // The first one is empty, and so is every seventh.
         let parts: Vec<_> = (0..3_000).map(|number| pattern.next(number % 7)).collect();
         let total = pattern.position();
-        let one = ends.one;
+        let one = Arc::clone(&ends.one);
         let writing = cx.start(format!("{name} with 3,000 buffers"), move |cx| {
             let mut taken = 0;
             while taken < total {
@@ -100,9 +98,9 @@ pub(super) fn vectored_writes(pairs: &Pairs<'_>) -> Outcome {
                     count => taken += count as u64,
                 }
             }
-            Ok(one)
+            Ok(())
         })?;
-        let other = ends.other;
+        let other = Arc::clone(&ends.other);
         cx.call(format!("reading what {name} wrote"), move |cx| {
             read_expected(cx, other.as_ref(), &mut Pattern::new(1), total)
         })?;
