@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod conformance;
 mod finding;
 mod line;
 mod opening;
@@ -20,10 +21,11 @@ use leads_comm::{Client, ClientBuilder};
 use support::pty::Device;
 use support::recorder;
 
-/// A client, and what it tells.
+/// A client, and what it tells. It does not wait long for devices that know no goodbye.
 fn client(connector: SerialConnector, adapt: impl FnOnce(ClientBuilder) -> ClientBuilder) -> (Client, Receiver<Event>) {
     let (callback, events) = recorder();
-    (adapt(Client::builder().transport(connector).callback(callback)).build().unwrap(), events)
+    let builder = Client::builder().transport(connector).callback(callback).drain_timeout(Duration::from_millis(50));
+    (adapt(builder).build().unwrap(), events)
 }
 
 /// A client that talks to a device already.

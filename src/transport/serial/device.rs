@@ -50,7 +50,7 @@ mod imp {
     use std::os::unix::fs::OpenOptionsExt;
     use std::os::unix::net::UnixStream;
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, fcntl_setfl, flock};
@@ -60,6 +60,10 @@ mod imp {
 
     use super::super::settings::Settings;
     use super::{gone, in_use};
+
+    /// How often a write that blocks looks for room by itself: a pseudo-terminal tells of it only when its other end has
+    /// read all but a few bytes.
+    const ROOM_LOOK: Duration = Duration::from_millis(50);
 
     #[derive(Debug)]
     pub(in super::super) struct Device {
@@ -133,11 +137,12 @@ mod imp {
 
         /// Writes some bytes; waits until some are taken, at most for `time`: `WouldBlock` then.
         pub(in super::super) fn write(&self, buffers: &[IoSlice<'_>], time: Option<Duration>) -> io::Result<usize> {
-            let mut waited = false;
+            let began = Instant::now();
             loop {
+                let left = time.map_or(ROOM_LOOK, |time| time.saturating_sub(began.elapsed()).min(ROOM_LOOK));
                 match self.try_write(buffers) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock && !waited => {
-                        waited = !self.wait(PollFlags::OUT, time)?;
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock && !left.is_zero() => {
+                        self.wait(PollFlags::OUT, Some(left))?;
                     }
                     result => return result,
                 }
