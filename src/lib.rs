@@ -77,6 +77,9 @@
 //!        ◀────────    write when the stream is ready, or when messages have been collected for long enough
 //! ```
 //!
+//! A caller who has to shake hands or to [authenticate itself](#who-may-connect) comes into the table later: its reader
+//! takes it through the *entrance* first.
+//!
 //! A client has no accept loop; its one reader calls `on_initialize` and `on_reconnect` too, and serves one connection
 //! after the other when the client connects again. With `start(true)` accept loop and reader are threads of their own,
 //! with `start(false)` they take over the calling thread. A stream that cannot be polled, for instance one in memory,
@@ -246,6 +249,46 @@
 //! process has run out of descriptors, and none where the [`Listener`](transport::Listener) cannot wait for a limited
 //! time.
 //!
+//! A server may also ask callers who they are, by the first thing that they say: a [`token`](Builder::token) that both
+//! sides know, or whatever an [`Authenticator`] of the program's understands.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use leads_comm::{Client, Server, callback};
+//!
+//! let (failures, failed) = std::sync::mpsc::channel();
+//! let server = Server::builder()
+//!     .port(0)
+//!     .token("correct horse battery staple")
+//!     .callback(callback::closures().on_fail(move |_service, error| drop(failures.send(error.to_string()))))
+//!     .build()?;
+//! server.start(true)?;
+//!
+//! let guess = Client::builder().port(server.port()).token("open sesame").build()?;
+//! guess.start("127.0.0.1", true)?;
+//! guess.wait();
+//! let failure = failed.recv_timeout(Duration::from_secs(10))?;
+//! assert_eq!(failure, "a caller was refused: not authenticated: its first message is not the token");
+//!
+//! let client = Client::builder().port(server.port()).token("correct horse battery staple").build()?;
+//! client.start("127.0.0.1", true)?;
+//! client.send(b"m1")?;
+//! # client.close();
+//! # server.close();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! That, and the handshake of a stream that [needs](transport::Stream::needs_handshake) one, takes place in the
+//! *entrance*, on the thread that becomes the caller's reader, within [`handshake_timeout`](Builder::handshake_timeout)
+//! and for no more than [`max_handshakes`](Builder::max_handshakes) callers at once. Whoever is in it counts for the
+//! limits on connections and is none yet: no callback has been told of it, and no broadcast reaches it. Addresses from
+//! which [too many](Builder::token) fail are refused for a while.
+//!
+//! What this protects: nobody is listened to, or told anything but the goodbye, without the token. What it does not: a
+//! token goes over the wire as it is, and what follows can be read and changed by whoever is in between. Over a network
+//! that is not trusted it takes an encrypted transport besides.
+//!
 //! # Reconnecting
 //!
 //! A client ends with its connection, unless [`Builder::reconnect`] says otherwise. Then it connects again whenever a
@@ -333,6 +376,9 @@
 //! # Ok::<(), leads_comm::Error>(())
 //! ```
 //!
+//! With the feature `serial`, `transport::serial` makes clients of devices on serial lines, at ports that are named or
+//! found by what the device says.
+//!
 //! The framing is usable without any of this: see [`codec`]. The wire protocol is written down in the repository, in
 //! `docs/protocol.md`, for peers in other languages.
 //!
@@ -366,7 +412,7 @@
 //! | error | `on_fail`, or the drop of a callback, panicked |
 //! | warn | a peer dropped for cause; whatever is told to `on_fail`; connections cut off by the close time-out; waiting for streams failed; `max_connections`, where it was set, lowered to the descriptors that there are; a server that listens on every address of the machine and lets everybody in, at its start; how many lines were left out |
 //! | info | a server listens; a client is connected, each time; a service has closed; `max_connections`, where it was not set, lowered |
-//! | debug | a connection opened, or ended, and why; a caller refused, or gone before it was accepted; an attempt to connect again; that the system refuses a socket option, once for each service |
+//! | debug | a connection opened, or ended, and why; a caller refused, or gone before it was accepted; an attempt to connect again; that the system refuses a socket option, once for each service; what became of a serial port on which a device was looked for, in numbers |
 //! | trace | the length of each message accepted or received, and how much waits for a peer that reads slowly |
 //!
 //! A peer is dropped for cause when its message is too long, is not finished in time, or takes memory that others need;
@@ -388,6 +434,7 @@
 //! |---|---|
 //! | `metrics` | `metrics::Exporter`, which exports the [statistics](self#statistics) of a service through the facade of the crate `metrics`, whenever its `publish` is called |
 //! | `net-info` | [`my_ip_addresses`] lists every interface, not only the ones that lead out (crate `if-addrs`) |
+//! | `serial` | `transport::serial`: clients of devices on serial lines (crate `serial2`) |
 //!
 //! # Glossary
 //!
@@ -398,6 +445,8 @@
 //! | peer | who is at the far end of a connection |
 //! | caller | who asks a server for a connection |
 //! | refused | of a caller: answered with the goodbye instead of a connection |
+//! | entrance | what callers pass between being admitted and being a connection: the handshake, and the first message where they have to say who they are |
+//! | token | a secret that both sides know, and that a client says first |
 //! | attempt | one try of a client to connect again |
 //! | callback | what a service tells the program through |
 //! | reader | the thread that reads a connection, and calls its callbacks |

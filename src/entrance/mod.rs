@@ -195,11 +195,13 @@ impl Entrance {
         }
     }
 
-    /// Ends everybody who is here, and lets nobody in from now on.
+    /// Ends everybody who is here, and lets nobody in from now on: nobody is refused any more either.
     pub(crate) fn close(&self) {
         let left: Vec<_> = {
             let mut state = self.state.lock();
-            state.closed = true;
+            if mem::replace(&mut state.closed, true) {
+                return;
+            }
             let left = state.inside.values_mut();
             left.map(|inside| (mem::take(&mut inside.is_open), Arc::clone(&inside.entrant))).collect()
         };
@@ -208,7 +210,7 @@ impl Entrance {
                 entrant.core.admission().leave(entrant.peer_addr);
                 entrant.turn_away();
             } else {
-                entrant.cut();
+                entrant.hang_up();
             }
         }
     }
@@ -247,12 +249,17 @@ impl Entrant {
     fn turn_away(&self) {
         if self.understands.load(Ordering::Acquire) {
             write_goodbye(&*self.stream, self.core.settings().separator.goodbye());
-            // Behind the goodbye, which an abort would take back.
-            if self.stream.shutdown(Shutdown::Both).is_ok() {
-                return;
-            }
+            self.hang_up();
+        } else {
+            self.cut();
         }
-        self.cut();
+    }
+
+    /// Ends the stream behind the goodbye, which an abort could take back.
+    fn hang_up(&self) {
+        if self.stream.shutdown(Shutdown::Both).is_err() {
+            self.cut();
+        }
     }
 
     fn cut(&self) {
@@ -267,7 +274,7 @@ impl Watched for Entrant {
         let seen_out_by = *self.seen_out_by.lock();
         match seen_out_by {
             Some(by) if by > now => return Some(by),
-            Some(_) => self.cut(),
+            Some(_) => self.hang_up(),
             None if self.deadline > now => return Some(self.deadline),
             None => {
                 let timeout = self.core.settings().handshake_timeout;

@@ -1,6 +1,7 @@
 //! A client on its way in, on the thread that connects.
 
 use std::io::{self, IoSlice};
+use std::net::Shutdown;
 use std::sync::{Arc, mpsc};
 
 use super::{Entering, deadline};
@@ -39,9 +40,12 @@ pub(crate) fn enter(
     let outcome = if shakes_hands { stream.handshake() } else { Ok(()) };
     let outcome = outcome.and_then(|()| token.map_or(Ok(()), |token| write_all(&**stream, token.frame())));
     drop(over);
-    let outcome = if entering.leave() { outcome } else { Err(timed_out(core)) };
+    if !entering.leave() {
+        return Err(failed(timed_out(core)));
+    }
     outcome.map_err(|source| {
-        let _ = stream.abort();
+        // No abort: the handshake may have said why.
+        let _ = stream.shutdown(Shutdown::Both);
         failed(source)
     })
 }
@@ -60,7 +64,7 @@ fn write_all(stream: &dyn Stream, mut bytes: &[u8]) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    stream.flush()
 }
 
 impl Entering {

@@ -78,9 +78,8 @@ impl Reader<'_> {
                     self.link.end_with_stream();
                     return unfinished;
                 }
-                Ok(_) if self.link.is_discarding() => {
-                    self.discard(&mut intake);
-                    if self.link.is_given_up() {
+                Ok(count) if self.link.is_discarding() => {
+                    if self.has_parted(stream, &mut intake, count) || self.link.is_given_up() {
                         return self.unfinished(&intake);
                     }
                     self.link.note_drained();
@@ -92,7 +91,10 @@ impl Reader<'_> {
                 Ok(count) => {
                     self.link.note_read();
                     self.link.note_arrival();
-                    self.deliver(intake.arrived(count));
+                    let parted = self.deliver(intake.arrived(count));
+                    if parted && !stream.has_end() {
+                        return self.unfinished(&intake);
+                    }
                     if self.link.is_discarding() {
                         self.discard(&mut intake);
                     }
@@ -117,6 +119,21 @@ impl Reader<'_> {
     fn unfinished(&self, intake: &Intake<'_>) -> usize {
         let left = if self.counts_unfinished() { intake.unfinished() } else { 0 };
         self.dropped.get() + left
+    }
+
+    /// Throws a chunk away that has arrived behind the end; whether the peer has said in it that nothing more will come,
+    /// where its stream has no end to say so.
+    fn has_parted(&self, stream: &dyn Stream, intake: &mut Intake<'_>, count: usize) -> bool {
+        if stream.has_end() {
+            self.discard(intake);
+            return false;
+        }
+        let parted = holds_goodbye(&mut intake.arrived(count));
+        // It may be the beginning of the goodbye.
+        if intake.unfinished() > GOODBYE.len() {
+            self.discard(intake);
+        }
+        parted
     }
 
     /// What arrives behind the end is of no interest.
@@ -172,8 +189,9 @@ impl Reader<'_> {
         }
     }
 
-    /// Gives every whole message to the callback, up to the one that ends the connection.
-    fn deliver(&self, mut arrived: Arrived<'_>) {
+    /// Gives every whole message to the callback, up to the one that ends the connection; whether the peer has said its
+    /// goodbye.
+    fn deliver(&self, mut arrived: Arrived<'_>) -> bool {
         let undelivered = Undelivered::default();
         let separator = self.core.settings().separator.len();
         let mut end = None;
@@ -199,9 +217,12 @@ impl Reader<'_> {
                 }
             }
         });
+        let parted = matches!(end, Some(DisconnectReason::PeerGoodbye { .. }));
         if let Some(reason) = end {
             self.link.end(reason);
         }
+        // Also behind an end that has begun here meanwhile.
+        parted || self.link.is_discarding() && holds_goodbye(&mut arrived)
     }
 
     /// Calls back; a panic ends this connection and nothing else.
@@ -214,4 +235,14 @@ impl Reader<'_> {
             self.core.fail(self.callback, &Error::CallbackPanicked { callback: name, message });
         }
     }
+}
+
+/// Whether the goodbye is among what has arrived.
+fn holds_goodbye(arrived: &mut Arrived<'_>) -> bool {
+    while let Ok(Some(message)) = arrived.next_message() {
+        if message == GOODBYE {
+            return true;
+        }
+    }
+    false
 }

@@ -97,6 +97,10 @@ impl Stream for Contained<dyn Stream> {
         contain(|| Ok(self.inner().poll_fd())).unwrap_or_default()
     }
 
+    fn has_end(&self) -> bool {
+        contain(|| Ok(self.inner().has_end())).unwrap_or_default()
+    }
+
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         contain(|| self.inner().shutdown(how))
     }

@@ -145,7 +145,8 @@ pub trait Stream: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` while something is held; `Interrupted` is tried again; every other error ends the connection.
+    /// `WouldBlock` while something is held; `Unsupported` where there is no such write, and only
+    /// [`flush`](Self::flush) hands on what is held, be it the end; `Interrupted` is tried again; every other error ends the connection.
     fn try_flush(&self) -> io::Result<()> {
         Ok(())
     }
@@ -157,6 +158,13 @@ pub trait Stream: Send + Sync + 'static {
     #[cfg(unix)]
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         None
+    }
+
+    /// Whether a read reports that the peer has ended its writing half. Default true. Where it never does, as on a serial
+    /// line, a connection is over when the peer has said its goodbye; a peer that says none is given all of
+    /// [`drain_timeout`](crate::Builder::drain_timeout).
+    fn has_end(&self) -> bool {
+        true
     }
 
     /// Ends the writing half, after what has been written (`Write`), or both halves (`Both`).

@@ -52,7 +52,7 @@ fn connect(address: &str, separator: &[u8]) -> std::io::Result<Peer> {
     let mut last = std::io::ErrorKind::NotFound.into();
     for address in address.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, crate::patience()) {
-            Ok(socket) => return Peer::new(socket, separator),
+            Ok(socket) => return Peer::new(socket.into(), separator),
             Err(error) => last = error,
         }
     }

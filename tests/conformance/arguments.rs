@@ -5,6 +5,7 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use crate::case::Case;
+use crate::over::Over;
 
 #[derive(Debug)]
 pub(crate) struct Arguments {
@@ -19,6 +20,8 @@ pub(crate) struct Arguments {
     pub(crate) jobs: usize,
     /// Another implementation to talk to, instead of the library.
     pub(crate) against: Option<String>,
+    /// What the peer and the library meet over, one after the other.
+    pub(crate) over: Vec<Over>,
     /// How long anything may take before a case gives up: by default far longer than it ever should, also on a busy
     /// machine.
     pub(crate) patience: Duration,
@@ -35,6 +38,7 @@ impl Arguments {
             repeat: 1,
             jobs: 8,
             against: None,
+            over: Over::ALL.to_vec(),
             patience: Duration::from_secs(20),
             only_ignored: false,
         };
@@ -46,7 +50,14 @@ impl Arguments {
                 Long("verbose") => arguments.verbose = true,
                 Long("repeat") => arguments.repeat = parser.value()?.parse()?,
                 Long("jobs" | "test-threads") => arguments.jobs = parser.value()?.parse::<usize>()?.max(1),
-                Long("against") => arguments.against = Some(parser.value()?.string()?),
+                Long("against") => {
+                    arguments.against = Some(parser.value()?.string()?);
+                    arguments.over = vec![Over::Tcp];
+                }
+                Long("over") => {
+                    let name = parser.value()?.string()?;
+                    arguments.over = vec![Over::named(&name).ok_or("there is nothing of that name to meet over")?];
+                }
                 Long("patience") => arguments.patience = Duration::from_secs(parser.value()?.parse::<u64>()?.max(1)),
                 Long("ignored") => arguments.only_ignored = true,
                 // Every test takes these, and here they change nothing.

@@ -1,6 +1,5 @@
 //! Runs a case.
 
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -67,7 +66,8 @@ impl Talk {
 
     fn step(&mut self, step: &Step) -> Result<(), String> {
         let peer = &mut self.peers[self.at];
-        let address = Some(peer.address);
+        let name = peer.name.clone();
+        let name = Some(&*name);
         match step {
             Step::Peer(number) => self.at = *number,
             Step::Send(pieces) => peer.send(pieces)?,
@@ -93,13 +93,13 @@ impl Talk {
             Step::ReadEnd => peer.read_end()?,
             Step::ReadReset => peer.read_reset()?,
             Step::ReadAway => peer.read_away()?,
-            Step::Receive(message) => match self.told.next(address)? {
+            Step::Receive(message) => match self.told.next(name)? {
                 Seen::Receive(seen) => compare(message, &seen)?,
                 other => return Err(format!("saw {}", other.show())),
             },
             Step::End(end) => {
                 self.ended[self.at] = true;
-                match self.told.next(address)? {
+                match self.told.next(name)? {
                     Seen::Disconnect(reason) => end.check(&reason)?,
                     other => return Err(format!("saw {}", other.show())),
                 }
@@ -144,7 +144,7 @@ impl Talk {
         for (number, end) in case.ends.iter().enumerate() {
             let whose = if case.ends.len() == 1 { String::new() } else { format!(" of peer {number}") };
             let peer = &mut self.peers[number];
-            let address: SocketAddr = peer.address;
+            let name = peer.name.clone();
             if peer.is_open() {
                 if end.is_some_and(|end| !end.expected) && !self.ended[number] {
                     peer.say_goodbye()?;
@@ -153,7 +153,7 @@ impl Talk {
                 peer.close();
             }
             let Some(end) = end.filter(|_| !self.ended[number]) else { continue };
-            match self.told.next(Some(address)).map_err(|error| format!("at the end{whose}: {error}"))? {
+            match self.told.next(Some(&name)).map_err(|error| format!("at the end{whose}: {error}"))? {
                 Seen::Disconnect(reason) => end.check(&reason)?,
                 other => return Err(format!("at the end{whose}: expected on_disconnect, saw {}", other.show())),
             }

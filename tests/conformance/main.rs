@@ -10,6 +10,7 @@
 //! cargo test --test conformance -- --list                          their ids, names and roles
 //! cargo test --test conformance -- --verbose                       with a line for each case
 //! cargo test --test conformance -- --repeat 20                     each so many times
+//! cargo test --test conformance -- --over tcp                      over TCP, and not over Unix sockets as well
 //! cargo test --test conformance -- --against 127.0.0.1:16900       with another server, one that echoes
 //! ```
 
@@ -21,6 +22,7 @@ mod end;
 mod group;
 mod groups;
 mod ours;
+mod over;
 mod peer;
 mod report;
 mod show;
@@ -56,22 +58,31 @@ fn main() -> ExitCode {
         }
     };
     let groups = groups::all();
-    let runs: Vec<Run<'_>> = groups
-        .iter()
-        .flat_map(Group::cases)
-        .filter(|case| arguments.wants(case))
-        .flat_map(|case| case.roles.iter().map(move |role| (case, *role)))
-        .filter(|(case, role)| arguments.against.is_none() || *role == Role::Server && against::suits(case))
-        .collect();
     if arguments.list {
-        report::list(&runs);
+        report::list(&wanted(&groups, &arguments).collect::<Vec<_>>());
         return ExitCode::SUCCESS;
     }
     PATIENCE.get_or_init(|| arguments.patience);
     keep_expected_panics_out_of_the_output();
-    let report = run(&groups, &runs, &arguments);
-    print!("{report}");
-    if report.has_failures() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    let mut has_failures = false;
+    for over in &arguments.over {
+        over.choose();
+        let runs: Vec<Run<'_>> = wanted(&groups, &arguments).filter(|(case, _)| over.suits(case)).collect();
+        let report = run(&groups, &runs, &arguments);
+        if arguments.against.is_none() {
+            println!("\nover {over}");
+        }
+        print!("{report}");
+        has_failures |= report.has_failures();
+    }
+    if has_failures { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// What is to be run, whatever it is run over.
+fn wanted<'a>(groups: &'a [Group], arguments: &'a Arguments) -> impl Iterator<Item = Run<'a>> {
+    let cases = groups.iter().flat_map(Group::cases).filter(|case| arguments.wants(case));
+    let runs = cases.flat_map(|case| case.roles.iter().map(move |role| (case, *role)));
+    runs.filter(|(case, role)| arguments.against.is_none() || *role == Role::Server && against::suits(case))
 }
 
 /// Runs everything, several at a time.

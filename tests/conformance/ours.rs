@@ -3,19 +3,21 @@
 use std::collections::VecDeque;
 use std::error;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use leads_comm::transport::{Stream, tcp};
+use leads_comm::transport::Stream;
 use leads_comm::{
     Attempt, Builder, Callback, Client, Connection, DisconnectReason, Error, Reconnect, Server, Service, SlowConsumer,
 };
 
+use socket2::{SockAddr, Socket};
+
 use crate::case::{Case, Program, Role};
+use crate::over::{self, dial, listen};
 use crate::patience;
-use crate::peer::{Peer, dial, listen};
+use crate::peer::Peer;
 use crate::show::show;
 use crate::tap::{TappedListener, Taps};
 
@@ -85,14 +87,14 @@ impl Seen {
 /// Notes what it is told, then lets the program do its part.
 struct Noting {
     program: Program,
-    /// With the peer's address; none for what concerns no connection.
-    seen: Mutex<Sender<(Option<SocketAddr>, Seen)>>,
+    /// With the peer's name; none for what concerns no connection.
+    seen: Mutex<Sender<(Option<String>, Seen)>>,
 }
 
 impl Noting {
     fn note(&self, connection: Option<&Connection>, seen: Seen) {
         // Nobody listens any more once the case has failed.
-        let _ = self.seen.lock().unwrap().send((connection.and_then(Connection::peer_addr), seen));
+        let _ = self.seen.lock().unwrap().send((connection.map(Connection::to_string), seen));
     }
 }
 
@@ -151,9 +153,9 @@ struct Meeting {
 
 enum Place {
     /// The library's server is here.
-    Server(SocketAddr),
+    Server(SockAddr),
     /// The library's client comes here.
-    Listener(TcpListener),
+    Listener(Socket),
 }
 
 impl Ours {
@@ -163,12 +165,12 @@ impl Ours {
             return Err("nobody can call a client".to_owned());
         };
         let gate = taps.hold_callers();
-        let socket = dial(*address, *narrow).map_err(|error| format!("cannot connect: {error}"))?;
+        let socket = dial(address, *narrow).map_err(|error| format!("cannot connect: {error}"))?;
         let mut peer = Peer::new(socket, separator).map_err(|error| error.to_string())?;
         peer.send(&[first.to_vec()])?;
         drop(gate);
-        let connection = if admitted { Some(told.connect(peer.address)?) } else { None };
-        peer.progress = taps.progress(peer.address).filter(|_| admitted);
+        let connection = if admitted { Some(told.connect(&peer.name)?) } else { None };
+        peer.progress = taps.progress(&peer.name).filter(|_| admitted);
         self.connections.push(connection);
         Ok(peer)
     }
@@ -182,12 +184,12 @@ impl Ours {
             Seen::Reconnect(Attempt { number, .. }) if number == attempt => {}
             other => return Err(format!("expected on_reconnect for attempt {attempt}, saw {}", other.show())),
         }
-        let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let connection = told.connect(address)?;
+        let name = over::name(&listener.local_addr().map_err(|error| error.to_string())?);
+        let connection = told.connect(&name)?;
         // It waits there already, since the client knows that it is connected.
         let (socket, _) = listener.accept().map_err(|error| error.to_string())?;
         let mut peer = Peer::new(socket, separator).map_err(|error| error.to_string())?;
-        peer.progress = taps.progress(address);
+        peer.progress = taps.progress(&name);
         self.connections.push(Some(connection));
         self.stay_away()?;
         Ok(peer)
@@ -208,8 +210,8 @@ impl Ours {
 
 /// What the callback was told and nobody has looked at yet.
 pub(crate) struct Told {
-    events: Receiver<(Option<SocketAddr>, Seen)>,
-    waiting: VecDeque<(Option<SocketAddr>, Seen)>,
+    events: Receiver<(Option<String>, Seen)>,
+    waiting: VecDeque<(Option<String>, Seen)>,
 }
 
 impl Told {
@@ -221,25 +223,25 @@ impl Told {
         }
     }
 
-    /// The next thing told of the peer at `address`, or of no peer.
-    pub(crate) fn next(&mut self, address: Option<SocketAddr>) -> Result<Seen, String> {
-        if let Some(position) = self.waiting.iter().position(|(of, _)| *of == address) {
+    /// The next thing told of the peer of that name, or of no peer.
+    pub(crate) fn next(&mut self, name: Option<&str>) -> Result<Seen, String> {
+        if let Some(position) = self.waiting.iter().position(|(of, _)| of.as_deref() == name) {
             return Ok(self.waiting.remove(position).expect("it is there").1);
         }
         let deadline = Instant::now() + patience();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let (of, seen) = self.events.recv_timeout(left).map_err(|_| "nothing more was told to the callback")?;
-            if of == address {
+            if of.as_deref() == name {
                 return Ok(seen);
             }
             self.waiting.push_back((of, seen));
         }
     }
 
-    /// A connection to the peer at `address`, of which nothing else is told before.
-    fn connect(&mut self, address: SocketAddr) -> Result<Connection, String> {
-        match self.next(Some(address))? {
+    /// A connection to the peer of that name, of which nothing else is told before.
+    fn connect(&mut self, name: &str) -> Result<Connection, String> {
+        match self.next(Some(name))? {
             Seen::Connect(connection) => Ok(connection),
             other => Err(format!("expected on_connect, saw {}", other.show())),
         }
@@ -276,15 +278,17 @@ pub(crate) fn open(case: &Case, role: Role) -> Result<(Ours, Told, Vec<Peer>), S
     told.initialize()?;
     let mut connections = Vec::new();
     for peer in &mut peers {
-        connections.push(Some(told.connect(peer.address)?));
-        peer.progress = taps.progress(peer.address);
+        connections.push(Some(told.connect(&peer.name)?));
+        peer.progress = taps.progress(&peer.name);
     }
     let meeting = Meeting { place, taps, narrow: case.narrow, separator: case.separator.clone() };
     Ok((Ours { service, connections, meeting }, told, peers))
 }
 
 fn serve(case: &Case, noting: Noting, taps: &Taps) -> Opened {
-    let listener = tcp::TcpListener::new(listen(case.narrow)?)?;
+    let socket = listen(case.narrow)?;
+    let address = socket.local_addr()?;
+    let listener = over::listener(socket)?;
     let mut builder = Server::builder()
         .transport(TappedListener { listener, taps: taps.clone() })
         .max_connections_per_address(case.door.max_per_address);
@@ -296,8 +300,7 @@ fn serve(case: &Case, noting: Noting, taps: &Taps) -> Opened {
     }
     let server = adapt(builder, case, noting).build()?;
     server.start(true)?;
-    let address = server.local_addr().ok_or("the server has no address")?;
-    let peers = (0..case.peers).map(|_| Peer::new(dial(address, case.narrow)?, &case.separator));
+    let peers = (0..case.peers).map(|_| Peer::new(dial(&address, case.narrow)?, &case.separator));
     let peers = peers.collect::<io::Result<_>>()?;
     Ok((Arc::new(server), Place::Server(address), peers))
 }
@@ -307,7 +310,7 @@ fn connect(case: &Case, noting: Noting, taps: &Taps) -> Opened {
     let address = listener.local_addr()?;
     let (taps, narrow) = (taps.clone(), case.narrow);
     let mut builder = Client::builder().transport(move |_: &str| -> io::Result<Box<dyn Stream>> {
-        Ok(taps.tap(Box::new(tcp::TcpStream::new(dial(address, narrow)?)?)))
+        Ok(taps.tap(over::stream(dial(&address, narrow)?)?))
     });
     if case.reconnects {
         builder = builder.reconnect(Reconnect::new().first_delay(Duration::from_millis(1)).longest_delay(LONG));

@@ -1,51 +1,24 @@
 //! The peer: a plain socket that speaks bytes, with nothing of the library in it.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Socket};
 
+use crate::over::{has_resets, name};
 use crate::patience;
 use crate::show::{compare, show};
 use crate::tap::Progress;
 
-/// What each buffer of the system holds in a narrow case, in bytes.
-const NARROW: usize = 32 * 1024;
-
-/// A listening socket on this machine.
-pub(crate) fn listen(narrow: bool) -> io::Result<TcpListener> {
-    let socket = socket(narrow)?;
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
-    socket.listen(16)?;
-    Ok(socket.into())
-}
-
-/// A connected socket.
-pub(crate) fn dial(address: SocketAddr, narrow: bool) -> io::Result<TcpStream> {
-    let socket = socket(narrow)?;
-    socket.connect_timeout(&address.into(), patience())?;
-    Ok(socket.into())
-}
-
-/// Accepted sockets take the buffers of their listener's over.
-fn socket(narrow: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
-    if narrow {
-        socket.set_send_buffer_size(NARROW)?;
-        socket.set_recv_buffer_size(NARROW)?;
-    }
-    Ok(socket)
-}
-
 #[derive(Debug)]
 pub(crate) struct Peer {
     /// `None` once it is closed.
-    socket: Option<TcpStream>,
-    /// Its own address.
-    pub(crate) address: SocketAddr,
+    socket: Option<Socket>,
+    /// What it is called.
+    pub(crate) name: String,
     goodbye: Vec<u8>,
     /// What the other side has read, where that can be told.
     pub(crate) progress: Option<Arc<Progress>>,
@@ -56,12 +29,14 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(socket: TcpStream, separator: &[u8]) -> io::Result<Self> {
-        socket.set_nodelay(true)?;
+    pub(crate) fn new(socket: Socket, separator: &[u8]) -> io::Result<Self> {
+        if socket.domain()? != Domain::UNIX {
+            socket.set_tcp_nodelay(true)?;
+        }
         socket.set_read_timeout(Some(patience()))?;
         socket.set_write_timeout(Some(patience()))?;
         Ok(Self {
-            address: socket.local_addr()?,
+            name: name(&socket.local_addr()?),
             socket: Some(socket),
             goodbye: [b"disconnect", separator].concat(),
             progress: None,
@@ -72,7 +47,7 @@ impl Peer {
         })
     }
 
-    fn socket(&self) -> Result<&TcpStream, String> {
+    fn socket(&self) -> Result<&Socket, String> {
         self.socket.as_ref().ok_or_else(|| "the peer has closed its socket".to_owned())
     }
 
@@ -171,8 +146,7 @@ impl Peer {
         match self.read_more()? {
             Err(error) if is_reset(&error) => Ok(()),
             Err(error) => Err(format!("expected a reset, saw {}", describe(&error))),
-            // Where a blocked write can only be woken by a regular end.
-            Ok(bytes) if bytes.is_empty() && cfg!(any(not(unix), leads_comm_portable)) => Ok(()),
+            Ok(bytes) if bytes.is_empty() && !has_resets() => Ok(()),
             Ok(bytes) if bytes.is_empty() => Err("expected a reset, saw the end of the stream".to_owned()),
             Ok(bytes) => Err(format!("expected a reset, saw {}", show(&bytes))),
         }
@@ -216,7 +190,7 @@ impl Peer {
     }
 
     pub(crate) fn reset(&mut self) -> Result<(), String> {
-        SockRef::from(self.socket()?).set_linger(Some(Duration::ZERO)).map_err(|error| error.to_string())?;
+        self.socket()?.set_linger(Some(Duration::ZERO)).map_err(|error| error.to_string())?;
         self.close();
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! TCP as the library has it, listened in on: how much the library has read.
+//! A transport as the library has it, listened in on: how much the library has read.
 //!
 //! With it a peer can send a piece when the one before has been read, so that each piece is a read of its own, whatever
 //! the system joins. Bytes and errors pass through unchanged.
@@ -50,7 +50,7 @@ impl Progress {
 /// The streams that have been opened, by their peers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Taps {
-    opened: Arc<Mutex<HashMap<SocketAddr, Arc<Progress>>>>,
+    opened: Arc<Mutex<HashMap<String, Arc<Progress>>>>,
     /// Held by whoever wants that no caller is seen meanwhile.
     gate: Arc<Mutex<()>>,
 }
@@ -64,15 +64,13 @@ impl Taps {
     /// Listens in on a stream.
     pub(crate) fn tap(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
         let progress = Arc::new(Progress::default());
-        if let Some(peer) = stream.peer_addr() {
-            self.opened.lock().unwrap().insert(peer, Arc::clone(&progress));
-        }
+        self.opened.lock().unwrap().insert(stream.peer(), Arc::clone(&progress));
         Box::new(Tap { stream, progress })
     }
 
-    /// What the library has read from the peer at `address`.
-    pub(crate) fn progress(&self, address: SocketAddr) -> Option<Arc<Progress>> {
-        self.opened.lock().unwrap().get(&address).cloned()
+    /// What the library has read from the peer of that name.
+    pub(crate) fn progress(&self, name: &str) -> Option<Arc<Progress>> {
+        self.opened.lock().unwrap().get(name).cloned()
     }
 }
 
@@ -135,19 +133,19 @@ impl Drop for Tap {
 }
 
 /// A listener whose streams are listened in on.
-pub(crate) struct TappedListener<L> {
-    pub(crate) listener: L,
+pub(crate) struct TappedListener {
+    pub(crate) listener: Box<dyn Listener>,
     pub(crate) taps: Taps,
 }
 
-impl<L> TappedListener<L> {
+impl TappedListener {
     fn tap(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
         drop(self.taps.hold_callers());
         self.taps.tap(stream)
     }
 }
 
-impl<L: Listener> Listener for TappedListener<L> {
+impl Listener for TappedListener {
     fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
         Ok(self.listener.accept()?.map(|stream| self.tap(stream)))
     }

@@ -182,7 +182,9 @@ fn closing_says_goodbye_to_those_who_have_not_said_it_yet() {
     let server = started.server.clone();
     in_time("closing", move || server.close());
     for raw in waiting {
-        assert_reads(raw, b"disconnect;");
+        let (bytes, end) = raw.read_to_end();
+        assert_eq!(bytes, b"disconnect;");
+        end.expect("a regular end");
     }
     assert!(matches!(disconnected(&events), DisconnectReason::PeerGoodbye { .. }));
     assert!(matches!(disconnected(&started.events), DisconnectReason::ServiceClosed { .. }));

@@ -9,6 +9,8 @@ mod client;
 mod command_line;
 mod custom_transport;
 mod process;
+#[cfg(all(unix, feature = "serial"))]
+mod serial;
 mod server;
 mod telemetry;
 mod token;

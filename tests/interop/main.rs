@@ -195,6 +195,31 @@ fn an_abort_leaves_nothing_running_in_leads() {
     }
 }
 
+/// A client of LEADS that says a token is let in by it, and one that says another is not.
+#[test]
+fn a_client_of_leads_says_a_token() {
+    const TOKEN: &str = "correct horse";
+    let Some(path) = leads() else { return };
+    let (callback, events) = recorder();
+    let server = Server::builder().port(0).coalesce(false).token(TOKEN).callback(callback).build().unwrap();
+    server.start(true).unwrap();
+    let (stranger, _) = Peer::start_saying(Some("open sesame"), path, "client", server.port(), ";");
+    let mut said = [stranger.expect(""), stranger.expect("")];
+    said.sort();
+    assert_eq!(said, ["connect", "disconnect"]);
+    stranger.end();
+    until("it is counted", || server.stats().callers_refused.not_authenticated == 1);
+    assert_eq!(server.stats().opened, 0);
+
+    let (leads, _) = Peer::start_saying(Some(TOKEN), path, "client", server.port(), ";");
+    leads.expect("connect");
+    let connection = connected(&events);
+    let mut joined = Joined { connection, service: Box::new(server), events, leads, role: Role::Server };
+    assert_eq!(joined.paced(burst(100, b";")), 100);
+    assert_eq!(joined.burst(";"), MESSAGES);
+    joined.leads_closes();
+}
+
 /// How far apart messages must be for LEADS to receive them whole. No gap is large enough for a machine that is busy, and so
 /// nothing is asserted but that LEADS was sent every byte.
 #[test]

@@ -10,8 +10,11 @@ It does what it reads from stdin, a command a line, and writes what happens to s
 
     ready PORT, connect, disconnect, fail ERROR    without being asked
 
+With a LEADS_TOKEN in the environment, that is the first message on each connection.
+
 It ends when stdin does, as a program of LEADS ends: by returning, with LEADS to clean up.
 """
+import os
 import sys
 import threading
 import time
@@ -47,6 +50,8 @@ class Peer(Callback):
         say("ready", service._socket.getsockname()[1])
 
     def on_connect(self, service, connection):
+        if "LEADS_TOKEN" in os.environ:
+            connection.send(os.environ["LEADS_TOKEN"].encode())
         say("connect")
 
     def on_receive(self, service, message):

@@ -47,7 +47,19 @@ pub(crate) struct Peer {
 impl Peer {
     /// Starts a client of the server at `port`, or a server at any port for 0; it is ready.
     pub(crate) fn start(leads: &Path, role: &str, port: u16, separator: &str) -> (Self, u16) {
+        Self::start_saying(None, leads, role, port, separator)
+    }
+
+    /// The same for one that sends a token first.
+    pub(crate) fn start_saying(
+        token: Option<&str>,
+        leads: &Path,
+        role: &str,
+        port: u16,
+        separator: &str,
+    ) -> (Self, u16) {
         let mut child = Command::new("python3")
+            .envs(token.map(|token| ("LEADS_TOKEN", token)))
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/peer.py"))
             .args([role, &port.to_string(), separator])
             .env("PYTHONPATH", leads)

@@ -82,6 +82,32 @@ fn a_client_of_a_silent_device_closes_after_the_drain_time_out() {
     assert!(matches!(disconnected(&events), DisconnectReason::ServiceClosed { .. }));
 }
 
+/// There is no end of the stream to wait for.
+#[test]
+fn a_connection_is_over_when_both_have_said_goodbye() {
+    let patient = |builder: leads_comm::ClientBuilder| {
+        let hours = Duration::from_secs(3600);
+        builder.drain_timeout(hours).close_timeout(hours)
+    };
+    let device = Device::new(|wire, message| {
+        if message == b"disconnect" {
+            wire.say("late;disconnect is not it;disco");
+            wire.say("nnect;");
+        }
+    });
+    let (closing, events) = client(SerialConnector::new(), patient);
+    closing.start(device.port(), true).unwrap();
+    in_time("the close", move || closing.close());
+    assert!(matches!(disconnected(&events), DisconnectReason::ServiceClosed { .. }));
+
+    let (closed, events) = client(SerialConnector::new(), patient);
+    closed.start(device.port(), true).unwrap();
+    connected(&events);
+    device.say("disconnect;");
+    assert!(matches!(disconnected(&events), DisconnectReason::PeerGoodbye { .. }));
+    in_time("the end of the client", move || closed.wait());
+}
+
 /// A device that takes nothing, as behind a flow control that has said stop.
 #[test]
 fn a_device_that_is_stuck_blocks_neither_send_nor_close() {

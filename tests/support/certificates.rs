@@ -1,8 +1,10 @@
 //! Certificates made for a test: authorities, and whom they certify.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use leads_comm::transport::tls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use leads_comm::transport::tls::rustls::{self, SupportedProtocolVersion};
 use leads_comm::transport::tls::{Authorities, ClientConfig, Identity, ServerConfig};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa, KeyIdMethod,
@@ -123,6 +125,35 @@ impl Pki {
 
     pub fn mutual_server(&self) -> ServerConfig {
         ServerConfig::mutual(self.server.identity(), self.client_authority.authorities())
+    }
+
+    /// A server of rustls itself.
+    pub fn rustls_server(&self, version: &'static SupportedProtocolVersion) -> Arc<rustls::ServerConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ServerConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
+        let builder = builder.with_no_client_auth();
+        let chain = vec![self.server.certificate.der().clone()];
+        Arc::new(builder.with_single_cert(chain, self.server.private_key()).unwrap())
+    }
+
+    /// A client of rustls itself, with or without a certificate.
+    pub fn rustls_client(
+        &self,
+        version: &'static SupportedProtocolVersion,
+        client: Option<&Certified>,
+    ) -> Arc<rustls::ClientConfig> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.server_authority.certificate()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
+        let builder = builder.with_root_certificates(roots);
+        Arc::new(match client {
+            Some(client) => {
+                let chain = vec![client.certificate.der().clone()];
+                builder.with_client_auth_cert(chain, client.private_key()).unwrap()
+            }
+            None => builder.with_no_client_auth(),
+        })
     }
 
     pub fn client(&self) -> ClientConfig {

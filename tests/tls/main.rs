@@ -5,6 +5,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod conformance;
 mod pairs;
+mod services;
 mod streams;
 mod who;

@@ -161,19 +161,11 @@ impl Rustls {
     }
 }
 
-fn rustls_client(pki: &Pki, version: &'static rustls::SupportedProtocolVersion) -> Arc<rustls::ClientConfig> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(pki.server_authority.certificate()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
-    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
 /// A server's end of ours, and a client of rustls.
 fn against_rustls(pki: &Pki, version: &'static rustls::SupportedProtocolVersion) -> (Arc<TlsStream>, Rustls) {
     let (server_end, client_end) = Below::Memory.pair();
     let server = Arc::new(TlsStream::server(server_end, &pki.server()).unwrap());
-    let config = rustls_client(pki, version);
+    let config = pki.rustls_client(version, None);
     let client = in_time("the handshake", {
         let server = Arc::clone(&server);
         move || {
@@ -304,7 +296,7 @@ fn rubbish_is_refused_whatever_it_is() {
     let pki = Pki::new();
     // The first flight of a client.
     let name = ServerName::try_from("localhost").unwrap();
-    let mut client = rustls::ClientConnection::new(rustls_client(&pki, &rustls::version::TLS13), name).unwrap();
+    let mut client = rustls::ClientConnection::new(pki.rustls_client(&rustls::version::TLS13, None), name).unwrap();
     let mut hello = Vec::new();
     client.write_tls(&mut hello).unwrap();
     let config = pki.server();

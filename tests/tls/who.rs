@@ -1,10 +1,8 @@
 //! Who is let in, who is not, and what both sides are told.
 
-use std::sync::Arc;
-
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::transport::tls::rustls::{self, version};
+use leads_comm::transport::tls::rustls::version;
 use leads_comm::transport::tls::{Authorities, ClientConfig, ServerConfig};
 use leads_comm::{Client, DisconnectReason, Error, RefusalCause, Server};
 
@@ -70,31 +68,11 @@ fn refusal(error: Error) -> String {
 }
 
 fn tls12_server(pki: &Pki) -> ServerConfig {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&version::TLS12])
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![pki.server.certificate.der().clone()], pki.server.private_key())
-        .unwrap();
-    Arc::new(config).into()
+    pki.rustls_server(&version::TLS12).into()
 }
 
 fn tls12_client(pki: &Pki, client: Option<&Certified>) -> ClientConfig {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(pki.server_authority.certificate()).unwrap();
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&version::TLS12])
-        .unwrap()
-        .with_root_certificates(roots);
-    let config = match client {
-        Some(client) => {
-            builder.with_client_auth_cert(vec![client.certificate.der().clone()], client.private_key()).unwrap()
-        }
-        None => builder.with_no_client_auth(),
-    };
-    Arc::new(config).into()
+    pki.rustls_client(&version::TLS12, client).into()
 }
 
 #[test]

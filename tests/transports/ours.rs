@@ -2,11 +2,17 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::sync::Arc;
+#[cfg(unix)]
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+#[cfg(unix)]
+use std::{env, process};
 
 use leads_comm::transport::conformance::{StreamCheck, Suite};
 use leads_comm::transport::memory;
 use leads_comm::transport::tcp::{TcpConnector, TcpListener, TcpStream};
+#[cfg(unix)]
+use leads_comm::transport::unix::{UnixConnector, UnixListener};
 use leads_comm::transport::{Connector, Listener, Stream};
 
 use crate::packed::{PackedConnector, PackedListener, Traffic};
@@ -63,6 +69,24 @@ fn tcp_connected_by_our_own() {
     tcp_suite().check_streams(|| {
         let (listener, connector, address) = tcp_listener();
         let one = connector.connect(&address).unwrap();
+        (one, listener.accept().unwrap().unwrap())
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn unix() {
+    fn listener() -> (Box<dyn Listener>, Box<dyn Connector>, String) {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("leads-comm-transports-{}-{}.sock", process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let path = env::temp_dir().join(name).to_str().unwrap().to_owned();
+        (Box::new(UnixListener::bind(&path, 16, None).unwrap()), Box::new(UnixConnector::new()), path)
+    }
+    // What can be expected is the same.
+    tcp_suite().check_listener(listener);
+    tcp_suite().check_streams(|| {
+        let (listener, connector, path) = listener();
+        let one = connector.connect(&path).unwrap();
         (one, listener.accept().unwrap().unwrap())
     });
 }

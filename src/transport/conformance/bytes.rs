@@ -152,7 +152,14 @@ pub(super) fn end_writing(cx: &Context, stream: &dyn Stream) -> Outcome {
         Ok(()) => Ok(Some(())),
         // The end is something that is written, and has to be handed on.
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            try_flush(cx, stream)?;
+            match again(cx, "flushing without blocking", || stream.try_flush())? {
+                // Where nothing is written without blocking, a thread that may block hands it on.
+                Err(error) if error.kind() == ErrorKind::Unsupported => {
+                    again(cx, "flushing", || stream.flush())?.or_else(|error| failed("flush", &error))?;
+                }
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return failed("try_flush", &error),
+                _ => {}
+            }
             Ok(None)
         }
         Err(error) => failed("shutdown of the writing half", &error),

@@ -49,9 +49,9 @@
 //!   [`DisconnectReason::Io`](crate::DisconnectReason::Io), whose source says `the device is gone`, kind
 //!   `ConnectionAborted`, whatever the system called it. A device that falls silent is noticed by
 //!   [`idle_timeout`](crate::Builder::idle_timeout).
-//! - *It has no half that could be closed.* A client that is closed says its goodbye and then waits for the device to
-//!   say something more, or be gone, for all of [`drain_timeout`](crate::Builder::drain_timeout); half a second unless
-//!   told otherwise.
+//! - *It has no half that could be closed.* A client that is closed says its goodbye, and is done when the device has
+//!   answered it. For a device that does not know the goodbye, it waits for all of
+//!   [`drain_timeout`](crate::Builder::drain_timeout): half a second unless told otherwise.
 //! - *It checks nothing.* Without parity or a check in the messages themselves, what is disturbed arrives disturbed;
 //!   without flow control, what comes too fast is lost. A message that lost its separator continues into the next one.
 //! - *It may be slow.* What is on its way counts against [`flush_timeout`](crate::Builder::flush_timeout) when the client

@@ -182,6 +182,10 @@ impl Stream for SerialStream {
         self.line.device.poll_fd()
     }
 
+    fn has_end(&self) -> bool {
+        false
+    }
+
     /// There is nothing that the peer could see of it.
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match how {

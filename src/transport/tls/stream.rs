@@ -26,6 +26,8 @@ pub struct TlsStream {
     session: Mutex<Session>,
     /// Whether the inner stream has said that it has no write that does not block.
     blocks: AtomicBool,
+    /// Whether the writing half has ended here, so that nothing more is encrypted.
+    ended: AtomicBool,
 }
 
 /// How the inner stream is written.
@@ -81,7 +83,12 @@ impl TlsStream {
     }
 
     fn new(inner: Box<dyn Stream>, connection: Connection) -> Self {
-        Self { inner, session: Mutex::new(Session::new(connection)), blocks: AtomicBool::new(false) }
+        Self {
+            inner,
+            session: Mutex::new(Session::new(connection)),
+            blocks: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn inner(&self) -> &dyn Stream {
@@ -121,6 +128,9 @@ impl TlsStream {
 
     /// Encrypts as much as is good to hold at once, behind what is held, which is written before.
     fn encrypt(&self, buffers: &[IoSlice<'_>], mode: Mode) -> io::Result<usize> {
+        if self.ended.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         let mut session = self.session.lock();
         if session.is_handshaking() {
             return Err(failure::not_connected());
@@ -201,6 +211,9 @@ impl Stream for TlsStream {
 
     /// `Write` says `close_notify` first; before the handshake, that there will be none.
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        if how != Shutdown::Read {
+            self.ended.store(true, Ordering::Relaxed);
+        }
         if how == Shutdown::Write {
             let mut session = self.session.lock();
             session.close();
@@ -217,6 +230,7 @@ impl Stream for TlsStream {
 
     /// Without `close_notify`: the peer is to see that this is no regular end.
     fn abort(&self) -> io::Result<()> {
+        self.ended.store(true, Ordering::Relaxed);
         self.inner.abort()
     }
 

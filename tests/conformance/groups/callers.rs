@@ -116,7 +116,7 @@ pub(crate) fn fill(group: &mut Group) {
     group.case("it sees how many connections come from an address", |c| {
         let admit: fn(&Caller<'_>) -> bool =
             |caller| caller.num_connections_from_address() < 2 && caller.peer_addr().is_some();
-        let c = c.door(Door { admit: Some(admit), ..Door::default() });
+        let c = c.door(Door { max_per_address: Some(10), admit: Some(admit), ..Door::default() });
         peer_0_is_served(another_is_told(c.another_connects()))
     });
 }

@@ -83,6 +83,6 @@ impl Dial for BlockingConnector {
     }
 }
 
-fn blocking(stream: Box<dyn Stream>) -> Box<dyn Stream> {
+pub fn blocking(stream: Box<dyn Stream>) -> Box<dyn Stream> {
     Box::new(BlockingStream(stream))
 }

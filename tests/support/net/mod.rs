@@ -6,6 +6,8 @@
 pub mod blocking;
 pub mod memory;
 pub mod raw;
+#[cfg(all(unix, feature = "serial"))]
+pub mod serial;
 pub mod tcp;
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -30,6 +32,7 @@ macro_rules! each_transport {
             Memory memory,
             Blocking blocking,
             #[cfg(unix)] Unix unix,
+            #[cfg(all(unix, feature = "serial"))] Serial serial,
             #[cfg(feature = "tls")] Tls tls,
         }
     };
@@ -87,6 +90,11 @@ pub trait Transport: Sync {
     fn resets(&self) -> bool {
         true
     }
+
+    /// Whether a peer can end its writing half and leave its reading half open.
+    fn has_half_close(&self) -> bool {
+        true
+    }
 }
 
 impl Net {
@@ -128,6 +136,11 @@ impl Net {
     /// See [`Transport::resets`].
     pub fn resets(self) -> bool {
         self.transport().resets()
+    }
+
+    /// See [`Transport::has_half_close`].
+    pub fn has_half_close(self) -> bool {
+        self.transport().has_half_close()
     }
 }
 
