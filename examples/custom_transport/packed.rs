@@ -124,6 +124,10 @@ impl Stream for PackedStream {
         self.stream.poll_fd()
     }
 
+    fn has_end(&self) -> bool {
+        self.stream.has_end()
+    }
+
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         if how == Shutdown::Write && self.outgoing.try_lock().map_or(true, |outgoing| !outgoing.is_empty()) {
             // Not before everything is handed on; asked again then.

@@ -155,6 +155,7 @@ fn what_is_not_expected_is_found_as_well() {
     let there = |check, suite: Suite| found(check, Defect::None, suite, memory_pair).unwrap_err().to_string();
     assert!(there(TryWrite, memory_suite().try_write(false)).contains("is not expected, and says Ok"));
     assert!(there(WaitReadable, memory_suite().wait_readable(true)).contains("Unsupported"));
+    assert!(there(EndStays, memory_suite().ends(false)).contains("has_end says true"));
     #[cfg(all(unix, not(leads_comm_portable)))]
     {
         let there = |check, suite: Suite| found(check, Defect::None, suite, tcp_pair).unwrap_err().to_string();

@@ -187,11 +187,14 @@ pub(super) fn end_repeatedly(pairs: &Pairs<'_>) -> Outcome {
 
 /// [`StreamCheck::EndStays`](super::StreamCheck::EndStays).
 pub(super) fn end_stays(pairs: &Pairs<'_>) -> Outcome {
-    if !pairs.suite.ends {
-        return Ok(());
-    }
     let cx = pairs.cx;
     let Ends { one, other } = pairs.open()?;
+    let (asked, expected) = (Arc::clone(&one), pairs.suite.ends);
+    let has_end = cx.call("has_end", move |_| Ok(asked.has_end()))?;
+    ensure(has_end == expected, format_args!("has_end says {has_end}, and is expected to say {expected}"))?;
+    if !expected {
+        return Ok(());
+    }
     if pairs.suite.half_close {
         let closing = Arc::clone(&other);
         cx.call("writing a byte, then shutting the writing half", move |cx| {
