@@ -1,8 +1,9 @@
-//! A transport from outside the crate, used by a server and its client: TCP with run-length encoding.
+//! A transport from outside the crate, used by a server and its client: run-length encoding, over TCP.
 //!
 //! Whatever carries bytes both ways can carry messages. Three traits are asked for: a stream, a listener where streams
-//! arrive, and a connector that opens them. Those of `custom_transport/packed.rs` use the standard library alone, so
-//! they work on every platform.
+//! arrive, and a connector that opens them. Those of `custom_transport/packed.rs` are a layer over any others, and pass
+//! on what these can do: writing without blocking, being polled, being stopped. A test holds them against
+//! `transport::conformance`, as it should any transport.
 //!
 //! ```text
 //! cargo run --release --example custom_transport
@@ -18,6 +19,7 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm::callback::{self, Closures};
+use leads_comm::transport::tcp::{TcpConnector, TcpListener};
 use leads_comm::{Client, Error, Server};
 use lexopt::prelude::*;
 
@@ -65,8 +67,9 @@ fn show() -> Result<(), Failure> {
     let (tell, checked) = mpsc::channel();
 
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let listener = PackedListener::bind(address, Arc::clone(&traffic))
-        .map_err(|error| fail(format!("cannot listen on {address}: {error}")))?;
+    let listener =
+        TcpListener::bind(address, 16, false).map_err(|error| fail(format!("cannot listen on {address}: {error}")))?;
+    let listener = PackedListener { listener, traffic: Arc::clone(&traffic) };
     let callback = check("server", tell.clone()).on_connect(|_, connection| {
         // On a thread of its own, so that the server receives at the same time.
         let connection = connection.clone();
@@ -77,7 +80,8 @@ fn show() -> Result<(), Failure> {
     let address = format!("127.0.0.1:{}", server.port());
     say(&format!("the server listens on {address}"))?;
 
-    let connector = PackedConnector { traffic: Arc::clone(&traffic) };
+    let connector = TcpConnector::new(server.port(), Duration::from_secs(5));
+    let connector = PackedConnector { connector, traffic: Arc::clone(&traffic) };
     let client = Client::builder().transport(connector).callback(check("client", tell)).build()?;
     client.start(&address, true)?;
     let connection = client.connection();

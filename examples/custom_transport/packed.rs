@@ -1,11 +1,14 @@
-//! TCP with runs of equal bytes packed, behind the library's seam.
+//! Runs of equal bytes packed, over any other transport: a layer behind the library's seam.
 
-use std::collections::VecDeque;
-use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use leads_comm::Keepalive;
 use leads_comm::transport::{Connector, Listener, Stream};
 
 /// Announces a run: the escape, how many, and of what. Other bytes stand for themselves.
@@ -18,25 +21,50 @@ pub(crate) struct Traffic {
     pub(crate) packed: AtomicUsize,
 }
 
-/// A socket that carries packed bytes. Reading and writing share nothing but the descriptor, so neither waits for the
-/// other.
+/// A stream that carries packed bytes. Reading and writing share nothing but the stream below, so neither waits for the
+/// other. `wait_readable` is left out: what can be read below may unpack to nothing yet.
 struct PackedStream {
-    socket: TcpStream,
-    peer: SocketAddr,
+    stream: Box<dyn Stream>,
     /// Locked by the one reading thread only.
     incoming: Mutex<Unpacker>,
+    /// What has been taken and not been handed on. Locked by the one writing thread, which may block meanwhile; whoever
+    /// else asks does not wait.
+    outgoing: Mutex<Vec<u8>>,
     traffic: Arc<Traffic>,
 }
 
 impl PackedStream {
-    fn new(socket: TcpStream, traffic: Arc<Traffic>) -> io::Result<Self> {
-        let peer = socket.peer_addr()?;
-        socket.set_nodelay(true)?;
-        Ok(Self { socket, peer, incoming: Mutex::default(), traffic })
+    fn boxed(stream: Box<dyn Stream>, traffic: &Arc<Traffic>) -> Box<dyn Stream> {
+        let traffic = Arc::clone(traffic);
+        Box::new(Self { stream, incoming: Mutex::default(), outgoing: Mutex::default(), traffic })
+    }
+
+    fn outgoing(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Packs what is to be written; how many bytes that was.
+    fn pack(&self, buffers: &[IoSlice<'_>]) -> (Vec<u8>, usize) {
+        let mut packed = Vec::new();
+        buffers.iter().for_each(|buffer| pack(buffer, &mut packed));
+        (packed, buffers.iter().map(|buffer| buffer.len()).sum())
+    }
+
+    fn count(&self, plain: usize, packed: usize) {
+        self.traffic.plain.fetch_add(plain, Relaxed);
+        self.traffic.packed.fetch_add(packed, Relaxed);
     }
 }
 
 impl Stream for PackedStream {
+    fn needs_handshake(&self) -> bool {
+        self.stream.needs_handshake()
+    }
+
+    fn handshake(&self) -> io::Result<()> {
+        self.stream.handshake()
+    }
+
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -46,43 +74,114 @@ impl Stream for PackedStream {
                 return Ok(count);
             }
             let mut chunk = [0; 4096];
-            let len = (&self.socket).read(&mut chunk)?;
-            match len {
-                0 if incoming.packed.is_empty() => return Ok(0),
+            match self.stream.read(&mut chunk)? {
+                0 if incoming.is_empty() => return Ok(0),
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                _ => incoming.packed.extend(&chunk[..len]),
+                count => incoming.add(&chunk[..count]),
             }
         }
     }
 
     fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        let plain: usize = buffers.iter().map(|buffer| buffer.len()).sum();
-        let packed: Vec<u8> = buffers.iter().flat_map(|buffer| pack(buffer)).collect();
-        (&self.socket).write_all(&packed)?;
-        self.traffic.plain.fetch_add(plain, Relaxed);
-        self.traffic.packed.fetch_add(packed.len(), Relaxed);
-        // What the caller gave, not what went out.
+        let (packed, plain) = self.pack(buffers);
+        self.count(plain, packed.len());
+        self.outgoing().extend(packed);
+        // What the caller gave, not what goes out; `flush` comes next.
         Ok(plain)
     }
 
+    fn flush(&self) -> io::Result<()> {
+        let mut outgoing = self.outgoing();
+        while !outgoing.is_empty() {
+            let count = self.stream.write_vectored(&[IoSlice::new(&outgoing)])?;
+            outgoing.drain(..count);
+        }
+        self.stream.flush()
+    }
+
+    fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        let (mut packed, plain) = self.pack(buffers);
+        // An error means that nothing is taken, also the one that says that there is no such write below.
+        let count = self.stream.try_write_vectored(&[IoSlice::new(&packed)])?;
+        self.count(plain, packed.len());
+        // The rest is held: half of a run's announcement cannot be given back to the caller.
+        packed.drain(..count);
+        *self.outgoing() = packed;
+        Ok(plain)
+    }
+
+    fn try_flush(&self) -> io::Result<()> {
+        let mut outgoing = self.outgoing();
+        while !outgoing.is_empty() {
+            let count = self.stream.try_write_vectored(&[IoSlice::new(&outgoing)])?;
+            outgoing.drain(..count);
+        }
+        self.stream.try_flush()
+    }
+
+    #[cfg(unix)]
+    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.stream.poll_fd()
+    }
+
+    fn has_end(&self) -> bool {
+        self.stream.has_end()
+    }
+
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.socket.shutdown(how)
+        if how == Shutdown::Write && self.outgoing.try_lock().map_or(true, |outgoing| !outgoing.is_empty()) {
+            // Not before everything is handed on; asked again then.
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.stream.shutdown(how)
+    }
+
+    fn abort(&self) -> io::Result<()> {
+        self.stream.abort()
+    }
+
+    fn keep_alive(&self, keepalive: Option<Keepalive>, user_timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.keep_alive(keepalive, user_timeout)
     }
 
     fn peer(&self) -> String {
-        self.peer.to_string()
+        self.stream.peer()
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.stream.peer_addr()
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.stream.local_addr()
+    }
+
+    fn peer_certificates(&self) -> Vec<Vec<u8>> {
+        self.stream.peer_certificates()
     }
 }
 
 /// Packed bytes on their way to the reader.
 #[derive(Default)]
 struct Unpacker {
-    packed: VecDeque<u8>,
+    packed: Vec<u8>,
+    /// How many of them have been unpacked.
+    at: usize,
     /// How much of the current run is left, and of what.
     run: (usize, u8),
 }
 
 impl Unpacker {
+    fn add(&mut self, packed: &[u8]) {
+        self.packed.drain(..self.at);
+        self.at = 0;
+        self.packed.extend(packed);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.at == self.packed.len()
+    }
+
     /// Fills `buffer` as far as there is something; how far.
     fn unpack(&mut self, buffer: &mut [u8]) -> usize {
         let mut count = 0;
@@ -98,81 +197,78 @@ impl Unpacker {
 
     /// Takes the next run, if all of its announcement is there.
     fn next_run(&mut self) -> bool {
-        let at = |index| self.packed.get(index).copied();
-        let (len, run) = match (at(0), at(1), at(2)) {
-            (Some(ESCAPE), Some(count), Some(byte)) => (3, (count.into(), byte)),
-            (Some(ESCAPE), ..) | (None, ..) => return false,
-            (Some(byte), ..) => (1, (1, byte)),
+        let (len, run) = match self.packed[self.at..] {
+            [ESCAPE, count, byte, ..] => (3, (count.into(), byte)),
+            [] | [ESCAPE, ..] => return false,
+            [byte, ..] => (1, (1, byte)),
         };
-        self.packed.drain(..len);
+        self.at += len;
         self.run = run;
         true
     }
 }
 
-fn pack(plain: &[u8]) -> Vec<u8> {
-    let mut packed = Vec::with_capacity(plain.len());
+fn pack(plain: &[u8], packed: &mut Vec<u8>) {
     for run in plain.chunk_by(|a, b| a == b).flat_map(|run| run.chunks(u8::MAX.into())) {
         match run.len() {
             1..=3 if run[0] != ESCAPE => packed.extend(run),
             count => packed.extend([ESCAPE, count as u8, run[0]]),
         }
     }
-    packed
 }
 
-/// Where packed streams arrive.
-pub(crate) struct PackedListener {
-    socket: TcpListener,
-    stopped: AtomicBool,
-    traffic: Arc<Traffic>,
-}
-
-impl PackedListener {
-    pub(crate) fn bind(address: SocketAddr, traffic: Arc<Traffic>) -> io::Result<Self> {
-        Ok(Self { socket: TcpListener::bind(address)?, stopped: AtomicBool::new(false), traffic })
-    }
-}
-
-impl Listener for PackedListener {
-    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        if self.stopped.load(SeqCst) {
-            return Ok(None);
-        }
-        let (socket, _) = self.socket.accept()?;
-        if self.stopped.load(SeqCst) {
-            return Ok(None);
-        }
-        match PackedStream::new(socket, Arc::clone(&self.traffic)) {
-            Ok(stream) => Ok(Some(Box::new(stream))),
-            // A caller that is gone already is no reason to pause.
-            Err(error) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, error)),
-        }
-    }
-
-    fn stop(&self) {
-        self.stopped.store(true, SeqCst);
-        // Wakes a blocked accept; the standard library has no other way on every platform.
-        let _ = self.socket.local_addr().and_then(TcpStream::connect);
-    }
-
-    fn name(&self) -> String {
-        self.local_addr().map_or_else(|| "packed TCP".into(), |address| format!("{address}, packed"))
-    }
-
-    fn local_addr(&self) -> Option<SocketAddr> {
-        self.socket.local_addr().ok()
-    }
-}
-
-/// Opens packed streams.
-pub(crate) struct PackedConnector {
+/// Where packed streams arrive: those of another listener.
+pub(crate) struct PackedListener<L> {
+    pub(crate) listener: L,
     pub(crate) traffic: Arc<Traffic>,
 }
 
-impl Connector for PackedConnector {
+impl<L: Listener> Listener for PackedListener<L> {
+    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
+        Ok(self.listener.accept()?.map(|stream| PackedStream::boxed(stream, &self.traffic)))
+    }
+
+    fn accept_for(&self, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
+        Ok(self.listener.accept_for(time)?.map(|stream| PackedStream::boxed(stream, &self.traffic)))
+    }
+
+    fn accept_to_refuse(&self) -> io::Result<Option<Box<dyn Stream>>> {
+        Ok(self.listener.accept_to_refuse()?.map(|stream| PackedStream::boxed(stream, &self.traffic)))
+    }
+
+    fn descriptors_per_stream(&self) -> usize {
+        self.listener.descriptors_per_stream()
+    }
+
+    fn stop(&self) {
+        self.listener.stop();
+    }
+
+    fn name(&self) -> String {
+        format!("{}, packed", self.listener.name())
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// Opens packed streams: over those of another connector.
+pub(crate) struct PackedConnector<C> {
+    pub(crate) connector: C,
+    pub(crate) traffic: Arc<Traffic>,
+}
+
+impl<C: Connector> Connector for PackedConnector<C> {
     fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
-        let socket = TcpStream::connect(address)?;
-        Ok(Box::new(PackedStream::new(socket, Arc::clone(&self.traffic))?))
+        Ok(PackedStream::boxed(self.connector.connect(address)?, &self.traffic))
+    }
+
+    fn stop(&self) {
+        self.connector.stop();
+    }
+
+    fn describe(&self, address: &str) -> String {
+        self.connector.describe(address)
     }
 }

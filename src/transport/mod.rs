@@ -9,6 +9,26 @@
 //! blocked read would then hold up every write.
 //!
 //! This module knows streams of bytes, and nothing of messages.
+//!
+//! # Writing one
+//!
+//! A stream has to be read, written, shut down and named; a listener has to accept, be stopped and be named; a
+//! connector has to connect. Every other method has a default, which stands for *cannot*, and its documentation says
+//! what the library does without. Three things are easily got wrong:
+//!
+//! - A blocked call has to be woken by another thread: reads and writes by [`Stream::shutdown`] and [`Stream::abort`],
+//!   [`Listener::accept`] by [`Listener::stop`]. Where the system offers nothing for that, short time-outs will do:
+//!   a read may say that there is nothing yet.
+//! - A stream that writes other bytes than it is given (encrypted, compressed) cannot always hand on all that it has
+//!   taken. It keeps the rest, and [`Stream::flush`] and [`Stream::try_flush`] hand it on.
+//! - A layer over another stream passes on everything: also the descriptor to poll, `abort`, `keep_alive` and the
+//!   handshake.
+//!
+//! The library gives buffers in any number, also empty ones among others, and is content with a part being taken. It
+//! does not trust a transport: counts that cannot be, and panics, end the connection and nothing else.
+//!
+//! [`conformance`] holds a transport against all of this. The repository's example `custom_transport` is a layer that
+//! packs what goes over another one.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -61,7 +81,7 @@ pub trait Stream: Send + Sync + 'static {
     }
 
     /// Reads some bytes into `buffer` and returns how many; blocks until there is at least one. 0 is the end of the
-    /// stream.
+    /// stream, and of every read after that.
     ///
     /// # Errors
     ///
@@ -84,7 +104,8 @@ pub trait Stream: Send + Sync + 'static {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Writes some of the bytes of `buffers`, in order, and returns how many; blocks until at least one is taken.
+    /// Writes some of the bytes of `buffers`, in order, and returns how many; blocks until at least one is taken. 0 is
+    /// an error.
     ///
     /// # Errors
     ///
@@ -186,7 +207,8 @@ pub trait Stream: Send + Sync + 'static {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// What the peer is called, for people: in logs, thread names and `Display` of a connection. For TCP `ip:port`.
+    /// What the peer is called, for people: in logs, thread names and `Display` of a connection. One line, not empty, and
+    /// the same whatever becomes of the stream. For TCP `ip:port`.
     fn peer(&self) -> String;
 
     /// The peer's network address, where there is such a thing.
@@ -258,7 +280,7 @@ pub trait Listener: Send + Sync + 'static {
     /// more than once; it must not block. The listener is closed by dropping it.
     fn stop(&self);
 
-    /// What the listener is called, for people. For TCP `ip:port`.
+    /// What the listener is called, for people, in one line. For TCP `ip:port`.
     fn name(&self) -> String;
 
     /// The network address listened on, where there is such a thing.

@@ -15,9 +15,8 @@ use leads_comm::transport::Stream;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Defect {
     None,
-    NoneShakesHands,
-    NoneHolds,
-    NoneIsInterrupted,
+    /// Shakes hands, is interrupted every other time, and holds what it has taken.
+    NoneButUncommon,
     HandshakeFails,
     HandshakeUnstoppable,
     NoName,
@@ -109,7 +108,7 @@ impl Bad {
 
     /// Every second time, where calls are interrupted.
     fn interrupted(&self) -> io::Result<()> {
-        let interrupts = self.is(Defect::NoneIsInterrupted) && self.calls.fetch_add(1, SeqCst) % 2 == 0;
+        let interrupts = self.is(Defect::NoneButUncommon) && self.calls.fetch_add(1, SeqCst) % 2 == 0;
         if interrupts { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
     }
 
@@ -124,7 +123,7 @@ impl Bad {
 
 impl Stream for Bad {
     fn needs_handshake(&self) -> bool {
-        matches!(self.defect, Defect::NoneShakesHands | Defect::HandshakeUnstoppable)
+        matches!(self.defect, Defect::NoneButUncommon | Defect::HandshakeUnstoppable)
     }
 
     fn handshake(&self) -> io::Result<()> {
@@ -225,7 +224,7 @@ impl Stream for Bad {
                 count if count < given => Err(ErrorKind::WouldBlock.into()),
                 count => Ok(count),
             },
-            Defect::NoneHolds | Defect::FlushForgets => {
+            Defect::NoneButUncommon | Defect::FlushForgets => {
                 let mut held = self.held.lock().unwrap();
                 assert!(held.is_empty(), "nothing more is written before all is handed on");
                 held.extend(buffers.iter().flat_map(|buffer| buffer.iter()));

@@ -8,7 +8,7 @@ use std::time::Duration;
 #[cfg(unix)]
 use std::{env, process};
 
-use leads_comm::transport::conformance::Suite;
+use leads_comm::transport::conformance::{StreamCheck, Suite};
 use leads_comm::transport::memory;
 use leads_comm::transport::tcp::{TcpConnector, TcpListener, TcpStream};
 #[cfg(unix)]
@@ -16,6 +16,9 @@ use leads_comm::transport::unix::{UnixConnector, UnixListener};
 use leads_comm::transport::{Connector, Listener, Stream};
 
 use crate::packed::{PackedConnector, PackedListener, Traffic};
+
+/// Enough to fill what lies between two ends in memory, for what takes its time without optimisation.
+pub(crate) const LITTLE: usize = 300_000;
 
 pub(crate) fn memory_suite() -> Suite {
     Suite::new().poll_fd(false).wait_readable(false)
@@ -88,20 +91,44 @@ fn unix() {
     });
 }
 
+/// The example's layer, over a transport that cannot be polled.
 #[test]
 fn custom_transport() {
     fn listener() -> (Box<dyn Listener>, Box<dyn Connector>, String) {
         let traffic = Arc::new(Traffic::default());
-        let listener = PackedListener::bind((Ipv4Addr::LOCALHOST, 0).into(), Arc::clone(&traffic)).unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        (Box::new(listener), Box::new(PackedConnector { traffic }), address)
+        let (listener, connector) = memory::listener();
+        let connector = PackedConnector { connector, traffic: Arc::clone(&traffic) };
+        (Box::new(PackedListener { listener, traffic }), Box::new(connector), "anywhere".into())
     }
-    Suite::basic().check_listener(listener);
-    Suite::basic().bulk(512 * 1024).check_streams(|| {
+    memory_suite().check_listener(listener);
+    memory_suite().bulk(LITTLE).check_streams(|| {
         let (listener, connector, address) = listener();
         let one = connector.connect(&address).unwrap();
         (one, listener.accept().unwrap().unwrap())
     });
+}
+
+/// Over one that can, except that the layer has no `wait_readable`; the rest is the same, and takes longer.
+#[test]
+fn custom_transport_over_tcp() {
+    fn listener() -> (Box<dyn Listener>, Box<dyn Connector>, String) {
+        let traffic = Arc::new(Traffic::default());
+        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 16, false).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let connector = TcpConnector::new(1, Duration::from_secs(5));
+        let connector = PackedConnector { connector, traffic: Arc::clone(&traffic) };
+        (Box::new(PackedListener { listener, traffic }), Box::new(connector), address)
+    }
+    let suite = tcp_suite().wait_readable(false).bulk(LITTLE);
+    suite.check_listener(listener);
+    for check in [StreamCheck::FullDuplex, StreamCheck::TryWrite, StreamCheck::PollWritable, StreamCheck::HalfClose] {
+        let pair = || {
+            let (listener, connector, address) = listener();
+            let one = connector.connect(&address).unwrap();
+            (one, listener.accept().unwrap().unwrap())
+        };
+        check.run(&suite, pair).unwrap();
+    }
 }
 
 /// Connects to where nobody answers: callers wait in a backlog that is full.

@@ -89,6 +89,11 @@ pub(super) fn write(cx: &Context, stream: &dyn Stream, buffers: &[IoSlice<'_>]) 
     again(cx, "flushing", || stream.flush())?.map(|()| count).or_else(|error| failed("flush", &error))
 }
 
+/// Whether a byte that is written, to a stream that has ended, is refused, at the latest when it is to be handed on.
+pub(super) fn is_refused(stream: &dyn Stream) -> bool {
+    stream.write_vectored(&[IoSlice::new(b"x")]).and_then(|_| stream.flush()).is_err()
+}
+
 /// Writes once without blocking, and has all of it handed on, which may take a while; 0 when the stream takes nothing.
 pub(super) fn try_write(cx: &Context, stream: &dyn Stream, buffers: &[IoSlice<'_>]) -> Outcome<usize> {
     let taken = again(cx, "writing without blocking", || stream.try_write_vectored(buffers))?;

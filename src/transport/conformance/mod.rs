@@ -102,8 +102,8 @@ impl Suite {
         self
     }
 
-    /// Whether a peer learns that the stream has ended; not over a bare line, for instance. Without it, nothing is
-    /// expected of a half close either.
+    /// Whether a peer learns that the stream has ended ([`has_end`](Stream::has_end)); not over a bare line, for
+    /// instance. Without it, nothing is expected of a half close either.
     #[must_use]
     pub fn ends(mut self, expected: bool) -> Self {
         self.ends = expected;

@@ -54,7 +54,8 @@ pub enum StreamCheck {
     AbortWakesWrite,
     /// Ending a stream more than once, also at the same time, or when the peer has gone, does no harm.
     EndRepeatedly,
-    /// Behind the end of the stream, a read reports the end again.
+    /// Behind the end of the stream, a read reports the end again. Where there is none, [`has_end`](Stream::has_end)
+    /// says so.
     EndStays,
     /// A stream that is dropped is closed: its peer notices when it reads, and when it writes.
     DropCloses,

@@ -1,12 +1,12 @@
 //! Every way to end a stream, and who notices.
 
-use std::io::{ErrorKind, IoSlice};
+use std::io::ErrorKind;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::super::bytes::{CHUNK, Pattern, end_writing, read, read_expected, read_or_error, write_all};
+use super::super::bytes::{CHUNK, Pattern, end_writing, is_refused, read, read_expected, read_or_error, write_all};
 use super::super::context::Context;
 use super::super::failure::{Outcome, broken, ensure};
 use super::super::stuck::Stuck;
@@ -59,8 +59,7 @@ pub(super) fn half_close(pairs: &Pairs<'_>) -> Outcome {
             write_all(cx, closing.as_ref(), &pattern.next(CHUNK.min(bulk - pattern.position() as usize)))?;
         }
         end_writing(cx, closing.as_ref())?;
-        let late = closing.write_vectored(&[IoSlice::new(b"late")]);
-        ensure(late.is_err(), "the writing half takes bytes after it has been shut")
+        ensure(is_refused(closing.as_ref()), "the writing half takes bytes after it has been shut")
     })?;
     let reader = Arc::clone(&other);
     cx.call("reading what was written before the writing half was shut", move |cx| {
@@ -132,8 +131,7 @@ fn is_over(cx: &Context, stream: &Arc<dyn Stream>, end: End) -> Outcome {
         let because = format!("{} has ended the stream", end.name());
         for _ in 0..2 {
             notices(cx, stream.as_ref(), true, &because)?;
-            let written = stream.write_vectored(&[IoSlice::new(b"late")]);
-            ensure(written.is_err(), format_args!("a write succeeds although {because}"))?;
+            ensure(is_refused(stream.as_ref()), format_args!("a write succeeds although {because}"))?;
         }
         Ok(())
     })
@@ -189,11 +187,14 @@ pub(super) fn end_repeatedly(pairs: &Pairs<'_>) -> Outcome {
 
 /// [`StreamCheck::EndStays`](super::StreamCheck::EndStays).
 pub(super) fn end_stays(pairs: &Pairs<'_>) -> Outcome {
-    if !pairs.suite.ends {
-        return Ok(());
-    }
     let cx = pairs.cx;
     let Ends { one, other } = pairs.open()?;
+    let (asked, expected) = (Arc::clone(&one), pairs.suite.ends);
+    let has_end = cx.call("has_end", move |_| Ok(asked.has_end()))?;
+    ensure(has_end == expected, format_args!("has_end says {has_end}, and is expected to say {expected}"))?;
+    if !expected {
+        return Ok(());
+    }
     if pairs.suite.half_close {
         let closing = Arc::clone(&other);
         cx.call("writing a byte, then shutting the writing half", move |cx| {
@@ -230,9 +231,9 @@ pub(super) fn drop_closes(pairs: &Pairs<'_>) -> Outcome {
     })?;
     blocked.finish()?;
     cx.call("writing to a peer that has been dropped", move |cx| {
-        cx.until("writing to a peer that has been dropped, which goes on", || {
-            let result = one.write_vectored(&[IoSlice::new(b"lost")]);
-            Ok(result.and_then(|_| one.flush()).is_err().then_some(()))
-        })
+        cx.until(
+            "writing to a peer that has been dropped, which goes on",
+            || Ok(is_refused(one.as_ref()).then_some(())),
+        )
     })
 }
