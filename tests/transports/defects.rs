@@ -13,7 +13,9 @@ use leads_comm::transport::memory::{self, MemoryListener};
 use leads_comm::transport::{Connector, Listener, Stream};
 
 use crate::defective::{Bad, Defect};
-use crate::ours::{LITTLE, memory_listener, memory_pair, memory_suite, tcp_pair, tcp_suite};
+use crate::ours::{LITTLE, memory_listener, memory_pair, memory_suite};
+#[cfg(all(unix, not(leads_comm_portable)))]
+use crate::ours::{tcp_pair, tcp_suite};
 
 /// How long a check may take that is going to hang.
 const SHORT: Duration = Duration::from_millis(700);
