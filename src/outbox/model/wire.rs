@@ -120,9 +120,9 @@ impl Wire {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         if self.take.holds {
-            record.held.extend(&taken)
+            record.held.extend(&taken);
         } else {
-            record.bytes.extend(&taken)
+            record.bytes.extend(&taken);
         }
         Ok(taken.len())
     }
