@@ -74,9 +74,9 @@ fn a_regular_close_is_no_truncation_on_either_side() {
             connection.send(&numbered(number, 100)).unwrap();
         }
         if by_server {
-            connection.close()
+            connection.close();
         } else {
-            client.close()
+            client.close();
         }
         for events in [&started.events, &client_events] {
             let kinds = [DisconnectKind::PeerGoodbye, DisconnectKind::LocalClose, DisconnectKind::ServiceClosed];
