@@ -43,8 +43,8 @@ impl Connection {
         self.link.peer_addr()
     }
 
-    /// The certificates by which the peer has proved who it is, each in DER, its own first and then those that vouch for
-    /// it; none on a transport without such proofs, or where the peer was not asked for one.
+    /// The certificates by which the peer has proved who it is, each in DER, its own first and then those that vouch
+    /// for it; none on a transport without such proofs, or where the peer was not asked for one.
     pub fn peer_certificates(&self) -> &[Vec<u8>] {
         self.link.peer_certificates()
     }

@@ -25,8 +25,8 @@ pub enum DisconnectReason {
         undelivered: Undelivered,
     },
     /// The stream was cut off without the end that its protocol has: by a peer that was killed or does not know better,
-    /// or by somebody in between, who would have the last of what was sent go unnoticed. What had arrived was delivered.
-    /// Only over transports that can tell, such as TLS.
+    /// or by somebody in between, who would have the last of what was sent go unnoticed. What had arrived was
+    /// delivered. Only over transports that can tell, such as TLS.
     Truncated {
         /// What did not arrive.
         undelivered: Undelivered,

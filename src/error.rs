@@ -133,8 +133,8 @@ pub enum Error {
         message: String,
     },
     /// A callback panicked where no connection could be ended for it: `on_initialize`, `on_disconnect`, `on_reconnect`,
-    /// or one whose connection was ending already. To `on_fail`. Also the hooks `admit` and `authenticate`, which refuse
-    /// the caller by it: told at most once a second.
+    /// or one whose connection was ending already. To `on_fail`. Also the hooks `admit` and `authenticate`, which
+    /// refuse the caller by it: told at most once a second.
     CallbackPanicked {
         /// The method that panicked.
         callback: &'static str,

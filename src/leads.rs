@@ -9,8 +9,9 @@ use crate::server::Server;
 
 /// A server for `port` (0: a free one) with LEADS's separator, `;`. The port is not taken before the start.
 ///
-/// As in LEADS it listens on *every* address of the machine, IPv4 and IPv6, and there is no authentication: whoever
-/// can reach the port can talk to it, of which the start warns in the log. [`Server::builder`] listens on this machine only, unless told otherwise.
+/// As in LEADS it listens on *every* address of the machine, IPv4 and IPv6, and there is no authentication: whoever can
+/// reach the port can talk to it, of which the start warns in the log. [`Server::builder`] listens on this machine
+/// only, unless told otherwise.
 ///
 /// # Examples
 ///

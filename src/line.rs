@@ -75,8 +75,8 @@ impl Line {
         self.changed.notify_all();
     }
 
-    /// What is left in the queue of a client that ends; it is gone then, and nothing is queued from now on: whoever closes
-    /// the client may still be about to [say so](Self::close).
+    /// What is left in the queue of a client that ends; it is gone then, and nothing is queued from now on: whoever
+    /// closes the client may still be about to [say so](Self::close).
     pub(crate) fn take_unsent(&self) -> Unsent {
         let mut state = self.state.lock();
         state.stage = Stage::Closed;

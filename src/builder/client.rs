@@ -47,8 +47,8 @@ impl Builder<ClientSide> {
         self
     }
 
-    /// Connects over Unix sockets instead of TCP: the address given to [`Client::start`](crate::Client::start) is a path,
-    /// or on Linux an abstract name such as `@leads`. See [`transport::unix`](crate::transport::unix).
+    /// Connects over Unix sockets instead of TCP: the address given to [`Client::start`](crate::Client::start) is a
+    /// path, or on Linux an abstract name such as `@leads`. See [`transport::unix`](crate::transport::unix).
     #[cfg(unix)]
     pub fn unix(mut self) -> Self {
         self.side.source = ConnectorSource::Unix;

@@ -195,8 +195,8 @@ impl<Side> Builder<Side> {
         self
     }
 
-    /// A secret that both sides know: a client says it first, and a server lets in only those who do. Not empty, at most
-    /// 4096 bytes, and a message that can be sent: without the separator, and not the goodbye. Default: none.
+    /// A secret that both sides know: a client says it first, and a server lets in only those who do. Not empty, at
+    /// most 4096 bytes, and a message that can be sent: without the separator, and not the goodbye. Default: none.
     ///
     /// On the wire it is a message like any other, the first one of each connection; but it is told to no callback, and
     /// is in no statistics. Until it has arrived the caller is no connection: no callback is told of it, no broadcast
@@ -213,13 +213,14 @@ impl<Side> Builder<Side> {
     /// # Failures
     ///
     /// So that nobody can try one token after the other, 5 callers from one IP address who were let try and did not
-    /// have it (or whom an [authenticator](crate::ServerBuilder::authenticate) denied) make the server refuse all callers
-    /// from there, with [`RefusalCause::TooManyFailures`](crate::RefusalCause::TooManyFailures), before anything is read
-    /// from them. One of the 5 is forgotten every 10 s, and then one more may try. Of IPv6 addresses the first 64 bits
-    /// count. Callers who say nothing, or leave before, do not, nor does a token that is right take anything back: behind
-    /// a router many peers have one address, and one that knows a token is no reason to let others guess. For the same
-    /// reason a peer with a wrong token keeps its neighbours out, for as long as it tries again and again; connections
-    /// that there are stay. The last 4096 such addresses are remembered. Transports without addresses have no such limit.
+    /// have it (or whom an [authenticator](crate::ServerBuilder::authenticate) denied) make the server refuse all
+    /// callers from there, with [`RefusalCause::TooManyFailures`](crate::RefusalCause::TooManyFailures), before
+    /// anything is read from them. One of the 5 is forgotten every 10 s, and then one more may try. Of IPv6 addresses
+    /// the first 64 bits count. Callers who say nothing, or leave before, do not, nor does a token that is right take
+    /// anything back: behind a router many peers have one address, and one that knows a token is no reason to let
+    /// others guess. For the same reason a peer with a wrong token keeps its neighbours out, for as long as it tries
+    /// again and again; connections that there are stay. The last 4096 such addresses are remembered. Transports
+    /// without addresses have no such limit.
     ///
     /// # Secrecy
     ///

@@ -70,9 +70,9 @@ impl Builder<ServerSide> {
     /// (also TCP on systems other than Unix) is ended without the goodbye. A connection counts until just before its
     /// `on_disconnect`; while that runs, it has its thread.
     ///
-    /// On Unix, over TCP and Unix sockets, the start lowers the limit to what the process has descriptors for (`ulimit -n`), less 32 for
-    /// everything else, and logs that: at warn where this was called, at info where not. Two servers of one process share
-    /// its descriptors, and neither knows of the other.
+    /// On Unix, over TCP and Unix sockets, the start lowers the limit to what the process has descriptors for (`ulimit
+    /// -n`), less 32 for everything else, and logs that: at warn where this was called, at info where not. Two servers
+    /// of one process share its descriptors, and neither knows of the other.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.side.policy.max_connections = Some(connections);
         self
@@ -89,8 +89,9 @@ impl Builder<ServerSide> {
         self
     }
 
-    /// How many callers may be on their way in at once, on streams that [need](crate::transport::Stream::needs_handshake)
-    /// a handshake, or to a server that [authenticates](Self::authenticate) them, if only by a [`token`](Self::token). At least 1. Default 64.
+    /// How many callers may be on their way in at once, on streams that
+    /// [need](crate::transport::Stream::needs_handshake) a handshake, or to a server that
+    /// [authenticates](Self::authenticate) them, if only by a [`token`](Self::token). At least 1. Default 64.
     ///
     /// Each of them has a thread, which becomes its reader, and no more than
     /// [`handshake_timeout`](Self::handshake_timeout). They are no connections: no callback has been told of them, no
@@ -130,8 +131,8 @@ impl Builder<ServerSide> {
     }
 
     /// Listens on a Unix socket instead of TCP: a path, or on Linux an abstract name such as `@leads`. Bound at the
-    /// start; the file is removed when the server closes, and one that a server left behind when it was killed makes way
-    /// at the next start. See [`transport::unix`](crate::transport::unix) for names, and for who may connect.
+    /// start; the file is removed when the server closes, and one that a server left behind when it was killed makes
+    /// way at the next start. See [`transport::unix`](crate::transport::unix) for names, and for who may connect.
     ///
     /// # Examples
     ///
@@ -163,8 +164,8 @@ impl Builder<ServerSide> {
     }
 
     /// The permissions of the socket file, such as `0o660` for its owner and group; on most systems, whoever may write
-    /// to it may connect. Only with [`unix`](Self::unix), and not for an abstract name. Default: what the process's umask
-    /// leaves.
+    /// to it may connect. Only with [`unix`](Self::unix), and not for an abstract name. Default: what the process's
+    /// umask leaves.
     #[cfg(unix)]
     pub fn unix_mode(mut self, mode: u32) -> Self {
         self.side.unix_mode = Some(mode);
@@ -173,14 +174,14 @@ impl Builder<ServerSide> {
 
     /// Has the program decide by a caller's first message whether it is let in. Default: nobody is asked for anything.
     ///
-    /// The first message, of up to 4096 bytes, is for the authenticator only: no callback is told of it, and it is in no
-    /// statistics. Until the authenticator has let the caller in, everything is as with a [`token`](Self::token), which
-    /// is the simple case of this; the two cannot be combined. The authenticator also sees who calls, with the
+    /// The first message, of up to 4096 bytes, is for the authenticator only: no callback is told of it, and it is in
+    /// no statistics. Until the authenticator has let the caller in, everything is as with a [`token`](Self::token),
+    /// which is the simple case of this; the two cannot be combined. The authenticator also sees who calls, with the
     /// certificates where the transport has some.
     ///
     /// A caller whom it denies is told the goodbye and not the reason, and is refused with
-    /// [`RefusalCause::NotAuthenticated`](crate::RefusalCause::NotAuthenticated). So is one on whom it panics; the panic
-    /// is told to [`on_fail`](crate::Callback::on_fail). It is dropped when the server has ended.
+    /// [`RefusalCause::NotAuthenticated`](crate::RefusalCause::NotAuthenticated). So is one on whom it panics; the
+    /// panic is told to [`on_fail`](crate::Callback::on_fail). It is dropped when the server has ended.
     ///
     /// # Examples
     ///

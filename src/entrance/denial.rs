@@ -38,8 +38,8 @@ pub enum DenialReason {
 }
 
 impl DenialReason {
-    /// Whether it was an attempt to get in without the right, as far as one can tell. Who says nothing, or leaves, may be
-    /// somebody who looks whether the server is there; and a panic is ours.
+    /// Whether it was an attempt to get in without the right, as far as one can tell. Who says nothing, or leaves, may
+    /// be somebody who looks whether the server is there; and a panic is ours.
     pub(super) fn is_held_against(&self) -> bool {
         matches!(self, Self::WrongToken | Self::Denied(_) | Self::MessageTooLong { .. })
     }

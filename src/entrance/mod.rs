@@ -1,6 +1,6 @@
-//! The entrance: what lies between a stream and a connection. A stream that shakes hands first does it here, and a caller
-//! who has to say who it is says it here, with a deadline, and in a limited number at once. Whoever is in it is in no
-//! table, and no callback has been told of it.
+//! The entrance: what lies between a stream and a connection. A stream that shakes hands first does it here, and a
+//! caller who has to say who it is says it here, with a deadline, and in a limited number at once. Whoever is in it is
+//! in no table, and no callback has been told of it.
 //!
 //! [`incoming`] takes a server's callers through it, [`outgoing`] a client.
 
@@ -105,8 +105,8 @@ impl Entrance {
         connections() + state.inside.values().filter(|inside| inside.is_open).count()
     }
 
-    /// Lets a stream in, whose peer `understands` a goodbye at once or after a handshake, until `deadline`, which whoever
-    /// calls has kept; `None` when the service is closing.
+    /// Lets a stream in, whose peer `understands` a goodbye at once or after a handshake, until `deadline`, which
+    /// whoever calls has kept; `None` when the service is closing.
     fn enter(
         &self,
         core: &Arc<Core>,

@@ -60,8 +60,8 @@ impl Link {
         self.outbox.is_over() && !self.outbox.is_finished()
     }
 
-    /// Tells that a closing peer is still sending, and so gets more time to read what was sent to it; unless it is closed
-    /// because it sends without end.
+    /// Tells that a closing peer is still sending, and so gets more time to read what was sent to it; unless it is
+    /// closed because it sends without end.
     pub(crate) fn note_drained(&self) {
         if let Some(Ending { reason, drain_by: Some(drain_by), close_by, .. }) = &mut *self.ending.lock() {
             if reason.is_for_unfinished() {

@@ -1,9 +1,9 @@
 //! What waits to be written to one peer, and who writes it.
 //!
-//! One short mutex guards a [queue] of messages and a *role*: who writes now. A sender that finds the role
-//! free takes it and writes on its own thread without blocking, its own message straight from where it lies; if somebody
-//! is writing, it leaves a copy, which that thread carries with its own. When the stream takes no more, the role passes
-//! to the background: to the pump, or to a thread of the connection's own where the stream cannot be polled. Only the
+//! One short mutex guards a [queue] of messages and a *role*: who writes now. A sender that finds the role free takes
+//! it and writes on its own thread without blocking, its own message straight from where it lies; if somebody is
+//! writing, it leaves a copy, which that thread carries with its own. When the stream takes no more, the role passes to
+//! the background: to the pump, or to a thread of the connection's own where the stream cannot be polled. Only the
 //! holder of the role writes, so messages never mix; the mutex is never held while bytes move.
 //!
 //! ```text
@@ -63,8 +63,8 @@ pub(crate) struct Outbox {
     rules: Arc<Rules>,
     /// When it was made.
     since: Instant,
-    /// When something was received since the last message was sent, in nanoseconds after `since`; 0 when nothing was. No
-    /// more than a hint.
+    /// When something was received since the last message was sent, in nanoseconds after `since`; 0 when nothing was.
+    /// No more than a hint.
     heard: AtomicU64,
     state: Mutex<State>,
     /// Much room in the queue, the outcome of a write that somebody waits for, or the end.
@@ -105,8 +105,8 @@ struct State {
     progress: Instant,
     /// Whether the pump has been asked to watch the background's progress.
     watched: bool,
-    /// How many bytes have been accepted and not dropped, and how many of those, from the first on, are settled: written
-    /// or lost; how many have been taken by the stream, which has not handed them on.
+    /// How many bytes have been accepted and not dropped, and how many of those, from the first on, are settled:
+    /// written or lost; how many have been taken by the stream, which has not handed them on.
     accepted: u64,
     settled: u64,
     held: u64,

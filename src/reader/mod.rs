@@ -121,8 +121,8 @@ impl Reader<'_> {
         self.dropped.get() + left
     }
 
-    /// Throws a chunk away that has arrived behind the end; whether the peer has said in it that nothing more will come,
-    /// where its stream has no end to say so.
+    /// Throws a chunk away that has arrived behind the end; whether the peer has said in it that nothing more will
+    /// come, where its stream has no end to say so.
     fn has_parted(&self, stream: &dyn Stream, intake: &mut Intake<'_>, count: usize) -> bool {
         if stream.has_end() {
             self.discard(intake);

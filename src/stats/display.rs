@@ -10,7 +10,8 @@ impl Display for Volume {
     }
 }
 
-/// `in 1,204 messages 3.1 MiB, out 12 messages 340 B, queued 0 B (peak 64 KiB), dropped 0`, and `unsent 3` if there are.
+/// `in 1,204 messages 3.1 MiB, out 12 messages 340 B, queued 0 B (peak 64 KiB), dropped 0`, and `unsent 3` if there
+/// are.
 impl Display for Traffic {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (queued, peak) = (Bytes(self.queued_bytes as u64), Bytes(self.peak_queued_bytes as u64));
@@ -30,7 +31,8 @@ impl Display for ConnectionStats {
     }
 }
 
-/// `12 connections (40 so far, 3 callers refused), in 1,204 messages 3.1 MiB, …, ended: 20 peer goodbye, 8 slow consumer`
+/// `12 connections (40 so far, 3 callers refused), in 1,204 messages 3.1 MiB, …, ended: 20 peer goodbye, 8 slow
+/// consumer`
 impl Display for ServiceStats {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let noun = if self.connections == 1 { "connection" } else { "connections" };

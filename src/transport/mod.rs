@@ -68,7 +68,8 @@ pub trait Stream: Send + Sync + 'static {
         false
     }
 
-    /// Agrees with the peer on whatever the stream's protocol asks for, for instance on keys. Blocks until that is done.
+    /// Agrees with the peer on whatever the stream's protocol asks for, for instance on keys. Blocks until that is
+    /// done.
     ///
     /// Where it is [needed](Self::needs_handshake), called once, before anything is read or written, on a thread that
     /// may be kept waiting; the caller sees to it that it does not last too long, by [`abort`](Self::abort).
@@ -141,12 +142,14 @@ pub trait Stream: Send + Sync + 'static {
     /// Like [`flush`](Self::flush), for what [`try_write_vectored`](Self::try_write_vectored) has taken; never blocks.
     ///
     /// Called after each such write, and again, as soon as the stream is ready for it, until all is handed on; nothing
-    /// more is written before. What is held when the connection breaks counts as written, as what the system holds does.
+    /// more is written before. What is held when the connection breaks counts as written, as what the system holds
+    /// does.
     ///
     /// # Errors
     ///
     /// `WouldBlock` while something is held; `Unsupported` where there is no such write, and only
-    /// [`flush`](Self::flush) hands on what is held, be it the end; `Interrupted` is tried again; every other error ends the connection.
+    /// [`flush`](Self::flush) hands on what is held, be it the end; `Interrupted` is tried again; every other error
+    /// ends the connection.
     fn try_flush(&self) -> io::Result<()> {
         Ok(())
     }
@@ -160,8 +163,8 @@ pub trait Stream: Send + Sync + 'static {
         None
     }
 
-    /// Whether a read reports that the peer has ended its writing half. Default true. Where it never does, as on a serial
-    /// line, a connection is over when the peer has said its goodbye; a peer that says none is given all of
+    /// Whether a read reports that the peer has ended its writing half. Default true. Where it never does, as on a
+    /// serial line, a connection is over when the peer has said its goodbye; a peer that says none is given all of
     /// [`drain_timeout`](crate::Builder::drain_timeout).
     fn has_end(&self) -> bool {
         true
@@ -207,8 +210,8 @@ pub trait Stream: Send + Sync + 'static {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// What the peer is called, for people: in logs, thread names and `Display` of a connection. One line, not empty, and
-    /// the same whatever becomes of the stream. For TCP `ip:port`.
+    /// What the peer is called, for people: in logs, thread names and `Display` of a connection. One line, not empty,
+    /// and the same whatever becomes of the stream. For TCP `ip:port`.
     fn peer(&self) -> String;
 
     /// The peer's network address, where there is such a thing.

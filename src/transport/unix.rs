@@ -11,15 +11,16 @@
 //!
 //! Whoever may write to the socket file, on Linux and most other systems, and may search the directories on the way to
 //! it. A new file has all permissions but those that the process's umask takes away, so that as a rule only its owner
-//! may connect. [`Builder::unix_mode`](crate::Builder::unix_mode) says otherwise; no caller gets in before it holds. The
-//! strongest restriction, on every system, is a directory that others may not enter, such as one of `/run`.
+//! may connect. [`Builder::unix_mode`](crate::Builder::unix_mode) says otherwise; no caller gets in before it holds.
+//! The strongest restriction, on every system, is a directory that others may not enter, such as one of `/run`.
 //!
 //! # Peers
 //!
 //! Most clients have no name of their own, so to the server a peer is called by what the system of Linux knows of it:
-//! `pid 4242 uid 1000`, the process that connected and its user; `unix` where even that is unknown, for instance because
-//! the process is in another container. A peer that has bound a name is called by that, `./…` where it is relative, so
-//! that none can be taken for a process. To a client, its server is called by the path. There are no addresses.
+//! `pid 4242 uid 1000`, the process that connected and its user; `unix` where even that is unknown, for instance
+//! because the process is in another container. A peer that has bound a name is called by that, `./…` where it is
+//! relative, so that none can be taken for a process. To a client, its server is called by the path. There are no
+//! addresses.
 //!
 //! # How connections end
 //!

@@ -17,7 +17,8 @@ pub(crate) struct Take {
     pub(crate) breaks_at: usize,
     /// Whether there are writes that do not block.
     pub(crate) directly: bool,
-    /// Whether it takes `at_once` whatever the room, holds it, and has to be asked to hand it on; as it does with its end.
+    /// Whether it takes `at_once` whatever the room, holds it, and has to be asked to hand it on; as it does with its
+    /// end.
     pub(crate) holds: bool,
 }
 

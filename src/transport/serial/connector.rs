@@ -13,8 +13,8 @@ const AUTO: &str = "auto";
 
 /// Connects over serial ports: 9600 baud, 8 bits, no parity, one stop bit, no flow control, unless told otherwise.
 ///
-/// The address given to [`Client::start`](crate::Client::start) is the name of a port, such as `/dev/ttyUSB0` or `COM3`;
-/// or `auto`, and the port is found by the device's [`Identity`].
+/// The address given to [`Client::start`](crate::Client::start) is the name of a port, such as `/dev/ttyUSB0` or
+/// `COM3`; or `auto`, and the port is found by the device's [`Identity`].
 pub struct SerialConnector {
     settings: Settings,
     identity: Option<Identity>,
@@ -68,8 +68,8 @@ impl SerialConnector {
         self.set(|settings| settings.flow_control = flow_control)
     }
 
-    /// How the device is recognised. It is looked for at every port when the address is `auto`, and has to be there when
-    /// the address is a port's name.
+    /// How the device is recognised. It is looked for at every port when the address is `auto`, and has to be there
+    /// when the address is a port's name.
     pub fn identity(self, identity: Identity) -> Self {
         Self::of(self.settings, Some(identity), self.ports)
     }
@@ -87,9 +87,9 @@ impl Connector for SerialConnector {
     ///
     /// # Errors
     ///
-    /// Of a port: `NotFound` when there is none of that name; `ResourceBusy` when it is open already, here or elsewhere;
-    /// `PermissionDenied`; `InvalidInput` when it is no serial port or `auto` is given without an identity; `InvalidData`
-    /// when it has another device; what the system says of settings that the port does not have.
+    /// Of a port: `NotFound` when there is none of that name; `ResourceBusy` when it is open already, here or
+    /// elsewhere; `PermissionDenied`; `InvalidInput` when it is no serial port or `auto` is given without an identity;
+    /// `InvalidData` when it has another device; what the system says of settings that the port does not have.
     ///
     /// Of `auto`: `NotFound` when no port has the device. That, and another device, is an
     /// [`IdentityError`](super::IdentityError). `ConnectionAborted` once the connector has been stopped.

@@ -61,8 +61,8 @@ mod imp {
     use super::super::settings::Settings;
     use super::{gone, in_use};
 
-    /// How often a write that blocks looks for room by itself: a pseudo-terminal tells of it only when its other end has
-    /// read all but a few bytes.
+    /// How often a write that blocks looks for room by itself: a pseudo-terminal tells of it only when its other end
+    /// has read all but a few bytes.
     const ROOM_LOOK: Duration = Duration::from_millis(50);
 
     #[derive(Debug)]

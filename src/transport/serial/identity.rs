@@ -13,8 +13,8 @@ type Recognise = dyn Fn(&[u8]) -> bool + Send + Sync;
 /// How a client recognises its device: it asks a question, and looks at what the device says.
 ///
 /// The first message that is the device's own, among those that arrive before the deadline, identifies it; what it says
-/// besides, before that, is ignored. So a device that talks all the time can be recognised, and so can one that says who
-/// it is without being asked.
+/// besides, before that, is ignored. So a device that talks all the time can be recognised, and so can one that says
+/// who it is without being asked.
 ///
 /// # Examples
 ///
@@ -49,8 +49,8 @@ impl Identity {
         Self::of(None).or(tag)
     }
 
-    /// A device one of whose messages `recognise` finds to be its own. It is shown messages of any device, on the thread
-    /// that connects.
+    /// A device one of whose messages `recognise` finds to be its own. It is shown messages of any device, on the
+    /// thread that connects.
     pub fn by(recognise: impl Fn(&[u8]) -> bool + Send + Sync + 'static) -> Self {
         Self::of(Some(Arc::new(recognise)))
     }

@@ -22,8 +22,8 @@
 //!
 //! Which port a device is at is often unknown, and changes. A client can state how it [recognises](Identity) its
 //! device, and leave the rest to `auto`: the ports that there are and that nobody uses are opened and asked one after
-//! the other. Several clients do not get into each other's way, and what one finds out serves the others: see [`Ports`].
-//! With [`Reconnect`](crate::Reconnect), a device that is plugged in later is found, too:
+//! the other. Several clients do not get into each other's way, and what one finds out serves the others: see
+//! [`Ports`]. With [`Reconnect`](crate::Reconnect), a device that is plugged in later is found, too:
 //!
 //! ```no_run
 //! use leads_comm::transport::serial::{Identity, SerialConnector};

@@ -31,8 +31,8 @@ pub fn available_ports() -> io::Result<Vec<String>> {
 /// The serial ports that the clients of a program share: which are in use, and which device is at which.
 ///
 /// Clients that look for their devices at the same time take turns, so that each port is opened by one at a time. What
-/// one finds out serves all: a port with the device of another client, started or not, is remembered for that, or given to
-/// it at once when it waits. This is forgotten when the port goes away.
+/// one finds out serves all: a port with the device of another client, started or not, is remembered for that, or given
+/// to it at once when it waits. This is forgotten when the port goes away.
 ///
 /// A cheap handle: clones stand for the same ports. Every [`SerialConnector`](super::SerialConnector) uses
 /// [`shared`](Self::shared) unless told otherwise.

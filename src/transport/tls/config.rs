@@ -11,8 +11,8 @@ use super::{Authorities, Error, Identity, provider};
 
 /// How a server speaks TLS: see [`Builder::tls`](crate::Builder::tls).
 ///
-/// TLS 1.3, and 1.2 for clients that know no better. Each connection makes a full handshake, so that each certificate is
-/// looked at anew: sessions are not resumed.
+/// TLS 1.3, and 1.2 for clients that know no better. Each connection makes a full handshake, so that each certificate
+/// is looked at anew: sessions are not resumed.
 #[derive(Clone)]
 pub struct ServerConfig {
     config: Arc<rustls::ServerConfig>,

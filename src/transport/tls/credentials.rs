@@ -22,8 +22,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Reads PEM files: the chain of certificates, the service's own first and the authority's left out; and the private
-    /// key (PKCS #8, PKCS #1 or SEC 1, not encrypted). Both may be in one file.
+    /// Reads PEM files: the chain of certificates, the service's own first and the authority's left out; and the
+    /// private key (PKCS #8, PKCS #1 or SEC 1, not encrypted). Both may be in one file.
     ///
     /// # Errors
     ///

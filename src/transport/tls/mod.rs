@@ -1,11 +1,11 @@
-//! TLS over any transport, by [rustls]: nobody in between can read or change what is said, and both sides know whom they
-//! talk to.
+//! TLS over any transport, by [rustls]: nobody in between can read or change what is said, and both sides know whom
+//! they talk to.
 //!
 //! A server has an [`Identity`], which is a certificate and its private key. A client has the [`Authorities`] whose
 //! certificates it believes. That is TLS as browsers use it; with [`mutual`](ServerConfig::mutual), clients have an
 //! identity as well, and servers believe authorities. Everything else (callbacks, framing, limits, slow consumers,
-//! closing) is as without TLS, over TCP, [Unix sockets](crate::transport::unix), [memory](crate::transport::memory), or a
-//! transport of the program's own.
+//! closing) is as without TLS, over TCP, [Unix sockets](crate::transport::unix), [memory](crate::transport::memory), or
+//! a transport of the program's own.
 //!
 //! ```
 //! use leads_comm::transport::tls::{Authorities, ClientConfig, Identity, ServerConfig};
@@ -78,8 +78,8 @@
 //!
 //! # The end
 //!
-//! Behind its last message, which is the goodbye, each side says `close_notify`, and then ends its half of the stream. A
-//! stream that ends without either was cut off, maybe by somebody in between who would have the last messages go
+//! Behind its last message, which is the goodbye, each side says `close_notify`, and then ends its half of the stream.
+//! A stream that ends without either was cut off, maybe by somebody in between who would have the last messages go
 //! unnoticed; that is [`DisconnectReason::Truncated`](crate::DisconnectReason::Truncated). An
 //! [abort](crate::Connection::abort) says nothing, so to the peer it looks like that.
 //!
@@ -87,10 +87,10 @@
 //!
 //! One lock guards the keys of both directions; it is held while bytes are encrypted or decrypted, and never while they
 //! move. Messages are encrypted only when they are written, so that [`SlowConsumer::DropOldest`] may drop whatever is
-//! still in the outbox. Up to 32 KiB of what has been encrypted is held for a peer that takes nothing; it counts neither
-//! as queued nor against [`max_queued_bytes`](crate::Builder::max_queued_bytes). A connection on which nothing moves
-//! takes some 8 KiB more than without TLS, and one on which much does up to 130 KiB. A record that has not arrived whole
-//! counts as nothing received.
+//! still in the outbox. Up to 32 KiB of what has been encrypted is held for a peer that takes nothing; it counts
+//! neither as queued nor against [`max_queued_bytes`](crate::Builder::max_queued_bytes). A connection on which nothing
+//! moves takes some 8 KiB more than without TLS, and one on which much does up to 130 KiB. A record that has not
+//! arrived whole counts as nothing received.
 //!
 //! Keys are renewed by rustls, and whenever the peer asks for it, without anything being seen of that. TLS 1.2 cannot
 //! renew them: after 2²⁴ records (a lone message is one) with AES, such a connection ends, with
@@ -98,9 +98,9 @@
 //!
 //! # More than that
 //!
-//! [`Builder::tls`](crate::Builder::tls) also takes an `Arc` of a configuration of [rustls] itself: for certificates that
-//! change while the server runs, for other cipher suites, for the authorities of the operating system. [`TlsListener`],
-//! [`TlsConnector`] and [`TlsStream`] are for programs that put streams together themselves.
+//! [`Builder::tls`](crate::Builder::tls) also takes an `Arc` of a configuration of [rustls] itself: for certificates
+//! that change while the server runs, for other cipher suites, for the authorities of the operating system.
+//! [`TlsListener`], [`TlsConnector`] and [`TlsStream`] are for programs that put streams together themselves.
 //!
 //! [`SlowConsumer::DropOldest`]: crate::SlowConsumer::DropOldest
 

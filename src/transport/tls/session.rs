@@ -84,8 +84,8 @@ impl Session {
         }
     }
 
-    /// Decrypts the first `received` bytes of `buffer` where they are; 0 of them are the end of the stream. Returns what
-    /// [`read`](Self::read) does.
+    /// Decrypts the first `received` bytes of `buffer` where they are; 0 of them are the end of the stream. Returns
+    /// what [`read`](Self::read) does.
     pub(super) fn decrypt(&mut self, buffer: &mut [u8], received: usize) -> io::Result<Option<usize>> {
         if received == 0 {
             self.connection.read_tls(&mut io::empty())?;

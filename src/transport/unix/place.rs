@@ -71,8 +71,8 @@ impl Drop for Place {
 
 /// Removes what is at a path, if it is a socket that is nobody's.
 ///
-/// Several processes that do so at once would remove what one of them has bound a moment ago. So it is done under a lock
-/// of the directory, which the system releases when a process dies.
+/// Several processes that do so at once would remove what one of them has bound a moment ago. So it is done under a
+/// lock of the directory, which the system releases when a process dies.
 fn make_room(path: &Path, address: &SockAddr, until: Instant) -> io::Result<()> {
     if !is_stale(path, address)? {
         return Ok(());
