@@ -68,12 +68,15 @@ impl Entering {
         // Many may have come at once, each before the others had failed.
         entrance.check_failures(address)?;
         let authenticated = first.and_then(|first| self.authenticate(&first.message).map(|()| first.rest));
-        authenticated.map_err(|reason| {
+        let rest = authenticated.map_err(|reason| {
             if reason.is_held_against() {
                 entrance.penalties.note_failure(address, Instant::now());
             }
             RefusalCause::NotAuthenticated { reason }
-        })
+        })?;
+        // And some of them while this one was looked at: one that was right among many is a guess like theirs.
+        entrance.check_failures(address)?;
+        Ok(rest)
     }
 
     /// What the first message is worth.

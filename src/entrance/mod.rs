@@ -249,6 +249,8 @@ impl Entrant {
     fn turn_away(&self) {
         if self.understands.load(Ordering::Acquire) {
             write_goodbye(&*self.stream, self.core.settings().separator.goodbye());
+            // First, because a stream may have something to say behind its last byte.
+            let _ = self.stream.shutdown(Shutdown::Write);
             self.hang_up();
         } else {
             self.cut();

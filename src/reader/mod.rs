@@ -129,8 +129,8 @@ impl Reader<'_> {
             return false;
         }
         let parted = holds_goodbye(&mut intake.arrived(count));
-        // It may be the beginning of the goodbye.
-        if intake.unfinished() > GOODBYE.len() {
+        // It may be the beginning of the goodbye, and of what ends it.
+        if intake.unfinished() >= GOODBYE.len() + self.core.settings().separator.len() {
             self.discard(intake);
         }
         parted

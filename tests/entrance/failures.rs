@@ -1,6 +1,7 @@
 //! Callers who try one token after the other.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, mpsc};
 
 use leads_comm::{Caller, Denied};
 use socket2::{Domain, Socket, Type};
@@ -87,6 +88,32 @@ fn those_who_come_together_have_no_more_tries() {
     let (failed, refused) = counted(&started);
     assert_eq!(failed + refused, CALLERS);
     assert!((5..=8).contains(&failed), "{failed}");
+}
+
+/// Many who are asked at once, of whom one is right: to be one of many is no way to have more tries.
+#[test]
+fn who_is_found_right_when_too_many_have_failed_is_not_let_in() {
+    let (asked, asking) = mpsc::channel();
+    let (decide, decided) = mpsc::channel::<()>();
+    let decided = Mutex::new(decided);
+    let authenticator = move |_: &Caller<'_>, message: &[u8]| {
+        if message != b"secret" {
+            return Err(Denied::new("wrong"));
+        }
+        asked.send(()).unwrap();
+        let _ = decided.lock().unwrap().recv_timeout(PATIENCE);
+        Ok(())
+    };
+    let started = Net::Tcp.start_server(|builder| builder.handshake_timeout(NEVER).authenticate(authenticator));
+    let right = from(HERE, &started);
+    right.write(b"secret;");
+    asking.recv_timeout(PATIENCE).unwrap();
+    while counted(&started).1 == 0 {
+        fail(HERE, &started, 1);
+    }
+    decide.send(()).unwrap();
+    assert_reads(right, b"disconnect;");
+    assert_eq!(counted(&started).1, 2);
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! What a transport has to do, a serial line does.
 
-use std::sync::{Arc, Mutex};
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use leads_comm::transport::conformance::Suite;
 use leads_comm::transport::serial::{SerialConnector, SerialStream};
 use leads_comm::transport::{Connector, Stream};
 
 use crate::ports;
+use crate::support::PATIENCE;
 use crate::support::pty::Pair;
 
 #[test]
@@ -24,4 +29,31 @@ fn streams() {
         assert!(!port.has_end() && !device.has_end());
         (port, Box::new(device) as Box<dyn Stream>)
     });
+}
+
+/// For a layer that has no use for the write that does not block.
+#[cfg(not(leads_comm_portable))]
+#[test]
+fn a_flush_blocks_until_what_is_written_is_on_its_way() {
+    for is_taken in [true, false] {
+        let Pair { device, port, .. } = Pair::open();
+        let device = SerialStream::new(device, "client").unwrap();
+        let stream = Arc::new(SerialStream::new(port, "device").unwrap());
+        // As much as the system keeps.
+        while stream.try_write_vectored(&[IoSlice::new(&[b'x'; 900])]).is_ok() {}
+        assert_eq!(stream.shutdown(Shutdown::Write).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let (flushed, flushing) = mpsc::channel();
+        let writer = Arc::clone(&stream);
+        thread::spawn(move || flushed.send(writer.flush()));
+        assert!(flushing.recv_timeout(Duration::from_millis(100)).is_err(), "it has not been taken yet");
+        if is_taken {
+            thread::spawn(move || while device.read(&mut [0; 900]).is_ok_and(|count| count > 0) {});
+            flushing.recv_timeout(PATIENCE).unwrap().unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+        } else {
+            stream.abort().unwrap();
+            let ended = flushing.recv_timeout(PATIENCE).unwrap();
+            assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        }
+    }
 }

@@ -108,6 +108,26 @@ fn a_connection_is_over_when_both_have_said_goodbye() {
     in_time("the end of the client", move || closed.wait());
 }
 
+/// Also when it arrives in pieces, where the separator has several bytes.
+#[test]
+fn a_goodbye_is_heard_in_any_pieces() {
+    let device = Device::silent();
+    let (client, events) = client(SerialConnector::new(), |builder| {
+        let hours = Duration::from_secs(3600);
+        builder.separator("\r\n").drain_timeout(hours).close_timeout(hours)
+    });
+    client.start(device.port(), true).unwrap();
+    let connection = connected(&events);
+    connection.close();
+    for piece in ["late\r\ndisconnect", "\r", "\n"] {
+        // So that each is read by itself, as a rule.
+        thread::sleep(Duration::from_millis(50));
+        device.say(piece);
+    }
+    assert!(matches!(disconnected(&events), DisconnectReason::LocalClose { .. }));
+    in_time("the end of the client", move || client.wait());
+}
+
 /// A device that takes nothing, as behind a flow control that has said stop.
 #[test]
 fn a_device_that_is_stuck_blocks_neither_send_nor_close() {

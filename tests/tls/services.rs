@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::memory;
-use leads_comm::{Client, DisconnectKind, DisconnectReason, RefusalCause, Server, SlowConsumer};
+use leads_comm::{Caller, Client, DisconnectKind, DisconnectReason, RefusalCause, Server, SlowConsumer};
 
 use crate::support::certificates::Pki;
 use crate::support::figures::p99;
@@ -61,6 +61,30 @@ impl Raw {
     fn cut(&self) {
         self.socket.shutdown(std::net::Shutdown::Write).unwrap();
     }
+}
+
+/// Whoever is turned away in the middle of it sees a regular end as well, behind the goodbye.
+#[test]
+fn who_is_not_let_in_before_the_server_closes_is_not_cut_off() {
+    let pki = Pki::new();
+    let (asked, asking) = mpsc::channel();
+    let (decide, decided) = mpsc::channel::<()>();
+    let decided = std::sync::Mutex::new(decided);
+    let server = Server::builder().port(0).tls(pki.server()).authenticate(move |_: &Caller<'_>, _: &[u8]| {
+        asked.send(()).unwrap();
+        let _ = decided.lock().unwrap().recv_timeout(PATIENCE);
+        Ok(())
+    });
+    let server = server.build().unwrap();
+    server.start(true).unwrap();
+    let raw = Raw::connect(&server, &pki);
+    raw.write(b"me;");
+    asking.recv_timeout(PATIENCE).unwrap();
+    let closing = thread::spawn(move || server.close());
+    let read = in_time("the end", move || crate::pairs::read_exact(&raw.stream, 100, 100));
+    drop(decide);
+    closing.join().unwrap();
+    assert_eq!(read.unwrap(), b"disconnect;");
 }
 
 #[test]

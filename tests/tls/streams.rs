@@ -241,6 +241,73 @@ fn what_is_forged_ends_the_stream_behind_what_was_not() {
     });
 }
 
+/// Also where both have come at once, so that one read has an outcome of its own, and only the next one fails.
+#[test]
+fn the_peer_is_told_of_what_is_forged_right_behind_what_was_not() {
+    let pki = Pki::new();
+    let (server, mut client) = against_rustls(&pki, &rustls::version::TLS13);
+    in_time("a forged record", move || {
+        client.connection.writer().write_all(b"genuine").unwrap();
+        let mut out = Vec::new();
+        client.connection.write_tls(&mut out).unwrap();
+        client.connection.writer().write_all(b"forged").unwrap();
+        client.connection.write_tls(&mut out).unwrap();
+        *out.last_mut().unwrap() ^= 1;
+        write_all(&*client.below, &out).unwrap();
+        let mut chunk = [0; 1024];
+        assert_eq!(server.read(&mut chunk).unwrap(), 7);
+        assert_eq!(server.read(&mut chunk).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        let count = client.below.read(&mut chunk).unwrap();
+        client.connection.read_tls(&mut &chunk[..count]).unwrap();
+        let alert = client.connection.process_new_packets().unwrap_err();
+        assert_eq!(alert, rustls::Error::AlertReceived(AlertDescription::BadRecordMac));
+    });
+}
+
+/// Memory, of which only what blocks is there, and which says so of both calls that do not.
+struct Blocking(Box<dyn Stream>);
+
+impl Stream for Blocking {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+
+    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(buffers)
+    }
+
+    fn try_flush(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.0.shutdown(how)
+    }
+
+    fn peer(&self) -> String {
+        self.0.peer()
+    }
+}
+
+#[test]
+fn the_end_of_a_stream_that_only_blocks_is_handed_on_by_a_flush() {
+    let pki = Pki::new();
+    let (server_end, client_end) = Below::Memory.pair();
+    let name = ServerName::try_from("localhost").unwrap();
+    let server = Arc::new(TlsStream::server(server_end, &pki.server()).unwrap());
+    let client = Arc::new(TlsStream::client(Box::new(Blocking(client_end)), &pki.client(), name).unwrap());
+    let (served, connected) = shake_hands(&server, &client);
+    served.and(connected).unwrap();
+    in_time("the end", move || {
+        write_all(&*client, b"last").unwrap();
+        assert_eq!(client.shutdown(Shutdown::Write).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        client.flush().unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_exact(&*server, 5, 5).unwrap(), b"last");
+    });
+}
+
 #[test]
 fn a_write_that_does_not_block_takes_little_and_loses_nothing() {
     let pki = Pki::new();

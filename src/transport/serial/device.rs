@@ -168,6 +168,21 @@ mod imp {
             poll(&mut fds, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
         }
 
+        /// Blocks until it is [drained](Self::is_drained).
+        pub(in super::super) fn drain(&self) -> io::Result<()> {
+            loop {
+                let drained = self.is_drained();
+                // Looked at behind that: with the end, what is left may be thrown away.
+                if self.is_ended() {
+                    return Err(io::ErrorKind::BrokenPipe.into());
+                }
+                if drained {
+                    return Ok(());
+                }
+                self.wait(PollFlags::OUT, Some(ROOM_LOOK))?;
+            }
+        }
+
         pub(in super::super) fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
             Some(self.port.as_fd())
         }
@@ -311,6 +326,11 @@ mod imp {
         /// Not known here.
         pub(in super::super) fn is_drained(&self) -> bool {
             true
+        }
+
+        /// Nor is there anything to wait for.
+        pub(in super::super) fn drain(&self) -> io::Result<()> {
+            Ok(())
         }
 
         #[cfg(unix)]

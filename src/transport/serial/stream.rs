@@ -172,6 +172,10 @@ impl Stream for SerialStream {
         line.device.try_write(&line.no_more_than_a_while(buffers)).inspect_err(|error| line.note(error))
     }
 
+    fn flush(&self) -> io::Result<()> {
+        self.line.device.drain()
+    }
+
     /// What it holds is what the system has not sent yet, but for the last 255 characters, where it tells.
     fn try_flush(&self) -> io::Result<()> {
         if self.line.device.is_drained() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }

@@ -128,10 +128,11 @@ impl TlsStream {
 
     /// Encrypts as much as is good to hold at once, behind what is held, which is written before.
     fn encrypt(&self, buffers: &[IoSlice<'_>], mode: Mode) -> io::Result<usize> {
+        let mut session = self.session.lock();
+        // With the lock, under which the end is said.
         if self.ended.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let mut session = self.session.lock();
         if session.is_handshaking() {
             return Err(failure::not_connected());
         }
@@ -139,6 +140,14 @@ impl TlsStream {
             self.write_out(&mut session, mode)?;
         }
         session.encrypt(buffers)
+    }
+
+    /// Tells the peer what is wrong, where that can be done at once.
+    fn fail(&self, mut session: MutexGuard<'_, Session>, error: io::Error) -> io::Error {
+        if !session.is_handshaking() {
+            let _ = self.write_out(&mut session, Mode::Direct);
+        }
+        error
     }
 }
 
@@ -158,21 +167,18 @@ impl Stream for TlsStream {
             // For a caller that discards it.
             return self.inner.read(buffer);
         }
-        if let Some(count) = session.read(buffer)? {
-            return Ok(count);
+        match session.read(buffer) {
+            Ok(Some(count)) => return Ok(count),
+            Ok(None) => drop(session),
+            Err(error) => return Err(self.fail(session, error)),
         }
-        drop(session);
         loop {
             let received = self.inner.read(buffer)?;
             let mut session = self.session.lock();
             match session.decrypt(buffer, received) {
                 Ok(Some(count)) => return Ok(count),
                 Ok(None) => {}
-                Err(error) => {
-                    // Tells the peer what is wrong, where that can be done at once.
-                    let _ = self.write_out(&mut session, Mode::Direct);
-                    return Err(error);
-                }
+                Err(error) => return Err(self.fail(session, error)),
             }
         }
     }
@@ -218,9 +224,11 @@ impl Stream for TlsStream {
             let mut session = self.session.lock();
             session.close();
             match self.write_out(&mut session, Mode::Direct) {
-                // Left to a flush that blocks.
+                // Left to a flush that blocks, unless that has been made.
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                    return Err(io::ErrorKind::WouldBlock.into());
+                    if !session.outgoing.is_empty() {
+                        return Err(io::ErrorKind::WouldBlock.into());
+                    }
                 }
                 result => result?,
             }
