@@ -1,8 +1,8 @@
 //! TLS from end to end: an authority, a server and a client that prove to each other who they are, and those who cannot.
 //!
 //! ```text
-//! cargo run --features tls --example tls
-//! cargo run --features tls --example tls -- --make-certs demo
+//! cargo run --release --features tls --example tls
+//! cargo run --release --features tls --example tls -- --make-certs target/demo
 //! ```
 
 use std::ffi::OsString;

@@ -8,6 +8,7 @@ mod support;
 mod conformance;
 #[cfg(target_os = "linux")]
 mod costs;
+mod files;
 mod pairs;
 mod services;
 mod streams;

@@ -29,7 +29,9 @@ impl Identity {
     ///
     /// [`Error::File`], [`Error::Pem`], [`Error::None`]; [`Error::Unusable`] when the two do not belong together.
     pub fn from_pem_files(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::from_pem(&read(certificates.as_ref())?, &read(key.as_ref())?)
+        let (certificates, key) = (certificates.as_ref(), key.as_ref());
+        let chain = all_of("certificate", &read(certificates)?).map_err(|error| error.in_file(certificates))?;
+        Self::new(chain, private_key(&read(key)?).map_err(|error| error.in_file(key))?)
     }
 
     /// Takes what [`from_pem_files`](Self::from_pem_files) reads.
@@ -38,9 +40,7 @@ impl Identity {
     ///
     /// The same, without [`Error::File`].
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, Error> {
-        let chain = all_of("certificate", certificates)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| not_pem("private key", error))?;
-        Self::new(chain, key)
+        Self::new(all_of("certificate", certificates)?, private_key(key)?)
     }
 
     /// Takes the chain of certificates and the private key in DER.
@@ -81,7 +81,7 @@ impl Authorities {
     ///
     /// [`Error::File`], [`Error::Pem`], [`Error::None`]; [`Error::Unusable`] when one is no certificate.
     pub fn from_pem_file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::from_pem(&read(path.as_ref())?)
+        Self::from_pem(&read(path.as_ref())?).map_err(|error| error.in_file(path.as_ref()))
     }
 
     /// Takes what [`from_pem_file`](Self::from_pem_file) reads.
@@ -104,7 +104,7 @@ impl Authorities {
             roots.add(certificate)?;
         }
         if roots.is_empty() {
-            return Err(Error::None { what: "certificate" });
+            return Err(Error::None { what: "certificate", path: None });
         }
         Ok(Self { roots: Arc::new(roots), crls: Vec::new() })
     }
@@ -119,7 +119,7 @@ impl Authorities {
     ///
     /// [`Error::File`], [`Error::Pem`], [`Error::None`]; [`Error::Crl`] when one cannot be read.
     pub fn with_crls_from_pem_file(self, path: impl AsRef<Path>) -> Result<Self, Error> {
-        self.with_crls_from_pem(&read(path.as_ref())?)
+        self.with_crls_from_pem(&read(path.as_ref())?).map_err(|error| error.in_file(path.as_ref()))
     }
 
     /// Takes what [`with_crls_from_pem_file`](Self::with_crls_from_pem_file) reads.
@@ -166,12 +166,19 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 /// Everything of one kind that there is in PEM, at least one.
 fn all_of<T: PemObject>(what: &'static str, pem: &[u8]) -> Result<Vec<T>, Error> {
     let items: Vec<T> = T::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| not_pem(what, error))?;
-    if items.is_empty() { Err(Error::None { what }) } else { Ok(items) }
+    if items.is_empty() { Err(Error::None { what, path: None }) } else { Ok(items) }
+}
+
+fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Error> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        pem::Error::NoItemsFound => Error::None { what: "unencrypted private key", path: None },
+        source => Error::Pem { what: "private key", path: None, source },
+    })
 }
 
 fn not_pem(what: &'static str, error: pem::Error) -> Error {
     match error {
-        pem::Error::NoItemsFound => Error::None { what },
-        source => Error::Pem { what, source },
+        pem::Error::NoItemsFound => Error::None { what, path: None },
+        source => Error::Pem { what, path: None, source },
     }
 }

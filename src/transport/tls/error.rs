@@ -1,8 +1,9 @@
 use std::error;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use rustls::pki_types::pem;
 use rustls::server::VerifierBuilderError;
 
 /// What is wrong with certificates, keys and names that a program gives.
@@ -24,13 +25,17 @@ pub enum Error {
     Pem {
         /// What was read from it.
         what: &'static str,
+        /// The file, if it came from one.
+        path: Option<PathBuf>,
         /// What is wrong with it.
-        source: rustls::pki_types::pem::Error,
+        source: pem::Error,
     },
     /// There is none where some were expected.
     None {
         /// What there is none of.
         what: &'static str,
+        /// The file, if it was looked for in one.
+        path: Option<PathBuf>,
     },
     /// A certificate or a key cannot be used, or the two do not belong together.
     Unusable {
@@ -49,13 +54,33 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Names the file that it is about, where it says nothing of one.
+    pub(super) fn in_file(mut self, file: &Path) -> Self {
+        if let Self::Pem { path, .. } | Self::None { path, .. } = &mut self {
+            *path = Some(file.to_owned());
+        }
+        self
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Pem { path: Some(path), .. } | Self::None { path: Some(path), .. } = self {
+            write!(f, "{}: ", path.display())?;
+        }
         match self {
             Self::File { path, source } => write!(f, "cannot read {}: {source}", path.display()),
-            Self::Pem { what, source } => write!(f, "no PEM of a {what}: {source}"),
-            Self::None { what } => write!(f, "no {what} found"),
-            Self::Unusable { source } => write!(f, "unusable: {source}"),
+            // Would be shown as a list of numbers.
+            Self::Pem { what, source: pem::Error::MissingSectionEnd { .. }, .. } => {
+                write!(f, "the PEM of a {what} has no end")
+            }
+            Self::Pem { what, source, .. } => write!(f, "no PEM of a {what}: {source}"),
+            Self::None { what, .. } => write!(f, "no {what} found"),
+            Self::Unusable { source: rustls::Error::InconsistentKeys(_) } => {
+                f.write_str("the certificate and the private key do not belong together")
+            }
+            Self::Unusable { source } => write!(f, "unusable certificate or private key: {source}"),
             Self::Crl { source } => write!(f, "unusable revocation list: {source}"),
             Self::Name { name } => write!(f, "neither a host's name nor an IP address: {name:?}"),
         }
