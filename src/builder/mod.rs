@@ -215,12 +215,12 @@ impl<Side> Builder<Side> {
     /// So that nobody can try one token after the other, 5 callers from one IP address who were let try and did not
     /// have it (or whom an [authenticator](crate::ServerBuilder::authenticate) denied) make the server refuse all
     /// callers from there, with [`RefusalCause::TooManyFailures`](crate::RefusalCause::TooManyFailures), before
-    /// anything is read from them. One of the 5 is forgotten every 10 s, and then one more may try. Of IPv6 addresses
-    /// the first 64 bits count. Callers who say nothing, or leave before, do not, nor does a token that is right take
-    /// anything back: behind a router many peers have one address, and one that knows a token is no reason to let
-    /// others guess. For the same reason a peer with a wrong token keeps its neighbours out, for as long as it tries
-    /// again and again; connections that there are stay. The last 4096 such addresses are remembered. Transports
-    /// without addresses have no such limit.
+    /// anything is read from them; also those who are let try at the same time, right or wrong. One of the 5 is
+    /// forgotten every 10 s, and then one more may try. Of IPv6 addresses the first 64 bits count. Callers who say
+    /// nothing, or leave before, do not, nor does a token that is right take anything back: behind a router many peers
+    /// have one address, and one that knows a token is no reason to let others guess. For the same reason a peer with a
+    /// wrong token keeps its neighbours out, for as long as it tries again and again; connections that there are stay.
+    /// The last 4096 such addresses are remembered. Transports without addresses have no such limit.
     ///
     /// # Secrecy
     ///

@@ -39,8 +39,17 @@ fn a_flush_blocks_until_what_is_written_is_on_its_way() {
         let Pair { device, port, .. } = Pair::open();
         let device = SerialStream::new(device, "client").unwrap();
         let stream = Arc::new(SerialStream::new(port, "device").unwrap());
-        // As much as the system keeps.
-        while stream.try_write_vectored(&[IoSlice::new(&[b'x'; 900])]).is_ok() {}
+        // As much as the system keeps, which moves it from one buffer to the next for a moment.
+        let mut refused = 0;
+        while refused < 10 {
+            match stream.try_write_vectored(&[IoSlice::new(&[b'x'; 900])]) {
+                Ok(_) => refused = 0,
+                Err(_) => refused += 1,
+            }
+            if refused > 0 {
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
         assert_eq!(stream.shutdown(Shutdown::Write).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         let (flushed, flushing) = mpsc::channel();
         let writer = Arc::clone(&stream);

@@ -87,9 +87,10 @@ impl Connector for SerialConnector {
     ///
     /// # Errors
     ///
-    /// Of a port: `NotFound` when there is none of that name; `ResourceBusy` when it is open already, here or
-    /// elsewhere; `PermissionDenied`; `InvalidInput` when it is no serial port or `auto` is given without an identity;
-    /// `InvalidData` when it has another device; what the system says of settings that the port does not have.
+    /// Of a port: `NotFound` when there is none of that name; `ResourceBusy` when it is open already, here or in a
+    /// program that keeps others out; `PermissionDenied`; `InvalidInput` when it is no serial port or `auto` is given
+    /// without an identity; `InvalidData` when it has another device; what the system says of settings that the port
+    /// does not have.
     ///
     /// Of `auto`: `NotFound` when no port has the device. That, and another device, is an
     /// [`IdentityError`](super::IdentityError). `ConnectionAborted` once the connector has been stopped.

@@ -35,7 +35,7 @@ pub struct Tried {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The program, or another one, has it open. It was asked nothing.
+    /// The program has it open, or another one that keeps others out. It was asked nothing.
     InUse,
     /// It has the device of another identity of the program. It was asked nothing.
     OfAnother,

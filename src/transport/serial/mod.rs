@@ -65,7 +65,8 @@
 //! # Opening and closing
 //!
 //! A port is opened for one process alone (`flock` and `TIOCEXCL` on Unix), and what had arrived before is thrown away:
-//! it is most likely the rest of a message. Opening a port makes many boards restart; [`Identity::settle`] is for that.
+//! it is most likely the rest of a message. On Unix, a program that has a port open and does neither cannot be noticed,
+//! and is disturbed: such a port is not to be among those that are [asked](Ports::with_list). Opening a port makes many boards restart; [`Identity::settle`] is for that.
 //! Settings are those of the line only, so nothing is echoed or translated.
 //!
 //! What was written is sent before the port is closed. Of a device that takes nothing, the rest is thrown away in the

@@ -99,8 +99,10 @@
 //! # More than that
 //!
 //! [`Builder::tls`](crate::Builder::tls) also takes an `Arc` of a configuration of [rustls] itself: for certificates
-//! that change while the server runs, for other cipher suites, for the authorities of the operating system.
-//! [`TlsListener`], [`TlsConnector`] and [`TlsStream`] are for programs that put streams together themselves.
+//! that change while the server runs, for other cipher suites, for the authorities of the operating system. What such a
+//! configuration says of resumption holds: a client that resumes a session is not looked at anew. Early data is for
+//! nobody here, and lost, so that `max_early_data_size` has to stay 0. [`TlsListener`], [`TlsConnector`] and
+//! [`TlsStream`] are for programs that put streams together themselves.
 //!
 //! [`SlowConsumer::DropOldest`]: crate::SlowConsumer::DropOldest
 

@@ -129,11 +129,12 @@ impl Session {
         Ok(taken)
     }
 
-    /// Says that this side sends no more, or calls the handshake off; once.
+    /// Says that this side sends no more, or calls the handshake off; once. Not while another thread writes what the
+    /// handshake has to say: whoever wants it asks again.
     pub(super) fn close(&mut self) {
         if !self.is_handshaking() {
             self.connection.send_close_notify();
-        } else if !mem::replace(&mut self.called_off, true) {
+        } else if !self.writing && !mem::replace(&mut self.called_off, true) {
             self.outgoing.bytes.extend(ACCESS_DENIED);
         }
     }

@@ -144,7 +144,8 @@ impl TlsStream {
 
     /// Tells the peer what is wrong, where that can be done at once.
     fn fail(&self, mut session: MutexGuard<'_, Session>, error: io::Error) -> io::Error {
-        if !session.is_handshaking() {
+        // Not in the way of a write that blocks, to which this one would be another thread's.
+        if !session.is_handshaking() && !self.blocks.load(Ordering::Relaxed) {
             let _ = self.write_out(&mut session, Mode::Direct);
         }
         error
