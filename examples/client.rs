@@ -40,19 +40,21 @@ Usage: client HOST [--port P] [--separator S] [--token FILE] [--wait] [--reconne
       --port P       the port where HOST names none (default 16900)
       --unix PATH    the path of the server's Unix socket instead; on Linux also @NAME, which is no file
       --separator S  the bytes that end each message, the same as the server's (default ;)
-      --token FILE   send the token in this file first, to a server that asks for it
+      --token FILE   send the token in this file first, to a server that asks for it; one that wants another
+                     says goodbye, and not why
       --tls-ca FILE  speak TLS, with a server that has a certificate of one of the authorities in this PEM
                      file (built with `--features tls`)
       --tls-cert FILE, --tls-key FILE
                      have a certificate oneself, for a server that asks for it
-      --tls-name N   whom the server's certificate has to be for (default HOST)
+      --tls-name N   whom the server's certificate has to be for (default HOST; with --unix there is none)
       --wait         at the end of stdin go on receiving, until the server says goodbye
       --reconnect    connect again whenever the connection ends, and also if there is no server yet; go on
                      so until the end of stdin, with --wait until Ctrl-C. Stderr tells of each attempt
   -h, --help         print this
 
-Stdout carries the messages and nothing else; without --wait, answers may come too late. A line ends
-with \\n or \\r\\n, which is not sent. A server that reads slowly is waited for, up to 10 minutes.
+Stdout carries the messages and nothing else; without --wait, answers may come too late, and so may the
+reason why a server refuses the client. A line ends with \\n or \\r\\n, which is not sent. A server that
+reads slowly is waited for, up to 10 minutes.
 Exit code 0: all of stdin was sent, and (with --wait) the server said goodbye; or nobody reads stdout any
 more; or Ctrl-C or SIGTERM, and the server answered our goodbye in 3 s. 1: it could not be reached, or
 left before that, or a line could not be sent, for instance because it contains the separator; stderr
@@ -185,6 +187,9 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
         return Err("--unix goes without HOST and --port".into());
     }
     let is_path = path.is_some();
+    if is_path && tls.authorities.is_some() && tls_name.is_none() {
+        return Err("--tls-ca with --unix needs --tls-name".into());
+    }
     let host = path.or(host).ok_or("HOST is missing")?;
     let port = port.unwrap_or(DEFAULT_PORT);
     Ok(Some(Options { host, is_path, port, separator, token, tls, tls_name, wait, reconnect }))

@@ -287,7 +287,7 @@
 //!
 //! What this protects: nobody is listened to, or told anything but the goodbye, without the token. What it does not: a
 //! token goes over the wire as it is, and what follows can be read and changed by whoever is in between. Over a network
-//! that is not trusted it takes an encrypted transport besides.
+//! that is not trusted it takes [TLS](self#tls) besides.
 //!
 //! # Reconnecting
 //!

@@ -129,7 +129,9 @@ impl fmt::Display for RefusalCause {
             Self::NoDescriptor { source } => write!(f, "no descriptor left: {source}"),
             Self::NoThread { source } => write!(f, "no thread left: {source}"),
             Self::HandshakeFailed { source } => write!(f, "the handshake failed: {source}"),
-            Self::HandshakeTimeout { timeout } => write!(f, "not through within {timeout:?}"),
+            Self::HandshakeTimeout { timeout } => {
+                write!(f, "the handshake or the first message took longer than {timeout:?}")
+            }
             Self::NotAuthenticated { reason } => write!(f, "not authenticated: {reason}"),
             Self::TooManyFailures { limit } => {
                 write!(f, "{limit} callers from its address were not authenticated a short while ago")

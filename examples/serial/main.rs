@@ -28,7 +28,7 @@ Sends every line of stdin to a device at a serial port, and prints every message
 
 Usage: serial PORT [--tag T]... [options]
        serial auto --tag T... [options]
-       serial --demo [options]
+       serial --demo [options, but no --tag]
        serial --list
 
   PORT               the port's name, for instance /dev/ttyUSB0 or COM3
@@ -141,6 +141,9 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
     let target = target.ok_or("PORT is missing")?;
     if matches!(&target, Target::Port(port) if port == "auto") && tags.is_empty() {
         return Err("auto needs a --tag".into());
+    }
+    if matches!(&target, Target::Demo) && !tags.is_empty() {
+        return Err("--demo goes without --tag".into());
     }
     Ok(Some(Options { target, tags, question, settle, baud_rate, separator, reconnect }))
 }

@@ -41,7 +41,7 @@ pub(crate) fn enter(
     let outcome = outcome.and_then(|()| token.map_or(Ok(()), |token| write_all(&**stream, token.frame())));
     drop(over);
     if !entering.leave() {
-        return Err(failed(timed_out(core)));
+        return Err(failed(timed_out(core, shakes_hands)));
     }
     outcome.map_err(|source| {
         // No abort: the handshake may have said why.
@@ -50,9 +50,10 @@ pub(crate) fn enter(
     })
 }
 
-fn timed_out(core: &Core) -> io::Error {
+fn timed_out(core: &Core, shakes_hands: bool) -> io::Error {
     let timeout = core.settings().handshake_timeout;
-    io::Error::new(io::ErrorKind::TimedOut, format!("not through within {timeout:?}"))
+    let what = if shakes_hands { "the handshake was not over" } else { "the token was not taken" };
+    io::Error::new(io::ErrorKind::TimedOut, format!("{what} within {timeout:?}"))
 }
 
 fn write_all(stream: &dyn Stream, mut bytes: &[u8]) -> io::Result<()> {

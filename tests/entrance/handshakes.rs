@@ -123,7 +123,7 @@ fn a_handshake_has_a_deadline_however_the_bytes_drip() {
         assert!(begun.elapsed() >= TIMEOUT, "ended too early, after {:?}", begun.elapsed());
         let cause = refused(&started.events);
         assert!(matches!(cause, RefusalCause::HandshakeTimeout { timeout: TIMEOUT }), "{cause:?}");
-        assert_eq!(cause.to_string(), "not through within 300ms");
+        assert_eq!(cause.to_string(), "the handshake or the first message took longer than 300ms");
         until("both are counted", || started.server.stats().callers_refused.handshake_timeout == 2);
         started.server.close();
         let told: u64 = started.events.try_iter().map(callers).sum();

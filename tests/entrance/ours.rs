@@ -57,7 +57,7 @@ fn a_server_that_is_silent_is_given_up_in_time() {
     match in_time("the start", move || client.start("somewhere", true)) {
         Err(Error::Connect { source, .. }) => {
             assert_eq!(source.kind(), io::ErrorKind::TimedOut);
-            assert_eq!(source.to_string(), "not through within 200ms");
+            assert_eq!(source.to_string(), "the handshake was not over within 200ms");
         }
         other => panic!("{other:?}"),
     }

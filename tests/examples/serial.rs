@@ -56,7 +56,7 @@ fn it_says_what_is_wrong() {
     assert!(ended.stderr[0].starts_with("serial: cannot connect to /dev/there is none: "), "{ended:?}");
     let ended = run("serial", &["/dev/null"]);
     assert_eq!(ended.stderr, ["serial: cannot connect to /dev/null: not a serial port"]);
-    for wrong in [&["auto"][..], &[], &["--demo", "--list"], &["x", "--baud", "fast"]] {
+    for wrong in [&["auto"][..], &[], &["--demo", "--list"], &["--demo", "--tag", "x"], &["x", "--baud", "fast"]] {
         assert_eq!(run("serial", wrong).code, 2, "{wrong:?}");
     }
     let help = run("serial", &["--help"]);

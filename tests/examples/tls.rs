@@ -103,10 +103,11 @@ mod built {
 
     #[test]
     fn half_of_what_is_needed_is_a_wrong_call() {
-        let wrong: [(&str, &[&str]); 5] = [
+        let wrong: [(&str, &[&str]); 6] = [
             ("server", &["--port", "0", "--tls-cert", "server.pem"]),
             ("server", &["--port", "0", "--tls-ca", "ca.pem"]),
             ("client", &["127.0.0.1", "--tls-name", "vehicle"]),
+            ("client", &["--unix", "/tmp/leads.sock", "--tls-ca", "ca.pem"]),
             ("tls", &["--name", "vehicle"]),
             ("tls", &["--certs", "here", "--make-certs", "there"]),
         ];

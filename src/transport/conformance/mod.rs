@@ -23,6 +23,9 @@
 //! });
 //! ```
 //!
+//! [`Suite::new`] expects everything that a transport can have. What one leaves out is said, as here; one with no more
+//! methods than it must have begins with [`Suite::basic`]. Where a check says `Unsupported`, that is what is missing.
+//!
 //! A check can be run by itself, for instance in a test of its own, or under a debugger:
 //!
 //! ```

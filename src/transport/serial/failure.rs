@@ -122,6 +122,7 @@ impl fmt::Display for Outcome {
             Self::NotOpened(error) => write!(f, "could not be opened ({error})"),
             Self::Failed(error) => write!(f, "failed ({error})"),
             Self::Silent { time } => write!(f, "said nothing within {time:?}"),
+            Self::Unrecognised { messages: 1, bytes } => write!(f, "said something else (1 message, {bytes} bytes)"),
             Self::Unrecognised { messages, bytes } => {
                 write!(f, "said something else ({messages} messages, {bytes} bytes)")
             }
