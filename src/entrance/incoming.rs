@@ -1,5 +1,6 @@
 //! A server's callers on their way in, each on the thread that becomes its reader.
 
+use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -57,8 +58,11 @@ impl Entering {
     fn go_through(&self) -> Result<Vec<u8>, RefusalCause> {
         let Entrant { core, stream, understands, .. } = &*self.entrant;
         if !understands.load(Ordering::Relaxed) {
-            stream.handshake().map_err(|source| RefusalCause::HandshakeFailed { source: Arc::new(source) })?;
-            understands.store(true, Ordering::Release);
+            let handshake = stream.handshake();
+            // One that speaks without it understands the goodbye as well.
+            let speaks = handshake.as_ref().err().is_none_or(|error| error.kind() == io::ErrorKind::Unsupported);
+            understands.store(speaks, Ordering::Release);
+            handshake.map_err(|source| RefusalCause::HandshakeFailed { source: Arc::new(source) })?;
         }
         if !core.authenticates() {
             return Ok(Vec::new());

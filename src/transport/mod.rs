@@ -76,7 +76,9 @@ pub trait Stream: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Every error ends the stream, which has never been a connection then.
+    /// Every error ends the stream, which has never been a connection then. `Unsupported` says that the peer has spoken,
+    /// and knows nothing of the handshake: what is written now goes out as it is, so that the peer can be told the
+    /// goodbye.
     fn handshake(&self) -> io::Result<()> {
         Ok(())
     }

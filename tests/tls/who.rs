@@ -7,6 +7,7 @@ use leads_comm::transport::tls::{Authorities, ClientConfig, ServerConfig};
 use leads_comm::{Client, DisconnectReason, Error, RefusalCause, Server};
 
 use crate::support::certificates::{Authority, Certified, Pki, SERVER_NAMES};
+use crate::support::net::raw::Raw;
 use crate::support::{connected, disconnected, find, received, recorder};
 
 /// One pair that meets, and what comes of it.
@@ -226,12 +227,17 @@ fn a_plain_peer_is_turned_away_at_once() {
     client.send(b"hello").unwrap();
     let why = refused(&heard);
     assert!(why.starts_with("the peer does not speak TLS: "), "{why}");
-    // An alert, which is no message, and the end.
+    // In its own words.
     let reason = disconnected(&client_heard);
-    assert!(
-        matches!(&reason, DisconnectReason::PeerClosed { undelivered } if undelivered.received_bytes == 7),
-        "{reason}"
-    );
+    assert!(matches!(reason, DisconnectReason::PeerGoodbye { .. }), "{reason}");
+
+    // Also for less than a record's header.
+    let peer = Raw::over_tcp(std::net::TcpStream::connect(server.local_addr().unwrap()).unwrap());
+    peer.write(b"m");
+    let (bytes, end) = peer.read_to_end();
+    assert_eq!(bytes.escape_ascii().to_string(), "disconnect;");
+    end.unwrap();
+    assert_eq!(refused(&heard), why);
     server.close();
 }
 

@@ -4,7 +4,7 @@ use std::error;
 use std::fmt;
 use std::io;
 
-use rustls::Error;
+use rustls::{Error, InvalidMessage};
 
 /// What it means, and what rustls said.
 #[derive(Debug)]
@@ -29,10 +29,17 @@ fn failure(kind: io::ErrorKind, meaning: &'static str, source: Error) -> io::Err
     io::Error::new(kind, Failure { meaning, source })
 }
 
+const NOT_TLS: &str = "the peer does not speak TLS";
+
+/// A peer whose first bytes are no record.
+pub(super) fn not_tls() -> io::Error {
+    failure(io::ErrorKind::Unsupported, NOT_TLS, Error::InvalidMessage(InvalidMessage::InvalidContentType))
+}
+
 /// Before anything could be agreed on.
 pub(super) fn of_handshake(error: Error) -> io::Error {
     let meaning = match &error {
-        Error::InvalidMessage(_) => "the peer does not speak TLS",
+        Error::InvalidMessage(_) => NOT_TLS,
         Error::InvalidCertificate(_) => "the peer's certificate is refused",
         Error::NoCertificatesPresented => "the peer has no certificate",
         Error::AlertReceived(_) => "the peer refuses the handshake",

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use super::failure;
@@ -16,9 +17,13 @@ const READ: usize = 2 * 1024;
 const FAREWELL: Duration = Duration::from_millis(500);
 const FAREWELL_READS: usize = 64;
 
+/// What the first byte of every record is: its type.
+const RECORD_TYPES: RangeInclusive<u8> = 20..=24;
+
 impl TlsStream {
     pub(super) fn shake_hands(&self) -> io::Result<()> {
         let mut chunk = [0; READ];
+        let mut is_first = true;
         loop {
             let said = self.say();
             if said.is_ok() && !self.session().is_handshaking() {
@@ -27,7 +32,12 @@ impl TlsStream {
             // A peer that takes nothing more may have told why.
             match (self.inner().read(&mut chunk), said) {
                 (Ok(0), said) => return Err(said.err().unwrap_or_else(failure::ended_in_handshake)),
+                (Ok(_), _) if is_first && !RECORD_TYPES.contains(&chunk[0]) => {
+                    self.session().note_plain();
+                    return Err(failure::not_tls());
+                }
                 (Ok(count), said) => {
+                    is_first = false;
                     let outcome = self.session().take_in(&chunk[..count]);
                     outcome.map_err(|error| self.refuse(error))?;
                     said?;

@@ -31,13 +31,22 @@ pub(super) struct Session {
     pub(super) writing: bool,
     /// What the peer has sent was no TLS, or was forged.
     broken: Option<rustls::Error>,
+    /// Whether there will be no handshake: because this side has called it off, or the peer speaks without.
     called_off: bool,
+    is_plain: bool,
 }
 
 impl Session {
     pub(super) fn new(mut connection: Connection) -> Self {
         connection.set_buffer_limit(Some(PLAINTEXT_HELD));
-        Self { connection, outgoing: Outgoing::default(), writing: false, broken: None, called_off: false }
+        Self {
+            connection,
+            outgoing: Outgoing::default(),
+            writing: false,
+            broken: None,
+            called_off: false,
+            is_plain: false,
+        }
     }
 
     pub(super) fn is_handshaking(&self) -> bool {
@@ -129,9 +138,22 @@ impl Session {
         Ok(taken)
     }
 
+    /// The peer speaks, but no TLS: nothing is encrypted from now on.
+    pub(super) fn note_plain(&mut self) {
+        self.is_plain = true;
+    }
+
+    /// Whether the bytes of both directions are what they are.
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
     /// Says that this side sends no more, or calls the handshake off; once. Not while another thread writes what the
     /// handshake has to say: whoever wants it asks again.
     pub(super) fn close(&mut self) {
+        if self.is_plain {
+            return;
+        }
         if !self.is_handshaking() {
             self.connection.send_close_notify();
         } else if !self.writing && !mem::replace(&mut self.called_off, true) {
@@ -139,9 +161,9 @@ impl Session {
         }
     }
 
-    /// Whether the stream was ended before its handshake, so that what arrives means nothing.
+    /// Whether there has been no handshake, and will be none, so that what arrives means nothing.
     pub(super) fn is_called_off(&self) -> bool {
-        self.called_off
+        self.called_off || self.is_plain
     }
 
     /// Takes what rustls has to write, unless another thread is writing what came before.

@@ -38,6 +38,13 @@ pub(super) enum Mode {
 }
 
 impl Mode {
+    fn write(self, stream: &dyn Stream, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Direct => stream.try_write_vectored(buffers),
+            Self::Blocking => stream.write_vectored(buffers),
+        }
+    }
+
     /// Writes all of it, and has the stream hand on what it holds; what is not written is left.
     fn write_out(self, stream: &dyn Stream, outgoing: &mut Outgoing) -> io::Result<()> {
         loop {
@@ -48,11 +55,7 @@ impl Mode {
             if outgoing.is_empty() {
                 return Ok(());
             }
-            let buffers = [IoSlice::new(outgoing.bytes())];
-            let written = match self {
-                Self::Direct => stream.try_write_vectored(&buffers)?,
-                Self::Blocking => stream.write_vectored(&buffers)?,
-            };
+            let written = self.write(stream, &[IoSlice::new(outgoing.bytes())])?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
@@ -129,6 +132,10 @@ impl TlsStream {
     /// Encrypts as much as is good to hold at once, behind what is held, which is written before.
     fn encrypt(&self, buffers: &[IoSlice<'_>], mode: Mode) -> io::Result<usize> {
         let mut session = self.session.lock();
+        if session.is_plain() {
+            drop(session);
+            return mode.write(&*self.inner, buffers);
+        }
         // With the lock, under which the end is said.
         if self.ended.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::BrokenPipe.into());
