@@ -61,7 +61,7 @@ mod built {
                 "  the server says: a caller was refused: the handshake failed: the peer has no certificate",
                 "a client that believes another authority: cannot connect to 127.0.0.1:",
                 "  the server says: a caller was refused: the handshake failed: the peer refuses the handshake",
-                "a client that does not speak TLS: the peer closed the stream without goodbye",
+                "a client that does not speak TLS: the peer said goodbye",
                 "  the server says: a caller was refused: the handshake failed: the peer does not speak TLS",
             ]) {
                 assert!(line.starts_with(expected), "{line}");
