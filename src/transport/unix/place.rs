@@ -12,7 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use socket2::{SockAddr, SockRef, Socket};
 
-/// How long somebody else may hold the lock under which files are removed.
+/// How long others may hold the lock under which files are removed, or be quicker in binding the path.
 const LOCK_TIME: Duration = Duration::from_secs(1);
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
@@ -75,7 +75,8 @@ impl Drop for Place {
 /// lock of the directory, which the system releases when a process dies.
 fn make_room(path: &Path, address: &SockAddr, until: Instant) -> io::Result<()> {
     if !is_stale(path, address)? {
-        return Ok(());
+        // It has gone meanwhile; with somebody who takes and leaves it all the time, this would never end.
+        return if Instant::now() < until { Ok(()) } else { Err(in_use("others bind the path again and again")) };
     }
     let lock = lock_directory(path).map_err(|error| {
         io::Error::new(
