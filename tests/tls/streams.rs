@@ -340,6 +340,31 @@ fn a_write_that_does_not_block_takes_little_and_loses_nothing() {
 }
 
 #[test]
+fn a_write_takes_more_than_is_encrypted_at_once_where_there_is_room() {
+    const HELD: usize = 48 * 1024;
+    let pki = Pki::new();
+    for pieces in
+        [&[100_000][..], &[1, HELD - 1, 0, 1, 30_000, 20_847], &[HELD + 1, 0, 1000, HELD - 1, 7], &[HELD, HELD]]
+    {
+        let (server, client) = Below::Tcp.connected(&pki.server(), &pki.client());
+        let sent = bytes(pieces.iter().sum());
+        let mut rest = &sent[..];
+        let mut slices = Vec::new();
+        for &len in pieces {
+            let (piece, behind) = rest.split_at(len);
+            slices.push(IoSlice::new(piece));
+            rest = behind;
+        }
+        let taken = client.try_write_vectored(&slices).unwrap();
+        assert!(taken > HELD, "{pieces:?}: {taken}");
+        let reading = thread::spawn(move || read_exact(&*server, 200_000, 10_000).unwrap());
+        client.flush().unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert!(reading.join().unwrap() == sent[..taken], "{pieces:?}");
+    }
+}
+
+#[test]
 fn the_handshake_ends_when_the_stream_is_aborted() {
     let pki = Pki::new();
     for below in BELOW {

@@ -87,9 +87,9 @@
 //!
 //! One lock guards the keys of both directions; it is held while bytes are encrypted or decrypted, and never while they
 //! move. Messages are encrypted only when they are written, so that [`SlowConsumer::DropOldest`] may drop whatever is
-//! still in the outbox. Up to 32 KiB of what has been encrypted is held for a peer that takes nothing; it counts
+//! still in the outbox. Up to 48 KiB of what has been encrypted is held for a peer that takes nothing; it counts
 //! neither as queued nor against [`max_queued_bytes`](crate::Builder::max_queued_bytes). A connection on which nothing
-//! moves takes some 8 KiB more than without TLS, and one on which much does up to 130 KiB. A record that has not
+//! moves takes some 8 KiB more than without TLS, and one on which much does up to 160 KiB. A record that has not
 //! arrived whole counts as nothing received.
 //!
 //! Keys are renewed by rustls, and whenever the peer asks for it, without anything being seen of that. TLS 1.2 cannot

@@ -129,6 +129,25 @@ impl TlsStream {
         }
     }
 
+    /// Encrypts and writes, as long as the inner stream takes all of it; what has been encrypted last is held. Not so
+    /// much is held at once that all of a large message would be, which is why this goes on.
+    fn write(&self, buffers: &[IoSlice<'_>], mode: Mode) -> io::Result<usize> {
+        let len: usize = buffers.iter().map(|buffer| buffer.len()).sum();
+        let mut taken = self.encrypt(buffers, mode)?;
+        if taken < len {
+            let mut rest = buffers.to_vec();
+            let mut rest = &mut rest[..];
+            IoSlice::advance_slices(&mut rest, taken);
+            while !rest.is_empty() {
+                // What is wrong is told to whoever flushes or writes next.
+                let Ok(more @ 1..) = self.encrypt(rest, mode) else { break };
+                IoSlice::advance_slices(&mut rest, more);
+                taken += more;
+            }
+        }
+        Ok(taken)
+    }
+
     /// Encrypts as much as is good to hold at once, behind what is held, which is written before.
     fn encrypt(&self, buffers: &[IoSlice<'_>], mode: Mode) -> io::Result<usize> {
         let mut session = self.session.lock();
@@ -200,7 +219,7 @@ impl Stream for TlsStream {
     }
 
     fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.encrypt(buffers, Mode::Blocking)
+        self.write(buffers, Mode::Blocking)
     }
 
     fn flush(&self) -> io::Result<()> {
@@ -211,7 +230,7 @@ impl Stream for TlsStream {
         if self.blocks.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        self.encrypt(buffers, Mode::Direct)
+        self.write(buffers, Mode::Direct)
     }
 
     fn try_flush(&self) -> io::Result<()> {
