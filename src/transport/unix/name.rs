@@ -21,7 +21,7 @@ pub(super) fn is_abstract(path: &Path) -> bool {
 
 /// The system's address of that name.
 pub(super) fn address(path: &Path) -> io::Result<SockAddr> {
-    let invalid = |reason| io::Error::new(io::ErrorKind::InvalidInput, reason);
+    let invalid = |reason: &str| io::Error::new(io::ErrorKind::InvalidInput, reason);
     let bytes = path.as_os_str().as_bytes();
     if bytes.is_empty() {
         return Err(invalid("the path is empty"));
@@ -37,7 +37,14 @@ pub(super) fn address(path: &Path) -> io::Result<SockAddr> {
         }
         Some(name) => SockAddr::unix(Path::new(std::ffi::OsStr::from_bytes(&[b"\0", name].concat()))),
     };
-    address.map_err(|_| invalid("the path is longer than the system lets that of a socket be"))
+    address.map_err(|_| {
+        invalid(&format!("the path has {} bytes, and that of a socket no more than {} here", bytes.len(), longest()))
+    })
+}
+
+/// How many bytes the path of a socket can have. Only the system's own structure knows.
+fn longest() -> usize {
+    (1..).take_while(|&len| SockAddr::unix("a".repeat(len)).is_ok()).last().unwrap_or_default()
 }
 
 /// What the socket at the other end is called.
