@@ -181,13 +181,6 @@ impl DisconnectReason {
     }
 
     /// What a failed read means.
-    pub(crate) fn failed_read(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => Self::Truncated { undelivered: Undelivered::default() },
-            _ => Self::io(error),
-        }
-    }
-
     pub(crate) fn io(error: impl Into<Arc<io::Error>>) -> Self {
         Self::Io { source: error.into(), undelivered: Undelivered::default() }
     }

@@ -166,6 +166,15 @@ impl Link {
         }
     }
 
+    /// A read has failed; what looks cut off may be reset, as in [`end_with_stream`](Self::end_with_stream).
+    pub(crate) fn fail_with_read(&self, error: io::Error) {
+        if error.kind() != io::ErrorKind::UnexpectedEof {
+            self.cut(DisconnectReason::io(error));
+        } else if !self.fail_with_write() {
+            self.cut(DisconnectReason::Truncated { undelivered: Undelivered::default() });
+        }
+    }
+
     /// Ends the connection if a write has failed; whether one has.
     pub(super) fn fail_with_write(&self) -> bool {
         self.outbox.failure().map(|error| self.fail(error)).is_some()

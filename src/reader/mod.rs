@@ -108,7 +108,7 @@ impl Reader<'_> {
                 }
                 Err(error) => {
                     let unfinished = self.unfinished(&intake);
-                    self.link.cut(DisconnectReason::failed_read(error));
+                    self.link.fail_with_read(error);
                     return unfinished;
                 }
             }

@@ -54,8 +54,8 @@ struct State {
     cut: bool,
     /// Whether a write has failed.
     broken: bool,
-    /// Whether the reader is told of an end when a write has been told of a reset.
-    resets: bool,
+    /// What the reader is told when a write has been told of a reset.
+    resets: Option<Read>,
     /// Whether the reader is done.
     over: bool,
 }
@@ -80,10 +80,12 @@ struct Script {
     leaves: bool,
     silent: bool,
     writes: usize,
-    resets: bool,
+    resets: Option<Read>,
 }
 
-const POLITE: Script = Script { sends: &[], leaves: false, silent: false, writes: usize::MAX, resets: false };
+type Read = fn() -> io::Result<usize>;
+
+const POLITE: Script = Script { sends: &[], leaves: false, silent: false, writes: usize::MAX, resets: None };
 
 impl Life {
     fn new(script: Script) -> Arc<Self> {
@@ -236,7 +238,10 @@ impl Stream for Arc<Peer> {
                 buffer[..bytes.len()].copy_from_slice(bytes);
                 return Ok(bytes.len());
             }
-            if state.cut || state.leaves || state.broken && state.resets || state.shut && !state.silent {
+            if let (true, Some(resets)) = (state.broken, state.resets) {
+                return resets();
+            }
+            if state.cut || state.leaves || state.shut && !state.silent {
                 return Ok(0);
             }
             self.changed.wait(&mut state);
@@ -347,8 +352,15 @@ fn end_of_stream_and_failure() {
 /// Of a reset the system tells only one call, which here is a write.
 #[test]
 fn reset_told_to_a_write() {
-    let script = Script { writes: 0, resets: true, ..POLITE };
+    let script = Script { writes: 0, resets: Some(|| Ok(0)), ..POLITE };
     explore_life("reset_told_to_a_write", 4, script, &[Life::send], &["Io"]);
+}
+
+/// The same, over TLS for instance.
+#[test]
+fn reset_told_to_a_write_and_as_a_cut() {
+    let script = Script { writes: 0, resets: Some(|| Err(io::ErrorKind::UnexpectedEof.into())), ..POLITE };
+    explore_life("reset_told_to_a_write_and_as_a_cut", 4, script, &[Life::send], &["Io"]);
 }
 
 #[test]
