@@ -181,7 +181,7 @@ fn the_sum_of_what_is_published_is_what_is_counted() {
 
     let stats = started.server.stats();
     assert_eq!(stats.traffic.dropped.messages, dropped as u64);
-    assert!(dropped > 0 && stats.traffic.unsent.messages > 0);
+    assert!(dropped > 0 && stats.traffic.unsent.messages > 0, "{dropped} {stats:?}");
     assert_eq!((stats.ended.get(DisconnectKind::LocalAbort), stats.ended.total()), (1, 2));
     assert_eq!((stats.callers_refused.max_connections, stats.callers_refused.total()), (1, 1));
     assert_eq!(adding.0.lock().unwrap().counters, expected(&stats));

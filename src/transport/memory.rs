@@ -238,6 +238,8 @@ impl Stream for MemoryStream {
             // As with a socket: what the peer has not read is lost, and it learns that this was no regular end.
             pipe.reset |= !pipe.ended || !pipe.bytes.is_empty();
             pipe.bytes.clear();
+            // At once, or a writer who waits would find room.
+            pipe.ended = true;
         });
         self.shutdown(Shutdown::Both)
     }

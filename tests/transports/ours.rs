@@ -1,9 +1,12 @@
 //! What the library brings, and what its example does, passes.
 
+use std::io::{ErrorKind, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::sync::Arc;
 #[cfg(unix)]
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 #[cfg(unix)]
 use std::{env, process};
@@ -56,6 +59,25 @@ fn tcp_listener() -> (Box<dyn Listener>, Box<dyn Connector>, String) {
 fn memory() {
     memory_suite().check_streams(memory_pair);
     memory_suite().check_listener(memory_listener);
+}
+
+/// An abort makes room and ends the stream: a writer never sees the one without the other.
+#[test]
+fn a_write_in_memory_that_waits_is_not_taken_for_an_abort() {
+    for round in 0..500 {
+        let (one, _other) = memory_pair();
+        let one: Arc<dyn Stream> = Arc::from(one);
+        while one.try_write_vectored(&[IoSlice::new(&[0; 1024])]).is_ok() {}
+        let writer = Arc::clone(&one);
+        let (begin, begun) = mpsc::channel();
+        let writing = thread::spawn(move || {
+            begin.send(()).unwrap();
+            writer.write_vectored(&[IoSlice::new(b"late")])
+        });
+        begun.recv().unwrap();
+        one.abort().unwrap();
+        assert_eq!(writing.join().unwrap().map_err(|error| error.kind()), Err(ErrorKind::BrokenPipe), "round {round}");
+    }
 }
 
 #[test]
