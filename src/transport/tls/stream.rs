@@ -129,8 +129,7 @@ impl TlsStream {
         }
     }
 
-    /// Encrypts and writes, as long as the inner stream takes all of it; what has been encrypted last is held. Not so
-    /// much is held at once that all of a large message would be, which is why this goes on.
+    /// Takes as much as the inner stream does: a piece at a time, of which the last is held, for a flush.
     fn write(&self, buffers: &[IoSlice<'_>], mode: Mode) -> io::Result<usize> {
         let len: usize = buffers.iter().map(|buffer| buffer.len()).sum();
         let mut taken = self.encrypt(buffers, mode)?;
