@@ -104,7 +104,9 @@ impl Joined {
         // In any order: one is said by the thread that closes, one by the thread that reads.
         let mut said = [self.leads.expect(""), self.leads.expect("")];
         said.sort();
-        assert_eq!(said, ["closed", "disconnect"]);
+        // Its reader may be about to read when it closes the socket: then LEADS calls that a failure.
+        let end = ["disconnect", "fail OSError(9, 'Bad file descriptor')"];
+        assert!(said[0] == "closed" && end.contains(&said[1].as_str()), "{said:?}");
         let reason = disconnected(&self.events);
         assert!(matches!(reason, DisconnectReason::PeerGoodbye { .. }), "{reason:?}");
         self.rest_and_end();
