@@ -180,7 +180,6 @@ impl DisconnectReason {
         matches!(self, Self::PartialMessageTimeout { .. } | Self::TotalBufferedBytes { .. })
     }
 
-    /// What a failed read means.
     pub(crate) fn io(error: impl Into<Arc<io::Error>>) -> Self {
         Self::Io { source: error.into(), undelivered: Undelivered::default() }
     }

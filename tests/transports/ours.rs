@@ -63,7 +63,7 @@ fn memory() {
 
 /// An abort makes room and ends the stream: a writer never sees the one without the other.
 #[test]
-fn a_write_in_memory_that_waits_is_not_taken_for_an_abort() {
+fn an_abort_in_memory_fails_the_write_that_waits() {
     for round in 0..500 {
         let (one, _other) = memory_pair();
         let one: Arc<dyn Stream> = Arc::from(one);
