@@ -13,7 +13,7 @@ use log::trace;
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::error::Error;
-use crate::outbox::{BATCH_LEN, Batch, GATHERED_CHARGE, Gather, Outgoing, Pace, Patience, Purpose, RUSH, Rules, Tick};
+use crate::outbox::{BATCH_LEN, Batch, GATHERED_CHARGE, Gather, Outgoing, Pace, Patience, RUSH, Rules, Tick};
 use crate::sync::{Mutex, now};
 use crate::table::{ConnectionTable, Snapshot};
 
@@ -169,14 +169,14 @@ pub(crate) fn send_to<'a>(
 /// Sends a message to each of these, whom nothing has been gathered for.
 fn push_to<'a>(context: &Context, message: &[u8], connections: impl Iterator<Item = &'a Connection>) -> usize {
     let mut patience = context.rules.patience();
-    match context.rules.batch_of(message, Purpose::Queue) {
+    match context.rules.shared_batch_of(message) {
         Some(batch) => push_batch(context, batch, connections, &mut patience),
         None => push_over_budget(context, message, connections, &mut patience),
     }
 }
 
-/// Sends a message to each of these although all outboxes together are full: first to those whom nothing waits for, out
-/// of what is left for writing at once; to the others when there is room for it.
+/// Sends a message to each of these although all outboxes together are full: first to those who take what they are
+/// sent, from where it lies; to the others when there is room for it.
 #[cold]
 fn push_over_budget<'a>(
     context: &Context,
@@ -184,19 +184,15 @@ fn push_over_budget<'a>(
     connections: impl Iterator<Item = &'a Connection>,
     patience: &mut Patience,
 ) -> usize {
-    let (mut idle, mut others): (Vec<_>, Vec<_>) = connections.partition(|connection| connection.queued_bytes() == 0);
-    let mut accepted = 0;
-    match context.rules.batch_of(message, Purpose::Write) {
-        Some(batch) => accepted += push_batch(context, batch, idle.into_iter(), patience),
-        None => others.append(&mut idle),
-    }
     let outgoing = Outgoing::Message(message);
-    while !others.is_empty() {
-        if let Some(batch) = context.rules.batch_of(message, Purpose::Queue) {
-            return accepted + push_batch(context, batch, others.into_iter(), patience);
+    let (behind, others): (Vec<_>, Vec<_>) = connections.partition(|connection| connection.link().outbox().is_behind());
+    let accepted = others.iter().filter(|connection| connection.link().push(outgoing, patience).is_ok()).count();
+    while !behind.is_empty() {
+        if let Some(batch) = context.rules.shared_batch_of(message) {
+            return accepted + push_batch(context, batch, behind.into_iter(), patience);
         }
         if !context.find_budget(outgoing.charge(&context.rules), patience) {
-            others.iter().for_each(|connection| connection.link().outbox().drop_outgoing(outgoing));
+            behind.iter().for_each(|connection| connection.link().outbox().drop_outgoing(outgoing));
             break;
         }
     }

@@ -7,6 +7,7 @@ use crate::codec::{self, Separator};
 use crate::entrance::Token;
 use crate::error::Error;
 use crate::outbox::{Budget, OVERHEAD, Rules, WhenFull};
+use crate::sync::AtomicU64;
 use crate::transport::Keepalive;
 
 /// What happens when more is sent to a peer than it reads, and its queue is full
@@ -141,6 +142,7 @@ impl Settings {
             },
             coalesce: self.coalesce,
             budget: Arc::new(Budget::new(self.max_total_queued_bytes)),
+            shared: AtomicU64::new(0),
         }
     }
 

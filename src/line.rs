@@ -16,7 +16,7 @@ use crate::connection::Connection;
 use crate::context::Context;
 use crate::disconnect::OutboundLimit;
 use crate::error::Error;
-use crate::outbox::{BATCH_LEN, Batch, OVERHEAD};
+use crate::outbox::{BATCH_LEN, Batch, OVERHEAD, Purpose};
 
 pub(crate) struct Line {
     context: Arc<Context>,
@@ -32,7 +32,7 @@ struct State {
     stage: Stage,
     /// Absent from the moment on that it is known to refuse.
     connection: Option<Connection>,
-    queue: Vec<Batch>,
+    queue: Vec<Arc<Batch>>,
     charged: usize,
     /// What a connection was to take that came too late.
     lost: Unsent,
@@ -95,7 +95,7 @@ impl Line {
         let mut unsent = Unsent::default();
         unsent.add(&queue);
         for batch in queue {
-            connection.link().outbox().enqueue(&Arc::new(batch));
+            connection.link().outbox().enqueue(&batch);
         }
         let joined = join();
         if joined {
@@ -158,7 +158,7 @@ impl Line {
         let connections = state.connections;
         while state.stage == Stage::Running && state.connections == connections && !state.queue.is_empty() {
             if self.changed.wait_until(&mut state, deadline).timed_out() {
-                return state.queue.iter().map(Batch::len).sum();
+                return state.queue.iter().map(|batch| batch.len()).sum();
             }
         }
         0
@@ -178,16 +178,16 @@ impl Line {
         if charge > self.limit - state.charged {
             return Err(Error::BufferFull { limit: OutboundLimit::QueuedBytes(self.limit) });
         }
-        let mut added: Vec<Batch> = Vec::new();
+        let mut added: Vec<Arc<Batch>> = Vec::new();
         for message in messages {
             // A batch that is there already is added to only by a message alone, so that a failure adds nothing.
             let last = if messages.len() == 1 { state.queue.last_mut() } else { added.last_mut() };
             let fits = |batch: &&mut Batch| batch.len() + message.len() + separator.len() <= BATCH_LEN;
-            let accepted = match last.filter(fits) {
-                Some(batch) => batch.push(message, separator),
+            let accepted = match last.and_then(Arc::get_mut).filter(fits) {
+                Some(batch) => batch.push(message, separator, Purpose::Queue),
                 None => {
-                    added.push(Batch::new(&rules.budget));
-                    added.last_mut().is_some_and(|batch| batch.push(message, separator))
+                    let batch = Batch::of(message, separator, &rules.budget, Purpose::Queue);
+                    batch.map(|batch| added.push(Arc::new(batch))).is_some()
                 }
             };
             if !accepted {
@@ -201,15 +201,15 @@ impl Line {
 }
 
 impl State {
-    fn empty(&mut self) -> Vec<Batch> {
+    fn empty(&mut self) -> Vec<Arc<Batch>> {
         self.charged = 0;
         std::mem::take(&mut self.queue)
     }
 }
 
 impl Unsent {
-    fn add(&mut self, queue: &[Batch]) {
-        self.messages += queue.iter().map(Batch::messages).sum::<usize>();
-        self.bytes += queue.iter().map(Batch::len).sum::<usize>();
+    fn add(&mut self, queue: &[Arc<Batch>]) {
+        self.messages += queue.iter().map(|batch| batch.messages()).sum::<usize>();
+        self.bytes += queue.iter().map(|batch| batch.len()).sum::<usize>();
     }
 }

@@ -9,7 +9,7 @@ use super::Link;
 use crate::context::Context;
 use crate::disconnect::{DisconnectReason, OutboundLimit, Undelivered};
 use crate::error::Error;
-use crate::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Refused};
+use crate::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Purpose, Refused};
 
 impl Link {
     /// Sends what has been checked, behind what has been gathered.
@@ -44,6 +44,10 @@ impl Link {
                 self.write_ready();
                 Ok(())
             }
+            Refused::SettleFirst => {
+                self.context.gathered.end();
+                Ok(())
+            }
             Refused::Closed => Err(Error::Disconnected),
             Refused::Full => Err(self.give_up_slow()),
             Refused::Dropped => Err(Error::Dropped { limit: OutboundLimit::QueuedBytes(self.context.rules.limit) }),
@@ -69,28 +73,45 @@ impl Link {
         let mut patience = rules.patience();
         let mut accepted = 0;
         for mut part in parts.finish() {
-            let charge = part.iter().map(Batch::charge).sum();
-            let in_budget = loop {
-                if Batch::reserve_all(&mut part, &rules.budget) {
-                    break true;
-                }
-                if !self.context.find_budget(charge, &mut patience) {
-                    break false;
-                }
-            };
+            let in_budget = self.find_budget_for(&mut part, &mut patience);
             let part: Vec<_> = part.into_iter().map(Arc::new).collect();
             let outgoing = Outgoing::Batches(&part);
-            if !in_budget {
-                self.outbox.drop_outgoing(outgoing);
-                continue;
-            }
-            match self.send(outgoing, &mut patience) {
-                Ok(()) => accepted += outgoing.messages(),
-                Err(Error::Dropped { .. }) => {}
-                Err(error) => return Err(error),
-            }
+            accepted += match in_budget {
+                true => accepted_of(outgoing.messages(), self.send(outgoing, &mut patience))?,
+                false if self.outbox.is_behind() => {
+                    self.outbox.drop_outgoing(outgoing);
+                    0
+                }
+                // Nothing waits for the peer, so each message is written from where it lies.
+                false => {
+                    let mut accepted = 0;
+                    for message in part.iter().flat_map(|batch| batch.iter()) {
+                        let message = &message[..message.len() - rules.separator.len()];
+                        accepted += accepted_of(1, self.send(Outgoing::Message(message), &mut patience))?;
+                    }
+                    accepted
+                }
+            };
         }
         Ok(accepted)
+    }
+
+    /// Takes what a part needs of memory from the budget: of what is left for writing at once if that is what becomes of
+    /// it, and else what others can be made to give, as the rule for full queues says. False when there is not so much.
+    fn find_budget_for(&self, part: &mut [Batch], patience: &mut Patience) -> bool {
+        let budget = &self.context.rules.budget;
+        let charge = part.iter().map(Batch::charge).sum();
+        loop {
+            if Batch::reserve_all(part, budget, Purpose::Queue) {
+                return true;
+            }
+            if !self.outbox.is_behind() {
+                return Batch::reserve_all(part, budget, Purpose::Write);
+            }
+            if !self.context.find_budget(charge, patience) {
+                return false;
+            }
+        }
     }
 
     /// Ends the connection because its queue has been full for too long.
@@ -136,5 +157,14 @@ impl Link {
         } else {
             trace!("connection {} {}: {bytes} bytes in {messages} messages accepted", self.id, self.peer);
         }
+    }
+}
+
+/// How many of so many messages were accepted, where dropping them is no error.
+fn accepted_of(messages: usize, sent: Result<(), Error>) -> Result<usize, Error> {
+    match sent {
+        Ok(()) => Ok(messages),
+        Err(Error::Dropped { .. }) => Ok(0),
+        Err(error) => Err(error),
     }
 }

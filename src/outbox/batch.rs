@@ -1,7 +1,7 @@
 //! Whole messages, encoded one behind the other in one buffer.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::budget::{Budget, Purpose};
 use crate::codec::{GOODBYE, Separator};
@@ -12,45 +12,80 @@ pub(crate) const OVERHEAD: usize = 64;
 /// How large a batch grows by messages that are added to it, in bytes.
 pub(crate) const BATCH_LEN: usize = 64 * 1024;
 
-/// In what steps a batch that grows takes from the budget: not for each message anew.
-const BUDGET_STEP: usize = 4 * 1024;
+/// What a batch takes of memory besides its bytes and the ends of its messages: itself, and the two counts of an `Arc`.
+const HEAD: usize = size_of::<Batch>() + 2 * size_of::<usize>();
 
-/// A batch is filled by one owner, and never changes once it is shared. It takes its room from the budget of the
-/// service, once for however many outboxes it is shared by, and gives it back when it is dropped.
+/// For how many messages more a batch has room at least when it gets its second one.
+const FEW_ENDS: usize = 4;
+
+/// A batch is filled by one owner, and never changes once it is shared. It takes what it needs of memory from the
+/// budget of the service, spare room included, once for however many outboxes it is shared by, and gives it back when it
+/// is dropped.
 #[derive(Debug)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
-    /// Where each message ends, its separator included.
-    ends: Vec<usize>,
+    /// Where the first message ends, its separator included; 0 while there is none. Most batches have no other.
+    first_end: usize,
+    /// Where each of the others ends.
+    other_ends: Vec<usize>,
     reserved: usize,
     budget: Arc<Budget>,
+    /// For one that several outboxes share: where it lies among all of those.
+    place: Option<Place>,
+    /// It and the one behind it, once some outbox has joined them.
+    joined: OnceLock<Weak<Batch>>,
+}
+
+/// Where a shared batch lies among all that are shared: from number `start * 2^level` on, `2^level` of them.
+///
+/// Two that lie side by side are joined only if they are the halves of a larger such place. So all outboxes that have
+/// both join them in the same way, and share the result, whatever else they hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    start: u64,
+    level: u32,
+}
+
+impl Place {
+    pub(super) fn of_number(number: u64) -> Self {
+        Self { start: number, level: 0 }
+    }
+
+    /// For a second half: the first one, and the whole.
+    pub(super) fn halves(self) -> Option<(Self, Self)> {
+        (self.start % 2 == 1).then(|| {
+            (Self { start: self.start - 1, ..self }, Self { start: self.start / 2, level: self.level + 1 })
+        })
+    }
 }
 
 impl Batch {
     /// An empty one, without memory.
     pub(crate) fn new(budget: &Arc<Budget>) -> Self {
-        Self { bytes: Vec::new(), ends: Vec::new(), reserved: 0, budget: Arc::clone(budget) }
+        Self {
+            bytes: Vec::new(),
+            first_end: 0,
+            other_ends: Vec::new(),
+            reserved: 0,
+            budget: Arc::clone(budget),
+            place: None,
+            joined: OnceLock::new(),
+        }
     }
 
-    /// An empty one with memory for a whole batch, where it is about to be filled.
-    pub(super) fn roomy(budget: &Arc<Budget>) -> Self {
+    /// An empty one with memory for a whole batch, where it is about to be filled; without, if there is not so much.
+    pub(super) fn roomy(budget: &Arc<Budget>, purpose: Purpose) -> Self {
         let mut batch = Self::new(budget);
-        batch.bytes.reserve_exact(BATCH_LEN);
+        if batch.reserve(HEAD + BATCH_LEN, purpose) {
+            batch.bytes.reserve_exact(BATCH_LEN);
+        }
         batch
     }
 
     /// One message by itself; `None` when the budget is used up.
     pub(crate) fn of(message: &[u8], separator: &[u8], budget: &Arc<Budget>, purpose: Purpose) -> Option<Self> {
-        let len = message.len() + separator.len();
-        if !budget.take(len + OVERHEAD, purpose) {
-            return None;
-        }
         let mut batch = Self::new(budget);
-        batch.reserved = len + OVERHEAD;
-        batch.bytes.reserve_exact(len);
-        batch.ends.reserve_exact(1);
-        batch.put(message, separator);
-        Some(batch)
+        batch.push(message, separator, purpose).then_some(batch)
     }
 
     /// What is left of a message after its first `written` bytes. It is taken from the budget in any case, because it
@@ -59,7 +94,7 @@ impl Batch {
         let from = written.min(message.len());
         let mut batch = Self::new(budget);
         batch.put(&message[from..], &separator[written - from..]);
-        batch.reserved = batch.charge();
+        batch.reserved = batch.memory();
         budget.take_anyway(batch.reserved);
         batch
     }
@@ -71,47 +106,122 @@ impl Batch {
         batch
     }
 
+    /// The messages of all these, whose place is `place`; `None` when the budget is used up.
+    pub(super) fn joining(parts: &[&Self], place: Place) -> Option<Self> {
+        let mut joined = Self::new(&parts.first()?.budget);
+        let (bytes, messages) =
+            parts.iter().fold((0, 0), |(bytes, messages), part| (bytes + part.len(), messages + part.messages()));
+        if !joined.reserve(memory(bytes, messages - 1), Purpose::Queue) {
+            return None;
+        }
+        joined.place = Some(place);
+        joined.bytes.reserve_exact(bytes);
+        joined.other_ends.reserve_exact(messages - 1);
+        for part in parts {
+            let start = joined.bytes.len();
+            joined.bytes.extend_from_slice(&part.bytes);
+            (0..part.messages()).for_each(|message| joined.note_end(start + part.start_of(message + 1)));
+        }
+        Some(joined)
+    }
+
+    /// It and what is `behind` it, which together have this `place`: made once for however many outboxes ask, as long as
+    /// one of them holds it. `None` when the budget is used up, or nobody holds it any more.
+    pub(super) fn joined_with(&self, behind: &[&Self], place: Place) -> Option<Arc<Self>> {
+        let mut made = None;
+        let joined = self.joined.get_or_init(|| {
+            made = Self::joining(&[&[self], behind].concat(), place).map(Arc::new);
+            made.as_ref().map(Arc::downgrade).unwrap_or_default()
+        });
+        made.clone().or_else(|| joined.upgrade())
+    }
+
     /// Adds a message; false when the budget is used up.
     #[inline]
     #[must_use]
-    pub(crate) fn push(&mut self, message: &[u8], separator: &[u8]) -> bool {
-        let needed = self.charge() + message.len() + separator.len() + OVERHEAD;
-        if needed > self.reserved {
-            let missing = needed - self.reserved;
-            // Where there is no more than what is needed, that is enough.
-            if !self.reserve(missing.next_multiple_of(BUDGET_STEP)) && !self.reserve(missing) {
-                return false;
-            }
+    pub(crate) fn push(&mut self, message: &[u8], separator: &[u8], purpose: Purpose) -> bool {
+        let has_room = self.bytes.capacity() - self.bytes.len() >= message.len() + separator.len()
+            && (self.first_end == 0 || self.other_ends.len() < self.other_ends.capacity());
+        if !has_room && !self.grow(message.len() + separator.len(), purpose) {
+            return false;
         }
         self.put(message, separator);
         true
     }
 
-    /// Takes what new batches are charged from the budget, for all of them or for none; false when that is used up.
+    /// Takes what new batches need of memory from the budget, for all of them or for none; false when that is used up.
     #[must_use]
-    pub(crate) fn reserve_all(batches: &mut [Self], budget: &Budget) -> bool {
-        if !budget.take(batches.iter().map(Self::charge).sum(), Purpose::Queue) {
+    pub(crate) fn reserve_all(batches: &mut [Self], budget: &Budget, purpose: Purpose) -> bool {
+        if !budget.take(batches.iter().map(Self::memory).sum(), purpose) {
             return false;
         }
-        batches.iter_mut().for_each(|batch| batch.reserved = batch.charge());
+        batches.iter_mut().for_each(|batch| batch.reserved = batch.memory());
         true
     }
 
     /// Adds a message without a look at the budget.
     #[inline]
     pub(super) fn put(&mut self, message: &[u8], separator: &[u8]) {
+        let needed = self.bytes.len() + message.len() + separator.len();
+        if needed > self.bytes.capacity() {
+            self.bytes.reserve_exact(grown(self.bytes.capacity(), needed) - self.bytes.len());
+        }
         self.bytes.extend_from_slice(message);
         self.bytes.extend_from_slice(separator);
-        self.ends.push(self.bytes.len());
+        self.note_end(self.bytes.len());
     }
 
+    #[inline]
+    fn note_end(&mut self, end: usize) {
+        if self.first_end == 0 {
+            self.first_end = end;
+        } else {
+            self.other_ends.push(end);
+        }
+    }
+
+    /// Makes room for one more message of this length, and more for what may follow where there is enough.
     #[cold]
-    fn reserve(&mut self, more: usize) -> bool {
-        let taken = self.budget.take(more, Purpose::Queue);
+    fn grow(&mut self, len: usize, purpose: Purpose) -> bool {
+        let needed = self.bytes.len() + len;
+        let bytes = grown(self.bytes.capacity(), needed);
+        let ends = match self.first_end {
+            0 => 0,
+            _ if self.other_ends.len() < self.other_ends.capacity() => self.other_ends.capacity(),
+            _ => FEW_ENDS.max(2 * self.other_ends.capacity()),
+        };
+        // Where there is no more than what is needed, that is enough.
+        let exact = (self.bytes.capacity().max(needed), self.other_ends.capacity().max(self.messages()));
+        for (bytes, ends) in [(bytes, ends), exact] {
+            if self.reserve(memory(bytes, ends).saturating_sub(self.reserved), purpose) {
+                self.bytes.reserve_exact(bytes - self.bytes.len());
+                self.other_ends.reserve_exact(ends.saturating_sub(self.other_ends.len()));
+                return true;
+            }
+        }
+        false
+    }
+
+    fn reserve(&mut self, more: usize, purpose: Purpose) -> bool {
+        let taken = self.budget.take(more, purpose);
         if taken {
             self.reserved += more;
         }
         taken
+    }
+
+    /// What it takes of memory.
+    fn memory(&self) -> usize {
+        memory(self.bytes.capacity(), self.other_ends.capacity())
+    }
+
+    /// Several outboxes are about to share it.
+    pub(super) fn set_place(&mut self, place: Place) {
+        self.place = Some(place);
+    }
+
+    pub(super) fn place(&self) -> Option<Place> {
+        self.place
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -124,12 +234,17 @@ impl Batch {
 
     /// How many messages it holds.
     pub(crate) fn messages(&self) -> usize {
-        self.ends.len()
+        usize::from(self.first_end > 0) + self.other_ends.len()
     }
 
-    /// What all of it is charged.
+    /// Each message with its separator.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.messages()).map(|message| &self.bytes[self.start_of(message)..self.start_of(message + 1)])
+    }
+
+    /// What all of it is charged in a queue.
     pub(crate) fn charge(&self) -> usize {
-        self.bytes.len() + OVERHEAD * self.ends.len()
+        self.bytes.len() + OVERHEAD * self.messages()
     }
 
     /// What these messages are charged.
@@ -139,18 +254,29 @@ impl Batch {
 
     /// Where a message starts; the end of the bytes for the one behind the last.
     pub(super) fn start_of(&self, message: usize) -> usize {
-        if message == 0 { 0 } else { self.ends[message - 1] }
+        match message {
+            0 => 0,
+            1 => self.first_end,
+            _ => self.other_ends[message - 2],
+        }
     }
 
     /// How many messages, of those from `done` on, end within the first `len` bytes.
     pub(super) fn done_within(&self, done: usize, len: usize) -> usize {
-        done + self.ends[done..].partition_point(|end| *end <= len)
+        if done == 0 && (self.first_end == 0 || self.first_end > len) {
+            return 0;
+        }
+        let done = done.max(1);
+        done + self.other_ends[done - 1..].partition_point(|end| *end <= len)
     }
 
     /// Empties it, to be filled again: with its memory, and what that has taken from the budget.
     pub(super) fn emptied(mut self) -> Self {
         self.bytes.clear();
-        self.ends.clear();
+        self.first_end = 0;
+        self.other_ends.clear();
+        self.place = None;
+        self.joined = OnceLock::new();
         self
     }
 
@@ -166,4 +292,15 @@ impl Drop for Batch {
             self.budget.give_back(self.reserved);
         }
     }
+}
+
+/// How many bytes of room a batch gets that has room for `capacity`, and needs it for `needed`: twice as many, so that
+/// each byte is copied a few times at most, and not more than it can use.
+fn grown(capacity: usize, needed: usize) -> usize {
+    needed.max((2 * capacity).min(BATCH_LEN))
+}
+
+/// What a batch with so much room takes of memory.
+fn memory(bytes: usize, other_ends: usize) -> usize {
+    if bytes == 0 { 0 } else { HEAD + bytes + other_ends * size_of::<usize>() }
 }

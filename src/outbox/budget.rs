@@ -57,6 +57,11 @@ impl Budget {
         self.used.load(Ordering::SeqCst).saturating_add(bytes) <= self.limit
     }
 
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn used(&self) -> usize {
+        self.used.load(Ordering::SeqCst)
+    }
+
     /// Whether so little is used that there is some to keep for later.
     pub(crate) fn is_plentiful(&self) -> bool {
         self.used.load(Ordering::SeqCst) <= self.limit / 4

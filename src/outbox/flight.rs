@@ -25,6 +25,10 @@ const BYTES_PER_BLOCKING_WRITE: usize = 16 * 1024;
 /// write than two.
 const SHORT: usize = 256;
 
+/// A message that is no longer than this, separator included, is written although the budget is used up: what the stream
+/// does not take of it waits all the same, one such message for each connection.
+const ALWAYS: usize = 4 * 1024;
+
 impl Outbox {
     /// Writes a message from where it lies, behind whatever waits; what the stream does not take of it is copied into
     /// the queue. `time` is about now.
@@ -37,12 +41,14 @@ impl Outbox {
         let separator = self.rules.separator.as_bytes();
         let len = message.len() + separator.len();
         let budget = &self.rules.budget;
-        if state.queue.bytes() > BYTES_PER_DIRECT_WRITE || state.queue.batches() > BATCHES_PER_WRITE {
-            state.append(&self.rules, message)?;
-            return Ok(self.write_here_or_leave(state));
+        let is_much = state.queue.bytes() > BYTES_PER_DIRECT_WRITE || state.queue.batches() > BATCHES_PER_WRITE;
+        if is_much || !self.rules.coalesce && !state.queue.is_empty() {
+            return match state.append(&self.rules, message, Purpose::Write) {
+                Ok(()) => Ok(self.write_here_or_leave(state)),
+                Err(_) => Err(Refused::WriteFirst),
+            };
         }
-        // A short one is not worth it: what is not written of it is taken from the budget in any case.
-        let budgeted = len > SHORT;
+        let budgeted = len > ALWAYS;
         if budgeted && !budget.take(len + OVERHEAD, Purpose::Write) {
             return Err(Refused::OverBudget);
         }
@@ -102,7 +108,7 @@ impl Outbox {
             Mode::Direct => BYTES_PER_DIRECT_WRITE,
             Mode::Blocking => BYTES_PER_BLOCKING_WRITE,
         };
-        let loan = state.queue.lend(if self.rules.coalesce { BATCHES_PER_WRITE } else { 1 }, most);
+        let loan = state.queue.lend(BATCHES_PER_WRITE, most);
         let attempt = with_stream(state, |stream, holds| {
             let slices = loan.slices(most);
             let attempt = mode.attempt(stream, holds, &slices);

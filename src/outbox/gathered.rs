@@ -8,6 +8,7 @@ use std::mem;
 use std::sync::Arc;
 
 use super::batch::{BATCH_LEN, Batch, OVERHEAD};
+use super::budget::Purpose;
 use super::{Outbox, Rules};
 use crate::sync::{AtomicBool, Mutex, Ordering};
 
@@ -63,7 +64,7 @@ impl Gathered {
         let Some(batch) = state.batch.as_mut().filter(|batch| is_current && has_room(batch)) else {
             return Gather::NoBatch;
         };
-        if !batch.push(message, separator) {
+        if !batch.push(message, separator, Purpose::Queue) {
             return Gather::OverBudget;
         }
         self.pending.store(true, Ordering::Release);
@@ -77,14 +78,14 @@ impl Gathered {
         let mut others = Vec::new();
         for (position, outbox) in outboxes.enumerate() {
             // Under the lock, so that an outbox that closes is not taken for an open one: see `end`.
-            if outbox.has_room(GATHERED_CHARGE) {
+            if outbox.promise(GATHERED_CHARGE) {
                 state.outboxes.push(Arc::clone(outbox));
             } else {
                 others.push(position);
             }
         }
         let spare = state.spare.take();
-        state.batch = Some(spare.unwrap_or_else(|| Batch::roomy(&self.rules.budget)));
+        state.batch = Some(spare.unwrap_or_else(|| Batch::roomy(&self.rules.budget, Purpose::Queue)));
         state.generation = generation;
         others
     }
@@ -98,7 +99,7 @@ impl Gathered {
     }
 
     /// Settles, and forgets the outboxes: for one that has closed no batch is begun any more, and none is under way
-    /// when this returns.
+    /// when this returns. Nor is room promised to any.
     pub(crate) fn end(&self) {
         let mut state = self.state.lock();
         self.queue(&mut state);
@@ -114,7 +115,10 @@ impl Gathered {
     /// The lock stays held, so that nobody who settles goes on before every outbox has the batch.
     fn queue(&self, state: &mut State) {
         let outboxes = mem::take(&mut state.outboxes);
-        let Some(batch) = state.batch.take().filter(|batch| batch.messages() > 0) else { return };
+        let Some(mut batch) = state.batch.take().filter(|batch| batch.messages() > 0) else {
+            return outboxes.iter().for_each(|outbox| outbox.release());
+        };
+        batch.set_place(self.rules.next_place());
         let batch = Arc::new(batch);
         for outbox in &outboxes {
             outbox.enqueue(&batch);

@@ -85,6 +85,8 @@ struct State {
     in_flight: bool,
     /// What a message is charged that is being written from where it lies, and is in no queue.
     direct_charge: usize,
+    /// What has been [promised](Outbox::promise) to a batch that is being gathered.
+    promised: usize,
     /// How many senders wait for the outcome of a write under way.
     awaiting_outcome: usize,
     /// Whether the last message of the queue is the goodbye, which is no message of the program's.
@@ -174,6 +176,8 @@ pub(crate) enum Refused {
     OverBudget,
     /// What waits in the corked outbox has to be [written](Outbox::write_ready) first.
     WriteFirst,
+    /// There is no room but that promised to what is being gathered, which has to be [settled](Gathered::end) first.
+    SettleFirst,
 }
 
 /// What became of a flush.
@@ -204,6 +208,7 @@ impl Outbox {
                 stage: Stage::Open,
                 in_flight: false,
                 direct_charge: 0,
+                promised: 0,
                 awaiting_outcome: 0,
                 goodbye_queued: false,
                 writes_directly: true,
@@ -236,20 +241,31 @@ impl Outbox {
                 return self.write_or_cork(state, message);
             }
             Outgoing::Message(message) if message.len() >= LONG_COPY => {
+                let purpose = state.purpose();
                 drop(state);
-                let copy = self.rules.batch_of(message, Purpose::Queue).ok_or(Refused::OverBudget)?;
+                let copy = self.rules.batch_of(message, purpose).ok_or(Refused::OverBudget)?;
                 return self.push(Outgoing::Batches(&[copy]), patience);
             }
-            Outgoing::Message(message) => state.append(&self.rules, message)?,
-            Outgoing::Batches(batches) => batches.iter().for_each(|batch| state.push(Arc::clone(batch))),
+            Outgoing::Message(message) => {
+                let purpose = state.purpose();
+                state.append(&self.rules, message, purpose)?;
+            }
+            Outgoing::Batches(batches) => {
+                let purpose = state.purpose();
+                if !state.queue.make_entries(batches.len() + 1, purpose) {
+                    return Err(Refused::OverBudget);
+                }
+                batches.iter().for_each(|batch| state.push(Arc::clone(batch)));
+            }
         }
         Ok(self.write_or_leave(state))
     }
 
-    /// Puts a batch into the queue for which there [was room](Self::has_room) a moment ago, to be written by whoever
-    /// calls [`write_ready`](Self::write_ready) next. If the outbox has closed meanwhile, its messages are lost.
+    /// Puts a batch into the queue for which room was [promised](Self::promise), to be written by whoever calls
+    /// [`write_ready`](Self::write_ready) next. If the outbox has closed meanwhile, its messages are lost.
     pub(crate) fn enqueue(&self, batch: &Arc<Batch>) {
         let mut state = self.state.lock();
+        state.promised = 0;
         if state.stage == Stage::Open {
             state.push(Arc::clone(batch));
         } else {
@@ -324,6 +340,11 @@ impl Outbox {
     /// The stream, until the connection is gone.
     pub(crate) fn stream(&self) -> Option<Arc<dyn Stream>> {
         self.state.lock().stream.clone()
+    }
+
+    /// Whether the stream takes no more, so that what is sent has to wait.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.state.lock().writer == Writer::Background
     }
 
     /// False when the stream needs a writing thread even where descriptors can be polled.
@@ -402,9 +423,9 @@ impl Outgoing<'_> {
 
 impl State {
     /// Copies a message into the queue.
-    fn append(&mut self, rules: &Rules, message: &[u8]) -> Result<(), Refused> {
+    fn append(&mut self, rules: &Rules, message: &[u8], purpose: Purpose) -> Result<(), Refused> {
         self.note_work();
-        if !self.queue.append(message, rules.separator.as_bytes()) {
+        if !self.queue.append(message, rules.separator.as_bytes(), purpose) {
             return Err(Refused::OverBudget);
         }
         let len = message.len() + rules.separator.len();
@@ -436,6 +457,11 @@ impl State {
     /// What waits, and what is being written besides.
     fn charged(&self) -> usize {
         self.queue.charged() + self.direct_charge
+    }
+
+    /// What memory is for that somebody else is to write: he does so at once, unless the stream takes no more.
+    fn purpose(&self) -> Purpose {
+        if self.writer == Writer::Background { Purpose::Queue } else { Purpose::Write }
     }
 
     fn count_lost(&mut self, amount: Amount) {

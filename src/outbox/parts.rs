@@ -30,7 +30,7 @@ impl<'a> Parts<'a> {
         let is_full = self.charged > 0 && self.charged + len + OVERHEAD > self.rules.limit / 2;
         if is_full {
             self.end_part();
-        } else if !self.rules.coalesce || self.batch.len() + len > BATCH_LEN {
+        } else if self.batch.len() + len > BATCH_LEN {
             self.end_batch();
         }
         self.charged += len + OVERHEAD;

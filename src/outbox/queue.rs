@@ -7,16 +7,30 @@ use std::ops::{AddAssign, Range};
 use std::sync::Arc;
 
 use super::batch::{BATCH_LEN, Batch, OVERHEAD};
-use super::budget::Budget;
+use super::budget::{Budget, Purpose};
 
 /// How many written batches are kept to be filled again.
 const MOST_SPARE: usize = 4;
 
+/// For how many batches an outbox has room that does not count: as many as one that keeps up has at a time.
+const FREE_ENTRIES: usize = 8;
+
+/// What an entry takes of memory.
+const ENTRY: usize = size_of::<Queued>();
+
+/// A shared batch that is no longer than this, in bytes, is copied behind an open one: that takes less than two entries
+/// more.
+const SHORT: usize = 128;
+
 /// Batches in the order of writing. The last one may be open, and takes further messages; those that are *lent* to a
-/// write in flight stay in the queue, untouched, until its outcome is known.
+/// write in flight stay in the queue, untouched, until its outcome is known. Shared ones that lie side by side are
+/// [joined](Batch::joined_with), so that a queue which is not written has few entries, however many batches it was
+/// given.
 #[derive(Debug)]
 pub(crate) struct Queue {
     sealed: VecDeque<Queued>,
+    /// What has been taken from the budget for the entries, those without a batch included.
+    entries_reserved: usize,
     /// Behind all others; never empty.
     open: Option<Batch>,
     /// How many of the sealed batches are lent.
@@ -25,7 +39,7 @@ pub(crate) struct Queue {
     charged: usize,
     /// Batches that have been written, to be filled again.
     spare: Vec<Batch>,
-    /// Whether messages are never joined into batches.
+    /// Whether each write carries one message.
     single: bool,
     budget: Arc<Budget>,
 }
@@ -52,6 +66,7 @@ impl Queue {
     pub(crate) fn new(single: bool, budget: &Arc<Budget>) -> Self {
         Self {
             sealed: VecDeque::new(),
+            entries_reserved: 0,
             open: None,
             lent: 0,
             bytes: 0,
@@ -91,11 +106,11 @@ impl Queue {
     /// Copies a message behind the others; false when the budget is used up.
     #[inline]
     #[must_use]
-    pub(crate) fn append(&mut self, message: &[u8], separator: &[u8]) -> bool {
+    pub(crate) fn append(&mut self, message: &[u8], separator: &[u8], purpose: Purpose) -> bool {
         let len = message.len() + separator.len();
         let pushed = match &mut self.open {
-            Some(open) if !self.single && open.len() + len <= BATCH_LEN => open.push(message, separator),
-            _ => self.append_to_new(message, separator),
+            Some(open) if open.len() + len <= BATCH_LEN => open.push(message, separator, purpose),
+            _ => self.append_to_new(message, separator, purpose),
         };
         if pushed {
             self.bytes += len;
@@ -105,45 +120,136 @@ impl Queue {
     }
 
     #[inline(never)]
-    fn append_to_new(&mut self, message: &[u8], separator: &[u8]) -> bool {
+    fn append_to_new(&mut self, message: &[u8], separator: &[u8], purpose: Purpose) -> bool {
+        if !self.make_entries(2, purpose) {
+            return false;
+        }
         self.seal();
         let is_rush = self.bytes >= BATCH_LEN / 2;
-        let new = if is_rush { Batch::roomy } else { Batch::new };
-        let mut open = self.spare.pop().unwrap_or_else(|| new(&self.budget));
-        let pushed = open.push(message, separator);
+        let mut open = match self.spare.pop() {
+            Some(spare) => spare,
+            None if is_rush => Batch::roomy(&self.budget, purpose),
+            None => Batch::new(&self.budget),
+        };
+        let pushed = open.push(message, separator, purpose);
         if pushed {
             self.open = Some(open);
         }
         pushed
     }
 
-    /// Puts a batch behind the others.
+    /// Makes sure that there is room for so many entries more; false when the budget is used up.
+    #[inline]
+    #[must_use]
+    pub(crate) fn make_entries(&mut self, more: usize, purpose: Purpose) -> bool {
+        let needed = self.sealed.len() + more;
+        needed <= self.sealed.capacity() || self.grow(needed, |budget, bytes| budget.take(bytes, purpose))
+    }
+
+    /// The same, where there is no way back.
+    fn make_entries_anyway(&mut self, more: usize) {
+        let needed = self.sealed.len() + more;
+        if needed > self.sealed.capacity() {
+            self.grow(needed, |budget, bytes| {
+                budget.take_anyway(bytes);
+                true
+            });
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, needed: usize, take: impl FnOnce(&Budget, usize) -> bool) -> bool {
+        let capacity = needed.max(2 * self.sealed.capacity()).max(FREE_ENTRIES);
+        let more = Self::entries_charge(capacity) - self.entries_reserved;
+        if more > 0 && !take(&self.budget, more) {
+            return false;
+        }
+        self.entries_reserved += more;
+        self.sealed.reserve_exact(capacity - self.sealed.len());
+        true
+    }
+
+    /// Gives room for entries back of which most is not used.
+    fn shrink_entries(&mut self) {
+        let capacity = self.sealed.capacity();
+        if capacity > FREE_ENTRIES && self.sealed.len() <= capacity / 4 {
+            self.sealed.shrink_to((capacity / 2).max(FREE_ENTRIES));
+            let reserved = Self::entries_charge(self.sealed.capacity());
+            self.budget.give_back(self.entries_reserved.saturating_sub(reserved));
+            self.entries_reserved = reserved.min(self.entries_reserved);
+        }
+    }
+
+    fn entries_charge(capacity: usize) -> usize {
+        capacity.saturating_sub(FREE_ENTRIES) * ENTRY
+    }
+
+    /// Puts a batch behind the others. Those who can still refuse it have [made](Self::make_entries) an entry for it,
+    /// and one for what is open.
     pub(crate) fn push(&mut self, batch: Arc<Batch>) {
+        self.bytes += batch.len();
+        self.charged += batch.charge();
+        if let Some(open) = self.open.as_mut().filter(|open| open.len() + batch.len() <= BATCH_LEN) {
+            let is_short = batch.len() <= SHORT && batch.messages() == 1;
+            if is_short && open.push(batch.bytes(), &[], Purpose::Queue) {
+                return;
+            }
+        }
         self.seal();
-        self.insert(self.sealed.len(), batch, false);
+        self.make_entries_anyway(1);
+        self.sealed.push_back(Queued::new(batch, false));
+        self.join_last();
+    }
+
+    /// Joins the last batch with those before it, as far as they are halves of the same wholes.
+    fn join_last(&mut self) {
+        let Some(mut place) = self.sealed.back().and_then(|last| last.batch.place()) else { return };
+        let (mut first, mut len) = (self.sealed.len() - 1, 0);
+        while let Some((half, whole)) = place.halves() {
+            len += self.sealed[first].batch.len();
+            let Some(before) = first.checked_sub(1).filter(|before| *before >= self.lent) else { break };
+            let left = &self.sealed[before];
+            let fits = len + left.batch.len() <= BATCH_LEN;
+            // Of the first one a part may have been written, or dropped; all others are whole.
+            let is_left = left.batch.place() == Some(half) && left.messages.end == left.batch.messages();
+            if !fits || !is_left || !self.sealed[first].is_whole() {
+                break;
+            }
+            (first, place) = (before, whole);
+        }
+        let behind: Vec<&Batch> = self.sealed.range(first + 1..).map(|queued| &*queued.batch).collect();
+        if behind.is_empty() {
+            return;
+        }
+        let Some(joined) = self.sealed[first].batch.joined_with(&behind, place) else { return };
+        self.sealed.truncate(first + 1);
+        let left = &mut self.sealed[first];
+        left.messages.end = joined.messages();
+        left.batch = joined;
     }
 
     /// Puts what is left of a message that has been written in part, or not at all, where it belongs: in front of
     /// everything but the first `before` batches.
     pub(crate) fn insert_rest(&mut self, before: usize, rest: Batch, torn: bool) {
-        self.insert(before, Arc::new(rest), torn);
-    }
-
-    fn insert(&mut self, at: usize, batch: Arc<Batch>, torn: bool) {
-        self.bytes += batch.len();
-        self.charged += batch.charge();
-        self.sealed.insert(at, Queued::new(batch, torn));
+        self.bytes += rest.len();
+        self.charged += rest.charge();
+        self.make_entries_anyway(1);
+        self.sealed.insert(before, Queued::new(Arc::new(rest), torn));
     }
 
     fn seal(&mut self) {
         if let Some(open) = self.open.take() {
+            self.make_entries_anyway(1);
             self.sealed.push_back(Queued::new(Arc::new(open), false));
         }
     }
 
     /// Lends the first messages for one write: those of up to `most` batches, as far as they lie within the first
-    /// `bytes`. At least one unless there is none.
-    pub(crate) fn lend(&mut self, most: usize, mut bytes: usize) -> Loan {
+    /// `bytes`. At least one unless there is none, and no more where each write carries one.
+    pub(crate) fn lend(&mut self, mut most: usize, mut bytes: usize) -> Loan {
+        if self.single {
+            (most, bytes) = (1, bytes.min(1));
+        }
         if self.sealed.len() < most {
             self.seal();
         }
@@ -156,6 +262,7 @@ impl Queue {
             bytes = bytes.saturating_sub(queued.len());
             parts.push(queued.clone());
             if let Some(behind) = behind {
+                self.make_entries_anyway(1);
                 self.sealed.insert(at + 1, behind);
             }
         }
@@ -178,6 +285,7 @@ impl Queue {
             }
             left -= 1;
             let batch = self.sealed.pop_front().and_then(|written| Arc::into_inner(written.batch));
+            self.shrink_entries();
             if self.spare.len() < MOST_SPARE && self.budget.is_plentiful() {
                 self.spare.extend(batch.filter(Batch::is_worth_keeping).map(Batch::emptied));
             }
@@ -199,6 +307,7 @@ impl Queue {
                 if queued.len() == 0 {
                     *queued = begun;
                 } else {
+                    self.make_entries_anyway(1);
                     self.sealed.insert(at, begun);
                 }
                 at += 1;
@@ -234,6 +343,11 @@ impl Queue {
 impl Queued {
     fn new(batch: Arc<Batch>, torn: bool) -> Self {
         Self { messages: 0..batch.messages(), at: 0, batch, torn }
+    }
+
+    /// Whether nothing of its batch has been written or dropped, or waits elsewhere.
+    fn is_whole(&self) -> bool {
+        !self.torn && self.at == 0 && self.messages == (0..self.batch.messages())
     }
 
     fn end(&self) -> usize {
@@ -320,6 +434,14 @@ impl Loan {
     /// How many bytes it has.
     pub(crate) fn len(&self) -> usize {
         self.parts.iter().map(Queued::len).sum()
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        if self.entries_reserved > 0 {
+            self.budget.give_back(self.entries_reserved);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::rules::WhenFull;
+use super::rules::{Rules, WhenFull};
 use super::{Outbox, Outgoing, Patience, Refused, Stage, State, Writer};
 use crate::sync::{MutexGuard, now};
 
@@ -14,7 +14,22 @@ impl Outbox {
     /// Whether so much more would be accepted at once.
     pub(crate) fn has_room(&self, charge: usize) -> bool {
         let state = self.state.lock();
-        state.stage == Stage::Open && state.charged() + charge <= self.rules.limit
+        state.stage == Stage::Open && state.has_room_for(charge, &self.rules)
+    }
+
+    /// Promises so much room to a batch that is being gathered; false when there is not so much.
+    pub(super) fn promise(&self, charge: usize) -> bool {
+        let mut state = self.state.lock();
+        let has_room = state.stage == Stage::Open && state.charged() + charge <= self.rules.limit;
+        if has_room {
+            state.promised = charge;
+        }
+        has_room
+    }
+
+    /// Takes a [promise](Self::promise) back.
+    pub(super) fn release(&self) {
+        self.state.lock().promised = 0;
     }
 
     /// The state of an open outbox that has room.
@@ -25,7 +40,7 @@ impl Outbox {
         patience: &mut Patience,
     ) -> Result<MutexGuard<'_, State>, Refused> {
         let state = self.state.lock();
-        if state.stage == Stage::Open && state.charged() + outgoing.charge(&self.rules) <= self.rules.limit {
+        if state.stage == Stage::Open && state.has_room_for(outgoing.charge(&self.rules), &self.rules) {
             return Ok(state);
         }
         self.find_room(state, outgoing, patience)
@@ -47,8 +62,11 @@ impl Outbox {
             if state.stage != Stage::Open {
                 return Err(Refused::Closed);
             }
-            if state.charged() + charge <= limit {
+            if state.has_room_for(charge, &self.rules) {
                 return Ok(state);
+            }
+            if state.promised > 0 {
+                return Err(Refused::SettleFirst);
             }
             if state.writer == Writer::Nobody && !state.queue.is_empty() {
                 return Err(Refused::WriteFirst);
@@ -94,5 +112,11 @@ impl Outbox {
         if state.stage == Stage::Open {
             state.refuse(outgoing, &self.rules);
         }
+    }
+}
+
+impl State {
+    fn has_room_for(&self, charge: usize, rules: &Rules) -> bool {
+        self.charged() + self.promised + charge <= rules.limit
     }
 }

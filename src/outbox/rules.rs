@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::batch::{BATCH_LEN, Batch};
+use super::batch::{BATCH_LEN, Batch, Place};
 use super::budget::{Budget, Purpose};
 use crate::codec::Separator;
 use crate::config::later;
-use crate::sync::now;
+use crate::sync::{AtomicU64, Ordering, now};
 
 #[derive(Debug)]
 pub(crate) struct Rules {
@@ -19,6 +19,8 @@ pub(crate) struct Rules {
     /// Whether messages may be joined into one write.
     pub(crate) coalesce: bool,
     pub(crate) budget: Arc<Budget>,
+    /// How many batches have been made for several outboxes to share.
+    pub(crate) shared: AtomicU64,
 }
 
 /// What becomes of a message for which there is no room.
@@ -43,9 +45,21 @@ impl Rules {
         }
     }
 
-    /// One message, to be shared; `None` when the budget is used up.
-    pub(crate) fn batch_of(&self, message: &[u8], purpose: Purpose) -> Option<Arc<Batch>> {
+    /// One message; `None` when the budget is used up.
+    pub(super) fn batch_of(&self, message: &[u8], purpose: Purpose) -> Option<Arc<Batch>> {
         Batch::of(message, self.separator.as_bytes(), &self.budget, purpose).map(Arc::new)
+    }
+
+    /// One message for several outboxes to share; `None` when the budget is used up.
+    pub(crate) fn shared_batch_of(&self, message: &[u8]) -> Option<Arc<Batch>> {
+        let mut batch = Batch::of(message, self.separator.as_bytes(), &self.budget, Purpose::Queue)?;
+        batch.set_place(self.next_place());
+        Some(Arc::new(batch))
+    }
+
+    /// The place of the next batch that several outboxes share.
+    pub(super) fn next_place(&self) -> Place {
+        Place::of_number(self.shared.fetch_add(1, Ordering::Relaxed))
     }
 
     /// The goodbye. It takes nothing from the budget, because it must not fail.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::attempt::Mode;
 use super::batch::OVERHEAD;
+use super::budget::Purpose;
 use super::{Outbox, Refused, Stage, State, Step, Writer};
 use crate::stats::time_of;
 use crate::sync::{MutexGuard, Ordering, now};
@@ -111,8 +112,8 @@ impl Outbox {
         let len = message.len() + self.rules.separator.len();
         let (bytes, charged) = (state.queue.bytes() + len, state.queue.charged() + len + OVERHEAD);
         let may_wait = self.rules.coalesce && !self.rules.is_much(bytes, charged);
-        if may_wait && state.corked {
-            state.append(&self.rules, message)?;
+        // Where there is no memory for it to wait in, it is written like a lone one.
+        if may_wait && state.corked && state.append(&self.rules, message, Purpose::Queue).is_ok() {
             return Ok(Step::Nothing);
         }
         self.write_alone(state, message, may_wait)
@@ -125,8 +126,7 @@ impl Outbox {
         if heard.is_some() {
             self.heard.store(0, Ordering::Relaxed);
             state.pace.answers();
-        } else if may_wait && state.pace.is_tight(time) {
-            state.append(&self.rules, message)?;
+        } else if may_wait && state.pace.is_tight(time) && state.append(&self.rules, message, Purpose::Queue).is_ok() {
             return Ok(state.cork());
         }
         self.write_through(state, message, time)

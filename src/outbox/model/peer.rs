@@ -9,7 +9,7 @@ use super::wire::{Take, Wire};
 use crate::codec::{GOODBYE, Separator};
 use crate::disconnect::Undelivered;
 use crate::outbox::{Batch, Budget, Flushed, Outbox, Outgoing, Pace, Purpose, Refused, Rules, Step, Tick, WhenFull};
-use crate::sync::{Condvar, Mutex, now};
+use crate::sync::{AtomicU64, Condvar, Mutex, now};
 use crate::transport::Stream;
 
 /// What the messages of all outboxes of a model may take together.
@@ -49,6 +49,7 @@ impl Setup {
             when_full: self.when_full,
             coalesce: self.coalesce,
             budget: Arc::new(Budget::new(BUDGET)),
+            shared: AtomicU64::new(0),
         })
     }
 }
@@ -138,7 +139,8 @@ impl Peer {
     pub(crate) fn batch(&self, messages: &[String]) -> Arc<Batch> {
         let mut batch = Batch::new(&self.rules.budget);
         for message in messages {
-            assert!(batch.push(message.as_bytes(), self.rules.separator.as_bytes()), "the budget suffices");
+            let separator = self.rules.separator.as_bytes();
+            assert!(batch.push(message.as_bytes(), separator, Purpose::Queue), "the budget suffices");
         }
         Arc::new(batch)
     }

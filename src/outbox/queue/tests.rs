@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{Amount, Loan, Queue};
-use crate::outbox::batch::{BATCH_LEN, Batch, OVERHEAD};
+use crate::outbox::batch::{BATCH_LEN, Batch, OVERHEAD, Place};
 use crate::outbox::budget::{Budget, Purpose};
 
 const SEPARATOR: &[u8] = b";";
@@ -15,10 +15,10 @@ const SEPARATOR: &[u8] = b";";
 #[derive(Debug, Clone)]
 enum Operation {
     Append(usize),
-    /// A batch of messages, which somebody else may hold too.
+    /// A batch of messages; a shared one is held by somebody else as well, and has so many between it and the last.
     Push {
         lens: Vec<usize>,
-        shared: bool,
+        shared: Option<u64>,
     },
     /// A write of what is queued and one message more from where it lies, of which so much is taken.
     WriteThrough {
@@ -47,7 +47,9 @@ fn operation() -> impl Strategy<Value = Operation> {
     let taken = || prop_oneof![2 => 0..100usize, 1 => 0..2 * BATCH_LEN, 1 => Just(usize::MAX)];
     prop_oneof![
         6 => len().prop_map(Operation::Append),
-        3 => (vec(len(), 1..5), any::<bool>()).prop_map(|(lens, shared)| Operation::Push { lens, shared }),
+        3 => (vec(len(), 1..5), proptest::option::of(0..2u64))
+            .prop_map(|(lens, shared)| Operation::Push { lens, shared }),
+        6 => len().prop_map(|len| Operation::Push { lens: vec![len], shared: Some(0) }),
         2 => (len(), taken(), vec(len(), 0..3))
             .prop_map(|(len, taken, meanwhile)| Operation::WriteThrough { len, taken, meanwhile }),
         4 => (1..5usize, 1..300usize, taken(), vec(len(), 0..3), proptest::option::of(0..1000usize)).prop_map(
@@ -69,7 +71,10 @@ struct Left {
 }
 
 struct Test {
+    single: bool,
     queue: Queue,
+    /// The number of the next batch that is shared.
+    number: u64,
     model: Vec<Left>,
     budget: Arc<Budget>,
     next: u8,
@@ -81,7 +86,7 @@ impl Test {
     fn new(single: bool) -> Self {
         let budget = Arc::new(Budget::new(usize::MAX / 2));
         let queue = Queue::new(single, &budget);
-        Self { queue, model: Vec::new(), budget, next: 0, held: Vec::new() }
+        Self { single, queue, number: 0, model: Vec::new(), budget, next: 0, held: Vec::new() }
     }
 
     /// A message unlike the ones before it.
@@ -97,25 +102,33 @@ impl Test {
 
     fn append(&mut self, len: usize) {
         let message = self.message(len);
-        assert!(self.queue.append(&message, SEPARATOR));
+        assert!(self.queue.append(&message, SEPARATOR, Purpose::Queue));
         self.model.push(Self::left(&message));
     }
 
-    fn push(&mut self, lens: &[usize], shared: bool) {
+    fn push(&mut self, lens: &[usize], shared: Option<u64>) {
         let mut batch = Batch::new(&self.budget);
         for len in lens {
             let message = self.message(*len);
-            assert!(batch.push(&message, SEPARATOR));
+            assert!(batch.push(&message, SEPARATOR, Purpose::Queue));
             self.model.push(Self::left(&message));
         }
+        if let Some(between) = shared {
+            self.number += between;
+            batch.set_place(Place::of_number(self.number));
+            self.number += 1;
+        }
         let batch = Arc::new(batch);
-        if shared {
+        if shared.is_some() {
             self.held.push(Arc::clone(&batch));
         }
         self.queue.push(batch);
     }
 
     fn write_through(&mut self, len: usize, taken: usize, meanwhile: &[usize]) {
+        if self.single && !self.model.is_empty() {
+            return self.append(len);
+        }
         let loan = self.queue.lend(usize::MAX, usize::MAX);
         let (queued, lent) = (loan.len(), self.model.len());
         assert_eq!(queued, self.queue.bytes());
@@ -147,6 +160,9 @@ impl Test {
         assert_eq!(lent.len(), loan.len(), "empty parts are in the way");
         assert_eq!(lent.is_empty(), self.model.is_empty(), "there is something to write");
         assert_eq!(lent, self.model.iter().flat_map(|left| left.bytes.clone()).take(lent.len()).collect::<Vec<_>>());
+        if self.single {
+            assert_eq!(lent.len(), self.model.first().map_or(0, |first| first.bytes.len()), "a write carries one message");
+        }
         let short = bytes.min(lent.len());
         assert_eq!(joined(&loan, bytes), lent[..short]);
         // No message is lent that lies behind those bytes.
@@ -263,4 +279,57 @@ proptest! {
         }
         test.end();
     }
+}
+
+/// What is shared by queues that nobody writes, however many batches they are given, is joined in the same places: in the
+/// memory of a few although some have not every batch, and so hold a part in smaller pieces than the others.
+#[test]
+fn shared_batches_are_joined_and_still_shared() {
+    const QUEUES: usize = 100;
+    const BATCHES: u64 = 3000;
+    let budget = Arc::new(Budget::new(usize::MAX / 2));
+    let mut queues: Vec<_> = (0..QUEUES).map(|_| Queue::new(false, &budget)).collect();
+    for number in 0..BATCHES {
+        let mut batch = Batch::of(&[b'x'; 20], SEPARATOR, &budget, Purpose::Queue).unwrap();
+        batch.set_place(Place::of_number(number));
+        let batch = Arc::new(batch);
+        for (at, queue) in queues.iter_mut().enumerate() {
+            // Some come later than the others, and two miss one here and there.
+            let comes = number >= at as u64 && (at > 1 || number % 701 != 17 + at as u64);
+            if comes {
+                queue.push(Arc::clone(&batch));
+            }
+        }
+    }
+    let most = queues.iter().map(|queue| queue.sealed.len()).max().unwrap();
+    assert!(most <= 64, "{most} entries");
+    let used = budget.used();
+    let of_one = BATCHES as usize * (21 + size_of::<usize>());
+    assert!(used <= 4 * of_one, "{used} bytes for {QUEUES} queues, {of_one} for what is in each of them");
+    for (at, queue) in queues.iter_mut().enumerate() {
+        let missed = (0..BATCHES).filter(|number| at <= 1 && number % 701 == 17 + at as u64).count();
+        assert_eq!(queue.messages(), BATCHES as usize - at - missed);
+    }
+    queues.clear();
+    assert_eq!(budget.used(), 0, "the budget leaks");
+}
+
+/// Nothing is joined with what is being written, and what was written in part goes on behind it.
+#[test]
+fn what_is_lent_is_not_joined() {
+    let budget = Arc::new(Budget::new(usize::MAX / 2));
+    let mut queue = Queue::new(false, &budget);
+    let push = |queue: &mut Queue, number: u64| {
+        let mut batch = Batch::of(number.to_string().as_bytes(), SEPARATOR, &budget, Purpose::Queue).unwrap();
+        batch.set_place(Place::of_number(number));
+        queue.push(Arc::new(batch));
+    };
+    push(&mut queue, 0);
+    let loan = queue.lend(usize::MAX, usize::MAX);
+    (1..4).for_each(|number| push(&mut queue, number));
+    assert_eq!(joined(&loan, usize::MAX), b"0;");
+    drop(loan);
+    queue.take_back(1);
+    (4..8).for_each(|number| push(&mut queue, number));
+    assert_eq!(joined(&queue.lend(usize::MAX, usize::MAX), usize::MAX), b";1;2;3;4;5;6;7;");
 }
