@@ -97,7 +97,8 @@ impl Link {
     }
 
     /// Takes what a part needs of memory from the budget: of what is left for writing at once if that is what becomes of
-    /// it, and else what others can be made to give, as the rule for full queues says. False when there is not so much.
+    /// it; what others can be made to give, as the rule for full queues says. False when there is not so much, or it
+    /// would have to be waited for although the messages can be written one by one.
     fn find_budget_for(&self, part: &mut [Batch], patience: &mut Patience) -> bool {
         let budget = &self.context.rules.budget;
         let charge = part.iter().map(Batch::charge).sum();
@@ -106,7 +107,12 @@ impl Link {
                 return true;
             }
             if !self.outbox.is_behind() {
-                return Batch::reserve_all(part, budget, Purpose::Write);
+                if Batch::reserve_all(part, budget, Purpose::Write) {
+                    return true;
+                }
+                if !patience.is_none() && self.outbox.writes_directly() {
+                    return false;
+                }
             }
             if !self.context.find_budget(charge, patience) {
                 return false;

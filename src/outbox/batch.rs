@@ -15,6 +15,9 @@ pub(crate) const BATCH_LEN: usize = 64 * 1024;
 /// What a batch takes of memory besides its bytes and the ends of its messages: itself, and the two counts of an `Arc`.
 const HEAD: usize = size_of::<Batch>() + 2 * size_of::<usize>();
 
+/// By how many bytes a batch grows at most unless it needs more.
+const STEP: usize = 4 * 1024;
+
 /// For how many messages more a batch has room at least when it gets its second one.
 const FEW_ENDS: usize = 4;
 
@@ -210,6 +213,17 @@ impl Batch {
         taken
     }
 
+    /// Gives back most of what it has not used, once nothing more is added to it.
+    pub(super) fn trim(&mut self) {
+        if self.bytes.capacity() > 2 * self.bytes.len() + STEP {
+            self.bytes.shrink_to_fit();
+            self.other_ends.shrink_to_fit();
+            let memory = self.memory();
+            self.budget.give_back(self.reserved.saturating_sub(memory));
+            self.reserved = memory.min(self.reserved);
+        }
+    }
+
     /// What it takes of memory.
     fn memory(&self) -> usize {
         memory(self.bytes.capacity(), self.other_ends.capacity())
@@ -294,10 +308,10 @@ impl Drop for Batch {
     }
 }
 
-/// How many bytes of room a batch gets that has room for `capacity`, and needs it for `needed`: twice as many, so that
-/// each byte is copied a few times at most, and not more than it can use.
+/// How many bytes of room a batch gets that has room for `capacity`, and needs it for `needed`: twice as many while there
+/// are few, so that each byte is not copied often, and never many that it may not use.
 fn grown(capacity: usize, needed: usize) -> usize {
-    needed.max((2 * capacity).min(BATCH_LEN))
+    needed.max((capacity + capacity.min(STEP)).min(BATCH_LEN))
 }
 
 /// What a batch with so much room takes of memory.

@@ -118,6 +118,7 @@ impl Gathered {
         let Some(mut batch) = state.batch.take().filter(|batch| batch.messages() > 0) else {
             return outboxes.iter().for_each(|outbox| outbox.release());
         };
+        batch.trim();
         batch.set_place(self.rules.next_place());
         let batch = Arc::new(batch);
         for outbox in &outboxes {

@@ -342,9 +342,9 @@ impl Outbox {
         self.state.lock().stream.clone()
     }
 
-    /// Whether the stream takes no more, so that what is sent has to wait.
+    /// Whether something waits because the stream takes no more.
     pub(crate) fn is_behind(&self) -> bool {
-        self.state.lock().writer == Writer::Background
+        self.state.lock().is_behind()
     }
 
     /// False when the stream needs a writing thread even where descriptors can be polled.
@@ -461,7 +461,13 @@ impl State {
 
     /// What memory is for that somebody else is to write: he does so at once, unless the stream takes no more.
     fn purpose(&self) -> Purpose {
-        if self.writer == Writer::Background { Purpose::Queue } else { Purpose::Write }
+        if self.is_behind() { Purpose::Queue } else { Purpose::Write }
+    }
+
+    /// Whether something waits because the stream takes no more. A writing thread keeps the role also when it has nothing
+    /// to do.
+    fn is_behind(&self) -> bool {
+        self.writer == Writer::Background && self.has_work()
     }
 
     fn count_lost(&mut self, amount: Amount) {

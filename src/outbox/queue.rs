@@ -238,7 +238,8 @@ impl Queue {
     }
 
     fn seal(&mut self) {
-        if let Some(open) = self.open.take() {
+        if let Some(mut open) = self.open.take() {
+            open.trim();
             self.make_entries_anyway(1);
             self.sealed.push_back(Queued::new(Arc::new(open), false));
         }
