@@ -1,13 +1,14 @@
 //! Limits and time-outs, with their defaults.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use crate::codec::{self, Separator};
 use crate::entrance::Token;
 use crate::error::Error;
 use crate::outbox::{Budget, OVERHEAD, Rules, WhenFull};
-use crate::sync::AtomicU64;
+
 use crate::transport::Keepalive;
 
 /// What happens when more is sent to a peer than it reads, and its queue is full

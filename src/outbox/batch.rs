@@ -56,9 +56,8 @@ impl Place {
 
     /// For a second half: the first one, and the whole.
     pub(super) fn halves(self) -> Option<(Self, Self)> {
-        (self.start % 2 == 1).then(|| {
-            (Self { start: self.start - 1, ..self }, Self { start: self.start / 2, level: self.level + 1 })
-        })
+        (self.start % 2 == 1)
+            .then(|| (Self { start: self.start - 1, ..self }, Self { start: self.start / 2, level: self.level + 1 }))
     }
 }
 

@@ -1,13 +1,14 @@
 //! What holds for every outbox of a service.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::batch::{BATCH_LEN, Batch, Place};
 use super::budget::{Budget, Purpose};
 use crate::codec::Separator;
 use crate::config::later;
-use crate::sync::{AtomicU64, Ordering, now};
+use crate::sync::now;
 
 #[derive(Debug)]
 pub(crate) struct Rules {

@@ -8,7 +8,7 @@ use super::join;
 use super::peer::{Peer, Sent, Setup};
 use super::wire::Take;
 use crate::model::explore;
-use crate::outbox::{Gather, Gathered};
+use crate::outbox::{GATHERED_CHARGE, Gather, Gathered, Refused};
 use crate::sync::Mutex;
 
 /// The connection table does not change in these models.
@@ -24,7 +24,10 @@ struct Service {
 
 impl Service {
     fn new(room: usize) -> Arc<Self> {
-        let setup = Setup { take: Take::room(room), ..Setup::default() };
+        Self::with(Setup { take: Take::room(room), ..Setup::default() })
+    }
+
+    fn with(setup: Setup) -> Arc<Self> {
         let rules = setup.rules();
         let peers = [(); 2].map(|()| Peer::with_rules(setup, Arc::clone(&rules)));
         Arc::new(Self { gathered: Gathered::new(rules), peers, others: Mutex::default() })
@@ -65,7 +68,13 @@ impl Service {
     /// Sends a message to the first peer, behind what has been gathered.
     fn send(&self, message: &str) -> Sent {
         self.gathered.settle();
-        self.peers[0].send(message)
+        loop {
+            let sent = self.peers[0].send(message);
+            if sent.outcome != Err(Refused::SettleFirst) {
+                return sent;
+            }
+            self.gathered.end();
+        }
     }
 
     /// Says goodbye to the first peer.
@@ -202,6 +211,29 @@ fn gather_and_kill() {
         let sent = broadcast_and_send(&service, ["a1", "a2", "a3"]);
         join(killer);
         service.end(vec![sent]);
+    });
+}
+
+/// Whoever sends meanwhile does not take the room of what is being gathered: no queue exceeds its limit.
+#[test]
+fn gather_and_fill() {
+    const HALF: usize = GATHERED_CHARGE / 2 - 100;
+    explore("gather_and_fill", 3, || {
+        let service = Service::with(Setup { take: Take::room(0), limit: GATHERED_CHARGE, ..Setup::default() });
+        let assert_limit = |service: &Service| {
+            let charged = service.peers[0].outbox.charged();
+            assert!(charged <= GATHERED_CHARGE, "{charged} bytes wait");
+        };
+        let other = service.spawn(|service| service.send(&"a".repeat(GATHERED_CHARGE - HALF)));
+        let mut sent = [Vec::new(), Vec::new()];
+        add(&mut sent, service.broadcast(&"b".repeat(HALF)));
+        service.gathered.end();
+        assert_limit(&service);
+        let refused = join(other).outcome.is_err();
+        assert_limit(&service);
+        // Where there was no room for a batch, the message has gone another way.
+        assert!(refused || sent[0].is_empty(), "both have found room");
+        service.peers.iter().for_each(|peer| peer.kill());
     });
 }
 

@@ -1,6 +1,6 @@
 //! One outbox with what surrounds it: those who send, the pump, and the account in the end.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use loom::thread::{self, JoinHandle};
@@ -9,7 +9,7 @@ use super::wire::{Take, Wire};
 use crate::codec::{GOODBYE, Separator};
 use crate::disconnect::Undelivered;
 use crate::outbox::{Batch, Budget, Flushed, Outbox, Outgoing, Pace, Purpose, Refused, Rules, Step, Tick, WhenFull};
-use crate::sync::{AtomicU64, Condvar, Mutex, now};
+use crate::sync::{Condvar, Mutex, now};
 use crate::transport::Stream;
 
 /// What the messages of all outboxes of a model may take together.

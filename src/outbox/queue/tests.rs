@@ -161,7 +161,11 @@ impl Test {
         assert_eq!(lent.is_empty(), self.model.is_empty(), "there is something to write");
         assert_eq!(lent, self.model.iter().flat_map(|left| left.bytes.clone()).take(lent.len()).collect::<Vec<_>>());
         if self.single {
-            assert_eq!(lent.len(), self.model.first().map_or(0, |first| first.bytes.len()), "a write carries one message");
+            assert_eq!(
+                lent.len(),
+                self.model.first().map_or(0, |first| first.bytes.len()),
+                "a write carries one message"
+            );
         }
         let short = bytes.min(lent.len());
         assert_eq!(joined(&loan, bytes), lent[..short]);
