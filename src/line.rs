@@ -178,29 +178,35 @@ impl Line {
         if charge > self.limit - state.charged {
             return Err(Error::BufferFull { limit: OutboundLimit::QueuedBytes(self.limit) });
         }
-        let mut added: Vec<Arc<Batch>> = Vec::new();
+        let before = (state.queue.len(), state.queue.last().map_or(0, |batch| batch.messages()));
         for message in messages {
-            // A batch that is there already is added to only by a message alone, so that a failure adds nothing.
-            let last = if messages.len() == 1 { state.queue.last_mut() } else { added.last_mut() };
             let fits = |batch: &&mut Batch| batch.len() + message.len() + separator.len() <= BATCH_LEN;
-            let accepted = match last.and_then(Arc::get_mut).filter(fits) {
+            let accepted = match state.queue.last_mut().and_then(Arc::get_mut).filter(fits) {
                 Some(batch) => batch.push(message, separator, Purpose::Queue),
                 None => {
                     let batch = Batch::of(message, separator, &rules.budget, Purpose::Queue);
-                    batch.map(|batch| added.push(Arc::new(batch))).is_some()
+                    batch.map(|batch| state.queue.push(Arc::new(batch))).is_some()
                 }
             };
             if !accepted {
+                state.take_back(before);
                 return Err(Error::BufferFull { limit: OutboundLimit::TotalQueuedBytes(rules.budget.limit()) });
             }
         }
-        state.queue.append(&mut added);
         state.charged += charge;
         Ok(())
     }
 }
 
 impl State {
+    /// Takes what has been added to so many batches, the last of which had so many messages.
+    fn take_back(&mut self, (batches, messages): (usize, usize)) {
+        self.queue.truncate(batches);
+        if let Some(last) = self.queue.last_mut().and_then(Arc::get_mut) {
+            last.truncate(messages);
+        }
+    }
+
     fn empty(&mut self) -> Vec<Arc<Batch>> {
         self.charged = 0;
         std::mem::take(&mut self.queue)
