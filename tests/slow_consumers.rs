@@ -345,3 +345,39 @@ fn a_broadcast_waits_once_for_all_and_ends_those_who_are_still_full() {
     assert_eq!(open.messages(), [numbered(1000, LEN)]);
     assert_eq!(started.server.broadcast(b"on it goes").unwrap(), 1);
 }
+
+/// Whether or not messages are joined for writing, a queue holds as many of them.
+#[test]
+fn a_queue_of_messages_that_are_not_joined_holds_as_many() {
+    const QUEUE: usize = 1 << 20;
+    for writes in EITHER {
+        for len in [0, 20, 1000] {
+            let mut held = [true, false].map(|coalesce| {
+                let (started, valves) = valve::start_server(writes, |builder| {
+                    let builder = builder.max_message_len(LEN).max_queued_bytes(QUEUE).max_total_queued_bytes(QUEUE * 4);
+                    builder.coalesce(coalesce).slow_consumer(SlowConsumer::DropNewest)
+                });
+                let peers: Vec<_> = (0..3).map(|_| (valves.connect(), connected(&started.events))).collect();
+                let held = peers.iter().map(|(_, connection)| {
+                    let mut sent = 0;
+                    loop {
+                        match connection.send(&b"x".repeat(len)) {
+                            Ok(()) => sent += 1,
+                            Err(Error::Dropped { limit: OutboundLimit::QueuedBytes(QUEUE) }) => break sent,
+                            Err(error) => panic!("{error} after {sent} messages of {len} bytes"),
+                        }
+                    }
+                });
+                let held: Vec<_> = held.collect();
+                for ((valve, _), held) in peers.iter().zip(&held) {
+                    valve.open();
+                    valve.wait_for("all", |taken| taken.concat().len() == held * (len + 1));
+                    let is_one = |write: &Vec<u8>| write.iter().filter(|byte| **byte == b';').count() == 1;
+                    assert!(coalesce || valve.writes().iter().all(is_one), "joined");
+                }
+                held
+            });
+            held.iter_mut().flatten().for_each(|held| assert_eq!(*held, QUEUE / (len + OVERHEAD), "{writes:?} {len}"));
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use leads_comm::callback::Event;
 use leads_comm::{Connection, DisconnectReason, Error, OutboundLimit, ServerBuilder, SlowConsumer};
-use support::valve::{self, EITHER, Valve, Valves};
+use support::valve::{self, EITHER, Valve, Valves, Writes};
 use support::*;
 
 /// Long enough never to be over in a test.
@@ -307,4 +307,77 @@ fn nothing_of_the_sum_is_lost_for_ever() {
 fn fill_again(peers: &[Peer]) -> usize {
     fill(peers);
     queued(peers) / CHARGE
+}
+
+/// A peer that takes what it is sent is served by every call, however fast they come, while others have used the sum up
+/// and ask for more all the time.
+#[test]
+fn whoever_takes_everything_is_served_by_every_call() {
+    const MESSAGES: usize = 20_000;
+    for policy in [SlowConsumer::DropOldest, SlowConsumer::DropNewest, PATIENT] {
+        let (started, valves) = valve::start_server(Writes::Direct, |builder| {
+            limited(builder).max_queued_bytes(TOTAL / 4).slow_consumer(policy).stall_timeout(Duration::from_secs(60))
+        });
+        let stalled = peers(&started, &valves, STALLED);
+        let healthy = &peers(&started, &valves, 1)[0];
+        healthy.valve.open();
+        let greedy = stalled.iter().map(|peer| {
+            let connection = peer.connection.clone();
+            thread::spawn(move || while !matches!(connection.send(b"zzz"), Err(Error::Disconnected)) {})
+        });
+        let greedy: Vec<_> = greedy.collect();
+        // Tiny messages are charged more in a queue than they take of the sum.
+        until("used up", || queued(&stalled) >= TOTAL * 4 / 5);
+        let mut sent = 0;
+        let mut send = |what: &str, accepted: usize, wanted: usize| {
+            assert_eq!(accepted, wanted, "{policy:?}: {what} after {sent} messages");
+            sent += wanted;
+        };
+        for number in 0..MESSAGES {
+            healthy.connection.send(&numbered(number, 30)).unwrap_or_else(|error| panic!("{policy:?} {number}: {error}"));
+            send("send", 1, 1);
+        }
+        for _ in 0..500 {
+            send("send_all", healthy.connection.send_all([&b"one"[..], b"two", &[b'x'; 5000]]).unwrap(), 3);
+        }
+        let only = |connection: &Connection| *connection == healthy.connection;
+        for _ in 0..500 {
+            send("broadcast_where", started.server.broadcast_where(b"to one", only).unwrap(), 1);
+        }
+        if policy != PATIENT {
+            for _ in 0..500 {
+                send("broadcast", started.server.broadcast(b"to all").unwrap().min(1), 1);
+            }
+        }
+        healthy.connection.flush(PATIENCE).unwrap();
+        assert_eq!(healthy.connection.stats().traffic.written.messages, sent as u64, "{policy:?}");
+        assert_eq!(healthy.connection.dropped_messages(), 0, "{policy:?}");
+        stalled.iter().for_each(|peer| peer.connection.abort());
+        greedy.into_iter().for_each(|sender| sender.join().unwrap());
+    }
+}
+
+/// One thread broadcasts in a rush, another one sends: what waits for a peer never exceeds its limit.
+#[test]
+fn no_queue_exceeds_its_limit_whoever_sends_at_once() {
+    const LIMIT: usize = 1 << 20;
+    let (started, valves) = valve::start_server(Writes::Direct, |builder| {
+        builder.max_message_len(LEN).max_queued_bytes(LIMIT).slow_consumer(SlowConsumer::DropNewest)
+    });
+    for _ in 0..20 {
+        let peers = peers(&started, &valves, 2);
+        thread::scope(|scope| {
+            let sender = scope.spawn(|| while peers[0].connection.send(&[b'x'; 1000]).is_ok() {});
+            while !sender.is_finished() {
+                started.server.broadcast(&[b'y'; 1000]).unwrap();
+                let charged = peers.iter().map(|peer| peer.connection.queued_bytes()).max().unwrap();
+                assert!(charged <= LIMIT, "{charged} bytes wait");
+            }
+        });
+        for peer in &peers {
+            let most = peer.connection.stats().traffic.peak_queued_bytes;
+            assert!(most <= LIMIT, "{most} bytes have been waiting");
+            peer.connection.abort();
+        }
+    }
 }

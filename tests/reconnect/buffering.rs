@@ -77,6 +77,29 @@ fn no_more_is_kept_than_there_is_room_for() {
     assert!(matches!(failures(&events)[..], [Error::Unsent { messages: 1, bytes: 901 }]));
 }
 
+/// Kept or not, a message that must not be joined with others has a write of its own.
+#[test]
+fn what_is_kept_is_not_joined_where_nothing_is() {
+    const MESSAGES: usize = 10;
+    let (callback, events) = recorder();
+    let reconnect = quick().at_start(true).buffer_bytes(1 << 20);
+    let client = Client::builder().port(free_port()).coalesce(false).reconnect(reconnect).callback(callback);
+    let client = client.build().unwrap();
+    client.start("127.0.0.1", true).unwrap();
+    for number in 0..MESSAGES {
+        client.send(&numbered(number, 20)).unwrap();
+    }
+    assert_eq!(client.send_all((0..MESSAGES).map(|number| numbered(number, 20))).unwrap(), MESSAGES);
+    let listener = listen(client.port());
+    let (mut socket, _) = listener.accept().unwrap();
+    let connection = connected(&events);
+    socket.read_exact(&mut [0; 2 * MESSAGES * 21]).unwrap();
+    connection.flush(PATIENCE).unwrap();
+    let traffic = connection.stats().traffic;
+    assert_eq!((traffic.written.messages, traffic.writes), (2 * MESSAGES as u64, 2 * MESSAGES as u64));
+    client.close();
+}
+
 /// All failures but those to connect.
 fn failures(events: &Receiver<Event>) -> Vec<Error> {
     let failures = events.iter().filter_map(|event| match event {
