@@ -354,7 +354,8 @@ fn a_queue_of_messages_that_are_not_joined_holds_as_many() {
         for len in [0, 20, 1000] {
             let mut held = [true, false].map(|coalesce| {
                 let (started, valves) = valve::start_server(writes, |builder| {
-                    let builder = builder.max_message_len(LEN).max_queued_bytes(QUEUE).max_total_queued_bytes(QUEUE * 4);
+                    let builder =
+                        builder.max_message_len(LEN).max_queued_bytes(QUEUE).max_total_queued_bytes(QUEUE * 4);
                     builder.coalesce(coalesce).slow_consumer(SlowConsumer::DropNewest)
                 });
                 let peers: Vec<_> = (0..3).map(|_| (valves.connect(), connected(&started.events))).collect();

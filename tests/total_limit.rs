@@ -334,7 +334,10 @@ fn whoever_takes_everything_is_served_by_every_call() {
             sent += wanted;
         };
         for number in 0..MESSAGES {
-            healthy.connection.send(&numbered(number, 30)).unwrap_or_else(|error| panic!("{policy:?} {number}: {error}"));
+            healthy
+                .connection
+                .send(&numbered(number, 30))
+                .unwrap_or_else(|error| panic!("{policy:?} {number}: {error}"));
             send("send", 1, 1);
         }
         for _ in 0..500 {

@@ -114,12 +114,14 @@ impl<Side> Builder<Side> {
         self
     }
 
-    /// How much may wait to be written to all peers together, in bytes, charged in the same way; a message that is
-    /// broadcast counts once, however many peers it waits for. Not less than
-    /// [`max_queued_bytes`](Self::max_queued_bytes). Default 64 MiB.
+    /// How much memory what waits to be written to all peers together may take, in bytes: the messages themselves, room
+    /// for more of them that is kept ready, and what it takes to keep them in order, some 8 to 130 bytes for a message. One
+    /// that is broadcast counts once, however many peers it waits for; an entry for it in a peer's queue, if there has to
+    /// be one, counts for that peer. Not less than [`max_queued_bytes`](Self::max_queued_bytes). Default 64 MiB.
     ///
-    /// Up to an eighth more is used for messages that are just being written, so that peers who take what they are sent
-    /// are served although others have used everything up.
+    /// Up to an eighth more is used for messages that are just being written, and what is left of one of up to 4 KiB for
+    /// each connection. So peers who take what they are sent are always served, whatever call the messages come by and
+    /// whatever the [policy](Self::slow_consumer), although others have used everything up.
     pub fn max_total_queued_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_total_queued_bytes = bytes;
         self
