@@ -66,7 +66,7 @@ fn broadcast_to_some(server: &Server, peers: &[Connection], len: usize) {
     let mut number = 0;
     loop {
         number += 1;
-        let is_wanted = |at: usize| (at * 7 + number).is_multiple_of(3);
+        let is_wanted = |at: usize| (at * 7 + number) % 3 == 0;
         let wanted = (0..peers.len()).filter(|at| is_wanted(*at)).count();
         let mut at = 0;
         let accepted = server.broadcast_where(&b"x".repeat(len), |_| {
