@@ -67,7 +67,8 @@ impl Context {
             Verdict::LeaveOut { first_until } => {
                 if let Some(at) = first_until {
                     let limits: Arc<dyn Watched> = Arc::<LogLimits>::clone(&self.log_limits);
-                    self.pump.watch(Arc::downgrade(&limits), Deadline::LogRoom, at);
+                    let time = at.saturating_duration_since(Instant::now());
+                    self.pump.watch(Arc::downgrade(&limits), Deadline::LogRoom, time);
                 }
                 false
             }

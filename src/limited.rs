@@ -91,13 +91,14 @@ impl LogLimits {
 
 /// So that the pump says what was left out, where nothing else is logged.
 impl Watched for LogLimits {
-    fn check_deadline(&self, _: Deadline, now: Instant) -> Option<Instant> {
+    fn check_deadline(&self, _: Deadline, live: Instant) -> Option<Instant> {
+        let now = Instant::now();
         let mut next = None;
         for (topic, limit) in Topic::ALL.into_iter().zip(&self.topics) {
             let settled = limit.lock().settle(now);
             match settled {
                 Ok(left_out) => self.say(topic, left_out),
-                Err(at) => next = next.into_iter().chain([at]).min(),
+                Err(at) => next = next.into_iter().chain([later(live, at - now)]).min(),
             }
         }
         next

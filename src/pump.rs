@@ -1,10 +1,17 @@
 //! The pump: one thread per service that writes what sockets would not take at once, and keeps every deadline. It runs
 //! no callback, and blocks only in waiting for something to do.
+//!
+//! What a wake costs depends on who is ready, not on who is behind.
+//!
+//! Deadlines are kept in *live time*, which stands still while the process does, because it was stopped, or its machine
+//! suspended: whoever had no chance to be heard meanwhile has it then. The pump notices by waking much later than it
+//! meant to, so it sleeps no longer than a part of the shortest time-out that is running.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::io;
 use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,12 +19,23 @@ use std::time::{Duration, Instant};
 use log::warn;
 use parking_lot::Mutex;
 
+use crate::config::later;
 use crate::outbox::Tick;
 use crate::transport::Stream;
-use crate::transport::poll::Poller;
+use crate::transport::writable::Writable;
 
-/// How long the pump rests when the system refuses to poll, so that it does not spin.
-const POLL_FAILURE_PAUSE: Duration = Duration::from_millis(10);
+/// How long the pump rests when the system cannot tell who is ready, so that it does not spin: at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// For how long that may go on before it is taken for lasting.
+const PASSING: Duration = Duration::from_secs(5);
+
+/// The pump sleeps no longer than this part of the shortest time-out, so that no standstill counts for more.
+const SLEEPS: u32 = 4;
+
+/// How much later than it meant to the pump may wake before the process is taken to have stood still.
+const LATE: Duration = Duration::from_millis(50);
 
 /// How often the pump looks after what is corked. Short, because a message may wait for two looks; and not shorter,
 /// because each look takes the processor from whoever is sending in a rush. It becomes longer while they do the
@@ -41,11 +59,14 @@ pub(crate) trait Pumped: Send + Sync {
 
     /// Whether there is nothing more to write, and never will be.
     fn is_over(&self) -> bool;
+
+    /// The pump cannot wait for this stream: somebody else has to write to it.
+    fn go_without_pump(&self);
 }
 
 /// What has deadlines that the pump keeps.
 pub(crate) trait Watched: Send + Sync {
-    /// Acts on this deadline if it is due at `now`; when to ask again.
+    /// Acts on this deadline if it is due at `now`; when to ask again. Both are in [live time](Pump::live).
     fn check_deadline(&self, deadline: Deadline, now: Instant) -> Option<Instant>;
 }
 
@@ -69,13 +90,17 @@ pub(crate) enum Deadline {
 #[derive(Default)]
 pub(crate) struct Pump {
     inbox: Mutex<Inbox>,
+    /// For how long the process has stood still since the start, in nanoseconds.
+    stood_still: AtomicU64,
 }
 
 #[derive(Default)]
 struct Inbox {
     /// Only while the pump runs: a service that is only built, or closed, holds no descriptor.
-    poller: Option<Arc<Poller>>,
-    backlogged: Vec<Backlogged>,
+    writable: Option<Arc<Writable>>,
+    backlogged: Vec<(u64, Backlogged)>,
+    /// Those who need no more, by their numbers.
+    over: Vec<u64>,
     alarms: Vec<Alarm>,
     ticked: Vec<Weak<dyn Ticked>>,
     /// When the pump wakes by itself; `None` while it is awake, since it looks here before it waits again.
@@ -83,6 +108,7 @@ struct Inbox {
     stopped: bool,
 }
 
+/// In live time.
 #[derive(Clone, Copy)]
 enum WakesAt {
     Never,
@@ -96,7 +122,10 @@ struct Backlogged {
 }
 
 struct Alarm {
+    /// In live time.
     at: Instant,
+    /// The time-out of which it is the end.
+    timeout: Duration,
     deadline: Deadline,
     /// Weak, so that a deadline far ahead does not keep what is gone.
     watched: Weak<dyn Watched>,
@@ -105,22 +134,43 @@ struct Alarm {
 impl Pump {
     /// Prepares for [`run`](Self::run), which may follow once.
     pub(crate) fn open(&self) -> io::Result<()> {
-        self.inbox.lock().poller = Some(Arc::new(Poller::new()?));
+        self.inbox.lock().writable = Some(Arc::new(Writable::new()?));
         Ok(())
+    }
+
+    /// The time that deadlines are kept in, now: it stands still while the process does.
+    pub(crate) fn live(&self) -> Instant {
+        self.in_live_time(Instant::now())
+    }
+
+    fn in_live_time(&self, time: Instant) -> Instant {
+        let stood_still = Duration::from_nanos(self.stood_still.load(Ordering::Relaxed));
+        time.checked_sub(stood_still).unwrap_or(time)
     }
 
     /// Whether [`adopt`](Self::adopt) can serve this stream.
     pub(crate) fn can_adopt(stream: &dyn Stream) -> bool {
-        Poller::can_watch(stream)
+        Writable::can_watch(stream)
     }
 
-    /// Takes over writing to `stream` until `connection` has nothing more for it.
-    pub(crate) fn adopt(&self, connection: Arc<dyn Pumped>, stream: Arc<dyn Stream>) {
+    /// Takes over writing to `stream` until `connection`, which has this `number` in its service, has nothing more for
+    /// it.
+    pub(crate) fn adopt(&self, number: u64, connection: Arc<dyn Pumped>, stream: Arc<dyn Stream>) {
         let mut inbox = self.inbox.lock();
         if inbox.stopped {
             return;
         }
-        inbox.backlogged.push(Backlogged { connection, stream });
+        inbox.backlogged.push((number, Backlogged { connection, stream }));
+        inbox.wake_if_asleep();
+    }
+
+    /// Lets the stream of a connection go that [is over](Pumped::is_over), if the pump has it: it may never become ready.
+    pub(crate) fn let_go(&self, number: u64) {
+        let mut inbox = self.inbox.lock();
+        if inbox.stopped {
+            return;
+        }
+        inbox.over.push(number);
         inbox.wake_if_asleep();
     }
 
@@ -134,74 +184,87 @@ impl Pump {
         inbox.wake_if_asleep();
     }
 
-    /// Asks `watched` to check its `deadline` at `at`.
-    pub(crate) fn watch(&self, watched: Weak<dyn Watched>, deadline: Deadline, at: Instant) {
+    /// Asks `watched` to check its `deadline` after `timeout`.
+    pub(crate) fn watch(&self, watched: Weak<dyn Watched>, deadline: Deadline, timeout: Duration) {
+        let live = self.live();
+        let at = later(live, timeout);
         let mut inbox = self.inbox.lock();
         if inbox.stopped {
             return;
         }
-        inbox.alarms.push(Alarm { at, deadline, watched });
-        if !matches!(inbox.wakes_at, Some(WakesAt::At(wakes_at)) if wakes_at <= at) {
+        inbox.alarms.push(Alarm { at, timeout, deadline, watched });
+        let by = at.min(later(live, timeout / SLEEPS));
+        if !matches!(inbox.wakes_at, Some(WakesAt::At(wakes_at)) if wakes_at <= by) {
             inbox.wake_if_asleep();
         }
     }
 
     /// Takes [`open`](Self::open) back.
     pub(crate) fn shut(&self) {
-        let poller = self.inbox.lock().poller.take();
-        drop(poller);
+        let writable = self.inbox.lock().writable.take();
+        drop(writable);
     }
 
     /// Makes [`run`](Self::run) return soon, and takes nothing more in.
     pub(crate) fn stop(&self) {
-        let poller = self.inbox.lock().poller.clone();
+        let writable = self.inbox.lock().writable.clone();
         let left = mem::replace(&mut *self.inbox.lock(), Inbox { stopped: true, ..Inbox::default() });
         drop(left);
-        if let Some(poller) = poller {
-            poller.wake();
+        if let Some(writable) = writable {
+            writable.wake();
         }
     }
 
-    /// Makes the pump look at everything again.
-    pub(crate) fn wake(&self) {
-        let poller = self.inbox.lock().poller.clone();
-        if let Some(poller) = poller {
-            poller.wake();
-        }
-    }
-
-    /// The pump's thread.
-    pub(crate) fn run(&self) {
-        let Some(poller) = self.inbox.lock().poller.clone() else { return };
+    /// The pump's thread, until it is [stopped](Self::stop).
+    ///
+    /// # Errors
+    ///
+    /// The system does not tell any more who is ready.
+    pub(crate) fn run(&self) -> io::Result<()> {
+        let Some(writable) = self.inbox.lock().writable.clone() else { return Ok(()) };
         let mut work = Work::new();
-        while self.collect(&mut work) {
-            let timeout = work.timeout();
-            write_when_ready(&poller, &mut work.backlog, timeout);
+        let mut failing = Failing::default();
+        let mut woke = Instant::now();
+        while self.collect(&mut work, &writable) {
+            let timeout = work.timeout(self.live());
+            match work.wait(&writable, timeout) {
+                Ok(ready) => {
+                    failing = Failing::default();
+                    work.write_to(&writable, ready);
+                }
+                Err(error) => failing.survive(error)?,
+            }
             self.inbox.lock().wakes_at = None;
             let now = Instant::now();
-            ring(&mut work.alarms, now);
+            let late = timeout.map_or(Duration::ZERO, |timeout| (now - woke).saturating_sub(timeout));
+            woke = now;
+            if late > LATE {
+                self.stood_still.fetch_add(u64::try_from(late.as_nanos()).unwrap_or(0), Ordering::Relaxed);
+            }
+            work.ring(self.in_live_time(now));
             work.tick(now);
         }
         // What came in meanwhile is of connections that have been cut off.
         self.stop();
+        Ok(())
     }
 
     /// Empties the inbox; false when it is time to stop.
-    fn collect(&self, work: &mut Work) -> bool {
+    fn collect(&self, work: &mut Work, writable: &Writable) -> bool {
         // Before it is said when the pump wakes.
         work.drop_stale_alarms();
         let mut inbox = self.inbox.lock();
-        work.backlog.append(&mut inbox.backlogged);
-        work.alarms.extend(mem::take(&mut inbox.alarms).into_iter().map(Reverse));
+        let (backlogged, over) = (mem::take(&mut inbox.backlogged), mem::take(&mut inbox.over));
+        mem::take(&mut inbox.alarms).into_iter().for_each(|alarm| work.add_alarm(alarm));
         work.ticked.append(&mut inbox.ticked);
-        inbox.wakes_at = Some(match work.alarms.peek() {
-            Some(Reverse(alarm)) => WakesAt::At(alarm.at),
+        inbox.wakes_at = Some(match work.wakes_by(self.live()) {
+            Some(at) => WakesAt::At(at),
             None => WakesAt::Never,
         });
         let goes_on = !inbox.stopped;
         drop(inbox);
-        // A stream that was given up may never become ready, and must not be held.
-        work.backlog.retain(|backlogged| !backlogged.connection.is_over());
+        backlogged.into_iter().for_each(|(number, backlogged)| work.adopt(writable, number, backlogged));
+        over.into_iter().for_each(|number| work.let_go(writable, number));
         goes_on
     }
 }
@@ -209,16 +272,47 @@ impl Pump {
 impl Inbox {
     /// While the pump is awake it needs no waking: it looks here before it waits again.
     fn wake_if_asleep(&self) {
-        if let (Some(poller), Some(_)) = (&self.poller, self.wakes_at) {
-            poller.wake();
+        if let (Some(writable), Some(_)) = (&self.writable, self.wakes_at) {
+            writable.wake();
         }
+    }
+}
+
+/// How long the system has not been able to tell who is ready.
+#[derive(Default)]
+struct Failing {
+    since: Option<Instant>,
+    pause: Duration,
+}
+
+impl Failing {
+    /// Rests a little before the pump tries again.
+    ///
+    /// # Errors
+    ///
+    /// What will not pass, or has not for a while, comes back.
+    fn survive(&mut self, error: io::Error) -> io::Result<()> {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let may_pass = matches!(error.kind(), io::ErrorKind::OutOfMemory | io::ErrorKind::WouldBlock);
+        if !may_pass || since.elapsed() >= PASSING {
+            return Err(error);
+        }
+        if self.pause.is_zero() {
+            warn!("the system cannot tell which streams take bytes, and is asked again: {error}");
+        }
+        self.pause = (2 * self.pause).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        thread::sleep(self.pause);
+        Ok(())
     }
 }
 
 /// What the pump has to do, in its own hands.
 struct Work {
-    backlog: Vec<Backlogged>,
+    /// By the numbers of the connections.
+    backlog: HashMap<u64, Backlogged>,
     alarms: BinaryHeap<Reverse<Alarm>>,
+    /// The time-outs of the alarms, and how many have each: there are few different ones.
+    timeouts: BTreeMap<Duration, usize>,
     /// How many alarms there have to be for those of what is gone to be looked for.
     many_alarms: usize,
     ticked: Vec<Weak<dyn Ticked>>,
@@ -230,8 +324,9 @@ struct Work {
 impl Work {
     fn new() -> Self {
         Self {
-            backlog: Vec::new(),
+            backlog: HashMap::new(),
             alarms: BinaryHeap::new(),
+            timeouts: BTreeMap::new(),
             many_alarms: FEW_ALARMS,
             ticked: Vec::new(),
             tick_at: None,
@@ -243,22 +338,102 @@ impl Work {
     /// a deadline far ahead, those of connections that come and go would pile up until then.
     fn drop_stale_alarms(&mut self) {
         if self.alarms.len() >= self.many_alarms {
-            self.alarms.retain(|Reverse(alarm)| alarm.watched.strong_count() > 0);
+            let alarms = mem::take(&mut self.alarms);
+            self.timeouts.clear();
+            alarms
+                .into_iter()
+                .filter(|Reverse(alarm)| alarm.watched.strong_count() > 0)
+                .for_each(|Reverse(alarm)| self.add_alarm(alarm));
             self.many_alarms = FEW_ALARMS.max(2 * self.alarms.len());
         }
     }
 
+    fn add_alarm(&mut self, alarm: Alarm) {
+        *self.timeouts.entry(alarm.timeout).or_default() += 1;
+        self.alarms.push(Reverse(alarm));
+    }
+
+    /// The next alarm that is due.
+    fn take_alarm(&mut self, now: Instant) -> Option<Alarm> {
+        if self.alarms.peek().is_none_or(|Reverse(alarm)| alarm.at > now) {
+            return None;
+        }
+        let Reverse(alarm) = self.alarms.pop()?;
+        if let Some(count) = self.timeouts.get_mut(&alarm.timeout) {
+            *count -= 1;
+            if *count == 0 {
+                self.timeouts.remove(&alarm.timeout);
+            }
+        }
+        Some(alarm)
+    }
+
+    /// When the pump wakes at the latest, in live time, because of its alarms.
+    fn wakes_by(&self, live: Instant) -> Option<Instant> {
+        let Reverse(alarm) = self.alarms.peek()?;
+        let (shortest, _) = self.timeouts.first_key_value()?;
+        Some(alarm.at.min(later(live, *shortest / SLEEPS)))
+    }
+
     /// How long there is nothing to do unless a stream becomes ready.
-    fn timeout(&mut self) -> Option<Duration> {
+    fn timeout(&mut self, live: Instant) -> Option<Duration> {
         let now = Instant::now();
         if self.ticked.is_empty() {
             self.tick_at = None;
         } else {
             self.tick_at.get_or_insert(now + self.interval);
         }
-        let alarm_at = self.alarms.peek().map(|Reverse(alarm)| alarm.at);
-        let next = [alarm_at, self.tick_at].into_iter().flatten().min();
-        next.map(|at| at.saturating_duration_since(now))
+        let alarm = self.wakes_by(live).map(|at| at.saturating_duration_since(live));
+        let tick = self.tick_at.map(|at| at.saturating_duration_since(now));
+        [alarm, tick].into_iter().flatten().min()
+    }
+
+    /// Takes a connection in, whose stream took no more a moment ago.
+    fn adopt(&mut self, writable: &Writable, number: u64, backlogged: Backlogged) {
+        // Killed meanwhile: its stream may never become ready, and must not be held.
+        if backlogged.connection.is_over() {
+            return;
+        }
+        match writable.watch(number, &*backlogged.stream) {
+            Ok(()) => drop(self.backlog.insert(number, backlogged)),
+            Err(_) => backlogged.connection.go_without_pump(),
+        }
+    }
+
+    fn let_go(&mut self, writable: &Writable, number: u64) {
+        if let Some(backlogged) = self.backlog.remove(&number) {
+            writable.forget(&*backlogged.stream);
+        }
+    }
+
+    /// Waits until a stream takes bytes, or the time is over, or somebody wakes the pump; who is ready.
+    fn wait(&self, writable: &Writable, timeout: Option<Duration>) -> io::Result<Vec<u64>> {
+        let watched = self.backlog.iter().map(|(number, backlogged)| (*number, &*backlogged.stream));
+        writable.wait(watched, timeout)
+    }
+
+    /// Writes one turn to each of those who are ready.
+    fn write_to(&mut self, writable: &Writable, ready: Vec<u64>) {
+        for number in ready {
+            let Some(Backlogged { connection, stream }) = self.backlog.get(&number) else { continue };
+            if !connection.pump_turn() {
+                self.let_go(writable, number);
+            } else if writable.watch_again(number, &**stream).is_err() {
+                let connection = Arc::clone(connection);
+                self.let_go(writable, number);
+                connection.go_without_pump();
+            }
+        }
+    }
+
+    /// Lets everyone whose alarm is due look at the deadline.
+    fn ring(&mut self, now: Instant) {
+        while let Some(Alarm { watched, deadline, timeout, .. }) = self.take_alarm(now) {
+            let next = watched.upgrade().and_then(|watched| watched.check_deadline(deadline, now));
+            if let Some(at) = next {
+                self.add_alarm(Alarm { at, timeout, deadline, watched });
+            }
+        }
     }
 
     fn tick(&mut self, now: Instant) {
@@ -272,30 +447,6 @@ impl Work {
             tick != Tick::Done
         });
         self.interval = if soon || self.ticked.is_empty() { SHORT_TICK } else { LONG_TICK.min(2 * self.interval) };
-    }
-}
-
-/// Waits until a stream takes bytes, or the time is over, or somebody wakes the pump; writes one turn to each
-/// stream that is ready.
-fn write_when_ready(poller: &Poller, backlog: &mut Vec<Backlogged>, timeout: Option<Duration>) {
-    let streams: Vec<&dyn Stream> = backlog.iter().map(|backlogged| &*backlogged.stream).collect();
-    let ready = poller.wait_writable(&streams, timeout).unwrap_or_else(|error| {
-        warn!("waiting for {} streams failed: {error}", streams.len());
-        thread::sleep(POLL_FAILURE_PAUSE);
-        vec![false; streams.len()]
-    });
-    let mut ready = ready.into_iter();
-    backlog.retain(|backlogged| ready.next() != Some(true) || backlogged.connection.pump_turn());
-}
-
-/// Lets everyone whose alarm is due look at the deadline.
-fn ring(alarms: &mut BinaryHeap<Reverse<Alarm>>, now: Instant) {
-    while alarms.peek().is_some_and(|Reverse(alarm)| alarm.at <= now) {
-        let Some(Reverse(Alarm { watched, deadline, .. })) = alarms.pop() else { return };
-        let next = watched.upgrade().and_then(|watched| watched.check_deadline(deadline, now));
-        if let Some(at) = next {
-            alarms.push(Reverse(Alarm { at, deadline, watched }));
-        }
     }
 }
 
@@ -340,20 +491,22 @@ mod tests {
 
     fn do_not_pile_up(live: usize) {
         let pump = Pump::default();
+        let writable = Writable::new().unwrap();
         let mut work = Work::new();
-        let at = Instant::now() + Duration::from_secs(60 * 60);
+        let hour = Duration::from_secs(60 * 60);
         let kept: Vec<Arc<dyn Watched>> = (0..live).map(|_| Arc::new(Patient) as _).collect();
-        kept.iter().for_each(|watched| pump.watch(Arc::downgrade(watched), Deadline::Idle, at));
+        kept.iter().for_each(|watched| pump.watch(Arc::downgrade(watched), Deadline::Idle, hour));
         for _ in 0..100_000 {
             let gone: Arc<dyn Watched> = Arc::new(Patient);
-            pump.watch(Arc::downgrade(&gone), Deadline::Idle, at);
+            pump.watch(Arc::downgrade(&gone), Deadline::Idle, hour);
             drop(gone);
-            assert!(pump.collect(&mut work));
+            assert!(pump.collect(&mut work, &writable));
             assert!(work.alarms.len() <= 2 * live + FEW_ALARMS, "{} alarms", work.alarms.len());
             // Whoever leaves an alarm relies on it that the pump wakes when it has said.
             let says = pump.inbox.lock().wakes_at;
             let wakes = work.alarms.peek().map(|Reverse(alarm)| alarm.at);
-            assert!(matches!((says, wakes), (Some(WakesAt::At(says)), Some(wakes)) if says == wakes));
+            assert!(matches!((says, wakes), (Some(WakesAt::At(says)), Some(wakes)) if says <= wakes));
+            assert_eq!(work.timeouts.get(&hour), Some(&work.alarms.len()));
         }
         let left = work.alarms.iter().filter(|Reverse(alarm)| alarm.watched.strong_count() > 0).count();
         assert_eq!(left, kept.len());

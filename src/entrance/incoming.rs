@@ -4,7 +4,7 @@ use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use log::debug;
 
@@ -29,7 +29,7 @@ pub(crate) fn enter(core: &Arc<Core>, stream: Box<dyn Stream>) -> Option<Enterin
         let _ = stream.abort();
         return None;
     };
-    entering.watch(entering.entrant.deadline);
+    entering.watch(core.settings().handshake_timeout);
     Some(entering)
 }
 
@@ -130,9 +130,9 @@ impl Entering {
     fn see_out(&self) {
         let Entrant { core, stream, seen_out_by, .. } = &*self.entrant;
         let settings = core.settings();
-        let by = later(Instant::now(), settings.drain_timeout);
+        let by = later(core.context().pump.live(), settings.drain_timeout);
         *seen_out_by.lock() = Some(by);
-        self.watch(by);
+        self.watch(settings.drain_timeout);
         if !say_goodbye(&**stream, settings.separator.goodbye()) {
             return;
         }
@@ -141,15 +141,15 @@ impl Entering {
         loop {
             match stream.read(&mut chunk) {
                 Ok(1..) => {}
-                Err(error) if is_nothing_yet(&error) && Instant::now() < by => {}
+                Err(error) if is_nothing_yet(&error) && core.context().pump.live() < by => {}
                 Ok(0) | Err(_) => return,
             }
         }
     }
 
-    fn watch(&self, at: Instant) {
+    fn watch(&self, time: Duration) {
         let entrant: Arc<dyn Watched> = Arc::<Entrant>::clone(&self.entrant);
-        self.entrant.core.context().pump.watch(Arc::downgrade(&entrant), Deadline::Entrance, at);
+        self.entrant.core.context().pump.watch(Arc::downgrade(&entrant), Deadline::Entrance, time);
     }
 
     /// The caller's fate has been decided by another thread: its time is over, or the server closes.

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::config::later;
+use crate::link::TURN;
 use crate::pump::{Deadline, Watched};
 use crate::refusal::{RefusalCause, Refused, write_goodbye};
 use crate::service::Core;
@@ -127,6 +128,7 @@ impl Entrance {
             stream,
             peer_addr,
             deadline,
+            overdue: Mutex::new(None),
             understands: AtomicBool::new(understands),
             seen_out_by: Mutex::new(None),
         });
@@ -237,14 +239,24 @@ pub(crate) struct Entrant {
     number: u64,
     stream: Arc<dyn Stream>,
     peer_addr: Option<SocketAddr>,
+    /// In live time.
     deadline: Instant,
+    /// Since when that has been over.
+    overdue: Mutex<Option<Instant>>,
     /// Whether a goodbye would mean something to the peer, and nobody else is writing.
     understands: AtomicBool,
-    /// For one whose fate has been decided by its own thread: until when that sees it out.
+    /// For one whose fate has been decided by its own thread: until when that sees it out, in live time.
     seen_out_by: Mutex<Option<Instant>>,
 }
 
 impl Entrant {
+    /// Whether the thread that takes the caller through may not have got round to what the caller has sent in time.
+    fn has_a_turn_left(&self, now: Instant) -> bool {
+        let overdue = now - *self.overdue.lock().get_or_insert(now);
+        let is_unread = || self.stream.wait_readable(Duration::ZERO).unwrap_or(false);
+        overdue < TURN || overdue < LATEST && is_unread()
+    }
+
     /// Ends the stream from another thread than its own, with a goodbye where that makes sense.
     fn turn_away(&self) {
         if self.understands.load(Ordering::Acquire) {
@@ -278,6 +290,7 @@ impl Watched for Entrant {
             Some(by) if by > now => return Some(by),
             Some(_) => self.hang_up(),
             None if self.deadline > now => return Some(self.deadline),
+            None if self.has_a_turn_left(now) => return Some(later(now, TURN)),
             None => {
                 let timeout = self.core.settings().handshake_timeout;
                 if self.core.entrance().refuse(self, &RefusalCause::HandshakeTimeout { timeout }) {
@@ -305,8 +318,11 @@ impl Drop for Entering {
 
 /// When what begins now is to be through.
 fn deadline(core: &Core) -> Instant {
-    later(Instant::now(), core.settings().handshake_timeout)
+    later(core.context().pump.live(), core.settings().handshake_timeout)
 }
+
+/// How long a caller may go on sending what is not enough once its time is over.
+const LATEST: Duration = Duration::from_secs(1);
 
 /// How many callers are in a server's entrance at once unless it is told otherwise.
 pub(crate) const MAX_HANDSHAKES: usize = 64;

@@ -9,6 +9,9 @@ use crate::error::Error;
 use crate::service::Core;
 use crate::transport::Stream;
 
+/// In how many steps that thread waits.
+const STEPS: u32 = 8;
+
 /// The stack of the thread that keeps the deadline, in bytes.
 const TIMER_STACK: usize = 128 * 1024;
 
@@ -31,9 +34,10 @@ pub(crate) fn enter(
     let entrant = Arc::clone(&entering.entrant);
     let timeout = core.settings().handshake_timeout;
     core.threads().spawn(format!("leads-comm handshake {}", stream.peer()), TIMER_STACK, move || {
-        if is_over.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Timeout)
-            && entrant.core.entrance().give_up(&entrant)
-        {
+        // In steps, so that a time for which the process stood still counts for one of them only.
+        let is_in_time =
+            (0..STEPS).any(|_| is_over.recv_timeout(timeout / STEPS) != Err(mpsc::RecvTimeoutError::Timeout));
+        if !is_in_time && entrant.core.entrance().give_up(&entrant) {
             entrant.cut();
         }
     })?;

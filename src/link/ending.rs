@@ -11,9 +11,10 @@ use super::Link;
 use crate::config::later;
 use crate::disconnect::{DisconnectReason, Undelivered};
 use crate::limited::Topic;
+use crate::pump::Deadline;
 use crate::sync::Ordering;
 
-/// An end under way: why, and until when each step may last.
+/// An end under way: why, and until when each step may last, in [live time](crate::pump::Pump::live).
 pub(super) struct Ending {
     reason: DisconnectReason,
     /// Whether the cause was a failed write: a goodbye that the peer had sent before explains it better.
@@ -33,7 +34,7 @@ impl Link {
         }
         self.context.gathered.settle();
         let step = self.outbox.close();
-        self.watch(later(Instant::now(), self.context.settings.flush_timeout));
+        self.watch_for(Deadline::Sending, self.context.settings.flush_timeout);
         self.follow(step);
         true
     }
@@ -67,7 +68,7 @@ impl Link {
             if reason.is_for_unfinished() {
                 return;
             }
-            *drain_by = later(Instant::now(), self.context.settings.drain_timeout).min(*close_by);
+            *drain_by = later(self.context.pump.live(), self.context.settings.drain_timeout).min(*close_by);
         }
     }
 
@@ -92,7 +93,7 @@ impl Link {
     /// Notes the cause of the end; false when there was one already.
     fn begin_end(&self, reason: DisconnectReason, write_failed: bool) -> bool {
         let settings = &self.context.settings;
-        let now = Instant::now();
+        let now = self.context.pump.live();
         let mut ending = self.ending.lock();
         match &mut *ending {
             None => {
@@ -129,7 +130,7 @@ impl Link {
             let _ = stream.abort();
         }
         // The pump may be waiting for this stream, and hold it.
-        self.context.pump.wake();
+        self.context.pump.let_go(self.id.0);
     }
 
     /// Ends both halves of the stream, behind what was written.
@@ -151,11 +152,12 @@ impl Link {
 
     /// Everything is written: the peer has a little time to close its side.
     pub(super) fn begin_drain(&self) {
-        let drain_by = later(Instant::now(), self.context.settings.drain_timeout);
+        let time = self.context.settings.drain_timeout;
+        let drain_by = later(self.context.pump.live(), time);
         if let Some(ending) = &mut *self.ending.lock() {
             ending.drain_by = Some(drain_by.min(ending.close_by));
         }
-        self.watch(drain_by);
+        self.watch_for(Deadline::Sending, time);
     }
 
     /// The stream has ended without a goodbye.

@@ -11,11 +11,10 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use log::{Level, log_enabled, trace};
 
-use crate::config::later;
 use crate::context::Context;
 use crate::disconnect::DisconnectReason;
 use crate::outbox::{Outbox, Step, Tick};
@@ -25,6 +24,7 @@ use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Stream;
 use ending::Ending;
 use receiving::Receiving;
+pub(crate) use receiving::TURN;
 
 /// The stack of a thread that only writes, in bytes: it runs no user code.
 const WRITER_STACK: usize = 128 * 1024;
@@ -171,7 +171,7 @@ impl Link {
         let Some(this) = self.this.upgrade() else { return };
         let Some(stream) = self.outbox.stream() else { return };
         if self.outbox.writes_directly() && Pump::can_adopt(&*stream) {
-            self.context.pump.adopt(this, stream);
+            self.context.pump.adopt(self.id.0, this, stream);
             return;
         }
         let name = format!("leads-comm writer {} {}", self.id, self.peer);
@@ -182,16 +182,13 @@ impl Link {
     }
 
     fn watch_stall(&self) {
-        self.watch(later(Instant::now(), self.context.settings.stall_timeout));
+        self.watch_for(Deadline::Sending, self.context.settings.stall_timeout);
     }
 
-    fn watch(&self, at: Instant) {
-        self.watch_for(Deadline::Sending, at);
-    }
-
-    fn watch_for(&self, deadline: Deadline, at: Instant) {
+    /// Has a deadline checked after `time`.
+    fn watch_for(&self, deadline: Deadline, time: Duration) {
         let this: Weak<dyn Watched> = self.this.clone();
-        self.context.pump.watch(this, deadline, at);
+        self.context.pump.watch(this, deadline, time);
     }
 }
 
@@ -207,6 +204,11 @@ impl Pumped for Link {
 
     fn is_over(&self) -> bool {
         self.outbox.is_over()
+    }
+
+    fn go_without_pump(&self) {
+        self.outbox.write_with_thread();
+        self.hand_over();
     }
 }
 

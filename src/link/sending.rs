@@ -6,6 +6,7 @@ use std::time::Instant;
 use log::{Level, log_enabled, trace};
 
 use super::Link;
+use crate::config::later;
 use crate::context::Context;
 use crate::disconnect::{DisconnectReason, OutboundLimit, Undelivered};
 use crate::error::Error;
@@ -148,9 +149,10 @@ impl Link {
     /// When an open connection will have been stuck for too long.
     pub(super) fn check_stall(&self, now: Instant) -> Option<Instant> {
         let stall = self.context.settings.stall_timeout;
-        let at = self.outbox.stalled_at(stall)?;
-        if at > now {
-            return Some(at);
+        // The peer's system goes on taking what it was sent while this process stands still.
+        let left = self.outbox.stalled_at(stall)?.saturating_duration_since(Instant::now());
+        if !left.is_zero() {
+            return Some(later(now, left));
         }
         self.cut_slow(OutboundLimit::Stalled(stall));
         None

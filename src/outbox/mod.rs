@@ -352,6 +352,11 @@ impl Outbox {
         self.state.lock().writes_directly
     }
 
+    /// From now on the stream gets a writing thread when it takes no more.
+    pub(crate) fn write_with_thread(&self) {
+        self.state.lock().writes_directly = false;
+    }
+
     /// What waits, in bytes, overhead included; nothing any more once it is given up.
     pub(crate) fn charged(&self) -> usize {
         let state = self.state.lock();

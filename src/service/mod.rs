@@ -214,7 +214,10 @@ impl Core {
         let core = Arc::clone(self);
         self.pump_thread
             .spawn(thread.clone(), PUMP_STACK, move || {
-                if let Err(message) = contain_panic(|| core.context.pump.run()) {
+                let mut run = Ok(());
+                let ended = contain_panic(|| run = core.context.pump.run());
+                let failed = run.map_err(|error| format!("the system does not tell which streams take bytes: {error}"));
+                if let Err(message) = ended.and(failed) {
                     core.pump_failed(thread, message);
                 }
             })

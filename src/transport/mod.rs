@@ -53,6 +53,7 @@ pub mod tcp;
 pub mod tls;
 #[cfg(unix)]
 pub mod unix;
+pub(crate) mod writable;
 
 pub use keepalive::Keepalive;
 

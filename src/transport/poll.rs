@@ -43,23 +43,24 @@ mod imp {
             while (&self.wake).write(&[0]).is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {}
         }
 
-        /// Whether [`wait_writable`](Self::wait_writable) can watch this stream.
+        /// Whether a stream has a descriptor to wait for.
         pub(crate) fn can_watch(stream: &dyn Stream) -> bool {
             stream.poll_fd().is_some()
         }
 
         /// Blocks until `source` is readable or broken, a wake, or the end of the time; whether the source is.
         pub(crate) fn wait_readable(&self, source: &impl AsFd, timeout: Option<Duration>) -> io::Result<bool> {
-            Ok(self.wait(vec![PollFd::new(source, PollFlags::IN), self.woken()], timeout)? == [true])
+            Ok(self.wait(vec![PollFd::new(source, PollFlags::IN), self.wake_up()], timeout)? == [true])
         }
 
         /// Blocks until `source` is writable or broken, a wake, or the end of the time; whether it is.
         pub(crate) fn wait_connected(&self, source: &impl AsFd, time: Duration) -> io::Result<bool> {
-            let ready = self.wait(vec![PollFd::new(source, PollFlags::OUT), self.woken()], Some(time))?;
+            let ready = self.wait(vec![PollFd::new(source, PollFlags::OUT), self.wake_up()], Some(time))?;
             Ok(ready == [true])
         }
 
         /// Blocks until one of `streams` is writable or broken, a wake, or the end of the time; says which are ready.
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
         pub(crate) fn wait_writable(
             &self,
             streams: &[&dyn Stream],
@@ -67,12 +68,23 @@ mod imp {
         ) -> io::Result<Vec<bool>> {
             let fds: Vec<_> = streams.iter().map(|stream| stream.poll_fd()).collect();
             let writable = fds.iter().flatten().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::OUT));
-            let mut ready = self.wait(writable.chain([self.woken()]).collect(), timeout)?.into_iter();
+            let mut ready = self.wait(writable.chain([self.wake_up()]).collect(), timeout)?.into_iter();
             // A stream without a descriptor any more is never ready.
             Ok(fds.iter().map(|fd| fd.is_some() && ready.next() == Some(true)).collect())
         }
 
-        fn woken(&self) -> PollFd<'_> {
+        /// Readable when it has been woken.
+        pub(crate) fn woken(&self) -> &UnixStream {
+            &self.woken
+        }
+
+        /// Forgets the wake-ups that there have been.
+        pub(crate) fn drain(&self) {
+            let mut drained = [0; 64];
+            while (&self.woken).read(&mut drained).is_ok_and(|len| len == drained.len()) {}
+        }
+
+        fn wake_up(&self) -> PollFd<'_> {
             PollFd::new(&self.woken, PollFlags::IN)
         }
 
@@ -87,8 +99,7 @@ mod imp {
             };
             let mut ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
             if ready.pop() == Some(true) {
-                let mut drained = [0; 64];
-                while (&self.woken).read(&mut drained).is_ok_and(|len| len == drained.len()) {}
+                self.drain();
             }
             Ok(ready)
         }
@@ -122,7 +133,7 @@ mod imp {
             self.wake.notify_one();
         }
 
-        /// Whether [`wait_writable`](Self::wait_writable) can watch this stream.
+        /// Whether a stream can be waited for.
         pub(crate) fn can_watch(_: &dyn Stream) -> bool {
             false
         }
