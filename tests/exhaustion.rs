@@ -17,9 +17,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use leads_comm::Connection;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use server_process::{Peer, Process, Setup};
 use support::vitals::Vitals;
-use support::{PATIENCE, figures, until};
+use support::{Net, PATIENCE, child, connected, figures, number_of, numbered, until};
 
 #[test]
 #[ignore = "what the other tests run in a process of its own"]
@@ -470,4 +472,44 @@ fn callers_over_the_limit_disturb_nobody() {
     let (reported, failed) = server.close();
     assert_eq!(reported, refused as u64 + fast);
     assert!(failed.is_empty(), "{failed:?}");
+}
+
+/// As programs do that shut themselves in once everything is open.
+#[test]
+fn who_is_behind_is_served_although_no_further_descriptor_is_allowed() {
+    const STALLED: usize = 60;
+    const MESSAGES: usize = 20_000;
+    if child::task().is_none() {
+        let process = child::Process::start("who_is_behind_is_served_although_no_further_descriptor_is_allowed", "");
+        assert_eq!(process.hear("served"), MESSAGES.to_string());
+        return;
+    }
+    let started = Net::Tcp.start_server(|builder| builder.stall_timeout(Duration::from_secs(600)));
+    let raws: Vec<_> = (0..=STALLED).map(|_| started.raw()).collect();
+    let mut connections: Vec<_> = raws.iter().map(|_| connected(&started.events)).collect();
+    connections.sort_by_key(Connection::id);
+    for connection in &connections {
+        while connection.queued_bytes() == 0 {
+            connection.send(&numbered(0, 100_000)).unwrap();
+        }
+    }
+    for number in 0..MESSAGES {
+        connections[0].send(&numbered(number, 100)).unwrap();
+    }
+    for current in [STALLED as u64 / 2, 0] {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum }).unwrap();
+    }
+    let mut raws = raws.into_iter();
+    let messages = raws.next().unwrap().into_messages();
+    let mut served = 0;
+    while served < MESSAGES {
+        let message = messages.recv_timeout(PATIENCE).expect("nobody writes any more");
+        if message.len() == 100 {
+            assert_eq!(number_of(&message), served);
+            served += 1;
+        }
+    }
+    assert_eq!(started.server.num_connections(), STALLED + 1);
+    child::tell("served", served);
 }
