@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback;
 use leads_comm::transport::{Listener, Stream, memory};
-use leads_comm::{DisconnectReason, Error, Server, SlowConsumer};
+use leads_comm::{Connection, DisconnectReason, Error, Server, SlowConsumer};
 use socket2::SockRef;
 
 use crate::alone::{again, alone};
@@ -407,5 +407,52 @@ fn i1_stalled_peers_delay_nobody() {
         let (times, calls) = latencies(stalled, slow, module_path!(), TEST);
         let last = times.per_mille(999);
         println!("I1: {stalled} of 16 stalled ({slow:?}): one way {times}, p99.9 {last:.1?}; broadcast() {calls}");
+    }
+}
+
+in_two_lengths! {
+    /// What it costs the pump that many are behind: bursts of small messages, the last of which the pump writes, to a peer
+    /// that reads, beside few and beside many who read nothing, in turn.
+    fn i7_a_burst_takes_as_long_beside_many_who_are_behind(count: 4, or 2_000: "long: takes half a minute, and 2,100 descriptors") {
+        const BURST: usize = 500;
+        const FEW: usize = 16;
+        let many = if count > 10 { 1000 } else { 50 };
+        let beside = |stalled: usize| {
+            let started = Net::Tcp.start_server(|builder| {
+                builder.stall_timeout(Duration::from_secs(600))
+            });
+            let narrow: Vec<_> = (0..stalled).map(|_| narrow(&started)).collect();
+            let reading = started.raw();
+            let mut connections: Vec<_> = (0..=stalled).map(|_| connected(&started.events)).collect();
+            connections.sort_by_key(Connection::id);
+            let reader = connections.pop().unwrap();
+            for connection in &connections {
+                while connection.queued_bytes() < 8 * 1024 {
+                    connection.send(&[b'x'; 4 * 1024]).unwrap();
+                }
+            }
+            (started, narrow, reading.into_messages(), reader)
+        };
+        let services = [FEW, many].map(beside);
+        let mut times = [Times::default(), Times::default()];
+        for _ in 0..count {
+            for ((_, _, arrived, reader), times) in services.iter().zip(&mut times) {
+                let begun = Instant::now();
+                for _ in 0..BURST {
+                    reader.send(&[b'x'; 64]).unwrap();
+                }
+                for _ in 0..BURST {
+                    assert_eq!(arrived.recv_timeout(PATIENCE).unwrap().len(), 64);
+                }
+                times.add(begun.elapsed());
+            }
+        }
+        let [few, large] = &times;
+        let ratio = |per_mille| large.per_mille(per_mille).as_secs_f64() / few.per_mille(per_mille).as_secs_f64();
+        println!(
+            "I7: a burst of {BURST} messages beside {FEW} who are behind: {few}; beside {many}: {large}; ratio of p50 {:.2}, of p99 {:.2}",
+            ratio(500),
+            ratio(990)
+        );
     }
 }
