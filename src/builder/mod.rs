@@ -266,7 +266,7 @@ impl<Side> Builder<Side> {
     /// How long a peer may take nothing of what waits for it before it is disconnected. More than 0.
     /// Default 10 s.
     pub fn stall_timeout(mut self, time: Duration) -> Self {
-        self.settings.stall_timeout = time;
+        self.settings.stall_timeout = Some(time);
         self
     }
 
