@@ -14,7 +14,8 @@ use crate::transport::Keepalive;
 /// ([`max_total_queued_bytes`](crate::Builder::max_total_queued_bytes)).
 ///
 /// Whatever the policy, a peer that takes nothing at all for [`stall_timeout`](crate::Builder::stall_timeout) while
-/// something waits for it is disconnected.
+/// something waits for it is disconnected: after 30 s, or with a policy that drops after 10 minutes, unless set. One
+/// that reads, however much less than it is sent, is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SlowConsumer {

@@ -5,17 +5,17 @@ mod support;
 
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::{Receiver, RecvTimeoutError};
 use leads_comm::{DisconnectReason, Error, OutboundLimit, SlowConsumer};
 use support::*;
 
-const STALL: Duration = Duration::from_secs(1);
+const STALL: Duration = Duration::from_secs(2);
 
-/// How long a peer that is not to be ended is looked at: several times as long as one that is takes.
-const LOOK: Duration = Duration::from_secs(4);
+/// How long a peer that is not to be ended is looked at: longer than one that is takes.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Whether a peer whose window is closed can be told from one that is gone.
 const TELLS_GONE: bool = cfg!(all(target_os = "linux", not(leads_comm_portable)));
@@ -24,9 +24,6 @@ const TELLS_GONE: bool = cfg!(all(target_os = "linux", not(leads_comm_portable))
 fn tells_slow(net: Net) -> bool {
     cfg!(not(leads_comm_portable)) || matches!(net, Net::Memory | Net::Blocking)
 }
-
-/// Between two reads of a peer that reads slowly, fifty times a second.
-const PAUSE: Duration = Duration::from_millis(20);
 
 const POLICIES: [SlowConsumer; 4] = [
     SlowConsumer::Disconnect,
@@ -57,7 +54,7 @@ enum Sent {
 fn slowly(net: Net) -> usize {
     match net {
         #[cfg(unix)]
-        Net::Unix => 80_000,
+        Net::Unix => 70_000,
         _ => 400_000,
     }
 }
@@ -72,12 +69,15 @@ fn little(net: Net) -> usize {
     }
 }
 
-/// Reads for ever, `pause` after each chunk.
-fn read(peer: &Raw, pause: Option<(usize, Duration)>) {
-    let mut chunk = vec![0; pause.map_or(64 * 1024, |(count, _)| count)];
+/// Reads for ever: so many bytes a second, in small parts, where that is said.
+fn read(peer: &Raw, bytes_per_second: Option<usize>) {
+    let part = Duration::from_millis(20);
+    let mut chunk = vec![0; bytes_per_second.map_or(64 * 1024, |bytes| bytes.div_ceil(50))];
+    let mut next = Instant::now();
     while let Ok(1..) = peer.stream.read(&mut chunk) {
-        if let Some((_, pause)) = pause {
-            thread::sleep(pause);
+        if bytes_per_second.is_some() {
+            next += part;
+            thread::sleep(next.saturating_duration_since(Instant::now()));
         }
     }
 }
@@ -95,7 +95,7 @@ fn look(net: Net, policy: SlowConsumer, reads: Reads, sent: Sent) -> Option<Disc
         let peer = &peer;
         scope.spawn(move || match reads {
             Reads::Fast => read(peer, None),
-            Reads::Slowly => read(peer, Some((slowly(net) / 50, PAUSE))),
+            Reads::Slowly => read(peer, Some(slowly(net))),
             Reads::Never => {}
         });
         let sender = connection.clone();
@@ -186,7 +186,7 @@ mod thread_over_sockets {
         for _ in 0..6000 {
             connection.send(&[b'x'; 1000]).unwrap();
         }
-        let _peer = read_aside(peer, slowly(net));
+        read_aside(peer, slowly(net));
         assert!(connection.queued_bytes() > 0, "the system has taken all of it");
         let ended = ended_within(LOOK, &events);
         assert!(ended.is_none(), "{net:?}: {ended:?}");
@@ -211,8 +211,8 @@ mod thread_over_sockets {
 
 /// Reads so many bytes a second on a thread of its own.
 #[cfg(all(unix, not(leads_comm_portable)))]
-fn read_aside(peer: Raw, bytes_per_second: usize) -> thread::JoinHandle<()> {
-    thread::spawn(move || read(&peer, Some((bytes_per_second.div_ceil(50), PAUSE))))
+fn read_aside(peer: Raw, bytes_per_second: usize) {
+    thread::spawn(move || read(&peer, Some(bytes_per_second)));
 }
 
 #[cfg(all(target_os = "linux", not(leads_comm_portable)))]
@@ -233,19 +233,20 @@ fn a_few_kilobytes_a_second_are_enough_with_the_defaults() {
                 let started = net.start_server(|builder| builder.slow_consumer(policy));
                 let peer = started.raw();
                 let connection = connected(&started.events);
-                let mut idle = None;
-                if speed > 0 {
-                    drop(read_aside(peer, speed))
-                } else {
-                    idle = Some(peer)
-                }
+                let peer = match speed {
+                    0 => Some(peer),
+                    _ => {
+                        read_aside(peer, speed);
+                        None
+                    }
+                };
                 while connection.queued_bytes() < 1_000_000 {
                     connection.send(&[b'x'; 1000]).unwrap();
                 }
                 let ended = ended_within(Duration::from_secs(100), &started.events);
                 assert!(ended.is_none(), "{net:?}, {policy:?}, {speed} bytes a second: {ended:?}");
                 connection.abort();
-                drop(idle);
+                drop(peer);
             });
         }
     });

@@ -112,6 +112,9 @@ pub trait Stream: Send + Sync + 'static {
     /// Writes some of the bytes of `buffers`, in order, and returns how many; blocks until at least one is taken. 0 is
     /// an error.
     ///
+    /// A peer takes nothing for as long as this blocks. Where a system lets a write wait for much more room than it
+    /// needs, one that returns with `Interrupted` from time to time is tried again, and takes what there is.
+    ///
     /// # Errors
     ///
     /// `Interrupted` is tried again. Every other error ends the connection.
