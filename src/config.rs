@@ -16,7 +16,8 @@ use crate::transport::Keepalive;
 /// ([`max_total_queued_bytes`](crate::Builder::max_total_queued_bytes)).
 ///
 /// Whatever the policy, a peer that takes nothing at all for [`stall_timeout`](crate::Builder::stall_timeout) while
-/// something waits for it is disconnected.
+/// something waits for it is disconnected: after 30 s, or with a policy that drops after 10 minutes, unless set. One
+/// that reads, however much less than it is sent, is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SlowConsumer {
@@ -55,7 +56,8 @@ pub(crate) struct Settings {
     pub(crate) user_timeout: Option<Duration>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) token: Option<Token>,
-    pub(crate) stall_timeout: Duration,
+    /// `None`: as the policy for slow consumers has it.
+    pub(crate) stall_timeout: Option<Duration>,
     pub(crate) flush_timeout: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) close_timeout: Duration,
@@ -79,7 +81,7 @@ impl Default for Settings {
             user_timeout: Some(Duration::from_secs(30)),
             handshake_timeout: Duration::from_secs(5),
             token: None,
-            stall_timeout: Duration::from_secs(10),
+            stall_timeout: None,
             flush_timeout: Duration::from_secs(2),
             drain_timeout: Duration::from_millis(500),
             close_timeout: Duration::from_secs(3),
@@ -117,7 +119,7 @@ impl Settings {
         )?;
         require(self.user_timeout != Some(Duration::ZERO), "user_timeout", "must not be 0")?;
         require(!self.handshake_timeout.is_zero(), "handshake_timeout", "must not be 0")?;
-        require(!self.stall_timeout.is_zero(), "stall_timeout", "must not be 0")?;
+        require(self.stall_timeout != Some(Duration::ZERO), "stall_timeout", "must not be 0")?;
         require(self.close_timeout >= self.flush_timeout, "close_timeout", "must not be shorter than flush_timeout")
     }
 
@@ -147,11 +149,13 @@ impl Settings {
         }
     }
 
-    /// The user time-out for sockets. A peer that is there but takes nothing is a matter of the stall time-out, which
-    /// the system, if it were asked to be quicker, would forestall.
-    pub(crate) fn socket_user_timeout(&self) -> Option<Duration> {
-        let stall = self.stall_timeout.saturating_add(Duration::from_secs(1));
-        self.user_timeout.map(|time| time.max(stall))
+    /// How long a peer may take nothing of what waits for it. One that loses what it does not take in time holds up
+    /// nobody, and there is no reason to end it while it is alive.
+    pub(crate) fn stall_timeout(&self) -> Duration {
+        self.stall_timeout.unwrap_or(match self.slow_consumer {
+            SlowConsumer::Disconnect | SlowConsumer::Block(_) => Duration::from_secs(30),
+            SlowConsumer::DropOldest | SlowConsumer::DropNewest => Duration::from_secs(600),
+        })
     }
 
     /// When an end that begins now is to be over.

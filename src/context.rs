@@ -88,9 +88,9 @@ impl Context {
 
     /// Has the system look after the peer of a new connection, as far as it can.
     pub(crate) fn keep_alive(&self, stream: &dyn Stream) {
-        let Err(error) = stream.keep_alive(self.settings.keepalive, self.settings.socket_user_timeout()) else {
-            return;
-        };
+        let can_ask = stream.unanswered_for().is_ok();
+        let user_timeout = self.settings.user_timeout.filter(|time| !can_ask && *time >= self.settings.stall_timeout());
+        let Err(error) = stream.keep_alive(self.settings.keepalive, user_timeout) else { return };
         if error.kind() != io::ErrorKind::Unsupported && !self.keepalive_told.swap(true, Ordering::Relaxed) {
             debug!("the system does not look after {} as it should: {error}", stream.peer());
         }

@@ -250,7 +250,8 @@ pub enum OutboundLimit {
     QueuedBytes(usize),
     /// The queues of all peers of the service would have held more than this many bytes.
     TotalQueuedBytes(usize),
-    /// The peer took nothing for this long.
+    /// The peer took nothing for this long, as far as writes can tell: see
+    /// [`stall_timeout`](crate::Builder::stall_timeout).
     Stalled(Duration),
 }
 

@@ -168,9 +168,10 @@
 //! | begins a message and does not finish it | 30 s | [`partial_message_timeout`](Builder::partial_message_timeout) |
 //! | has the longest unfinished message, when those of all peers use up their memory | 64 MiB in sum | [`max_total_buffered_bytes`](Builder::max_total_buffered_bytes) |
 //! | sends nothing | never, unless set | [`idle_timeout`](Builder::idle_timeout) |
-//! | vanishes while nothing is sent to it (TCP) | 30 s | [`keepalive`](Builder::keepalive); on Linux with [`user_timeout`](Builder::user_timeout), see [`Keepalive`] |
+//! | vanishes while nothing is sent to it (TCP) | 30 s | [`keepalive`](Builder::keepalive) |
 //! | vanishes while something is on its way to it (TCP on Linux) | 30 s | [`user_timeout`](Builder::user_timeout) |
-//! | vanishes, or stops reading, while messages wait for it | 10 s | [`stall_timeout`](Builder::stall_timeout) |
+//! | stops reading while messages wait for it | 30 s; with a policy that drops 10 minutes | [`stall_timeout`](Builder::stall_timeout) |
+//! | reads, less than it is sent | never; its outbox becomes full | [`slow_consumer`](Builder::slow_consumer) |
 //!
 //! The time that callbacks take never counts against a peer. There is no heartbeat of messages, which other peers would
 //! take for data; over a transport without [`keep_alive`](transport::Stream::keep_alive), a peer that vanishes while

@@ -76,6 +76,8 @@ pub(crate) trait Watched: Send + Sync {
 pub(crate) enum Deadline {
     /// That the peer takes what it is sent; and the steps of an end.
     Sending,
+    /// That the peer's system answers what it is sent.
+    Answer,
     /// That a message which has begun to arrive becomes whole.
     PartialMessage,
     /// That anything arrives at all.

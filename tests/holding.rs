@@ -8,8 +8,9 @@ use std::net::Shutdown;
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use leads_comm::callback::Event;
 use leads_comm::transport::memory;
 use leads_comm::transport::tcp::TcpListener;
 use leads_comm::transport::{Listener, Stream};
@@ -234,14 +235,18 @@ fn what_is_dropped_is_dropped_whole_behind_what_is_held() {
 #[test]
 fn a_peer_that_takes_nothing_of_what_is_held_is_ended() {
     for polled in [true, false] {
+        let deadline = Instant::now() + PATIENCE;
         let started = start(polled, |builder| builder.stall_timeout(Duration::from_millis(300)));
         let stalled = started.raw();
         let connection = connected(&started.events);
-        // Until the stream holds what it cannot hand on, and nothing else waits.
-        while connection.flush(Duration::ZERO).is_ok() {
-            connection.send(&[b'x'; AT_ONCE - 1]).unwrap();
-        }
-        let reason = disconnected(&started.events);
+        // Until the stream holds what it cannot hand on, and nothing else waits; as often as there was room after all.
+        let reason = loop {
+            while connection.flush(Duration::ZERO).is_ok() && connection.send(&[b'x'; AT_ONCE - 1]).is_ok() {}
+            if let Ok(Event::Disconnect { reason, .. }) = started.events.recv_timeout(Duration::from_millis(20)) {
+                break reason;
+            }
+            assert!(Instant::now() < deadline, "it is not ended");
+        };
         assert!(matches!(reason, DisconnectReason::SlowConsumer { .. }), "{reason:?}");
         drop(stalled);
     }

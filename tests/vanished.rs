@@ -1,4 +1,4 @@
-//! Peers that are gone without a word, or that stand still: how long it takes until that is noticed.
+//! Peers that are gone without a word, or that are stopped: what is told apart, and how long that takes.
 #![cfg(unix)]
 
 mod support;
@@ -6,7 +6,9 @@ mod support;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use leads_comm::{Connection, DisconnectReason, OutboundLimit};
+use leads_comm::callback::Event;
+use leads_comm::crossbeam_channel::RecvTimeoutError;
+use leads_comm::{Connection, DisconnectReason, Keepalive, OutboundLimit, ServerBuilder, SlowConsumer};
 use support::child::{self, Process};
 use support::*;
 
@@ -46,16 +48,20 @@ fn stopped(name: &str, stall: Duration) {
     println!("L2: time to SlowConsumer {took:?} of {stall:?}, {:+.1} %", 100.0 * (took.div_duration_f64(stall) - 1.0));
 }
 
-/// Sends until the peer's system and ours take no more; when that was.
+/// Sends until the peer's system takes no more, and ours has what it can ever take; when that was.
 fn fill(connection: &Connection) -> Instant {
     let message = b"x".repeat(64 * 1024);
-    loop {
-        let before = Instant::now();
+    let mut before = Instant::now();
+    connection.send(&message).unwrap();
+    while connection.flush(Duration::from_millis(100)).is_ok() {
+        before = Instant::now();
         connection.send(&message).unwrap();
-        if connection.flush(Duration::from_millis(100)).is_err() {
-            return before;
-        }
     }
+    // Of 4 MiB a third is free when it says that there is no room.
+    for _ in 0..64 {
+        connection.send(&message).unwrap();
+    }
+    before
 }
 
 #[test]
@@ -69,6 +75,106 @@ fn a_stopped_peer_is_a_slow_consumer_after_ten_seconds() {
     stopped("a_stopped_peer_is_a_slow_consumer_after_ten_seconds", Duration::from_secs(10));
 }
 
+/// What is on its way to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    Nothing,
+    /// One message, which the peer's system has room for.
+    OnTheWay,
+    /// More than the peer's system has room for, so that its window closes.
+    InTheSystem,
+    InTheOutbox,
+}
+
+/// What the service makes of a peer to which something happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Stays,
+    Gone,
+    Stalled,
+}
+
+/// What waits for a peer, of a service with what settings, and what becomes of it.
+type Case = (Waits, fn(ServerBuilder) -> ServerBuilder, Fate);
+
+/// Starts a peer for each case, a process that reads nothing, has something happen to all of them, and compares what
+/// becomes of each within `time`.
+fn fates(
+    (name, wrap, bind): (&str, &[&str], Ipv4Addr),
+    settings: impl Fn(ServerBuilder) -> ServerBuilder,
+    cases: &[Case],
+    happen: impl FnOnce(&[Process]),
+    time: Duration,
+) {
+    let services = cases.iter().map(|(waits, adapt, _)| {
+        let started = Net::Tcp.start_server(|builder| {
+            let builder = builder.bind(bind).max_queued_bytes(16 << 20).max_total_queued_bytes(16 << 20);
+            adapt(settings(builder))
+        });
+        let process = Process::start_under(wrap, name, &started.addr().to_string());
+        process.line();
+        let connection = connected(&started.events);
+        match waits {
+            Waits::InTheSystem => {
+                connection.send(&vec![b'x'; 300_000]).unwrap();
+                connection.flush(PATIENCE).unwrap();
+            }
+            Waits::InTheOutbox => drop(fill(&connection)),
+            Waits::Nothing | Waits::OnTheWay => {}
+        }
+        (started, process, connection)
+    });
+    let (services, processes): (Vec<_>, Vec<_>) =
+        services.map(|(started, process, connection)| ((started, connection), process)).unzip();
+    happen(&processes);
+    let (happened, until) = (Instant::now(), Instant::now() + time);
+    for ((_, connection), (waits, ..)) in services.iter().zip(cases) {
+        if *waits == Waits::OnTheWay {
+            connection.send(b"on its way").unwrap();
+        }
+    }
+    for ((started, connection), (waits, _, expected)) in services.iter().zip(cases) {
+        let (fate, how) = match started.events.recv_deadline(until) {
+            Ok(Event::Disconnect { reason, .. }) => match reason {
+                DisconnectReason::Io { .. } => (Fate::Gone, reason.to_string()),
+                DisconnectReason::SlowConsumer { limit: OutboundLimit::Stalled(_), .. } => {
+                    (Fate::Stalled, reason.to_string())
+                }
+                _ => panic!("{waits:?}: {reason:?}"),
+            },
+            Err(RecvTimeoutError::Timeout) => (Fate::Stays, "stays".into()),
+            other => panic!("{waits:?}: {other:?}"),
+        };
+        println!("L1: {waits:?}: {how}, known after {:.1?}", happened.elapsed());
+        assert_eq!(fate, *expected, "{waits:?}: {how}");
+        connection.abort();
+    }
+}
+
+#[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+#[test]
+fn a_stopped_peer_is_not_gone() {
+    const SOON: Duration = Duration::from_millis(500);
+    let name = "a_stopped_peer_is_not_gone";
+    if let Some(task) = child::task() {
+        return hold_still(&task);
+    }
+    let cases: [Case; 5] = [
+        (Waits::Nothing, |builder| builder.stall_timeout(SOON), Fate::Stays),
+        (Waits::OnTheWay, |builder| builder.stall_timeout(SOON), Fate::Stays),
+        (Waits::InTheSystem, |builder| builder.stall_timeout(SOON), Fate::Stays),
+        (Waits::InTheOutbox, |builder| builder.stall_timeout(2 * SOON), Fate::Stalled),
+        // Nobody is held up by a peer that loses what it does not take.
+        (Waits::InTheOutbox, |builder| builder.slow_consumer(SlowConsumer::DropOldest), Fate::Stays),
+    ];
+    let quick = |builder: ServerBuilder| {
+        let second = Duration::from_secs(1);
+        builder.user_timeout(SOON).keepalive(Keepalive { idle: second, interval: second, count: 1 })
+    };
+    let stop = |processes: &[Process]| processes.iter().for_each(|process| process.signal("STOP"));
+    fates((name, &[], Ipv4Addr::LOCALHOST), quick, &cases, stop, Duration::from_secs(4));
+}
+
 /// What the system is told of each socket, whoever made it.
 #[cfg(target_os = "linux")]
 mod sockets {
@@ -78,7 +184,7 @@ mod sockets {
 
     use leads_comm::transport::Stream;
     use leads_comm::transport::tcp;
-    use leads_comm::{Client, ClientBuilder, Keepalive, Server};
+    use leads_comm::{Client, ClientBuilder, Server};
     use socket2::SockRef;
 
     use super::*;
@@ -98,7 +204,7 @@ mod sockets {
 
     #[test]
     fn every_socket_is_looked_after() {
-        let ways: [fn() -> leads_comm::ServerBuilder; 2] =
+        let ways: [fn() -> ServerBuilder; 2] =
             [|| Server::builder().port(0), || Server::builder().listener(TcpListener::bind("127.0.0.1:0").unwrap())];
         for (way, keepalive, first) in ways.into_iter().flat_map(|way| {
             let slower = Keepalive { idle: Duration::from_secs(100), ..Keepalive::default() };
@@ -125,27 +231,34 @@ mod sockets {
     }
 
     /// A stream of the program's own, made of one of the library's, and a way for the test to look into it.
-    struct Wrapped(tcp::TcpStream);
+    struct Wrapped {
+        stream: tcp::TcpStream,
+        can_be_asked: bool,
+    }
 
     impl Stream for Wrapped {
         fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-            self.0.read(buffer)
+            self.stream.read(buffer)
         }
 
         fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-            self.0.write_vectored(buffers)
+            self.stream.write_vectored(buffers)
         }
 
         fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-            self.0.shutdown(how)
+            self.stream.shutdown(how)
         }
 
         fn keep_alive(&self, keepalive: Option<Keepalive>, user_timeout: Option<Duration>) -> io::Result<()> {
-            self.0.keep_alive(keepalive, user_timeout)
+            self.stream.keep_alive(keepalive, user_timeout)
+        }
+
+        fn unanswered_for(&self) -> io::Result<Option<Duration>> {
+            if self.can_be_asked { self.stream.unanswered_for() } else { Err(io::ErrorKind::Unsupported.into()) }
         }
 
         fn peer(&self) -> String {
-            self.0.peer()
+            self.stream.peer()
         }
     }
 
@@ -165,18 +278,21 @@ mod sockets {
                 Some((7, 2, 9)),
                 Some(MIB_OF_MILLIS),
             ),
-            // Never before a peer that only stands still is ended by the stall time-out.
-            (|builder| builder.user_timeout(Duration::from_secs(1)), Some((15, 5, 3)), Some(Duration::from_secs(11))),
-            (|builder| builder.stall_timeout(Duration::from_secs(60)), Some((15, 5, 3)), Some(Duration::from_secs(61))),
+            // A peer that takes nothing has until the stall time-out, and what is idle is a matter of keepalive.
+            (|builder| builder.user_timeout(Duration::from_secs(29)), Some((15, 5, 3)), None),
+            (|builder| builder.slow_consumer(SlowConsumer::DropOldest), Some((15, 5, 3)), None),
         ];
         let started = Net::Tcp.start_server(|builder| builder);
         let address = started.addr();
-        for (adapt, keepalive, user_timeout) in cases {
+        let can_be_asked = cfg!(not(leads_comm_portable));
+        let cases = cases.map(|case| [(case, false), (case, true)]).into_iter().flatten();
+        for ((adapt, keepalive, user_timeout), asked) in cases {
             let (keep, kept) = mpsc::channel();
             let connect = move |_: &str| {
                 let socket = TcpStream::connect(address)?;
                 keep.send(socket.try_clone()?).unwrap();
-                Ok(Box::new(Wrapped(tcp::TcpStream::new(socket)?)) as Box<dyn Stream>)
+                let stream = tcp::TcpStream::new(socket)?;
+                Ok(Box::new(Wrapped { stream, can_be_asked: asked }) as Box<dyn Stream>)
             };
             let client = adapt(Client::builder().transport(connect)).build().unwrap();
             client.start("", true).unwrap();
@@ -188,6 +304,8 @@ mod sockets {
                 assert_eq!(socket.tcp_keepalive_interval().unwrap().as_secs(), interval);
                 assert_eq!(socket.tcp_keepalive_retries().unwrap(), count);
             }
+            // With the answers of the system, the library looks by itself.
+            let user_timeout = user_timeout.filter(|_| !(asked && can_be_asked));
             assert_eq!(socket.tcp_user_timeout().unwrap(), user_timeout);
             client.close();
         }
@@ -198,11 +316,13 @@ mod sockets {
 #[cfg(target_os = "linux")]
 mod network {
     use std::process::Command;
+    use std::sync::atomic::{AtomicU8, Ordering};
 
-    use leads_comm::callback::Event;
     use leads_comm::{CloseOnDrop, Server};
 
     use super::*;
+
+    const LONG: Duration = Duration::from_secs(600);
 
     /// Two networks that are joined by a cable; gone when it is dropped.
     struct Cable {
@@ -218,10 +338,12 @@ mod network {
 
     impl Cable {
         fn lay() -> Self {
-            let id = std::process::id();
-            let (namespace, device) = (format!("leads-comm-{id}"), format!("lc{}", id % 1_000_000));
+            static LAID: AtomicU8 = AtomicU8::new(0);
+            let (id, number) = (std::process::id(), LAID.fetch_add(1, Ordering::Relaxed));
+            let (namespace, device) = (format!("leads-comm-{id}-{number}"), format!("lc{}n{number}", id % 1_000_000));
             // Reserved for benchmarks.
-            let (here, there) = (Ipv4Addr::new(198, 18, 213, 1), Ipv4Addr::new(198, 18, 213, 2));
+            let (here, there) =
+                (Ipv4Addr::new(198, 18, 213, 4 * number + 1), Ipv4Addr::new(198, 18, 213, 4 * number + 2));
             ip(&format!("netns add {namespace}"));
             let cable = Self { namespace, device, here };
             let Self { namespace, device, .. } = &cable;
@@ -233,12 +355,9 @@ mod network {
             cable
         }
 
-        /// From now on everything is lost, both ways, and nobody is told.
-        fn cut(&self) {
-            let rules = "table ip cut { chain incoming { type filter hook input priority 0; policy drop; }; \
-                         chain outgoing { type filter hook output priority 0; policy drop; }; }";
-            let done = Command::new("ip").args(["netns", "exec", &self.namespace, "nft", rules]).status().unwrap();
-            assert!(done.success(), "nft {rules}");
+        /// From now on everything is lost, both ways.
+        fn pull(&self) {
+            ip(&format!("-n {} link set there down", self.namespace));
         }
     }
 
@@ -251,12 +370,35 @@ mod network {
 
     #[test]
     #[ignore = "needs root"]
-    fn vanished_peers_are_noticed() {
+    fn a_peer_that_is_gone_is_noticed_whatever_waits_for_it() {
         if let Some(task) = child::task() {
             return hold_still(&task);
         }
-        if !child::is_there("nft", "a network that loses everything") {
-            return;
+        let cable = Cable::lay();
+        let cases: [Case; 7] = [
+            (Waits::Nothing, |builder| builder.stall_timeout(LONG), Fate::Gone),
+            (Waits::OnTheWay, |builder| builder.stall_timeout(LONG), Fate::Gone),
+            (Waits::InTheSystem, |builder| builder.stall_timeout(LONG), Fate::Gone),
+            (Waits::InTheOutbox, |builder| builder.slow_consumer(SlowConsumer::DropOldest), Fate::Gone),
+            (Waits::InTheOutbox, |builder| builder.slow_consumer(SlowConsumer::DropNewest), Fate::Gone),
+            (Waits::InTheOutbox, |builder| builder.slow_consumer(SlowConsumer::Block(LONG)), Fate::Gone),
+            // Whichever is over first.
+            (Waits::InTheOutbox, |builder| builder.stall_timeout(Duration::from_secs(1)), Fate::Stalled),
+        ];
+        let quick = |builder: ServerBuilder| {
+            let second = Duration::from_secs(1);
+            builder.user_timeout(3 * second).keepalive(Keepalive { idle: second, interval: second, count: 3 })
+        };
+        let wrap = ["ip", "netns", "exec", &cable.namespace];
+        let name = "network::a_peer_that_is_gone_is_noticed_whatever_waits_for_it";
+        fates((name, &wrap, cable.here), quick, &cases, |_| cable.pull(), Duration::from_secs(25));
+    }
+
+    #[test]
+    #[ignore = "needs root"]
+    fn vanished_peers_are_noticed() {
+        if let Some(task) = child::task() {
+            return hold_still(&task);
         }
         let cable = Cable::lay();
         let (callback, events) = recorder();
@@ -272,7 +414,7 @@ mod network {
             process.line();
             (state, process, connected(&events))
         });
-        cable.cut();
+        cable.pull();
         let cut = Instant::now();
         peers[1].2.send(b"on its way").unwrap();
         fill(&peers[2].2);
@@ -288,7 +430,11 @@ mod network {
             let (state, ..) = peers.iter().find(|(.., peer)| *peer == connection).unwrap();
             println!("L1: {state}: noticed after {:.1} s: {reason}", took.as_secs_f64());
             match *state {
-                "queue full" => assert!(matches!(reason, DisconnectReason::SlowConsumer { .. }), "{reason:?}"),
+                // Both are over at about the same time.
+                "queue full" => assert!(
+                    matches!(reason, DisconnectReason::SlowConsumer { .. } | DisconnectReason::Io { .. }),
+                    "{reason:?}"
+                ),
                 _ => assert!(matches!(reason, DisconnectReason::Io { .. }), "{state}: {reason:?}"),
             }
             assert!(took < Duration::from_secs(45), "{state}: {took:?}");

@@ -144,6 +144,10 @@ impl Stream for PackedStream {
         self.stream.keep_alive(keepalive, user_timeout)
     }
 
+    fn unanswered_for(&self) -> io::Result<Option<Duration>> {
+        self.stream.unanswered_for()
+    }
+
     fn peer(&self) -> String {
         self.stream.peer()
     }

@@ -174,7 +174,9 @@ impl<Side> Builder<Side> {
     /// leaves the sockets as they are. Default: probes after 15 s of silence, every 5 s, three of them, so that such a
     /// peer is noticed after 30 s.
     ///
-    /// The connection then ends with [`DisconnectReason::Io`](crate::DisconnectReason::Io). A system that refuses to do
+    /// The connection then ends with [`DisconnectReason::Io`](crate::DisconnectReason::Io), whatever the stall time-out.
+    /// The system asks only while nothing that was sent is unanswered, and nothing waits in it to be sent: that is what
+    /// [`user_timeout`](Self::user_timeout) is for. A system that refuses to do
     /// this, or a part of it, is no error; what it refuses is logged, at debug, once for each service. Transports of
     /// the program's own do what their [`Stream::keep_alive`](crate::transport::Stream::keep_alive) says.
     pub fn keepalive(mut self, keepalive: impl Into<Option<Keepalive>>) -> Self {
@@ -182,16 +184,22 @@ impl<Side> Builder<Side> {
         self
     }
 
-    /// How long, over TCP, the peer's system may leave what has been sent to it without acknowledgement before the
-    /// connection ends, with [`DisconnectReason::Io`](crate::DisconnectReason::Io). More than 0; `None` leaves it to
-    /// the system, which takes a quarter of an hour or so. Default 30 s.
+    /// How long, over TCP, nothing at all may come from the peer's system while something that was sent to it is
+    /// unanswered: data, or the system's questions whether there is room again. Then the connection ends, with
+    /// [`DisconnectReason::Io`](crate::DisconnectReason::Io), a quarter of that time later at most. More than 0;
+    /// `None` leaves it to the system, which takes a quarter of an hour or so. Default 30 s.
     ///
     /// [`keepalive`](Self::keepalive) does not notice a peer that vanishes while data is on its way to it, and this
-    /// does. A peer that is there, and takes nothing, is a matter of [`stall_timeout`](Self::stall_timeout): so that
-    /// the system does not end it first, its sockets are never given less than that and a second. This is
-    /// `TCP_USER_TIMEOUT` of Linux, Android and Fuchsia, and has no effect elsewhere. There it also
-    /// decides how long a silent peer may leave the questions of [`keepalive`](Self::keepalive) without an answer, in
-    /// place of their number: see [`Keepalive`].
+    /// does. A peer whose system answers stays, also when its program reads nothing for hours: that is a matter of
+    /// [`stall_timeout`](Self::stall_timeout). Of one that has no room, the system asks at intervals which double, up
+    /// to 2 minutes, and two questions have to be unanswered.
+    ///
+    /// On Linux the service asks the system for this, four times within the time and only while something may be
+    /// unanswered, over a socket of the family `AF_NETLINK` (`NETLINK_SOCK_DIAG`), which takes a descriptor for that
+    /// moment. Where a sandbox denies such sockets, and on Android and Fuchsia, the socket is given `TCP_USER_TIMEOUT`
+    /// instead, which also ends a peer that answers but has had no room for so long, and takes the place of
+    /// [`Keepalive::count`]; and so it is not given one that is shorter than the stall time-out. Elsewhere this has no
+    /// effect.
     pub fn user_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.settings.user_timeout = time.into();
         self
@@ -265,10 +273,19 @@ impl<Side> Builder<Side> {
         self
     }
 
-    /// How long a peer may take nothing of what waits for it before it is disconnected. More than 0.
-    /// Default 10 s.
+    /// How long a peer may take nothing of what waits for it in its outbox before it is disconnected, with
+    /// [`OutboundLimit::Stalled`](crate::OutboundLimit::Stalled). More than 0. Default 30 s with
+    /// [`SlowConsumer::Disconnect`] and [`SlowConsumer::Block`], and 10 minutes with the policies that drop: they hold
+    /// up nobody, and have no reason to end a peer that is alive.
+    ///
+    /// This is for peers whose system answers and whose program reads nothing. A write is tried four times in that
+    /// time, so that a peer which reads slowly, and is never ended for it, is seen to read. Systems open the way for
+    /// more in steps, which are what the slowest peer has to read in that time: over TCP on one machine 64 KiB, or a
+    /// sixteenth of the peer's receive buffer where that is more; over Unix sockets on Linux what was written at once,
+    /// up to some 36 KiB. What the system still has room for is taken first, by the next try. `docs/peers.md` has the
+    /// whole table.
     pub fn stall_timeout(mut self, time: Duration) -> Self {
-        self.settings.stall_timeout = time;
+        self.settings.stall_timeout = Some(time);
         self
     }
 

@@ -1,8 +1,9 @@
 //! One connection behind its handle: its outbox, and who sees to what the outbox asks for.
 //!
-//! [`sending`] has what goes into the outbox, [`receiving`] how long the peer may keep the reader waiting, [`ending`]
-//! the one way in which a connection ends.
+//! [`sending`] has what goes into the outbox, [`answering`] whether the peer's system answers it, [`receiving`] how long
+//! the peer may keep the reader waiting, [`ending`] the one way in which a connection ends.
 
+mod answering;
 mod ending;
 mod receiving;
 mod sending;
@@ -22,9 +23,11 @@ use crate::pump::{Deadline, Pump, Pumped, Ticked, Watched};
 use crate::stats::{ConnectionStats, Received, Traffic};
 use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Stream;
+use answering::Answering;
 use ending::Ending;
 use receiving::Receiving;
 pub(crate) use receiving::TURN;
+use sending::TRIES;
 
 /// The stack of a thread that only writes, in bytes: it runs no user code.
 const WRITER_STACK: usize = 128 * 1024;
@@ -47,6 +50,7 @@ pub(crate) struct Link {
     local_addr: Option<SocketAddr>,
     peer_certificates: Vec<Vec<u8>>,
     outbox: Arc<Outbox>,
+    answering: Answering,
     receiving: Mutex<Receiving>,
     received: Received,
     /// Set by the first cause of the end.
@@ -70,6 +74,7 @@ impl Link {
             local_addr,
             peer_certificates,
             received: Received::new(outbox.since()),
+            answering: Answering::new(context.settings.user_timeout, outbox.since()),
             outbox,
             receiving: Mutex::default(),
             ending: Mutex::new(None),
@@ -142,6 +147,7 @@ impl Link {
     /// Sees to what the outbox asks for.
     #[inline]
     fn follow(&self, step: Step) {
+        self.await_answer();
         if !matches!(step, Step::Nothing) {
             self.take_step(step);
         }
@@ -170,7 +176,7 @@ impl Link {
     fn hand_over(&self) {
         let Some(this) = self.this.upgrade() else { return };
         let Some(stream) = self.outbox.stream() else { return };
-        if self.outbox.writes_directly() && Pump::can_adopt(&*stream) {
+        if self.is_pumped() {
             self.context.pump.adopt(self.id.0, this, stream);
             return;
         }
@@ -181,8 +187,13 @@ impl Link {
         }
     }
 
+    /// Whether it is the pump that writes in the background, and not a thread of the connection's own.
+    fn is_pumped(&self) -> bool {
+        self.outbox.writes_directly() && self.outbox.stream().is_some_and(|stream| Pump::can_adopt(&*stream))
+    }
+
     fn watch_stall(&self) {
-        self.watch_for(Deadline::Sending, self.context.settings.stall_timeout);
+        self.watch_for(Deadline::Sending, self.context.settings.stall_timeout() / TRIES);
     }
 
     /// Has a deadline checked after `time`.
@@ -216,6 +227,7 @@ impl Watched for Link {
     fn check_deadline(&self, deadline: Deadline, now: Instant) -> Option<Instant> {
         match deadline {
             Deadline::Sending => self.check_ending(now).unwrap_or_else(|| self.check_stall(now)),
+            Deadline::Answer => self.check_answer(now),
             Deadline::PartialMessage => self.check_partial_message(now),
             Deadline::Idle => self.check_idle(now),
             Deadline::Entrance | Deadline::LogRoom => None,

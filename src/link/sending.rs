@@ -12,6 +12,9 @@ use crate::disconnect::{DisconnectReason, OutboundLimit, Undelivered};
 use crate::error::Error;
 use crate::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Purpose, Refused};
 
+/// How often a write is tried within the stall time-out.
+pub(super) const TRIES: u32 = 4;
+
 impl Link {
     /// Sends what has been checked, behind what has been gathered.
     #[inline]
@@ -146,17 +149,30 @@ impl Link {
         self.outbox.wait_flushed(deadline)
     }
 
-    /// When an open connection will have been stuck for too long.
+    /// For an open connection that is stuck: tries a write several times within the stall time-out, and ends the
+    /// connection when the peer has taken nothing for all of it; tells when to look again.
+    ///
+    /// The pump waits until the system calls a socket ready, which Linux does when a third of up to 4 MiB is free. A
+    /// peer that reads a few KiB a second makes a write succeed all the time, and the socket ready once in minutes.
     pub(super) fn check_stall(&self, now: Instant) -> Option<Instant> {
-        let stall = self.context.settings.stall_timeout;
-        // The peer's system goes on taking what it was sent while this process stands still.
-        let left = self.outbox.stalled_at(stall)?.saturating_duration_since(Instant::now());
+        let stall = self.context.settings.stall_timeout();
+        let pause = stall / TRIES;
+        let mut since = self.outbox.stuck_since()?;
+        // Not in live time: the peer's system goes on taking what it was sent while this process stands still.
+        let stuck_for = |since| Instant::now().saturating_duration_since(since);
+        if stuck_for(since) >= pause && self.is_pumped() {
+            let step = self.outbox.try_stuck();
+            self.follow(step);
+            since = self.outbox.stuck_since()?;
+        }
+        let left = stall.saturating_sub(stuck_for(since));
         if !left.is_zero() {
-            return Some(later(now, left));
+            return Some(later(now, left.min(pause)));
         }
         self.cut_slow(OutboundLimit::Stalled(stall));
         None
     }
+
     #[cold]
     fn trace_accepted(&self, outgoing: Outgoing<'_>) {
         let (messages, bytes) = (outgoing.messages(), outgoing.len(&self.context.rules));

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::attempt::Mode;
 use super::batch::OVERHEAD;
@@ -96,14 +96,38 @@ impl Outbox {
         }
     }
 
-    /// When the background will have been stuck for `stall`; `None` when it has nothing to do.
-    pub(crate) fn stalled_at(&self, stall: Duration) -> Option<Instant> {
+    /// Since when the background has been stuck; `None` when it has nothing to do.
+    pub(crate) fn stuck_since(&self) -> Option<Instant> {
         let mut state = self.state.lock();
-        if state.writer == Writer::Background && state.stage == Stage::Open && state.has_work() {
-            return state.progress.checked_add(stall);
+        if state.is_stuck() {
+            return Some(state.progress);
         }
         state.watched = false;
         None
+    }
+
+    /// Writes of the pump's to a stream that is not known to be ready: systems call one ready long after it takes bytes
+    /// again. Several, so that all that was free is used, and what is taken the next time has been made free by the
+    /// peer. Whatever comes of it, the role stays with the background, and what follows is left to its turn.
+    pub(crate) fn try_stuck(&self) -> Step {
+        let mut state = self.state.lock();
+        let (since, held, written) = (state.progress, state.holds, state.tally.written.bytes);
+        let mut result = Ok(());
+        for _ in 0..WRITES_PER_SENDER {
+            if result.is_err() || !state.is_stuck() {
+                break;
+            }
+            result = self.write_once(&mut state, Mode::Direct);
+        }
+        if state.holds == held && state.tally.written.bytes == written {
+            state.progress = since;
+        }
+        match result {
+            Err(error) if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Unsupported) => {
+                self.fail(state, error)
+            }
+            _ => Step::Nothing,
+        }
     }
 
     /// Sends a message when nobody writes: at once, or together with others in a rush.
@@ -223,6 +247,11 @@ impl State {
     /// Whether there is something to write, or to be handed on by the stream, for an outbox that is not over.
     pub(super) fn has_work(&self) -> bool {
         matches!(self.stage, Stage::Open | Stage::Closing) && (self.holds || !self.queue.is_empty())
+    }
+
+    /// Whether the background has something to write for an outbox that takes more.
+    fn is_stuck(&self) -> bool {
+        self.writer == Writer::Background && self.stage == Stage::Open && self.has_work()
     }
 
     /// Leaves messages in the queue from now on.

@@ -199,7 +199,7 @@ impl Life {
 
     /// Every deadline is over, whichever there is.
     fn run_out_of_time(&self) {
-        let now = self.core.settings().close_deadline() + self.core.settings().stall_timeout;
+        let now = self.core.settings().close_deadline() + self.core.settings().stall_timeout();
         self.connection.link().check_deadline(Deadline::Sending, now);
     }
 }

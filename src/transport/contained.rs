@@ -113,6 +113,10 @@ impl Stream for Contained<dyn Stream> {
         contain(|| self.inner().keep_alive(keepalive, user_timeout))
     }
 
+    fn unanswered_for(&self) -> io::Result<Option<Duration>> {
+        contain(|| self.inner().unanswered_for())
+    }
+
     fn peer(&self) -> String {
         contain(|| Ok(self.inner().peer())).unwrap_or_default()
     }

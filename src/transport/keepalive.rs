@@ -9,11 +9,10 @@ use socket2::{SockRef, TcpKeepalive};
 /// systems of Apple, FreeBSD, NetBSD, DragonFly and illumos know all three parts. OpenBSD, Solaris, Haiku and QNX use
 /// `idle` at most, and defaults of their own for the others, which are minutes to hours.
 ///
-/// On Linux, Android and Fuchsia, [`user_timeout`](crate::Builder::user_timeout) takes the place of `count` unless it
-/// is `None`: the connection ends when it is time for the next question, one at least is unanswered, and nothing has
-/// come for that long. Whoever changes one of the two therefore changes the other: to `idle` and `count` times
-/// `interval`, as the defaults are. With less, a peer goes although only the first question was lost; with more, it
-/// stays longer.
+/// On Android and Fuchsia, and where Linux does not say whether a peer has answered,
+/// [`user_timeout`](crate::Builder::user_timeout) takes the place of `count` unless it is `None`, or less than
+/// [`stall_timeout`](crate::Builder::stall_timeout): the connection ends when it is time for the next question, one at
+/// least is unanswered, and nothing has come for that long.
 ///
 /// # Examples
 ///
@@ -22,7 +21,7 @@ use socket2::{SockRef, TcpKeepalive};
 ///
 /// use leads_comm::{Keepalive, Server};
 ///
-/// // Somebody pays for every packet: a vanished peer is noticed after two and a half minutes.
+/// // Somebody pays for every packet: a vanished peer is noticed after two and a half minutes, idle or not.
 /// let keepalive = Keepalive { idle: Duration::from_secs(60), interval: Duration::from_secs(30), count: 3 };
 /// let server = Server::builder().keepalive(keepalive).user_timeout(Duration::from_secs(150)).build()?;
 /// # drop(server);

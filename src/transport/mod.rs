@@ -21,8 +21,8 @@
 //!   a read may say that there is nothing yet.
 //! - A stream that writes other bytes than it is given (encrypted, compressed) cannot always hand on all that it has
 //!   taken. It keeps the rest, and [`Stream::flush`] and [`Stream::try_flush`] hand it on.
-//! - A layer over another stream passes on everything: also the descriptor to poll, `abort`, `keep_alive` and the
-//!   handshake.
+//! - A layer over another stream passes on everything: also the descriptor to poll, `abort`, `keep_alive`,
+//!   `unanswered_for` and the handshake.
 //!
 //! The library gives buffers in any number, also empty ones among others, and is content with a part being taken. It
 //! does not trust a transport: counts that cannot be, and panics, end the connection and nothing else.
@@ -46,6 +46,8 @@ pub mod memory;
 pub(crate) mod poll;
 #[cfg(feature = "serial")]
 pub mod serial;
+#[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+mod sock_diag;
 #[cfg(all(unix, not(leads_comm_portable)))]
 mod socket;
 pub mod tcp;
@@ -110,6 +112,9 @@ pub trait Stream: Send + Sync + 'static {
 
     /// Writes some of the bytes of `buffers`, in order, and returns how many; blocks until at least one is taken. 0 is
     /// an error.
+    ///
+    /// A peer takes nothing for as long as this blocks. Where a system lets a write wait for much more room than it
+    /// needs, one that returns with `Interrupted` from time to time is tried again, and takes what there is.
     ///
     /// # Errors
     ///
@@ -210,6 +215,23 @@ pub trait Stream: Send + Sync + 'static {
     /// `Unsupported` where it means nothing; what the system refuses. Neither ends the connection.
     fn keep_alive(&self, keepalive: Option<Keepalive>, user_timeout: Option<Duration>) -> io::Result<()> {
         let _ = (keepalive, user_timeout);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// For how long nothing at all has come from the peer's system, while something that was sent to it is not
+    /// answered; `Some(Duration::ZERO)` while something waits to be sent, and all that was is answered; `None` when
+    /// all is sent and answered. What the system does counts, and not the peer's program, which may be reading nothing.
+    ///
+    /// Asked once before anything is read or written, and from then on, by one thread at a time, while something may be
+    /// unanswered; must not block. Where it can be told, [`user_timeout`](crate::Builder::user_timeout) is kept by the
+    /// library, and not given to [`keep_alive`](Self::keep_alive). A stream that is made of a
+    /// [`TcpStream`](tcp::TcpStream) hands this on to it.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be told, `Unsupported` or others, which is the default. An error later ends nothing; it is asked
+    /// again.
+    fn unanswered_for(&self) -> io::Result<Option<Duration>> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

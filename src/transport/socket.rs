@@ -3,18 +3,32 @@
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
 /// How many buffers the systems take in one call (`IOV_MAX`); more would be an error.
 const MOST_BUFFERS: usize = 1024;
+
+/// How long a write that blocks relies on the system to say that it can go on.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
 
 pub(super) fn read(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     let (count, _) = rustix::net::recv(socket, buffer, RecvFlags::empty())?;
     Ok(count)
 }
 
+/// Blocks until some of it is taken. The system wakes whoever blocks in writing only when there is much room again, a
+/// third of up to 4 MiB for TCP, so that a peer who reads slowly would seem to take nothing for minutes: it is tried
+/// in between.
 pub(super) fn write(socket: impl AsFd, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-    send(socket, buffers, SendFlags::empty())
+    loop {
+        match try_write(&socket, buffers) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&PATIENCE))?;
+            }
+            result => return result,
+        }
+    }
 }
 
 /// Per call, because a non-blocking descriptor would not block the reader either.

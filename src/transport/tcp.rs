@@ -113,6 +113,11 @@ impl Stream for TcpStream {
         keepalive.and(user_timeout)
     }
 
+    #[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+    fn unanswered_for(&self) -> io::Result<Option<Duration>> {
+        super::sock_diag::unanswered_for(&self.socket)
+    }
+
     fn peer(&self) -> String {
         self.peer.to_string()
     }

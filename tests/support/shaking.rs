@@ -82,6 +82,10 @@ impl Stream for Shaking {
         self.stream.keep_alive(keepalive, user_timeout)
     }
 
+    fn unanswered_for(&self) -> io::Result<Option<Duration>> {
+        self.stream.unanswered_for()
+    }
+
     fn peer(&self) -> String {
         self.stream.peer()
     }

@@ -56,6 +56,20 @@ fn kill_with_room_for_all() {
     explore("kill_with_room_for_all", 3, || ending(room(100), Peer::kill));
 }
 
+fn tried(room: usize) -> Setup {
+    Setup { take: Take::room(room), tries: true, ..Setup::default() }
+}
+
+#[test]
+fn close_while_trying() {
+    explore("close_while_trying", 2, || ending(tried(4), Peer::close));
+}
+
+#[test]
+fn kill_while_trying() {
+    explore("kill_while_trying", 2, || ending(tried(4), Peer::kill));
+}
+
 /// Two threads that send, one of which closes behind its messages, and a stream that takes all in parts: in every
 /// order.
 #[test]

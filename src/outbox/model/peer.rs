@@ -24,6 +24,8 @@ pub(crate) struct Setup {
     pub(crate) limit: usize,
     pub(crate) when_full: WhenFull,
     pub(crate) coalesce: bool,
+    /// Whether the pump tries writes to a stream that is not known to be ready.
+    pub(crate) tries: bool,
     /// After how many writes senders are taken for a tight loop.
     pub(crate) tight: u32,
 }
@@ -36,6 +38,7 @@ impl Default for Setup {
             limit: 1024 * 1024,
             when_full: WhenFull::Refuse,
             coalesce: true,
+            tries: false,
             tight: u32::MAX,
         }
     }
@@ -218,7 +221,9 @@ impl Peer {
 
     /// The pump's part, and that of a writing thread where the stream needs one.
     fn run_pump(&self) {
+        self.try_stuck();
         while let Some(job) = self.next_job() {
+            self.try_stuck();
             match job {
                 Job::Write if self.setup.take.directly => while self.pump_turn() {},
                 Job::Write => self.follow(self.outbox.write_blocking()),
@@ -240,6 +245,12 @@ impl Peer {
                 return None;
             }
             self.pump.changed.wait(&mut inbox);
+        }
+    }
+
+    fn try_stuck(&self) {
+        if self.setup.tries {
+            self.follow(self.outbox.try_stuck());
         }
     }
 

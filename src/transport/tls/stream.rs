@@ -272,6 +272,10 @@ impl Stream for TlsStream {
         self.inner.keep_alive(keepalive, user_timeout)
     }
 
+    fn unanswered_for(&self) -> io::Result<Option<Duration>> {
+        self.inner.unanswered_for()
+    }
+
     fn peer(&self) -> String {
         self.inner.peer()
     }
