@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Link;
 use crate::config::later;
+use crate::disconnect::DisconnectReason;
 use crate::pump::Deadline;
 use crate::sync::Mutex;
 
@@ -79,10 +80,8 @@ impl Link {
         if gone_at > now {
             return Some(gone_at.min(again));
         }
-        self.fail(io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!("the peer's system has not answered for {timeout:?}"),
-        ));
+        let message = format!("the peer's system has not answered for {timeout:?}");
+        self.cut(DisconnectReason::io(io::Error::new(io::ErrorKind::TimedOut, message)));
         None
     }
 }
