@@ -251,3 +251,131 @@ fn a_few_kilobytes_a_second_are_enough_with_the_defaults() {
         }
     });
 }
+
+/// A transport that says itself whether its peer answers.
+mod answers {
+    use std::io::{self, IoSlice};
+    use std::net::Shutdown;
+    use std::sync::Mutex;
+
+    use leads_comm::transport::{Connector, Stream, memory};
+    use leads_comm::{Client, Connection, Server};
+
+    use super::*;
+
+    const USER_TIMEOUT: Duration = Duration::from_millis(400);
+
+    type Answer = fn() -> io::Result<Option<Duration>>;
+
+    struct Asked {
+        stream: Box<dyn Stream>,
+        answer: Answer,
+        asked: Mutex<mpsc::Sender<()>>,
+    }
+
+    impl Stream for Asked {
+        fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.stream.read(buffer)
+        }
+
+        fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+            self.stream.write_vectored(buffers)
+        }
+
+        fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+            self.stream.shutdown(how)
+        }
+
+        fn unanswered_for(&self) -> io::Result<Option<Duration>> {
+            let _ = self.asked.lock().unwrap().send(());
+            (self.answer)()
+        }
+
+        fn peer(&self) -> String {
+            self.stream.peer()
+        }
+    }
+
+    /// A client's connection to a peer about which this is said; it is told of each time that is asked for.
+    fn with(answer: Answer, then: impl FnOnce(&Connection, &mpsc::Receiver<()>, &Receiver<Event>)) {
+        let (listener, connector) = memory::listener();
+        let server = Server::builder().transport(listener).build().unwrap();
+        server.start(true).unwrap();
+        let (callback, events) = recorder();
+        let (ask, asked) = mpsc::channel();
+        let connect = move |address: &str| {
+            let stream = Asked { stream: connector.connect(address)?, answer, asked: Mutex::new(ask.clone()) };
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        };
+        let client =
+            Client::builder().transport(connect).callback(callback).user_timeout(USER_TIMEOUT).build().unwrap();
+        client.start("", true).unwrap();
+        // Whether it can be told at all.
+        asked.recv_timeout(PATIENCE).unwrap();
+        then(&connected(&events), &asked, &events);
+        client.close();
+        server.close();
+    }
+
+    fn is_left_alone(asked: &mpsc::Receiver<()>) {
+        assert_eq!(asked.recv_timeout(3 * USER_TIMEOUT), Err(mpsc::RecvTimeoutError::Timeout));
+    }
+
+    #[test]
+    fn it_is_asked_only_while_something_may_be_unanswered() {
+        with(
+            || Ok(None),
+            |connection, asked, _| {
+                is_left_alone(asked);
+                for _ in 0..2 {
+                    connection.send(b"m").unwrap();
+                    asked.recv_timeout(PATIENCE).unwrap();
+                    is_left_alone(asked);
+                }
+            },
+        );
+    }
+
+    #[test]
+    fn it_is_not_asked_again_when_it_cannot_tell() {
+        with(
+            || Err(io::ErrorKind::Unsupported.into()),
+            |connection, asked, _| {
+                connection.send(b"m").unwrap();
+                asked.recv_timeout(PATIENCE).unwrap();
+                is_left_alone(asked);
+                connection.send(b"m").unwrap();
+                is_left_alone(asked);
+            },
+        );
+    }
+
+    #[test]
+    fn a_peer_stays_that_answers_or_of_which_nothing_is_known() {
+        for answer in [|| Ok(Some(Duration::ZERO)), || Err(io::Error::other("no descriptor is left"))] as [Answer; 2] {
+            with(answer, |connection, asked, events| {
+                connection.send(b"m").unwrap();
+                for _ in 0..12 {
+                    asked.recv_timeout(PATIENCE).unwrap();
+                }
+                assert!(events.try_recv().is_err() && !connection.is_closed());
+            });
+        }
+    }
+
+    #[test]
+    fn a_peer_that_has_not_answered_for_the_user_timeout_is_gone() {
+        // Before anything was sent its silence means nothing.
+        with(
+            || Ok(Some(Duration::from_secs(3600))),
+            |connection, _, events| {
+                let sent = Instant::now();
+                connection.send(b"m").unwrap();
+                let reason = disconnected(events);
+                let DisconnectReason::Io { source, .. } = &reason else { panic!("{reason:?}") };
+                assert_eq!(source.kind(), io::ErrorKind::TimedOut);
+                assert!(sent.elapsed() >= USER_TIMEOUT, "too early: {:?}", sent.elapsed());
+            },
+        );
+    }
+}

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Link;
 use crate::config::later;
+use crate::disconnect::DisconnectReason;
 use crate::pump::Deadline;
 use crate::sync::Mutex;
 
@@ -80,10 +81,8 @@ impl Link {
         if !left.is_zero() {
             return Some(later(now, left).min(again));
         }
-        self.fail(io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!("the peer's system has not answered for {timeout:?}"),
-        ));
+        let message = format!("the peer's system has not answered for {timeout:?}");
+        self.cut(DisconnectReason::io(io::Error::new(io::ErrorKind::TimedOut, message)));
         None
     }
 }
