@@ -18,7 +18,7 @@ const LOOKS: u32 = 4;
 pub(super) struct Answering {
     /// Whether the pump has an alarm that will ask, or there is none to be had.
     watched: AtomicBool,
-    /// When the last answer came, or later; not before something was written that had to be answered.
+    /// When the last answer came, or later, in live time; not before something was written that had to be answered.
     since: Mutex<Instant>,
 }
 
@@ -41,7 +41,7 @@ impl Link {
     fn watch_answer(&self) {
         let Some(timeout) = self.context.settings.user_timeout else { return };
         if !self.answering.watched.swap(true, Ordering::SeqCst) {
-            *self.answering.since.lock() = Instant::now();
+            *self.answering.since.lock() = self.context.pump.live();
             self.watch_for(Deadline::Answer, timeout / LOOKS);
         }
     }
@@ -70,16 +70,14 @@ impl Link {
             return None;
         }
         let Some(unanswered) = unanswered else { return Some(again) };
-        // Not in live time: the systems talk on while this process stands still.
-        let real = Instant::now();
         let mut since = self.answering.since.lock();
-        if real.checked_sub(unanswered).is_some_and(|answered| answered > *since) {
-            *since = real;
+        if now.checked_sub(unanswered).is_some_and(|answered| answered > *since) {
+            *since = now;
         }
-        let left = timeout.saturating_sub(real.saturating_duration_since(*since));
+        let gone_at = later(*since, timeout);
         drop(since);
-        if !left.is_zero() {
-            return Some(later(now, left).min(again));
+        if gone_at > now {
+            return Some(gone_at.min(again));
         }
         let message = format!("the peer's system has not answered for {timeout:?}");
         self.cut(DisconnectReason::io(io::Error::new(io::ErrorKind::TimedOut, message)));
