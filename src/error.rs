@@ -124,8 +124,8 @@ pub enum Error {
         /// What the system reported.
         source: Arc<io::Error>,
     },
-    /// A thread that the whole service needs has panicked, by a defect of the library or in the program's logger; every
-    /// connection ends, and the service closes. To `on_fail`.
+    /// A thread that the whole service needs has panicked, by a defect of the library; every connection ends, and the
+    /// service closes. To `on_fail`.
     ServiceFailed {
         /// The thread's name.
         name: String,

@@ -516,7 +516,6 @@ pub mod metrics;
 #[cfg(all(test, loom))]
 mod model;
 mod outbox;
-mod panics;
 mod pump;
 mod reader;
 mod refusal;
@@ -527,6 +526,7 @@ mod sync;
 mod table;
 mod threads;
 pub mod transport;
+mod user_code;
 
 pub use addresses::my_ip_addresses;
 pub use admission::Caller;

@@ -9,12 +9,12 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use log::warn;
 use parking_lot::Mutex;
 
 use crate::outbox::Tick;
 use crate::transport::Stream;
 use crate::transport::poll::Poller;
+use crate::user_code::warn;
 
 /// How long the pump rests when the system refuses to poll, so that it does not spin.
 const POLL_FAILURE_PAUSE: Duration = Duration::from_millis(10);

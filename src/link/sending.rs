@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use log::{Level, log_enabled, trace};
+use log::Level;
 
 use super::Link;
 use crate::context::Context;
 use crate::disconnect::{DisconnectReason, OutboundLimit, Undelivered};
 use crate::error::Error;
 use crate::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Refused};
+use crate::user_code::{log_enabled, trace};
 
 impl Link {
     /// Sends what has been checked, behind what has been gathered.
