@@ -8,6 +8,7 @@ use crate::callback::Chain;
 use crate::disconnect::{DisconnectReason, Undelivered};
 use crate::error::Error;
 use crate::line::Line;
+use crate::link::Link;
 use crate::user_code::{self, info, warn};
 
 /// What each step past the close time-out may take: cutting connections off, ending the pump, telling the closer.
@@ -22,14 +23,14 @@ impl Core {
         if let Some(line) = &self.line {
             line.close();
         }
-        self.entrance.close();
+        let _ = user_code::survive(|| self.entrance.close());
         if self.life.is_over() {
             // It has never run, so that nothing else ends it.
             return self.drop_callbacks();
         }
-        for connection in self.table.close().connections.iter() {
-            connection.link().end(DisconnectReason::ServiceClosed { undelivered: Undelivered::default() });
-        }
+        self.end_all(|link| {
+            link.end(DisconnectReason::ServiceClosed { undelivered: Undelivered::default() });
+        });
     }
 
     /// The last act of the service's own thread: sees every other thread out, by force when the time is over.
@@ -52,9 +53,9 @@ impl Core {
         if !self.threads().wait_for_end(by) {
             let left = self.table.snapshot().connections;
             warn!("{}: the close time-out is over for {} connections", self.life.name(), left.len());
-            for connection in left.iter() {
-                connection.abort();
-            }
+            self.end_all(|link| {
+                link.cut(DisconnectReason::LocalAbort { undelivered: Undelivered::default() });
+            });
             // Those whose callback is still running end when it returns.
             self.threads().wait_for_end(by + CLOSE_GRACE);
         }
@@ -72,14 +73,22 @@ impl Core {
     /// the service ends with that as its reason: at once for its connections.
     pub(crate) fn rely_on(&self, work: impl FnOnce()) {
         let Err(message) = user_code::survive(work) else { return };
-        for connection in self.table.close().connections.iter() {
+        self.end_all(|link| {
             let undelivered = Undelivered::default();
-            connection.link().cut(DisconnectReason::ServiceFailed { message: message.clone(), undelivered });
-        }
+            link.cut(DisconnectReason::ServiceFailed { message: message.clone(), undelivered });
+        });
         let name = thread::current().name().unwrap_or("a thread without a name").to_owned();
         // Before the end, with which the callbacks go.
         self.fail(&*self.callback(), &Error::ServiceFailed { name, message });
         self.begin_close();
+    }
+
+    /// Lets no more connections come, and ends those that there are; one of them for which that goes wrong keeps no
+    /// other one.
+    fn end_all(&self, end: impl Fn(&Link)) {
+        for connection in self.table.close().connections.iter() {
+            let _ = user_code::survive(|| end(connection.link()));
+        }
     }
 
     /// Lets the callbacks go, which may well hold handles of this service.
