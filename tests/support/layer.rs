@@ -33,6 +33,10 @@ pub trait Layer: Send + Sync + 'static {
         listener.accept()
     }
 
+    fn accept_for(&self, listener: &dyn Listener, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
+        listener.accept_for(time)
+    }
+
     fn connect(&self, connector: &dyn Connector, address: &str) -> io::Result<Box<dyn Stream>> {
         connector.connect(address)
     }
@@ -110,6 +114,10 @@ impl Stream for Layered<dyn Stream> {
 impl Listener for Layered<dyn Listener> {
     fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
         Ok(self.layer.accept(&*self.inner)?.map(|stream| self.stream(stream)))
+    }
+
+    fn accept_for(&self, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
+        Ok(self.layer.accept_for(&*self.inner, time)?.map(|stream| self.stream(stream)))
     }
 
     fn stop(&self) {
