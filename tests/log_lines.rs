@@ -6,6 +6,7 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::io::{self, Read, Write};
@@ -50,6 +51,8 @@ struct Steered {
     reached: Mutex<BTreeMap<Site, BTreeSet<Level>>>,
     services: Mutex<Vec<Arc<dyn Service>>>,
     calls: AtomicUsize,
+    /// Whether it was called by what it had called itself.
+    loops: AtomicBool,
     hangs: Mutex<bool>,
     changed: Condvar,
 }
@@ -59,12 +62,18 @@ static LOGGER: Steered = Steered {
     reached: Mutex::new(BTreeMap::new()),
     services: Mutex::new(Vec::new()),
     calls: AtomicUsize::new(0),
+    loops: AtomicBool::new(false),
     hangs: Mutex::new(false),
     changed: Condvar::new(),
 };
 
 /// How often the logger calls the library in one scenario: what it sends is logged by whoever receives it.
 const CALLS: usize = 300;
+
+thread_local! {
+    /// Whether this thread is in the logger.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
 
 /// What the logger panics with.
 const DISK_IS_FULL: &str = "the disk is full";
@@ -116,6 +125,15 @@ impl Log for Steered {
 
 impl Steered {
     fn call_back(&self) {
+        if INSIDE.replace(true) {
+            self.loops.store(true, Ordering::Relaxed);
+            return;
+        }
+        self.call_everything();
+        INSIDE.set(false);
+    }
+
+    fn call_everything(&self) {
         if self.calls.fetch_add(1, Ordering::Relaxed) >= CALLS {
             return;
         }
@@ -695,6 +713,7 @@ fn a_logger_may_call_the_library() {
         turn.set(Mode::CallBack, LevelFilter::Trace);
         run(scenario, &Mode::CallBack, LevelFilter::Trace);
     }
+    assert!(!LOGGER.loops.load(Ordering::Relaxed), "the library logs what the logger does");
 }
 
 /// Whatever closing them in the middle may bring about but a service that does not end.

@@ -29,13 +29,15 @@ pub use closures::{Closures, closures, on_receive};
 /// # What may be called
 ///
 /// Anything, of any service: no lock is held while a callback runs. [`Service::close`] called in a callback starts the
-/// close and returns at once, because it would otherwise wait for the callback itself.
+/// close and returns at once, because it would otherwise wait for the callback itself. The same holds in a destructor:
+/// a callback is dropped by whoever is the last to hold it, which may be a thread of the library.
 ///
 /// # Panics
 ///
 /// A panic in `on_connect` or `on_receive` ends that connection with [`DisconnectReason::CallbackPanicked`]; one in
 /// `on_initialize`, `on_disconnect` or `on_reconnect` is told to [`on_fail`](Self::on_fail); one in `on_fail` is
-/// logged. The service goes on. (A program built with `panic = "abort"` aborts.)
+/// logged, and so is one in the destructor of a callback. The service goes on. (A program built with `panic = "abort"`
+/// aborts.)
 ///
 /// # Combining
 ///
