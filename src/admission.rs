@@ -6,14 +6,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use log::{info, warn};
 use parking_lot::Mutex;
 
-use crate::callback;
 use crate::config::require;
 use crate::entrance::{Authenticator, MAX_HANDSHAKES};
 use crate::error::Error;
 use crate::refusal::{RefusalCause, Refusals};
+use crate::user_code::{self, Foreign, info, warn};
 
 /// How many connections a server takes unless it is told otherwise.
 const MAX_CONNECTIONS: usize = 1024;
@@ -69,8 +68,8 @@ pub(crate) struct Policy {
     pub(crate) max_connections: Option<usize>,
     pub(crate) max_per_address: Option<usize>,
     pub(crate) max_handshakes: usize,
-    pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
-    pub(crate) admit: Option<Arc<Admit>>,
+    pub(crate) authenticator: Option<Arc<Foreign<dyn Authenticator>>>,
+    pub(crate) admit: Option<Arc<Foreign<Admit>>>,
 }
 
 impl Default for Policy {
@@ -108,7 +107,7 @@ pub(crate) struct Admission {
     max_connections: Option<usize>,
     max_per_address: Option<usize>,
     /// The program's say, until the service has ended.
-    admit: Mutex<Option<Arc<Admit>>>,
+    admit: Mutex<Option<Arc<Foreign<Admit>>>>,
     /// The limit on connections, once the start has fitted it to the system's.
     limit: AtomicUsize,
     /// How many there are from each address, connections or on their way to become one; kept only where somebody asks.
@@ -178,7 +177,7 @@ impl Admission {
         let Some(admit) = self.admit.lock().clone() else { return Ok(()) };
         let caller = Caller { peer, peer_addr, num_connections, num_connections_from_address, peer_certificates: &[] };
         let mut admitted = false;
-        match callback::call(|| admitted = admit(&caller)) {
+        match user_code::call(|| admitted = admit(&caller)) {
             Ok(()) if admitted => Ok(()),
             Ok(()) => Err(RefusalCause::NotAdmitted.into()),
             Err(message) => Err(Refusal { cause: RefusalCause::NotAdmitted, panic: Some(message) }),

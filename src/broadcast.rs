@@ -8,14 +8,13 @@
 use std::mem;
 use std::sync::Arc;
 
-use log::trace;
-
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::error::Error;
 use crate::outbox::{BATCH_LEN, Batch, GATHERED_CHARGE, Gather, Outgoing, Pace, Patience, RUSH, Rules, Tick};
 use crate::sync::{Mutex, now};
 use crate::table::{ConnectionTable, Snapshot};
+use crate::user_code::trace;
 
 /// How many broadcasts are written one by one before a tight loop is taken for one: few, because each is a write to
 /// every peer.

@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use log::debug;
-
 use crate::buffered::Buffered;
 use crate::config::Settings;
 use crate::connection::Connection;
@@ -17,6 +15,7 @@ use crate::pump::{Deadline, Pump, Watched};
 use crate::sync::Mutex;
 use crate::threads::Threads;
 use crate::transport::Stream;
+use crate::user_code::debug;
 
 pub(crate) struct Context {
     pub(crate) settings: Settings,

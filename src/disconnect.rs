@@ -46,7 +46,7 @@ pub enum DisconnectReason {
         /// What did not arrive.
         undelivered: Undelivered,
     },
-    /// The peer sent a message over the limit.
+    /// The peer sent a message over the limit: [`max_message_len`](crate::Builder::max_message_len).
     MessageTooLong {
         /// The limit, in payload bytes.
         limit: usize,
@@ -92,8 +92,9 @@ pub enum DisconnectReason {
         /// What did not arrive.
         undelivered: Undelivered,
     },
-    /// A thread of the service that every connection needs has failed, by a defect of the library or by a panic in the
-    /// program's logger; the service ends. [`Error::ServiceFailed`](crate::Error::ServiceFailed) tells `on_fail` of it.
+    /// A thread that the connection needs has failed, by a defect of the library: its own reader, or one that every
+    /// connection of the service needs. Then the service ends, and
+    /// [`Error::ServiceFailed`](crate::Error::ServiceFailed) tells `on_fail` of it.
     ServiceFailed {
         /// The panic's message, where it was text.
         message: String,
@@ -173,6 +174,11 @@ impl DisconnectReason {
                 | Self::SlowConsumer { .. }
                 | Self::CallbackPanicked { .. }
         )
+    }
+
+    /// Whether the cause is what the peer sent, of which nothing more is wanted.
+    pub(crate) fn is_for_what_came(&self) -> bool {
+        matches!(self, Self::PeerGoodbye { .. } | Self::MessageTooLong { .. }) || self.is_for_unfinished()
     }
 
     /// Whether a message that was not whole is the cause.

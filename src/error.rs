@@ -124,8 +124,8 @@ pub enum Error {
         /// What the system reported.
         source: Arc<io::Error>,
     },
-    /// A thread that the whole service needs has panicked, by a defect of the library or in the program's logger; every
-    /// connection ends, and the service closes. To `on_fail`.
+    /// A thread that the whole service needs has panicked, by a defect of the library; every connection ends, and the
+    /// service closes. To `on_fail`.
     ServiceFailed {
         /// The thread's name.
         name: String,
@@ -176,7 +176,7 @@ impl fmt::Display for Error {
             Self::Refused { callers: 1, cause } => write!(f, "a caller was refused: {cause}"),
             Self::Refused { callers, cause } => write!(f, "{callers} callers were refused: {cause}"),
             Self::SpawnThread { name, source } => write!(f, "cannot start the thread `{name}`: {source}"),
-            Self::ServiceFailed { name, message } => write!(f, "the thread `{name}` panicked: {}", first_line(message)),
+            Self::ServiceFailed { name, message } => write!(f, "the thread `{name}` failed: {}", first_line(message)),
             Self::CallbackPanicked { callback, message } => {
                 write!(f, "the callback {callback} panicked: {}", first_line(message))
             }

@@ -2,10 +2,9 @@
 
 use std::net::SocketAddr;
 
-use log::warn;
-
 use crate::builder::{ListenerSource, ServerSide};
 use crate::config::Settings;
+use crate::user_code::warn;
 
 /// Whether whoever reaches the server becomes a connection without being asked anything. Every way of keeping strangers
 /// out has its line here. A transport that the program has made is its own affair.

@@ -35,13 +35,13 @@ macro_rules! impl_service {
             /// therefore set before it is started; one that [reconnects](crate::Builder::reconnect) takes what is set
             /// later for its next connection, and for what happens before that.
             pub fn set_callback(&self, callback: impl Callback) {
-                self.core().set_callback(Arc::new(callback));
+                self.core().set_callback(callback);
             }
 
             /// Replaces all callbacks set before; connections keep theirs, as with
             /// [`set_callback`](Self::set_callback).
             pub fn replace_callback(&self, callback: impl Callback) {
-                self.core().replace_callback(Arc::new(callback));
+                self.core().replace_callback($crate::callback::Chain::of(callback));
             }
 
             /// See [`Service::flush`].
@@ -63,7 +63,8 @@ macro_rules! impl_service {
                 self.core().close();
             }
 
-            /// Blocks until the service has ended; returns at once when it has not been started, or inside a callback.
+            /// Blocks until the service has ended; returns at once when it has not been started, or on a thread on which
+            /// [`close`](Service::close) does not block.
             pub fn wait(&self) {
                 self.core().wait(None);
             }
@@ -123,7 +124,8 @@ pub(crate) use impl_service;
 /// Closes a service when it is dropped; otherwise it is used as the service itself.
 ///
 /// Dropping the handles of a service does not stop it. Where a scope should, put one of them into this guard. The drop
-/// blocks as [`Service::close`] does: at most for the close time-out, and not at all inside a callback. A clone of what
+/// blocks as [`Service::close`] does: at most for the close time-out, and not at all inside a callback, or where the last
+/// owner of the guard is a thread of a service. A clone of what
 /// is guarded is a plain handle.
 ///
 /// # Examples

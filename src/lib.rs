@@ -432,10 +432,10 @@
 //!
 //! | Level | What |
 //! |---|---|
-//! | error | `on_fail`, or the drop of a callback, panicked |
+//! | error | `on_fail`, or the destructor of a callback, a hook, an authenticator, a listener or a connector, panicked |
 //! | warn | a peer dropped for cause; whatever is told to `on_fail`; connections cut off by the close time-out; waiting for streams failed; `max_connections`, where it was set, lowered to the descriptors that there are; a server that listens on every address of the machine and lets everybody in, at its start; how many lines were left out |
 //! | info | a server listens; a client is connected, each time; a service has closed; `max_connections`, where it was not set, lowered |
-//! | debug | a connection opened, or ended, and why; a caller refused, or gone before it was accepted; an attempt to connect again; that the system refuses a socket option, once for each service; what became of a serial port on which a device was looked for, in numbers |
+//! | debug | a connection opened, or ended, and why; the destructor of a stream panicked; a caller refused, or gone before it was accepted; an attempt to connect again; that the system refuses a socket option, once for each service; what became of a serial port on which a device was looked for, in numbers |
 //! | trace | the length of each message accepted or received, and how much waits for a peer that reads slowly |
 //!
 //! A peer is dropped for cause when its message is too long, is not finished in time, or takes memory that others need;
@@ -448,6 +448,12 @@
 //! there is room for it, and at the latest when the service closes. Debug and trace lines are not limited: there are as
 //! many as there are connections and messages, so they are for looking into something, not for every day. A connection
 //! dropped for cause whose warning is left out has a debug line in its place.
+//!
+//! The logger is called on every thread, the program's own and those of the library, and never under a lock. It is the
+//! program's code like a callback: it may panic, which costs nothing but the line, and it may call the library, where
+//! [`close`](Service::close) only starts the end. What the library would log about that is left out, so that it does not
+//! go round in circles; but what the logger sends, is logged by whoever receives it. A logger that takes its time holds
+//! up the thread that logs.
 //!
 //! # Features
 //!
@@ -517,7 +523,6 @@ pub mod metrics;
 #[cfg(all(test, loom))]
 mod model;
 mod outbox;
-mod panics;
 mod pump;
 mod reader;
 mod refusal;
@@ -528,6 +533,7 @@ mod sync;
 mod table;
 mod threads;
 pub mod transport;
+mod user_code;
 
 pub use addresses::my_ip_addresses;
 pub use admission::Caller;

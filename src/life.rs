@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -10,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::config::later;
 use crate::error::Error;
 use crate::transport::{Connector, Listener};
+use crate::user_code;
 
 /// ```text
 ///  New ──▶ Starting ──▶ Running ──▶ Closing ──▶ Closed
@@ -31,8 +33,9 @@ struct State {
     local_addr: Option<SocketAddr>,
     /// What a server listens on, as soon as there is one; taken by whoever closes.
     listener: Option<Arc<dyn Listener>>,
-    /// Whether whoever closes still holds the listener, and with it the port.
-    stopping: bool,
+    /// Who may hold a port that nobody else knows of: whoever starts a server, and whoever stops its listener.
+    starting: Option<ThreadId>,
+    stopping: Option<ThreadId>,
     /// What a client connects with; taken by whoever closes.
     connector: Option<Arc<dyn Connector>>,
     /// Counts what those who rest are woken for.
@@ -57,7 +60,8 @@ impl Life {
             port,
             local_addr: None,
             listener,
-            stopping: false,
+            starting: None,
+            stopping: None,
             connector: None,
             stirs: 0,
         };
@@ -87,29 +91,31 @@ impl Life {
     }
 
     /// Gives away the right to start. Whoever gets it goes on with [`run`](Self::run), or with
-    /// [`start_failed`](Self::start_failed).
-    pub(crate) fn begin_start(&self) -> Result<(), Error> {
+    /// [`start_failed`](Self::start_failed). Until then, nobody who closes returns if it `binds` a port.
+    pub(crate) fn begin_start(&self, binds: bool) -> Result<(), Error> {
         let mut state = self.state.lock();
         match state.phase {
             _ if state.started => Err(Error::AlreadyStarted),
             Phase::New => {
                 state.phase = Phase::Starting;
                 state.started = true;
+                state.starting = binds.then(|| thread::current().id());
                 Ok(())
             }
             _ => Err(Error::Closed),
         }
     }
 
-    /// The start did not work; it may be tried again.
+    /// The start did not work, and nothing is left of it; it may be tried again.
     pub(crate) fn start_failed(&self) {
         let mut state = self.state.lock();
+        state.starting = None;
         if state.phase == Phase::Starting {
             state.phase = Phase::New;
             state.started = false;
-            // Whoever waits for the end has nothing to wait for any more.
-            self.changed.notify_all();
         }
+        // Whoever waits for the end has nothing to wait for any more.
+        self.changed.notify_all();
     }
 
     /// The service is bound, or connected; refused when it was closed meanwhile. `port` is the real one, if there is
@@ -130,6 +136,7 @@ impl Life {
         state.port = port.unwrap_or(state.port);
         state.local_addr = local_addr;
         state.listener = listener;
+        state.starting = None;
         Ok(())
     }
 
@@ -150,29 +157,43 @@ impl Life {
         matches!(self.state.lock().phase, Phase::Closing { .. } | Phase::Closed)
     }
 
-    /// Begins the end, which is to be over at `by`; false when it has begun before. Stops listening, and connecting.
+    /// Begins the end, which is to be over at `by`; false when it has begun before. Stops listening, and connecting: the
+    /// port is free when this returns, whoever it is that stops.
     pub(crate) fn begin_close(&self, by: Instant) -> bool {
-        let (listener, connector) = {
-            let mut state = self.state.lock();
-            state.phase = match state.phase {
-                Phase::New | Phase::Starting => Phase::Closed,
-                Phase::Running => Phase::Closing { by },
-                Phase::Closing { .. } | Phase::Closed => return false,
-            };
-            state.stopping = state.listener.is_some();
-            self.changed.notify_all();
-            (state.listener.take(), state.connector.take())
+        let mut state = self.state.lock();
+        let begins = match state.phase {
+            Phase::New | Phase::Starting => {
+                state.phase = Phase::Closed;
+                true
+            }
+            Phase::Running => {
+                state.phase = Phase::Closing { by };
+                true
+            }
+            Phase::Closing { .. } | Phase::Closed => false,
         };
-        if let Some(connector) = connector {
-            connector.stop();
-        }
-        if let Some(listener) = listener {
-            listener.stop();
-            drop(listener);
-            self.state.lock().stopping = false;
+        if begins {
+            let (listener, connector) = (state.listener.take(), state.connector.take());
+            state.stopping = Some(thread::current().id());
+            self.changed.notify_all();
+            drop(state);
+            if let Some(connector) = connector {
+                let _ = user_code::survive(|| connector.stop());
+            }
+            if let Some(listener) = listener {
+                let _ = user_code::survive(move || listener.stop());
+            }
+            state = self.state.lock();
+            state.stopping = None;
             self.changed.notify_all();
         }
-        true
+        let this = thread::current().id();
+        while [state.starting, state.stopping].into_iter().flatten().any(|other| other != this) {
+            if self.changed.wait_until(&mut state, by).timed_out() {
+                break;
+            }
+        }
+        begins
     }
 
     /// When the end under way is to be over; `None` when none is.
@@ -186,7 +207,7 @@ impl Life {
     /// The service's own thread is done; the last thing that it says.
     pub(crate) fn end(&self) {
         let mut state = self.state.lock();
-        while state.stopping {
+        while state.stopping.is_some() {
             self.changed.wait(&mut state);
         }
         state.phase = Phase::Closed;

@@ -7,12 +7,11 @@ use std::mem;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use log::warn;
 use parking_lot::Mutex;
 
-use crate::callback::contain_panic;
 use crate::config::later;
 use crate::pump::{Deadline, Watched};
+use crate::user_code::warn;
 
 /// How many lines about one topic a service may log within any [`PERIOD`], among them those that say how many were left
 /// out.
@@ -83,8 +82,7 @@ impl LogLimits {
     fn say(&self, topic: Topic, left_out: u64) {
         if left_out > 0 {
             let name = self.name.get().map_or("a service", String::as_str);
-            // The logger is the program's code, and this may be on the pump's thread, or in a drop.
-            let _ = contain_panic(|| warn!("{name}: {left_out} more lines about {} were left out", topic.about()));
+            warn!("{name}: {left_out} more lines about {} were left out", topic.about());
         }
     }
 }

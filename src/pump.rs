@@ -16,13 +16,13 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use log::warn;
 use parking_lot::Mutex;
 
 use crate::config::later;
 use crate::outbox::Tick;
 use crate::transport::Stream;
 use crate::transport::writable::Writable;
+use crate::user_code::warn;
 
 /// How long the pump rests when the system cannot tell who is ready, so that it does not spin: at first, and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);

@@ -20,8 +20,23 @@ const LINGERING: usize = 16;
 /// How often those are looked at.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// How much of what a refused caller has sent is thrown away in one look.
+/// How much of what a refused caller sends is thrown away, for the goodbye to reach it; then its stream is ended.
 const DISCARDED: usize = 64 * 1024;
+
+/// How much more of it there may be.
+pub(crate) struct Patience {
+    left: usize,
+}
+
+impl Patience {
+    pub(crate) fn is_left(&self) -> bool {
+        self.left > 0
+    }
+
+    pub(crate) fn spend(&mut self, bytes: usize) {
+        self.left = self.left.saturating_sub(bytes);
+    }
+}
 
 /// Why a server has refused callers. None of them got a callback, or was ever counted as a connection.
 #[derive(Debug, Clone)]
@@ -202,10 +217,12 @@ impl Refused {
 }
 
 /// Tells a caller that there is no room: the goodbye, and the end of our half of the stream. Never blocks; a stream
-/// that cannot be written without blocking gets no goodbye. Whether the peer is worth a moment to end its own half.
-pub(crate) fn say_goodbye(stream: &dyn Stream, goodbye: &[u8]) -> bool {
+/// that cannot be written without blocking gets no goodbye. How much the peer may still send in the moment that it is
+/// given to end its own half; `None` when it is not worth one.
+pub(crate) fn say_goodbye(stream: &dyn Stream, goodbye: &[u8]) -> Option<Patience> {
     write_goodbye(stream, goodbye);
-    stream.shutdown(Shutdown::Write).is_ok() && !discard(stream)
+    let mut patience = Patience { left: DISCARDED };
+    (stream.shutdown(Shutdown::Write).is_ok() && !discard(stream, &mut patience)).then_some(patience)
 }
 
 /// As much of the goodbye as the stream takes without blocking.
@@ -222,10 +239,10 @@ pub(crate) fn write_goodbye(stream: &dyn Stream, goodbye: &[u8]) {
 }
 
 /// Throws away what has arrived, without blocking: unread, it would make the system answer with a reset when the stream
-/// is dropped, and that could take the goodbye with it. Whether there is nothing more to wait for.
-fn discard(stream: &dyn Stream) -> bool {
+/// is dropped, and that could take the goodbye with it. Whether there is nothing more to wait for, or no patience left.
+fn discard(stream: &dyn Stream, patience: &mut Patience) -> bool {
     let mut chunk = [0; 4096];
-    for _ in 0..DISCARDED / chunk.len() {
+    while patience.is_left() {
         match stream.wait_readable(Duration::ZERO) {
             Ok(true) => {}
             Ok(false) => return false,
@@ -233,12 +250,12 @@ fn discard(stream: &dyn Stream) -> bool {
             Err(error) => return !is_nothing_yet(&error),
         }
         match stream.read(&mut chunk) {
-            Ok(1..) => {}
+            Ok(count @ 1..) => patience.spend(count),
             Ok(0) => return true,
             Err(error) => return !is_nothing_yet(&error),
         }
     }
-    false
+    true
 }
 
 /// Streams of callers that have been told, kept for a moment so that what they still send does not turn the goodbye
@@ -251,22 +268,23 @@ pub(crate) struct Lingering {
 
 struct Lingerer {
     stream: Box<dyn Stream>,
+    patience: Patience,
     until: Instant,
 }
 
 impl Drop for Lingerer {
     fn drop(&mut self) {
-        discard(&*self.stream);
+        discard(&*self.stream, &mut self.patience);
     }
 }
 
 impl Lingering {
     /// Keeps one more until then; the one that has been kept longest goes for it if need be.
-    pub(crate) fn keep(&mut self, stream: Box<dyn Stream>, until: Instant) {
+    pub(crate) fn keep(&mut self, stream: Box<dyn Stream>, patience: Patience, until: Instant) {
         if self.streams.len() == LINGERING {
             self.streams.pop_front();
         }
-        self.streams.push_back(Lingerer { stream, until });
+        self.streams.push_back(Lingerer { stream, patience, until });
         self.look_at.get_or_insert_with(|| Instant::now() + LOOK);
     }
 
@@ -283,12 +301,12 @@ impl Lingering {
         self.look_at
     }
 
-    /// If it is time: lets those go whose peer has ended its half, or has taken too long.
+    /// If it is time: lets those go whose peer has ended its half, has taken too long, or has sent too much.
     pub(crate) fn look(&mut self, now: Instant) {
         if self.look_at.take_if(|at| *at <= now).is_none() {
             return;
         }
-        self.streams.retain(|lingerer| !discard(&*lingerer.stream) && lingerer.until > now);
+        self.streams.retain_mut(|lingerer| !discard(&*lingerer.stream, &mut lingerer.patience) && lingerer.until > now);
         if !self.streams.is_empty() {
             self.look_at = Some(now + LOOK);
         }

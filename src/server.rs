@@ -5,8 +5,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use log::info;
-
 use crate::accepting;
 use crate::builder::{Builder, ListenerSource, ServerSide};
 use crate::callback::Callback;
@@ -18,12 +16,12 @@ use crate::handle::impl_service;
 use crate::service::{Core, Role, Service};
 use crate::threads;
 use crate::transport::Listener;
-use crate::transport::contained::Contained;
 use crate::transport::tcp::TcpListener;
 #[cfg(feature = "tls")]
 use crate::transport::tls;
 #[cfg(unix)]
 use crate::transport::unix::UnixListener;
+use crate::user_code::{Inside, info};
 
 /// The accepting thread's stack, in bytes; `on_initialize`, `on_fail` and `admit` run on it.
 const ACCEPT_STACK: usize = 2 * 1024 * 1024;
@@ -106,7 +104,7 @@ impl Builder<ServerSide> {
                 place = Place::Path { path, mode: self.side.unix_mode };
                 None
             }
-            ListenerSource::Transport(listener) => Some(Arc::new(Contained::new(listener))),
+            ListenerSource::Transport(listener) => Some(Arc::new(listener)),
             ListenerSource::Socket(socket) => {
                 Some(Arc::new(TcpListener::new(socket).map_err(|source| bind_error("the given socket", source))?))
             }
@@ -146,12 +144,17 @@ impl Server {
     /// before or meanwhile.
     pub fn start(&self, parallel: bool) -> Result<(), Error> {
         let core = self.core();
-        core.life().begin_start()?;
+        core.life().begin_start(true)?;
         let listener = self.listen().inspect_err(|_| core.life().start_failed())?;
         let local_addr = listener.local_addr();
         let name = format!("server {}", listener.name());
-        core.run(name, local_addr.map(|address| address.port()), local_addr, Some(Arc::clone(&listener)))
-            .inspect_err(|_| core.life().start_failed())?;
+        let port = local_addr.map(|address| address.port());
+        if let Err(error) = core.run(name, port, local_addr, Some(Arc::clone(&listener))) {
+            // First, because the port is free when the start is said to be over.
+            drop(listener);
+            core.life().start_failed();
+            return Err(error);
+        }
         info!("server listens on {}", listener.name());
         if self.shared.lets_everybody_in {
             exposure::warn_if_everywhere(&core.life().name(), local_addr);
@@ -159,6 +162,7 @@ impl Server {
         core.admission().fit(&core.life().name(), listener.descriptors_per_stream());
         let (accepting, callback) = (Arc::clone(core), core.callback());
         if !parallel {
+            let _inside = Inside::enter();
             accepting::run(&accepting, callback, listener);
             return Ok(());
         }

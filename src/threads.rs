@@ -1,6 +1,8 @@
-//! The threads of a service: named, and counted until they end. None is ever joined, so none can wait for itself.
+//! The threads of a service: named, and counted until they end. None is ever joined, and on none does anything wait for
+//! a service, so none can wait for itself.
 
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
@@ -8,6 +10,7 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::Error;
+use crate::user_code::Inside;
 
 /// Counts the threads that it starts. Clones share the count.
 #[derive(Debug, Clone, Default)]
@@ -76,6 +79,11 @@ pub(crate) fn start(name: String, stack_size: usize, run: impl FnOnce() + Send +
 fn try_start(name: &str, stack_size: usize, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     // A thread's name may not contain it, and a peer's may.
     let name = name.replace('\0', " ");
+    let run = move || {
+        // For its whole life, and that of what is dropped at its end.
+        mem::forget(Inside::enter());
+        run();
+    };
     thread::Builder::new().name(name).stack_size(stack_size).spawn(run).map(drop)
 }
 

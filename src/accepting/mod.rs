@@ -8,29 +8,26 @@ use std::io;
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-use log::debug;
-
 use crate::admission::Refusal;
-use crate::callback::Callback;
+use crate::callback::Chain;
 use crate::config::later;
-use crate::connection::Connection;
 use crate::entrance::{Entering, LOOK, Looked, incoming};
 use crate::error::Error;
 use crate::life::Rested;
 use crate::link::ConnectionId;
-use crate::reader;
-use crate::refusal::{Lingering, RefusalCause, say_goodbye};
+use crate::reader::Opened;
+use crate::refusal::{Lingering, Patience, RefusalCause, say_goodbye};
 use crate::service::Core;
 use crate::transport::{Listener, Stream};
+use crate::user_code::debug;
 use backoff::{Backoff, FIRST_PAUSE, Failure};
 use reports::Reports;
 
 /// How many callers are refused for want of a descriptor before everything else gets a turn.
 const AT_ONCE: usize = 64;
 
-/// Accepts until the server is closed, then sees everything out. The listener is gone, and its port free, before
-/// the server counts as closed.
-pub(crate) fn run(core: &Arc<Core>, callback: Arc<dyn Callback>, listener: Arc<dyn Listener>) {
+/// Accepts until the server is closed, then sees everything out, also when accepting has failed.
+pub(crate) fn run(core: &Arc<Core>, callback: Arc<Chain>, listener: Arc<dyn Listener>) {
     core.initialize(&*callback);
     drop(callback);
     let mut accepting = Accepting {
@@ -42,14 +39,16 @@ pub(crate) fn run(core: &Arc<Core>, callback: Arc<dyn Callback>, listener: Arc<d
         reports: Reports::default(),
         look_at: None,
     };
-    accepting.accept_all();
-    // From then on nobody is refused any more.
-    core.entrance().close();
-    accepting.hear_of_refused();
-    let Accepting { mut reports, listener, lingering, .. } = accepting;
-    drop((lingering, listener));
-    // Before the end, with which the callbacks go.
-    reports.tell_all(core);
+    core.rely_on(|| accepting.accept_all());
+    core.rely_on(|| {
+        // From then on nobody is refused any more.
+        core.entrance().close();
+        accepting.hear_of_refused();
+        let Accepting { mut reports, listener, lingering, .. } = accepting;
+        drop((lingering, listener));
+        // Before the end, with which the callbacks go.
+        reports.tell_all(core);
+    });
     core.finish();
 }
 
@@ -67,7 +66,7 @@ struct Accepting<'a> {
 
 /// What a new thread is given.
 enum Given {
-    Connection(Connection, Arc<dyn Stream>, Arc<dyn Callback>),
+    Connection(Opened),
     Caller(Entering),
 }
 
@@ -149,19 +148,13 @@ impl Accepting<'_> {
         // The thread comes first: as long as there is none, there is no connection that anybody could see.
         let id = core.next_id();
         let (give, given) = mpsc::sync_channel(1);
-        let reading = Arc::clone(core);
         let started = core.threads().try_spawn(
             &format!("leads-comm reader {id} {peer}"),
             core.settings().reader_stack,
             move || {
                 match given.recv() {
-                    Ok(Given::Connection(connection, stream, callback)) => {
-                        reader::run(&reading, &connection, &*callback, stream, Vec::new());
-                    }
-                    Ok(Given::Caller(entering)) => {
-                        drop(reading);
-                        incoming::run(id, entering);
-                    }
+                    Ok(Given::Connection(opened)) => opened.read(Vec::new()),
+                    Ok(Given::Caller(entering)) => incoming::run(id, entering),
                     // The service is closing.
                     Err(_) => {}
                 }
@@ -176,7 +169,8 @@ impl Accepting<'_> {
                     open(core, id, stream)
                 };
                 if let Some(given) = given {
-                    give.send(given).expect("the reader waits for it");
+                    // Whoever is not waited for any more is ended by that.
+                    let _ = give.send(given);
                 }
             }
             Err(error) => self.refuse(stream, RefusalCause::NoThread { source: Arc::new(error) }),
@@ -196,15 +190,15 @@ impl Accepting<'_> {
 
     /// Tells the caller so, and keeps its stream for a moment where that is of use.
     fn refuse(&mut self, stream: Box<dyn Stream>, cause: RefusalCause) {
-        let stays = self.tell_goodbye(&*stream, &cause);
+        let patience = self.tell_goodbye(&*stream, &cause);
         // Without a limited wait there is nobody to let it go in time.
-        if stays && self.is_timed {
-            self.lingering.keep(stream, later(Instant::now(), self.core.settings().drain_timeout));
+        if let Some(patience) = patience.filter(|_| self.is_timed) {
+            self.lingering.keep(stream, patience, later(Instant::now(), self.core.settings().drain_timeout));
         }
         self.reports.refused(cause);
     }
 
-    fn tell_goodbye(&self, stream: &dyn Stream, cause: &RefusalCause) -> bool {
+    fn tell_goodbye(&self, stream: &dyn Stream, cause: &RefusalCause) -> Option<Patience> {
         debug!("{}: refused {}: {cause}", self.core.life().name(), stream.peer());
         // Counted before the caller can know.
         self.core.admission().refusals().count(cause);
@@ -259,9 +253,8 @@ impl Accepting<'_> {
 }
 
 /// Makes a connection of a stream that asks for nothing before; `None` when the service is closing.
-fn open(core: &Core, id: ConnectionId, stream: Box<dyn Stream>) -> Option<Given> {
-    let (callback, stream): (_, Arc<dyn Stream>) = (core.callback(), stream.into());
+fn open(core: &Arc<Core>, id: ConnectionId, stream: Box<dyn Stream>) -> Option<Given> {
+    let stream: Arc<dyn Stream> = stream.into();
     core.context().keep_alive(&*stream);
-    let connection = core.open(id, Arc::clone(&stream), None)?;
-    Some(Given::Connection(connection, stream, callback))
+    Opened::new(core, id, stream, None).map(Given::Connection)
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::Builder;
 use crate::client::Reconnect;
 use crate::transport::Connector;
+use crate::user_code::Foreign;
 
 /// What only a client is told.
 pub struct ClientSide {
@@ -20,7 +21,7 @@ pub(crate) enum ConnectorSource {
     #[cfg(unix)]
     Unix,
     /// Another transport.
-    Transport(Box<dyn Connector>),
+    Transport(Foreign<dyn Connector>),
 }
 
 impl Builder<ClientSide> {
@@ -57,7 +58,7 @@ impl Builder<ClientSide> {
 
     /// Connects over another transport instead of TCP.
     pub fn transport(mut self, connector: impl Connector) -> Self {
-        self.side.source = ConnectorSource::Transport(Box::new(connector));
+        self.side.source = ConnectorSource::Transport(Foreign::new("the connector", Box::new(connector)));
         self
     }
 }

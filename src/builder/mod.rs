@@ -7,11 +7,10 @@ mod server;
 mod tls;
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::DEFAULT_PORT;
-use crate::callback::Callback;
+use crate::callback::{Callback, Chain};
 use crate::codec::{DEFAULT_SEPARATOR, Separator};
 use crate::config::{Settings, SlowConsumer};
 use crate::entrance::Token;
@@ -28,7 +27,7 @@ pub use server::ServerSide;
 /// Every setting has a default, named at its method. What does not fit together is refused by `build`.
 #[must_use]
 pub struct Builder<Side> {
-    pub(crate) callback: Arc<dyn Callback>,
+    pub(crate) callback: Chain,
     pub(crate) port: u16,
     /// Checked when the service is built.
     separator: Vec<u8>,
@@ -47,7 +46,7 @@ pub type ClientBuilder = Builder<ClientSide>;
 impl<Side> Builder<Side> {
     pub(crate) fn new(side: Side) -> Self {
         Self {
-            callback: Arc::new(()),
+            callback: Chain::default(),
             port: DEFAULT_PORT,
             separator: DEFAULT_SEPARATOR.into(),
             token: None,
@@ -71,13 +70,17 @@ impl<Side> Builder<Side> {
 
     /// What is told of everything that happens. Default: nobody.
     pub fn callback(mut self, callback: impl Callback) -> Self {
-        self.callback = Arc::new(callback);
+        self.callback = Chain::of(callback);
         self
     }
 
     /// The longest message that is received, in payload bytes; a peer that sends a longer one is disconnected.
     /// At least 10, so that the peer can say goodbye, and no more than [`max_queued_bytes`](Self::max_queued_bytes) can
     /// hold. Default 1 MiB.
+    ///
+    /// Of what such a peer goes on sending as much again is read and thrown away, but at least 64 KiB, so that it gets
+    /// to read the goodbye; a peer that sends more is given up, and sees a reset where there is one. The same holds for
+    /// one that has not finished a message [in time](Self::partial_message_timeout), and behind its own goodbye.
     pub fn max_message_len(mut self, bytes: usize) -> Self {
         self.settings.max_message_len = bytes;
         self

@@ -7,6 +7,7 @@ use super::Builder;
 use crate::admission::{Caller, Policy};
 use crate::entrance::Authenticator;
 use crate::transport::Listener;
+use crate::user_code::Foreign;
 
 /// What only a server is told.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub(crate) enum ListenerSource {
     /// A TCP socket that the program has bound.
     Socket(TcpListener),
     /// Another transport.
-    Transport(Box<dyn Listener>),
+    Transport(Foreign<dyn Listener>),
 }
 
 impl Builder<ServerSide> {
@@ -126,7 +127,7 @@ impl Builder<ServerSide> {
     /// # Ok::<(), leads_comm::Error>(())
     /// ```
     pub fn admit(mut self, hook: impl Fn(&Caller<'_>) -> bool + Send + Sync + 'static) -> Self {
-        self.side.policy.admit = Some(Arc::new(hook));
+        self.side.policy.admit = Some(Arc::new(Foreign::new("the hook `admit`", Box::new(hook))));
         self
     }
 
@@ -199,7 +200,7 @@ impl Builder<ServerSide> {
     /// # Ok::<(), leads_comm::Error>(())
     /// ```
     pub fn authenticate(mut self, authenticator: impl Authenticator) -> Self {
-        self.side.policy.authenticator = Some(Arc::new(authenticator));
+        self.side.policy.authenticator = Some(Arc::new(Foreign::new("the authenticator", Box::new(authenticator))));
         self
     }
 
@@ -211,7 +212,7 @@ impl Builder<ServerSide> {
 
     /// Accepts streams of another transport instead of TCP.
     pub fn transport(mut self, listener: impl Listener) -> Self {
-        self.side.source = ListenerSource::Transport(Box::new(listener));
+        self.side.source = ListenerSource::Transport(Foreign::new("the listener", Box::new(listener)));
         self
     }
 }

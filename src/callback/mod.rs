@@ -1,20 +1,19 @@
 //! What a program is told, and how it listens: an object, closures, or a channel.
 
-use std::any::Any;
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use crate::backoff::Attempt;
 use crate::connection::Connection;
 use crate::disconnect::DisconnectReason;
 use crate::error::Error;
-use crate::panics::let_go;
 use crate::service::Service;
+use crate::user_code::Calls;
 
+mod chain;
 mod channel;
 mod closures;
 
+pub(crate) use chain::Chain;
 pub use channel::{ChannelCallback, Event, channel};
 pub use closures::{Closures, closures, on_receive};
 
@@ -30,13 +29,15 @@ pub use closures::{Closures, closures, on_receive};
 /// # What may be called
 ///
 /// Anything, of any service: no lock is held while a callback runs. [`Service::close`] called in a callback starts the
-/// close and returns at once, because it would otherwise wait for the callback itself.
+/// close and returns at once, because it would otherwise wait for the callback itself. The same holds in a destructor:
+/// a callback is dropped by whoever is the last to hold it, which may be a thread of the library.
 ///
 /// # Panics
 ///
 /// A panic in `on_connect` or `on_receive` ends that connection with [`DisconnectReason::CallbackPanicked`]; one in
 /// `on_initialize`, `on_disconnect` or `on_reconnect` is told to [`on_fail`](Self::on_fail); one in `on_fail` is
-/// logged. The service goes on. (A program built with `panic = "abort"` aborts.)
+/// logged, and so is one in the destructor of a callback. The service goes on. (A program built with `panic = "abort"`
+/// aborts.)
 ///
 /// # Combining
 ///
@@ -165,51 +166,8 @@ impl<A: Callback, B: Callback> Callback for (A, B) {
 
 /// Calls both also when the first panics, so that the second is never told of an end without a beginning.
 fn both(first: impl FnOnce(), second: impl FnOnce()) {
-    let first = catch_unwind(AssertUnwindSafe(first));
-    let second = catch_unwind(AssertUnwindSafe(second));
-    match (first, second) {
-        (Ok(()), Ok(())) => {}
-        (Err(payload), Ok(())) | (Ok(()), Err(payload)) => resume_unwind(payload),
-        (Err(first), Err(second)) => {
-            let_go(second);
-            resume_unwind(first);
-        }
-    }
-}
-
-thread_local! {
-    /// How many callbacks this thread is inside of: one may start a service that runs here, with callbacks of its own.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Whether the calling thread is inside a callback, and so must not wait for a service's threads to end.
-pub(crate) fn is_inside() -> bool {
-    DEPTH.get() > 0
-}
-
-/// Runs one callback; a panic comes back as its message.
-pub(crate) fn call(callback: impl FnOnce()) -> Result<(), String> {
-    DEPTH.set(DEPTH.get() + 1);
-    let outcome = contain_panic(callback);
-    DEPTH.set(DEPTH.get() - 1);
-    outcome
-}
-
-/// Runs `work`; a panic comes back as its message.
-pub(crate) fn contain_panic(work: impl FnOnce()) -> Result<(), String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
-        let message = panic_message(&*payload);
-        let_go(payload);
-        message
-    })
-}
-
-fn panic_message(payload: &(dyn Any + Send)) -> String {
-    if let Some(text) = payload.downcast_ref::<&str>() {
-        (*text).to_owned()
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text.clone()
-    } else {
-        "(not text)".to_owned()
-    }
+    let mut calls = Calls::default();
+    calls.make(first);
+    calls.make(second);
+    calls.finish();
 }

@@ -12,15 +12,16 @@ use crate::config::require;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::handle::impl_service;
+use crate::reader::Opened;
 use crate::service::{Core, Role, Service};
 use crate::threads;
 use crate::transport::Connector;
-use crate::transport::contained::Contained;
 use crate::transport::tcp::TcpConnector;
 #[cfg(feature = "tls")]
 use crate::transport::tls::TlsConnector;
 #[cfg(unix)]
 use crate::transport::unix::UnixConnector;
+use crate::user_code::Inside;
 pub use reconnect::Reconnect;
 use session::Session;
 
@@ -84,7 +85,7 @@ impl Builder<ClientSide> {
             ConnectorSource::Tcp => Arc::new(TcpConnector::new(port, connect_timeout)),
             #[cfg(unix)]
             ConnectorSource::Unix => Arc::new(UnixConnector::new().connect_timeout(connect_timeout)),
-            ConnectorSource::Transport(connector) => Arc::new(Contained::new(connector)),
+            ConnectorSource::Transport(connector) => Arc::new(connector),
         };
         #[cfg(feature = "tls")]
         let connector = match self.side.tls {
@@ -121,7 +122,7 @@ impl Client {
     /// [`Error::AlreadyStarted`]; [`Error::Closed`] when the client was closed before or meanwhile.
     pub fn start(&self, address: &str, parallel: bool) -> Result<(), Error> {
         let core = self.core();
-        core.life().begin_start()?;
+        core.life().begin_start(false)?;
         let Shared { connector, reconnect, .. } = &*self.shared;
         let session = Session::new(Arc::clone(core), Arc::clone(connector), address, reconnect.as_ref());
         let stream = match session.connect() {
@@ -144,28 +145,23 @@ impl Client {
             }
             Ok(Ok(opened)) => {
                 if core.line().is_none() {
-                    let _ = self.shared.only.set(opened.connection.clone());
+                    let _ = self.shared.only.set(opened.connection().clone());
                 }
                 Ok(opened)
             }
             Err(error) => Err(error),
         };
         if !parallel {
+            let _inside = Inside::enter();
             session.run(first);
             return Ok(());
         }
-        let connection = first.as_ref().ok().map(|opened| opened.connection.clone());
         // That of its first connection, where there is one.
-        let name = match &connection {
-            Some(connection) => format!("leads-comm reader {} {connection}", connection.id()),
-            None => format!("leads-comm reader {peer}"),
+        let name = match first.as_ref().map(Opened::connection) {
+            Ok(connection) => format!("leads-comm reader {} {connection}", connection.id()),
+            Err(_) => format!("leads-comm reader {peer}"),
         };
-        threads::start(name, core.settings().reader_stack, move || session.run(first)).inspect_err(|_| {
-            if let Some(connection) = connection {
-                core.abandon(&connection);
-            }
-            core.finish();
-        })
+        threads::start(name, core.settings().reader_stack, move || session.run(first)).inspect_err(|_| core.finish())
     }
 
     /// Sends one message to the server: see [`Connection::send`].

@@ -3,18 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use log::{debug, info};
-
 use super::Reconnect;
 use crate::backoff::{Attempt, Backoff};
-use crate::callback::{self, Callback};
-use crate::connection::Connection;
+use crate::callback::Callback;
 use crate::entrance::outgoing;
 use crate::error::Error;
 use crate::life::Rested;
-use crate::reader;
+use crate::reader::Opened;
 use crate::service::Core;
 use crate::transport::{Connector, Stream};
+use crate::user_code::{self, debug, info};
 
 /// What it takes to connect, once or again.
 pub(super) struct Session {
@@ -27,14 +25,6 @@ pub(super) struct Session {
 struct Retrying {
     reconnect: Reconnect,
     backoff: Backoff,
-}
-
-/// A connection that is in the table, and waits for its reader.
-pub(super) struct Opened {
-    pub(super) connection: Connection,
-    stream: Arc<dyn Stream>,
-    /// What there was when it was opened, so that whoever is told of its beginning is told of its end.
-    callback: Arc<dyn Callback>,
 }
 
 impl Session {
@@ -72,18 +62,22 @@ impl Session {
 
     /// Makes a connection of a stream, unless the client has been closed meanwhile.
     pub(super) fn open(&self, stream: Arc<dyn Stream>) -> Result<Opened, Error> {
-        let callback = self.core.callback();
-        let connection = self.core.open(self.core.next_id(), Arc::clone(&stream), None).ok_or(Error::Closed)?;
-        info!("client is connected to {connection}");
-        Ok(Opened { connection, stream, callback })
+        let opened = Opened::new(&self.core, self.core.next_id(), stream, None).ok_or(Error::Closed)?;
+        info!("client is connected to {}", opened.connection());
+        Ok(opened)
     }
 
-    /// Serves one connection after the other, and ends the client.
-    ///
-    /// No callback is held while it waits or connects, so that one that is replaced is let go.
+    /// Serves one connection after the other, and ends the client, also when that has failed.
     pub(super) fn run(mut self, first: Result<Opened, Error>) {
+        let core = Arc::clone(&self.core);
+        core.rely_on(|| self.serve(first));
+        core.finish();
+    }
+
+    /// No callback is held while it waits or connects, so that one that is replaced is let go.
+    fn serve(&mut self, first: Result<Opened, Error>) {
         match &first {
-            Ok(opened) => self.core.initialize(&*opened.callback),
+            Ok(opened) => self.core.initialize(opened.callback()),
             Err(_) => self.core.initialize(&*self.core.callback()),
         }
         self.receive_from(first);
@@ -94,19 +88,18 @@ impl Session {
             });
             self.receive_from(next);
         }
-        self.core.finish();
     }
 
     /// Receives until the connection has ended, if there is one.
     fn receive_from(&mut self, opened: Result<Opened, Error>) {
-        let Opened { connection, stream, callback } = match opened {
+        let opened = match opened {
             Ok(opened) => opened,
             // Of a client that has been closed, nobody wants to know that it has not connected.
             Err(error) if self.core.life().is_running() => return self.core.fail(&*self.core.callback(), &error),
             Err(_) => return,
         };
-        let began = Instant::now();
-        reader::run(&self.core, &connection, &*callback, stream, Vec::new());
+        let (began, connection) = (Instant::now(), opened.connection().clone());
+        opened.read(Vec::new());
         let Some(Retrying { reconnect, backoff }) = &mut self.reconnect else { return };
         if connection.link().traffic().received.messages > 0 || began.elapsed() > reconnect.longest_delay {
             backoff.reset();
@@ -133,7 +126,7 @@ impl Session {
 
     fn announce(&self, attempt: &Attempt) {
         let callback = self.core.callback();
-        if let Err(message) = callback::call(|| callback.on_reconnect(&*self.core, attempt)) {
+        if let Err(message) = user_code::call(|| callback.on_reconnect(&*self.core, attempt)) {
             self.core.fail(&*callback, &Error::CallbackPanicked { callback: "on_reconnect", message });
         }
     }

@@ -6,19 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use log::debug;
-
 use super::first::First;
 use super::{DenialReason, Entering, Entrant, deadline};
-use crate::callback;
 use crate::config::later;
 use crate::error::Error;
 use crate::link::ConnectionId;
 use crate::pump::{Deadline, Watched};
-use crate::reader;
+use crate::reader::Opened;
 use crate::refusal::{RefusalCause, say_goodbye};
 use crate::service::Core;
 use crate::transport::{Stream, is_nothing_yet};
+use crate::user_code::{self, debug};
 
 /// Lets an admitted caller in; `None` when the server is closing.
 pub(crate) fn enter(core: &Arc<Core>, stream: Box<dyn Stream>) -> Option<Entering> {
@@ -39,14 +37,11 @@ pub(crate) fn run(id: ConnectionId, entering: Entering) {
     let Entrant { core, stream, .. } = &*entrant;
     match entering.go_through() {
         Ok(rest) => {
-            let callback = core.callback();
-            let Some(connection) = core.open(id, Arc::clone(stream), Some(&entrant)) else {
+            let Some(opened) = Opened::new(core, id, Arc::clone(stream), Some(&entrant)) else {
                 return entering.note_given_up();
             };
-            drop(entering);
-            let (core, stream) = (Arc::clone(core), Arc::clone(stream));
-            drop(entrant);
-            reader::run(&core, &connection, &*callback, stream, rest);
+            drop((entering, entrant));
+            opened.read(rest);
         }
         Err(cause) => entering.refuse(&cause),
     }
@@ -101,11 +96,7 @@ impl Entering {
         let (peer, certificates) = (stream.peer(), stream.peer_certificates());
         let caller = core.caller_inside(&peer, *peer_addr, &certificates);
         let mut verdict = Ok(());
-        let called = callback::call(|| {
-            verdict = authenticator.authenticate(&caller, message);
-            // Its drop, if the server has ended meanwhile, is the program's code.
-            drop(authenticator);
-        });
+        let called = user_code::call(|| verdict = authenticator.authenticate(&caller, message));
         let Err(message) = called else { return verdict.map_err(DenialReason::Denied) };
         if !entrance.note_panic(&message) {
             core.fail(&*core.callback(), &Error::CallbackPanicked { callback: "authenticate", message });
@@ -133,14 +124,12 @@ impl Entering {
         let by = later(core.context().pump.live(), settings.drain_timeout);
         *seen_out_by.lock() = Some(by);
         self.watch(settings.drain_timeout);
-        if !say_goodbye(&**stream, settings.separator.goodbye()) {
-            return;
-        }
+        let Some(mut patience) = say_goodbye(&**stream, settings.separator.goodbye()) else { return };
         // What arrives now is of no interest. Unread, it could turn the goodbye into a reset.
         let mut chunk = [0; 1024];
-        loop {
+        while patience.is_left() {
             match stream.read(&mut chunk) {
-                Ok(1..) => {}
+                Ok(count @ 1..) => patience.spend(count),
                 Err(error) if is_nothing_yet(&error) && core.context().pump.live() < by => {}
                 Ok(0) | Err(_) => return,
             }

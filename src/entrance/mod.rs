@@ -27,6 +27,7 @@ use crate::pump::{Deadline, Watched};
 use crate::refusal::{RefusalCause, Refused, write_goodbye};
 use crate::service::Core;
 use crate::transport::Stream;
+use crate::user_code::Foreign;
 pub use authenticator::{Authenticator, Denied};
 pub use denial::DenialReason;
 use penalties::{FAILURES, Penalties};
@@ -38,7 +39,7 @@ pub(crate) struct Entrance {
     limit: usize,
     /// Whether callers are asked who they are by the program, and by what, until the service has ended.
     has_authenticator: bool,
-    authenticator: Mutex<Option<Arc<dyn Authenticator>>>,
+    authenticator: Mutex<Option<Arc<Foreign<dyn Authenticator>>>>,
     penalties: Penalties,
     state: Mutex<State>,
 }
@@ -61,7 +62,7 @@ struct Inside {
 }
 
 impl Entrance {
-    pub(crate) fn new(limit: usize, authenticator: Option<Arc<dyn Authenticator>>) -> Self {
+    pub(crate) fn new(limit: usize, authenticator: Option<Arc<Foreign<dyn Authenticator>>>) -> Self {
         Self {
             limit,
             has_authenticator: authenticator.is_some(),

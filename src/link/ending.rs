@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Instant;
 
-use log::{Level, log};
+use log::Level;
 
 use super::Link;
 use crate::config::later;
@@ -13,6 +13,11 @@ use crate::disconnect::{DisconnectReason, Undelivered};
 use crate::limited::Topic;
 use crate::pump::Deadline;
 use crate::sync::Ordering;
+use crate::user_code::log;
+
+/// How much of what comes behind a message that is too long, or not finished in time, or behind the goodbye, is thrown
+/// away for the goodbye to reach the peer: as much as one message may have, but no less than this, in bytes.
+const LEAST_DISCARDED: usize = 64 * 1024;
 
 /// An end under way: why, and until when each step may last, in [live time](crate::pump::Pump::live).
 pub(super) struct Ending {
@@ -23,6 +28,8 @@ pub(super) struct Ending {
     /// Set when everything is written: how long the peer is given to close its side.
     drain_by: Option<Instant>,
     close_by: Instant,
+    /// How many bytes have arrived since, and were thrown away.
+    discarded: usize,
 }
 
 impl Link {
@@ -61,15 +68,22 @@ impl Link {
         self.outbox.is_over() && !self.outbox.is_finished()
     }
 
-    /// Tells that a closing peer is still sending, and so gets more time to read what was sent to it; unless it is
-    /// closed because it sends without end.
-    pub(crate) fn note_drained(&self) {
-        if let Some(Ending { reason, drain_by: Some(drain_by), close_by, .. }) = &mut *self.ending.lock() {
-            if reason.is_for_unfinished() {
-                return;
+    /// Tells that a closing peer has sent so many bytes more, which were thrown away. It is still there, and so gets
+    /// more time to read what was sent to it, unless it is closed because it sends without end. One that is closed for
+    /// what it sends is given up when there is much more of it; then this is false.
+    pub(crate) fn note_discarded(&self, count: usize) -> bool {
+        let settings = &self.context.settings;
+        if let Some(Ending { reason, drain_by, close_by, discarded, .. }) = &mut *self.ending.lock() {
+            *discarded = discarded.saturating_add(count);
+            if !reason.is_for_what_came() || *discarded <= settings.max_message_len.max(LEAST_DISCARDED) {
+                if let Some(drain_by) = drain_by.as_mut().filter(|_| !reason.is_for_unfinished()) {
+                    *drain_by = later(self.context.pump.live(), settings.drain_timeout).min(*close_by);
+                }
+                return true;
             }
-            *drain_by = later(self.context.pump.live(), self.context.settings.drain_timeout).min(*close_by);
         }
+        self.kill();
+        false
     }
 
     /// The reader's last step: waits until nothing more is written, lets the stream go, and settles the reason.
@@ -103,6 +117,7 @@ impl Link {
                     flush_by: later(now, settings.flush_timeout),
                     drain_by: None,
                     close_by: later(now, settings.close_timeout),
+                    discarded: 0,
                 });
                 self.discarding.store(!write_failed, Ordering::Release);
                 true

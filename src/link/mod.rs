@@ -14,8 +14,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use log::{Level, log_enabled, trace};
-
 use crate::context::Context;
 use crate::disconnect::DisconnectReason;
 use crate::outbox::{Outbox, Step, Tick};
@@ -23,6 +21,7 @@ use crate::pump::{Deadline, Pump, Pumped, Ticked, Watched};
 use crate::stats::{ConnectionStats, Received, Traffic};
 use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Stream;
+use crate::user_code::{self, trace};
 use answering::Answering;
 use ending::Ending;
 use receiving::Receiving;
@@ -181,7 +180,11 @@ impl Link {
             return;
         }
         let name = format!("leads-comm writer {} {}", self.id, self.peer);
-        let started = self.context.threads.spawn(name, WRITER_STACK, move || this.follow(this.outbox.write_blocking()));
+        let started = self.context.threads.spawn(name, WRITER_STACK, move || {
+            if let Err(message) = user_code::survive(|| this.follow(this.outbox.write_blocking())) {
+                this.fail(io::Error::other(format!("the writing thread panicked: {message}")));
+            }
+        });
         if let Err(error) = started {
             self.fail(io::Error::other(error));
         }
@@ -206,10 +209,8 @@ impl Link {
 impl Pumped for Link {
     fn pump_turn(&self) -> bool {
         let (blocked, step) = self.outbox.pump_turn();
-        if log_enabled!(Level::Trace) {
-            trace!("connection {} {}: {} bytes wait", self.id, self.peer, self.outbox.charged());
-        }
         self.follow(step);
+        trace!("connection {} {}: {} bytes wait", self.id, self.peer, self.outbox.charged());
         blocked
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use log::{Level, log_enabled, trace};
+use log::Level;
 
 use super::Link;
 use crate::config::later;
@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::disconnect::{DisconnectReason, OutboundLimit, Undelivered};
 use crate::error::Error;
 use crate::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Purpose, Refused};
+use crate::user_code::{log_enabled, trace};
 
 /// How often a write is tried within the stall time-out.
 pub(super) const TRIES: u32 = 4;

@@ -10,47 +10,84 @@ mod model;
 use std::cell::Cell;
 use std::sync::Arc;
 
-use log::{debug, trace};
-
 use crate::buffered::Buffered;
-use crate::callback::{self, Callback};
+use crate::callback::{Callback, Chain};
 use crate::codec::{GOODBYE, MessageTooLong};
 use crate::connection::Connection;
 use crate::disconnect::{DisconnectReason, Undelivered};
+use crate::entrance::Entrant;
 use crate::error::Error;
-use crate::link::Link;
+use crate::link::{ConnectionId, Link};
 use crate::service::Core;
 use crate::transport::{Stream, is_nothing_yet};
+use crate::user_code::{self, debug, trace};
 pub(crate) use intake::SMALL_CHUNK;
 use intake::{Arrived, Intake};
 
-/// Lives through one connection, which is in the table already: from `on_connect` to `on_disconnect`.
-///
-/// All of it is told to the one `callback` that the connection began with, whatever is set meanwhile.
-/// `ahead` has arrived before; it is no more than a [`SMALL_CHUNK`].
-pub(crate) fn run(
-    core: &Core,
-    connection: &Connection,
-    callback: &dyn Callback,
-    stream: Arc<dyn Stream>,
-    ahead: Vec<u8>,
-) {
-    debug!("connection {} {connection} opened", connection.id());
-    let reader = Reader {
-        core,
-        connection,
-        link: connection.link(),
-        callback,
-        begun: Cell::default(),
-        dropped: Cell::default(),
-    };
-    reader.call("on_connect", || callback.on_connect(core, connection));
-    let unfinished = reader.read_to_end(&*stream, ahead);
-    drop(stream);
-    let reason = connection.link().retire(unfinished);
-    core.forget(connection, reason);
-    if let Err(message) = callback::call(|| callback.on_disconnect(core, connection, reason)) {
-        core.fail(callback, &Error::CallbackPanicked { callback: "on_disconnect", message });
+/// A connection that is in the table, and waits for its reader. Dropped before, it ends, and no callback is told of it.
+pub(crate) struct Opened {
+    core: Arc<Core>,
+    connection: Connection,
+    /// Until somebody reads it.
+    stream: Option<Arc<dyn Stream>>,
+    /// What there was when it was opened, so that whoever is told of its beginning is told of its end.
+    callback: Arc<Chain>,
+}
+
+impl Opened {
+    /// Makes a connection of an open stream, which may be an `entrant`; `None` when the service is closing, or the
+    /// entrant has been given up.
+    pub(crate) fn new(
+        core: &Arc<Core>,
+        id: ConnectionId,
+        stream: Arc<dyn Stream>,
+        entrant: Option<&Entrant>,
+    ) -> Option<Self> {
+        let callback = core.callback();
+        let connection = core.open(id, Arc::clone(&stream), entrant)?;
+        Some(Self { core: Arc::clone(core), connection, stream: Some(stream), callback })
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(crate) fn callback(&self) -> &Chain {
+        &self.callback
+    }
+
+    /// Lives through the connection, from `on_connect` to `on_disconnect`, whatever happens in between.
+    ///
+    /// All of it is told to the one callback that the connection began with, whatever is set meanwhile.
+    /// `ahead` has arrived before; it is no more than a [`SMALL_CHUNK`].
+    pub(crate) fn read(mut self, ahead: Vec<u8>) {
+        let Some(stream) = self.stream.take() else { return };
+        let Self { core, connection, callback, .. } = &self;
+        debug!("connection {} {connection} opened", connection.id());
+        let link = connection.link();
+        let reader = Reader { core, connection, link, callback, begun: Cell::default(), dropped: Cell::default() };
+        reader.call("on_connect", || callback.on_connect(&**core, connection));
+        let read = user_code::survive(|| reader.read_to_end(&*stream, ahead));
+        let unfinished = read.unwrap_or_else(|message| {
+            link.cut(DisconnectReason::ServiceFailed { message, undelivered: Undelivered::default() });
+            0
+        });
+        drop(stream);
+        let reason = link.retire(unfinished);
+        core.forget(connection, reason);
+        if let Err(message) = user_code::call(|| callback.on_disconnect(&**core, connection, reason)) {
+            core.fail(&**callback, &Error::CallbackPanicked { callback: "on_disconnect", message });
+        }
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if self.stream.take().is_some() {
+            self.connection.abort();
+            let reason = self.connection.link().retire(0);
+            self.core.forget(&self.connection, reason);
+        }
     }
 }
 
@@ -58,7 +95,7 @@ struct Reader<'a> {
     core: &'a Core,
     connection: &'a Connection,
     link: &'a Link,
-    callback: &'a dyn Callback,
+    callback: &'a Chain,
     /// Whether the link has been told of an unfinished message.
     begun: Cell<bool>,
     /// How many bytes of an unfinished message have been dropped since the end began.
@@ -79,10 +116,10 @@ impl Reader<'_> {
                     return unfinished;
                 }
                 Ok(count) if self.link.is_discarding() => {
-                    if self.has_parted(stream, &mut intake, count) || self.link.is_given_up() {
+                    let parted = self.has_parted(stream, &mut intake, count);
+                    if parted || self.link.is_given_up() || !self.link.note_discarded(count) {
                         return self.unfinished(&intake);
                     }
-                    self.link.note_drained();
                 }
                 Ok(count) if !self.find_room(&mut intake, count) => {
                     // The end has begun: what is read next is discarded, and this with it.
@@ -227,7 +264,7 @@ impl Reader<'_> {
 
     /// Calls back; a panic ends this connection and nothing else.
     fn call(&self, name: &'static str, callback: impl FnOnce()) {
-        let Err(message) = callback::call(callback) else { return };
+        let Err(message) = user_code::call(callback) else { return };
         let undelivered = Undelivered::default();
         let reason = DisconnectReason::CallbackPanicked { callback: name, message: message.clone(), undelivered };
         if !self.link.end(reason) {

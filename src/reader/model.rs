@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex as PlainMutex};
 
 use loom::thread;
 
-use crate::callback::{self, Callback};
+use super::Opened;
+use crate::callback::{Callback, Chain};
 use crate::config::Settings;
 use crate::connection::Connection;
 use crate::disconnect::{DisconnectReason, Undelivered};
@@ -18,6 +19,7 @@ use crate::pump::{Deadline, Watched};
 use crate::service::{Core, Role, Service};
 use crate::sync::{Condvar, Mutex};
 use crate::transport::Stream;
+use crate::user_code;
 
 /// What else happens while the reader lives.
 type Actor = fn(&Life);
@@ -88,9 +90,11 @@ type Read = fn() -> io::Result<usize>;
 const POLITE: Script = Script { sends: &[], leaves: false, silent: false, writes: usize::MAX, resets: None };
 
 impl Life {
-    fn new(script: Script) -> Arc<Self> {
-        let core = Core::new(Role::Client { buffer_bytes: None }, 1, Arc::new(()), Settings::default());
-        core.life().begin_start().expect("it is new");
+    fn new(script: Script) -> (Arc<Self>, Opened) {
+        let told = Arc::<Told>::default();
+        let callback = Chain::of(Arc::clone(&told));
+        let core = Core::new(Role::Client { buffer_bytes: None }, 1, callback, Settings::default());
+        core.life().begin_start(false).expect("it is new");
         core.life().run("model".to_owned(), None, None, None).expect("nobody closes yet");
         let peer = Arc::new(Peer {
             state: Mutex::new(State {
@@ -107,20 +111,21 @@ impl Life {
             }),
             changed: Condvar::new(),
         });
-        let connection = core.open(core.next_id(), Arc::new(Arc::clone(&peer)), None).expect("nobody closes yet");
-        Arc::new(Self {
+        let opened = Opened::new(&core, core.next_id(), Arc::new(Arc::clone(&peer)), None).expect("nobody closes yet");
+        let life = Self {
             core,
-            connection,
+            connection: opened.connection().clone(),
             peer,
             accepted: PlainMutex::default(),
             closed_first: PlainMutex::default(),
-            told: Arc::default(),
-        })
+            told,
+        };
+        (Arc::new(life), opened)
     }
 
     /// Lives through all of it, and checks what was told.
     fn run(script: Script, actors: &[Actor]) -> DisconnectReason {
-        let life = Self::new(script);
+        let (life, opened) = Self::new(script);
         let actors: Vec<_> = actors
             .iter()
             .map(|actor| {
@@ -128,8 +133,7 @@ impl Life {
                 thread::spawn(move || actor(&life))
             })
             .collect();
-        let stream = life.connection.link().outbox().stream().expect("the reader holds it until the end");
-        super::run(&life.core, &life.connection, &*life.told, stream, Vec::new());
+        opened.read(Vec::new());
         life.peer.state.lock().over = true;
         let end = life.told.0.lock().unwrap().len();
         actors.into_iter().for_each(|actor| actor.join().expect("no model goes on after a panic"));
@@ -194,7 +198,7 @@ impl Life {
 
     /// As a callback would, which does not wait.
     fn close_service(&self) {
-        callback::call(|| self.core.close()).expect("nothing in it panics");
+        user_code::call(|| self.core.close()).expect("nothing in it panics");
     }
 
     /// Every deadline is over, whichever there is.

@@ -1,15 +1,15 @@
 //! How a service ends: whoever begins it, the service's own thread sees everything out.
 
-use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use log::{error, info, warn};
-
 use super::Core;
-use crate::callback;
+use crate::callback::Chain;
 use crate::disconnect::{DisconnectReason, Undelivered};
 use crate::error::Error;
 use crate::line::Line;
+use crate::link::Link;
+use crate::user_code::{self, info, warn};
 
 /// What each step past the close time-out may take: cutting connections off, ending the pump, telling the closer.
 pub(super) const CLOSE_GRACE: Duration = Duration::from_millis(30);
@@ -23,37 +23,42 @@ impl Core {
         if let Some(line) = &self.line {
             line.close();
         }
-        self.entrance.close();
+        let _ = user_code::survive(|| self.entrance.close());
         if self.life.is_over() {
             // It has never run, so that nothing else ends it.
             return self.drop_callbacks();
         }
-        for connection in self.table.close().connections.iter() {
-            connection.link().end(DisconnectReason::ServiceClosed { undelivered: Undelivered::default() });
-        }
+        self.end_all(|link| {
+            link.end(DisconnectReason::ServiceClosed { undelivered: Undelivered::default() });
+        });
     }
 
     /// The last act of the service's own thread: sees every other thread out, by force when the time is over.
     pub(crate) fn finish(&self) {
-        self.begin_close();
-        self.report_unsent();
-        let by = self.life.closing_by().unwrap_or_else(Instant::now);
-        if !self.threads().wait_for_end(by) {
-            let left = self.table.snapshot().connections;
-            warn!("{}: the close time-out is over for {} connections", self.life.name(), left.len());
-            for connection in left.iter() {
-                connection.abort();
-            }
-            // Those whose callback is still running end when it returns.
-            self.threads().wait_for_end(by + CLOSE_GRACE);
-        }
+        self.rely_on(|| self.see_out());
         self.context.pump.stop();
+        let by = self.life.closing_by().unwrap_or_else(Instant::now);
         self.pump_thread.wait_for_end(by + 2 * CLOSE_GRACE);
         self.context.log_limits.say_all();
         info!("{} closed", self.life.name());
         self.life.end();
         // Last, because what they do when they are dropped may wait for this service.
         self.drop_callbacks();
+    }
+
+    fn see_out(&self) {
+        self.begin_close();
+        self.report_unsent();
+        let by = self.life.closing_by().unwrap_or_else(Instant::now);
+        if !self.threads().wait_for_end(by) {
+            let left = self.table.snapshot().connections;
+            warn!("{}: the close time-out is over for {} connections", self.life.name(), left.len());
+            self.end_all(|link| {
+                link.cut(DisconnectReason::LocalAbort { undelivered: Undelivered::default() });
+            });
+            // Those whose callback is still running end when it returns.
+            self.threads().wait_for_end(by + CLOSE_GRACE);
+        }
     }
 
     /// Tells what a client kept for a connection that never came.
@@ -64,33 +69,44 @@ impl Core {
         }
     }
 
-    /// Without its pump a service keeps no deadline, so it ends: at once for its connections.
-    pub(super) fn pump_failed(&self, name: String, message: String) {
-        self.context.pump.stop();
-        for connection in self.table.close().connections.iter() {
-            let undelivered = Undelivered::default();
-            connection.link().cut(DisconnectReason::ServiceFailed { message: message.clone(), undelivered });
+    /// Does, on the calling thread, what the service cannot go on without. If that panics, by a defect of the library,
+    /// the service ends with that as its reason: at once for its connections.
+    pub(crate) fn rely_on(&self, work: impl FnOnce()) {
+        if let Err(message) = user_code::survive(work) {
+            self.break_down(&message);
         }
+    }
+
+    /// The calling thread cannot do any more what the service cannot go on without: that is over.
+    pub(super) fn break_down(&self, message: &str) {
+        self.end_all(|link| {
+            let undelivered = Undelivered::default();
+            link.cut(DisconnectReason::ServiceFailed { message: message.to_owned(), undelivered });
+        });
+        let name = thread::current().name().unwrap_or("a thread without a name").to_owned();
         // Before the end, with which the callbacks go.
-        self.fail(&*self.callback(), &Error::ServiceFailed { name, message });
+        self.fail(&*self.callback(), &Error::ServiceFailed { name, message: message.to_owned() });
         self.begin_close();
+    }
+
+    /// Lets no more connections come, and ends those that there are; one of them for which that goes wrong keeps no
+    /// other one.
+    fn end_all(&self, end: impl Fn(&Link)) {
+        for connection in self.table.close().connections.iter() {
+            let _ = user_code::survive(|| end(connection.link()));
+        }
     }
 
     /// Lets the callbacks go, which may well hold handles of this service.
     fn drop_callbacks(&self) {
-        let dropped = callback::call(|| {
-            self.replace_callback(Arc::new(()));
-            self.admission.drop_hook();
-            self.entrance.drop_authenticator();
-        });
-        if let Err(message) = dropped {
-            error!("{}: dropping the callbacks panicked: {message}", self.life.name());
-        }
+        self.replace_callback(Chain::default());
+        self.admission.drop_hook();
+        self.entrance.drop_authenticator();
     }
 
-    /// Waits until the service has ended, at most until `deadline`; whether it has. Inside a callback, which might be
-    /// what it waits for, it only looks.
+    /// Waits until the service has ended, at most until `deadline`; whether it has. Where it might be what it waits for,
+    /// it only looks.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
-        if callback::is_inside() { self.life.is_over() } else { self.life.wait(deadline) }
+        if user_code::is_inside() { self.life.is_over() } else { self.life.wait(deadline) }
     }
 }

@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 
 use crate::admission::{Admission, Caller, Policy, Refusal};
 use crate::broadcast::{self, Broadcaster};
-use crate::callback::{Callback, contain_panic};
+use crate::callback::Chain;
 use crate::config::{Settings, later};
 use crate::connection::Connection;
 use crate::context::{Context, Relief};
@@ -84,8 +84,14 @@ pub trait Service: Send + Sync {
     /// end of every thread.
     ///
     /// Blocks until that is done, at most for the [close time-out](crate::Builder::close_timeout) and a moment, after
-    /// which the peers that are left are cut off. Inside a callback, of whatever service, it only starts all this and
-    /// returns at once. May be called from any thread, more than once, at the same time.
+    /// which the peers that are left are cut off. Inside a callback, a hook, an authenticator, a transport or the
+    /// logger, of whatever service, and on every other thread that a service might be waiting for, it only starts all
+    /// this and returns at once: also where it is called by a destructor that happens to run there. May be called from
+    /// any thread, more than once, at the same time.
+    ///
+    /// When it returns, in every case, a server's port is free, and whoever calls it then is refused by the system; a
+    /// caller whom a hook is still being asked about is ended when that returns. (A transport of the program's own
+    /// [gives back](crate::transport::Listener::stop) what it can.)
     ///
     /// A callback that is still running at the time-out is not interrupted: its connection's `on_disconnect` follows
     /// when it returns. Once the service has ended, its callbacks are dropped.
@@ -94,7 +100,7 @@ pub trait Service: Send + Sync {
 
 /// The shared part of a service.
 pub(crate) struct Core {
-    callback: RwLock<Arc<dyn Callback>>,
+    callback: RwLock<Arc<Chain>>,
     table: ConnectionTable,
     context: Arc<Context>,
     admission: Admission,
@@ -124,7 +130,7 @@ pub(crate) enum Role {
 }
 
 impl Core {
-    pub(crate) fn new(role: Role, port: u16, callback: Arc<dyn Callback>, settings: Settings) -> Arc<Self> {
+    pub(crate) fn new(role: Role, port: u16, callback: Chain, settings: Settings) -> Arc<Self> {
         let (kind, listener, policy, buffer_bytes) = match role {
             Role::Server { listener, policy } => ("server", listener, policy, None),
             Role::Client { buffer_bytes } => ("client", None, Policy::default(), buffer_bytes),
@@ -132,7 +138,7 @@ impl Core {
         Arc::new_cyclic(|this: &Weak<Self>| {
             let context = Arc::new(Context::new(settings, this.clone()));
             Self {
-                callback: RwLock::new(callback),
+                callback: RwLock::new(Arc::new(callback)),
                 table: ConnectionTable::new(),
                 line: buffer_bytes.map(|bytes| Line::new(Arc::clone(&context), bytes)),
                 context,
@@ -213,13 +219,16 @@ impl Core {
         self.context.pump.open().map_err(|source| spawn_error(thread.clone(), source))?;
         let core = Arc::clone(self);
         self.pump_thread
-            .spawn(thread.clone(), PUMP_STACK, move || {
-                let mut run = Ok(());
-                let ended = contain_panic(|| run = core.context.pump.run());
-                let failed = run.map_err(|error| format!("the system does not tell which streams take bytes: {error}"));
-                if let Err(message) = ended.and(failed) {
-                    core.pump_failed(thread, message);
-                }
+            .spawn(thread, PUMP_STACK, move || {
+                core.rely_on(|| {
+                    if let Err(error) = core.context.pump.run() {
+                        core.break_down(&format!(
+                            "the system does not tell any more which streams take bytes: {error}"
+                        ));
+                    }
+                });
+                // When it has failed there is nobody left to do what it is asked for.
+                core.context.pump.stop();
             })
             .inspect_err(|_| self.context.pump.shut())?;
         self.context.log_limits.set_name(&name);
@@ -265,13 +274,6 @@ impl Core {
             connection.link().write_ready();
         }
         Some(connection)
-    }
-
-    /// Ends a connection whose reader could not be started, and which no callback has been told of.
-    pub(crate) fn abandon(&self, connection: &Connection) {
-        connection.abort();
-        let reason = connection.link().retire(0);
-        self.forget(connection, reason);
     }
 
     /// Takes a connection that has been retired out of the table: before its `on_disconnect`, and when its stream has

@@ -1,6 +1,11 @@
-//! Accepting that another thread can stop.
+//! Accepting that another thread can stop, whatever the accepting thread is doing: the socket is closed then.
 
 use std::io;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 pub(super) use imp::Accepting;
 
@@ -17,33 +22,111 @@ pub(super) trait Listening {
     fn interrupt(&self);
 }
 
+/// A socket that is lent to the accepting thread for its system calls, in which nobody else's code runs, and that any
+/// thread can close.
+#[derive(Debug)]
+struct Slot<S> {
+    state: Mutex<State<S>>,
+    given_back: Condvar,
+}
+
+#[derive(Debug)]
+struct State<S> {
+    socket: Option<Arc<S>>,
+    is_lent: bool,
+    is_stopped: bool,
+}
+
+/// A socket while it is lent.
+struct Lent<'a, S> {
+    slot: &'a Slot<S>,
+    /// Gone only while it is given back.
+    socket: Option<Arc<S>>,
+}
+
+impl<S> Slot<S> {
+    fn new(socket: S) -> Self {
+        let state = State { socket: Some(Arc::new(socket)), is_lent: false, is_stopped: false };
+        Self { state: Mutex::new(state), given_back: Condvar::new() }
+    }
+
+    /// Lends the socket to the accepting thread, of which there is one; `None` when it has been stopped.
+    fn lend(&self) -> Option<Lent<'_, S>> {
+        let mut state = self.state.lock();
+        let socket = state.socket.clone().filter(|_| !state.is_stopped)?;
+        state.is_lent = true;
+        Some(Lent { slot: self, socket: Some(socket) })
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.state.lock().is_stopped
+    }
+
+    /// Closes the socket, as soon as whoever blocks in its system calls has been woken by `wake`. Whoever cannot be, for
+    /// so long and so often, is left to close it itself.
+    fn close(&self, wake: impl Fn(&S), patience: Duration, tries: u32) {
+        let mut state = self.state.lock();
+        state.is_stopped = true;
+        for _ in 0..tries {
+            let Some(socket) = state.socket.as_deref().filter(|_| state.is_lent) else { break };
+            wake(socket);
+            let until = Instant::now() + patience;
+            while state.is_lent && !self.given_back.wait_until(&mut state, until).timed_out() {}
+        }
+        if !state.is_lent {
+            state.socket = None;
+        }
+    }
+}
+
+impl<S> Deref for Lent<'_, S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        self.socket.as_ref().expect("nobody uses what is being given back")
+    }
+}
+
+impl<S> Drop for Lent<'_, S> {
+    fn drop(&mut self) {
+        let mut state = self.slot.state.lock();
+        self.socket = None;
+        state.is_lent = false;
+        if state.is_stopped {
+            state.socket = None;
+        }
+        self.slot.given_back.notify_all();
+    }
+}
+
 /// A non-blocking listener, polled together with a wake-up.
 #[cfg(all(unix, not(leads_comm_portable)))]
 mod imp {
     use std::io;
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixDatagram;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use parking_lot::Mutex;
     use rustix::io::Errno;
 
-    use super::Listening;
+    use super::{Listening, Slot};
     use crate::transport::poll::Poller;
+
+    /// How long whoever waits is given to wake; it always does.
+    const WAKING: Duration = Duration::from_secs(1);
 
     #[derive(Debug)]
     pub(in super::super) struct Accepting<S> {
-        socket: S,
+        slot: Slot<S>,
         poller: Poller,
-        stopped: AtomicBool,
         spare: Spare,
     }
 
     impl<S: Listening + AsFd> Accepting<S> {
         pub(in super::super) fn new(socket: S) -> io::Result<Self> {
             socket.set_nonblocking(true)?;
-            Ok(Self { socket, poller: Poller::new()?, stopped: AtomicBool::new(false), spare: Spare::new() })
+            Ok(Self { slot: Slot::new(socket), poller: Poller::new()?, spare: Spare::new() })
         }
 
         pub(in super::super) fn accept(&self) -> io::Result<Option<S::Accepted>> {
@@ -53,14 +136,15 @@ mod imp {
         /// `WouldBlock` when nobody has come by then.
         pub(in super::super) fn accept_until(&self, until: Option<Instant>) -> io::Result<Option<S::Accepted>> {
             self.spare.keep();
+            let Some(socket) = self.slot.lend() else { return Ok(None) };
             let mut has_caller = false;
-            while !self.stopped.load(Ordering::Acquire) {
-                match self.socket.accept() {
+            while !self.slot.is_stopped() {
+                match socket.accept() {
                     Ok(stream) => return Ok(Some(stream)),
                     // The system looks for a descriptor before it looks for a caller.
                     Err(error) if !has_caller && (is_nobody(&error) || is_out_of_descriptors(&error)) => {
                         let time = until.map(|until| until.saturating_duration_since(Instant::now()));
-                        has_caller = self.poller.wait_readable(&self.socket, time)?;
+                        has_caller = self.poller.wait_readable(&*socket, time)?;
                         if !has_caller && time.is_some_and(|time| time.is_zero()) {
                             return Err(io::ErrorKind::WouldBlock.into());
                         }
@@ -75,10 +159,11 @@ mod imp {
 
         /// Accepts at the cost of the spare descriptor; nobody when it has been spent, or nobody waits.
         pub(in super::super) fn accept_to_refuse(&self) -> io::Result<Option<S::Accepted>> {
-            if self.stopped.load(Ordering::Acquire) || !self.spare.spend() {
+            let Some(socket) = self.slot.lend() else { return Ok(None) };
+            if !self.spare.spend() {
                 return Ok(None);
             }
-            match self.socket.accept() {
+            match socket.accept() {
                 Ok(stream) => Ok(Some(stream)),
                 Err(error) => {
                     self.spare.keep();
@@ -88,8 +173,7 @@ mod imp {
         }
 
         pub(in super::super) fn stop(&self) {
-            self.stopped.store(true, Ordering::Release);
-            self.poller.wake();
+            self.slot.close(|_| self.poller.wake(), WAKING, u32::MAX);
         }
     }
 
@@ -133,36 +217,35 @@ mod imp {
 #[cfg(any(not(unix), leads_comm_portable))]
 mod imp {
     use std::io;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
 
-    use super::Listening;
+    use super::{Listening, Slot};
+
+    /// How long the interrupted call is given to return, and how often it is interrupted: that needs descriptors, of
+    /// which there may be none.
+    const WAKING: Duration = Duration::from_millis(100);
+    const INTERRUPTIONS: u32 = 10;
 
     #[derive(Debug)]
     pub(in super::super) struct Accepting<S> {
-        socket: S,
-        stopped: AtomicBool,
+        slot: Slot<S>,
     }
 
     impl<S: Listening> Accepting<S> {
         pub(in super::super) fn new(socket: S) -> io::Result<Self> {
             socket.set_nonblocking(false)?;
-            Ok(Self { socket, stopped: AtomicBool::new(false) })
+            Ok(Self { slot: Slot::new(socket) })
         }
 
         pub(in super::super) fn accept(&self) -> io::Result<Option<S::Accepted>> {
-            if self.stopped.load(Ordering::Acquire) {
-                return Ok(None);
-            }
-            let accepted = self.socket.accept();
-            if self.stopped.load(Ordering::Acquire) {
-                return Ok(None);
-            }
-            accepted.map(Some)
+            let Some(socket) = self.slot.lend() else { return Ok(None) };
+            let accepted = socket.accept();
+            // It may have been whoever stops.
+            if self.slot.is_stopped() { Ok(None) } else { accepted.map(Some) }
         }
 
         pub(in super::super) fn stop(&self) {
-            self.stopped.store(true, Ordering::Release);
-            self.socket.interrupt();
+            self.slot.close(S::interrupt, WAKING, INTERRUPTIONS);
         }
     }
 }

@@ -5,31 +5,23 @@ use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::{Connector, Keepalive, Listener, Stream};
-use crate::panics::let_go;
+use crate::user_code::{self, Foreign};
 
-/// Calls; a panic comes back as an error.
+/// Calls; a panic comes back as an error. What only says what to do next is shown to nobody: of that the kind is enough,
+/// and the program's own error is dropped here.
 fn contain<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| {
-        let_go(payload);
-        Err(io::Error::other("the transport panicked"))
-    })
+    let called = user_code::call(|| {
+        call().map_err(|error| if says_what_to_do(error.kind()) { error.kind().into() } else { error })
+    });
+    called.unwrap_or_else(|_| Err(io::Error::other("the transport panicked")))
 }
 
-/// What it contains; gone only while it is dropped.
-pub(crate) struct Contained<T: ?Sized>(Option<Box<T>>);
-
-impl<T: ?Sized> Contained<T> {
-    pub(crate) fn new(inner: Box<T>) -> Self {
-        Self(Some(inner))
-    }
-
-    fn inner(&self) -> &T {
-        self.0.as_deref().expect("nobody calls what is being dropped")
-    }
+fn says_what_to_do(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, Unsupported, WouldBlock};
+    matches!(kind, Interrupted | TimedOut | Unsupported | WouldBlock)
 }
 
 /// Refuses a count of written bytes that cannot be.
@@ -43,143 +35,134 @@ fn no_more_than(buffers: &[IoSlice<'_>], written: io::Result<usize>) -> io::Resu
 }
 
 fn stream(stream: Box<dyn Stream>) -> Box<dyn Stream> {
-    Box::new(Contained::new(stream))
+    Box::new(Foreign::one_of_many("a stream", stream))
 }
 
-impl<T: ?Sized> Drop for Contained<T> {
-    fn drop(&mut self) {
-        let _ = contain(|| {
-            drop(self.0.take());
-            Ok(())
-        });
-    }
-}
-
-impl Stream for Contained<dyn Stream> {
+impl Stream for Foreign<dyn Stream> {
     fn needs_handshake(&self) -> bool {
-        contain(|| Ok(self.inner().needs_handshake())).unwrap_or_default()
+        contain(|| Ok((**self).needs_handshake())).unwrap_or_default()
     }
 
     fn handshake(&self) -> io::Result<()> {
-        contain(|| self.inner().handshake())
+        contain(|| (**self).handshake())
     }
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let room = buffer.len();
-        match contain(|| self.inner().read(buffer)) {
+        match contain(|| (**self).read(buffer)) {
             Ok(count) if count > room => Err(io::Error::other("the transport read more than it was asked for")),
             result => result,
         }
     }
 
     fn wait_readable(&self, time: Duration) -> io::Result<bool> {
-        contain(|| self.inner().wait_readable(time))
+        contain(|| (**self).wait_readable(time))
     }
 
     fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        no_more_than(buffers, contain(|| self.inner().write_vectored(buffers)))
+        no_more_than(buffers, contain(|| (**self).write_vectored(buffers)))
     }
 
     fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        no_more_than(buffers, contain(|| self.inner().try_write_vectored(buffers)))
+        no_more_than(buffers, contain(|| (**self).try_write_vectored(buffers)))
     }
 
     fn flush(&self) -> io::Result<()> {
-        contain(|| self.inner().flush())
+        contain(|| (**self).flush())
     }
 
     fn try_flush(&self) -> io::Result<()> {
-        contain(|| self.inner().try_flush())
+        contain(|| (**self).try_flush())
     }
 
     #[cfg(unix)]
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
-        contain(|| Ok(self.inner().poll_fd())).unwrap_or_default()
+        contain(|| Ok((**self).poll_fd())).unwrap_or_default()
     }
 
     fn has_end(&self) -> bool {
-        contain(|| Ok(self.inner().has_end())).unwrap_or_default()
+        contain(|| Ok((**self).has_end())).unwrap_or_default()
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        contain(|| self.inner().shutdown(how))
+        contain(|| (**self).shutdown(how))
     }
 
     fn abort(&self) -> io::Result<()> {
-        contain(|| self.inner().abort())
+        contain(|| (**self).abort())
     }
 
     fn keep_alive(&self, keepalive: Option<Keepalive>, user_timeout: Option<Duration>) -> io::Result<()> {
-        contain(|| self.inner().keep_alive(keepalive, user_timeout))
+        contain(|| (**self).keep_alive(keepalive, user_timeout))
     }
 
     fn unanswered_for(&self) -> io::Result<Option<Duration>> {
-        contain(|| self.inner().unanswered_for())
+        contain(|| (**self).unanswered_for())
     }
 
     fn peer(&self) -> String {
-        contain(|| Ok(self.inner().peer())).unwrap_or_default()
+        contain(|| Ok((**self).peer())).unwrap_or_default()
     }
 
     fn peer_addr(&self) -> Option<SocketAddr> {
-        contain(|| Ok(self.inner().peer_addr())).unwrap_or_default()
+        contain(|| Ok((**self).peer_addr())).unwrap_or_default()
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {
-        contain(|| Ok(self.inner().local_addr())).unwrap_or_default()
+        contain(|| Ok((**self).local_addr())).unwrap_or_default()
     }
 
     fn peer_certificates(&self) -> Vec<Vec<u8>> {
-        contain(|| Ok(self.inner().peer_certificates())).unwrap_or_default()
+        contain(|| Ok((**self).peer_certificates())).unwrap_or_default()
     }
 }
 
-impl Listener for Contained<dyn Listener> {
+impl Listener for Foreign<dyn Listener> {
     fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        Ok(contain(|| self.inner().accept())?.map(stream))
+        Ok(contain(|| (**self).accept())?.map(stream))
     }
 
     fn accept_for(&self, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
-        Ok(contain(|| self.inner().accept_for(time))?.map(stream))
+        Ok(contain(|| (**self).accept_for(time))?.map(stream))
     }
 
     fn accept_to_refuse(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        Ok(contain(|| self.inner().accept_to_refuse())?.map(stream))
+        Ok(contain(|| (**self).accept_to_refuse())?.map(stream))
     }
 
     fn descriptors_per_stream(&self) -> usize {
-        contain(|| Ok(self.inner().descriptors_per_stream())).unwrap_or_default()
+        contain(|| Ok((**self).descriptors_per_stream())).unwrap_or_default()
     }
 
     fn stop(&self) {
         let _ = contain(|| {
-            self.inner().stop();
+            (**self).stop();
             Ok(())
         });
     }
 
     fn name(&self) -> String {
-        contain(|| Ok(self.inner().name())).unwrap_or_default()
+        contain(|| Ok((**self).name())).unwrap_or_default()
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {
-        contain(|| Ok(self.inner().local_addr())).unwrap_or_default()
+        contain(|| Ok((**self).local_addr())).unwrap_or_default()
     }
 }
 
-impl Connector for Contained<dyn Connector> {
+impl Connector for Foreign<dyn Connector> {
     fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
-        contain(|| self.inner().connect(address)).map(stream)
+        contain(|| (**self).connect(address)).map(stream)
     }
 
     fn stop(&self) {
         let _ = contain(|| {
-            self.inner().stop();
+            (**self).stop();
             Ok(())
         });
     }
 
     fn describe(&self, address: &str) -> String {
-        contain(|| Ok(self.inner().describe(address))).unwrap_or_else(|_| address.to_owned())
+        contain(|| Ok((**self).describe(address))).unwrap_or_else(|_| address.to_owned())
     }
 }

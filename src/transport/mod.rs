@@ -40,7 +40,7 @@ use std::time::Duration;
 mod accepting;
 pub mod conformance;
 mod connecting;
-pub(crate) mod contained;
+mod contained;
 mod keepalive;
 pub mod memory;
 pub(crate) mod poll;
@@ -304,8 +304,15 @@ pub trait Listener: Send + Sync + 'static {
         0
     }
 
-    /// Makes a blocked [`accept`](Self::accept), and every later one, return `None` soon. Any thread may call it,
-    /// more than once; it must not block. The listener is closed by dropping it.
+    /// Makes a blocked [`accept`](Self::accept), and every later one, return `None` soon, and gives back what is
+    /// listened on: when this returns, callers are refused at once, and the address, if there is one, can be bound
+    /// anew. Any thread may call it, more than once.
+    ///
+    /// The accepting thread may be in the program's code then, such as a hook, and hold the listener for as long as
+    /// that takes; so it is not to be waited for, but while it is in a system call of this listener's own, from which
+    /// it has been woken. (The listeners of this crate lend their socket to the accepting thread for such calls only,
+    /// and close it here.) A listener that cannot do this makes `accept` return; then the address is free when the
+    /// server lets go of the listener, which is closed by dropping it.
     fn stop(&self);
 
     /// What the listener is called, for people, in one line. For TCP `ip:port`.

@@ -5,13 +5,13 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 
-use log::debug;
 use parking_lot::{Condvar, Mutex};
 
 use super::asking::{Heard, ask};
 use super::failure::{IdentityError, Outcome, Tried};
 use super::seeker::Seeker;
 use super::stream::SerialStream;
+use crate::user_code::debug;
 
 /// The names of the serial ports that the system knows of, in order, such as `/dev/ttyUSB0` or `COM3`. Whether anything
 /// is connected to one, and whether it is in use, is another question. Pseudo-terminals are not among them.

@@ -5,6 +5,7 @@ use std::path::Path;
 #[cfg(not(leads_comm_portable))]
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use socket2::{Domain, Socket, Type};
 
 use super::place::Place;
@@ -17,15 +18,15 @@ use crate::transport::{Listener, Stream};
 /// It keeps one descriptor to spare, so that callers can be told when the process has no other left.
 #[derive(Debug)]
 pub struct UnixListener {
-    /// The file; goes before the socket does, see there.
-    _place: Option<Place>,
+    /// The file, until it is stopped; goes before the socket does, see there.
+    place: Mutex<Option<Place>>,
     accepting: Accepting<net::UnixListener>,
     name: String,
 }
 
 impl UnixListener {
-    /// Binds a path, or an abstract name, and listens. The file is removed when the listener is dropped, unless another
-    /// one has taken its place meanwhile.
+    /// Binds a path, or an abstract name, and listens. The file is removed when the listener is stopped, or dropped,
+    /// unless another one has taken its place meanwhile.
     ///
     /// A socket file that no process listens on any more, because the last one was killed, is removed and bound anew.
     /// Of several processes that do so at once, one gets it. `backlog` is how many connections the system may keep for
@@ -52,7 +53,7 @@ impl UnixListener {
         };
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         let name = name::shown(path.as_os_str().as_bytes());
-        Ok(Self { _place: place, accepting: Accepting::new(socket.into())?, name })
+        Ok(Self { place: Mutex::new(place), accepting: Accepting::new(socket.into())?, name })
     }
 
     /// Takes over a socket that is listening already. Its file, if it has one, is not removed.
@@ -62,7 +63,7 @@ impl UnixListener {
     /// What the operating system reports.
     pub fn new(socket: net::UnixListener) -> io::Result<Self> {
         let name = name::of_local(&socket)?;
-        Ok(Self { _place: None, accepting: Accepting::new(socket)?, name })
+        Ok(Self { place: Mutex::new(None), accepting: Accepting::new(socket)?, name })
     }
 }
 
@@ -109,6 +110,7 @@ impl Listener for UnixListener {
     }
 
     fn stop(&self) {
+        *self.place.lock() = None;
         self.accepting.stop();
     }
 

@@ -86,10 +86,21 @@ pub(crate) fn fill(group: &mut Group) {
     group.case("a goodbye behind it changes nothing", |c| too_long(c.sends("12345678901;disconnect;")));
     group.case("the end of the stream behind it changes nothing", |c| too_long(c.sends("12345678901").half_closes()));
     group.case("a stream without end or separator", |c| {
-        c.with(MaxMessageLen(1000)).floods([b'x'; 4096]).ends(MessageTooLong { limit: 1000 })
+        c.with(MaxMessageLen(1000)).floods([b'x'; 4096]).reads_away().ends(MessageTooLong { limit: 1000 })
     });
     group.case("a stream of a false start without end", |c| {
-        c.with(MaxMessageLen(1000)).separator("aab").floods([b'a'; 4096]).ends(MessageTooLong { limit: 1000 })
+        c.with(MaxMessageLen(1000))
+            .separator("aab")
+            .floods([b'a'; 4096])
+            .reads_away()
+            .ends(MessageTooLong { limit: 1000 })
+    });
+    group.case("the goodbye reaches a peer that is in the middle of a message of 64 KiB", |c| {
+        c.with(MaxMessageLen(1000))
+            .sends([b'x'; 64 * 1024])
+            .reads_goodbye()
+            .reads_end()
+            .ends(MessageTooLong { limit: 1000 })
     });
     group.case("what was sent before arrives before the goodbye", |c| {
         too_long(c.echoing().sends("one;12345678901;").receives(["one"]).reads("one;"))
