@@ -21,6 +21,8 @@ use crate::transport::tcp::TcpListener;
 use crate::transport::tls;
 #[cfg(unix)]
 use crate::transport::unix::UnixListener;
+#[cfg(feature = "tls")]
+use crate::user_code::Foreign;
 use crate::user_code::{Inside, info};
 
 /// The accepting thread's stack, in bytes; `on_initialize`, `on_fail` and `admit` run on it.
@@ -176,7 +178,9 @@ impl Server {
         let listener = self.listen_in_plain()?;
         #[cfg(feature = "tls")]
         if let Some(config) = &self.shared.tls {
-            return Ok(Arc::new(tls::TlsListener::over(listener, config.clone())));
+            // What looks for certificates and checks them may be the program's own.
+            let listener = tls::TlsListener::over(listener, config.clone());
+            return Ok(Arc::new(Foreign::<dyn Listener>::new("the listener", Box::new(listener))));
         }
         Ok(listener)
     }

@@ -106,11 +106,13 @@ const EVERYWHERE: [Where; 8] = [
     Where::Drop,
 ];
 
+type Run = Box<dyn FnOnce() + Send>;
+
 /// Runs what a test wants, once, at one place.
 #[derive(Clone)]
 struct At {
     place: Where,
-    run: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>,
+    run: Arc<Mutex<Option<Run>>>,
 }
 
 impl At {

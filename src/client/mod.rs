@@ -21,6 +21,8 @@ use crate::transport::tcp::TcpConnector;
 use crate::transport::tls::TlsConnector;
 #[cfg(unix)]
 use crate::transport::unix::UnixConnector;
+#[cfg(feature = "tls")]
+use crate::user_code::Foreign;
 use crate::user_code::Inside;
 pub use reconnect::Reconnect;
 use session::Session;
@@ -89,7 +91,11 @@ impl Builder<ClientSide> {
         };
         #[cfg(feature = "tls")]
         let connector = match self.side.tls {
-            Some(config) => Arc::new(TlsConnector::over(connector, config)),
+            // What checks certificates may be the program's own.
+            Some(config) => {
+                let connector = TlsConnector::over(connector, config);
+                Arc::new(Foreign::<dyn Connector>::new("the connector", Box::new(connector)))
+            }
             None => connector,
         };
         let buffer_bytes = reconnect.as_ref().map(|reconnect| reconnect.buffer_bytes);

@@ -1,7 +1,7 @@
 //! A program's own transport, with its panics contained: they come back as errors, so that no thread of the service
 //! dies of them and no state is left half changed.
 
-use std::io::{self, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
@@ -10,19 +10,20 @@ use std::time::Duration;
 use super::{Connector, Keepalive, Listener, Stream};
 use crate::user_code::{self, Foreign};
 
-/// Calls; a panic comes back as an error. What only says what to do next is shown to nobody: of that the kind is enough,
-/// and the program's own error is dropped here.
+/// Calls; a panic comes back as an error.
 fn contain<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let called = user_code::call(|| {
-        call().map_err(|error| if says_what_to_do(error.kind()) { error.kind().into() } else { error })
-    });
-    called.unwrap_or_else(|_| Err(io::Error::other("the transport panicked")))
+    user_code::call(call).unwrap_or_else(|_| Err(io::Error::other("the transport panicked")))
 }
 
-fn says_what_to_do(kind: io::ErrorKind) -> bool {
-    use io::ErrorKind::{Interrupted, TimedOut, Unsupported, WouldBlock};
-    matches!(kind, Interrupted | TimedOut | Unsupported | WouldBlock)
+/// The same for a call that is a part of many. Errors of the kinds `steps` only say what to do next, and are shown to
+/// nobody: of them the kind is enough, and what else they are is dropped here.
+fn contain_step<T>(steps: &[ErrorKind], call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    contain(|| call().map_err(|error| if steps.contains(&error.kind()) { error.kind().into() } else { error }))
 }
+
+const READING: &[ErrorKind] = &[ErrorKind::Interrupted, ErrorKind::WouldBlock, ErrorKind::TimedOut];
+const WRITING: &[ErrorKind] = &[ErrorKind::Interrupted];
+const TRYING: &[ErrorKind] = &[ErrorKind::Interrupted, ErrorKind::WouldBlock, ErrorKind::Unsupported];
 
 /// Refuses a count of written bytes that cannot be.
 fn no_more_than(buffers: &[IoSlice<'_>], written: io::Result<usize>) -> io::Result<usize> {
@@ -49,30 +50,30 @@ impl Stream for Foreign<dyn Stream> {
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let room = buffer.len();
-        match contain(|| (**self).read(buffer)) {
+        match contain_step(READING, || (**self).read(buffer)) {
             Ok(count) if count > room => Err(io::Error::other("the transport read more than it was asked for")),
             result => result,
         }
     }
 
     fn wait_readable(&self, time: Duration) -> io::Result<bool> {
-        contain(|| (**self).wait_readable(time))
+        contain_step(TRYING, || (**self).wait_readable(time))
     }
 
     fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        no_more_than(buffers, contain(|| (**self).write_vectored(buffers)))
+        no_more_than(buffers, contain_step(WRITING, || (**self).write_vectored(buffers)))
     }
 
     fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        no_more_than(buffers, contain(|| (**self).try_write_vectored(buffers)))
+        no_more_than(buffers, contain_step(TRYING, || (**self).try_write_vectored(buffers)))
     }
 
     fn flush(&self) -> io::Result<()> {
-        contain(|| (**self).flush())
+        contain_step(WRITING, || (**self).flush())
     }
 
     fn try_flush(&self) -> io::Result<()> {
-        contain(|| (**self).try_flush())
+        contain_step(TRYING, || (**self).try_flush())
     }
 
     #[cfg(unix)]

@@ -1,13 +1,14 @@
 //! Servers and clients over TLS, where it makes a difference to them.
 
 use std::net::TcpStream;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::memory;
+use leads_comm::transport::tls::rustls;
 use leads_comm::{Caller, Client, DisconnectKind, DisconnectReason, RefusalCause, Server, SlowConsumer};
 
 use crate::support::certificates::Pki;
@@ -278,4 +279,51 @@ fn silent_handshakes_keep_nobody_waiting_and_end_at_their_deadline() {
         })
         .sum();
     assert_eq!(callers, SILENT as u64);
+}
+
+/// Finds certificates for those who ask for this machine by its name, and panics about everybody else.
+#[derive(Debug)]
+struct Panicking(Arc<rustls::sign::CertifiedKey>);
+
+impl rustls::server::ResolvesServerCert for Panicking {
+    fn resolve(&self, hello: rustls::server::ClientHello<'_>) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        assert_eq!(hello.server_name(), Some("localhost"), "nobody asks for that");
+        Some(Arc::clone(&self.0))
+    }
+}
+
+#[test]
+fn a_panic_in_what_the_program_gave_rustls_costs_that_caller_its_connection() {
+    crate::support::expect_panics_in_callbacks();
+    let pki = Pki::new();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = provider.key_provider.load_private_key(pki.server.private_key()).unwrap();
+    let key = rustls::sign::CertifiedKey::new(vec![pki.server.certificate.der().clone()], key);
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Panicking(Arc::new(key))));
+    let (events, heard) = recorder();
+    let server = Server::builder().port(0).tls(Arc::new(config)).callback(events).max_handshakes(1).build().unwrap();
+    server.start(true).unwrap();
+    for address in ["127.0.0.1", "localhost", "127.0.0.1", "localhost"] {
+        let client = Client::builder().port(server.port()).tls(pki.client()).build().unwrap();
+        if address == "localhost" {
+            client.start(address, true).unwrap();
+            client.send(b"served").unwrap();
+            assert_eq!(received(&heard), b"served");
+        } else {
+            assert!(client.start(address, true).is_err());
+            let cause = crate::support::find(&heard, |event| match event {
+                Event::Fail { error: leads_comm::Error::Refused { cause, .. } } => Some(cause),
+                _ => None,
+            });
+            assert!(matches!(cause, RefusalCause::HandshakeFailed { .. }), "{cause}");
+        }
+        client.close();
+    }
+    let closing = server.clone();
+    in_time("close", move || closing.close());
+    assert!(server.wait_timeout(PATIENCE));
 }
