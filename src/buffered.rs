@@ -42,7 +42,7 @@ impl Buffered {
         &self,
         bytes: usize,
         asker: &Link,
-        deadline: Instant,
+        mut deadline: Instant,
         longest: impl Fn() -> Option<Connection>,
     ) -> bool {
         while !self.budget.has_room(bytes) {
@@ -54,7 +54,12 @@ impl Buffered {
                 return false;
             }
             if !self.evict(bytes, asker, deadline, &longest) {
-                self.budget.wait(bytes, Instant::now() + LOOK);
+                let before = Instant::now();
+                self.budget.wait(bytes, before + LOOK);
+                // The process has stood still, and whoever was to make room with it.
+                if before.elapsed() > PATIENCE / 2 {
+                    deadline = Self::deadline();
+                }
             }
         }
         true

@@ -80,7 +80,9 @@ impl Context {
     pub(crate) fn find_budget(&self, charge: usize, patience: &mut Patience) -> bool {
         match self.rules.when_full {
             WhenFull::Refuse => self.relieve(charge),
-            WhenFull::Wait(_) => self.rules.budget.wait(charge, patience.until()) || self.relieve(charge),
+            WhenFull::Wait(_) => {
+                self.rules.budget.wait(charge, patience.until()) || !patience.is_over() || self.relieve(charge)
+            }
             WhenFull::DropOldest | WhenFull::DropNewest => false,
         }
     }

@@ -11,7 +11,6 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::io;
 use std::mem;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,6 +32,8 @@ const PASSING: Duration = Duration::from_secs(5);
 
 /// The pump sleeps no longer than this part of the shortest time-out, so that no standstill counts for more.
 const SLEEPS: u32 = 4;
+/// But not for less than this because of it.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
 
 /// How much later than it meant to the pump may wake before the process is taken to have stood still.
 const LATE: Duration = Duration::from_millis(50);
@@ -92,8 +93,40 @@ pub(crate) enum Deadline {
 #[derive(Default)]
 pub(crate) struct Pump {
     inbox: Mutex<Inbox>,
-    /// For how long the process has stood still since the start, in nanoseconds.
-    stood_still: AtomicU64,
+    clock: Mutex<Clock>,
+}
+
+/// By what live time is behind.
+#[derive(Default)]
+struct Clock {
+    /// For how long the process has stood still since the start.
+    stood_still: Duration,
+    /// Until when the pump sleeps, unless it is woken.
+    sleeps_until: Option<Instant>,
+}
+
+impl Clock {
+    /// How much later it is than the pump would sleep if the process had not stood still since it fell asleep.
+    fn late(&self, now: Instant) -> Duration {
+        let late = self.sleeps_until.map_or(Duration::ZERO, |until| now.saturating_duration_since(until));
+        if late > LATE { late } else { Duration::ZERO }
+    }
+
+    fn live(&self, now: Instant) -> Instant {
+        now.checked_sub(self.stood_still + self.late(now)).unwrap_or(now)
+    }
+
+    fn fall_asleep(&mut self, timeout: Option<Duration>) {
+        self.sleeps_until = timeout.map(|timeout| later(Instant::now(), timeout));
+    }
+
+    /// Notes for how long the process has stood still meanwhile; what time it is.
+    fn wake_up(&mut self) -> (Instant, Instant) {
+        let now = Instant::now();
+        self.stood_still += self.late(now);
+        self.sleeps_until = None;
+        (now, self.live(now))
+    }
 }
 
 #[derive(Default)]
@@ -142,12 +175,8 @@ impl Pump {
 
     /// The time that deadlines are kept in, now: it stands still while the process does.
     pub(crate) fn live(&self) -> Instant {
-        self.in_live_time(Instant::now())
-    }
-
-    fn in_live_time(&self, time: Instant) -> Instant {
-        let stood_still = Duration::from_nanos(self.stood_still.load(Ordering::Relaxed));
-        time.checked_sub(stood_still).unwrap_or(time)
+        let clock = self.clock.lock();
+        clock.live(Instant::now())
     }
 
     /// Whether [`adopt`](Self::adopt) can serve this stream.
@@ -195,7 +224,7 @@ impl Pump {
             return;
         }
         inbox.alarms.push(Alarm { at, timeout, deadline, watched });
-        let by = at.min(later(live, timeout / SLEEPS));
+        let by = at.min(later(live, (timeout / SLEEPS).max(SHORTEST_SLEEP)));
         if !matches!(inbox.wakes_at, Some(WakesAt::At(wakes_at)) if wakes_at <= by) {
             inbox.wake_if_asleep();
         }
@@ -226,10 +255,12 @@ impl Pump {
         let Some(writable) = self.inbox.lock().writable.clone() else { return Ok(()) };
         let mut work = Work::new();
         let mut failing = Failing::default();
-        let mut woke = Instant::now();
         while self.collect(&mut work, &writable) {
             let timeout = work.timeout(self.live());
-            match work.wait(&writable, timeout) {
+            self.clock.lock().fall_asleep(timeout);
+            let ready = work.wait(&writable, timeout);
+            let (now, live) = self.clock.lock().wake_up();
+            match ready {
                 Ok(ready) => {
                     failing = Failing::default();
                     work.write_to(&writable, ready);
@@ -237,13 +268,7 @@ impl Pump {
                 Err(error) => failing.survive(error)?,
             }
             self.inbox.lock().wakes_at = None;
-            let now = Instant::now();
-            let late = timeout.map_or(Duration::ZERO, |timeout| (now - woke).saturating_sub(timeout));
-            woke = now;
-            if late > LATE {
-                self.stood_still.fetch_add(u64::try_from(late.as_nanos()).unwrap_or(0), Ordering::Relaxed);
-            }
-            work.ring(self.in_live_time(now));
+            work.ring(live);
             work.tick(now);
         }
         // What came in meanwhile is of connections that have been cut off.
@@ -374,7 +399,7 @@ impl Work {
     fn wakes_by(&self, live: Instant) -> Option<Instant> {
         let Reverse(alarm) = self.alarms.peek()?;
         let (shortest, _) = self.timeouts.first_key_value()?;
-        Some(alarm.at.min(later(live, *shortest / SLEEPS)))
+        Some(alarm.at.min(later(live, (*shortest / SLEEPS).max(SHORTEST_SLEEP))))
     }
 
     /// How long there is nothing to do unless a stream becomes ready.

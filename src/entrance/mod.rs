@@ -27,6 +27,7 @@ use crate::pump::{Deadline, Watched};
 use crate::refusal::{RefusalCause, Refused, write_goodbye};
 use crate::service::Core;
 use crate::transport::Stream;
+use crate::transport::poll::has_unread;
 use crate::user_code::Foreign;
 pub use authenticator::{Authenticator, Denied};
 pub use denial::DenialReason;
@@ -254,8 +255,7 @@ impl Entrant {
     /// Whether the thread that takes the caller through may not have got round to what the caller has sent in time.
     fn has_a_turn_left(&self, now: Instant) -> bool {
         let overdue = now - *self.overdue.lock().get_or_insert(now);
-        let is_unread = || self.stream.wait_readable(Duration::ZERO).unwrap_or(false);
-        overdue < TURN || overdue < LATEST && is_unread()
+        overdue < TURN || overdue < LATEST && has_unread(&*self.stream)
     }
 
     /// Ends the stream from another thread than its own, with a goodbye where that makes sense.

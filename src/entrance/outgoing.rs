@@ -1,11 +1,13 @@
 //! A client on its way in, on the thread that connects.
 
 use std::io::{self, IoSlice};
+use std::iter;
 use std::net::Shutdown;
 use std::sync::{Arc, mpsc};
 
 use super::{Entering, deadline};
 use crate::error::Error;
+use crate::link::TURN;
 use crate::service::Core;
 use crate::transport::Stream;
 
@@ -35,8 +37,8 @@ pub(crate) fn enter(
     let timeout = core.settings().handshake_timeout;
     core.threads().spawn(format!("leads-comm handshake {}", stream.peer()), TIMER_STACK, move || {
         // In steps, so that a time for which the process stood still counts for one of them only.
-        let is_in_time =
-            (0..STEPS).any(|_| is_over.recv_timeout(timeout / STEPS) != Err(mpsc::RecvTimeoutError::Timeout));
+        let mut steps = iter::repeat_n(timeout / STEPS, STEPS as usize).chain([TURN]);
+        let is_in_time = steps.any(|step| is_over.recv_timeout(step) != Err(mpsc::RecvTimeoutError::Timeout));
         if !is_in_time && entrant.core.entrance().give_up(&entrant) {
             entrant.cut();
         }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use log::Level;
 
-use super::Link;
+use super::{Link, TURN};
 use crate::config::later;
 use crate::disconnect::{DisconnectReason, Undelivered};
 use crate::limited::Topic;
@@ -157,9 +157,18 @@ impl Link {
 
     /// For a connection that ends: acts on its deadline, and tells when to ask again.
     pub(super) fn check_ending(&self, now: Instant) -> Option<Option<Instant>> {
-        let at = self.ending.lock().as_ref().map(|ending| ending.drain_by.unwrap_or(ending.flush_by))?;
+        let (at, close_by) = {
+            let ending = self.ending.lock();
+            let ending = ending.as_ref()?;
+            // Until everything is written, what the peer sends is no reason to wait.
+            (ending.drain_by.unwrap_or(ending.flush_by), ending.drain_by.map_or(now, |_| ending.close_by))
+        };
         if at > now {
             return Some(Some(at));
+        }
+        // What ends it may be there already.
+        if close_by > now && self.has_unread() {
+            return Some(Some(later(now, TURN)));
         }
         self.kill();
         Some(None)

@@ -7,6 +7,7 @@ use super::Link;
 use crate::config::later;
 use crate::disconnect::{DisconnectReason, Undelivered};
 use crate::pump::Deadline;
+use crate::transport::poll::has_unread;
 
 /// What the reader is waiting for. While a callback runs it is not waiting, and no time counts. Times are in [live
 /// time](crate::pump::Pump::live).
@@ -92,7 +93,7 @@ impl Link {
     /// For a message that has begun: ends the connection when its time is over, or tells when that will be.
     pub(super) fn check_partial_message(&self, now: Instant) -> Option<Instant> {
         let timeout = self.context.settings.partial_message_timeout;
-        let has_unread = self.has_unread();
+        let is_unread = self.has_unread();
         {
             let mut receiving = self.receiving.lock();
             let Some(begun) = receiving.begun else {
@@ -105,8 +106,7 @@ impl Link {
             }
             let chunks = receiving.chunks;
             // Reading more of the same message is no reason to wait on.
-            let is_unread = |before| before == chunks && has_unread;
-            if receiving.overdue.replace(chunks).is_none_or(is_unread) {
+            if receiving.overdue.replace(chunks).is_none_or(|before| before == chunks && is_unread) {
                 return Some(later(now, TURN));
             }
         }
@@ -120,7 +120,7 @@ impl Link {
         if self.is_discarding() {
             return None;
         }
-        let has_unread = self.has_unread();
+        let is_unread = self.has_unread();
         {
             let mut receiving = self.receiving.lock();
             // While something is being delivered, silence begins later than now.
@@ -128,7 +128,7 @@ impl Link {
             if at > now {
                 return Some(at);
             }
-            if !std::mem::replace(&mut receiving.silent_for_too_long, true) || has_unread {
+            if !std::mem::replace(&mut receiving.silent_for_too_long, true) || is_unread {
                 return Some(later(now, TURN));
             }
         }
@@ -137,7 +137,7 @@ impl Link {
     }
 
     /// Whether something has arrived that the reader has not taken, as far as the stream can tell.
-    fn has_unread(&self) -> bool {
-        self.outbox.stream().is_some_and(|stream| stream.wait_readable(Duration::ZERO).unwrap_or(false))
+    pub(super) fn has_unread(&self) -> bool {
+        self.outbox.stream().is_some_and(|stream| has_unread(&*stream))
     }
 }

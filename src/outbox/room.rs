@@ -84,7 +84,8 @@ impl Outbox {
                 WhenFull::Refuse => return Err(Refused::Full),
                 WhenFull::Wait(_) if patience.is_none() || out_of_patience => return Err(Refused::Full),
                 WhenFull::Wait(_) => {
-                    out_of_patience = self.room.wait_until(&mut state, patience.until()).timed_out();
+                    let timed_out = self.room.wait_until(&mut state, patience.until()).timed_out();
+                    out_of_patience = timed_out && patience.is_over();
                 }
                 WhenFull::DropNewest => {
                     state.refuse(outgoing, &self.rules);

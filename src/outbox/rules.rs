@@ -74,6 +74,9 @@ impl Rules {
     }
 }
 
+/// By how much a wait takes longer than it should when the process has stood still.
+const STANDSTILL: Duration = Duration::from_millis(500);
+
 /// How long a sender waits for room: counted from the first time that it has to, for all that it sends to.
 #[derive(Debug)]
 pub(crate) struct Patience {
@@ -91,5 +94,15 @@ impl Patience {
 
     pub(crate) fn until(&mut self) -> Instant {
         *self.until.get_or_insert_with(|| later(now(), self.time))
+    }
+
+    /// After a wait until then that was in vain: whether it is over. Not where the wait took much longer, because the
+    /// process stood still, and whoever makes room has had no chance.
+    pub(crate) fn is_over(&mut self) -> bool {
+        let stood_still = self.until.is_some_and(|until| now().saturating_duration_since(until) > STANDSTILL);
+        if stood_still {
+            self.until = None;
+        }
+        !stood_still
     }
 }
