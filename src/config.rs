@@ -146,6 +146,7 @@ impl Settings {
             coalesce: self.coalesce,
             budget: Arc::new(Budget::new(self.max_total_queued_bytes)),
             shared: AtomicU64::new(0),
+            gathered: AtomicU64::new(0),
         }
     }
 

@@ -115,11 +115,13 @@ impl Gathered {
     /// The lock stays held, so that nobody who settles goes on before every outbox has the batch.
     fn queue(&self, state: &mut State) {
         let outboxes = mem::take(&mut state.outboxes);
-        let Some(mut batch) = state.batch.take().filter(|batch| batch.messages() > 0) else {
+        let batch = state.batch.take().filter(|batch| batch.messages() > 0 && !outboxes.is_empty());
+        let Some(mut batch) = batch else {
+            self.pending.store(false, Ordering::Release);
             return outboxes.iter().for_each(|outbox| outbox.release());
         };
         batch.trim();
-        batch.set_place(self.rules.next_place());
+        batch.set_place(self.rules.next_gathered());
         let batch = Arc::new(batch);
         for outbox in &outboxes {
             outbox.enqueue(&batch);

@@ -10,6 +10,9 @@ use crate::codec::Separator;
 use crate::config::later;
 use crate::sync::now;
 
+/// From which number on the places of gathered batches lie, far from those of messages.
+const GATHERED: u64 = 1 << 63;
+
 #[derive(Debug)]
 pub(crate) struct Rules {
     pub(crate) separator: Separator,
@@ -20,8 +23,10 @@ pub(crate) struct Rules {
     /// Whether messages may be joined into one write.
     pub(crate) coalesce: bool,
     pub(crate) budget: Arc<Budget>,
-    /// How many batches have been made for several outboxes to share.
+    /// How many messages, and how many gathered batches, there have been for several outboxes to share: apart, because
+    /// an outbox gets either the one or the others.
     pub(crate) shared: AtomicU64,
+    pub(crate) gathered: AtomicU64,
 }
 
 /// What becomes of a message for which there is no room.
@@ -54,13 +59,13 @@ impl Rules {
     /// One message for several outboxes to share; `None` when the budget is used up.
     pub(crate) fn shared_batch_of(&self, message: &[u8]) -> Option<Arc<Batch>> {
         let mut batch = Batch::of(message, self.separator.as_bytes(), &self.budget, Purpose::Queue)?;
-        batch.set_place(self.next_place());
+        batch.set_place(Place::of_number(self.shared.fetch_add(1, Ordering::Relaxed)));
         Some(Arc::new(batch))
     }
 
-    /// The place of the next batch that several outboxes share.
-    pub(super) fn next_place(&self) -> Place {
-        Place::of_number(self.shared.fetch_add(1, Ordering::Relaxed))
+    /// The place of the next batch that is gathered.
+    pub(super) fn next_gathered(&self) -> Place {
+        Place::of_number(GATHERED + self.gathered.fetch_add(1, Ordering::Relaxed))
     }
 
     /// The goodbye. It takes nothing from the budget, because it must not fail.

@@ -88,17 +88,6 @@ mod imp {
             Ok(fds.iter().map(|fd| fd.is_some() && ready.next() == Some(true)).collect())
         }
 
-        /// Readable when it has been woken.
-        pub(crate) fn woken(&self) -> &UnixStream {
-            &self.woken
-        }
-
-        /// Forgets the wake-ups that there have been.
-        pub(crate) fn drain(&self) {
-            let mut drained = [0; 64];
-            while (&self.woken).read(&mut drained).is_ok_and(|len| len == drained.len()) {}
-        }
-
         fn wake_up(&self) -> PollFd<'_> {
             PollFd::new(&self.woken, PollFlags::IN)
         }
@@ -114,7 +103,8 @@ mod imp {
             };
             let mut ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
             if ready.pop() == Some(true) {
-                self.drain();
+                let mut drained = [0; 64];
+                while (&self.woken).read(&mut drained).is_ok_and(|len| len == drained.len()) {}
             }
             Ok(ready)
         }

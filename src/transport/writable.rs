@@ -13,10 +13,10 @@ use super::poll::Poller;
 /// Those who wait are told apart by a number each.
 #[derive(Debug)]
 pub(crate) struct Writable {
-    poller: Poller,
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    #[cfg(not(leads_comm_portable))]
+    #[cfg(all(any(target_os = "linux", target_os = "android"), not(leads_comm_portable)))]
     epoll: epoll::Epoll,
+    #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(leads_comm_portable))))]
+    poller: Poller,
 }
 
 impl Writable {
@@ -24,18 +24,17 @@ impl Writable {
     pub(crate) fn can_watch(stream: &dyn Stream) -> bool {
         Poller::can_watch(stream)
     }
-
-    /// Ends the wait under way, or else the next one.
-    pub(crate) fn wake(&self) {
-        self.poller.wake();
-    }
 }
 
 #[cfg(all(any(target_os = "linux", target_os = "android"), not(leads_comm_portable)))]
 impl Writable {
     pub(crate) fn new() -> io::Result<Self> {
-        let poller = Poller::new()?;
-        Ok(Self { epoll: epoll::Epoll::new(&poller)?, poller })
+        Ok(Self { epoll: epoll::Epoll::new()? })
+    }
+
+    /// Ends the wait under way, or else the next one.
+    pub(crate) fn wake(&self) {
+        self.epoll.wake();
     }
 
     /// Watches a stream, until it is ready once.
@@ -65,7 +64,7 @@ impl Writable {
         _watched: impl Iterator<Item = (u64, &'a dyn Stream)>,
         timeout: Option<Duration>,
     ) -> io::Result<Vec<u64>> {
-        self.epoll.wait(&self.poller, timeout)
+        self.epoll.wait(timeout)
     }
 }
 
@@ -73,6 +72,11 @@ impl Writable {
 impl Writable {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self { poller: Poller::new()? })
+    }
+
+    /// Ends the wait under way, or else the next one.
+    pub(crate) fn wake(&self) {
+        self.poller.wake();
     }
 
     /// Watches a stream: it is among those that are given to [`wait`](Self::wait).
@@ -109,13 +113,12 @@ mod epoll {
 
     use rustix::buffer::spare_capacity;
     use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    use rustix::io::Errno;
+    use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+    use rustix::io::{self as system, Errno};
 
     use crate::transport::Stream;
-    use crate::transport::poll::Poller;
 
-    /// The number of the poller's wake-up.
+    /// The number of the wake-up.
     const WAKE: u64 = u64::MAX;
 
     /// How many are told of at once; the others next time.
@@ -126,37 +129,46 @@ mod epoll {
     const READY_ONCE: EventFlags = EventFlags::OUT.union(EventFlags::ONESHOT);
 
     #[derive(Debug)]
-    pub(super) struct Epoll(OwnedFd);
+    pub(super) struct Epoll {
+        epoll: OwnedFd,
+        wake: OwnedFd,
+    }
 
     impl Epoll {
-        pub(super) fn new(poller: &Poller) -> io::Result<Self> {
+        pub(super) fn new() -> io::Result<Self> {
             let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-            epoll::add(&epoll, poller.woken(), EventData::new_u64(WAKE), EventFlags::IN)?;
-            Ok(Self(epoll))
+            let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+            epoll::add(&epoll, &wake, EventData::new_u64(WAKE), EventFlags::IN)?;
+            Ok(Self { epoll, wake })
+        }
+
+        pub(super) fn wake(&self) {
+            // Otherwise it fails only when it has been asked so often that it wakes already.
+            while system::write(&self.wake, &1_u64.to_ne_bytes()) == Err(Errno::INTR) {}
         }
 
         pub(super) fn watch(&self, number: u64, stream: &dyn Stream) -> io::Result<()> {
             let fd = stream.poll_fd().ok_or(io::ErrorKind::Unsupported)?;
-            Ok(epoll::add(&self.0, fd, EventData::new_u64(number), READY_ONCE)?)
+            Ok(epoll::add(&self.epoll, fd, EventData::new_u64(number), READY_ONCE)?)
         }
 
         pub(super) fn watch_again(&self, number: u64, stream: &dyn Stream) -> io::Result<()> {
             let fd = stream.poll_fd().ok_or(io::ErrorKind::Unsupported)?;
-            Ok(epoll::modify(&self.0, fd, EventData::new_u64(number), READY_ONCE)?)
+            Ok(epoll::modify(&self.epoll, fd, EventData::new_u64(number), READY_ONCE)?)
         }
 
         pub(super) fn forget(&self, stream: &dyn Stream) {
             if let Some(fd) = stream.poll_fd() {
                 // Fails where the stream has closed it, and with that it is forgotten.
-                let _ = epoll::delete(&self.0, fd);
+                let _ = epoll::delete(&self.epoll, fd);
             }
         }
 
-        pub(super) fn wait(&self, poller: &Poller, timeout: Option<Duration>) -> io::Result<Vec<u64>> {
+        pub(super) fn wait(&self, timeout: Option<Duration>) -> io::Result<Vec<u64>> {
             let now = Timespec::default();
             // A time that the system's type cannot hold is as good as for ever.
             let until = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-            let until = match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], until.as_ref()) {
+            let until = match poll(&mut [PollFd::new(&self.epoll, PollFlags::IN)], until.as_ref()) {
                 Ok(_) => Some(now),
                 // After a signal nothing has been reported yet; the caller waits again.
                 Err(Errno::INTR) => return Ok(Vec::new()),
@@ -166,13 +178,13 @@ mod epoll {
                 Err(error) => return Err(error.into()),
             };
             let mut events = Vec::with_capacity(AT_ONCE);
-            match epoll::wait(&self.0, spare_capacity(&mut events), until.as_ref()) {
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), until.as_ref()) {
                 Err(Errno::INTR) => return Ok(Vec::new()),
                 result => result?,
             };
             let mut ready: Vec<u64> = events.iter().map(|event| event.data.u64()).collect();
             if ready.contains(&WAKE) {
-                poller.drain();
+                let _ = system::read(&self.wake, &mut [0; 8]);
                 ready.retain(|number| *number != WAKE);
             }
             Ok(ready)

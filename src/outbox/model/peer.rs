@@ -53,6 +53,7 @@ impl Setup {
             coalesce: self.coalesce,
             budget: Arc::new(Budget::new(BUDGET)),
             shared: AtomicU64::new(0),
+            gathered: AtomicU64::new(0),
         })
     }
 }
