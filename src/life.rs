@@ -174,7 +174,7 @@ impl Life {
         };
         if begins {
             let (listener, connector) = (state.listener.take(), state.connector.take());
-            state.stopping = Some(thread::current().id());
+            state.stopping = listener.as_ref().map(|_| thread::current().id());
             self.changed.notify_all();
             drop(state);
             if let Some(connector) = connector {
