@@ -206,9 +206,11 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    pub(crate) fn note(&mut self, cause: RefusalCause) {
+    /// Returns the one before, to be dropped where no lock is held: what it holds may be the program's.
+    #[must_use]
+    pub(crate) fn note(&mut self, cause: RefusalCause) -> Option<RefusalCause> {
         let index = cause.index();
-        self.last[index] = Some(cause);
+        self.last[index].replace(cause)
     }
 
     pub(crate) fn into_causes(self) -> impl Iterator<Item = RefusalCause> {

@@ -241,3 +241,45 @@ impl fmt::Debug for Server {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::callback::{self, Event};
+    use crate::disconnect::DisconnectReason;
+    use crate::transport::memory;
+
+    /// No program can bring it about; a defect of the library would.
+    #[test]
+    fn a_thread_that_the_server_relies_on_and_that_fails_ends_it_and_is_told() {
+        const PATIENCE: Duration = Duration::from_secs(20);
+        let (listener, connector) = memory::listener();
+        let (callback, events) = callback::channel(100);
+        let server = Server::builder().transport(listener).callback(callback).build().unwrap();
+        server.start(true).unwrap();
+        let _peer = connector.open().unwrap();
+        let (failing, (done, is_done)) = (server.clone(), mpsc::channel());
+        threads::start("leads-comm test".into(), ACCEPT_STACK, move || {
+            failing.core().rely_on(|| panic!("boom"));
+            let _ = done.send(());
+        })
+        .unwrap();
+        is_done.recv_timeout(PATIENCE).expect("the panic is not contained");
+        assert!(server.wait_timeout(PATIENCE));
+        let events: Vec<_> = events.try_iter().collect();
+        let failed = events.iter().filter(|event| {
+            matches!(event, Event::Fail { error: Error::ServiceFailed { name, message } }
+                if name == "leads-comm test" && message == "boom")
+        });
+        assert_eq!(failed.count(), 1, "{events:?}");
+        let is_ended = |event: &Event| {
+            let Event::Disconnect { reason, .. } = event else { return true };
+            matches!(reason, DisconnectReason::ServiceFailed { .. })
+        };
+        assert!(events.iter().all(is_ended), "{events:?}");
+        assert!(connector.open().is_err(), "it listens still");
+    }
+}

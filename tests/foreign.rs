@@ -15,8 +15,8 @@ use std::time::Duration;
 use leads_comm::callback;
 use leads_comm::transport::{Connector, Listener, Stream, memory};
 use leads_comm::{
-    Authenticator, Callback, Caller, Client, CloseOnDrop, Connection, Denied, DisconnectKind, DisconnectReason, Error,
-    Reconnect, Server, Service,
+    Authenticator, Callback, Caller, Client, CloseOnDrop, Connection, Denied, DisconnectReason, Error, Reconnect,
+    Server, Service,
 };
 use support::layer::{self, Layer};
 use support::*;
@@ -65,7 +65,7 @@ struct Tell(mpsc::Sender<Told>);
 enum Told {
     Connect(Connection),
     Disconnect(DisconnectReason),
-    Fail { name: String, message: String },
+    Fail(String),
 }
 
 impl Tell {
@@ -85,8 +85,8 @@ impl Callback for Tell {
     }
 
     fn on_fail(&self, _: &dyn Service, error: &Error) {
-        if let Error::ServiceFailed { name, message } = error {
-            let _ = self.0.send(Told::Fail { name: name.clone(), message: message.clone() });
+        if matches!(error, Error::ServiceFailed { .. }) {
+            let _ = self.0.send(Told::Fail(error.to_string()));
         }
     }
 }
@@ -96,38 +96,6 @@ fn opened(told: &mpsc::Receiver<Told>) -> Connection {
         Told::Connect(connection) => connection,
         told => panic!("{told:?}"),
     }
-}
-
-/// Checks that the service fails on a thread of this name, and is told so, and its connections besides: how those end.
-fn assert_failed(
-    service: &(impl Service + Clone + 'static),
-    told: &mpsc::Receiver<Told>,
-    thread: &str,
-) -> Vec<DisconnectReason> {
-    let mut reasons = Vec::new();
-    let mut failures = 0;
-    // Until the callback is dropped, with the service, and is called no more.
-    loop {
-        match told.recv_timeout(PATIENCE) {
-            Ok(Told::Disconnect(reason)) => reasons.push(reason),
-            Ok(Told::Fail { name, message }) => {
-                assert!(name.starts_with(thread), "{name}");
-                assert_eq!(message, "boom");
-                failures += 1;
-            }
-            Ok(Told::Connect(connection)) => panic!("{connection} comes to a service that has failed"),
-            Err(mpsc::RecvTimeoutError::Disconnected) => break,
-            Err(mpsc::RecvTimeoutError::Timeout) => panic!("the service does not end"),
-        }
-    }
-    assert_eq!(failures, 1);
-    let failed = reasons.iter().filter(|reason| matches!(reason, DisconnectReason::ServiceFailed { .. })).count();
-    assert_eq!(service.num_connections(), 0);
-    assert_eq!(service.stats().ended.get(DisconnectKind::ServiceFailed), failed as u64);
-    // It closes by itself; whoever asks for it again waits for that.
-    let closing = service.clone();
-    in_time("close", move || closing.close());
-    reasons
 }
 
 #[test]
@@ -377,77 +345,20 @@ fn write_all(stream: &dyn Stream, mut bytes: &[u8]) {
 }
 
 #[test]
-fn an_accepting_thread_that_fails_ends_the_server_which_is_told() {
+fn errors_whose_destructors_panic_end_no_thread() {
     expect_panics_in_callbacks();
-    /// The second caller is announced by an error that panics when it is dropped.
+    /// Every second caller is announced by an error that panics when it is dropped; and so does what the pump is told
+    /// when it cuts a stream off.
     struct Fails(AtomicUsize);
     impl Layer for Fails {
         fn accept(&self, listener: &dyn Listener) -> io::Result<Option<Box<dyn Stream>>> {
             let accepted = listener.accept()?;
-            match self.0.fetch_add(1, Ordering::Relaxed) {
+            match self.0.fetch_add(1, Ordering::Relaxed) % 2 {
                 1 => Err(bomb(io::ErrorKind::Other)),
                 _ => Ok(accepted),
             }
         }
-    }
 
-    for parallel in [true, false] {
-        let (listener, connector) = memory::listener();
-        let (tell, told) = Tell::new();
-        let server = Server::builder()
-            .transport(layer::listener(listener, &Arc::new(Fails(AtomicUsize::new(0)))))
-            .callback(tell)
-            .build()
-            .unwrap();
-        let starting = server.clone();
-        let start = thread::Builder::new().name("leads-comm accept here".into());
-        let start = start.spawn(move || starting.start(parallel)).unwrap();
-        let _peer = connector.open().unwrap();
-        opened(&told);
-        let _second = connector.open().unwrap();
-        let reasons = assert_failed(&server, &told, "leads-comm accept");
-        assert!(matches!(&reasons[..], [DisconnectReason::ServiceFailed { message, .. }] if message == "boom"));
-        in_time("start", move || start.join()).unwrap().unwrap();
-        assert!(server.wait_timeout(PATIENCE));
-        assert!(connector.open().is_err(), "it listens still");
-    }
-}
-
-#[test]
-fn a_clients_thread_that_fails_ends_the_client_which_is_told() {
-    expect_panics_in_callbacks();
-    struct Fails;
-    impl Layer for Fails {
-        fn connect(&self, _: &dyn Connector, _: &str) -> io::Result<Box<dyn Stream>> {
-            Err(bomb(io::ErrorKind::ConnectionRefused))
-        }
-    }
-
-    for parallel in [true, false] {
-        let (_listener, connector) = memory::listener();
-        let (tell, told) = Tell::new();
-        let client = Client::builder()
-            .transport(layer::connector(connector, &Arc::new(Fails)))
-            .reconnect(Reconnect::new().at_start(true))
-            .callback(tell)
-            .build()
-            .unwrap();
-        let starting = client.clone();
-        let start = thread::Builder::new().name("leads-comm reader here".into());
-        let start = start.spawn(move || starting.start("", parallel)).unwrap();
-        assert!(assert_failed(&client, &told, "leads-comm reader").is_empty());
-        in_time("start", move || start.join()).unwrap().unwrap();
-        assert!(client.wait_timeout(PATIENCE));
-        assert!(matches!(client.send(b"late"), Err(Error::NotConnected)));
-    }
-}
-
-#[test]
-fn a_pump_that_fails_ends_the_service_and_every_connection() {
-    expect_panics_in_callbacks();
-    /// Streams say to the pump, and to nobody else, what panics when it is dropped.
-    struct Fails;
-    impl Layer for Fails {
         fn shutdown(&self, stream: &dyn Stream, how: Shutdown) -> io::Result<()> {
             stream.shutdown(how)?;
             if is_on("leads-comm pump") { Err(bomb(io::ErrorKind::Other)) } else { Ok(()) }
@@ -457,20 +368,71 @@ fn a_pump_that_fails_ends_the_service_and_every_connection() {
     let (listener, connector) = memory::listener();
     let (tell, told) = Tell::new();
     let server = Server::builder()
-        .transport(layer::listener(listener, &Arc::new(Fails)))
+        .transport(layer::listener(listener, &Arc::new(Fails(AtomicUsize::new(0)))))
         // What is closed is cut off by the pump a moment later.
         .drain_timeout(Duration::from_millis(1))
         .callback(tell)
         .build()
         .unwrap();
     server.start(true).unwrap();
-    let _peers = [connector.open().unwrap(), connector.open().unwrap()];
-    let (first, second) = (opened(&told), opened(&told));
-    first.close();
-    let reasons = assert_failed(&server, &told, "leads-comm pump");
-    let kinds: Vec<_> = reasons.iter().map(DisconnectReason::kind).collect();
-    assert_eq!(kinds.len(), 2);
-    assert!(kinds.contains(&DisconnectKind::LocalClose) && kinds.contains(&DisconnectKind::ServiceFailed), "{kinds:?}");
-    assert!(matches!(second.send(b"late"), Err(Error::Disconnected)));
-    assert!(server.wait_timeout(PATIENCE));
+    for _ in 0..3 {
+        let _let_in = connector.open().unwrap();
+        let connection = opened(&told);
+        let _not = connector.open().unwrap();
+        connection.close();
+        match told.recv_timeout(PATIENCE).unwrap() {
+            Told::Disconnect(DisconnectReason::LocalClose { .. }) => {}
+            told => panic!("{told:?}"),
+        }
+    }
+    in_time("close", move || server.close());
+    assert!(told.recv_timeout(PATIENCE).is_err(), "more was told");
 }
+
+#[test]
+fn a_client_goes_on_trying_whatever_the_errors_of_its_transport_do() {
+    expect_panics_in_callbacks();
+    struct Fails;
+    impl Layer for Fails {
+        fn connect(&self, _: &dyn Connector, _: &str) -> io::Result<Box<dyn Stream>> {
+            Err(bomb(io::ErrorKind::ConnectionRefused))
+        }
+    }
+
+    let (_listener, connector) = memory::listener();
+    let (tried, tries) = mpsc::channel();
+    let delay = Duration::from_millis(1);
+    let client = Client::builder()
+        .transport(layer::connector(connector, &Arc::new(Fails)))
+        .reconnect(Reconnect::new().at_start(true).first_delay(delay).longest_delay(delay))
+        .callback(callback::closures().on_reconnect(move |_, _| tried.send(()).unwrap_or_default()))
+        .build()
+        .unwrap();
+    client.start("", true).unwrap();
+    for _ in 0..5 {
+        tries.recv_timeout(PATIENCE).expect("it tries no more");
+    }
+    in_time("close", move || client.close());
+}
+
+/// The error itself is the source of what is shown in its place.
+#[test]
+fn an_error_of_a_transport_can_still_be_found() {
+    let connect = |_: &str| -> io::Result<Box<dyn Stream>> { Err(io::Error::other(Marked)) };
+    let client = Client::builder().transport(connect).build().unwrap();
+    let Err(Error::Connect { source, .. }) = client.start("", true) else { panic!("connected") };
+    assert_eq!(source.to_string(), "marked");
+    let inner = source.get_ref().and_then(error::Error::source);
+    assert!(inner.is_some_and(|inner| inner.is::<Marked>()));
+}
+
+#[derive(Debug)]
+struct Marked;
+
+impl fmt::Display for Marked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("marked")
+    }
+}
+
+impl error::Error for Marked {}

@@ -176,8 +176,9 @@ impl Entrance {
         }
         // Counted before the caller can know, and together with what is told of it, so that none is left untold.
         entrant.core.admission().refusals().count(cause);
-        state.refused.note(cause.clone());
+        let before = state.refused.note(cause.clone());
         drop(state);
+        drop(before);
         entrant.core.admission().leave(entrant.peer_addr);
         true
     }

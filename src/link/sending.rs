@@ -158,17 +158,15 @@ impl Link {
     pub(super) fn check_stall(&self, now: Instant) -> Option<Instant> {
         let stall = self.context.settings.stall_timeout();
         let pause = stall / TRIES;
-        let mut since = self.outbox.stuck_since()?;
-        // Not in live time: the peer's system goes on taking what it was sent while this process stands still.
-        let stuck_for = |since| Instant::now().saturating_duration_since(since);
-        if stuck_for(since) >= pause && self.is_pumped() {
+        if self.is_pumped() {
             let step = self.outbox.try_stuck();
             self.follow(step);
-            since = self.outbox.stuck_since()?;
         }
-        let left = stall.saturating_sub(stuck_for(since));
-        if !left.is_zero() {
-            return Some(later(now, left.min(pause)));
+        let (since, looks) = self.outbox.look_whether_stuck()?;
+        let left = stall.saturating_sub(since.elapsed());
+        // It is looked in live time, so that a standstill, in which the peer may have had its own, counts for one pause.
+        if !left.is_zero() || looks < TRIES {
+            return Some(later(now, left.clamp(pause / 4, pause)));
         }
         self.cut_slow(OutboundLimit::Stalled(stall));
         None

@@ -116,7 +116,7 @@ impl Batch {
         if !joined.reserve(memory(bytes, messages - 1), Purpose::Queue) {
             return None;
         }
-        joined.place = Some(place);
+        joined.set_place(place);
         joined.bytes.reserve_exact(bytes);
         joined.other_ends.reserve_exact(messages - 1);
         for part in parts {
@@ -238,7 +238,12 @@ impl Batch {
     }
 
     /// Several outboxes are about to share it.
+    ///
+    /// From then on it also pays for the head of what it may be [joined](Self::joined_with) into, which it keeps a weak
+    /// hold on after everybody has let that go.
     pub(super) fn set_place(&mut self, place: Place) {
+        self.budget.take_anyway(HEAD);
+        self.reserved += HEAD;
         self.place = Some(place);
     }
 
@@ -297,7 +302,10 @@ impl Batch {
         self.bytes.clear();
         self.first_end = 0;
         self.other_ends.clear();
-        self.place = None;
+        if self.place.take().is_some() {
+            self.budget.give_back(HEAD);
+            self.reserved -= HEAD;
+        }
         self.joined = OnceLock::new();
         self
     }

@@ -126,7 +126,7 @@ impl Outbox {
         let &Attempt { taken, holds, .. } = attempt;
         // Who is asked to hand something on in the background has been found ready for it.
         if state.writer == Writer::Background && (taken > 0 || state.holds) {
-            state.progress = time;
+            state.note_progress(time);
         }
         if taken > 0 {
             state.tally.written.bytes += taken as u64;

@@ -103,8 +103,9 @@ struct State {
     /// Messages queued, and batches written by those who queue, since the last tick.
     queued_in_tick: usize,
     written_in_tick: usize,
-    /// When bytes last moved in the background, or had reason to.
+    /// When bytes last moved in the background, or had reason to, and how often it has been looked since.
     progress: Instant,
+    looks: u32,
     /// Whether the pump has been asked to watch the background's progress.
     watched: bool,
     /// How many bytes have been accepted and not dropped, and how many of those, from the first on, are settled:
@@ -219,6 +220,7 @@ impl Outbox {
                 queued_in_tick: 0,
                 written_in_tick: 0,
                 progress: since,
+                looks: 0,
                 watched: false,
                 accepted: 0,
                 settled: 0,
@@ -235,6 +237,14 @@ impl Outbox {
 
     /// Accepts what is sent, all of it or nothing; waits for room if that is the rule, and `patience` has any.
     pub(crate) fn push(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<Step, Refused> {
+        match self.push_once(outgoing, patience) {
+            // Nothing waits for this peer: it is only being written to, and then there is a way without memory.
+            Err(Refused::OverBudget) if self.await_outcome() => self.push_once(outgoing, patience),
+            pushed => pushed,
+        }
+    }
+
+    fn push_once(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<Step, Refused> {
         let mut state = self.with_room_for(outgoing, patience)?;
         match outgoing {
             Outgoing::Message(message) if state.writer == Writer::Nobody && state.writes_directly => {
@@ -244,7 +254,7 @@ impl Outbox {
                 let purpose = state.purpose();
                 drop(state);
                 let copy = self.rules.batch_of(message, purpose).ok_or(Refused::OverBudget)?;
-                return self.push(Outgoing::Batches(&[copy]), patience);
+                return self.push_once(Outgoing::Batches(&[copy]), patience);
             }
             Outgoing::Message(message) => {
                 let purpose = state.purpose();
@@ -455,8 +465,13 @@ impl State {
     /// Before something is queued: the background's time to make progress begins anew when it had nothing to do.
     fn note_work(&mut self) {
         if self.writer == Writer::Background && !self.has_work() {
-            self.progress = now();
+            self.note_progress(now());
         }
+    }
+
+    fn note_progress(&mut self, time: Instant) {
+        self.progress = time;
+        self.looks = 0;
     }
 
     /// What waits, and what is being written besides.

@@ -17,6 +17,22 @@ impl Outbox {
         state.stage == Stage::Open && state.has_room_for(charge, &self.rules)
     }
 
+    /// Waits for the outcome of a write that a sender has under way; false when there is none, or it takes too long.
+    #[cold]
+    pub(super) fn await_outcome(&self) -> bool {
+        let mut state = self.state.lock();
+        let by = now() + OUTCOME_PATIENCE;
+        while state.writer == Writer::Caller && state.in_flight {
+            state.awaiting_outcome += 1;
+            let late = self.room.wait_until(&mut state, by).timed_out();
+            state.awaiting_outcome -= 1;
+            if late {
+                return false;
+            }
+        }
+        state.stage == Stage::Open && state.writer == Writer::Nobody
+    }
+
     /// Promises so much room to a batch that is being gathered; false when there is not so much.
     pub(super) fn promise(&self, charge: usize) -> bool {
         let mut state = self.state.lock();

@@ -46,7 +46,7 @@ impl Rules {
     /// How long a sender that begins now waits for room.
     pub(crate) fn patience(&self) -> Patience {
         match self.when_full {
-            WhenFull::Wait(time) => Patience { time, until: None },
+            WhenFull::Wait(time) => Patience { time, until: None, is_over: false },
             _ => Patience::NONE,
         }
     }
@@ -87,11 +87,12 @@ const STANDSTILL: Duration = Duration::from_millis(500);
 pub(crate) struct Patience {
     time: Duration,
     until: Option<Instant>,
+    is_over: bool,
 }
 
 impl Patience {
     /// For a sender that does not wait.
-    pub(crate) const NONE: Self = Self { time: Duration::ZERO, until: None };
+    pub(crate) const NONE: Self = Self { time: Duration::ZERO, until: None, is_over: false };
 
     pub(crate) fn is_none(&self) -> bool {
         self.time.is_zero()
@@ -104,10 +105,11 @@ impl Patience {
     /// After a wait until then that was in vain: whether it is over. Not where the wait took much longer, because the
     /// process stood still, and whoever makes room has had no chance.
     pub(crate) fn is_over(&mut self) -> bool {
-        let stood_still = self.until.is_some_and(|until| now().saturating_duration_since(until) > STANDSTILL);
-        if stood_still {
+        let late = self.until.map(|until| now().saturating_duration_since(until));
+        self.is_over |= late.is_none_or(|late| late <= STANDSTILL);
+        if !self.is_over {
             self.until = None;
         }
-        !stood_still
+        self.is_over
     }
 }

@@ -96,11 +96,13 @@ impl Outbox {
         }
     }
 
-    /// Since when the background has been stuck; `None` when it has nothing to do.
-    pub(crate) fn stuck_since(&self) -> Option<Instant> {
+    /// Since when the background has been stuck, and how often that has been asked, this time included; `None` when it has
+    /// nothing to do.
+    pub(crate) fn look_whether_stuck(&self) -> Option<(Instant, u32)> {
         let mut state = self.state.lock();
         if state.is_stuck() {
-            return Some(state.progress);
+            state.looks = state.looks.saturating_add(1);
+            return Some((state.progress, state.looks));
         }
         state.watched = false;
         None
@@ -111,7 +113,7 @@ impl Outbox {
     /// peer. Whatever comes of it, the role stays with the background, and what follows is left to its turn.
     pub(crate) fn try_stuck(&self) -> Step {
         let mut state = self.state.lock();
-        let (since, held, written) = (state.progress, state.holds, state.tally.written.bytes);
+        let (since, looks, held, written) = (state.progress, state.looks, state.holds, state.tally.written.bytes);
         let mut result = Ok(());
         for _ in 0..WRITES_PER_SENDER {
             if result.is_err() || !state.is_stuck() {
@@ -120,7 +122,7 @@ impl Outbox {
             result = self.write_once(&mut state, Mode::Direct);
         }
         if state.holds == held && state.tally.written.bytes == written {
-            state.progress = since;
+            (state.progress, state.looks) = (since, looks);
         }
         match result {
             Err(error) if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Unsupported) => {
@@ -289,7 +291,7 @@ impl State {
     fn hand_over(&mut self) -> Step {
         if self.writer != Writer::Background {
             self.writer = Writer::Background;
-            self.progress = now();
+            self.note_progress(now());
             self.queued_in_tick = 0;
             // The background writes all there is, so nothing is left for a tick.
             self.corked = false;

@@ -1,6 +1,8 @@
 //! A program's own transport, with its panics contained: they come back as errors, so that no thread of the service
 //! dies of them and no state is left half changed.
 
+use std::error::Error;
+use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
@@ -12,7 +14,37 @@ use crate::user_code::{self, Foreign};
 
 /// Calls; a panic comes back as an error.
 fn contain<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    user_code::call(call).unwrap_or_else(|_| Err(io::Error::other("the transport panicked")))
+    user_code::call(|| call().map_err(owned)).unwrap_or_else(|_| Err(io::Error::other("the transport panicked")))
+}
+
+/// An error whose destructor runs behind the door, whoever drops it; shown as it is, and found as the source.
+fn owned(error: io::Error) -> io::Error {
+    let kind = error.kind();
+    if error.get_ref().is_none() {
+        return error;
+    }
+    let inner = error.into_inner().map(|inner| OwnedError(Foreign::one_of_many("an error of a transport", inner)));
+    inner.map_or(kind.into(), |inner| io::Error::new(kind, inner))
+}
+
+struct OwnedError(Foreign<dyn Error + Send + Sync>);
+
+impl fmt::Debug for OwnedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl fmt::Display for OwnedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&*self.0, f)
+    }
+}
+
+impl Error for OwnedError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
 }
 
 /// The same for a call that is a part of many. Errors of the kinds `steps` only say what to do next, and are shown to
