@@ -65,7 +65,8 @@ fn failures(events: &Receiver<Event>, round: usize) -> usize {
 /// L5: every tenth call of each kind is interrupted by a signal, as far as the caller can tell.
 #[test]
 fn interrupted_calls_are_not_noticed() {
-    const CALLS: [&str; 8] = ["recvfrom", "recvmsg", "sendto", "sendmsg", "poll", "ppoll", "accept4", "connect"];
+    const CALLS: [&str; 9] =
+        ["recvfrom", "recvmsg", "sendto", "sendmsg", "poll", "ppoll", "epoll_pwait", "accept4", "connect"];
     if child::task().is_some() {
         return converse();
     }
