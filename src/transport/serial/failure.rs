@@ -76,7 +76,9 @@ impl IdentityError {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn of(error: &io::Error) -> Option<&Self> {
-        error.get_ref()?.downcast_ref()
+        let error = error.get_ref()?;
+        // A service shows the errors of transports in the place of others, as their source.
+        error.downcast_ref().or_else(|| error.source()?.downcast_ref())
     }
 }
 
