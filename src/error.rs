@@ -124,12 +124,12 @@ pub enum Error {
         /// What the system reported.
         source: Arc<io::Error>,
     },
-    /// A thread that the whole service needs has panicked, by a defect of the library; every connection ends, and the
-    /// service closes. To `on_fail`.
+    /// A thread that the whole service needs cannot go on: it has panicked, by a defect of the library, or the system does
+    /// not tell it any more which streams take bytes. Every connection ends, and the service closes. To `on_fail`.
     ServiceFailed {
         /// The thread's name.
         name: String,
-        /// The panic's message, where it was text.
+        /// What went wrong: the panic's message, where it was text, or what the system reported.
         message: String,
     },
     /// A callback panicked where no connection could be ended for it: `on_initialize`, `on_disconnect`, `on_reconnect`,
