@@ -25,7 +25,8 @@ pub(super) struct Intake<'a> {
     decoder: Decoder,
     /// What the decoder's memory takes of the budget; dropped behind it.
     held: Held<'a>,
-    idle_chunk: [u8; SMALL_CHUNK],
+    /// The reader's own, since moving it in here would take as much of the stack a second time.
+    idle_chunk: &'a mut [u8; SMALL_CHUNK],
     /// How much is in the chunk from the beginning, and has not been given out.
     ahead: usize,
     /// How much to read into the decoder's buffer; `None` while little comes.
@@ -52,8 +53,12 @@ impl Arrived<'_> {
 
 impl<'a> Intake<'a> {
     /// What comes `ahead` of everything that is read fits into one small chunk.
-    pub(super) fn new(settings: &Settings, buffered: &'a Buffered, ahead: &[u8]) -> Self {
-        let mut idle_chunk = [0; SMALL_CHUNK];
+    pub(super) fn new(
+        settings: &Settings,
+        buffered: &'a Buffered,
+        idle_chunk: &'a mut [u8; SMALL_CHUNK],
+        ahead: &[u8],
+    ) -> Self {
         idle_chunk[..ahead.len()].copy_from_slice(ahead);
         Self {
             decoder: Decoder::new(settings.separator.clone(), settings.max_message_len),
@@ -74,7 +79,7 @@ impl<'a> Intake<'a> {
         self.is_direct = space.is_some();
         match space {
             Some(len) => stream.read(self.decoder.space(len)),
-            None => stream.read(&mut self.idle_chunk),
+            None => stream.read(self.idle_chunk),
         }
     }
 

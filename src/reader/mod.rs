@@ -105,7 +105,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Reads until the stream ends or fails; how many bytes of an unfinished message were left then.
     fn read_to_end(&self, stream: &dyn Stream, ahead: Vec<u8>) -> usize {
-        let mut intake = Intake::new(self.core.settings(), &self.link.context().buffered, &ahead);
+        let mut idle_chunk = [0; SMALL_CHUNK];
+        let mut intake = Intake::new(self.core.settings(), &self.link.context().buffered, &mut idle_chunk, &ahead);
         drop(ahead);
         self.link.watch_idle();
         loop {
