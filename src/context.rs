@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::connection::Connection;
 use crate::limited::{LogLimits, Topic, Verdict};
 use crate::link::Link;
-use crate::outbox::{Gathered, Patience, Rules, WhenFull};
+use crate::outbox::{Gathered, Patience, Purpose, Rules, WhenFull};
 use crate::pump::{Deadline, Pump, Watched};
 use crate::sync::Mutex;
 use crate::threads::Threads;
@@ -37,6 +37,9 @@ pub(crate) struct Context {
 pub(crate) trait Relief: Send + Sync {
     /// Disconnects the peer with the longest queue; false when nothing waits for anybody.
     fn disconnect_slowest(&self) -> bool;
+
+    /// Drops the oldest messages of the longest queue of which any can be, `charge` of them; false when there is none.
+    fn drop_from_longest(&self, charge: usize) -> bool;
 
     /// The open connection with the longest unfinished message, if there is any.
     fn longest_unfinished(&self) -> Option<Connection>;
@@ -85,6 +88,17 @@ impl Context {
             }
             WhenFull::DropOldest | WhenFull::DropNewest => false,
         }
+    }
+
+    /// Makes room for `charge`, to be written at once to a peer for whom nothing waits, under the rules that drop: at the
+    /// cost of what waits for others. Whether it is worth trying again.
+    pub(crate) fn find_budget_to_write(&self, charge: usize) -> bool {
+        if !matches!(self.rules.when_full, WhenFull::DropOldest | WhenFull::DropNewest) {
+            return false;
+        }
+        let _turn = self.relieving.lock();
+        self.rules.budget.has_room_for(charge, Purpose::Write)
+            || self.service.upgrade().is_some_and(|service| service.drop_from_longest(charge))
     }
 
     /// Has the system look after the peer of a new connection, as far as it can.

@@ -133,9 +133,9 @@ impl Clock {
 struct Inbox {
     /// Only while the pump runs: a service that is only built, or closed, holds no descriptor.
     writable: Option<Arc<Writable>>,
+    /// Those who need no more, by their numbers; before those who do.
+    let_go: Vec<u64>,
     backlogged: Vec<(u64, Backlogged)>,
-    /// Those who need no more, by their numbers.
-    over: Vec<u64>,
     alarms: Vec<Alarm>,
     ticked: Vec<Weak<dyn Ticked>>,
     /// When the pump wakes by itself; `None` while it is awake, since it looks here before it waits again.
@@ -195,13 +195,14 @@ impl Pump {
         inbox.wake_if_asleep();
     }
 
-    /// Lets the stream of a connection go that [is over](Pumped::is_over), if the pump has it: it may never become ready.
+    /// Lets the stream of a connection go, if the pump has it, for which there is nothing to write: it may never become
+    /// ready. To be adopted again, unless the connection [is over](Pumped::is_over).
     pub(crate) fn let_go(&self, number: u64) {
         let mut inbox = self.inbox.lock();
         if inbox.stopped {
             return;
         }
-        inbox.over.push(number);
+        inbox.let_go.push(number);
         inbox.wake_if_asleep();
     }
 
@@ -281,7 +282,7 @@ impl Pump {
         // Before it is said when the pump wakes.
         work.drop_stale_alarms();
         let mut inbox = self.inbox.lock();
-        let (backlogged, over) = (mem::take(&mut inbox.backlogged), mem::take(&mut inbox.over));
+        let (let_go, backlogged) = (mem::take(&mut inbox.let_go), mem::take(&mut inbox.backlogged));
         mem::take(&mut inbox.alarms).into_iter().for_each(|alarm| work.add_alarm(alarm));
         work.ticked.append(&mut inbox.ticked);
         inbox.wakes_at = Some(match work.wakes_by(self.live()) {
@@ -290,8 +291,8 @@ impl Pump {
         });
         let goes_on = !inbox.stopped;
         drop(inbox);
+        let_go.into_iter().for_each(|number| work.let_go(writable, number));
         backlogged.into_iter().for_each(|(number, backlogged)| work.adopt(writable, number, backlogged));
-        over.into_iter().for_each(|number| work.let_go(writable, number));
         goes_on
     }
 }
@@ -421,9 +422,17 @@ impl Work {
         if backlogged.connection.is_over() {
             return;
         }
-        match writable.watch(number, &*backlogged.stream) {
+        // It is here already when it has been handed over twice in a moment.
+        let watched = match self.backlog.contains_key(&number) {
+            true => writable.watch_again(number, &*backlogged.stream),
+            false => writable.watch(number, &*backlogged.stream),
+        };
+        match watched {
             Ok(()) => drop(self.backlog.insert(number, backlogged)),
-            Err(_) => backlogged.connection.go_without_pump(),
+            Err(_) => {
+                self.let_go(writable, number);
+                backlogged.connection.go_without_pump();
+            }
         }
     }
 

@@ -382,3 +382,25 @@ fn a_queue_of_messages_that_are_not_joined_holds_as_many() {
         }
     }
 }
+
+/// What the stall time-out's tries have brought through to a peer whom the system does not call ready is not waited for
+/// any longer: what is sent next is written at once.
+#[cfg(unix)]
+#[test]
+fn a_peer_who_has_taken_everything_is_written_to_at_once() {
+    let (started, valves) = valve::start_server(valve::Writes::Unready, |builder| {
+        let builder = builder.slow_consumer(SlowConsumer::DropNewest).stall_timeout(Duration::from_millis(400));
+        // The pump is never told that it could write the goodbye.
+        builder.flush_timeout(Duration::from_millis(100))
+    });
+    let valve = valves.connect();
+    let connection = connected(&started.events);
+    // Twice, because the pump may have kept something of the first time.
+    for _ in 0..2 {
+        connection.send(b"waits").unwrap();
+        valve.allow(b"waits;next;".len());
+        connection.flush(PATIENCE).unwrap();
+        connection.send(b"next").unwrap();
+        assert!(valve.taken().ends_with(b"waits;next;"), "it waits for the pump");
+    }
+}

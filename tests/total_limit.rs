@@ -384,3 +384,41 @@ fn no_queue_exceeds_its_limit_whoever_sends_at_once() {
         }
     }
 }
+
+/// Peers who have stopped in the middle of a message hold what there is beyond the limit: those who take what they are
+/// sent are written to all the same, messages of every length, at the cost of what waits for others.
+#[test]
+fn whoever_takes_everything_is_served_though_others_hold_the_reserve() {
+    const MESSAGES: usize = 300;
+    for policy in [SlowConsumer::DropOldest, SlowConsumer::DropNewest] {
+        let (started, valves) = valve::start_server(Writes::Direct, |builder| {
+            limited(builder).slow_consumer(policy).stall_timeout(Duration::from_secs(60))
+        });
+        let stalled = peers(&started, &valves, STALLED);
+        fill(&stalled);
+        // Each has taken the beginning of a message.
+        let stopped = peers(&started, &valves, TOTAL / 8 / LEN + 3);
+        for peer in &stopped {
+            peer.valve.allow(10);
+            peer.connection.send(&numbered(0, LEN)).unwrap_or_else(|error| panic!("{policy:?}: {error}"));
+        }
+        let healthy = &peers(&started, &valves, 1)[0];
+        healthy.valve.open();
+        let only = |connection: &Connection| *connection == healthy.connection;
+        for number in 0..MESSAGES {
+            let message = numbered(number, LEN);
+            match number % 3 {
+                0 => healthy.connection.send(&message).unwrap_or_else(|error| panic!("{policy:?} {number}: {error}")),
+                1 => assert_eq!(healthy.connection.send_all([message]).unwrap(), 1, "{policy:?} {number}"),
+                _ => assert_eq!(started.server.broadcast_where(&message, only).unwrap(), 1, "{policy:?} {number}"),
+            }
+        }
+        healthy.connection.flush(PATIENCE).unwrap();
+        assert_eq!(healthy.valve.messages().len(), MESSAGES);
+        assert_eq!(healthy.connection.dropped_messages(), 0);
+        // No more has been dropped than had to be, and the account of it comes out.
+        let dropped: usize = stalled.iter().map(|peer| peer.connection.dropped_messages()).sum();
+        assert!((1..=40).contains(&dropped), "{policy:?}: {dropped} dropped for others");
+        assert!(queued(&stalled) + queued(&stopped) > TOTAL * 3 / 4);
+    }
+}

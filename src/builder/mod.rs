@@ -124,8 +124,9 @@ impl<Side> Builder<Side> {
     ///
     /// Up to an eighth more is used for messages that are just being written, and what is left of one of up to 4 KiB for
     /// each connection. So peers who take what they are sent are always served, whatever call the messages come by and
-    /// whatever the [policy](Self::slow_consumer), although others have used everything up; with longer messages as long
-    /// as there is something left of that eighth, which peers that have stopped in the middle of such ones may hold.
+    /// whatever the [policy](Self::slow_consumer), although others have used everything up. Peers that have stopped in the
+    /// middle of longer messages may hold that eighth as well; then room for another long one is made as the policy has
+    /// it: the peer with the longest queue is disconnected, or loses the oldest of what waits for it, or is waited for.
     pub fn max_total_queued_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_total_queued_bytes = bytes;
         self

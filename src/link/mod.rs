@@ -219,8 +219,9 @@ impl Pumped for Link {
     }
 
     fn go_without_pump(&self) {
-        self.outbox.write_with_thread();
-        self.hand_over();
+        if self.outbox.write_with_thread() {
+            self.hand_over();
+        }
     }
 }
 

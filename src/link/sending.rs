@@ -58,7 +58,9 @@ impl Link {
             Refused::Dropped => Err(Error::Dropped { limit: OutboundLimit::QueuedBytes(self.context.rules.limit) }),
             Refused::OverBudget => {
                 let charge = outgoing.charge(&self.context.rules);
-                if self.context.find_budget(charge, patience) {
+                if self.context.find_budget(charge, patience)
+                    || !self.outbox.is_behind() && self.context.find_budget_to_write(charge)
+                {
                     return Ok(());
                 }
                 self.outbox.drop_outgoing(outgoing);
@@ -159,7 +161,10 @@ impl Link {
         let stall = self.context.settings.stall_timeout();
         let pause = stall / TRIES;
         if self.is_pumped() {
-            let step = self.outbox.try_stuck();
+            let (is_done, step) = self.outbox.try_stuck();
+            if is_done {
+                self.context.pump.let_go(self.id.0);
+            }
             self.follow(step);
         }
         let (since, looks) = self.outbox.look_whether_stuck()?;

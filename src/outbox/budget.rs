@@ -43,10 +43,7 @@ impl Budget {
     /// Takes `bytes`, to be given back; false when there are not so many left.
     #[must_use]
     pub(crate) fn take(&self, bytes: usize, purpose: Purpose) -> bool {
-        let limit = match purpose {
-            Purpose::Queue => self.limit,
-            Purpose::Write => self.limit.saturating_add(self.limit / 8),
-        };
+        let limit = self.limit_for(purpose);
         // Not added on trial: meanwhile others would be refused what there is room for.
         let with_it = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= limit);
         self.used.fetch_update(Ordering::SeqCst, Ordering::SeqCst, with_it).is_ok()
@@ -54,7 +51,19 @@ impl Budget {
 
     /// Whether `bytes` could be taken to wait in a queue.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
-        self.used.load(Ordering::SeqCst).saturating_add(bytes) <= self.limit
+        self.has_room_for(bytes, Purpose::Queue)
+    }
+
+    /// Whether `bytes` could be taken.
+    pub(crate) fn has_room_for(&self, bytes: usize, purpose: Purpose) -> bool {
+        self.used.load(Ordering::SeqCst).saturating_add(bytes) <= self.limit_for(purpose)
+    }
+
+    fn limit_for(&self, purpose: Purpose) -> usize {
+        match purpose {
+            Purpose::Queue => self.limit,
+            Purpose::Write => self.limit.saturating_add(self.limit / 8),
+        }
     }
 
     #[cfg(all(test, not(loom)))]

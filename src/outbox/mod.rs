@@ -362,9 +362,11 @@ impl Outbox {
         self.state.lock().writes_directly
     }
 
-    /// From now on the stream gets a writing thread when it takes no more.
-    pub(crate) fn write_with_thread(&self) {
-        self.state.lock().writes_directly = false;
+    /// From now on the stream gets a writing thread when it takes no more; whether that is so now.
+    pub(crate) fn write_with_thread(&self) -> bool {
+        let mut state = self.state.lock();
+        state.writes_directly = false;
+        state.writer == Writer::Background
     }
 
     /// What waits, in bytes, overhead included; nothing any more once it is given up.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::rules::{Rules, WhenFull};
 use super::{Outbox, Outgoing, Patience, Refused, Stage, State, Writer};
-use crate::sync::{MutexGuard, now};
+use crate::sync::MutexGuard;
 
 /// How long a sender that finds the queue full waits for the outcome of a write that is under way. Such a write never
 /// blocks, but its thread may have lost the processor, which is not the peer's fault.
@@ -21,16 +21,21 @@ impl Outbox {
     #[cold]
     pub(super) fn await_outcome(&self) -> bool {
         let mut state = self.state.lock();
-        let by = now() + OUTCOME_PATIENCE;
+        let mut patience = Patience::of(OUTCOME_PATIENCE);
         while state.writer == Writer::Caller && state.in_flight {
-            state.awaiting_outcome += 1;
-            let late = self.room.wait_until(&mut state, by).timed_out();
-            state.awaiting_outcome -= 1;
-            if late {
+            if !self.wait_for_outcome(&mut state, &mut patience) {
                 return false;
             }
         }
         state.stage == Stage::Open && state.writer == Writer::Nobody
+    }
+
+    /// Waits for something to come of a write under way; false when patience is over.
+    fn wait_for_outcome(&self, state: &mut MutexGuard<'_, State>, patience: &mut Patience) -> bool {
+        state.awaiting_outcome += 1;
+        let timed_out = self.room.wait_until(state, patience.until()).timed_out();
+        state.awaiting_outcome -= 1;
+        !timed_out || !patience.is_over()
     }
 
     /// Promises so much room to a batch that is being gathered; false when there is not so much.
@@ -72,7 +77,7 @@ impl Outbox {
     ) -> Result<MutexGuard<'a, State>, Refused> {
         let charge = outgoing.charge(&self.rules);
         let limit = self.rules.limit;
-        let mut outcome_by = None;
+        let mut outcome = Patience::of(OUTCOME_PATIENCE);
         let mut out_of_patience = false;
         loop {
             if state.stage != Stage::Open {
@@ -87,14 +92,8 @@ impl Outbox {
             if state.writer == Writer::Nobody && !state.queue.is_empty() {
                 return Err(Refused::WriteFirst);
             }
-            if state.in_flight && !state.has_thread {
-                let by = *outcome_by.get_or_insert_with(|| now() + OUTCOME_PATIENCE);
-                state.awaiting_outcome += 1;
-                let late = self.room.wait_until(&mut state, by).timed_out();
-                state.awaiting_outcome -= 1;
-                if !late {
-                    continue;
-                }
+            if state.in_flight && !state.has_thread && self.wait_for_outcome(&mut state, &mut outcome) {
+                continue;
             }
             match self.rules.when_full {
                 WhenFull::Refuse => return Err(Refused::Full),
@@ -108,12 +107,8 @@ impl Outbox {
                     return Err(Refused::Dropped);
                 }
                 WhenFull::DropOldest => {
-                    state.note_peak();
                     let needed = charge + state.direct_charge;
-                    let dropped = state.queue.drop_oldest(needed, limit);
-                    state.accepted -= dropped.bytes as u64;
-                    state.count_dropped(dropped);
-                    self.changed.notify_all();
+                    self.drop_oldest(&mut state, needed, limit);
                     if state.charged() + charge > limit {
                         state.refuse(outgoing, &self.rules);
                         return Err(Refused::Dropped);
@@ -121,6 +116,24 @@ impl Outbox {
                 }
             }
         }
+    }
+
+    /// Drops the oldest of what waits, `charge` of it or a little more, in favour of another peer; false when there is
+    /// nothing to drop.
+    pub(crate) fn drop_for_another(&self, charge: usize) -> bool {
+        let mut state = self.state.lock();
+        let left = state.queue.charged().saturating_sub(charge);
+        state.stage == Stage::Open && self.drop_oldest(&mut state, 0, left) > 0
+    }
+
+    /// Drops the oldest of what waits until `charge` more fits into `limit`; how many messages.
+    fn drop_oldest(&self, state: &mut State, charge: usize, limit: usize) -> usize {
+        state.note_peak();
+        let dropped = state.queue.drop_oldest(charge, limit);
+        state.accepted -= dropped.bytes as u64;
+        state.count_dropped(dropped);
+        self.changed.notify_all();
+        dropped.messages
     }
 
     /// Counts what has been refused for want of room elsewhere; not by an outbox that would refuse it in any case.

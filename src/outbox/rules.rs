@@ -46,7 +46,7 @@ impl Rules {
     /// How long a sender that begins now waits for room.
     pub(crate) fn patience(&self) -> Patience {
         match self.when_full {
-            WhenFull::Wait(time) => Patience { time, until: None, is_over: false },
+            WhenFull::Wait(time) => Patience::of(time),
             _ => Patience::NONE,
         }
     }
@@ -93,6 +93,10 @@ pub(crate) struct Patience {
 impl Patience {
     /// For a sender that does not wait.
     pub(crate) const NONE: Self = Self { time: Duration::ZERO, until: None, is_over: false };
+
+    pub(super) fn of(time: Duration) -> Self {
+        Self { time, until: None, is_over: false }
+    }
 
     pub(crate) fn is_none(&self) -> bool {
         self.time.is_zero()

@@ -35,9 +35,14 @@ impl Outbox {
         if state.queue.is_empty() { Step::Nothing } else { self.write_here_or_leave(state) }
     }
 
-    /// One write of the pump's, which holds the role; whether the stream takes no more and the pump has to go on.
+    /// One write of the pump's; whether the stream takes no more and the pump has to go on. Not when the role has been laid
+    /// down before the pump was given the stream, by [`try_stuck`](Self::try_stuck).
     pub(crate) fn pump_turn(&self) -> (bool, Step) {
-        match self.write_on(self.state.lock(), 1) {
+        let state = self.state.lock();
+        if state.writer != Writer::Background {
+            return (false, Step::Nothing);
+        }
+        match self.write_on(state, 1) {
             Step::HandOver { .. } if self.writes_directly() => (true, Step::Nothing),
             step => (false, step),
         }
@@ -110,25 +115,29 @@ impl Outbox {
 
     /// Writes of the pump's to a stream that is not known to be ready: systems call one ready long after it takes bytes
     /// again. Several, so that all that was free is used, and what is taken the next time has been made free by the
-    /// peer. Whatever comes of it, the role stays with the background, and what follows is left to its turn.
-    pub(crate) fn try_stuck(&self) -> Step {
+    /// peer. Whether the pump has to wait for it no longer, because all is written.
+    pub(crate) fn try_stuck(&self) -> (bool, Step) {
         let mut state = self.state.lock();
         let (since, looks, held, written) = (state.progress, state.looks, state.holds, state.tally.written.bytes);
         let mut result = Ok(());
-        for _ in 0..WRITES_PER_SENDER {
-            if result.is_err() || !state.is_stuck() {
-                break;
-            }
+        let mut tries = 0;
+        while tries < WRITES_PER_SENDER && result.is_ok() && state.is_stuck() {
             result = self.write_once(&mut state, Mode::Direct);
+            tries += 1;
         }
         if state.holds == held && state.tally.written.bytes == written {
             (state.progress, state.looks) = (since, looks);
         }
         match result {
             Err(error) if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Unsupported) => {
-                self.fail(state, error)
+                (false, self.fail(state, error))
             }
-            _ => Step::Nothing,
+            // What is sent next is not left to the system's word either.
+            _ if tries > 0 && state.stage == Stage::Open && !state.has_work() => {
+                (true, state.lay_down(self.rules.coalesce))
+            }
+            // What follows is left to the background's turn.
+            _ => (false, Step::Nothing),
         }
     }
 

@@ -5,6 +5,7 @@
 mod ending;
 mod telling;
 
+use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -359,6 +360,13 @@ impl Relief for Core {
         slowest.link().cut_slow(OutboundLimit::TotalQueuedBytes(self.context.rules.budget.limit()));
         slowest.link().outbox().wait_until_buried();
         true
+    }
+
+    fn drop_from_longest(&self, charge: usize) -> bool {
+        let connections = self.table.snapshot().connections;
+        let mut queued: Vec<_> = connections.iter().map(|connection| (connection.queued_bytes(), connection)).collect();
+        queued.sort_unstable_by_key(|(bytes, _)| Reverse(*bytes));
+        queued.iter().any(|(_, connection)| connection.link().outbox().drop_for_another(charge))
     }
 
     fn longest_unfinished(&self) -> Option<Connection> {

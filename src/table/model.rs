@@ -161,6 +161,10 @@ impl Relief for NoRelief {
         false
     }
 
+    fn drop_from_longest(&self, _: usize) -> bool {
+        false
+    }
+
     fn longest_unfinished(&self) -> Option<Connection> {
         None
     }

@@ -1,7 +1,13 @@
 //! Peers that take exactly as much as a test lets them, and remember every write.
 
+#[cfg(unix)]
+use std::io::Write;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Instant;
 
@@ -17,6 +23,10 @@ pub enum Writes {
     Direct,
     /// Always on a thread of the connection's.
     Blocking,
+    /// On the thread that sends, and when the valve is shut by the pump, which the system tells for ever that the
+    /// stream takes nothing.
+    #[cfg(unix)]
+    Unready,
 }
 
 pub const EITHER: [Writes; 2] = [Writes::Direct, Writes::Blocking];
@@ -29,6 +39,9 @@ pub struct Valve {
 
 struct Shared {
     writes: Writes,
+    /// A socket that takes no more, and what keeps it open.
+    #[cfg(unix)]
+    unready: Option<(UnixStream, UnixStream)>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -173,9 +186,14 @@ impl Stream for Valve {
 
     fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         match self.shared.writes {
-            Writes::Direct => self.write(buffers, false),
             Writes::Blocking => Err(io::ErrorKind::Unsupported.into()),
+            _ => self.write(buffers, false),
         }
+    }
+
+    #[cfg(unix)]
+    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.shared.unready.as_ref().map(|(full, _)| full.as_fd())
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
@@ -192,6 +210,14 @@ impl Stream for Valve {
     }
 }
 
+#[cfg(unix)]
+fn full_socket() -> (UnixStream, UnixStream) {
+    let (mut full, other) = UnixStream::pair().unwrap();
+    full.set_nonblocking(true).unwrap();
+    while full.write(&[0; 4096]).is_ok() {}
+    (full, other)
+}
+
 /// Opens peers of one server.
 pub struct Valves {
     arrivals: mpsc::Sender<Option<Valve>>,
@@ -201,7 +227,13 @@ pub struct Valves {
 impl Valves {
     /// One more peer, which takes nothing yet.
     pub fn connect(&self) -> Valve {
-        let shared = Shared { writes: self.writes, state: Mutex::default(), changed: Condvar::new() };
+        let shared = Shared {
+            writes: self.writes,
+            #[cfg(unix)]
+            unready: (self.writes == Writes::Unready).then(full_socket),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        };
         let valve = Valve { shared: Arc::new(shared) };
         self.arrivals.send(Some(valve.clone())).unwrap();
         valve

@@ -207,7 +207,8 @@ impl Peer {
                     self.watched.store(true, Ordering::Relaxed);
                 }
                 self.ask_pump(|inbox| {
-                    assert!(!inbox.handed_over, "two hold the background's role");
+                    // After a try, who has handed it over before may say so later.
+                    assert!(!inbox.handed_over || self.setup.tries, "two hold the background's role");
                     inbox.handed_over = true;
                 });
             }
@@ -224,8 +225,8 @@ impl Peer {
     fn run_pump(&self) {
         self.try_stuck();
         while let Some(job) = self.next_job() {
-            self.try_stuck();
             match job {
+                Job::Write if self.try_stuck() => {}
                 Job::Write if self.setup.take.directly => while self.pump_turn() {},
                 Job::Write => self.follow(self.outbox.write_blocking()),
                 Job::Tick => while self.tick() {},
@@ -249,10 +250,14 @@ impl Peer {
         }
     }
 
-    fn try_stuck(&self) {
-        if self.setup.tries {
-            self.follow(self.outbox.try_stuck());
+    /// Whether the role of writing has been laid down with it.
+    fn try_stuck(&self) -> bool {
+        if !self.setup.tries {
+            return false;
         }
+        let (is_done, step) = self.outbox.try_stuck();
+        self.follow(step);
+        is_done
     }
 
     fn pump_turn(&self) -> bool {
