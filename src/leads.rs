@@ -2,10 +2,10 @@
 
 use std::net::Ipv6Addr;
 
-use crate::callback::Callback;
 use crate::client::Client;
 use crate::error::Error;
 use crate::server::Server;
+use crate::service::callback::Callback;
 
 /// A server for `port` (0: a free one) with LEADS's separator, `;`. The port is not taken before the start.
 ///

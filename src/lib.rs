@@ -495,71 +495,38 @@
 //! | policy | what becomes of a peer whose queue is full: [`SlowConsumer`] |
 //! | parallel | on a thread of its own, not on the one that calls `start` |
 
-mod accepting;
 mod addresses;
 mod admission;
-mod backoff;
-mod broadcast;
-mod buffered;
-mod builder;
-pub mod callback;
 mod client;
 pub mod codec;
-mod config;
 mod connection;
-mod context;
-mod disconnect;
-mod entrance;
 mod error;
-mod exposure;
-mod handle;
 mod leads;
-mod life;
-mod limited;
-mod line;
-mod link;
-#[cfg(feature = "metrics")]
-pub mod metrics;
-#[cfg(all(test, loom))]
-mod model;
-mod outbox;
-mod pump;
-mod reader;
-mod refusal;
 mod server;
 mod service;
+mod settings;
 pub mod stats;
 mod sync;
-mod table;
-mod threads;
 pub mod transport;
-mod user_code;
 
 pub use addresses::my_ip_addresses;
-pub use admission::Caller;
-pub use backoff::Attempt;
-pub use builder::{Builder, ClientBuilder, ClientSide, ServerBuilder, ServerSide};
-pub use callback::Callback;
-pub use client::{Client, Reconnect};
+pub use admission::{Authenticator, Caller};
+pub use client::{Client, ClientBuilder, ClientSide};
 pub use codec::DEFAULT_SEPARATOR;
-pub use config::SlowConsumer;
-pub use connection::Connection;
+pub use connection::{Connection, ConnectionId};
 /// The crate whose channels [`callback::channel`] gives out.
 pub use crossbeam_channel;
-pub use disconnect::{DisconnectReason, OutboundLimit, Undelivered};
-pub use entrance::{Authenticator, DenialReason, Denied};
-pub use error::Error;
-pub use handle::CloseOnDrop;
+pub use error::{DenialReason, Denied, DisconnectReason, Error, OutboundLimit, RefusalCause, Undelivered};
 pub use leads::{create_client, create_server, start_client, start_server};
-pub use link::ConnectionId;
-pub use refusal::RefusalCause;
-pub use server::Server;
-pub use service::Service;
+pub use server::{Server, ServerBuilder, ServerSide};
+pub use service::builder::Builder;
+pub use service::callback::{self, Attempt, Callback};
+#[cfg(feature = "metrics")]
+pub use service::metrics;
+pub use service::{CloseOnDrop, Service};
+pub use settings::{DEFAULT_PORT, Reconnect, SlowConsumer};
 pub use stats::DisconnectKind;
 pub use transport::Keepalive;
-
-/// The port of LEADS, used where no other is chosen.
-pub const DEFAULT_PORT: u16 = 16900;
 
 /// Compiles and runs the programs of the README.
 #[cfg(doctest)]

@@ -1,31 +1,34 @@
 //! Clients, and how they connect, once or again.
 
-mod reconnect;
-mod session;
+mod backoff;
+mod builder;
+mod connect_loop;
+mod handshake;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use crate::builder::{Builder, ClientSide, ConnectorSource};
-use crate::callback::Callback;
-use crate::config::require;
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::handle::impl_service;
-use crate::reader::Opened;
+use crate::service::builder::Builder;
+use crate::service::callback::Callback;
+use crate::service::handle::impl_service;
+use crate::service::reader::Opened;
 use crate::service::{Core, Role, Service};
-use crate::threads;
+use crate::settings::{Reconnect, require};
+use crate::sync::threads;
+#[cfg(feature = "tls")]
+use crate::sync::user_code::Foreign;
+use crate::sync::user_code::Inside;
 use crate::transport::Connector;
 use crate::transport::tcp::TcpConnector;
 #[cfg(feature = "tls")]
 use crate::transport::tls::TlsConnector;
 #[cfg(unix)]
 use crate::transport::unix::UnixConnector;
-#[cfg(feature = "tls")]
-use crate::user_code::Foreign;
-use crate::user_code::Inside;
-pub use reconnect::Reconnect;
-use session::Session;
+use builder::ConnectorSource;
+pub use builder::{ClientBuilder, ClientSide};
+use connect_loop::Session;
 
 /// Connects to one server.
 ///

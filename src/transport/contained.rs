@@ -10,7 +10,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::{Connector, Keepalive, Listener, Stream};
-use crate::user_code::{self, Foreign};
+use crate::sync::user_code::{self, Foreign};
 
 /// Calls; a panic comes back as an error.
 fn contain<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {

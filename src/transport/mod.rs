@@ -37,25 +37,18 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-mod accepting;
 pub mod conformance;
-mod connecting;
 mod contained;
 mod keepalive;
 pub mod memory;
-pub(crate) mod poll;
 #[cfg(feature = "serial")]
 pub mod serial;
-#[cfg(all(target_os = "linux", not(leads_comm_portable)))]
-mod sock_diag;
-#[cfg(all(unix, not(leads_comm_portable)))]
-mod socket;
+pub(crate) mod socket;
 pub mod tcp;
 #[cfg(feature = "tls")]
 pub mod tls;
 #[cfg(unix)]
 pub mod unix;
-pub(crate) mod writable;
 
 pub use keepalive::Keepalive;
 

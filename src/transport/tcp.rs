@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::accepting::{Accepting, Listening};
-use super::connecting::Connecting;
+use super::socket::accept::{Accepting, Listening};
+use super::socket::connect::Connecting;
 use super::{Connector, Keepalive, Listener, Stream, keepalive};
 
 /// A TCP connection. `TCP_NODELAY` is on: a message never waits for another one.
@@ -66,7 +66,7 @@ impl Stream for TcpStream {
 
     #[cfg(all(unix, not(leads_comm_portable)))]
     fn wait_readable(&self, time: Duration) -> io::Result<bool> {
-        super::poll::wait_readable(&self.socket, time)
+        super::socket::poll::wait_readable(&self.socket, time)
     }
 
     fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -115,7 +115,7 @@ impl Stream for TcpStream {
 
     #[cfg(all(target_os = "linux", not(leads_comm_portable)))]
     fn unanswered_for(&self) -> io::Result<Option<Duration>> {
-        super::sock_diag::unanswered_for(&self.socket)
+        super::socket::sock_diag::unanswered_for(&self.socket)
     }
 
     fn peer(&self) -> String {

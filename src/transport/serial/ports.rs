@@ -11,7 +11,7 @@ use super::asking::{Heard, ask};
 use super::failure::{IdentityError, Outcome, Tried};
 use super::seeker::Seeker;
 use super::stream::SerialStream;
-use crate::user_code::debug;
+use crate::sync::user_code::debug;
 
 /// The names of the serial ports that the system knows of, in order, such as `/dev/ttyUSB0` or `COM3`. Whether anything
 /// is connected to one, and whether it is in use, is another question. Pseudo-terminals are not among them.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::{UnixStream, name};
-use crate::transport::connecting::Connecting;
+use crate::transport::socket::connect::Connecting;
 use crate::transport::{Connector, Stream};
 
 /// How long each attempt gets unless told otherwise.

@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::place::Place;
 use super::{UnixStream, name};
-use crate::transport::accepting::{Accepting, Listening};
+use crate::transport::socket::accept::{Accepting, Listening};
 use crate::transport::{Listener, Stream};
 
 /// A Unix socket listened on.

@@ -1,0 +1,253 @@
+//! Who is admitted: the limits on connections, and the program's own say.
+
+mod authenticator;
+pub(crate) mod handshakes;
+mod penalties;
+pub(crate) mod refusal;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::admission::refusal::{RefusalCause, Refusals};
+use crate::error::Error;
+use crate::settings::require;
+use crate::sync::user_code::{self, Foreign, info, warn};
+pub use authenticator::Authenticator;
+use handshakes::MAX_HANDSHAKES;
+
+/// How many connections a server takes unless it is told otherwise.
+const MAX_CONNECTIONS: usize = 1024;
+
+/// How many descriptors are left to the service itself, to the callers that it refuses, and to the program.
+const RESERVED_DESCRIPTORS: usize = 32;
+
+/// Asked whether a caller is admitted.
+pub(crate) type Admit = dyn Fn(&Caller<'_>) -> bool + Send + Sync;
+
+/// Who asks for a connection, as [`Builder::admit`](crate::Builder::admit) and an [`Authenticator`] see it.
+#[derive(Debug)]
+pub struct Caller<'a> {
+    peer: &'a str,
+    peer_addr: Option<SocketAddr>,
+    num_connections: usize,
+    num_connections_from_address: usize,
+    peer_certificates: &'a [Vec<u8>],
+}
+
+impl Caller<'_> {
+    /// What the caller is called, as its connection would be: for TCP `ip:port`.
+    pub fn peer(&self) -> &str {
+        self.peer
+    }
+
+    /// The caller's network address; `None` on a transport that has none.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer_addr
+    }
+
+    /// How many connections the server has now, without this one. Those who are still [on their
+    /// way](crate::Builder::max_handshakes) to become one count.
+    pub fn num_connections(&self) -> usize {
+        self.num_connections
+    }
+
+    /// How many of them come from the caller's IP address; 0 on a transport without addresses.
+    pub fn num_connections_from_address(&self) -> usize {
+        self.num_connections_from_address
+    }
+
+    /// The certificates by which the caller has proved who it is, as in
+    /// [`Connection::peer_certificates`](crate::Connection::peer_certificates). None in
+    /// [`Builder::admit`](crate::Builder::admit), which is asked before the caller can prove anything.
+    pub fn peer_certificates(&self) -> &[Vec<u8>] {
+        self.peer_certificates
+    }
+}
+
+/// What a server's builder is told about who may connect.
+pub(crate) struct Policy {
+    pub(crate) max_connections: Option<usize>,
+    pub(crate) max_per_address: Option<usize>,
+    pub(crate) max_handshakes: usize,
+    pub(crate) authenticator: Option<Arc<Foreign<dyn Authenticator>>>,
+    pub(crate) admit: Option<Arc<Foreign<Admit>>>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            max_connections: None,
+            max_per_address: None,
+            max_handshakes: MAX_HANDSHAKES,
+            authenticator: None,
+            admit: None,
+        }
+    }
+}
+
+impl Policy {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        require(self.max_connections != Some(0), "max_connections", "must not be 0")?;
+        require(self.max_per_address != Some(0), "max_connections_per_address", "must not be 0")?;
+        require(self.max_handshakes != 0, "max_handshakes", "must not be 0")
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("max_connections", &self.max_connections)
+            .field("max_per_address", &self.max_per_address)
+            .field("max_handshakes", &self.max_handshakes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Decides who becomes a connection. A client admits its server without asking.
+pub(crate) struct Admission {
+    max_connections: Option<usize>,
+    max_per_address: Option<usize>,
+    /// The program's say, until the service has ended.
+    admit: Mutex<Option<Arc<Foreign<Admit>>>>,
+    /// The limit on connections, once the start has fitted it to the system's.
+    limit: AtomicUsize,
+    /// How many there are from each address, connections or on their way to become one; kept only where somebody asks.
+    by_address: Option<Mutex<HashMap<IpAddr, usize>>>,
+    refusals: Refusals,
+}
+
+/// Why a caller is not admitted.
+pub(crate) struct Refusal {
+    pub(crate) cause: RefusalCause,
+    /// The message of the panic, where the program's hook has panicked.
+    pub(crate) panic: Option<String>,
+}
+
+impl Admission {
+    pub(crate) fn new(policy: Policy) -> Self {
+        let counts_addresses =
+            policy.max_per_address.is_some() || policy.admit.is_some() || policy.authenticator.is_some();
+        Self {
+            limit: AtomicUsize::new(policy.max_connections.unwrap_or(MAX_CONNECTIONS)),
+            by_address: counts_addresses.then(Mutex::default),
+            max_connections: policy.max_connections,
+            max_per_address: policy.max_per_address,
+            admit: Mutex::new(policy.admit),
+            refusals: Refusals::default(),
+        }
+    }
+
+    /// How many callers have been refused.
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
+    /// At the start: lowers the limit to what the process has descriptors for, of which each stream takes as many.
+    pub(crate) fn fit(&self, server: &str, descriptors_per_stream: usize) {
+        let wanted = self.max_connections.unwrap_or(MAX_CONNECTIONS);
+        let Some(descriptors) = descriptor_limit().filter(|_| descriptors_per_stream > 0) else { return };
+        let limit = (descriptors.saturating_sub(RESERVED_DESCRIPTORS) / descriptors_per_stream).max(1);
+        if limit >= wanted {
+            return;
+        }
+        self.limit.store(limit, Ordering::Relaxed);
+        // Whoever has asked for a number wants to know that it is another.
+        match self.max_connections {
+            Some(_) => warn!("{server} takes {limit} connections, not {wanted}: it may have {descriptors} descriptors"),
+            None => info!("{server} takes {limit} connections: it may have {descriptors} descriptors"),
+        }
+    }
+
+    /// Whether a caller is admitted while there are so many connections, and it `may_enter`. Asks the program last.
+    pub(crate) fn check(
+        &self,
+        peer: &str,
+        peer_addr: Option<SocketAddr>,
+        num_connections: usize,
+        may_enter: impl FnOnce() -> Result<(), RefusalCause>,
+    ) -> Result<(), Refusal> {
+        let limit = self.limit.load(Ordering::Relaxed);
+        if num_connections >= limit {
+            return Err(RefusalCause::MaxConnections { limit }.into());
+        }
+        let num_connections_from_address = self.num_from(peer_addr);
+        if let Some(limit) = self.max_per_address.filter(|limit| num_connections_from_address >= *limit) {
+            return Err(RefusalCause::MaxConnectionsPerAddress { limit }.into());
+        }
+        may_enter()?;
+        let Some(admit) = self.admit.lock().clone() else { return Ok(()) };
+        let caller = Caller { peer, peer_addr, num_connections, num_connections_from_address, peer_certificates: &[] };
+        let mut admitted = false;
+        match user_code::call(|| admitted = admit(&caller)) {
+            Ok(()) if admitted => Ok(()),
+            Ok(()) => Err(RefusalCause::NotAdmitted.into()),
+            Err(message) => Err(Refusal { cause: RefusalCause::NotAdmitted, panic: Some(message) }),
+        }
+    }
+
+    /// A caller who is pending, and counts already among `num` with the connections that there are.
+    pub(crate) fn pending_caller<'a>(
+        &self,
+        peer: &'a str,
+        peer_addr: Option<SocketAddr>,
+        num: usize,
+        peer_certificates: &'a [Vec<u8>],
+    ) -> Caller<'a> {
+        let num_connections_from_address = self.num_from(peer_addr).saturating_sub(1);
+        let num_connections = num.saturating_sub(1);
+        Caller { peer, peer_addr, num_connections, num_connections_from_address, peer_certificates }
+    }
+
+    /// Lets the program's hook go, which may well hold a handle of this service.
+    pub(crate) fn drop_hook(&self) {
+        let hook = self.admit.lock().take();
+        // Without the lock: its drop is the program's code.
+        drop(hook);
+    }
+
+    fn num_from(&self, address: Option<SocketAddr>) -> usize {
+        let (Some(by_address), Some(address)) = (&self.by_address, address) else { return 0 };
+        by_address.lock().get(&address.ip().to_canonical()).copied().unwrap_or(0)
+    }
+
+    /// A connection has been made, or somebody has begun to become one.
+    pub(crate) fn enter(&self, address: Option<SocketAddr>) {
+        let (Some(by_address), Some(address)) = (&self.by_address, address) else { return };
+        *by_address.lock().entry(address.ip().to_canonical()).or_default() += 1;
+    }
+
+    /// Whoever had [entered](Self::enter) has ended.
+    pub(crate) fn leave(&self, address: Option<SocketAddr>) {
+        let (Some(by_address), Some(address)) = (&self.by_address, address) else { return };
+        let mut by_address = by_address.lock();
+        if let Some(count) = by_address.get_mut(&address.ip().to_canonical()) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&address.ip().to_canonical());
+            }
+        }
+    }
+}
+
+impl From<RefusalCause> for Refusal {
+    fn from(cause: RefusalCause) -> Self {
+        Self { cause, panic: None }
+    }
+}
+
+/// How many descriptors the process may have; `None` where there is no such limit.
+#[cfg(unix)]
+fn descriptor_limit() -> Option<usize> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current?;
+    usize::try_from(limit).ok()
+}
+
+#[cfg(not(unix))]
+fn descriptor_limit() -> Option<usize> {
+    None
+}

@@ -1,0 +1,98 @@
+use std::fmt;
+use std::time::Duration;
+
+use crate::service::builder::Builder;
+use crate::settings::Reconnect;
+use crate::sync::user_code::Foreign;
+use crate::transport::Connector;
+
+/// Builds a [`Client`](crate::Client).
+pub type ClientBuilder = Builder<ClientSide>;
+
+/// What only a client is told.
+pub struct ClientSide {
+    pub(crate) connect_timeout: Duration,
+    pub(crate) source: ConnectorSource,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::transport::tls::ClientConfig>,
+    pub(crate) reconnect: Option<Reconnect>,
+}
+
+/// What a client connects over.
+pub(crate) enum ConnectorSource {
+    Tcp,
+    #[cfg(unix)]
+    Unix,
+    /// Another transport.
+    Transport(Foreign<dyn Connector>),
+}
+
+impl Builder<ClientSide> {
+    /// How long each address of the server is given to answer. More than 0. Default 5 s.
+    pub fn connect_timeout(mut self, time: Duration) -> Self {
+        self.side.connect_timeout = time;
+        self
+    }
+
+    /// Connects again, by itself, after a connection has ended, whatever the reason: also
+    /// [`Connection::close`](crate::Connection::close) and [`abort`](crate::Connection::abort), which end that
+    /// connection only. Only [`Client::close`](crate::Client::close) ends such a client, or a failure of the service,
+    /// or that it [gives up](Reconnect::max_attempts). Default: the client ends with its connection.
+    ///
+    /// Each connection is a new one, with a new id, its `on_connect` and its `on_disconnect`, and the callbacks that
+    /// there are when it is opened; never are there two at once. In between,
+    /// [`on_reconnect`](crate::Callback::on_reconnect) is told of each attempt, and `on_fail`, as
+    /// [`Error::Connect`](crate::Error::Connect), of each that fails. Nothing is sent twice: what a connection had not
+    /// written when it ended is in its [`DisconnectReason`](crate::DisconnectReason), and lost.
+    ///
+    /// [`Client::send`](crate::Client::send) costs a little more for such a client, once more a short lock.
+    pub fn reconnect(mut self, reconnect: Reconnect) -> Self {
+        self.side.reconnect = Some(reconnect);
+        self
+    }
+
+    /// Connects over Unix sockets instead of TCP: the address given to [`Client::start`](crate::Client::start) is a
+    /// path, or on Linux an abstract name such as `@leads`. See [`transport::unix`](crate::transport::unix).
+    #[cfg(unix)]
+    pub fn unix(mut self) -> Self {
+        self.side.source = ConnectorSource::Unix;
+        self
+    }
+
+    /// Connects over another transport instead of TCP.
+    pub fn transport(mut self, connector: impl Connector) -> Self {
+        self.side.source = ConnectorSource::Transport(Foreign::new("the connector", Box::new(connector)));
+        self
+    }
+
+    /// Speaks TLS over whatever the client connects over; [`transport::tls`](crate::transport::tls) has all about it.
+    /// Default: no TLS.
+    ///
+    /// The server's certificate has to be for the host in the address given to [`Client::start`](crate::Client::start),
+    /// or for the [name that is set](crate::transport::tls::ClientConfig::server_name). The handshake, within
+    /// [`handshake_timeout`](Self::handshake_timeout), is a part of connecting. Takes a configuration of
+    /// [rustls] as well.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: impl Into<crate::transport::tls::ClientConfig>) -> Self {
+        self.side.tls = Some(config.into());
+        self
+    }
+}
+
+impl Default for ClientSide {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            source: ConnectorSource::Tcp,
+            #[cfg(feature = "tls")]
+            tls: None,
+            reconnect: None,
+        }
+    }
+}
+
+impl fmt::Debug for ClientSide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSide").field("connect_timeout", &self.connect_timeout).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,126 @@
+//! What the connections of a service share.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use crate::connection::Connection;
+use crate::connection::inbound_budget::Buffered;
+use crate::connection::link::Link;
+use crate::connection::log_limits::{LogLimits, Topic, Verdict};
+use crate::connection::outbox::{Gathered, Patience, Purpose, Rules, WhenFull};
+use crate::connection::pump::{Deadline, Pump, Watched};
+use crate::settings::Settings;
+use crate::sync::Mutex;
+use crate::sync::threads::Threads;
+use crate::sync::user_code::debug;
+use crate::transport::Stream;
+
+pub(crate) struct Context {
+    pub(crate) settings: Settings,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) pump: Pump,
+    /// The readers of a server, and the writers of streams that cannot be polled.
+    pub(crate) threads: Threads,
+    pub(crate) gathered: Gathered,
+    pub(crate) buffered: Buffered,
+    pub(crate) log_limits: Arc<LogLimits>,
+    service: Weak<dyn Relief>,
+    /// Held by whoever disconnects a peer to make room.
+    relieving: Mutex<()>,
+    /// Whether it has been told that sockets do not take what they should.
+    keepalive_told: AtomicBool,
+}
+
+/// A service that can make room for all of its connections at the cost of one.
+pub(crate) trait Relief: Send + Sync {
+    /// Disconnects the peer with the longest queue; false when nothing waits for anybody.
+    fn disconnect_slowest(&self) -> bool;
+
+    /// Drops the oldest messages of the longest queue of which any can be, `charge` of them; false when there is none.
+    fn drop_from_longest(&self, charge: usize) -> bool;
+
+    /// The open connection with the longest unfinished message, if there is any.
+    fn longest_unfinished(&self) -> Option<Connection>;
+}
+
+impl Context {
+    pub(crate) fn new(settings: Settings, service: Weak<dyn Relief>) -> Self {
+        let rules = Arc::new(settings.rules());
+        Self {
+            gathered: Gathered::new(Arc::clone(&rules)),
+            buffered: Buffered::new(settings.max_total_buffered_bytes),
+            settings,
+            rules,
+            pump: Pump::default(),
+            threads: Threads::default(),
+            log_limits: Arc::default(),
+            service,
+            relieving: Mutex::new(()),
+            keepalive_told: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether a line that a peer can cause may be logged now; if not, it is counted, and that is said later.
+    pub(crate) fn may_log(&self, topic: Topic) -> bool {
+        match self.log_limits.ask(topic, Instant::now()) {
+            Verdict::Log => true,
+            Verdict::LeaveOut { first_until } => {
+                if let Some(at) = first_until {
+                    let limits: Arc<dyn Watched> = Arc::<LogLimits>::clone(&self.log_limits);
+                    let time = at.saturating_duration_since(Instant::now());
+                    self.pump.watch(Arc::downgrade(&limits), Deadline::LogRoom, time);
+                }
+                false
+            }
+        }
+    }
+
+    /// Makes room for `charge` in the budget of all outboxes, or waits for it, as the rule for full queues says;
+    /// whether it is worth trying again. Trying ends, because each time somebody has found room, or one peer less has
+    /// something waiting.
+    pub(crate) fn find_budget(&self, charge: usize, patience: &mut Patience) -> bool {
+        match self.rules.when_full {
+            WhenFull::Refuse => self.relieve(charge),
+            WhenFull::Wait(_) => {
+                self.rules.budget.wait(charge, patience.until()) || !patience.is_over() || self.relieve(charge)
+            }
+            WhenFull::DropOldest | WhenFull::DropNewest => false,
+        }
+    }
+
+    /// Makes room for `charge`, to be written at once to a peer for whom nothing waits, under the rules that drop: at the
+    /// cost of what waits for others. Whether it is worth trying again.
+    pub(crate) fn find_budget_to_write(&self, charge: usize) -> bool {
+        if !matches!(self.rules.when_full, WhenFull::DropOldest | WhenFull::DropNewest) {
+            return false;
+        }
+        let _turn = self.relieving.lock();
+        self.rules.budget.has_room_for(charge, Purpose::Write)
+            || self.service.upgrade().is_some_and(|service| service.drop_from_longest(charge))
+    }
+
+    /// Has the system look after the peer of a new connection, as far as it can.
+    pub(crate) fn keep_alive(&self, stream: &dyn Stream) {
+        let can_ask = stream.unanswered_for().is_ok();
+        let user_timeout = self.settings.user_timeout.filter(|time| !can_ask && *time >= self.settings.stall_timeout());
+        let Err(error) = stream.keep_alive(self.settings.keepalive, user_timeout) else { return };
+        if error.kind() != io::ErrorKind::Unsupported && !self.keepalive_told.swap(true, Ordering::Relaxed) {
+            debug!("the system does not look after {} as it should: {error}", stream.peer());
+        }
+    }
+
+    /// Makes room for `bytes` more of the unfinished message of `asker`, or waits for it, at most until `deadline`;
+    /// false when the connection of `asker` ends instead.
+    pub(crate) fn find_buffer(&self, bytes: usize, asker: &Link, deadline: Instant) -> bool {
+        let longest = || self.service.upgrade()?.longest_unfinished();
+        self.buffered.find_room(bytes, asker, deadline, longest)
+    }
+
+    /// Disconnects a peer unless there is room by now: one at a time, so that no more have to go than it takes.
+    fn relieve(&self, charge: usize) -> bool {
+        let _turn = self.relieving.lock();
+        self.rules.budget.has_room(charge) || self.service.upgrade().is_some_and(|service| service.disconnect_slowest())
+    }
+}

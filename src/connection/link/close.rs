@@ -1,0 +1,213 @@
+//! How a connection ends: its causes, its steps, and until when each may last.
+
+use std::io;
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::Instant;
+
+use log::Level;
+
+use super::{Link, TURN};
+use crate::connection::log_limits::Topic;
+use crate::connection::pump::Deadline;
+use crate::error::{DisconnectReason, Undelivered};
+use crate::settings::later;
+use crate::sync::Ordering;
+use crate::sync::user_code::log;
+
+/// How much of what comes behind a message that is too long, or not finished in time, or behind the goodbye, is thrown
+/// away for the goodbye to reach the peer: as much as one message may have, but no less than this, in bytes.
+const LEAST_DISCARDED: usize = 64 * 1024;
+
+/// An end under way: why, and until when each step may last, in [live time](crate::connection::pump::Pump::live).
+pub(super) struct Ending {
+    reason: DisconnectReason,
+    /// Whether the cause was a failed write: a goodbye that the peer had sent before explains it better.
+    write_failed: bool,
+    flush_by: Instant,
+    /// Set when everything is written: how long the peer is given to close its side.
+    drain_by: Option<Instant>,
+    close_by: Instant,
+    /// How many bytes have arrived since, and were thrown away.
+    discarded: usize,
+}
+
+impl Link {
+    /// Begins a regular end for `reason`: what is queued, the goodbye, the end of the stream. False when there was a
+    /// reason already.
+    pub(crate) fn end(&self, reason: DisconnectReason) -> bool {
+        if !self.begin_end(reason, false) {
+            return false;
+        }
+        self.context.gathered.settle();
+        let step = self.outbox.close();
+        self.watch_for(Deadline::Sending, self.context.settings.flush_timeout);
+        self.follow(step);
+        true
+    }
+
+    /// Ends the connection at once for `reason`.
+    pub(crate) fn cut(&self, reason: DisconnectReason) {
+        self.begin_end(reason, false);
+        // Also when a regular end is under way: it is over now.
+        self.kill();
+    }
+
+    /// Whether what still arrives is to be thrown away.
+    pub(crate) fn is_discarding(&self) -> bool {
+        self.discarding.load(Ordering::Acquire)
+    }
+
+    /// Whether the end began because of a message that is not whole, so that its reason tells how much of it there was.
+    pub(crate) fn ends_for_unfinished(&self) -> bool {
+        self.ending.lock().as_ref().is_some_and(|ending| ending.reason.is_for_unfinished())
+    }
+
+    /// Whether nothing more will be written although not everything was: there is no point in reading on.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.outbox.is_over() && !self.outbox.is_finished()
+    }
+
+    /// Tells that a closing peer has sent so many bytes more, which were thrown away. It is still there, and so gets
+    /// more time to read what was sent to it, unless it is closed because it sends without end. One that is closed for
+    /// what it sends is given up when there is much more of it; then this is false.
+    pub(crate) fn note_discarded(&self, count: usize) -> bool {
+        let settings = &self.context.settings;
+        if let Some(Ending { reason, drain_by, close_by, discarded, .. }) = &mut *self.ending.lock() {
+            *discarded = discarded.saturating_add(count);
+            if !reason.is_for_what_came() || *discarded <= settings.max_message_len.max(LEAST_DISCARDED) {
+                if let Some(drain_by) = drain_by.as_mut().filter(|_| !reason.is_for_unfinished()) {
+                    *drain_by = later(self.context.pump.live(), settings.drain_timeout).min(*close_by);
+                }
+                return true;
+            }
+        }
+        self.kill();
+        false
+    }
+
+    /// The reader's last step: waits until nothing more is written, lets the stream go, and settles the reason.
+    pub(crate) fn retire(&self, received_bytes: usize) -> &DisconnectReason {
+        self.outbox.wait_until_over();
+        if self.outbox.is_finished() {
+            self.shut_down();
+        }
+        self.context.gathered.end();
+        let undelivered = Undelivered { received_bytes, ..self.outbox.retire() };
+        let ending = self.ending.lock().as_ref().map(|ending| ending.reason.clone());
+        let mut reason = ending.expect("the reader stops only after an end has begun");
+        reason.set_undelivered(undelivered);
+        let for_cause = reason.is_for_cause();
+        let level = if for_cause && self.context.may_log(Topic::Dropped) { Level::Warn } else { Level::Debug };
+        let fate = if for_cause { "dropped" } else { "ended" };
+        log!(level, "connection {} {} {fate}: {reason}", self.id, self.peer);
+        self.reason.get_or_init(|| reason)
+    }
+
+    /// Notes the cause of the end; false when there was one already.
+    fn begin_end(&self, reason: DisconnectReason, write_failed: bool) -> bool {
+        let settings = &self.context.settings;
+        let now = self.context.pump.live();
+        let mut ending = self.ending.lock();
+        match &mut *ending {
+            None => {
+                *ending = Some(Ending {
+                    reason,
+                    write_failed,
+                    flush_by: later(now, settings.flush_timeout),
+                    drain_by: None,
+                    close_by: later(now, settings.close_timeout),
+                    discarded: 0,
+                });
+                self.discarding.store(!write_failed, Ordering::Release);
+                true
+            }
+            Some(ending) => {
+                if ending.write_failed && matches!(reason, DisconnectReason::PeerGoodbye { .. }) {
+                    ending.reason = reason;
+                }
+                // What arrives after a failed write is delivered, but nothing behind a second cause.
+                if !write_failed {
+                    self.discarding.store(true, Ordering::Release);
+                }
+                false
+            }
+        }
+    }
+
+    /// Gives up what is queued, and the stream with it.
+    fn kill(&self) {
+        if !self.outbox.kill() {
+            return self.shut_down();
+        }
+        if let Some(stream) = self.outbox.stream() {
+            // Fails when the stream is broken already; the reader is about to see that.
+            let _ = stream.abort();
+        }
+        // The pump may be waiting for this stream, and hold it.
+        self.context.pump.let_go(self.id.0);
+    }
+
+    /// Ends both halves of the stream, behind what was written.
+    fn shut_down(&self) {
+        if let Some(stream) = self.outbox.stream() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// For a connection that ends: acts on its deadline, and tells when to ask again.
+    pub(super) fn check_ending(&self, now: Instant) -> Option<Option<Instant>> {
+        let (at, close_by) = {
+            let ending = self.ending.lock();
+            let ending = ending.as_ref()?;
+            // Until everything is written, what the peer sends is no reason to wait.
+            (ending.drain_by.unwrap_or(ending.flush_by), ending.drain_by.map_or(now, |_| ending.close_by))
+        };
+        if at > now {
+            return Some(Some(at));
+        }
+        // What ends it may be there already.
+        if close_by > now && self.has_unread() {
+            return Some(Some(later(now, TURN)));
+        }
+        self.kill();
+        Some(None)
+    }
+
+    /// Everything is written: the peer has a little time to close its side.
+    pub(super) fn begin_drain(&self) {
+        let time = self.context.settings.drain_timeout;
+        let drain_by = later(self.context.pump.live(), time);
+        if let Some(ending) = &mut *self.ending.lock() {
+            ending.drain_by = Some(drain_by.min(ending.close_by));
+        }
+        self.watch_for(Deadline::Sending, time);
+    }
+
+    /// The stream has ended without a goodbye.
+    pub(crate) fn end_with_stream(&self) {
+        // Of a reset the system tells one call only: where that was a write, it tells the reader of an end.
+        if !self.fail_with_write() {
+            self.end(DisconnectReason::PeerClosed { undelivered: Undelivered::default() });
+        }
+    }
+
+    /// A read has failed; what looks cut off may be reset, as in [`end_with_stream`](Self::end_with_stream).
+    pub(crate) fn fail_with_read(&self, error: io::Error) {
+        if error.kind() != io::ErrorKind::UnexpectedEof {
+            self.cut(DisconnectReason::io(error));
+        } else if !self.fail_with_write() {
+            self.cut(DisconnectReason::Truncated { undelivered: Undelivered::default() });
+        }
+    }
+
+    /// Ends the connection if a write has failed; whether one has.
+    pub(super) fn fail_with_write(&self) -> bool {
+        self.outbox.failure().map(|error| self.fail(error)).is_some()
+    }
+
+    pub(super) fn fail(&self, error: impl Into<Arc<io::Error>>) {
+        self.begin_end(DisconnectReason::io(error), true);
+        self.kill();
+    }
+}

@@ -1,0 +1,236 @@
+//! One connection behind its handle: its outbox, and who sees to what the outbox asks for.
+//!
+//! [`send`] has what goes into the outbox, [`answers`] whether the peer's system answers it, [`receive`] how long
+//! the peer may keep the reader waiting, [`close`] the one way in which a connection ends.
+
+mod answers;
+mod close;
+mod receive;
+mod send;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use crate::connection::ConnectionId;
+use crate::connection::engine::Context;
+use crate::connection::outbox::{Outbox, Step, Tick};
+use crate::connection::pump::{Deadline, Pump, Pumped, Ticked, Watched};
+use crate::error::DisconnectReason;
+use crate::stats::{ConnectionStats, Received, Traffic};
+use crate::sync::user_code::{self, trace};
+use crate::sync::{AtomicBool, Mutex};
+use crate::transport::Stream;
+use answers::Answering;
+use close::Ending;
+use receive::Receiving;
+pub(crate) use receive::TURN;
+use send::TRIES;
+
+/// The stack of a thread that only writes, in bytes: it runs no user code.
+const WRITER_STACK: usize = 128 * 1024;
+
+/// A connection's own end of what its [handles](crate::Connection) share.
+pub(crate) struct Link {
+    id: ConnectionId,
+    peer: String,
+    peer_addr: Option<SocketAddr>,
+    local_addr: Option<SocketAddr>,
+    peer_certificates: Vec<Vec<u8>>,
+    outbox: Arc<Outbox>,
+    answering: Answering,
+    receiving: Mutex<Receiving>,
+    received: Received,
+    /// Set by the first cause of the end.
+    ending: Mutex<Option<Ending>>,
+    /// Whether what still arrives is thrown away.
+    discarding: AtomicBool,
+    reason: OnceLock<DisconnectReason>,
+    context: Arc<Context>,
+    this: Weak<Link>,
+}
+
+impl Link {
+    pub(crate) fn new(id: ConnectionId, stream: Arc<dyn Stream>, context: Arc<Context>) -> Arc<Self> {
+        let (peer, peer_addr, local_addr) = (stream.peer(), stream.peer_addr(), stream.local_addr());
+        let peer_certificates = stream.peer_certificates();
+        let outbox = Arc::new(Outbox::new(stream, Arc::clone(&context.rules)));
+        Arc::new_cyclic(|this| Self {
+            id,
+            peer,
+            peer_addr,
+            local_addr,
+            peer_certificates,
+            received: Received::new(outbox.since()),
+            answering: Answering::new(context.settings.user_timeout, outbox.since()),
+            outbox,
+            receiving: Mutex::default(),
+            ending: Mutex::new(None),
+            discarding: AtomicBool::new(false),
+            reason: OnceLock::new(),
+            context,
+            this: Weak::clone(this),
+        })
+    }
+
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    pub(crate) fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer_addr
+    }
+
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        self.local_addr
+    }
+
+    pub(crate) fn peer_certificates(&self) -> &[Vec<u8>] {
+        &self.peer_certificates
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
+    pub(crate) fn received(&self) -> &Received {
+        &self.received
+    }
+
+    /// What has gone through it, but for what is just being gathered.
+    pub(crate) fn traffic(&self) -> Traffic {
+        let mut traffic = self.outbox.traffic();
+        self.received.add_to(&mut traffic);
+        traffic
+    }
+
+    pub(crate) fn stats(&self) -> ConnectionStats {
+        self.context.gathered.settle();
+        ConnectionStats { connected_since: self.outbox.since(), traffic: self.traffic() }
+    }
+
+    /// A read has brought something.
+    pub(crate) fn note_read(&self) {
+        let now = Instant::now();
+        self.received.note_read(now);
+        self.outbox.note_heard(now);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.ending.lock().is_some()
+    }
+
+    pub(crate) fn reason(&self) -> Option<&DisconnectReason> {
+        self.reason.get()
+    }
+
+    /// Sees to what the outbox asks for.
+    #[inline]
+    fn follow(&self, step: Step) {
+        self.await_answer();
+        if !matches!(step, Step::Nothing) {
+            self.take_step(step);
+        }
+    }
+
+    #[inline(never)]
+    fn take_step(&self, step: Step) {
+        match step {
+            Step::Nothing => {}
+            Step::Tick => self.context.pump.tick(self.this.clone()),
+            Step::Watch => self.watch_stall(),
+            Step::HandOver { watched } => {
+                if !watched {
+                    self.watch_stall();
+                }
+                self.hand_over();
+            }
+            Step::Finished => self.begin_drain(),
+            Step::Failed => {
+                self.fail_with_write();
+            }
+        }
+    }
+
+    /// Starts the background that has been given the role of writing.
+    fn hand_over(&self) {
+        let Some(this) = self.this.upgrade() else { return };
+        let Some(stream) = self.outbox.stream() else { return };
+        if self.is_pumped() {
+            self.context.pump.adopt(self.id.0, this, stream);
+            return;
+        }
+        let name = format!("leads-comm writer {} {}", self.id, self.peer);
+        let started = self.context.threads.spawn(name, WRITER_STACK, move || {
+            if let Err(message) = user_code::survive(|| this.follow(this.outbox.write_blocking())) {
+                this.fail(io::Error::other(format!("the writing thread panicked: {message}")));
+            }
+        });
+        if let Err(error) = started {
+            self.fail(io::Error::other(error));
+        }
+    }
+
+    /// Whether it is the pump that writes in the background, and not a thread of the connection's own.
+    fn is_pumped(&self) -> bool {
+        self.outbox.writes_directly() && self.outbox.stream().is_some_and(|stream| Pump::can_adopt(&*stream))
+    }
+
+    fn watch_stall(&self) {
+        self.watch_for(Deadline::Sending, self.context.settings.stall_timeout() / TRIES);
+    }
+
+    /// Has a deadline checked after `time`.
+    fn watch_for(&self, deadline: Deadline, time: Duration) {
+        let this: Weak<dyn Watched> = self.this.clone();
+        self.context.pump.watch(this, deadline, time);
+    }
+}
+
+impl Pumped for Link {
+    fn pump_turn(&self) -> bool {
+        let (blocked, step) = self.outbox.pump_turn();
+        self.follow(step);
+        trace!("connection {} {}: {} bytes wait", self.id, self.peer, self.outbox.charged());
+        blocked
+    }
+
+    fn is_over(&self) -> bool {
+        self.outbox.is_over()
+    }
+
+    fn go_without_pump(&self) {
+        if self.outbox.write_with_thread() {
+            self.hand_over();
+        }
+    }
+}
+
+impl Watched for Link {
+    fn check_deadline(&self, deadline: Deadline, now: Instant) -> Option<Instant> {
+        match deadline {
+            Deadline::Sending => self.check_ending(now).unwrap_or_else(|| self.check_stall(now)),
+            Deadline::Answer => self.check_answer(now),
+            Deadline::PartialMessage => self.check_partial_message(now),
+            Deadline::Idle => self.check_idle(now),
+            Deadline::Handshake | Deadline::LogRoom => None,
+        }
+    }
+}
+
+impl Ticked for Link {
+    fn tick(&self) -> Tick {
+        let (tick, step) = self.outbox.tick();
+        self.follow(step);
+        tick
+    }
+}

@@ -1,0 +1,197 @@
+//! What is sent to one peer, and what becomes of it when there is no room.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use log::Level;
+
+use super::Link;
+use crate::connection::engine::Context;
+use crate::connection::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Purpose, Refused};
+use crate::error::{DisconnectReason, Error, OutboundLimit, Undelivered};
+use crate::settings::later;
+use crate::sync::user_code::{log_enabled, trace};
+
+/// How often a write is tried within the stall time-out.
+pub(super) const TRIES: u32 = 4;
+
+impl Link {
+    /// Sends what has been checked, behind what has been gathered.
+    #[inline]
+    pub(crate) fn send(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<(), Error> {
+        self.context.gathered.settle();
+        self.push(outgoing, patience)
+    }
+
+    /// Puts what has been checked into the outbox, and sees to what follows.
+    #[inline]
+    pub(crate) fn push(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<(), Error> {
+        loop {
+            match self.outbox.push(outgoing, patience) {
+                Ok(step) => {
+                    if log_enabled!(Level::Trace) {
+                        self.trace_accepted(outgoing);
+                    }
+                    self.follow(step);
+                    return Ok(());
+                }
+                Err(refused) => self.try_again(refused, outgoing, patience)?,
+            }
+        }
+    }
+
+    /// Makes room where that is the rule; an error when it is not worth trying again.
+    #[cold]
+    fn try_again(&self, refused: Refused, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<(), Error> {
+        match refused {
+            Refused::WriteFirst => {
+                self.write_ready();
+                Ok(())
+            }
+            Refused::SettleFirst => {
+                self.context.gathered.end();
+                Ok(())
+            }
+            Refused::Closed => Err(Error::Disconnected),
+            Refused::Full => Err(self.give_up_slow()),
+            Refused::Dropped => Err(Error::Dropped { limit: OutboundLimit::QueuedBytes(self.context.rules.limit) }),
+            Refused::OverBudget => {
+                let charge = outgoing.charge(&self.context.rules);
+                if self.context.find_budget(charge, patience)
+                    || !self.outbox.is_behind() && self.context.find_budget_to_write(charge)
+                {
+                    return Ok(());
+                }
+                self.outbox.drop_outgoing(outgoing);
+                Err(Error::Dropped { limit: OutboundLimit::TotalQueuedBytes(self.context.rules.budget.limit()) })
+            }
+        }
+    }
+
+    /// Encodes messages, all of them before the first is sent, and sends them in parts that fit into half the queue.
+    pub(crate) fn push_all<M: AsRef<[u8]>>(&self, messages: impl IntoIterator<Item = M>) -> Result<usize, Error> {
+        let Context { settings, rules, .. } = &*self.context;
+        let mut parts = Parts::new(rules);
+        for message in messages {
+            settings.check_message(message.as_ref())?;
+            parts.add(message.as_ref());
+        }
+        let mut patience = rules.patience();
+        let mut accepted = 0;
+        for mut part in parts.finish() {
+            let in_budget = self.find_budget_for(&mut part, &mut patience);
+            let part: Vec<_> = part.into_iter().map(Arc::new).collect();
+            let outgoing = Outgoing::Batches(&part);
+            accepted += match in_budget {
+                true => accepted_of(outgoing.messages(), self.send(outgoing, &mut patience))?,
+                false if self.outbox.is_behind() => {
+                    self.outbox.drop_outgoing(outgoing);
+                    0
+                }
+                // Nothing waits for the peer, so each message is written from where it lies.
+                false => {
+                    let mut accepted = 0;
+                    for message in part.iter().flat_map(|batch| batch.iter()) {
+                        let message = &message[..message.len() - rules.separator.len()];
+                        accepted += accepted_of(1, self.send(Outgoing::Message(message), &mut patience))?;
+                    }
+                    accepted
+                }
+            };
+        }
+        Ok(accepted)
+    }
+
+    /// Takes what a part needs of memory from the budget: of what is left for writing at once if that is what becomes of
+    /// it; what others can be made to give, as the rule for full queues says. False when there is not so much, or it
+    /// would have to be waited for although the messages can be written one by one.
+    fn find_budget_for(&self, part: &mut [Batch], patience: &mut Patience) -> bool {
+        let budget = &self.context.rules.budget;
+        let charge = part.iter().map(Batch::charge).sum();
+        loop {
+            if Batch::reserve_all(part, budget, Purpose::Queue) {
+                return true;
+            }
+            if !self.outbox.is_behind() {
+                if Batch::reserve_all(part, budget, Purpose::Write) {
+                    return true;
+                }
+                if !patience.is_none() && self.outbox.writes_directly() {
+                    return false;
+                }
+            }
+            if !self.context.find_budget(charge, patience) {
+                return false;
+            }
+        }
+    }
+
+    /// Ends the connection because its queue has been full for too long.
+    pub(crate) fn give_up_slow(&self) -> Error {
+        let limit = OutboundLimit::QueuedBytes(self.context.rules.limit);
+        self.cut_slow(limit);
+        Error::SlowConsumer { limit }
+    }
+
+    /// Ends the connection because of what waits for it.
+    pub(crate) fn cut_slow(&self, limit: OutboundLimit) {
+        self.cut(DisconnectReason::SlowConsumer { limit, undelivered: Undelivered::default() });
+    }
+
+    /// Writes what has been queued, if nobody does.
+    pub(crate) fn write_ready(&self) {
+        let step = self.outbox.write_ready();
+        self.follow(step);
+    }
+
+    /// Waits until what had been accepted before is written.
+    pub(crate) fn flush(&self, deadline: Instant) -> Flushed {
+        self.context.gathered.settle();
+        self.write_ready();
+        self.outbox.wait_flushed(deadline)
+    }
+
+    /// For an open connection that is stuck: tries a write several times within the stall time-out, and ends the
+    /// connection when the peer has taken nothing for all of it; tells when to look again.
+    ///
+    /// The pump waits until the system calls a socket ready, which Linux does when a third of up to 4 MiB is free. A
+    /// peer that reads a few KiB a second makes a write succeed all the time, and the socket ready once in minutes.
+    pub(super) fn check_stall(&self, now: Instant) -> Option<Instant> {
+        let stall = self.context.settings.stall_timeout();
+        let pause = stall / TRIES;
+        if self.is_pumped() {
+            let (is_done, step) = self.outbox.try_stuck();
+            if is_done {
+                self.context.pump.let_go(self.id.0);
+            }
+            self.follow(step);
+        }
+        let (since, looks) = self.outbox.look_whether_stuck()?;
+        let left = stall.saturating_sub(since.elapsed());
+        // It is looked in live time, so that a standstill, in which the peer may have had its own, counts for one pause.
+        if !left.is_zero() || looks < TRIES {
+            return Some(later(now, left.clamp(pause / 4, pause)));
+        }
+        self.cut_slow(OutboundLimit::Stalled(stall));
+        None
+    }
+
+    #[cold]
+    fn trace_accepted(&self, outgoing: Outgoing<'_>) {
+        let (messages, bytes) = (outgoing.messages(), outgoing.len(&self.context.rules));
+        if messages == 1 {
+            trace!("connection {} {}: {bytes} bytes accepted", self.id, self.peer);
+        } else {
+            trace!("connection {} {}: {bytes} bytes in {messages} messages accepted", self.id, self.peer);
+        }
+    }
+}
+
+/// How many of so many messages were accepted, where dropping them is no error.
+fn accepted_of(messages: usize, sent: Result<(), Error>) -> Result<usize, Error> {
+    match sent {
+        Ok(()) => Ok(messages),
+        Err(Error::Dropped { .. }) => Ok(0),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,226 @@
+//! One connection, and what it shares with its siblings: the handle, [`link`] and [`outbox`] behind it, and the
+//! [`engine`] that all of them run on.
+
+pub(crate) mod engine;
+mod id;
+pub(crate) mod inbound_budget;
+pub(crate) mod link;
+pub(crate) mod log_limits;
+pub(crate) mod outbox;
+pub(crate) mod pump;
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::connection::engine::Context;
+use crate::connection::link::Link;
+use crate::connection::outbox::{Flushed, Outgoing};
+use crate::error::{DisconnectReason, Error, Undelivered};
+use crate::settings::later;
+use crate::stats::ConnectionStats;
+use crate::sync::now;
+use crate::transport::Stream;
+pub use id::ConnectionId;
+
+/// A handle to one peer.
+///
+/// Clones are cheap, stand for the same connection, and may be kept and used from any thread, also after the
+/// connection has ended; a kept handle holds no descriptor then. Displayed as the peer's name, for TCP `ip:port`.
+#[derive(Clone)]
+pub struct Connection {
+    link: Arc<Link>,
+}
+
+impl Connection {
+    pub(crate) fn new(id: ConnectionId, stream: Arc<dyn Stream>, context: Arc<Context>) -> Self {
+        Self { link: Link::new(id, stream, context) }
+    }
+
+    /// The connection itself.
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Which connection of its service this is.
+    pub fn id(&self) -> ConnectionId {
+        self.link.id()
+    }
+
+    /// The peer's network address; `None` on a transport that has none.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.link.peer_addr()
+    }
+
+    /// The certificates by which the peer has proved who it is, each in DER, its own first and then those that vouch
+    /// for it; none on a transport without such proofs, or where the peer was not asked for one.
+    pub fn peer_certificates(&self) -> &[Vec<u8>] {
+        self.link.peer_certificates()
+    }
+
+    /// This end's network address; `None` on a transport that has none.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.link.local_addr()
+    }
+
+    /// Sends one message to this peer.
+    ///
+    /// `Ok` says that the message was accepted: it is sent in order behind what was accepted before, unless the
+    /// connection breaks first, or [`SlowConsumer::DropOldest`](crate::SlowConsumer::DropOldest) drops it, and then it
+    /// is counted in the [`DisconnectReason`]. The calling thread writes it unless another one is writing already, or
+    /// messages come so fast that they are joined: then at the latest a fraction of a millisecond later. It does not
+    /// wait for a peer that reads slowly, unless [`SlowConsumer::Block`](crate::SlowConsumer::Block) says so. May be
+    /// called from any thread and in any callback.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidMessage`] when the message cannot be framed, [`Error::MessageTooLong`] when it is longer than
+    /// [`max_sent_len`](crate::Builder::max_sent_len), [`Error::Disconnected`] when the connection has ended or is
+    /// closing, [`Error::SlowConsumer`] when the peer reads so slowly that the queue is full, which ends the
+    /// connection, and [`Error::Dropped`] when the message was dropped for it. Nothing of the message is written then.
+    pub fn send(&self, message: &[u8]) -> Result<(), Error> {
+        let context = self.link.context();
+        context.settings.check_message(message)?;
+        self.link.send(Outgoing::Message(message), &mut context.rules.patience())
+    }
+
+    /// Sends several messages to this peer in one go, and tells how many were accepted.
+    ///
+    /// They are checked and encoded before the first one is accepted, so one that cannot be sent keeps back all of
+    /// them; until they are queued, that memory is in none of the limits. They are sent in their order, with nothing of
+    /// other senders in between, as far as they take no more than half of
+    /// [`max_queued_bytes`](crate::Builder::max_queued_bytes); longer batches go in parts of that size. For the rest
+    /// they are as if [sent](Self::send) one by one, except that the slow-consumer policy is applied to each part as a
+    /// whole.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send), but for [`Error::Dropped`]: messages that were dropped are not counted in the
+    /// number that is returned, which is that of all messages otherwise. An error in a later part does not tell how
+    /// many were accepted before it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::{Client, Server};
+    ///
+    /// let server = Server::builder().port(0).build()?;
+    /// server.start(true)?;
+    /// let client = Client::builder().port(server.port()).build()?;
+    /// client.start("127.0.0.1", true)?;
+    /// assert_eq!(client.send_all(["m1", "m3", "hazard"])?, 3);
+    /// assert!(client.send_all(["m1", "a;b"]).is_err(), "the second holds the separator, so neither is sent");
+    /// # client.close();
+    /// # server.close();
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn send_all<M: AsRef<[u8]>>(&self, messages: impl IntoIterator<Item = M>) -> Result<usize, Error> {
+        self.link.push_all(messages)
+    }
+
+    /// Blocks until all that was accepted before has been handed to the operating system, at most for `time`.
+    ///
+    /// That the system has it does not mean that the peer has. What the slow-consumer policy drops meanwhile is not
+    /// waited for. May be called from any thread and in any callback.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFlushed`] when the time was over first; nothing is lost then, and more is on its way.
+    /// [`Error::Disconnected`] when the connection ended first, with what it lost in its [`DisconnectReason`].
+    pub fn flush(&self, time: Duration) -> Result<(), Error> {
+        match self.link.flush(later(now(), time)) {
+            Flushed::Written => Ok(()),
+            Flushed::Lost => Err(Error::Disconnected),
+            Flushed::TimedOut { left } => Err(Error::NotFlushed { bytes: left }),
+        }
+    }
+
+    /// How much waits to be written to this peer now, in bytes, each message charged 64 more.
+    pub fn queued_bytes(&self) -> usize {
+        self.link.outbox().charged()
+    }
+
+    /// How many messages to this peer have been dropped because its queue was full, by
+    /// [`SlowConsumer::DropOldest`](crate::SlowConsumer::DropOldest) or
+    /// [`SlowConsumer::DropNewest`](crate::SlowConsumer::DropNewest).
+    pub fn dropped_messages(&self) -> usize {
+        self.link.outbox().lost().dropped_messages
+    }
+
+    /// What has gone through this connection so far, in numbers; all of it once it has ended. Never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::Connection;
+    ///
+    /// /// How well messages to a peer are joined, for instance 12.5 to each write.
+    /// fn messages_per_write(connection: &Connection) -> f64 {
+    ///     let traffic = connection.stats().traffic;
+    ///     traffic.written.messages as f64 / traffic.writes.max(1) as f64
+    /// }
+    /// ```
+    pub fn stats(&self) -> ConnectionStats {
+        self.link.stats()
+    }
+
+    /// Says goodbye and ends the connection once everything accepted before has been sent; does not wait for it.
+    ///
+    /// Messages from the peer are no longer delivered; `on_disconnect` follows, on the reader thread. A peer that takes
+    /// too long is cut off (see [`Builder::close_timeout`](crate::Builder::close_timeout)). Closing twice, or when the
+    /// connection has ended, does nothing.
+    pub fn close(&self) {
+        self.link.end(DisconnectReason::LocalClose { undelivered: Undelivered::default() });
+    }
+
+    /// Ends the connection at once, without goodbye; what was not written yet is lost and counted in the
+    /// [`DisconnectReason`].
+    ///
+    /// `on_disconnect` follows, on the reader thread: after the callback that is running there, if one is. Then, over
+    /// TCP, the peer sees a reset, or a regular end if the goodbye was out already.
+    pub fn abort(&self) {
+        self.link.cut(DisconnectReason::LocalAbort { undelivered: Undelivered::default() });
+    }
+
+    /// Whether the connection has ended or is closing, so that [`send`](Self::send) refuses.
+    pub fn is_closed(&self) -> bool {
+        self.link.is_closed()
+    }
+
+    /// Why the connection has ended; `None` until it has. Set before `on_disconnect` is called.
+    pub fn disconnect_reason(&self) -> Option<&DisconnectReason> {
+        self.link.reason()
+    }
+}
+
+impl fmt::Display for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.link.peer())
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("id", &self.id().0)
+            .field("peer", &self.link.peer())
+            .field("reason", &self.disconnect_reason())
+            .finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Connection {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.link, &other.link)
+    }
+}
+
+impl Eq for Connection {}
+
+impl Hash for Connection {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}

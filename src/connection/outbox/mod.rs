@@ -1,0 +1,516 @@
+//! What waits to be written to one peer, and who writes it.
+//!
+//! One short mutex guards a [queue] of messages and a *role*: who writes now. A sender that finds the role free takes
+//! it and writes on its own thread without blocking, its own message straight from where it lies; if somebody is
+//! writing, it leaves a copy, which that thread carries with its own. When the stream takes no more, the role passes to
+//! the background: to the pump, or to a thread of the connection's own where the stream cannot be polled. Only the
+//! holder of the role writes, so messages never mix; the mutex is never held while bytes move.
+//!
+//! ```text
+//!            send                     would block
+//!  Nobody ─────────▶ Caller ───────────────────────▶ Background
+//!    ▲                 │ queue empty                     │ queue empty
+//!    └─────────────────┴─────────────────────────────────┘
+//! ```
+//!
+//! When sends come in a tight loop, or from several threads at once, the outbox is *corked*: messages are left in the
+//! queue although nobody writes, and whoever fills a batch writes it, so that one write carries hundreds of them. The
+//! pump looks after a corked outbox in short [ticks](Outbox::tick): it writes what has been left for one tick, and
+//! takes the cork out when the rush is over.
+
+mod attempt;
+mod batch;
+mod broadcast_batch;
+mod budget;
+mod flight;
+#[cfg(all(test, loom))]
+mod model;
+mod pace;
+mod parts;
+mod queue;
+mod room;
+mod rules;
+mod tally;
+mod writing;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub(crate) use batch::{BATCH_LEN, Batch, OVERHEAD};
+pub(crate) use broadcast_batch::{GATHERED_CHARGE, Gather, Gathered};
+pub(crate) use budget::{Budget, Purpose};
+pub(crate) use pace::Pace;
+pub(crate) use parts::Parts;
+pub(crate) use rules::{Patience, Rules, WhenFull};
+pub(crate) use writing::{RUSH, Tick};
+
+use crate::error::Undelivered;
+use crate::stats::{Volume, nanos_since};
+use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, now};
+use crate::transport::Stream;
+use queue::{Amount, Queue};
+use room::OUTCOME_PATIENCE;
+use tally::Tally;
+
+/// How many messages are written one by one, at once, before a tight loop is taken for one.
+const TIGHT: u32 = 16;
+
+/// A message of this length is copied without the lock, because others would wait for it.
+const LONG_COPY: usize = 64 * 1024;
+
+pub(crate) struct Outbox {
+    rules: Arc<Rules>,
+    /// When it was made.
+    since: Instant,
+    /// When something was received since the last message was sent, in nanoseconds after `since`; 0 when nothing was.
+    /// No more than a hint.
+    heard: AtomicU64,
+    state: Mutex<State>,
+    /// Much room in the queue, the outcome of a write that somebody waits for, or the end.
+    room: Condvar,
+    /// Progress, work for a writing thread, or the end.
+    changed: Condvar,
+}
+
+struct State {
+    /// Given up when the connection is gone, so that its descriptor does not depend on who keeps a handle.
+    stream: Option<Arc<dyn Stream>>,
+    /// The same for whoever writes; absent while a write is under way.
+    writers_stream: Option<Arc<dyn Stream>>,
+    queue: Queue,
+    writer: Writer,
+    stage: Stage,
+    /// Whether a write is under way, or what was given up is being dropped.
+    in_flight: bool,
+    /// What a message is charged that is being written from where it lies, and is in no queue.
+    direct_charge: usize,
+    /// What has been [promised](Outbox::promise) to a batch that is being gathered.
+    promised: usize,
+    /// How many senders wait for the outcome of a write under way.
+    awaiting_outcome: usize,
+    /// Whether the last message of the queue is the goodbye, which is no message of the program's.
+    goodbye_queued: bool,
+    /// False once the stream has said that it has no non-blocking write.
+    writes_directly: bool,
+    /// Whether the background is a thread of the connection's own, which has to be woken, and may block in writing.
+    has_thread: bool,
+    pace: Pace,
+    /// Whether messages are left in the queue for a while.
+    corked: bool,
+    /// Whether the pump ticks: while corked, and up to one tick longer.
+    ticking: bool,
+    /// Messages queued, and batches written by those who queue, since the last tick.
+    queued_in_tick: usize,
+    written_in_tick: usize,
+    /// When bytes last moved in the background, or had reason to, and how often it has been looked since.
+    progress: Instant,
+    looks: u32,
+    /// Whether the pump has been asked to watch the background's progress.
+    watched: bool,
+    /// How many bytes have been accepted and not dropped, and how many of those, from the first on, are settled:
+    /// written or lost; how many have been taken by the stream, which has not handed them on.
+    accepted: u64,
+    settled: u64,
+    held: u64,
+    /// Whether the stream holds something, be it only its end. Never while nobody holds the role.
+    holds: bool,
+    lost: Undelivered,
+    tally: Tally,
+    /// What a write has failed with.
+    failure: Option<Arc<io::Error>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    Nobody,
+    Caller,
+    Background,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// The goodbye is queued; nothing may follow it.
+    Closing,
+    /// Everything is written, and the writing half shut.
+    Finished,
+    /// Nothing more will be written. What was left is counted in `lost`, once no write is under way.
+    Dead,
+}
+
+/// What is sent: a message, to be written from where it lies or else copied; or batches, which may be shared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Outgoing<'a> {
+    Message(&'a [u8]),
+    Batches(&'a [Arc<Batch>]),
+}
+
+/// What whoever touched the outbox has to see to next.
+#[must_use]
+pub(crate) enum Step {
+    Nothing,
+    /// The outbox has been corked: somebody has to let the pump tick.
+    Tick,
+    /// The background holds the role now: somebody has to start it, and to watch over its progress if nobody does.
+    HandOver {
+        watched: bool,
+    },
+    /// The background has work again, and nobody watches over its progress.
+    Watch,
+    /// The goodbye is out, and the writing half shut.
+    Finished,
+    /// Writing [failed](Outbox::failure); the outbox is dead.
+    Failed,
+}
+
+/// Why something was not accepted.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The outbox is closing, or past it.
+    Closed,
+    /// The queue is full, and stayed so for as long as the sender waited.
+    Full,
+    /// The queue is full, and the message is dropped for it, and counted.
+    Dropped,
+    /// All outboxes of the service together are full.
+    OverBudget,
+    /// What waits in the corked outbox has to be [written](Outbox::write_ready) first.
+    WriteFirst,
+    /// There is no room but that promised to what is being gathered, which has to be [settled](Gathered::end) first.
+    SettleFirst,
+}
+
+/// What became of a flush.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    Written,
+    /// The outbox died first.
+    Lost,
+    /// The time was over with so many bytes left.
+    TimedOut {
+        left: usize,
+    },
+}
+
+impl Outbox {
+    pub(crate) fn new(stream: Arc<dyn Stream>, rules: Arc<Rules>) -> Self {
+        let queue = Queue::new(!rules.coalesce, &rules.budget);
+        let since = now();
+        Self {
+            rules,
+            since,
+            heard: AtomicU64::new(0),
+            state: Mutex::new(State {
+                writers_stream: Some(Arc::clone(&stream)),
+                stream: Some(stream),
+                queue,
+                writer: Writer::Nobody,
+                stage: Stage::Open,
+                in_flight: false,
+                direct_charge: 0,
+                promised: 0,
+                awaiting_outcome: 0,
+                goodbye_queued: false,
+                writes_directly: true,
+                has_thread: false,
+                pace: Pace::new(TIGHT),
+                corked: false,
+                ticking: false,
+                queued_in_tick: 0,
+                written_in_tick: 0,
+                progress: since,
+                looks: 0,
+                watched: false,
+                accepted: 0,
+                settled: 0,
+                held: 0,
+                holds: false,
+                lost: Undelivered::default(),
+                failure: None,
+                tally: Tally::default(),
+            }),
+            room: Condvar::new(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Accepts what is sent, all of it or nothing; waits for room if that is the rule, and `patience` has any.
+    pub(crate) fn push(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<Step, Refused> {
+        match self.push_once(outgoing, patience) {
+            // Nothing waits for this peer: it is only being written to, and then there is a way without memory.
+            Err(Refused::OverBudget) if self.await_outcome() => self.push_once(outgoing, patience),
+            pushed => pushed,
+        }
+    }
+
+    fn push_once(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<Step, Refused> {
+        let mut state = self.with_room_for(outgoing, patience)?;
+        match outgoing {
+            Outgoing::Message(message) if state.writer == Writer::Nobody && state.writes_directly => {
+                return self.write_or_cork(state, message);
+            }
+            Outgoing::Message(message) if message.len() >= LONG_COPY => {
+                let purpose = state.purpose();
+                drop(state);
+                let copy = self.rules.batch_of(message, purpose).ok_or(Refused::OverBudget)?;
+                return self.push_once(Outgoing::Batches(&[copy]), patience);
+            }
+            Outgoing::Message(message) => {
+                let purpose = state.purpose();
+                state.append(&self.rules, message, purpose)?;
+            }
+            Outgoing::Batches(batches) => {
+                let purpose = state.purpose();
+                if !state.queue.make_entries(batches.len() + 1, purpose) {
+                    return Err(Refused::OverBudget);
+                }
+                batches.iter().for_each(|batch| state.push(Arc::clone(batch)));
+            }
+        }
+        Ok(self.write_or_leave(state))
+    }
+
+    /// Puts a batch into the queue for which room was [promised](Self::promise), to be written by whoever calls
+    /// [`write_ready`](Self::write_ready) next. If the outbox has closed meanwhile, its messages are lost.
+    pub(crate) fn enqueue(&self, batch: &Arc<Batch>) {
+        let mut state = self.state.lock();
+        state.promised = 0;
+        if state.stage == Stage::Open {
+            state.push(Arc::clone(batch));
+        } else {
+            state.tally.accepted += Volume::new(batch.messages(), batch.len());
+            state.count_lost(Amount { messages: batch.messages(), bytes: batch.len() });
+        }
+    }
+
+    /// Queues the goodbye behind everything accepted before; refuses whatever comes later.
+    pub(crate) fn close(&self) -> Step {
+        let mut state = self.state.lock();
+        if state.stage != Stage::Open {
+            return Step::Nothing;
+        }
+        state.stage = Stage::Closing;
+        state.goodbye_queued = true;
+        state.push_uncounted(self.rules.goodbye());
+        // Whoever waits for room has nothing to wait for any more.
+        self.room.notify_all();
+        self.write_or_leave(state)
+    }
+
+    /// Drops what is queued and counts it as lost. Nothing is written from now on but what is under way. False when
+    /// the goodbye was out already, so that there is nothing to give up.
+    pub(crate) fn kill(&self) -> bool {
+        let mut state = self.state.lock();
+        match state.stage {
+            Stage::Open | Stage::Closing => {}
+            // Buried already, or about to be by whoever writes: once it is over, it stays so.
+            Stage::Dead => return true,
+            Stage::Finished => return false,
+        }
+        state.stage = Stage::Dead;
+        self.bury(&mut state);
+        true
+    }
+
+    /// Blocks until all that had been accepted before is written, or dropped by the rule for full queues; at most until
+    /// `deadline`. The caller has seen to it that [somebody writes](Self::write_ready).
+    pub(crate) fn wait_flushed(&self, deadline: Instant) -> Flushed {
+        let mut state = self.state.lock();
+        let until = state.accepted;
+        // What is dropped is accepted no more. As much of what came later is then waited for, unless there is less.
+        let left = |state: &State| until.min(state.accepted).saturating_sub(state.settled);
+        while left(&state) > 0 {
+            if self.changed.wait_until(&mut state, deadline).timed_out() && left(&state) > 0 {
+                return Flushed::TimedOut { left: usize::try_from(left(&state)).unwrap_or(usize::MAX) };
+            }
+        }
+        if state.stage == Stage::Dead { Flushed::Lost } else { Flushed::Written }
+    }
+
+    /// What a write has failed with. Waits for the outcome of one under way, unless it may block.
+    pub(crate) fn failure(&self) -> Option<Arc<io::Error>> {
+        let mut state = self.state.lock();
+        while state.in_flight && !state.has_thread {
+            self.changed.wait(&mut state);
+        }
+        state.failure.clone()
+    }
+
+    /// Says that something was received, at `time`: what is sent next is probably an answer.
+    pub(crate) fn note_heard(&self, time: Instant) {
+        self.heard.store(nanos_since(self.since, time), Ordering::Relaxed);
+    }
+
+    /// When it was made.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// The stream, until the connection is gone.
+    pub(crate) fn stream(&self) -> Option<Arc<dyn Stream>> {
+        self.state.lock().stream.clone()
+    }
+
+    /// Whether something waits because the stream takes no more.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.state.lock().is_behind()
+    }
+
+    /// False when the stream needs a writing thread even where descriptors can be polled.
+    pub(crate) fn writes_directly(&self) -> bool {
+        self.state.lock().writes_directly
+    }
+
+    /// From now on the stream gets a writing thread when it takes no more; whether that is so now.
+    pub(crate) fn write_with_thread(&self) -> bool {
+        let mut state = self.state.lock();
+        state.writes_directly = false;
+        state.writer == Writer::Background
+    }
+
+    /// What waits, in bytes, overhead included; nothing any more once it is given up.
+    pub(crate) fn charged(&self) -> usize {
+        let state = self.state.lock();
+        if state.stage == Stage::Dead { 0 } else { state.charged() }
+    }
+
+    /// What was lost, or dropped for want of room, so far.
+    pub(crate) fn lost(&self) -> Undelivered {
+        self.state.lock().lost
+    }
+
+    /// Whether everything was written, and the writing half shut.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.state.lock().stage == Stage::Finished
+    }
+
+    /// Whether nothing more will be written.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.lock().is_over()
+    }
+
+    /// Blocks until nothing more will be written.
+    pub(crate) fn wait_until_over(&self) {
+        let mut state = self.state.lock();
+        while !state.is_over() {
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Blocks until nothing more will be written, and what waited is given back; not for long, because no more than a
+    /// write under way can be in between.
+    pub(crate) fn wait_until_buried(&self) {
+        let mut state = self.state.lock();
+        let deadline = now() + OUTCOME_PATIENCE;
+        while !state.is_over() && !self.changed.wait_until(&mut state, deadline).timed_out() {}
+    }
+
+    /// Gives up the stream, whose connection is over, and tells what was lost.
+    pub(crate) fn retire(&self) -> Undelivered {
+        let mut state = self.state.lock();
+        let stream = (state.stream.take(), state.writers_stream.take());
+        let lost = state.lost;
+        drop(state);
+        drop(stream);
+        lost
+    }
+}
+
+impl Outgoing<'_> {
+    pub(crate) fn charge(&self, rules: &Rules) -> usize {
+        self.len(rules) + OVERHEAD * self.messages()
+    }
+
+    /// How many bytes it has on the wire.
+    pub(crate) fn len(&self, rules: &Rules) -> usize {
+        match self {
+            Self::Message(message) => message.len() + rules.separator.len(),
+            Self::Batches(batches) => batches.iter().map(|batch| batch.len()).sum(),
+        }
+    }
+
+    pub(crate) fn messages(&self) -> usize {
+        match self {
+            Self::Message(_) => 1,
+            Self::Batches(batches) => batches.iter().map(|batch| batch.messages()).sum(),
+        }
+    }
+}
+
+impl State {
+    /// Copies a message into the queue.
+    fn append(&mut self, rules: &Rules, message: &[u8], purpose: Purpose) -> Result<(), Refused> {
+        self.note_work();
+        if !self.queue.append(message, rules.separator.as_bytes(), purpose) {
+            return Err(Refused::OverBudget);
+        }
+        let len = message.len() + rules.separator.len();
+        self.accepted += len as u64;
+        self.tally.accepted += Volume::new(1, len);
+        self.queued_in_tick += 1;
+        Ok(())
+    }
+
+    fn push(&mut self, batch: Arc<Batch>) {
+        self.tally.accepted += Volume::new(batch.messages(), batch.len());
+        self.push_uncounted(batch);
+    }
+
+    fn push_uncounted(&mut self, batch: Arc<Batch>) {
+        self.note_work();
+        self.accepted += batch.len() as u64;
+        self.queued_in_tick += batch.messages();
+        self.queue.push(batch);
+    }
+
+    /// Before something is queued: the background's time to make progress begins anew when it had nothing to do.
+    fn note_work(&mut self) {
+        if self.writer == Writer::Background && !self.has_work() {
+            self.note_progress(now());
+        }
+    }
+
+    fn note_progress(&mut self, time: Instant) {
+        self.progress = time;
+        self.looks = 0;
+    }
+
+    /// What waits, and what is being written besides.
+    fn charged(&self) -> usize {
+        self.queue.charged() + self.direct_charge
+    }
+
+    /// What memory is for that somebody else is to write: he does so at once, unless the stream takes no more.
+    fn purpose(&self) -> Purpose {
+        if self.is_behind() { Purpose::Queue } else { Purpose::Write }
+    }
+
+    /// Whether something waits because the stream takes no more. A writing thread keeps the role also when it has nothing
+    /// to do.
+    fn is_behind(&self) -> bool {
+        self.writer == Writer::Background && self.has_work()
+    }
+
+    fn count_lost(&mut self, amount: Amount) {
+        self.lost.unsent_messages += amount.messages;
+        self.lost.unsent_bytes += amount.bytes;
+    }
+
+    /// Counts what is not accepted for want of room.
+    fn refuse(&mut self, outgoing: Outgoing<'_>, rules: &Rules) {
+        let (messages, bytes) = (outgoing.messages(), outgoing.len(rules));
+        self.tally.refused += Volume::new(messages, bytes);
+        self.count_dropped(Amount { messages, bytes });
+    }
+
+    fn count_dropped(&mut self, amount: Amount) {
+        self.lost.dropped_messages += amount.messages;
+        self.lost.dropped_bytes += amount.bytes;
+    }
+
+    /// Whether nothing more will be written, and what was lost is counted.
+    fn is_over(&self) -> bool {
+        self.stage == Stage::Finished || self.stage == Stage::Dead && !self.in_flight
+    }
+}

@@ -1,0 +1,339 @@
+//! Every sequence of operations against a naive model: a list of messages.
+
+use std::mem;
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::{Amount, Loan, Queue};
+use crate::connection::outbox::batch::{BATCH_LEN, Batch, OVERHEAD, Place};
+use crate::connection::outbox::budget::{Budget, Purpose};
+
+const SEPARATOR: &[u8] = b";";
+
+#[derive(Debug, Clone)]
+enum Operation {
+    Append(usize),
+    /// A batch of messages; a shared one is held by somebody else as well, and has so many between it and the last.
+    Push {
+        lens: Vec<usize>,
+        shared: Option<u64>,
+    },
+    /// A write of what is queued and one message more from where it lies, of which so much is taken.
+    WriteThrough {
+        len: usize,
+        taken: usize,
+        meanwhile: Vec<usize>,
+    },
+    /// A write of what is queued, of which so much is taken, while more is queued and dropped.
+    Write {
+        most: usize,
+        bytes: usize,
+        taken: usize,
+        meanwhile: Vec<usize>,
+        dropping: Option<usize>,
+    },
+    DropOldest {
+        charge: usize,
+        limit: usize,
+    },
+    Clear,
+    Shrink,
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let len = || prop_oneof![20 => 0..40usize, 1 => BATCH_LEN - 50..BATCH_LEN + 50];
+    let taken = || prop_oneof![2 => 0..100usize, 1 => 0..2 * BATCH_LEN, 1 => Just(usize::MAX)];
+    prop_oneof![
+        6 => len().prop_map(Operation::Append),
+        3 => (vec(len(), 1..5), proptest::option::of(0..2u64))
+            .prop_map(|(lens, shared)| Operation::Push { lens, shared }),
+        6 => len().prop_map(|len| Operation::Push { lens: vec![len], shared: Some(0) }),
+        2 => (len(), taken(), vec(len(), 0..3))
+            .prop_map(|(len, taken, meanwhile)| Operation::WriteThrough { len, taken, meanwhile }),
+        4 => (1..5usize, 1..300usize, taken(), vec(len(), 0..3), proptest::option::of(0..1000usize)).prop_map(
+            |(most, bytes, taken, meanwhile, dropping)| Operation::Write { most, bytes, taken, meanwhile, dropping }
+        ),
+        3 => (0..500usize, 500..1500usize).prop_map(|(charge, limit)| Operation::DropOldest { charge, limit }),
+        1 => Just(Operation::Clear),
+        1 => Just(Operation::Shrink),
+    ]
+}
+
+/// What is left of one message.
+#[derive(Debug, Clone)]
+struct Left {
+    bytes: Vec<u8>,
+    begun: bool,
+    /// What it is charged until it has been written whole.
+    charge: usize,
+}
+
+struct Test {
+    single: bool,
+    queue: Queue,
+    /// The number of the next batch that is shared.
+    number: u64,
+    model: Vec<Left>,
+    budget: Arc<Budget>,
+    next: u8,
+    /// Batches that others hold.
+    held: Vec<Arc<Batch>>,
+}
+
+impl Test {
+    fn new(single: bool) -> Self {
+        let budget = Arc::new(Budget::new(usize::MAX / 2));
+        let queue = Queue::new(single, &budget);
+        Self { single, queue, number: 0, model: Vec::new(), budget, next: 0, held: Vec::new() }
+    }
+
+    /// A message unlike the ones before it.
+    fn message(&mut self, len: usize) -> Vec<u8> {
+        self.next = self.next.wrapping_add(1);
+        vec![self.next; len]
+    }
+
+    fn left(message: &[u8]) -> Left {
+        let bytes = [message, SEPARATOR].concat();
+        Left { charge: bytes.len() + OVERHEAD, bytes, begun: false }
+    }
+
+    fn append(&mut self, len: usize) {
+        let message = self.message(len);
+        assert!(self.queue.append(&message, SEPARATOR, Purpose::Queue));
+        self.model.push(Self::left(&message));
+    }
+
+    fn push(&mut self, lens: &[usize], shared: Option<u64>) {
+        let mut batch = Batch::new(&self.budget);
+        for len in lens {
+            let message = self.message(*len);
+            assert!(batch.push(&message, SEPARATOR, Purpose::Queue));
+            self.model.push(Self::left(&message));
+        }
+        if let Some(between) = shared {
+            self.number += between;
+            batch.set_place(Place::of_number(self.number));
+            self.number += 1;
+        }
+        let batch = Arc::new(batch);
+        if shared.is_some() {
+            self.held.push(Arc::clone(&batch));
+        }
+        self.queue.push(batch);
+    }
+
+    fn write_through(&mut self, len: usize, taken: usize, meanwhile: &[usize]) {
+        if self.single && !self.model.is_empty() {
+            return self.append(len);
+        }
+        let loan = self.queue.lend(usize::MAX, usize::MAX);
+        let (queued, lent) = (loan.len(), self.model.len());
+        assert_eq!(queued, self.queue.bytes());
+        let bytes = joined(&loan, usize::MAX);
+        assert_eq!(bytes, self.model_bytes(lent));
+        drop(loan);
+        let message = self.message(len);
+        meanwhile.iter().for_each(|len| self.append(*len));
+
+        let written = taken.min(queued + len + SEPARATOR.len());
+        let before = self.queue.take_back(written.min(queued));
+        let mut left = Self::left(&message);
+        let written_of_it = written.saturating_sub(queued);
+        if written_of_it < left.bytes.len() {
+            let rest = Batch::rest_of(&message, SEPARATOR, written_of_it, &self.budget);
+            self.queue.insert_rest(before, rest, written_of_it > 0);
+            left.bytes.drain(..written_of_it);
+            left.begun = written_of_it > 0;
+            // Only what is left of it is charged.
+            left.charge = left.bytes.len() + OVERHEAD;
+            self.model.insert(lent, left);
+        }
+        self.model_write(written.min(queued));
+    }
+
+    fn write(&mut self, most: usize, bytes: usize, taken: usize, meanwhile: &[usize], dropping: Option<usize>) {
+        let loan = self.queue.lend(most, bytes);
+        let lent = joined(&loan, usize::MAX);
+        assert_eq!(lent.len(), loan.len(), "empty parts are in the way");
+        assert_eq!(lent.is_empty(), self.model.is_empty(), "there is something to write");
+        assert_eq!(lent, self.model.iter().flat_map(|left| left.bytes.clone()).take(lent.len()).collect::<Vec<_>>());
+        if self.single {
+            assert_eq!(
+                lent.len(),
+                self.model.first().map_or(0, |first| first.bytes.len()),
+                "a write carries one message"
+            );
+        }
+        let short = bytes.min(lent.len());
+        assert_eq!(joined(&loan, bytes), lent[..short]);
+        // No message is lent that lies behind those bytes.
+        assert!(self.start_of_last(lent.len()) <= self.start_of_last(bytes), "more is lent than is written");
+        meanwhile.iter().for_each(|len| self.append(*len));
+        if let Some(limit) = dropping {
+            // Nothing of what is lent may be dropped: as if it had been begun.
+            self.drop_oldest(0, limit, lent.len());
+        }
+        assert_eq!(joined(&loan, usize::MAX), lent, "what is lent has changed");
+        drop(loan);
+        let written = taken.min(lent.len());
+        self.queue.take_back(written);
+        self.model_write(written);
+    }
+
+    fn drop_oldest(&mut self, charge: usize, limit: usize, lent_bytes: usize) {
+        let dropped = self.queue.drop_oldest(charge, limit);
+        let mut expected = Amount::default();
+        let mut at = 0;
+        let mut start = 0;
+        while self.model_charge() + charge > limit && at < self.model.len() {
+            let left = &self.model[at];
+            if left.begun || start < lent_bytes {
+                start += left.bytes.len();
+                at += 1;
+            } else {
+                expected += Amount { messages: 1, bytes: left.bytes.len() };
+                self.model.remove(at);
+            }
+        }
+        assert_eq!(dropped, expected);
+    }
+
+    fn clear(&mut self) {
+        let (amount, cleared) = self.queue.clear();
+        let bytes = self.model.iter().map(|left| left.bytes.len()).sum();
+        assert_eq!(amount, Amount { messages: self.model.len(), bytes });
+        drop(cleared);
+        self.model.clear();
+    }
+
+    fn model_write(&mut self, mut count: usize) {
+        while count > 0 {
+            let first = &mut self.model[0];
+            let passed = count.min(first.bytes.len());
+            first.bytes.drain(..passed);
+            first.begun = true;
+            count -= passed;
+            if first.bytes.is_empty() {
+                self.model.remove(0);
+            }
+        }
+    }
+
+    /// Where the last message begins that lies, whole or in part, within the first `len` bytes.
+    fn start_of_last(&self, len: usize) -> Option<usize> {
+        let starts = self.model.iter().scan(0, |start, left| Some(mem::replace(start, *start + left.bytes.len())));
+        starts.take_while(|start| *start < len).last()
+    }
+
+    fn model_bytes(&self, messages: usize) -> Vec<u8> {
+        self.model[..messages].iter().flat_map(|left| left.bytes.clone()).collect()
+    }
+
+    /// What the bytes that are left are charged, and what has been written of messages that are not whole.
+    fn model_charge(&self) -> usize {
+        self.model.iter().map(|left| left.charge).sum()
+    }
+
+    fn check(&self) {
+        let bytes: usize = self.model.iter().map(|left| left.bytes.len()).sum();
+        assert_eq!(self.queue.bytes(), bytes);
+        assert_eq!(self.queue.is_empty(), self.model.is_empty());
+        assert_eq!(self.queue.charged(), self.model_charge());
+    }
+
+    /// Nothing is left of the budget's use when nothing waits and nobody holds anything.
+    fn end(mut self) {
+        self.clear();
+        self.held.clear();
+        let Self { queue, budget, .. } = self;
+        drop(queue);
+        assert!(budget.take(budget.limit(), Purpose::Queue), "the budget leaks");
+    }
+}
+
+fn joined(loan: &Loan, most: usize) -> Vec<u8> {
+    loan.slices(most).iter().flat_map(|slice| slice.to_vec()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_sequence_of_operations_is_that_of_a_list_of_messages(
+        single: bool,
+        operations in vec(operation(), 0..60),
+    ) {
+        let mut test = Test::new(single);
+        for operation in operations {
+            match operation {
+                Operation::Append(len) => test.append(len),
+                Operation::Push { lens, shared } => test.push(&lens, shared),
+                Operation::WriteThrough { len, taken, meanwhile } => test.write_through(len, taken, &meanwhile),
+                Operation::Write { most, bytes, taken, meanwhile, dropping } => {
+                    test.write(most, bytes, taken, &meanwhile, dropping);
+                }
+                Operation::DropOldest { charge, limit } => test.drop_oldest(charge, limit, 0),
+                Operation::Clear => test.clear(),
+                Operation::Shrink => test.queue.shrink(),
+            }
+            test.check();
+        }
+        test.end();
+    }
+}
+
+/// What is shared by queues that nobody writes, however many batches they are given, is joined in the same places: in the
+/// memory of a few although some have not every batch, and so hold a part in smaller pieces than the others.
+#[test]
+fn shared_batches_are_joined_and_still_shared() {
+    const QUEUES: usize = 100;
+    const BATCHES: u64 = 3000;
+    let budget = Arc::new(Budget::new(usize::MAX / 2));
+    let mut queues: Vec<_> = (0..QUEUES).map(|_| Queue::new(false, &budget)).collect();
+    for number in 0..BATCHES {
+        let mut batch = Batch::of(&[b'x'; 20], SEPARATOR, &budget, Purpose::Queue).unwrap();
+        batch.set_place(Place::of_number(number));
+        let batch = Arc::new(batch);
+        for (at, queue) in queues.iter_mut().enumerate() {
+            // Some come later than the others, and two miss one here and there.
+            let comes = number >= at as u64 && (at > 1 || number % 701 != 17 + at as u64);
+            if comes {
+                queue.push(Arc::clone(&batch));
+            }
+        }
+    }
+    let most = queues.iter().map(|queue| queue.sealed.len()).max().unwrap();
+    assert!(most <= 64, "{most} entries");
+    let used = budget.used();
+    let of_one = BATCHES as usize * (21 + size_of::<usize>());
+    assert!(used <= 4 * of_one, "{used} bytes for {QUEUES} queues, {of_one} for what is in each of them");
+    for (at, queue) in queues.iter_mut().enumerate() {
+        let missed = (0..BATCHES).filter(|number| at <= 1 && number % 701 == 17 + at as u64).count();
+        assert_eq!(queue.messages(), BATCHES as usize - at - missed);
+    }
+    queues.clear();
+    assert_eq!(budget.used(), 0, "the budget leaks");
+}
+
+/// Nothing is joined with what is being written, and what was written in part goes on behind it.
+#[test]
+fn what_is_lent_is_not_joined() {
+    let budget = Arc::new(Budget::new(usize::MAX / 2));
+    let mut queue = Queue::new(false, &budget);
+    let push = |queue: &mut Queue, number: u64| {
+        let mut batch = Batch::of(number.to_string().as_bytes(), SEPARATOR, &budget, Purpose::Queue).unwrap();
+        batch.set_place(Place::of_number(number));
+        queue.push(Arc::new(batch));
+    };
+    push(&mut queue, 0);
+    let loan = queue.lend(usize::MAX, usize::MAX);
+    (1..4).for_each(|number| push(&mut queue, number));
+    assert_eq!(joined(&loan, usize::MAX), b"0;");
+    drop(loan);
+    queue.take_back(1);
+    (4..8).for_each(|number| push(&mut queue, number));
+    assert_eq!(joined(&queue.lend(usize::MAX, usize::MAX), usize::MAX), b";1;2;3;4;5;6;7;");
+}

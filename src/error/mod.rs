@@ -1,0 +1,223 @@
+//! What a program is told went wrong.
+
+mod denial;
+mod disconnect;
+
+use std::error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+pub use crate::admission::refusal::RefusalCause;
+use crate::codec::{EncodeError, SeparatorError};
+pub use denial::{DenialReason, Denied};
+pub use disconnect::{DisconnectReason, OutboundLimit, Undelivered};
+
+/// What went wrong, by what can be done about it: the program's mistakes first, then the service's or the connection's
+/// state, then what the system refused.
+///
+/// Each failure is reported in one place: to whoever asked, or, when a thread of the service met it, to
+/// [`Callback::on_fail`](crate::Callback::on_fail). Why a *connection* ended is not an `Error` but a
+/// [`DisconnectReason`](crate::DisconnectReason).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Error {
+    /// The separator cannot be used. From `build`.
+    InvalidSeparator(SeparatorError),
+    /// Two settings contradict each other, or one is out of its range. From `build`.
+    InvalidSetting {
+        /// The builder's method.
+        setting: &'static str,
+        /// What it has to be.
+        requirement: &'static str,
+    },
+    /// The message cannot be framed; nothing of it was written.
+    InvalidMessage(EncodeError),
+    /// The message is longer than what may be sent; nothing of it was written. See
+    /// [`Builder::max_sent_len`](crate::Builder::max_sent_len).
+    MessageTooLong {
+        /// Its length in bytes.
+        len: usize,
+        /// The longest that could be sent.
+        limit: usize,
+    },
+    /// The service has been started before. A service runs once; build another.
+    AlreadyStarted,
+    /// The service has been closed.
+    Closed,
+    /// The client has no connection: it has not been started, its connection has ended, or it is connecting again and
+    /// [keeps](crate::Reconnect::buffer_bytes) nothing meanwhile.
+    NotConnected,
+    /// The client has no connection now, and what it keeps for the next one would be more than it may; the message was
+    /// not accepted. See [`Reconnect::buffer_bytes`](crate::Reconnect::buffer_bytes).
+    BufferFull {
+        /// The limit that was reached.
+        limit: OutboundLimit,
+    },
+    /// The connection has ended or is closing; the message was not accepted.
+    Disconnected,
+    /// The peer does not read as fast as it is sent to; the connection has been ended for it, and the message was not
+    /// accepted.
+    SlowConsumer {
+        /// The limit that was reached.
+        limit: OutboundLimit,
+    },
+    /// The peer does not read as fast as it is sent to, and the message was dropped for it, as
+    /// [`SlowConsumer::DropNewest`](crate::SlowConsumer::DropNewest) says. (Under
+    /// [`SlowConsumer::DropOldest`](crate::SlowConsumer::DropOldest) only where dropping older messages makes no room,
+    /// or all queues together are full.)
+    Dropped {
+        /// The limit that was reached.
+        limit: OutboundLimit,
+    },
+    /// The time was over before all that had been accepted was handed to the system. From `flush`; the rest is still
+    /// on its way.
+    NotFlushed {
+        /// How many bytes were left.
+        bytes: usize,
+    },
+    /// The server could not listen on its address.
+    Bind {
+        /// The address.
+        address: String,
+        /// What the system, or the transport, reported.
+        source: Arc<io::Error>,
+    },
+    /// The client could not reach its server. From `start`; to `on_fail` when it tries again.
+    Connect {
+        /// The address as it was given.
+        address: String,
+        /// What the system, or the transport, reported.
+        source: Arc<io::Error>,
+    },
+    /// The client has tried to connect again as often as it [may](crate::Reconnect::max_attempts), and ends. To
+    /// `on_fail`, after the failure of each attempt.
+    GaveUp {
+        /// The address as it was given.
+        address: String,
+        /// How many attempts there were.
+        attempts: u32,
+    },
+    /// The client has ended with messages that it had accepted while it was not connected, and could not send. To
+    /// `on_fail`, once. What a connection could not send is in its
+    /// [`DisconnectReason`](crate::DisconnectReason).
+    Unsent {
+        /// How many messages.
+        messages: usize,
+        /// Their bytes, separators included.
+        bytes: usize,
+    },
+    /// Nobody could be accepted; the server goes on, and callers wait. To `on_fail`, at most once a second while it is
+    /// the same that goes wrong.
+    Accept {
+        /// What the system, or the transport, reported.
+        source: Arc<io::Error>,
+    },
+    /// Callers were refused, with a goodbye where their stream could be written without blocking; the server goes on.
+    /// To `on_fail`: at the first one, then at most once a second for each cause, so that all of these together tell of
+    /// every caller exactly once.
+    Refused {
+        /// How many, since that was told last.
+        callers: u64,
+        /// Why. Its facts are those of the last one.
+        cause: RefusalCause,
+    },
+    /// A thread that the service cannot run without could not be started. From `start`. One that costs a caller its
+    /// connection is told of as [`Refused`](Self::Refused).
+    SpawnThread {
+        /// The thread's name.
+        name: String,
+        /// What the system reported.
+        source: Arc<io::Error>,
+    },
+    /// A thread that the whole service needs cannot go on: it has panicked, by a defect of the library, or the system does
+    /// not tell it any more which streams take bytes. Every connection ends, and the service closes. To `on_fail`.
+    ServiceFailed {
+        /// The thread's name.
+        name: String,
+        /// What went wrong: the panic's message, where it was text, or what the system reported.
+        message: String,
+    },
+    /// A callback panicked where no connection could be ended for it: `on_initialize`, `on_disconnect`, `on_reconnect`,
+    /// or one whose connection was ending already. To `on_fail`. Also the hooks `admit` and `authenticate`, which
+    /// refuse the caller by it: told at most once a second.
+    CallbackPanicked {
+        /// The method that panicked.
+        callback: &'static str,
+        /// The panic's message, where it was text.
+        message: String,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidSeparator(error) => write!(f, "invalid separator: {error}"),
+            Self::InvalidSetting { setting, requirement } => write!(f, "invalid setting: {setting} {requirement}"),
+            Self::InvalidMessage(error) => write!(f, "invalid message: {error}"),
+            Self::MessageTooLong { len, limit } => {
+                write!(f, "a message of {len} bytes is over the limit of {limit} bytes")
+            }
+            Self::AlreadyStarted => f.write_str("the service has been started before"),
+            Self::Closed => f.write_str("the service has been closed"),
+            Self::NotConnected => f.write_str("the client is not connected"),
+            Self::BufferFull { limit } => write!(f, "the client is not connected, and can keep no more: {limit}"),
+            Self::Disconnected => f.write_str("the connection has ended"),
+            Self::SlowConsumer { limit } => write!(f, "the peer reads too slowly: {limit}"),
+            Self::Dropped { limit } => write!(f, "the message was dropped: {limit}"),
+            Self::NotFlushed { bytes } => write!(f, "the time was over with {bytes} bytes not yet written"),
+            Self::Bind { address, source } => write!(f, "cannot listen on {address}: {source}"),
+            Self::Connect { address, source } => write!(f, "cannot connect to {address}: {source}"),
+            Self::GaveUp { address, attempts: 1 } => write!(f, "gave up connecting to {address} after 1 attempt"),
+            Self::GaveUp { address, attempts } => {
+                write!(f, "gave up connecting to {address} after {attempts} attempts")
+            }
+            Self::Unsent { messages: 1, bytes } => {
+                write!(f, "the client has ended with 1 message ({bytes} bytes) that it could not send")
+            }
+            Self::Unsent { messages, bytes } => {
+                write!(f, "the client has ended with {messages} messages ({bytes} bytes) that it could not send")
+            }
+            Self::Accept { source } => write!(f, "cannot accept a connection: {source}"),
+            Self::Refused { callers: 1, cause } => write!(f, "a caller was refused: {cause}"),
+            Self::Refused { callers, cause } => write!(f, "{callers} callers were refused: {cause}"),
+            Self::SpawnThread { name, source } => write!(f, "cannot start the thread `{name}`: {source}"),
+            Self::ServiceFailed { name, message } => write!(f, "the thread `{name}` failed: {}", first_line(message)),
+            Self::CallbackPanicked { callback, message } => {
+                write!(f, "the callback {callback} panicked: {}", first_line(message))
+            }
+        }
+    }
+}
+
+/// What a message that may have many lines comes down to in one.
+pub(crate) fn first_line(message: &str) -> &str {
+    message.lines().next().unwrap_or_default()
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::InvalidSeparator(error) => Some(error),
+            Self::InvalidMessage(error) => Some(error),
+            Self::Bind { source, .. }
+            | Self::Connect { source, .. }
+            | Self::Accept { source }
+            | Self::SpawnThread { source, .. } => Some(&**source),
+            Self::Refused { cause, .. } => cause.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<SeparatorError> for Error {
+    fn from(error: SeparatorError) -> Self {
+        Self::InvalidSeparator(error)
+    }
+}
+
+impl From<EncodeError> for Error {
+    fn from(error: EncodeError) -> Self {
+        Self::InvalidMessage(error)
+    }
+}

@@ -1,0 +1,262 @@
+//! The accepting thread: listener -> admission -> a reader for whoever is admitted, a goodbye for everybody else.
+//! Nothing that goes wrong ends it but the end of the server.
+
+mod failure;
+mod reports;
+
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
+
+use crate::admission::Refusal;
+use crate::admission::handshakes::{LOOK, News, PendingGuard};
+use crate::admission::refusal::{Lingering, Patience, RefusalCause, say_goodbye};
+use crate::connection::ConnectionId;
+use crate::error::Error;
+use crate::server::handshake;
+use crate::service::Core;
+use crate::service::callback::Chain;
+use crate::service::lifecycle::Rested;
+use crate::service::reader::Opened;
+use crate::settings::later;
+use crate::sync::user_code::debug;
+use crate::transport::{Listener, Stream};
+use failure::{Backoff, FIRST_PAUSE, Failure};
+use reports::Reports;
+
+/// How many callers are refused for want of a descriptor before everything else gets a turn.
+const AT_ONCE: usize = 64;
+
+/// Accepts until the server is closed, then sees everything out, also when accepting has failed.
+pub(crate) fn run(core: &Arc<Core>, callback: Arc<Chain>, listener: Arc<dyn Listener>) {
+    core.initialize(&*callback);
+    drop(callback);
+    let mut accepting = Accepting {
+        core,
+        listener,
+        is_timed: true,
+        backoff: Backoff::default(),
+        lingering: Lingering::default(),
+        reports: Reports::default(),
+        look_at: None,
+    };
+    core.rely_on(|| accepting.accept_all());
+    core.rely_on(|| {
+        // From then on nobody is refused any more.
+        core.handshakes().close();
+        accepting.hear_of_refused();
+        let Accepting { mut reports, listener, lingering, .. } = accepting;
+        drop((lingering, listener));
+        // Before the end, with which the callbacks go.
+        reports.tell_all(core);
+    });
+    core.finish();
+}
+
+struct Accepting<'a> {
+    core: &'a Arc<Core>,
+    listener: Arc<dyn Listener>,
+    /// Whether the listener can wait for a limited time.
+    is_timed: bool,
+    backoff: Backoff,
+    lingering: Lingering,
+    reports: Reports,
+    /// When to look what has become of those who are on their way in.
+    look_at: Option<Instant>,
+}
+
+/// What a new thread is given.
+enum Given {
+    Connection(Opened),
+    Caller(PendingGuard),
+}
+
+/// What accepting was woken by.
+enum Next {
+    Caller(Box<dyn Stream>),
+    Stopped,
+    Due,
+}
+
+impl From<Option<Box<dyn Stream>>> for Next {
+    fn from(accepted: Option<Box<dyn Stream>>) -> Self {
+        accepted.map_or(Self::Stopped, Self::Caller)
+    }
+}
+
+impl Accepting<'_> {
+    fn accept_all(&mut self) {
+        loop {
+            // Before accepting, so that no descriptor becomes free unnoticed between a failure and the rest after it.
+            let stirs = self.core.life().stirs();
+            match self.accept() {
+                Ok(Next::Stopped) => return,
+                Ok(Next::Caller(stream)) => {
+                    self.backoff.reset();
+                    self.serve(stream);
+                }
+                Ok(Next::Due) => {}
+                Err(error) => {
+                    if !self.survive(error, stirs) {
+                        return;
+                    }
+                }
+            }
+            let now = Instant::now();
+            if self.look_at.is_some_and(|at| at <= now) {
+                self.hear_of_refused();
+            }
+            self.lingering.look(now);
+            self.reports.tell_due(self.core, now);
+        }
+    }
+
+    /// Waits for the next caller, or until there is something else to do.
+    fn accept(&mut self) -> io::Result<Next> {
+        let due = [self.lingering.due(), self.reports.due(), self.look_at].into_iter().flatten().min();
+        if let Some(due) = due.filter(|_| self.is_timed) {
+            match self.listener.accept_for(due.saturating_duration_since(Instant::now())) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // A wait that has ended a little early, as rounding makes it, is not begun again without a pause.
+                    let early = due.saturating_duration_since(Instant::now()).min(FIRST_PAUSE);
+                    if !early.is_zero() {
+                        let life = self.core.life();
+                        life.rest(early, life.stirs());
+                    }
+                    return Ok(Next::Due);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    self.is_timed = false;
+                    self.lingering = Lingering::default();
+                }
+                accepted => return accepted.map(Next::from),
+            }
+        }
+        self.listener.accept().map(Next::from)
+    }
+
+    /// Gives a new connection its reader thread, or refuses the caller.
+    fn serve(&mut self, stream: Box<dyn Stream>) {
+        let (core, peer) = (self.core, stream.peer());
+        let enters = stream.needs_handshake() || core.authenticates();
+        if let Err(Refusal { cause, panic }) = core.admit(&peer, stream.peer_addr(), enters) {
+            if let Some(message) = panic {
+                let error = Error::CallbackPanicked { callback: "admit", message };
+                self.reports.tell(core, error, Instant::now());
+            }
+            return self.refuse(stream, cause);
+        }
+        // The thread comes first: as long as there is none, there is no connection that anybody could see.
+        let id = core.next_id();
+        let (give, given) = mpsc::sync_channel(1);
+        let service = Arc::clone(core);
+        let started = core.threads().try_spawn(
+            &format!("leads-comm reader {id} {peer}"),
+            core.settings().reader_stack,
+            move || {
+                match given.recv() {
+                    Ok(Given::Connection(opened)) => opened.read(Vec::new()),
+                    Ok(Given::Caller(caller)) => handshake::run(&service, id, caller),
+                    // The service is closing.
+                    Err(_) => {}
+                }
+            },
+        );
+        match started {
+            Ok(()) => {
+                let given = if enters {
+                    self.look_at.get_or_insert_with(|| later(Instant::now(), LOOK));
+                    handshake::begin(core, stream).map(Given::Caller)
+                } else {
+                    open(core, id, stream)
+                };
+                if let Some(given) = given {
+                    // Whoever is not waited for any more is ended by that.
+                    let _ = give.send(given);
+                }
+            }
+            Err(error) => self.refuse(stream, RefusalCause::NoThread { source: Arc::new(error) }),
+        }
+    }
+
+    /// Hears who has been refused on the way in.
+    fn hear_of_refused(&mut self) {
+        let News { refused, panic, is_anybody_left } = self.core.handshakes().look();
+        refused.into_causes().for_each(|cause| self.reports.refused(cause));
+        if let Some(message) = panic {
+            let error = Error::CallbackPanicked { callback: "authenticate", message };
+            self.reports.tell(self.core, error, Instant::now());
+        }
+        self.look_at = is_anybody_left.then(|| later(Instant::now(), LOOK));
+    }
+
+    /// Tells the caller so, and keeps its stream for a moment where that is of use.
+    fn refuse(&mut self, stream: Box<dyn Stream>, cause: RefusalCause) {
+        let patience = self.tell_goodbye(&*stream, &cause);
+        // Without a limited wait there is nobody to let it go in time.
+        if let Some(patience) = patience.filter(|_| self.is_timed) {
+            self.lingering.keep(stream, patience, later(Instant::now(), self.core.settings().drain_timeout));
+        }
+        self.reports.refused(cause);
+    }
+
+    fn tell_goodbye(&self, stream: &dyn Stream, cause: &RefusalCause) -> Option<Patience> {
+        debug!("{}: refused {}: {cause}", self.core.life().name(), stream.peer());
+        // Counted before the caller can know.
+        self.core.admission().refusals().count(cause);
+        say_goodbye(stream, self.core.settings().separator.goodbye())
+    }
+
+    /// After a failure: does what is to be done before accepting is tried again; false when the server has been closed.
+    fn survive(&mut self, error: io::Error, stirs: u64) -> bool {
+        let now = Instant::now();
+        match Failure::of(&error) {
+            Failure::OfOneCaller => {
+                debug!("a caller was gone before it was accepted: {error}");
+                if self.backoff.passes_over(now) {
+                    return true;
+                }
+                self.reports.tell(self.core, Error::Accept { source: Arc::new(error) }, now);
+                self.backoff.reset_pause();
+            }
+            Failure::NoDescriptor => {
+                let error = Arc::new(error);
+                // Those who have been told already hold descriptors that somebody else can use.
+                if self.lingering.give_up() || self.refuse_waiting(&error) {
+                    return true;
+                }
+                self.reports.tell(self.core, Error::Accept { source: error }, now);
+            }
+            Failure::Other => {
+                self.reports.tell(self.core, Error::Accept { source: Arc::new(error) }, now);
+            }
+        }
+        match self.core.life().rest(self.backoff.pause(), stirs) {
+            Rested::Enough => true,
+            Rested::Stirred => {
+                // Whoever else still holds the stream of the connection that has ended lets it go within moments.
+                self.backoff.reset_pause();
+                true
+            }
+            Rested::Closed => false,
+        }
+    }
+
+    /// Refuses those who wait and for whom there is no descriptor; whether that could be done for anybody.
+    fn refuse_waiting(&mut self, source: &Arc<io::Error>) -> bool {
+        for told in 0..AT_ONCE {
+            let Ok(Some(stream)) = self.listener.accept_to_refuse() else { return told > 0 };
+            let cause = RefusalCause::NoDescriptor { source: Arc::clone(source) };
+            self.tell_goodbye(&*stream, &cause);
+            self.reports.refused(cause);
+        }
+        true
+    }
+}
+
+/// Makes a connection of a stream that asks for nothing before; `None` when the service is closing.
+fn open(core: &Arc<Core>, id: ConnectionId, stream: Box<dyn Stream>) -> Option<Given> {
+    let stream: Arc<dyn Stream> = stream.into();
+    core.context().keep_alive(&*stream);
+    Opened::new(core, id, stream, None).map(Given::Connection)
+}

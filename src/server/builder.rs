@@ -1,0 +1,248 @@
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+#[cfg(unix)]
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::admission::{Authenticator, Caller, Policy};
+use crate::service::builder::Builder;
+use crate::sync::user_code::Foreign;
+use crate::transport::Listener;
+
+/// Builds a [`Server`](crate::Server).
+pub type ServerBuilder = Builder<ServerSide>;
+
+/// What only a server is told.
+#[derive(Debug)]
+pub struct ServerSide {
+    pub(crate) bind: IpAddr,
+    pub(crate) ipv6_only: bool,
+    pub(crate) backlog: u32,
+    #[cfg(unix)]
+    pub(crate) unix_mode: Option<u32>,
+    pub(crate) policy: Policy,
+    pub(crate) source: ListenerSource,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::transport::tls::ServerConfig>,
+}
+
+/// Where a server's connections come from.
+#[derive(Debug)]
+pub(crate) enum ListenerSource {
+    /// A TCP address, bound at the start.
+    Address,
+    /// A Unix socket, bound at the start.
+    #[cfg(unix)]
+    Path(PathBuf),
+    /// A TCP socket that the program has bound.
+    Socket(TcpListener),
+    /// Another transport.
+    Transport(Foreign<dyn Listener>),
+}
+
+impl Builder<ServerSide> {
+    /// The address to listen on. Default `127.0.0.1`, which only programs on this machine reach.
+    ///
+    /// `0.0.0.0` listens on every IPv4 address of the machine; `::` on every IPv6 *and* IPv4 address, on every system
+    /// alike (on a host without IPv6 it is taken for `0.0.0.0`). Whoever reaches
+    /// such an address may connect unless there is a [`token`](Self::token), an [authenticator](Self::authenticate), a
+    /// hook to [admit](Self::admit) callers, or TLS; a server on all addresses that has none of these logs a warning
+    /// when it starts.
+    pub fn bind(mut self, address: impl Into<IpAddr>) -> Self {
+        self.side.bind = address.into();
+        self
+    }
+
+    /// Whether a server on `::` leaves IPv4 out. Default false.
+    pub fn ipv6_only(mut self, ipv6_only: bool) -> Self {
+        self.side.ipv6_only = ipv6_only;
+        self
+    }
+
+    /// How many connections the system may keep for the server while it is busy accepting. At least 1. Default 4096;
+    /// the system caps it (Linux at `net.core.somaxconn`).
+    pub fn backlog(mut self, connections: u32) -> Self {
+        self.side.backlog = connections;
+        self
+    }
+
+    /// How many connections the server has at most. At least 1. Default 1024.
+    ///
+    /// A caller over the limit is refused: its stream is accepted, told the goodbye, and ended, at once. It costs no
+    /// thread, no callback hears of it but [`on_fail`](crate::Callback::on_fail)
+    /// ([`Error::Refused`](crate::Error::Refused)), and nobody waits for it. A stream without a non-blocking write
+    /// (also TCP on systems other than Unix) is ended without the goodbye. A connection counts until just before its
+    /// `on_disconnect`; while that runs, it has its thread.
+    ///
+    /// On Unix, over TCP and Unix sockets, the start lowers the limit to what the process has descriptors for (`ulimit
+    /// -n`), less 32 for everything else, and logs that: at warn where this was called, at info where not. Two servers
+    /// of one process share its descriptors, and neither knows of the other.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.side.policy.max_connections = Some(connections);
+        self
+    }
+
+    /// How many connections the server has at most from one IP address. At least 1. Default `None`: as many as there
+    /// may be in all. Many peers may share an address, behind a router or on one machine; and a host with a whole IPv6
+    /// network has many.
+    ///
+    /// Callers over it are refused as with [`max_connections`](Self::max_connections). On a transport without
+    /// addresses nobody is.
+    pub fn max_connections_per_address(mut self, connections: impl Into<Option<usize>>) -> Self {
+        self.side.policy.max_per_address = connections.into();
+        self
+    }
+
+    /// How many callers may be on their way in at once, on streams that
+    /// [need](crate::transport::Stream::needs_handshake) a handshake, or to a server that
+    /// [authenticates](Self::authenticate) them, if only by a [`token`](Self::token). At least 1. Default 64.
+    ///
+    /// Each of them has a thread, which becomes its reader, and no more than
+    /// [`handshake_timeout`](Self::handshake_timeout). They are no connections: no callback has been told of them, no
+    /// broadcast reaches them. They count for [`max_connections`](Self::max_connections) and
+    /// [`max_connections_per_address`](Self::max_connections_per_address) all the same, so that whoever comes through
+    /// finds a place. Callers over this limit are refused as with [`max_connections`](Self::max_connections). One that
+    /// was refused on its way counts here until it has ended its stream, at most for
+    /// [`drain_timeout`](Self::drain_timeout).
+    pub fn max_handshakes(mut self, callers: usize) -> Self {
+        self.side.policy.max_handshakes = callers;
+        self
+    }
+
+    /// Asks the program whether a caller is admitted. Default: everybody is, up to the limits.
+    ///
+    /// Asked for each caller that the limits allow, on the accepting thread: everybody who connects waits for it, so it
+    /// should not take long. It may call anything, as a callback may. Where it returns false the caller is refused as
+    /// with [`max_connections`](Self::max_connections). A panic refuses the caller as well, and is told to
+    /// [`on_fail`](crate::Callback::on_fail). The hook is dropped when the server has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::Server;
+    ///
+    /// // The last two places are for programs on this machine.
+    /// let server = Server::builder().port(0).max_connections(10).admit(|caller| {
+    ///     caller.num_connections() < 8 || caller.peer_addr().is_some_and(|address| address.ip().is_loopback())
+    /// });
+    /// let server = server.build()?;
+    /// # drop(server);
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn admit(mut self, hook: impl Fn(&Caller<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.side.policy.admit = Some(Arc::new(Foreign::new("the hook `admit`", Box::new(hook))));
+        self
+    }
+
+    /// Listens on a Unix socket instead of TCP: a path, or on Linux an abstract name such as `@leads`. Bound at the
+    /// start; the file is removed when the server closes, and one that a server left behind when it was killed makes
+    /// way at the next start. See [`transport::unix`](crate::transport::unix) for names, and for who may connect.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::{Client, Server};
+    ///
+    /// # let directory = std::env::temp_dir().join(format!("leads-comm-unix-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&directory)?;
+    /// # let path = directory.join("leads.sock");
+    /// # let path = path.to_str().unwrap();
+    /// # const _: &str = stringify! {
+    /// let path = "/run/vehicle/leads.sock";
+    /// # };
+    /// let server = Server::builder().unix(path).unix_mode(0o660).build()?;
+    /// server.start(true)?;
+    ///
+    /// let client = Client::builder().unix().build()?;
+    /// client.start(path, true)?;
+    /// client.send(b"hello")?;
+    /// # client.close();
+    /// # server.close();
+    /// # std::fs::remove_dir(directory)?; // Nothing is left in it.
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(unix)]
+    pub fn unix(mut self, path: impl Into<PathBuf>) -> Self {
+        self.side.source = ListenerSource::Path(path.into());
+        self
+    }
+
+    /// The permissions of the socket file, such as `0o660` for its owner and group; on most systems, whoever may write
+    /// to it may connect. Only with [`unix`](Self::unix), and not for an abstract name. Default: what the process's
+    /// umask leaves.
+    #[cfg(unix)]
+    pub fn unix_mode(mut self, mode: u32) -> Self {
+        self.side.unix_mode = Some(mode);
+        self
+    }
+
+    /// Has the program decide by a caller's first message whether it is let in. Default: nobody is asked for anything.
+    ///
+    /// The first message, of up to 4096 bytes, is for the authenticator only: no callback is told of it, and it is in
+    /// no statistics. Until the authenticator has let the caller in, everything is as with a [`token`](Self::token),
+    /// which is the simple case of this; the two cannot be combined. The authenticator also sees who calls, with the
+    /// certificates where the transport has some.
+    ///
+    /// A caller whom it denies is told the goodbye and not the reason, and is refused with
+    /// [`RefusalCause::NotAuthenticated`](crate::RefusalCause::NotAuthenticated). So is one on whom it panics; the
+    /// panic is told to [`on_fail`](crate::Callback::on_fail). It is dropped when the server has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::{Caller, Denied, Server};
+    ///
+    /// let server = Server::builder().port(0).authenticate(|_caller: &Caller<'_>, message: &[u8]| {
+    ///     match message.strip_prefix(b"version ") {
+    ///         Some(b"2" | b"3") => Ok(()),
+    ///         _ => Err(Denied::new("an old version")),
+    ///     }
+    /// });
+    /// let server = server.build()?;
+    /// # drop(server);
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn authenticate(mut self, authenticator: impl Authenticator) -> Self {
+        self.side.policy.authenticator = Some(Arc::new(Foreign::new("the authenticator", Box::new(authenticator))));
+        self
+    }
+
+    /// Listens on a socket that the program has bound; address, port and backlog are the socket's then.
+    pub fn listener(mut self, listener: TcpListener) -> Self {
+        self.side.source = ListenerSource::Socket(listener);
+        self
+    }
+
+    /// Accepts streams of another transport instead of TCP.
+    pub fn transport(mut self, listener: impl Listener) -> Self {
+        self.side.source = ListenerSource::Transport(Foreign::new("the listener", Box::new(listener)));
+        self
+    }
+
+    /// Speaks TLS over whatever the server listens on; [`transport::tls`](crate::transport::tls) has all about it.
+    /// Default: no TLS.
+    ///
+    /// Callers shake hands before they become connections: on their reader threads, within
+    /// [`handshake_timeout`](Self::handshake_timeout), no more than [`max_handshakes`](Self::max_handshakes) at once.
+    /// Takes a configuration of [rustls] as well.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: impl Into<crate::transport::tls::ServerConfig>) -> Self {
+        self.side.tls = Some(config.into());
+        self
+    }
+}
+
+impl Default for ServerSide {
+    fn default() -> Self {
+        Self {
+            bind: Ipv4Addr::LOCALHOST.into(),
+            ipv6_only: false,
+            backlog: 4096,
+            #[cfg(unix)]
+            unix_mode: None,
+            policy: Policy::default(),
+            source: ListenerSource::Address,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+}

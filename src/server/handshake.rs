@@ -1,0 +1,133 @@
+//! A server's pending callers, each on the thread that becomes its reader.
+
+use std::io;
+use std::net::Shutdown;
+use std::sync::Arc;
+
+use super::first_message::FirstMessage;
+use crate::admission::handshakes::{Pending, PendingGuard};
+use crate::admission::refusal::{RefusalCause, say_goodbye};
+use crate::connection::ConnectionId;
+use crate::error::{DenialReason, Error};
+use crate::service::Core;
+use crate::service::reader::Opened;
+use crate::sync::user_code::{self, debug};
+use crate::transport::{Stream, is_nothing_yet};
+
+/// Makes an admitted caller pending; `None` when the server is closing.
+pub(super) fn begin(core: &Core, stream: Box<dyn Stream>) -> Option<PendingGuard> {
+    let stream: Arc<dyn Stream> = stream.into();
+    core.context().keep_alive(&*stream);
+    let understands = !stream.needs_handshake();
+    let Some(caller) = core.handshakes().enter(Arc::clone(&stream), understands) else {
+        let _ = stream.abort();
+        return None;
+    };
+    caller.watch();
+    Some(caller)
+}
+
+/// Takes a caller through its handshake, and then through its life as a connection; or refuses it.
+pub(super) fn run(core: &Arc<Core>, id: ConnectionId, caller: PendingGuard) {
+    match go_through(core, &caller) {
+        Ok(rest) => {
+            let Some(opened) = Opened::new(core, id, Arc::clone(caller.stream()), Some(&caller)) else {
+                return note_given_up(core, &caller);
+            };
+            drop(caller);
+            opened.read(rest);
+        }
+        Err(cause) => refuse(core, &caller, &cause),
+    }
+}
+
+/// Blocks until nothing stands in the way of the caller any more; what it has sent already that is for its connection.
+fn go_through(core: &Core, caller: &Pending) -> Result<Vec<u8>, RefusalCause> {
+    let stream = &**caller.stream();
+    if !caller.understands() {
+        let handshake = stream.handshake();
+        // One that speaks without it understands the goodbye as well.
+        let speaks = handshake.as_ref().err().is_none_or(|error| error.kind() == io::ErrorKind::Unsupported);
+        caller.set_understands(speaks);
+        handshake.map_err(|source| RefusalCause::HandshakeFailed { source: Arc::new(source) })?;
+    }
+    if !core.authenticates() {
+        return Ok(Vec::new());
+    }
+    let (handshakes, address) = (core.handshakes(), caller.peer_addr());
+    let first = FirstMessage::read(stream, &core.settings().separator, || handshakes.is_open(caller));
+    // Many may have come at once, each before the others had failed.
+    handshakes.check_failures(address)?;
+    let authenticated = first.and_then(|first| authenticate(core, caller, &first.message).map(|()| first.rest));
+    let rest = authenticated.map_err(|reason| {
+        if reason.is_held_against() {
+            handshakes.note_failure(address);
+        }
+        RefusalCause::NotAuthenticated { reason }
+    })?;
+    // And some of them while this one was looked at: one that was right among many is a guess like theirs.
+    handshakes.check_failures(address)?;
+    Ok(rest)
+}
+
+/// What the first message is worth.
+fn authenticate(core: &Core, caller: &Pending, message: &[u8]) -> Result<(), DenialReason> {
+    match &core.settings().token {
+        Some(token) if token.is(message) => Ok(()),
+        Some(_) => Err(DenialReason::WrongToken),
+        None => ask_program(core, caller, message),
+    }
+}
+
+fn ask_program(core: &Core, caller: &Pending, message: &[u8]) -> Result<(), DenialReason> {
+    let handshakes = core.handshakes();
+    // There is none when the server has ended without waiting for this.
+    let authenticator = handshakes.authenticator().ok_or(DenialReason::Closed { received_bytes: message.len() })?;
+    let (peer, certificates) = (caller.stream().peer(), caller.stream().peer_certificates());
+    let caller = core.pending_caller(&peer, caller.peer_addr(), &certificates);
+    let mut verdict = Ok(());
+    let called = user_code::call(|| verdict = authenticator.authenticate(&caller, message));
+    let Err(message) = called else { return verdict.map_err(DenialReason::Denied) };
+    if !handshakes.note_panic(&message) {
+        core.fail(&*core.callback(), &Error::CallbackPanicked { callback: "authenticate", message });
+    }
+    Err(DenialReason::AuthenticatorPanicked)
+}
+
+fn refuse(core: &Core, caller: &PendingGuard, cause: &RefusalCause) {
+    if !core.handshakes().refuse(caller, cause) {
+        return note_given_up(core, caller);
+    }
+    note(core, caller, cause);
+    if caller.understands() {
+        linger(core, caller);
+    } else {
+        let _ = caller.stream().shutdown(Shutdown::Both);
+    }
+}
+
+/// Tells the caller the goodbye, and gives it a moment to read it.
+fn linger(core: &Core, caller: &PendingGuard) {
+    let (stream, until) = (&**caller.stream(), caller.linger());
+    let Some(mut patience) = say_goodbye(stream, core.settings().separator.goodbye()) else { return };
+    // What arrives now is of no interest. Unread, it could turn the goodbye into a reset.
+    let mut chunk = [0; 1024];
+    while patience.is_left() {
+        match stream.read(&mut chunk) {
+            Ok(count @ 1..) => patience.spend(count),
+            Err(error) if is_nothing_yet(&error) && core.context().pump.live() < until => {}
+            Ok(0) | Err(_) => return,
+        }
+    }
+}
+
+/// The caller's fate has been decided by another thread: its time is over, or the server closes.
+fn note_given_up(core: &Core, caller: &Pending) {
+    if core.life().is_running() {
+        note(core, caller, &RefusalCause::HandshakeTimeout { timeout: core.settings().handshake_timeout });
+    }
+}
+
+fn note(core: &Core, caller: &Pending, cause: &RefusalCause) {
+    debug!("{}: refused {}: {cause}", core.life().name(), caller.stream().peer());
+}

@@ -1,0 +1,238 @@
+//! One message to every connection, encoded once.
+//!
+//! A lone broadcast is put into each outbox and written at once, on the caller's thread. Broadcasts in a tight loop are
+//! *gathered*: many messages become one batch, which is then queued for everyone and written with one call per peer.
+//! The pump ticks meanwhile, so that nothing waits long. Peers whose queue has no room for a whole batch are not in it,
+//! and hold nobody up: they are sent each message by itself, under the rule for full queues.
+
+use std::mem;
+use std::sync::Arc;
+
+use crate::connection::Connection;
+use crate::connection::engine::Context;
+use crate::connection::outbox::{
+    BATCH_LEN, Batch, GATHERED_CHARGE, Gather, Outgoing, Pace, Patience, RUSH, Rules, Tick,
+};
+use crate::error::Error;
+use crate::service::table::{ConnectionTable, Snapshot};
+use crate::sync::user_code::trace;
+use crate::sync::{Mutex, now};
+
+/// How many broadcasts are written one by one before a tight loop is taken for one: few, because each is a write to
+/// every peer.
+const TIGHT: u32 = 4;
+
+pub(crate) struct Broadcaster {
+    state: Mutex<State>,
+}
+
+struct State {
+    pace: Pace,
+    /// Whether broadcasts are gathered, and the pump ticks.
+    gathering: bool,
+    /// For how many connections the batch is.
+    members: usize,
+    /// The other ones.
+    others: Arc<[Connection]>,
+    /// How many of those who gather are writing a batch.
+    writing: usize,
+    /// Messages gathered, and batches written by those who gather, since the last tick.
+    gathered_in_tick: usize,
+    written_in_tick: usize,
+}
+
+/// What gathering came to.
+enum Outcome {
+    Accepted(usize),
+    /// It is written by itself.
+    Lone,
+}
+
+impl Broadcaster {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                pace: Pace::new(TIGHT),
+                gathering: false,
+                members: 0,
+                others: Arc::default(),
+                writing: 0,
+                gathered_in_tick: 0,
+                written_in_tick: 0,
+            }),
+        }
+    }
+
+    /// Sends a message to everyone; by how many it was accepted. `start_ticks` lets the pump tick.
+    pub(crate) fn broadcast(
+        &self,
+        context: &Context,
+        table: &ConnectionTable,
+        message: &[u8],
+        start_ticks: impl Fn(),
+    ) -> Result<usize, Error> {
+        context.settings.check_message(message)?;
+        if may_gather(&context.rules, message) {
+            if let Outcome::Accepted(accepted) = self.gather(context, table, message, start_ticks) {
+                return Ok(accepted);
+            }
+        }
+        let accepted = send_to(context, message, table.snapshot().connections.iter());
+        self.state.lock().pace.wrote(now());
+        Ok(accepted)
+    }
+
+    /// The pump's look: queues and writes what has been left for a tick.
+    pub(crate) fn tick(&self, context: &Context, table: &ConnectionTable) -> Tick {
+        let rush = {
+            let mut state = self.state.lock();
+            if state.writing > 0 {
+                return Tick::Later;
+            }
+            let rush = mem::take(&mut state.gathered_in_tick) >= RUSH;
+            if mem::take(&mut state.written_in_tick) > 0 && rush {
+                return Tick::Later;
+            }
+            if !rush {
+                state.gathering = false;
+                state.pace.reset();
+                state.others = Arc::default();
+            }
+            rush
+        };
+        if rush {
+            context.gathered.settle();
+        } else {
+            context.gathered.end();
+        }
+        if context.gathered.take_unwritten() {
+            write_to(&table.snapshot());
+        }
+        if rush { Tick::Soon } else { Tick::Done }
+    }
+
+    fn gather(&self, context: &Context, table: &ConnectionTable, message: &[u8], start_ticks: impl Fn()) -> Outcome {
+        loop {
+            let snapshot = table.snapshot();
+            let mut state = self.state.lock();
+            if !state.gathering {
+                if !state.pace.is_tight(now()) {
+                    return Outcome::Lone;
+                }
+                state.gathering = true;
+                start_ticks();
+            }
+            match context.gathered.gather(snapshot.generation, message) {
+                Gather::Gathered => {
+                    state.gathered_in_tick += 1;
+                    let (members, others) = (state.members, Arc::clone(&state.others));
+                    drop(state);
+                    trace!("{} bytes gathered for {members} connections", message.len());
+                    let others = if others.is_empty() { 0 } else { push_to(context, message, others.iter()) };
+                    return Outcome::Accepted(members + others);
+                }
+                Gather::OverBudget => return Outcome::Lone,
+                Gather::NoBatch => {}
+            }
+            let connections = &snapshot.connections;
+            let others = context
+                .gathered
+                .begin(snapshot.generation, connections.iter().map(|connection| connection.link().outbox()));
+            state.members = connections.len() - others.len();
+            state.others = others.into_iter().map(|position| connections[position].clone()).collect();
+            state.writing += 1;
+            drop(state);
+            if context.gathered.take_unwritten() {
+                write_to(&snapshot);
+            }
+            let mut state = self.state.lock();
+            state.writing -= 1;
+            state.written_in_tick += 1;
+        }
+    }
+}
+
+/// Whether it pays to join a message with others, and every queue can hold a batch of them.
+fn may_gather(rules: &Rules, message: &[u8]) -> bool {
+    rules.coalesce && message.len() <= BATCH_LEN / 2 && GATHERED_CHARGE <= rules.limit
+}
+
+/// Sends a message to each of these, now, behind what has been gathered; by how many it was accepted.
+pub(crate) fn send_to<'a>(
+    context: &Context,
+    message: &[u8],
+    connections: impl Iterator<Item = &'a Connection>,
+) -> usize {
+    context.gathered.settle();
+    push_to(context, message, connections)
+}
+
+/// Sends a message to each of these, whom nothing has been gathered for.
+fn push_to<'a>(context: &Context, message: &[u8], connections: impl Iterator<Item = &'a Connection>) -> usize {
+    let mut patience = context.rules.patience();
+    match context.rules.shared_batch_of(message) {
+        Some(batch) => push_batch(context, batch, connections, &mut patience),
+        None => push_over_budget(context, message, connections, &mut patience),
+    }
+}
+
+/// Sends a message to each of these although all outboxes together are full: first to those who take what they are
+/// sent, from where it lies; to the others when there is room for it.
+#[cold]
+fn push_over_budget<'a>(
+    context: &Context,
+    message: &[u8],
+    connections: impl Iterator<Item = &'a Connection>,
+    patience: &mut Patience,
+) -> usize {
+    let outgoing = Outgoing::Message(message);
+    let (behind, others): (Vec<_>, Vec<_>) = connections.partition(|connection| connection.link().outbox().is_behind());
+    let accepted = others.iter().filter(|connection| connection.link().push(outgoing, patience).is_ok()).count();
+    while !behind.is_empty() {
+        if let Some(batch) = context.rules.shared_batch_of(message) {
+            return accepted + push_batch(context, batch, behind.into_iter(), patience);
+        }
+        if !context.find_budget(outgoing.charge(&context.rules), patience) {
+            behind.iter().for_each(|connection| connection.link().outbox().drop_outgoing(outgoing));
+            break;
+        }
+    }
+    accepted
+}
+
+/// Puts a batch into the outbox of each of these; by how many it was accepted.
+fn push_batch<'a>(
+    context: &Context,
+    batch: Arc<Batch>,
+    connections: impl Iterator<Item = &'a Connection>,
+    patience: &mut Patience,
+) -> usize {
+    let batch = [batch];
+    let outgoing = Outgoing::Batches(&batch);
+    let charge = outgoing.charge(&context.rules);
+    let waits = !patience.is_none();
+    let mut accepted = 0;
+    // Who has no room is waited for when everybody else has been served, all of them together.
+    let mut full = Vec::new();
+    for connection in connections {
+        let link = connection.link();
+        if waits && !link.outbox().has_room(charge) {
+            full.push(connection);
+        } else if link.push(outgoing, patience).is_ok() {
+            accepted += 1;
+        }
+    }
+    for connection in full {
+        if connection.link().push(outgoing, patience).is_ok() {
+            accepted += 1;
+        }
+    }
+    accepted
+}
+
+/// Writes what is queued for anyone, where nobody does.
+fn write_to(snapshot: &Snapshot) {
+    for connection in snapshot.connections.iter() {
+        connection.link().write_ready();
+    }
+}

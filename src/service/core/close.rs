@@ -1,0 +1,111 @@
+//! How a service ends: whoever begins it, the service's own thread sees everything out.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Core;
+use crate::connection::link::Link;
+use crate::error::{DisconnectReason, Error, Undelivered};
+use crate::service::callback::Chain;
+use crate::service::offline_queue::Line;
+use crate::sync::user_code::{self, info, warn};
+
+/// What each step past the close time-out may take: cutting connections off, ending the pump, telling the closer.
+pub(super) const CLOSE_GRACE: Duration = Duration::from_millis(30);
+
+impl Core {
+    /// Begins the end: from now on no connection is added, and those that are there say goodbye.
+    pub(super) fn begin_close(&self) {
+        if !self.life.begin_close(self.settings().close_deadline()) {
+            return;
+        }
+        if let Some(line) = &self.line {
+            line.close();
+        }
+        let _ = user_code::survive(|| self.handshakes.close());
+        if self.life.is_over() {
+            // It has never run, so that nothing else ends it.
+            return self.drop_callbacks();
+        }
+        self.end_all(|link| {
+            link.end(DisconnectReason::ServiceClosed { undelivered: Undelivered::default() });
+        });
+    }
+
+    /// The last act of the service's own thread: sees every other thread out, by force when the time is over.
+    pub(crate) fn finish(&self) {
+        self.rely_on(|| self.see_out());
+        self.context.pump.stop();
+        let by = self.life.closing_by().unwrap_or_else(Instant::now);
+        self.pump_thread.wait_for_end(by + 2 * CLOSE_GRACE);
+        self.context.log_limits.say_all();
+        info!("{} closed", self.life.name());
+        self.life.end();
+        // Last, because what they do when they are dropped may wait for this service.
+        self.drop_callbacks();
+    }
+
+    fn see_out(&self) {
+        self.begin_close();
+        self.report_unsent();
+        let by = self.life.closing_by().unwrap_or_else(Instant::now);
+        if !self.threads().wait_for_end(by) {
+            let left = self.table.snapshot().connections;
+            warn!("{}: the close time-out is over for {} connections", self.life.name(), left.len());
+            self.end_all(|link| {
+                link.cut(DisconnectReason::LocalAbort { undelivered: Undelivered::default() });
+            });
+            // Those whose callback is still running end when it returns.
+            self.threads().wait_for_end(by + CLOSE_GRACE);
+        }
+    }
+
+    /// Tells what a client kept for a connection that never came.
+    fn report_unsent(&self) {
+        let unsent = self.line.as_ref().map(Line::take_unsent).unwrap_or_default();
+        if unsent.messages > 0 {
+            self.fail(&*self.callback(), &Error::Unsent { messages: unsent.messages, bytes: unsent.bytes });
+        }
+    }
+
+    /// Does, on the calling thread, what the service cannot go on without. If that panics, by a defect of the library,
+    /// the service ends with that as its reason: at once for its connections.
+    pub(crate) fn rely_on(&self, work: impl FnOnce()) {
+        if let Err(message) = user_code::survive(work) {
+            self.break_down(&message);
+        }
+    }
+
+    /// The calling thread cannot do any more what the service cannot go on without: that is over.
+    pub(super) fn break_down(&self, message: &str) {
+        self.end_all(|link| {
+            let undelivered = Undelivered::default();
+            link.cut(DisconnectReason::ServiceFailed { message: message.to_owned(), undelivered });
+        });
+        let name = thread::current().name().unwrap_or("a thread without a name").to_owned();
+        // Before the end, with which the callbacks go.
+        self.fail(&*self.callback(), &Error::ServiceFailed { name, message: message.to_owned() });
+        self.begin_close();
+    }
+
+    /// Lets no more connections come, and ends those that there are; one of them for which that goes wrong keeps no
+    /// other one.
+    fn end_all(&self, end: impl Fn(&Link)) {
+        for connection in self.table.close().connections.iter() {
+            let _ = user_code::survive(|| end(connection.link()));
+        }
+    }
+
+    /// Lets the callbacks go, which may well hold handles of this service.
+    fn drop_callbacks(&self) {
+        self.replace_callback(Chain::default());
+        self.admission.drop_hook();
+        self.handshakes.drop_authenticator();
+    }
+
+    /// Waits until the service has ended, at most until `deadline`; whether it has. Where it might be what it waits for,
+    /// it only looks.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
+        if user_code::is_inside() { self.life.is_over() } else { self.life.wait(deadline) }
+    }
+}

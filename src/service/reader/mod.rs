@@ -1,0 +1,285 @@
+//! The reader thread: stream -> decoder -> callback. The one place where a connection's callbacks are called, and the
+//! one door through which every connection leaves.
+//!
+//! [`read_buffer`] has the half from the stream to the decoder.
+
+#[cfg(all(test, loom))]
+mod model;
+mod read_buffer;
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use crate::admission::handshakes::Pending;
+use crate::codec::{GOODBYE, MessageTooLong};
+use crate::connection::inbound_budget::Buffered;
+use crate::connection::link::Link;
+use crate::connection::{Connection, ConnectionId};
+use crate::error::{DisconnectReason, Error, Undelivered};
+use crate::service::Core;
+use crate::service::callback::{Callback, Chain};
+use crate::sync::user_code::{self, debug, trace};
+use crate::transport::{Stream, is_nothing_yet};
+pub(crate) use read_buffer::SMALL_CHUNK;
+use read_buffer::{Arrived, Intake};
+
+/// A connection that is in the table, and waits for its reader. Dropped before, it ends, and no callback is told of it.
+pub(crate) struct Opened {
+    core: Arc<Core>,
+    connection: Connection,
+    /// Until somebody reads it.
+    stream: Option<Arc<dyn Stream>>,
+    /// What there was when it was opened, so that whoever is told of its beginning is told of its end.
+    callback: Arc<Chain>,
+}
+
+impl Opened {
+    /// Makes a connection of an open stream, which may have been `pending`; `None` when the service is closing,
+    /// or what was pending has been given up.
+    pub(crate) fn new(
+        core: &Arc<Core>,
+        id: ConnectionId,
+        stream: Arc<dyn Stream>,
+        pending: Option<&Pending>,
+    ) -> Option<Self> {
+        let callback = core.callback();
+        let connection = core.open(id, Arc::clone(&stream), pending)?;
+        Some(Self { core: Arc::clone(core), connection, stream: Some(stream), callback })
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(crate) fn callback(&self) -> &Chain {
+        &self.callback
+    }
+
+    /// Lives through the connection, from `on_connect` to `on_disconnect`, whatever happens in between.
+    ///
+    /// All of it is told to the one callback that the connection began with, whatever is set meanwhile.
+    /// `ahead` has arrived before; it is no more than a [`SMALL_CHUNK`].
+    pub(crate) fn read(mut self, ahead: Vec<u8>) {
+        let Some(stream) = self.stream.take() else { return };
+        let Self { core, connection, callback, .. } = &self;
+        debug!("connection {} {connection} opened", connection.id());
+        let link = connection.link();
+        let reader = Reader { core, connection, link, callback, begun: Cell::default(), dropped: Cell::default() };
+        reader.call("on_connect", || callback.on_connect(&**core, connection));
+        let read = user_code::survive(|| reader.read_to_end(&*stream, ahead));
+        let unfinished = read.unwrap_or_else(|message| {
+            link.cut(DisconnectReason::ServiceFailed { message, undelivered: Undelivered::default() });
+            0
+        });
+        drop(stream);
+        let reason = link.retire(unfinished);
+        core.forget(connection, reason);
+        if let Err(message) = user_code::call(|| callback.on_disconnect(&**core, connection, reason)) {
+            core.fail(&**callback, &Error::CallbackPanicked { callback: "on_disconnect", message });
+        }
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if self.stream.take().is_some() {
+            self.connection.abort();
+            let reason = self.connection.link().retire(0);
+            self.core.forget(&self.connection, reason);
+        }
+    }
+}
+
+struct Reader<'a> {
+    core: &'a Core,
+    connection: &'a Connection,
+    link: &'a Link,
+    callback: &'a Chain,
+    /// Whether the link has been told of an unfinished message.
+    begun: Cell<bool>,
+    /// How many bytes of an unfinished message have been dropped since the end began.
+    dropped: Cell<usize>,
+}
+
+impl Reader<'_> {
+    /// Reads until the stream ends or fails; how many bytes of an unfinished message were left then.
+    fn read_to_end(&self, stream: &dyn Stream, ahead: Vec<u8>) -> usize {
+        let mut idle_chunk = [0; SMALL_CHUNK];
+        let mut intake = Intake::new(self.core.settings(), &self.link.context().buffered, &mut idle_chunk, &ahead);
+        drop(ahead);
+        self.link.watch_idle();
+        loop {
+            match intake.read(stream) {
+                Ok(0) => {
+                    let unfinished = self.unfinished(&intake);
+                    self.link.end_with_stream();
+                    return unfinished;
+                }
+                Ok(count) if self.link.is_discarding() => {
+                    let parted = self.has_parted(stream, &mut intake, count);
+                    if parted || self.link.is_given_up() || !self.link.note_discarded(count) {
+                        return self.unfinished(&intake);
+                    }
+                }
+                Ok(count) if !self.find_room(&mut intake, count) => {
+                    // The end has begun: what is read next is discarded, and this with it.
+                    self.note_dropped(count);
+                }
+                Ok(count) => {
+                    self.link.note_read();
+                    self.link.note_arrival();
+                    let parted = self.deliver(intake.arrived(count));
+                    if parted && !stream.has_end() {
+                        return self.unfinished(&intake);
+                    }
+                    if self.link.is_discarding() {
+                        self.discard(&mut intake);
+                    }
+                    self.note_remainder(intake.unfinished());
+                    intake.adapt(count, stream);
+                }
+                Err(error) if is_nothing_yet(&error) => {
+                    if self.link.is_given_up() {
+                        return self.unfinished(&intake);
+                    }
+                }
+                Err(error) => {
+                    let unfinished = self.unfinished(&intake);
+                    self.link.fail_with_read(error);
+                    return unfinished;
+                }
+            }
+        }
+    }
+
+    /// How many bytes of an unfinished message the end of the stream leaves.
+    fn unfinished(&self, intake: &Intake<'_>) -> usize {
+        let left = if self.counts_unfinished() { intake.unfinished() } else { 0 };
+        self.dropped.get() + left
+    }
+
+    /// Throws a chunk away that has arrived behind the end; whether the peer has said in it that nothing more will
+    /// come, where its stream has no end to say so.
+    fn has_parted(&self, stream: &dyn Stream, intake: &mut Intake<'_>, count: usize) -> bool {
+        if stream.has_end() {
+            self.discard(intake);
+            return false;
+        }
+        let parted = holds_goodbye(&mut intake.arrived(count));
+        // It may be the beginning of the goodbye, and of what ends it.
+        if intake.unfinished() >= GOODBYE.len() + self.core.settings().separator.len() {
+            self.discard(intake);
+        }
+        parted
+    }
+
+    /// What arrives behind the end is of no interest.
+    fn discard(&self, intake: &mut Intake<'_>) {
+        self.note_dropped(intake.unfinished());
+        intake.clear();
+    }
+
+    fn note_dropped(&self, len: usize) {
+        if self.counts_unfinished() {
+            self.dropped.set(self.dropped.get() + len);
+        }
+    }
+
+    /// Whether what arrives is an unfinished message: not when the end began here, unless because of one.
+    fn counts_unfinished(&self) -> bool {
+        !self.link.is_discarding() || self.link.ends_for_unfinished()
+    }
+
+    /// Sees to it that the decoder may take the chunk in; false when the connection ends instead.
+    #[inline]
+    fn find_room(&self, intake: &mut Intake<'_>, count: usize) -> bool {
+        intake.cover(count).is_ok() || self.wait_for_room(intake, count)
+    }
+
+    #[cold]
+    fn wait_for_room(&self, intake: &mut Intake<'_>, count: usize) -> bool {
+        let deadline = Buffered::deadline();
+        while let Err(lacking) = intake.cover(count) {
+            if !self.link.context().find_buffer(lacking, self.link, deadline) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Tells the link what a chunk has left.
+    fn note_remainder(&self, len: usize) {
+        if len > 0 {
+            self.begun.set(true);
+            self.link.note_unfinished(len);
+        } else {
+            self.note_finished();
+        }
+        self.link.note_silence();
+    }
+
+    /// Before a callback, at the latest: while it runs, the peer is not waited for.
+    #[inline]
+    fn note_finished(&self) {
+        if self.begun.replace(false) {
+            self.link.note_finished();
+        }
+    }
+
+    /// Gives every whole message to the callback, up to the one that ends the connection; whether the peer has said its
+    /// goodbye.
+    fn deliver(&self, mut arrived: Arrived<'_>) -> bool {
+        let undelivered = Undelivered::default();
+        let separator = self.core.settings().separator.len();
+        let mut end = None;
+        // One guard against panics for all of them: whichever panics, nothing is delivered behind it.
+        self.call("on_receive", || {
+            while !self.link.is_discarding() {
+                match arrived.next_message() {
+                    Ok(None) => return,
+                    Ok(Some(GOODBYE)) => {
+                        end = Some(DisconnectReason::PeerGoodbye { undelivered });
+                        return;
+                    }
+                    Ok(Some(message)) => {
+                        self.note_finished();
+                        trace!("connection {} {}: {} bytes received", self.link.id(), self.link.peer(), message.len());
+                        self.link.received().count(message.len() + separator);
+                        self.callback.on_receive(self.core, self.connection, message);
+                    }
+                    Err(MessageTooLong { limit }) => {
+                        end = Some(DisconnectReason::MessageTooLong { limit, undelivered });
+                        return;
+                    }
+                }
+            }
+        });
+        let parted = matches!(end, Some(DisconnectReason::PeerGoodbye { .. }));
+        if let Some(reason) = end {
+            self.link.end(reason);
+        }
+        // Also behind an end that has begun here meanwhile.
+        parted || self.link.is_discarding() && holds_goodbye(&mut arrived)
+    }
+
+    /// Calls back; a panic ends this connection and nothing else.
+    fn call(&self, name: &'static str, callback: impl FnOnce()) {
+        let Err(message) = user_code::call(callback) else { return };
+        let undelivered = Undelivered::default();
+        let reason = DisconnectReason::CallbackPanicked { callback: name, message: message.clone(), undelivered };
+        if !self.link.end(reason) {
+            // The connection ends for another reason, which does not tell of this.
+            self.core.fail(self.callback, &Error::CallbackPanicked { callback: name, message });
+        }
+    }
+}
+
+/// Whether the goodbye is among what has arrived.
+fn holds_goodbye(arrived: &mut Arrived<'_>) -> bool {
+    while let Ok(Some(message)) = arrived.next_message() {
+        if message == GOODBYE {
+            return true;
+        }
+    }
+    false
+}

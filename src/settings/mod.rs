@@ -1,0 +1,183 @@
+//! What a service is told: limits and time-outs, with their defaults, checked once.
+
+mod reconnect;
+mod token;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use crate::codec::{self, Separator};
+use crate::connection::outbox::{Budget, OVERHEAD, Rules, WhenFull};
+use crate::error::Error;
+
+use crate::transport::Keepalive;
+pub use reconnect::Reconnect;
+pub(crate) use token::{MAX_FIRST_LEN, Token};
+
+/// The port of LEADS, used where no other is chosen.
+pub const DEFAULT_PORT: u16 = 16900;
+
+/// What happens when more is sent to a peer than it reads, and its queue is full
+/// ([`max_queued_bytes`](crate::Builder::max_queued_bytes)), or those of all peers together are
+/// ([`max_total_queued_bytes`](crate::Builder::max_total_queued_bytes)).
+///
+/// Whatever the policy, a peer that takes nothing at all for [`stall_timeout`](crate::Builder::stall_timeout) while
+/// something waits for it is disconnected: after 30 s, or with a policy that drops after 10 minutes, unless set. One
+/// that reads, however much less than it is sent, is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SlowConsumer {
+    /// It is disconnected, and nobody waits for it. The default. Where all queues together are full, it is the peer
+    /// with the longest queue, whoever is being sent to.
+    #[default]
+    Disconnect,
+    /// The oldest messages that wait for it are dropped to make room, and counted: for peers that want what is new.
+    /// A message that has been written in part is never dropped. Where all queues together are full, it is the new
+    /// message that is dropped, because the old ones of this peer may be in the queues of others as well.
+    DropOldest,
+    /// The new message is dropped, and counted: `send` returns [`Error::Dropped`], and `broadcast`
+    /// does not count this peer.
+    DropNewest,
+    /// `send` and `broadcast` wait for room, so that nothing is lost to a peer that is merely slow; at most this long,
+    /// then the peer is disconnected. A broadcast waits once for all its peers together, not for each in turn, and
+    /// those that have room do not wait with it. Also in a callback; a peer that does the same in turn is waited for
+    /// no longer than this.
+    Block(Duration),
+}
+
+/// What both kinds of service are told; the builder's methods say what each is.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) separator: Separator,
+    pub(crate) max_message_len: usize,
+    pub(crate) max_sent_len: usize,
+    pub(crate) max_total_buffered_bytes: usize,
+    pub(crate) max_queued_bytes: usize,
+    pub(crate) max_total_queued_bytes: usize,
+    pub(crate) coalesce: bool,
+    pub(crate) slow_consumer: SlowConsumer,
+    pub(crate) partial_message_timeout: Duration,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) keepalive: Option<Keepalive>,
+    pub(crate) user_timeout: Option<Duration>,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) token: Option<Token>,
+    /// `None`: as the policy for slow consumers has it.
+    pub(crate) stall_timeout: Option<Duration>,
+    pub(crate) flush_timeout: Duration,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) close_timeout: Duration,
+    pub(crate) reader_stack: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            separator: Separator::default(),
+            max_message_len: 1024 * 1024,
+            max_sent_len: 1024 * 1024,
+            max_total_buffered_bytes: 64 * 1024 * 1024,
+            max_queued_bytes: 4 * 1024 * 1024,
+            max_total_queued_bytes: 64 * 1024 * 1024,
+            coalesce: true,
+            slow_consumer: SlowConsumer::default(),
+            partial_message_timeout: Duration::from_secs(30),
+            idle_timeout: None,
+            keepalive: Some(Keepalive::default()),
+            user_timeout: Some(Duration::from_secs(30)),
+            handshake_timeout: Duration::from_secs(5),
+            token: None,
+            stall_timeout: None,
+            flush_timeout: Duration::from_secs(2),
+            drain_timeout: Duration::from_millis(500),
+            close_timeout: Duration::from_secs(3),
+            reader_stack: 512 * 1024,
+        }
+    }
+}
+
+impl Settings {
+    /// Refuses settings that are out of range or do not fit together.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        require(self.max_message_len >= codec::GOODBYE.len(), "max_message_len", "must hold the goodbye, 10 bytes")?;
+        let largest_charge = self.max_message_len.saturating_add(self.separator.len() + OVERHEAD);
+        require(
+            self.max_queued_bytes >= largest_charge,
+            "max_queued_bytes",
+            "must hold one message of max_message_len, with its separator and 64 bytes more",
+        )?;
+        require(
+            self.max_total_queued_bytes >= self.max_queued_bytes,
+            "max_total_queued_bytes",
+            "must not be less than max_queued_bytes",
+        )?;
+        require(
+            self.max_total_buffered_bytes >= self.max_message_len.saturating_add(self.separator.len()),
+            "max_total_buffered_bytes",
+            "must hold one message of max_message_len, with its separator",
+        )?;
+        require(!self.partial_message_timeout.is_zero(), "partial_message_timeout", "must not be 0")?;
+        require(self.idle_timeout != Some(Duration::ZERO), "idle_timeout", "must not be 0")?;
+        require(
+            self.keepalive.is_none_or(|keepalive| keepalive.is_possible()),
+            "keepalive",
+            "idle and interval must be 1 s to 32767 s, and count 1 to 127",
+        )?;
+        require(self.user_timeout != Some(Duration::ZERO), "user_timeout", "must not be 0")?;
+        require(!self.handshake_timeout.is_zero(), "handshake_timeout", "must not be 0")?;
+        require(self.stall_timeout != Some(Duration::ZERO), "stall_timeout", "must not be 0")?;
+        require(self.close_timeout >= self.flush_timeout, "close_timeout", "must not be shorter than flush_timeout")
+    }
+
+    /// Refuses a message that cannot be sent.
+    pub(crate) fn check_message(&self, message: &[u8]) -> Result<(), Error> {
+        let limit = self.max_sent_len.min(self.max_queued_bytes - OVERHEAD - self.separator.len());
+        if message.len() > limit {
+            return Err(Error::MessageTooLong { len: message.len(), limit });
+        }
+        Ok(codec::check(message, &self.separator)?)
+    }
+
+    /// What the outboxes of a service keep to.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            separator: self.separator.clone(),
+            limit: self.max_queued_bytes,
+            when_full: match self.slow_consumer {
+                SlowConsumer::Disconnect => WhenFull::Refuse,
+                SlowConsumer::DropOldest => WhenFull::DropOldest,
+                SlowConsumer::DropNewest => WhenFull::DropNewest,
+                SlowConsumer::Block(time) => WhenFull::Wait(time),
+            },
+            coalesce: self.coalesce,
+            budget: Arc::new(Budget::new(self.max_total_queued_bytes)),
+            shared: AtomicU64::new(0),
+            gathered: AtomicU64::new(0),
+        }
+    }
+
+    /// How long a peer may take nothing of what waits for it. One that loses what it does not take in time holds up
+    /// nobody, and there is no reason to end it while it is alive.
+    pub(crate) fn stall_timeout(&self) -> Duration {
+        self.stall_timeout.unwrap_or(match self.slow_consumer {
+            SlowConsumer::Disconnect | SlowConsumer::Block(_) => Duration::from_secs(30),
+            SlowConsumer::DropOldest | SlowConsumer::DropNewest => Duration::from_secs(600),
+        })
+    }
+
+    /// When an end that begins now is to be over.
+    pub(crate) fn close_deadline(&self) -> Instant {
+        later(Instant::now(), self.close_timeout)
+    }
+}
+
+/// `time` after `now`; a time too far ahead for the clock is as good as a year.
+pub(crate) fn later(now: Instant, time: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+    now.checked_add(time).unwrap_or_else(|| now + FAR)
+}
+
+pub(crate) fn require(holds: bool, setting: &'static str, requirement: &'static str) -> Result<(), Error> {
+    if holds { Ok(()) } else { Err(Error::InvalidSetting { setting, requirement }) }
+}

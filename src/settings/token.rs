@@ -1,0 +1,50 @@
+//! A secret that both sides know, and that a client says first.
+
+use std::fmt;
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq;
+
+use super::require;
+use crate::codec::{self, Separator};
+use crate::error::Error;
+
+/// The longest first message that a caller may say who it is by, in payload bytes.
+pub(crate) const MAX_FIRST_LEN: usize = 4096;
+
+/// Framed and checked once; a token that exists can be sent.
+#[derive(Clone)]
+pub(crate) struct Token {
+    /// With the separator behind it.
+    frame: Arc<[u8]>,
+    len: usize,
+}
+
+impl Token {
+    pub(crate) fn new(secret: &[u8], separator: &Separator) -> Result<Self, Error> {
+        require(!secret.is_empty(), "token", "must not be empty")?;
+        require(secret.len() <= MAX_FIRST_LEN, "token", "must not be longer than 4096 bytes")?;
+        let requirement = "must not hold the separator, nor be the goodbye";
+        let frame =
+            codec::encode(secret, separator).map_err(|_| Error::InvalidSetting { setting: "token", requirement })?;
+        Ok(Self { frame: frame.into(), len: secret.len() })
+    }
+
+    /// As it goes over the wire.
+    pub(crate) fn frame(&self) -> &[u8] {
+        &self.frame
+    }
+
+    /// Whether a message is the token. Takes equally long for every message of the token's length, wherever it differs.
+    #[inline(never)]
+    pub(crate) fn is(&self, message: &[u8]) -> bool {
+        self.frame[..self.len].ct_eq(message).into()
+    }
+}
+
+/// Without the secret.
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}

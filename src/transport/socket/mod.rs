@@ -1,0 +1,14 @@
+//! Sockets of any kind, as the systems have them: reading and writing where each call can say how it is meant, accepting
+//! and connecting that can be stopped, and waiting for what is ready.
+
+pub(crate) mod accept;
+pub(crate) mod connect;
+pub(crate) mod poll;
+#[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+pub(crate) mod sock_diag;
+#[cfg(all(unix, not(leads_comm_portable)))]
+mod transfer;
+pub(crate) mod writable;
+
+#[cfg(all(unix, not(leads_comm_portable)))]
+pub(crate) use transfer::{read, try_write, write};

@@ -1,0 +1,168 @@
+//! Waiting for streams and for other threads at once.
+
+use std::time::Duration;
+
+use crate::transport::Stream;
+pub(crate) use imp::Poller;
+#[cfg(all(unix, not(leads_comm_portable)))]
+pub(crate) use imp::wait_readable;
+
+/// Whether something has arrived that nobody has read, as far as the system can tell. Asks the system and not the stream,
+/// whose reader may be in it.
+pub(crate) fn has_unread(stream: &dyn Stream) -> bool {
+    #[cfg(all(unix, not(leads_comm_portable)))]
+    return stream.poll_fd().is_some_and(|fd| wait_readable(&fd, Duration::ZERO).unwrap_or(false));
+    #[cfg(not(all(unix, not(leads_comm_portable))))]
+    {
+        let _ = (stream, Duration::ZERO);
+        false
+    }
+}
+
+#[cfg(all(unix, not(leads_comm_portable)))]
+mod imp {
+    use std::io::{self, Read, Write};
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::io::Errno;
+
+    use crate::transport::Stream;
+
+    /// Blocks until `source` is readable, has ended or is broken, at most for `time`; whether it is.
+    pub(crate) fn wait_readable(source: &impl AsFd, time: Duration) -> io::Result<bool> {
+        let timeout = Timespec::try_from(time).ok();
+        Ok(poll(&mut [PollFd::new(source, PollFlags::IN)], timeout.as_ref())? > 0)
+    }
+
+    /// Waits for descriptors to be ready; any thread can end the wait.
+    #[derive(Debug)]
+    pub(crate) struct Poller {
+        wake: UnixStream,
+        woken: UnixStream,
+    }
+
+    impl Poller {
+        pub(crate) fn new() -> io::Result<Self> {
+            let (wake, woken) = UnixStream::pair()?;
+            wake.set_nonblocking(true)?;
+            woken.set_nonblocking(true)?;
+            Ok(Self { wake, woken })
+        }
+
+        /// Ends the wait under way, or else the next one.
+        pub(crate) fn wake(&self) {
+            // Otherwise it fails only when the pipe is full, and then it wakes already: both ends live as long as `self`.
+            while (&self.wake).write(&[0]).is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {}
+        }
+
+        /// Whether a stream has a descriptor to wait for.
+        pub(crate) fn can_watch(stream: &dyn Stream) -> bool {
+            stream.poll_fd().is_some()
+        }
+
+        /// Blocks until `source` is readable or broken, a wake, or the end of the time; whether the source is.
+        pub(crate) fn wait_readable(&self, source: &impl AsFd, timeout: Option<Duration>) -> io::Result<bool> {
+            Ok(self.wait(vec![PollFd::new(source, PollFlags::IN), self.wake_up()], timeout)? == [true])
+        }
+
+        /// Blocks until `source` is writable or broken, a wake, or the end of the time; whether it is.
+        pub(crate) fn wait_connected(&self, source: &impl AsFd, time: Duration) -> io::Result<bool> {
+            let ready = self.wait(vec![PollFd::new(source, PollFlags::OUT), self.wake_up()], Some(time))?;
+            Ok(ready == [true])
+        }
+
+        /// Blocks until one of `streams` is writable or broken, a wake, or the end of the time; says which are ready.
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        pub(crate) fn wait_writable(
+            &self,
+            streams: &[&dyn Stream],
+            timeout: Option<Duration>,
+        ) -> io::Result<Vec<bool>> {
+            let fds: Vec<_> = streams.iter().map(|stream| stream.poll_fd()).collect();
+            let writable = fds.iter().flatten().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::OUT));
+            let mut ready = self.wait(writable.chain([self.wake_up()]).collect(), timeout)?.into_iter();
+            // A stream without a descriptor any more is never ready.
+            Ok(fds.iter().map(|fd| fd.is_some() && ready.next() == Some(true)).collect())
+        }
+
+        fn wake_up(&self) -> PollFd<'_> {
+            PollFd::new(&self.woken, PollFlags::IN)
+        }
+
+        /// Polls; the last of `fds` is the wake-up's, and is not reported.
+        fn wait(&self, mut fds: Vec<PollFd<'_>>, timeout: Option<Duration>) -> io::Result<Vec<bool>> {
+            // A time that the system's type cannot hold is as good as for ever.
+            let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+            match poll(&mut fds, timeout.as_ref()) {
+                // After a signal nothing has been reported yet; the caller waits again.
+                Err(Errno::INTR) => return Ok(vec![false; fds.len() - 1]),
+                result => result?,
+            };
+            let mut ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+            if ready.pop() == Some(true) {
+                let mut drained = [0; 64];
+                while (&self.woken).read(&mut drained).is_ok_and(|len| len == drained.len()) {}
+            }
+            Ok(ready)
+        }
+    }
+}
+
+#[cfg(any(not(unix), leads_comm_portable))]
+mod imp {
+    use std::io;
+    use std::time::{Duration, Instant};
+
+    use parking_lot::{Condvar, Mutex};
+
+    use crate::transport::Stream;
+
+    /// Waits for other threads only: each stream that does not take bytes is served by a thread of its own.
+    #[derive(Debug)]
+    pub(crate) struct Poller {
+        woken: Mutex<bool>,
+        wake: Condvar,
+    }
+
+    impl Poller {
+        pub(crate) fn new() -> io::Result<Self> {
+            Ok(Self { woken: Mutex::new(false), wake: Condvar::new() })
+        }
+
+        /// Ends the wait under way, or else the next one.
+        pub(crate) fn wake(&self) {
+            *self.woken.lock() = true;
+            self.wake.notify_one();
+        }
+
+        /// Whether a stream can be waited for.
+        pub(crate) fn can_watch(_: &dyn Stream) -> bool {
+            false
+        }
+
+        /// Blocks until a wake or the end of the time.
+        pub(crate) fn wait_writable(
+            &self,
+            streams: &[&dyn Stream],
+            timeout: Option<Duration>,
+        ) -> io::Result<Vec<bool>> {
+            let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+            let mut woken = self.woken.lock();
+            while !*woken {
+                match deadline {
+                    Some(deadline) => {
+                        if self.wake.wait_until(&mut woken, deadline).timed_out() {
+                            break;
+                        }
+                    }
+                    None => self.wake.wait(&mut woken),
+                }
+            }
+            *woken = false;
+            Ok(vec![false; streams.len()])
+        }
+    }
+}

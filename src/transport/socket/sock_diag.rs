@@ -1,0 +1,207 @@
+//! Asking Linux what it knows of a TCP connection's peer, by `NETLINK_SOCK_DIAG`: see sock_diag(7), and for the layout
+//! `linux/netlink.h`, `linux/inet_diag.h` and `linux/tcp.h`. Everybody may ask; some sandboxes have no such sockets.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{recv, sendto, socket_with, sockopt};
+
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+const IPPROTO_TCP: u8 = 6;
+
+/// Of a `struct nlmsghdr`.
+const HEADER: usize = 16;
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const NLM_F_REQUEST: u16 = 1;
+const NLMSG_ERROR: u16 = 2;
+
+/// Of a `struct inet_diag_msg`, and where it has what is not acknowledged, unsent bytes included.
+const ANSWER: usize = 72;
+const WQUEUE: usize = 60;
+
+/// The attribute that is a `struct tcp_info`, and where that has what is of interest; times in milliseconds.
+const INET_DIAG_INFO: u16 = 2;
+const PROBES: usize = 3;
+const UNACKED: usize = 24;
+const LAST_DATA_SENT: usize = 44;
+const LAST_DATA_RECV: usize = 52;
+const LAST_ACK_RECV: usize = 56;
+
+/// What [`Stream::unanswered_for`](super::Stream::unanswered_for) says of a socket.
+pub(crate) fn unanswered_for(socket: &TcpStream) -> io::Result<Option<Duration>> {
+    let netlink = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
+    let question = question(socket.local_addr()?, socket.peer_addr()?, sockopt::socket_cookie(socket)?);
+    sendto(&netlink, &question, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
+    // It has been answered before `sendto` returns.
+    let mut answer = [0; 1024];
+    let (len, _) = recv(&netlink, &mut answer, RecvFlags::DONTWAIT)?;
+    read_answer(&answer[..len])
+}
+
+/// A header with a `struct inet_diag_req_v2` that asks for the information of one socket.
+fn question(local: SocketAddr, peer: SocketAddr, cookie: u64) -> Vec<u8> {
+    let mut question = Vec::with_capacity(HEADER + 56);
+    question.extend(72u32.to_ne_bytes());
+    question.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    question.extend(NLM_F_REQUEST.to_ne_bytes());
+    question.extend([0; 8]);
+    let family = if local.is_ipv4() { AF_INET } else { AF_INET6 };
+    question.extend([family, IPPROTO_TCP, 1 << (INET_DIAG_INFO - 1), 0]);
+    // In whatever state.
+    question.extend([0xFF; 4]);
+    question.extend(local.port().to_be_bytes());
+    question.extend(peer.port().to_be_bytes());
+    for address in [local, peer] {
+        match address.ip() {
+            IpAddr::V4(ip) => {
+                question.extend(ip.octets());
+                question.extend([0; 12]);
+            }
+            IpAddr::V6(ip) => question.extend(ip.octets()),
+        }
+    }
+    let interface = match local {
+        SocketAddr::V4(_) => 0,
+        SocketAddr::V6(local) => local.scope_id(),
+    };
+    question.extend(interface.to_ne_bytes());
+    // Only this socket, and not one that has the same addresses in another network namespace.
+    let [low, high] = [cookie as u32, (cookie >> 32) as u32];
+    question.extend(low.to_ne_bytes());
+    question.extend(high.to_ne_bytes());
+    question
+}
+
+fn read_answer(answer: &[u8]) -> io::Result<Option<Duration>> {
+    let body = answer.get(HEADER..).ok_or_else(unreadable)?;
+    match u16_at(answer, 4)? {
+        SOCK_DIAG_BY_FAMILY => {}
+        NLMSG_ERROR => return Err(io::Error::from_raw_os_error(-(u32_at(body, 0)? as i32))),
+        _ => return Err(unreadable()),
+    }
+    if u32_at(body, WQUEUE)? == 0 {
+        return Ok(None);
+    }
+    let info = attribute(body.get(ANSWER..).ok_or_else(unreadable)?, INET_DIAG_INFO)?;
+    let quiet = u32_at(info, LAST_ACK_RECV)?.min(u32_at(info, LAST_DATA_RECV)?);
+    // A peer whose window is closed is asked at longer and longer intervals: between an answer and the next question
+    // its silence says nothing, and one question that is lost should not either.
+    let is_sent = u32_at(info, UNACKED)? > 0 && u32_at(info, LAST_DATA_SENT)? < quiet;
+    let is_asked = *info.get(PROBES).ok_or_else(unreadable)? > 1;
+    Ok(Some(if is_sent || is_asked { Duration::from_millis(quiet.into()) } else { Duration::ZERO }))
+}
+
+/// The contents of one of a message's attributes.
+fn attribute(mut attributes: &[u8], wanted: u16) -> io::Result<&[u8]> {
+    loop {
+        let (len, kind) = (usize::from(u16_at(attributes, 0)?), u16_at(attributes, 2)?);
+        if kind == wanted {
+            return attributes.get(4..len).ok_or_else(unreadable);
+        }
+        // With nothing between two but what aligns the second to 4 bytes.
+        attributes = attributes.get(len.max(4).next_multiple_of(4)..).ok_or_else(unreadable)?;
+    }
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> io::Result<u16> {
+    bytes.get(at..).and_then(|bytes| bytes.first_chunk()).map(|bytes| u16::from_ne_bytes(*bytes)).ok_or_else(unreadable)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> io::Result<u32> {
+    bytes.get(at..).and_then(|bytes| bytes.first_chunk()).map(|bytes| u32::from_ne_bytes(*bytes)).ok_or_else(unreadable)
+}
+
+fn unreadable() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the system's answer about a socket cannot be read")
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Both ends of a connection to `host`, and what the accepting end answers at once.
+    fn pair(host: &str, to: &str) -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind((host, 0)).unwrap();
+        let one = TcpStream::connect((to, listener.local_addr().unwrap().port())).unwrap();
+        (one, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn sockets_of_every_family_are_found() {
+        for (host, to) in [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("::", "127.0.0.1")] {
+            let (one, other) = pair(host, to);
+            for socket in [&one, &other] {
+                match unanswered_for(socket) {
+                    Ok(None) => {}
+                    other => panic!("{host}: {other:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_waits_for_a_peer_that_answers_is_not_unanswered() {
+        let (mut one, _other) = pair("127.0.0.1", "127.0.0.1");
+        one.set_nonblocking(true).unwrap();
+        while one.write(&[0; 65536]).is_ok() {}
+        assert!(unanswered_for(&one).unwrap().is_some());
+    }
+
+    #[test]
+    fn an_answer_is_read_only_as_far_as_it_goes() {
+        let message = |wqueue: u32, info: &[u8]| {
+            let mut answer = vec![0; HEADER + ANSWER];
+            answer[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+            answer[HEADER + WQUEUE..][..4].copy_from_slice(&wqueue.to_ne_bytes());
+            for (kind, contents) in [(8u16, &[1][..]), (INET_DIAG_INFO, info)] {
+                answer.extend(u16::try_from(4 + contents.len()).unwrap().to_ne_bytes());
+                answer.extend(kind.to_ne_bytes());
+                answer.extend(contents);
+                answer.resize(answer.len().next_multiple_of(4), 0);
+            }
+            answer
+        };
+        let info = |probes: u8, unacked: u32, sent: u32, received: u32, ack: u32| {
+            let mut info = [0; 60];
+            info[PROBES] = probes;
+            for (at, value) in
+                [(UNACKED, unacked), (LAST_DATA_SENT, sent), (LAST_DATA_RECV, received), (LAST_ACK_RECV, ack)]
+            {
+                info[at..][..4].copy_from_slice(&value.to_ne_bytes());
+            }
+            info
+        };
+        let answered = Some(Duration::ZERO);
+        let quiet = |millis| Some(Duration::from_millis(millis));
+        for (wqueue, info, expected) in [
+            (0, info(0, 0, 9, 9000, 9000), None),
+            // In the window, and sent since the last answer.
+            (5, info(0, 1, 100, 9000, 9000), quiet(9000)),
+            (5, info(0, 1, 100, 700, 9000), quiet(700)),
+            // Answered since it was sent: the peer's window is closed, or only a part of it has arrived.
+            (5, info(0, 1, 9000, 9000, 9000), answered),
+            (5, info(0, 0, 50_000, 90_000, 40_000), answered),
+            // Questions of the system's own are not answered.
+            (5, info(1, 0, 50_000, 90_000, 40_000), answered),
+            (5, info(2, 0, 50_000, 90_000, 40_000), quiet(40_000)),
+        ] {
+            let answer = message(wqueue, &info);
+            assert_eq!(read_answer(&answer).unwrap(), expected);
+            for len in 0..answer.len() {
+                let cut = read_answer(&answer[..len]);
+                assert!(cut.is_err() || wqueue == 0 || cut.unwrap() == expected, "{len}");
+            }
+        }
+        let mut refused = vec![0; HEADER + 4];
+        refused[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());
+        refused[HEADER..].copy_from_slice(&(-2i32).to_ne_bytes());
+        assert_eq!(read_answer(&refused).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,115 @@
+//! Unix sockets behind the seam: programs on one machine that meet at a path.
+//!
+//! # Names
+//!
+//! A server is found by the path of a socket file. On Linux a name that begins with `@`, such as `@leads`, is
+//! *abstract* instead: there is no file, nothing to clean up, and everybody on the machine (in the same network
+//! namespace) may connect. A file whose path begins with `@` is called `./@…`. Paths are short: 107 bytes on Linux, 103
+//! on macOS.
+//!
+//! # Who may connect
+//!
+//! Whoever may write to the socket file, on Linux and most other systems, and may search the directories on the way to
+//! it. A new file has all permissions but those that the process's umask takes away, so that as a rule only its owner
+//! may connect. [`Builder::unix_mode`](crate::Builder::unix_mode) says otherwise; no caller gets in before it holds.
+//! The strongest restriction, on every system, is a directory that others may not enter, such as one of `/run`.
+//!
+//! # Peers
+//!
+//! Most clients have no name of their own, so to the server a peer is called by what the system of Linux knows of it:
+//! `pid 4242 uid 1000`, the process that connected and its user; `unix` where even that is unknown, for instance
+//! because the process is in another container. A peer that has bound a name is called by that, `./…` where it is
+//! relative, so that none can be taken for a process. To a client, its server is called by the path. There are no
+//! addresses.
+//!
+//! # How connections end
+//!
+//! A peer on the same machine cannot vanish unnoticed, so keepalive is of no use here. There is no reset either:
+//! after an [`abort`](Stream::abort), as after the death of its process, a peer reads all that was written and then
+//! the end, as if the stream had been closed. Only one whose own bytes were still unread, or that had not been
+//! accepted yet, gets an error on some systems, Linux among them: `ConnectionReset`.
+
+mod connector;
+mod listener;
+mod name;
+mod place;
+
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net;
+#[cfg(not(leads_comm_portable))]
+use std::time::Duration;
+
+use super::Stream;
+pub use connector::UnixConnector;
+pub use listener::UnixListener;
+
+/// A connection over a Unix socket.
+#[derive(Debug)]
+pub struct UnixStream {
+    socket: net::UnixStream,
+    peer: String,
+}
+
+impl UnixStream {
+    /// Takes over a connected socket and makes it blocking.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system reports.
+    pub fn new(socket: net::UnixStream) -> io::Result<Self> {
+        let peer = name::of_peer(&socket);
+        Self::named(socket, peer)
+    }
+
+    fn named(socket: net::UnixStream, peer: String) -> io::Result<Self> {
+        // Where accepted sockets inherit the mode of the listener's.
+        socket.set_nonblocking(false)?;
+        Ok(Self { socket, peer })
+    }
+}
+
+impl Stream for UnixStream {
+    #[cfg(not(leads_comm_portable))]
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        super::socket::read(&self.socket, buffer)
+    }
+
+    #[cfg(leads_comm_portable)]
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        io::Read::read(&mut &self.socket, buffer)
+    }
+
+    #[cfg(not(leads_comm_portable))]
+    fn wait_readable(&self, time: Duration) -> io::Result<bool> {
+        super::socket::poll::wait_readable(&self.socket, time)
+    }
+
+    #[cfg(not(leads_comm_portable))]
+    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        super::socket::write(&self.socket, buffers)
+    }
+
+    #[cfg(leads_comm_portable)]
+    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        io::Write::write_vectored(&mut &self.socket, buffers)
+    }
+
+    #[cfg(not(leads_comm_portable))]
+    fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        super::socket::try_write(&self.socket, buffers)
+    }
+
+    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.socket.shutdown(how)
+    }
+
+    fn peer(&self) -> String {
+        self.peer.clone()
+    }
+}
