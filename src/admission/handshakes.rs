@@ -20,7 +20,7 @@ use super::{Admission, refusal};
 use crate::connection::engine::Context;
 use crate::connection::link::TURN;
 use crate::connection::pump::{Deadline, Watched};
-use crate::settings::later;
+use crate::sync::later;
 use crate::sync::user_code::Foreign;
 use crate::transport::Stream;
 use crate::transport::socket::poll::has_unread;

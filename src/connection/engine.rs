@@ -5,13 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use crate::connection::Connection;
 use crate::connection::inbound_budget::Buffered;
-use crate::connection::link::Link;
 use crate::connection::log_limits::{LogLimits, Topic, Verdict};
-use crate::connection::outbox::{Gathered, Patience, Purpose, Rules, WhenFull};
+use crate::connection::outbox::{Gathered, Patience, Purpose, Rules};
 use crate::connection::pump::{Deadline, Pump, Watched};
-use crate::settings::Settings;
+use crate::settings::{Settings, SlowConsumer};
 use crate::sync::Mutex;
 use crate::sync::threads::Threads;
 use crate::sync::user_code::debug;
@@ -40,14 +38,11 @@ pub(crate) trait Relief: Send + Sync {
 
     /// Drops the oldest messages of the longest queue of which any can be, `charge` of them; false when there is none.
     fn drop_from_longest(&self, charge: usize) -> bool;
-
-    /// The open connection with the longest unfinished message, if there is any.
-    fn longest_unfinished(&self) -> Option<Connection>;
 }
 
 impl Context {
     pub(crate) fn new(settings: Settings, service: Weak<dyn Relief>) -> Self {
-        let rules = Arc::new(settings.rules());
+        let rules = Arc::new(Rules::new(&settings));
         Self {
             gathered: Gathered::new(Arc::clone(&rules)),
             buffered: Buffered::new(settings.max_total_buffered_bytes),
@@ -81,19 +76,19 @@ impl Context {
     /// whether it is worth trying again. Trying ends, because each time somebody has found room, or one peer less has
     /// something waiting.
     pub(crate) fn find_budget(&self, charge: usize, patience: &mut Patience) -> bool {
-        match self.rules.when_full {
-            WhenFull::Refuse => self.relieve(charge),
-            WhenFull::Wait(_) => {
+        match self.rules.slow_consumer {
+            SlowConsumer::Disconnect => self.relieve(charge),
+            SlowConsumer::Block(_) => {
                 self.rules.budget.wait(charge, patience.until()) || !patience.is_over() || self.relieve(charge)
             }
-            WhenFull::DropOldest | WhenFull::DropNewest => false,
+            SlowConsumer::DropOldest | SlowConsumer::DropNewest => false,
         }
     }
 
     /// Makes room for `charge`, to be written at once to a peer for whom nothing waits, under the rules that drop: at the
     /// cost of what waits for others. Whether it is worth trying again.
     pub(crate) fn find_budget_to_write(&self, charge: usize) -> bool {
-        if !matches!(self.rules.when_full, WhenFull::DropOldest | WhenFull::DropNewest) {
+        if !matches!(self.rules.slow_consumer, SlowConsumer::DropOldest | SlowConsumer::DropNewest) {
             return false;
         }
         let _turn = self.relieving.lock();
@@ -109,13 +104,6 @@ impl Context {
         if error.kind() != io::ErrorKind::Unsupported && !self.keepalive_told.swap(true, Ordering::Relaxed) {
             debug!("the system does not look after {} as it should: {error}", stream.peer());
         }
-    }
-
-    /// Makes room for `bytes` more of the unfinished message of `asker`, or waits for it, at most until `deadline`;
-    /// false when the connection of `asker` ends instead.
-    pub(crate) fn find_buffer(&self, bytes: usize, asker: &Link, deadline: Instant) -> bool {
-        let longest = || self.service.upgrade()?.longest_unfinished();
-        self.buffered.find_room(bytes, asker, deadline, longest)
     }
 
     /// Disconnects a peer unless there is room by now: one at a time, so that no more have to go than it takes.

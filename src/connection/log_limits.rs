@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::connection::pump::{Deadline, Watched};
-use crate::settings::later;
+use crate::sync::later;
 use crate::sync::user_code::warn;
 
 /// How many lines about one topic a service may log within any [`PERIOD`], among them those that say how many were left

@@ -19,9 +19,8 @@ use crate::connection::engine::Context;
 use crate::connection::link::Link;
 use crate::connection::outbox::{Flushed, Outgoing};
 use crate::error::{DisconnectReason, Error, Undelivered};
-use crate::settings::later;
 use crate::stats::ConnectionStats;
-use crate::sync::now;
+use crate::sync::{later, now};
 use crate::transport::Stream;
 pub use id::ConnectionId;
 

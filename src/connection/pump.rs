@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::connection::outbox::Tick;
-use crate::settings::later;
+use crate::sync::later;
 use crate::sync::user_code::warn;
 use crate::transport::Stream;
 use crate::transport::socket::writable::Writable;

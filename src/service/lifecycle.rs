@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::Error;
-use crate::settings::later;
-use crate::sync::user_code;
+use crate::sync::{later, user_code};
 use crate::transport::{Connector, Listener};
 
 /// ```text

@@ -14,8 +14,9 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::connection::Connection;
 use crate::connection::engine::Context;
-use crate::connection::outbox::{BATCH_LEN, Batch, OVERHEAD, Purpose};
+use crate::connection::outbox::{BATCH_LEN, Batch, Purpose};
 use crate::error::{Error, OutboundLimit};
+use crate::settings::OVERHEAD;
 
 pub(crate) struct Line {
     context: Arc<Context>,

@@ -3,17 +3,17 @@
 mod reconnect;
 mod token;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use crate::codec::{self, Separator};
-use crate::connection::outbox::{Budget, OVERHEAD, Rules, WhenFull};
 use crate::error::Error;
-
+use crate::sync::later;
 use crate::transport::Keepalive;
 pub use reconnect::Reconnect;
 pub(crate) use token::{MAX_FIRST_LEN, Token};
+
+/// What each message is charged beyond its bytes, so that a flood of tiny ones is bounded too.
+pub(crate) const OVERHEAD: usize = 64;
 
 /// The port of LEADS, used where no other is chosen.
 pub const DEFAULT_PORT: u16 = 16900;
@@ -139,24 +139,6 @@ impl Settings {
         Ok(codec::check(message, &self.separator)?)
     }
 
-    /// What the outboxes of a service keep to.
-    pub(crate) fn rules(&self) -> Rules {
-        Rules {
-            separator: self.separator.clone(),
-            limit: self.max_queued_bytes,
-            when_full: match self.slow_consumer {
-                SlowConsumer::Disconnect => WhenFull::Refuse,
-                SlowConsumer::DropOldest => WhenFull::DropOldest,
-                SlowConsumer::DropNewest => WhenFull::DropNewest,
-                SlowConsumer::Block(time) => WhenFull::Wait(time),
-            },
-            coalesce: self.coalesce,
-            budget: Arc::new(Budget::new(self.max_total_queued_bytes)),
-            shared: AtomicU64::new(0),
-            gathered: AtomicU64::new(0),
-        }
-    }
-
     /// How long a peer may take nothing of what waits for it. One that loses what it does not take in time holds up
     /// nobody, and there is no reason to end it while it is alive.
     pub(crate) fn stall_timeout(&self) -> Duration {
@@ -170,12 +152,6 @@ impl Settings {
     pub(crate) fn close_deadline(&self) -> Instant {
         later(Instant::now(), self.close_timeout)
     }
-}
-
-/// `time` after `now`; a time too far ahead for the clock is as good as a year.
-pub(crate) fn later(now: Instant, time: Duration) -> Instant {
-    const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
-    now.checked_add(time).unwrap_or_else(|| now + FAR)
 }
 
 pub(crate) fn require(holds: bool, setting: &'static str, requirement: &'static str) -> Result<(), Error> {

@@ -6,7 +6,15 @@ pub(crate) mod explore;
 pub(crate) mod threads;
 pub(crate) mod user_code;
 
+use std::time::{Duration, Instant};
+
 pub(crate) use imp::*;
+
+/// `time` after `now`; a time too far ahead for the clock is as good as a year.
+pub(crate) fn later(now: Instant, time: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+    now.checked_add(time).unwrap_or_else(|| now + FAR)
+}
 
 #[cfg(not(loom))]
 mod imp {

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use super::Link;
 use crate::connection::pump::Deadline;
 use crate::error::DisconnectReason;
-use crate::settings::later;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, later};
 
 /// How often it is asked within the user time-out.
 const LOOKS: u32 = 4;

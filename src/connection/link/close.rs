@@ -11,9 +11,8 @@ use super::{Link, TURN};
 use crate::connection::log_limits::Topic;
 use crate::connection::pump::Deadline;
 use crate::error::{DisconnectReason, Undelivered};
-use crate::settings::later;
-use crate::sync::Ordering;
 use crate::sync::user_code::log;
+use crate::sync::{Ordering, later};
 
 /// How much of what comes behind a message that is too long, or not finished in time, or behind the goodbye, is thrown
 /// away for the goodbye to reach the peer: as much as one message may have, but no less than this, in bytes.

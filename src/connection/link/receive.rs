@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::Link;
 use crate::connection::pump::Deadline;
 use crate::error::{DisconnectReason, Undelivered};
-use crate::settings::later;
+use crate::sync::later;
 use crate::transport::socket::poll::has_unread;
 
 /// What the reader is waiting for. While a callback runs it is not waiting, and no time counts. Times are in [live

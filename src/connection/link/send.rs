@@ -9,7 +9,7 @@ use super::Link;
 use crate::connection::engine::Context;
 use crate::connection::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Purpose, Refused};
 use crate::error::{DisconnectReason, Error, OutboundLimit, Undelivered};
-use crate::settings::later;
+use crate::sync::later;
 use crate::sync::user_code::{log_enabled, trace};
 
 /// How often a write is tried within the stall time-out.

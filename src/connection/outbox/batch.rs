@@ -5,9 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use super::budget::{Budget, Purpose};
 use crate::codec::{GOODBYE, Separator};
-
-/// What each message is charged beyond its bytes, so that a flood of tiny ones is bounded too.
-pub(crate) const OVERHEAD: usize = 64;
+use crate::settings::OVERHEAD;
 
 /// How large a batch grows by messages that are added to it, in bytes.
 pub(crate) const BATCH_LEN: usize = 64 * 1024;

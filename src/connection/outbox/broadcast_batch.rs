@@ -7,9 +7,10 @@
 use std::mem;
 use std::sync::Arc;
 
-use super::batch::{BATCH_LEN, Batch, OVERHEAD};
+use super::batch::{BATCH_LEN, Batch};
 use super::budget::Purpose;
 use super::{Outbox, Rules};
+use crate::settings::OVERHEAD;
 use crate::sync::{AtomicBool, Mutex, Ordering};
 
 /// What a gathered batch is charged at most, each of its messages as in an outbox.

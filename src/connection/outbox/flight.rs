@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::attempt::{Attempt, Mode};
-use super::batch::{Batch, OVERHEAD};
+use super::batch::Batch;
 use super::budget::Purpose;
 use super::writing::WRITES_PER_SENDER;
 use super::{Outbox, Refused, Stage, State, Step, Writer};
+use crate::settings::OVERHEAD;
 use crate::stats::Volume;
 use crate::sync::{MutexGuard, now};
 use crate::transport::Stream;

@@ -37,12 +37,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub(crate) use batch::{BATCH_LEN, Batch, OVERHEAD};
+use crate::settings::OVERHEAD;
+pub(crate) use batch::{BATCH_LEN, Batch};
 pub(crate) use broadcast_batch::{GATHERED_CHARGE, Gather, Gathered};
 pub(crate) use budget::{Budget, Purpose};
 pub(crate) use pace::Pace;
 pub(crate) use parts::Parts;
-pub(crate) use rules::{Patience, Rules, WhenFull};
+pub(crate) use rules::{Patience, Rules};
 pub(crate) use writing::{RUSH, Tick};
 
 use crate::error::Undelivered;

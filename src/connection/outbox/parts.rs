@@ -3,7 +3,8 @@
 use std::mem;
 
 use super::Rules;
-use super::batch::{BATCH_LEN, Batch, OVERHEAD};
+use super::batch::{BATCH_LEN, Batch};
+use crate::settings::OVERHEAD;
 
 /// Joins messages into batches, and those into parts of at most half a queue, so that a part finds room once the queue
 /// is half empty. A message that is longer makes a part by itself.

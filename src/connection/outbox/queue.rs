@@ -6,8 +6,9 @@ use std::mem;
 use std::ops::{AddAssign, Range};
 use std::sync::Arc;
 
-use super::batch::{BATCH_LEN, Batch, OVERHEAD};
+use super::batch::{BATCH_LEN, Batch};
 use super::budget::{Budget, Purpose};
+use crate::settings::OVERHEAD;
 
 /// How many written batches are kept to be filled again.
 const MOST_SPARE: usize = 4;

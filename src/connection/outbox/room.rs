@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::rules::{Rules, WhenFull};
+use super::rules::Rules;
 use super::{Outbox, Outgoing, Patience, Refused, Stage, State, Writer};
+use crate::settings::SlowConsumer;
 use crate::sync::MutexGuard;
 
 /// How long a sender that finds the queue full waits for the outcome of a write that is under way. Such a write never
@@ -95,18 +96,18 @@ impl Outbox {
             if state.in_flight && !state.has_thread && self.wait_for_outcome(&mut state, &mut outcome) {
                 continue;
             }
-            match self.rules.when_full {
-                WhenFull::Refuse => return Err(Refused::Full),
-                WhenFull::Wait(_) if patience.is_none() || out_of_patience => return Err(Refused::Full),
-                WhenFull::Wait(_) => {
+            match self.rules.slow_consumer {
+                SlowConsumer::Disconnect => return Err(Refused::Full),
+                SlowConsumer::Block(_) if patience.is_none() || out_of_patience => return Err(Refused::Full),
+                SlowConsumer::Block(_) => {
                     let timed_out = self.room.wait_until(&mut state, patience.until()).timed_out();
                     out_of_patience = timed_out && patience.is_over();
                 }
-                WhenFull::DropNewest => {
+                SlowConsumer::DropNewest => {
                     state.refuse(outgoing, &self.rules);
                     return Err(Refused::Dropped);
                 }
-                WhenFull::DropOldest => {
+                SlowConsumer::DropOldest => {
                     let needed = charge + state.direct_charge;
                     self.drop_oldest(&mut state, needed, limit);
                     if state.charged() + charge > limit {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::batch::{BATCH_LEN, Batch, Place};
 use super::budget::{Budget, Purpose};
 use crate::codec::Separator;
-use crate::settings::later;
-use crate::sync::now;
+use crate::settings::{Settings, SlowConsumer};
+use crate::sync::{later, now};
 
 /// From which number on the places of gathered batches lie, far from those of messages.
 const GATHERED: u64 = 1 << 63;
@@ -17,9 +17,9 @@ const GATHERED: u64 = 1 << 63;
 pub(crate) struct Rules {
     pub(crate) separator: Separator,
     /// What the messages of one outbox may be charged, each its length, the separator's, and
-    /// [`OVERHEAD`](super::OVERHEAD).
+    /// [`OVERHEAD`](crate::settings::OVERHEAD).
     pub(crate) limit: usize,
-    pub(crate) when_full: WhenFull,
+    pub(crate) slow_consumer: SlowConsumer,
     /// Whether messages may be joined into one write.
     pub(crate) coalesce: bool,
     pub(crate) budget: Arc<Budget>,
@@ -29,24 +29,23 @@ pub(crate) struct Rules {
     pub(crate) gathered: AtomicU64,
 }
 
-/// What becomes of a message for which there is no room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WhenFull {
-    /// It is refused.
-    Refuse,
-    /// It waits for room, at most this long.
-    Wait(Duration),
-    /// It takes the place of the oldest ones.
-    DropOldest,
-    /// It is dropped.
-    DropNewest,
-}
-
 impl Rules {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            separator: settings.separator.clone(),
+            limit: settings.max_queued_bytes,
+            slow_consumer: settings.slow_consumer,
+            coalesce: settings.coalesce,
+            budget: Arc::new(Budget::new(settings.max_total_queued_bytes)),
+            shared: AtomicU64::new(0),
+            gathered: AtomicU64::new(0),
+        }
+    }
+
     /// How long a sender that begins now waits for room.
     pub(crate) fn patience(&self) -> Patience {
-        match self.when_full {
-            WhenFull::Wait(time) => Patience::of(time),
+        match self.slow_consumer {
+            SlowConsumer::Block(time) => Patience::of(time),
             _ => Patience::NONE,
         }
     }

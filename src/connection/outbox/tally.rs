@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::batch::OVERHEAD;
 use super::{Outbox, Stage, State};
 use crate::error::Undelivered;
+use crate::settings::OVERHEAD;
 use crate::stats::{Traffic, Volume};
 
 /// What else is counted than what is [lost](Undelivered). Without the goodbye, but for `written`, which counts what has

@@ -5,9 +5,9 @@ use std::mem;
 use std::time::Instant;
 
 use super::attempt::Mode;
-use super::batch::OVERHEAD;
 use super::budget::Purpose;
 use super::{Outbox, Refused, Stage, State, Step, Writer};
+use crate::settings::OVERHEAD;
 use crate::stats::time_of;
 use crate::sync::{MutexGuard, Ordering, now};
 

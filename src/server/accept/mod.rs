@@ -18,7 +18,7 @@ use crate::service::Core;
 use crate::service::callback::Chain;
 use crate::service::lifecycle::Rested;
 use crate::service::reader::Opened;
-use crate::settings::later;
+use crate::sync::later;
 use crate::sync::user_code::debug;
 use crate::transport::{Listener, Stream};
 use failure::{Backoff, FIRST_PAUSE, Failure};

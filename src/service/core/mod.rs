@@ -1,11 +1,12 @@
 //! What a server and a client have in common: their callbacks, their connections, and how they begin and end.
 //!
-//! [`notify`] has what goes to the callbacks, [`close`] the one way in which a service ends.
+//! [`notify`] has what goes to the callbacks, [`relief`] what is done when memory runs out,
+//! [`close`] the one way in which a service ends.
 
 mod close;
 mod notify;
+mod relief;
 
-use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -15,19 +16,20 @@ use parking_lot::RwLock;
 
 use crate::admission::handshakes::{Handshakes, Pending};
 use crate::admission::{Admission, Caller, Policy, Refusal};
-use crate::connection::engine::{Context, Relief};
+use crate::connection::engine::Context;
 use crate::connection::outbox::{Flushed, Tick};
 use crate::connection::pump::Ticked;
 use crate::connection::{Connection, ConnectionId};
-use crate::error::{DisconnectReason, Error, OutboundLimit};
+use crate::error::{DisconnectReason, Error};
 use crate::service::Service;
 use crate::service::broadcast::{self, Broadcaster};
 use crate::service::callback::Chain;
 use crate::service::lifecycle::Life;
 use crate::service::offline_queue::Line;
 use crate::service::table::ConnectionTable;
-use crate::settings::{Settings, later};
+use crate::settings::Settings;
 use crate::stats::ServiceStats;
+use crate::sync::later;
 use crate::sync::threads::{Threads, spawn_error};
 use crate::transport::{Listener, Stream};
 use close::CLOSE_GRACE;
@@ -289,31 +291,5 @@ impl Service for Core {
 impl Ticked for Core {
     fn tick(&self) -> Tick {
         self.broadcaster.tick(&self.context, &self.table)
-    }
-}
-
-impl Relief for Core {
-    fn disconnect_slowest(&self) -> bool {
-        let connections = self.table.snapshot().connections;
-        let queued = connections.iter().map(|connection| (connection.queued_bytes(), connection));
-        let Some((1.., slowest)) = queued.max_by_key(|(bytes, _)| *bytes) else { return false };
-        slowest.link().cut_slow(OutboundLimit::TotalQueuedBytes(self.context.rules.budget.limit()));
-        slowest.link().outbox().wait_until_buried();
-        true
-    }
-
-    fn drop_from_longest(&self, charge: usize) -> bool {
-        let connections = self.table.snapshot().connections;
-        let mut queued: Vec<_> = connections.iter().map(|connection| (connection.queued_bytes(), connection)).collect();
-        queued.sort_unstable_by_key(|(bytes, _)| Reverse(*bytes));
-        queued.iter().any(|(_, connection)| connection.link().outbox().drop_for_another(charge))
-    }
-
-    fn longest_unfinished(&self) -> Option<Connection> {
-        let connections = self.table.snapshot().connections;
-        let open = connections.iter().filter(|connection| !connection.is_closed());
-        let unfinished = open.map(|connection| (connection.link().unfinished(), connection));
-        let (_, longest) = unfinished.filter(|(len, _)| *len > 0).max_by_key(|(len, _)| *len)?;
-        Some(longest.clone())
     }
 }

@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use crate::admission::handshakes::Pending;
 use crate::codec::{GOODBYE, MessageTooLong};
-use crate::connection::inbound_budget::Buffered;
 use crate::connection::link::Link;
 use crate::connection::{Connection, ConnectionId};
 use crate::error::{DisconnectReason, Error, Undelivered};
@@ -198,9 +197,9 @@ impl Reader<'_> {
 
     #[cold]
     fn wait_for_room(&self, intake: &mut Intake<'_>, count: usize) -> bool {
-        let deadline = Buffered::deadline();
+        let deadline = Core::memory_deadline();
         while let Err(lacking) = intake.cover(count) {
-            if !self.link.context().find_buffer(lacking, self.link, deadline) {
+            if !self.core.find_memory(lacking, self.link, deadline) {
                 return false;
             }
         }

@@ -163,8 +163,4 @@ impl Relief for NoRelief {
     fn drop_from_longest(&self, _: usize) -> bool {
         false
     }
-
-    fn longest_unfinished(&self) -> Option<Connection> {
-        None
-    }
 }

@@ -8,7 +8,7 @@ use super::identity::Identity;
 use super::stopping::Stopping;
 use super::stream::SerialStream;
 use crate::codec::Decoder;
-use crate::settings::later;
+use crate::sync::later;
 
 /// How long a message may be of which a device is recognised, and how much is listened to, in bytes.
 const MAX_MESSAGE_LEN: usize = 4096;

@@ -7,10 +7,9 @@ use loom::thread::{self, JoinHandle};
 
 use super::wire::{Take, Wire};
 use crate::codec::{GOODBYE, Separator};
-use crate::connection::outbox::{
-    Batch, Budget, Flushed, Outbox, Outgoing, Pace, Purpose, Refused, Rules, Step, Tick, WhenFull,
-};
+use crate::connection::outbox::{Batch, Budget, Flushed, Outbox, Outgoing, Pace, Purpose, Refused, Rules, Step, Tick};
 use crate::error::Undelivered;
+use crate::settings::SlowConsumer;
 use crate::sync::{Condvar, Mutex, now};
 use crate::transport::Stream;
 
@@ -24,7 +23,7 @@ pub(crate) struct Setup {
     /// How many bytes the peer reads before each of the pump's turns.
     pub(crate) reads: usize,
     pub(crate) limit: usize,
-    pub(crate) when_full: WhenFull,
+    pub(crate) slow_consumer: SlowConsumer,
     pub(crate) coalesce: bool,
     /// Whether the pump tries writes to a stream that is not known to be ready.
     pub(crate) tries: bool,
@@ -38,7 +37,7 @@ impl Default for Setup {
             take: Take::ALL,
             reads: 4,
             limit: 1024 * 1024,
-            when_full: WhenFull::Refuse,
+            slow_consumer: SlowConsumer::Disconnect,
             coalesce: true,
             tries: false,
             tight: u32::MAX,
@@ -51,7 +50,7 @@ impl Setup {
         Arc::new(Rules {
             separator: Separator::default(),
             limit: self.limit,
-            when_full: self.when_full,
+            slow_consumer: self.slow_consumer,
             coalesce: self.coalesce,
             budget: Arc::new(Budget::new(BUDGET)),
             shared: AtomicU64::new(0),

@@ -3,7 +3,8 @@
 use super::join;
 use super::peer::{Peer, Sent, Setup};
 use super::wire::Take;
-use crate::connection::outbox::{Flushed, OVERHEAD, RUSH, WhenFull};
+use crate::connection::outbox::{Flushed, RUSH};
+use crate::settings::{OVERHEAD, SlowConsumer};
 use crate::sync::explore::explore;
 use crate::sync::{be_late, now};
 
@@ -80,14 +81,14 @@ fn flush_while_dying() {
 /// What is dropped behind a message that is being written must not be taken for that one.
 #[test]
 fn flush_while_dropping() {
-    let setup = Setup { limit: 2 * CHARGE, when_full: WhenFull::DropOldest, ..room(1) };
+    let setup = Setup { limit: 2 * CHARGE, slow_consumer: SlowConsumer::DropOldest, ..room(1) };
     explore("flush_while_dropping", 2, move || flushing(setup, |_| ()));
 }
 
 #[test]
 fn flush_while_dropping_with_writing_thread() {
     let take = Take { directly: false, at_once: 2, ..Take::room(0) };
-    let setup = Setup { take, limit: 2 * CHARGE, when_full: WhenFull::DropOldest, ..Setup::default() };
+    let setup = Setup { take, limit: 2 * CHARGE, slow_consumer: SlowConsumer::DropOldest, ..Setup::default() };
     explore("flush_while_dropping_with_writing_thread", 2, move || flushing(setup, |_| ()));
 }
 
@@ -132,7 +133,7 @@ fn accepted(sent: &[Vec<Sent>]) -> usize {
 #[test]
 fn wait_for_room() {
     explore("wait_for_room", 2, || {
-        let setup = Setup { limit: CHARGE, when_full: WhenFull::Wait(LONG), ..room(1) };
+        let setup = Setup { limit: CHARGE, slow_consumer: SlowConsumer::Block(LONG), ..room(1) };
         let (sent, written) = sending(setup, |_| ());
         assert_eq!((accepted(&sent), written.len()), (4, 4));
     });
@@ -142,7 +143,7 @@ fn wait_for_room() {
 fn wait_for_room_with_writing_thread() {
     explore("wait_for_room_with_writing_thread", 2, || {
         let take = Take { directly: false, at_once: 2, ..Take::room(0) };
-        let setup = Setup { take, limit: 2 * CHARGE, when_full: WhenFull::Wait(LONG), ..Setup::default() };
+        let setup = Setup { take, limit: 2 * CHARGE, slow_consumer: SlowConsumer::Block(LONG), ..Setup::default() };
         let (sent, written) = sending(setup, |_| ());
         assert_eq!((accepted(&sent), written.len()), (4, 4));
     });
@@ -151,7 +152,7 @@ fn wait_for_room_with_writing_thread() {
 #[test]
 fn wait_for_room_corked() {
     explore("wait_for_room_corked", 2, || {
-        let setup = Setup { tight: 0, limit: 2 * CHARGE, when_full: WhenFull::Wait(LONG), ..room(100) };
+        let setup = Setup { tight: 0, limit: 2 * CHARGE, slow_consumer: SlowConsumer::Block(LONG), ..room(100) };
         let (sent, written) = sending(setup, |_| ());
         assert_eq!((accepted(&sent), written.len()), (4, 4));
     });
@@ -160,20 +161,20 @@ fn wait_for_room_corked() {
 /// Who waits for room goes on when there will be none.
 #[test]
 fn wait_for_room_until_closed() {
-    let setup = Setup { limit: CHARGE, when_full: WhenFull::Wait(LONG), ..room(1) };
+    let setup = Setup { limit: CHARGE, slow_consumer: SlowConsumer::Block(LONG), ..room(1) };
     explore("wait_for_room_until_closed", 2, move || drop(sending(setup, Peer::close)));
 }
 
 #[test]
 fn wait_for_room_until_killed() {
-    let setup = Setup { limit: CHARGE, when_full: WhenFull::Wait(LONG), reads: 1, ..room(1) };
+    let setup = Setup { limit: CHARGE, slow_consumer: SlowConsumer::Block(LONG), reads: 1, ..room(1) };
     explore("wait_for_room_until_killed", 2, move || drop(sending(setup, Peer::kill)));
 }
 
 /// Who waits for the outcome of a write that is under way is refused only if that made no room.
 #[test]
-fn refuse_only_when_full() {
-    explore("refuse_only_when_full", 3, || {
+fn refuse_only_slow_consumer() {
+    explore("refuse_only_slow_consumer", 3, || {
         let setup = Setup { limit: CHARGE, ..room(100) };
         let (sent, written) = sending(setup, |_| ());
         assert_eq!((accepted(&sent), written.len()), (4, 4));
@@ -182,14 +183,14 @@ fn refuse_only_when_full() {
 
 #[test]
 fn drop_newest() {
-    let setup = Setup { limit: 2 * CHARGE, when_full: WhenFull::DropNewest, ..room(1) };
+    let setup = Setup { limit: 2 * CHARGE, slow_consumer: SlowConsumer::DropNewest, ..room(1) };
     explore("drop_newest", 2, move || drop(sending(setup, |_| ())));
 }
 
 #[test]
 fn drop_oldest() {
     explore("drop_oldest", 2, || {
-        let setup = Setup { limit: 2 * CHARGE, when_full: WhenFull::DropOldest, ..room(1) };
+        let setup = Setup { limit: 2 * CHARGE, slow_consumer: SlowConsumer::DropOldest, ..room(1) };
         let (sent, written) = sending(setup, |_| ());
         assert_eq!(accepted(&sent), 4);
         assert!(written.len() >= 2, "no more is dropped than has to be");
@@ -201,7 +202,8 @@ fn drop_oldest() {
 fn drop_oldest_behind_what_is_held() {
     explore("drop_oldest_behind_what_is_held", 2, || {
         let take = Take { holds: true, at_once: 4, ..Take::room(1) };
-        let setup = Setup { take, reads: 2, limit: 2 * CHARGE, when_full: WhenFull::DropOldest, ..Setup::default() };
+        let setup =
+            Setup { take, reads: 2, limit: 2 * CHARGE, slow_consumer: SlowConsumer::DropOldest, ..Setup::default() };
         let (sent, _) = sending(setup, |_| ());
         assert_eq!(accepted(&sent), 4);
     });
@@ -212,7 +214,7 @@ fn drop_oldest_behind_what_is_held() {
 fn drop_oldest_late() {
     explore("drop_oldest_late", 3, || {
         be_late(true);
-        let peer = Peer::new(Setup { limit: 2 * CHARGE, when_full: WhenFull::DropOldest, ..room(0) });
+        let peer = Peer::new(Setup { limit: 2 * CHARGE, slow_consumer: SlowConsumer::DropOldest, ..room(0) });
         let sent = [('a', 1), ('b', 2)].map(|(name, count)| peer.spawn_sender(name, count)).map(join);
         let pump = peer.spawn_pump();
         peer.close();
@@ -227,7 +229,7 @@ fn drop_oldest_late() {
 fn wait_for_room_late() {
     explore("wait_for_room_late", 2, || {
         be_late(true);
-        sending(Setup { limit: CHARGE, when_full: WhenFull::Wait(LONG), ..room(1) }, |_| ());
+        sending(Setup { limit: CHARGE, slow_consumer: SlowConsumer::Block(LONG), ..room(1) }, |_| ());
     });
 }
 
@@ -235,7 +237,7 @@ fn wait_for_room_late() {
 #[test]
 fn drop_the_oldest_first() {
     explore("drop_the_oldest_first", 2, || {
-        let setup = Setup { limit: 3 * CHARGE, when_full: WhenFull::DropOldest, ..room(1) };
+        let setup = Setup { limit: 3 * CHARGE, slow_consumer: SlowConsumer::DropOldest, ..room(1) };
         let peer = Peer::new(setup);
         let flusher = peer.spawn(Peer::flush);
         let sent = ["a1", "a2", "a3", "a4", "a5"].map(|message| peer.send(message));

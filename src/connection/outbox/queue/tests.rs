@@ -7,8 +7,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{Amount, Loan, Queue};
-use crate::connection::outbox::batch::{BATCH_LEN, Batch, OVERHEAD, Place};
+use crate::connection::outbox::batch::{BATCH_LEN, Batch, Place};
 use crate::connection::outbox::budget::{Budget, Purpose};
+use crate::settings::OVERHEAD;
 
 const SEPARATOR: &[u8] = b";";
 

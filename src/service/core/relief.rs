@@ -1,0 +1,100 @@
+//! Memory that runs out, and at whose cost there is some again.
+
+use std::cmp::Reverse;
+use std::time::{Duration, Instant};
+
+use super::Core;
+use crate::connection::Connection;
+use crate::connection::engine::Relief;
+use crate::connection::link::Link;
+use crate::error::{DisconnectReason, OutboundLimit, Undelivered};
+
+/// How long a connection waits for memory for its message when there is none, before it goes itself.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often it looks meanwhile whether it is ended for another reason.
+const LOOK: Duration = Duration::from_millis(10);
+
+impl Core {
+    /// When a connection that needs memory for its unfinished message now has waited for long enough.
+    pub(crate) fn memory_deadline() -> Instant {
+        Instant::now() + PATIENCE
+    }
+
+    /// Waits until there may be room for `bytes` more of the unfinished message of `asker`, and ends the connections
+    /// with the longest ones, one after the other; at `deadline` that of `asker`, and then it is false.
+    pub(crate) fn find_memory(&self, bytes: usize, asker: &Link, mut deadline: Instant) -> bool {
+        let budget = &self.context.buffered.budget;
+        while !budget.has_room(bytes) {
+            if asker.is_discarding() {
+                return false;
+            }
+            if Instant::now() >= deadline {
+                self.end_for_memory(asker);
+                return false;
+            }
+            if !self.evict(bytes, asker, deadline) {
+                let before = Instant::now();
+                budget.wait(bytes, before + LOOK);
+                // The process has stood still, and with it the one that was to make room.
+                if before.elapsed() > PATIENCE / 2 {
+                    deadline = Self::memory_deadline();
+                }
+            }
+        }
+        true
+    }
+
+    /// Ends the connection with the longest unfinished message, unless that is `asker`, and waits until its memory has
+    /// come back; one at a time, so that no more have to go than it takes. Whether it is worth looking again at once.
+    fn evict(&self, bytes: usize, asker: &Link, deadline: Instant) -> bool {
+        let inbound = &self.context.buffered;
+        let Some(_turn) = inbound.evicting.try_lock() else { return false };
+        if inbound.budget.has_room(bytes) {
+            return true;
+        }
+        let longest = self.longest_unfinished().filter(|longest| longest.id() != asker.id());
+        let Some(longest) = longest else { return false };
+        self.end_for_memory(longest.link());
+        // Its reader gives the memory back before it settles the reason.
+        while longest.disconnect_reason().is_none() && !asker.is_discarding() && Instant::now() < deadline {
+            if inbound.budget.wait(bytes, Instant::now() + LOOK) {
+                break;
+            }
+        }
+        true
+    }
+
+    /// At once, because the memory comes back only when the end is over.
+    fn end_for_memory(&self, link: &Link) {
+        let limit = self.context.buffered.budget.limit();
+        link.cut(DisconnectReason::TotalBufferedBytes { limit, undelivered: Undelivered::default() });
+    }
+
+    /// The open connection with the longest unfinished message, if there is any.
+    fn longest_unfinished(&self) -> Option<Connection> {
+        let connections = self.table.snapshot().connections;
+        let open = connections.iter().filter(|connection| !connection.is_closed());
+        let unfinished = open.map(|connection| (connection.link().unfinished(), connection));
+        let (_, longest) = unfinished.filter(|(len, _)| *len > 0).max_by_key(|(len, _)| *len)?;
+        Some(longest.clone())
+    }
+}
+
+impl Relief for Core {
+    fn disconnect_slowest(&self) -> bool {
+        let connections = self.table.snapshot().connections;
+        let queued = connections.iter().map(|connection| (connection.queued_bytes(), connection));
+        let Some((1.., slowest)) = queued.max_by_key(|(bytes, _)| *bytes) else { return false };
+        slowest.link().cut_slow(OutboundLimit::TotalQueuedBytes(self.context.rules.budget.limit()));
+        slowest.link().outbox().wait_until_buried();
+        true
+    }
+
+    fn drop_from_longest(&self, charge: usize) -> bool {
+        let connections = self.table.snapshot().connections;
+        let mut queued: Vec<_> = connections.iter().map(|connection| (connection.queued_bytes(), connection)).collect();
+        queued.sort_unstable_by_key(|(bytes, _)| Reverse(*bytes));
+        queued.iter().any(|(_, connection)| connection.link().outbox().drop_for_another(charge))
+    }
+}
