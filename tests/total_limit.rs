@@ -394,8 +394,9 @@ fn whoever_takes_everything_is_served_though_others_hold_the_reserve() {
         let (started, valves) = valve::start_server(Writes::Direct, |builder| {
             limited(builder).slow_consumer(policy).stall_timeout(Duration::from_secs(60))
         });
-        let stalled = peers(&started, &valves, STALLED);
-        fill(&stalled);
+        // Two who have more than a batch each, of which a part is no use to anybody else.
+        let stalled = peers(&started, &valves, 2);
+        while stalled.iter().all(|peer| peer.connection.send(&numbered(0, LEN)).is_ok()) {}
         // Each has taken the beginning of a message.
         let stopped = peers(&started, &valves, TOTAL / 8 / LEN + 3);
         for peer in &stopped {
@@ -418,7 +419,7 @@ fn whoever_takes_everything_is_served_though_others_hold_the_reserve() {
         assert_eq!(healthy.connection.dropped_messages(), 0);
         // No more has been dropped than had to be, and the account of it comes out.
         let dropped: usize = stalled.iter().map(|peer| peer.connection.dropped_messages()).sum();
-        assert!((1..=40).contains(&dropped), "{policy:?}: {dropped} dropped for others");
-        assert!(queued(&stalled) + queued(&stopped) > TOTAL * 3 / 4);
+        assert!((1..=20).contains(&dropped), "{policy:?}: {dropped} dropped for others");
+        assert!(queued(&stalled) + queued(&stopped) > TOTAL / 2);
     }
 }

@@ -36,8 +36,9 @@ pub(crate) trait Relief: Send + Sync {
     /// Disconnects the peer with the longest queue; false when nothing waits for anybody.
     fn disconnect_slowest(&self) -> bool;
 
-    /// Drops the oldest messages of the longest queue of which any can be, `charge` of them; false when there is none.
-    fn drop_from_longest(&self, charge: usize) -> bool;
+    /// Drops the oldest messages of the longest queue of which dropping any makes room, until so much memory has come
+    /// back; false when there is none.
+    fn drop_from_longest(&self, memory: usize) -> bool;
 }
 
 impl Context {

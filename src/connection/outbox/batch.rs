@@ -231,7 +231,7 @@ impl Batch {
     }
 
     /// What it takes of memory.
-    fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         memory(self.bytes.capacity(), self.other_ends.capacity())
     }
 

@@ -327,6 +327,29 @@ impl Queue {
         dropped
     }
 
+    /// Drops batches that no other queue has, the oldest first, until so much memory has come back, or there are no more.
+    /// Those that are being written, or have been in part, stay.
+    pub(crate) fn drop_for_memory(&mut self, memory: usize) -> Amount {
+        self.seal();
+        let mut dropped = Amount::default();
+        let (mut at, mut freed) = (self.lent, 0);
+        while freed < memory {
+            let Some(queued) = self.sealed.get(at) else { break };
+            let is_begun = queued.torn || queued.begun() > 0;
+            if is_begun || Arc::strong_count(&queued.batch) > 1 {
+                at += 1;
+                continue;
+            }
+            freed += queued.batch.memory();
+            let amount = Amount { messages: queued.messages.len(), bytes: queued.len() };
+            self.charged -= amount.bytes + OVERHEAD * amount.messages;
+            self.bytes -= amount.bytes;
+            dropped += amount;
+            self.sealed.remove(at);
+        }
+        dropped
+    }
+
     /// Gives back the memory that is kept for what comes next.
     pub(crate) fn shrink(&mut self) {
         self.spare = Vec::new();

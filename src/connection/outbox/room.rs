@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::queue::Amount;
 use super::rules::Rules;
 use super::{Outbox, Outgoing, Patience, Refused, Stage, State, Writer};
 use crate::settings::SlowConsumer;
@@ -109,7 +110,9 @@ impl Outbox {
                 }
                 SlowConsumer::DropOldest => {
                     let needed = charge + state.direct_charge;
-                    self.drop_oldest(&mut state, needed, limit);
+                    state.note_peak();
+                    let dropped = state.queue.drop_oldest(needed, limit);
+                    self.account_dropped(&mut state, dropped);
                     if state.charged() + charge > limit {
                         state.refuse(outgoing, &self.rules);
                         return Err(Refused::Dropped);
@@ -119,22 +122,23 @@ impl Outbox {
         }
     }
 
-    /// Drops the oldest of what waits, `charge` of it or a little more, in favour of another peer; false when there is
-    /// nothing to drop.
-    pub(crate) fn drop_for_another(&self, charge: usize) -> bool {
+    /// Drops the oldest of what waits here and nowhere else, in favour of another peer, until so much memory has come
+    /// back; false when there is nothing to drop.
+    pub(crate) fn drop_for_another(&self, memory: usize) -> bool {
         let mut state = self.state.lock();
-        let left = state.queue.charged().saturating_sub(charge);
-        state.stage == Stage::Open && self.drop_oldest(&mut state, 0, left) > 0
+        if state.stage != Stage::Open {
+            return false;
+        }
+        state.note_peak();
+        let dropped = state.queue.drop_for_memory(memory);
+        self.account_dropped(&mut state, dropped);
+        dropped.messages > 0
     }
 
-    /// Drops the oldest of what waits until `charge` more fits into `limit`; how many messages.
-    fn drop_oldest(&self, state: &mut State, charge: usize, limit: usize) -> usize {
-        state.note_peak();
-        let dropped = state.queue.drop_oldest(charge, limit);
+    fn account_dropped(&self, state: &mut State, dropped: Amount) {
         state.accepted -= dropped.bytes as u64;
         state.count_dropped(dropped);
         self.changed.notify_all();
-        dropped.messages
     }
 
     /// Counts what has been refused for want of room elsewhere; not by an outbox that would refuse it in any case.

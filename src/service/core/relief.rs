@@ -91,10 +91,10 @@ impl Relief for Core {
         true
     }
 
-    fn drop_from_longest(&self, charge: usize) -> bool {
+    fn drop_from_longest(&self, memory: usize) -> bool {
         let connections = self.table.snapshot().connections;
         let mut queued: Vec<_> = connections.iter().map(|connection| (connection.queued_bytes(), connection)).collect();
         queued.sort_unstable_by_key(|(bytes, _)| Reverse(*bytes));
-        queued.iter().any(|(_, connection)| connection.link().outbox().drop_for_another(charge))
+        queued.iter().any(|(_, connection)| connection.link().outbox().drop_for_another(memory))
     }
 }

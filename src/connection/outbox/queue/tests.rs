@@ -338,3 +338,32 @@ fn what_is_lent_is_not_joined() {
     (4..8).for_each(|number| push(&mut queue, number));
     assert_eq!(joined(&queue.lend(usize::MAX, usize::MAX), usize::MAX), b";1;2;3;4;5;6;7;");
 }
+
+/// What is dropped for its memory gives that back: it is no part of a batch that stays, or that others have.
+#[test]
+fn what_is_dropped_for_memory_gives_it_back() {
+    let budget = Arc::new(Budget::new(usize::MAX / 2));
+    let mut queue = Queue::new(false, &budget);
+    let shared = Arc::new(Batch::of(&[b'y'; 1000], SEPARATOR, &budget, Purpose::Queue).unwrap());
+    let fill =
+        |queue: &mut Queue| (0..200).for_each(|_| assert!(queue.append(&[b'x'; 1000], SEPARATOR, Purpose::Queue)));
+    fill(&mut queue);
+    queue.push(Arc::clone(&shared));
+    fill(&mut queue);
+    // The first message has been begun, and the second batch is being written.
+    drop(queue.lend(1, usize::MAX));
+    queue.take_back(10);
+    let loan = queue.lend(2, usize::MAX);
+    let (before, messages) = (budget.used(), queue.messages());
+    let dropped = queue.drop_for_memory(1);
+    assert!(dropped.messages > 0 && before - budget.used() >= dropped.bytes);
+    let dropped = dropped.messages + queue.drop_for_memory(usize::MAX).messages;
+    assert_eq!(queue.messages(), messages - dropped);
+    assert_eq!(queue.drop_for_memory(1), Amount::default());
+    // What is lent is still there, and what is shared.
+    let lent = loan.len();
+    assert_eq!(queue.bytes(), lent + shared.len());
+    drop(loan);
+    queue.take_back(lent);
+    assert_eq!(joined(&queue.lend(9, usize::MAX), usize::MAX), shared.bytes());
+}
