@@ -1,0 +1,88 @@
+//! Connecting in such a way that another thread can stop it.
+
+#[cfg_attr(all(unix, not(leads_comm_portable)), path = "polled.rs")]
+#[cfg_attr(not(all(unix, not(leads_comm_portable))), path = "portable.rs")]
+mod imp;
+
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::thread;
+use std::time::Duration;
+
+#[cfg(unix)]
+use crossbeam_channel::RecvTimeoutError;
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+use parking_lot::Mutex;
+
+/// The stack of a thread that looks a name up, or connects, in bytes: it runs the system's code only.
+const ASIDE_STACK: usize = 512 * 1024;
+
+/// The attempts of one connector, of which there is one at a time, and whether they have been stopped for good.
+#[derive(Debug)]
+pub(crate) struct Connecting {
+    /// Dropped by whoever stops, which closes the channel.
+    going: Mutex<Option<Sender<()>>>,
+    stopped: Receiver<()>,
+    waiting: imp::Waiting,
+}
+
+impl Connecting {
+    pub(crate) fn new() -> Self {
+        let (going, stopped) = bounded(0);
+        Self { going: Mutex::new(Some(going)), stopped, waiting: imp::Waiting::default() }
+    }
+
+    /// Makes the attempt under way fail soon, and every later one at once.
+    pub(crate) fn stop(&self) {
+        drop(self.going.lock().take());
+        self.waiting.wake();
+    }
+
+    /// The addresses of a host. The system's resolver cannot be interrupted, so it runs on a thread of its own, which
+    /// is left to itself when this is stopped.
+    pub(crate) fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let host = host.to_owned();
+        self.aside("leads-comm resolver", move || Ok((host, port).to_socket_addrs()?.collect()))
+    }
+
+    /// Connects to one address, which is given `time` to answer.
+    pub(crate) fn open(&self, address: SocketAddr, time: Duration) -> io::Result<TcpStream> {
+        self.go_on()?;
+        imp::open(self, address, time)
+    }
+
+    /// Fails once this has been stopped.
+    pub(crate) fn go_on(&self) -> io::Result<()> {
+        if self.going.lock().is_some() { Ok(()) } else { Err(stopped()) }
+    }
+
+    /// Waits for `time` before something is tried again.
+    #[cfg(unix)]
+    pub(crate) fn pause(&self, time: Duration) -> io::Result<()> {
+        match self.stopped.recv_timeout(time) {
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            _ => Err(stopped()),
+        }
+    }
+
+    /// Runs `work` on another thread, and waits for what comes of it unless this is stopped.
+    fn aside<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let (done, result) = bounded(1);
+        thread::Builder::new().name(name.to_owned()).stack_size(ASIDE_STACK).spawn(move || {
+            // Fails when nobody waits for it any more.
+            let _ = done.send(work());
+        })?;
+        select! {
+            recv(result) -> result => result.unwrap_or_else(|_| Err(io::Error::other("the resolver panicked"))),
+            recv(self.stopped) -> _ => Err(stopped()),
+        }
+    }
+}
+
+fn stopped() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "connecting was stopped")
+}
