@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::connection::outbox::Tick;
 use crate::sync::later;
 use crate::sync::user_code::warn;
 use crate::transport::Stream;
@@ -51,6 +50,17 @@ const FEW_ALARMS: usize = 1024;
 pub(crate) trait Ticked: Send + Sync {
     /// Writes what has been left for a tick, without blocking.
     fn tick(&self) -> Tick;
+}
+
+/// When the pump is to look again after something that is corked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tick {
+    /// As soon as it can without disturbing.
+    Soon,
+    /// Not so soon: those who send do the writing.
+    Later,
+    /// It is no longer corked.
+    Done,
 }
 
 /// What the pump does for a connection.

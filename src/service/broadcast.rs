@@ -5,14 +5,12 @@
 //! The pump ticks meanwhile, so that nothing waits long. Peers whose queue has no room for a whole batch are not in it,
 //! and hold nobody up: they are sent each message by itself, under the rule for full queues.
 
-use std::mem;
 use std::sync::Arc;
 
 use crate::connection::Connection;
 use crate::connection::engine::Context;
-use crate::connection::outbox::{
-    BATCH_LEN, Batch, GATHERED_CHARGE, Gather, Outgoing, Pace, Patience, RUSH, Rules, Tick,
-};
+use crate::connection::outbox::{BATCH_LEN, Batch, GATHERED_CHARGE, Gather, Outgoing, Patience, Rules, Rush};
+use crate::connection::pump::Tick;
 use crate::error::Error;
 use crate::service::table::{ConnectionTable, Snapshot};
 use crate::sync::user_code::trace;
@@ -27,18 +25,14 @@ pub(crate) struct Broadcaster {
 }
 
 struct State {
-    pace: Pace,
-    /// Whether broadcasts are gathered, and the pump ticks.
-    gathering: bool,
+    /// While it is on, broadcasts are gathered.
+    rush: Rush,
     /// For how many connections the batch is.
     members: usize,
     /// The other ones.
     others: Arc<[Connection]>,
     /// How many of those who gather are writing a batch.
     writing: usize,
-    /// Messages gathered, and batches written by those who gather, since the last tick.
-    gathered_in_tick: usize,
-    written_in_tick: usize,
 }
 
 /// What gathering came to.
@@ -50,17 +44,7 @@ enum Outcome {
 
 impl Broadcaster {
     pub(crate) fn new() -> Self {
-        Self {
-            state: Mutex::new(State {
-                pace: Pace::new(TIGHT),
-                gathering: false,
-                members: 0,
-                others: Arc::default(),
-                writing: 0,
-                gathered_in_tick: 0,
-                written_in_tick: 0,
-            }),
-        }
+        Self { state: Mutex::new(State { rush: Rush::new(TIGHT), members: 0, others: Arc::default(), writing: 0 }) }
     }
 
     /// Sends a message to everyone; by how many it was accepted. `start_ticks` lets the pump tick.
@@ -78,53 +62,49 @@ impl Broadcaster {
             }
         }
         let accepted = send_to(context, message, table.snapshot().connections.iter());
-        self.state.lock().pace.wrote(now());
+        self.state.lock().rush.pace.wrote(now());
         Ok(accepted)
     }
 
     /// The pump's look: queues and writes what has been left for a tick.
     pub(crate) fn tick(&self, context: &Context, table: &ConnectionTable) -> Tick {
-        let rush = {
+        let tick = {
             let mut state = self.state.lock();
             if state.writing > 0 {
                 return Tick::Later;
             }
-            let rush = mem::take(&mut state.gathered_in_tick) >= RUSH;
-            if mem::take(&mut state.written_in_tick) > 0 && rush {
-                return Tick::Later;
-            }
-            if !rush {
-                state.gathering = false;
-                state.pace.reset();
+            let tick = state.rush.tick();
+            if tick == Tick::Done {
                 state.others = Arc::default();
             }
-            rush
+            tick
         };
-        if rush {
-            context.gathered.settle();
-        } else {
-            context.gathered.end();
+        match tick {
+            Tick::Later => return tick,
+            Tick::Soon => context.gathered.settle(),
+            Tick::Done => context.gathered.end(),
         }
         if context.gathered.take_unwritten() {
             write_to(&table.snapshot());
         }
-        if rush { Tick::Soon } else { Tick::Done }
+        tick
     }
 
     fn gather(&self, context: &Context, table: &ConnectionTable, message: &[u8], start_ticks: impl Fn()) -> Outcome {
         loop {
             let snapshot = table.snapshot();
             let mut state = self.state.lock();
-            if !state.gathering {
-                if !state.pace.is_tight(now()) {
+            if !state.rush.is_on() {
+                if !state.rush.pace.is_tight(now()) {
                     return Outcome::Lone;
                 }
-                state.gathering = true;
-                start_ticks();
+                if state.rush.begin() {
+                    start_ticks();
+                }
             }
             match context.gathered.gather(snapshot.generation, message) {
                 Gather::Gathered => {
-                    state.gathered_in_tick += 1;
+                    state.rush.note_queued(1);
                     let (members, others) = (state.members, Arc::clone(&state.others));
                     drop(state);
                     trace!("{} bytes gathered for {members} connections", message.len());
@@ -147,7 +127,7 @@ impl Broadcaster {
             }
             let mut state = self.state.lock();
             state.writing -= 1;
-            state.written_in_tick += 1;
+            state.rush.note_written();
         }
     }
 }

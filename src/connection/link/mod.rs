@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use crate::connection::ConnectionId;
 use crate::connection::engine::Context;
-use crate::connection::outbox::{Outbox, Step, Tick};
-use crate::connection::pump::{Deadline, Pump, Pumped, Ticked, Watched};
+use crate::connection::outbox::{Outbox, Step};
+use crate::connection::pump::{Deadline, Pump, Pumped, Tick, Ticked, Watched};
 use crate::error::DisconnectReason;
 use crate::stats::{ConnectionStats, Received, Traffic};
 use crate::sync::user_code::{self, trace};

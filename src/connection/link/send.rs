@@ -7,7 +7,7 @@ use log::Level;
 
 use super::Link;
 use crate::connection::engine::Context;
-use crate::connection::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Purpose, Refused};
+use crate::connection::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Progress, Purpose, Refused};
 use crate::error::{DisconnectReason, Error, OutboundLimit, Undelivered};
 use crate::sync::later;
 use crate::sync::user_code::{log_enabled, trace};
@@ -166,7 +166,7 @@ impl Link {
             }
             self.follow(step);
         }
-        let (since, looks) = self.outbox.look_whether_stuck()?;
+        let Progress { since, looks } = self.outbox.look_whether_stuck()?;
         let left = stall.saturating_sub(since.elapsed());
         // It is looked in live time, so that a standstill, in which the peer may have had its own, counts for one pause.
         if !left.is_zero() || looks < TRIES {

@@ -56,9 +56,9 @@ impl Outbox {
         let loan = state.queue.lend(BATCHES_PER_WRITE, BYTES_PER_DIRECT_WRITE);
         let queued = loan.len();
         state.writer = Writer::Caller;
-        state.written_in_tick += 1;
-        state.queued_in_tick += 1;
-        state.accepted += len as u64;
+        state.rush.note_written();
+        state.rush.note_queued(1);
+        state.account.accept(len);
         state.tally.accepted += Volume::new(1, len);
         state.direct_charge = len + OVERHEAD;
         let attempt = with_stream(&mut state, |stream, holds| {
@@ -126,23 +126,15 @@ impl Outbox {
     fn account(&self, state: &mut MutexGuard<'_, State>, attempt: &Attempt, time: Instant) {
         let &Attempt { taken, holds, .. } = attempt;
         // Who is asked to hand something on in the background has been found ready for it.
-        if state.writer == Writer::Background && (taken > 0 || state.holds) {
-            state.note_progress(time);
+        if state.writer == Writer::Background && (taken > 0 || state.account.holds()) {
+            state.background.note_progress(time);
         }
         if taken > 0 {
             state.tally.written.bytes += taken as u64;
             state.tally.writes += 1;
             state.tally.last_written = Some(time);
         }
-        if taken > 0 || !holds {
-            state.settled += mem::take(&mut state.held);
-        }
-        if holds {
-            state.held += taken as u64;
-        } else {
-            state.settled += taken as u64;
-        }
-        state.holds = holds;
+        state.account.write(taken, holds);
         self.bury(state);
         // Waiting senders are woken when there is much room, not for every bit of it.
         if state.charged() <= self.rules.limit / 2 || state.awaiting_outcome > 0 {
@@ -161,7 +153,7 @@ impl Outbox {
         });
         // Otherwise it fails only when the peer is gone already, which the reader is about to see.
         if state.stage == Stage::Closing && shut.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-            state.holds = true;
+            state.account.hold_end();
             return false;
         }
         state.writer = Writer::Nobody;
@@ -195,7 +187,7 @@ impl Outbox {
         let goodbye = self.rules.separator.goodbye().len();
         let left = state.goodbye_left(goodbye);
         let (mut amount, dropped) = state.queue.clear();
-        state.settled += mem::take(&mut state.held) + amount.bytes as u64;
+        state.account.lose(amount.bytes);
         if mem::take(&mut state.goodbye_queued) {
             state.tally.written.messages -= u64::from(left == 0);
             state.tally.written.bytes -= (goodbye - left) as u64;
@@ -216,7 +208,7 @@ fn with_stream(state: &mut MutexGuard<'_, State>, write: impl FnOnce(&dyn Stream
     // Taken out and put back: that is quicker than counting one owner more for every message.
     let stream = state.writers_stream.take().expect("one writes at a time, and only until the connection is gone");
     state.in_flight = true;
-    let holds = state.holds;
+    let holds = state.account.holds();
     let (stream, attempt) = MutexGuard::unlocked(state, || {
         let attempt = write(&*stream, holds);
         (stream, attempt)

@@ -18,7 +18,9 @@
 //! pump looks after a corked outbox in short [ticks](Outbox::tick): it writes what has been left for one tick, and
 //! takes the cork out when the rush is over.
 
+mod account;
 mod attempt;
+mod background;
 mod batch;
 mod broadcast_batch;
 mod budget;
@@ -30,6 +32,7 @@ mod parts;
 mod queue;
 mod room;
 mod rules;
+mod rush;
 mod tally;
 mod writing;
 
@@ -41,15 +44,19 @@ use crate::settings::OVERHEAD;
 pub(crate) use batch::{BATCH_LEN, Batch};
 pub(crate) use broadcast_batch::{GATHERED_CHARGE, Gather, Gathered};
 pub(crate) use budget::{Budget, Purpose};
-pub(crate) use pace::Pace;
 pub(crate) use parts::Parts;
 pub(crate) use rules::{Patience, Rules};
-pub(crate) use writing::{RUSH, Tick};
+#[cfg(all(test, loom))]
+pub(crate) use rush::RUSH;
+pub(crate) use rush::Rush;
 
 use crate::error::Undelivered;
 use crate::stats::{Volume, nanos_since};
 use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, now};
 use crate::transport::Stream;
+use account::Account;
+use background::Background;
+pub(crate) use background::Progress;
 use queue::{Amount, Queue};
 use room::OUTCOME_PATIENCE;
 use tally::Tally;
@@ -94,28 +101,10 @@ struct State {
     goodbye_queued: bool,
     /// False once the stream has said that it has no non-blocking write.
     writes_directly: bool,
-    /// Whether the background is a thread of the connection's own, which has to be woken, and may block in writing.
-    has_thread: bool,
-    pace: Pace,
-    /// Whether messages are left in the queue for a while.
-    corked: bool,
-    /// Whether the pump ticks: while corked, and up to one tick longer.
-    ticking: bool,
-    /// Messages queued, and batches written by those who queue, since the last tick.
-    queued_in_tick: usize,
-    written_in_tick: usize,
-    /// When bytes last moved in the background, or had reason to, and how often it has been looked since.
-    progress: Instant,
-    looks: u32,
-    /// Whether the pump has been asked to watch the background's progress.
-    watched: bool,
-    /// How many bytes have been accepted and not dropped, and how many of those, from the first on, are settled:
-    /// written or lost; how many have been taken by the stream, which has not handed them on.
-    accepted: u64,
-    settled: u64,
-    held: u64,
-    /// Whether the stream holds something, be it only its end. Never while nobody holds the role.
-    holds: bool,
+    background: Background,
+    /// While it is on, the outbox is *corked*: messages are left in the queue for a while.
+    rush: Rush,
+    account: Account,
     lost: Undelivered,
     tally: Tally,
     /// What a write has failed with.
@@ -214,19 +203,9 @@ impl Outbox {
                 awaiting_outcome: 0,
                 goodbye_queued: false,
                 writes_directly: true,
-                has_thread: false,
-                pace: Pace::new(TIGHT),
-                corked: false,
-                ticking: false,
-                queued_in_tick: 0,
-                written_in_tick: 0,
-                progress: since,
-                looks: 0,
-                watched: false,
-                accepted: 0,
-                settled: 0,
-                held: 0,
-                holds: false,
+                background: Background::new(since),
+                rush: Rush::new(TIGHT),
+                account: Account::default(),
                 lost: Undelivered::default(),
                 failure: None,
                 tally: Tally::default(),
@@ -318,9 +297,8 @@ impl Outbox {
     /// `deadline`. The caller has seen to it that [somebody writes](Self::write_ready).
     pub(crate) fn wait_flushed(&self, deadline: Instant) -> Flushed {
         let mut state = self.state.lock();
-        let until = state.accepted;
-        // What is dropped is accepted no more. As much of what came later is then waited for, unless there is less.
-        let left = |state: &State| until.min(state.accepted).saturating_sub(state.settled);
+        let until = state.account.accepted();
+        let left = |state: &State| state.account.left(until);
         while left(&state) > 0 {
             if self.changed.wait_until(&mut state, deadline).timed_out() && left(&state) > 0 {
                 return Flushed::TimedOut { left: usize::try_from(left(&state)).unwrap_or(usize::MAX) };
@@ -332,7 +310,7 @@ impl Outbox {
     /// What a write has failed with. Waits for the outcome of one under way, unless it may block.
     pub(crate) fn failure(&self) -> Option<Arc<io::Error>> {
         let mut state = self.state.lock();
-        while state.in_flight && !state.has_thread {
+        while state.in_flight && !state.background.has_thread {
             self.changed.wait(&mut state);
         }
         state.failure.clone()
@@ -447,9 +425,9 @@ impl State {
             return Err(Refused::OverBudget);
         }
         let len = message.len() + rules.separator.len();
-        self.accepted += len as u64;
+        self.account.accept(len);
         self.tally.accepted += Volume::new(1, len);
-        self.queued_in_tick += 1;
+        self.rush.note_queued(1);
         Ok(())
     }
 
@@ -460,21 +438,16 @@ impl State {
 
     fn push_uncounted(&mut self, batch: Arc<Batch>) {
         self.note_work();
-        self.accepted += batch.len() as u64;
-        self.queued_in_tick += batch.messages();
+        self.account.accept(batch.len());
+        self.rush.note_queued(batch.messages());
         self.queue.push(batch);
     }
 
     /// Before something is queued: the background's time to make progress begins anew when it had nothing to do.
     fn note_work(&mut self) {
         if self.writer == Writer::Background && !self.has_work() {
-            self.note_progress(now());
+            self.background.note_progress(now());
         }
-    }
-
-    fn note_progress(&mut self, time: Instant) {
-        self.progress = time;
-        self.looks = 0;
     }
 
     /// What waits, and what is being written besides.

@@ -94,7 +94,7 @@ impl Outbox {
             if state.writer == Writer::Nobody && !state.queue.is_empty() {
                 return Err(Refused::WriteFirst);
             }
-            if state.in_flight && !state.has_thread && self.wait_for_outcome(&mut state, &mut outcome) {
+            if state.in_flight && !state.background.has_thread && self.wait_for_outcome(&mut state, &mut outcome) {
                 continue;
             }
             match self.rules.slow_consumer {
@@ -136,7 +136,7 @@ impl Outbox {
     }
 
     fn account_dropped(&self, state: &mut State, dropped: Amount) {
-        state.accepted -= dropped.bytes as u64;
+        state.account.drop(dropped.bytes);
         state.count_dropped(dropped);
         self.changed.notify_all();
     }

@@ -2,31 +2,18 @@
 
 use std::io;
 use std::mem;
-use std::time::Instant;
 
 use super::attempt::Mode;
+use super::background::Progress;
 use super::budget::Purpose;
 use super::{Outbox, Refused, Stage, State, Step, Writer};
+use crate::connection::pump::Tick;
 use crate::settings::OVERHEAD;
 use crate::stats::time_of;
 use crate::sync::{MutexGuard, Ordering, now};
 
 /// How many writes a sender makes for others before it leaves the rest to them, or to the background.
 pub(super) const WRITES_PER_SENDER: usize = 8;
-
-/// How many messages in one tick keep the cork in.
-pub(crate) const RUSH: usize = 8;
-
-/// When the pump is to look again after something that is corked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tick {
-    /// As soon as it can without disturbing.
-    Soon,
-    /// Not so soon: those who send do the writing.
-    Later,
-    /// It is no longer corked.
-    Done,
-}
 
 impl Outbox {
     /// Writes what waits if nobody does, corked or not.
@@ -51,25 +38,20 @@ impl Outbox {
     /// The pump's look at a corked outbox: writes what has been left for a tick.
     pub(crate) fn tick(&self) -> (Tick, Step) {
         let mut state = self.state.lock();
-        let queued = mem::take(&mut state.queued_in_tick);
-        let written = mem::take(&mut state.written_in_tick);
-        if state.stage != Stage::Open || !state.corked {
-            state.ticking = false;
+        if state.stage != Stage::Open || !state.rush.is_on() {
+            state.rush.end();
+            state.rush.forget_tick();
             return (Tick::Done, Step::Nothing);
         }
         if state.writer != Writer::Nobody {
+            state.rush.forget_tick();
             return (Tick::Later, Step::Nothing);
         }
-        let rush = queued >= RUSH;
-        if !rush {
-            state.uncork();
+        let tick = state.rush.tick();
+        if tick == Tick::Done {
+            state.queue.shrink();
         }
-        // What waits after a write in this tick has been waiting for less than one.
-        if rush && written > 0 {
-            return (Tick::Later, Step::Nothing);
-        }
-        let tick = if rush { Tick::Soon } else { Tick::Done };
-        if state.queue.is_empty() {
+        if tick == Tick::Later || state.queue.is_empty() {
             return (tick, Step::Nothing);
         }
         state.writer = Writer::Caller;
@@ -79,7 +61,7 @@ impl Outbox {
     /// The writing thread of a stream that cannot be polled, which holds the role from its first need to the end.
     pub(crate) fn write_blocking(&self) -> Step {
         let mut state = self.state.lock();
-        state.has_thread = true;
+        state.background.has_thread = true;
         loop {
             match state.stage {
                 Stage::Finished | Stage::Dead => return Step::Nothing,
@@ -103,13 +85,12 @@ impl Outbox {
 
     /// Since when the background has been stuck, and how often that has been asked, this time included; `None` when it has
     /// nothing to do.
-    pub(crate) fn look_whether_stuck(&self) -> Option<(Instant, u32)> {
+    pub(crate) fn look_whether_stuck(&self) -> Option<Progress> {
         let mut state = self.state.lock();
         if state.is_stuck() {
-            state.looks = state.looks.saturating_add(1);
-            return Some((state.progress, state.looks));
+            return Some(state.background.note_look());
         }
-        state.watched = false;
+        state.background.watched = false;
         None
     }
 
@@ -118,15 +99,16 @@ impl Outbox {
     /// peer. Whether the pump has to wait for it no longer, because all is written.
     pub(crate) fn try_stuck(&self) -> (bool, Step) {
         let mut state = self.state.lock();
-        let (since, looks, held, written) = (state.progress, state.looks, state.holds, state.tally.written.bytes);
+        let before = (state.account.holds(), state.tally.written.bytes);
+        let progress = state.background.progress();
         let mut result = Ok(());
         let mut tries = 0;
         while tries < WRITES_PER_SENDER && result.is_ok() && state.is_stuck() {
             result = self.write_once(&mut state, Mode::Direct);
             tries += 1;
         }
-        if state.holds == held && state.tally.written.bytes == written {
-            (state.progress, state.looks) = (since, looks);
+        if before == (state.account.holds(), state.tally.written.bytes) {
+            state.background.take_back(progress);
         }
         match result {
             Err(error) if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Unsupported) => {
@@ -148,7 +130,7 @@ impl Outbox {
         let (bytes, charged) = (state.queue.bytes() + len, state.queue.charged() + len + OVERHEAD);
         let may_wait = self.rules.coalesce && !self.rules.is_much(bytes, charged);
         // Where there is no memory for it to wait in, it is written like a lone one.
-        if may_wait && state.corked && state.append(&self.rules, message, Purpose::Queue).is_ok() {
+        if may_wait && state.rush.is_on() && state.append(&self.rules, message, Purpose::Queue).is_ok() {
             return Ok(Step::Nothing);
         }
         self.write_alone(state, message, may_wait)
@@ -160,8 +142,11 @@ impl Outbox {
         let time = heard.unwrap_or_else(now);
         if heard.is_some() {
             self.heard.store(0, Ordering::Relaxed);
-            state.pace.answers();
-        } else if may_wait && state.pace.is_tight(time) && state.append(&self.rules, message, Purpose::Queue).is_ok() {
+            state.rush.pace.answers();
+        } else if may_wait
+            && state.rush.pace.is_tight(time)
+            && state.append(&self.rules, message, Purpose::Queue).is_ok()
+        {
             return Ok(state.cork());
         }
         self.write_through(state, message, time)
@@ -173,7 +158,7 @@ impl Outbox {
         match state.writer {
             Writer::Caller => Step::Nothing,
             // The pump carries on, and its progress is watched.
-            Writer::Background if state.watched && !state.has_thread => Step::Nothing,
+            Writer::Background if state.background.watched && !state.background.has_thread => Step::Nothing,
             Writer::Nobody if self.may_wait(&state) => Step::Nothing,
             _ => self.write_here_or_leave(state),
         }
@@ -182,7 +167,7 @@ impl Outbox {
     /// Whether what is queued is left there for a while.
     fn may_wait(&self, state: &State) -> bool {
         let much = self.rules.is_much(state.queue.bytes(), state.queue.charged());
-        state.corked && state.stage == Stage::Open && !much
+        state.rush.is_on() && state.stage == Stage::Open && !much
     }
 
     pub(super) fn write_here_or_leave(&self, mut state: MutexGuard<'_, State>) -> Step {
@@ -190,12 +175,12 @@ impl Outbox {
             Writer::Caller => Step::Nothing,
             Writer::Background => {
                 self.changed.notify_all();
-                let watched = mem::replace(&mut state.watched, true);
+                let watched = mem::replace(&mut state.background.watched, true);
                 if watched { Step::Nothing } else { Step::Watch }
             }
             Writer::Nobody if state.writes_directly => {
                 state.writer = Writer::Caller;
-                state.written_in_tick += 1;
+                state.rush.note_written();
                 self.write_on(state, WRITES_PER_SENDER)
             }
             Writer::Nobody => state.hand_over(),
@@ -221,7 +206,7 @@ impl Outbox {
             }
             return if self.finish(&mut state) { Step::Finished } else { state.hand_over() };
         }
-        if state.holds {
+        if state.account.holds() {
             return state.hand_over();
         }
         if state.writer == Writer::Caller && self.may_wait(&state) {
@@ -257,7 +242,7 @@ impl Outbox {
 impl State {
     /// Whether there is something to write, or to be handed on by the stream, for an outbox that is not over.
     pub(super) fn has_work(&self) -> bool {
-        matches!(self.stage, Stage::Open | Stage::Closing) && (self.holds || !self.queue.is_empty())
+        matches!(self.stage, Stage::Open | Stage::Closing) && (self.account.holds() || !self.queue.is_empty())
     }
 
     /// Whether the background has something to write for an outbox that takes more.
@@ -267,29 +252,19 @@ impl State {
 
     /// Leaves messages in the queue from now on.
     fn cork(&mut self) -> Step {
-        self.queued_in_tick = 0;
-        self.written_in_tick = 0;
-        self.corked = true;
-        if mem::replace(&mut self.ticking, true) { Step::Nothing } else { Step::Tick }
-    }
-
-    fn uncork(&mut self) {
-        self.corked = false;
-        self.ticking = false;
-        self.pace.reset();
-        self.queue.shrink();
+        if self.rush.begin() { Step::Tick } else { Step::Nothing }
     }
 
     /// Gives the role up when there is nothing more to write.
     fn lay_down(&mut self, coalesce: bool) -> Step {
         let from_background = mem::replace(&mut self.writer, Writer::Nobody) == Writer::Background;
-        if from_background && coalesce && self.stage == Stage::Open && self.queued_in_tick >= RUSH {
+        if from_background && coalesce && self.stage == Stage::Open && self.rush.goes_on() {
             // The rush has gone on while the stream was slow.
             return self.cork();
         }
-        if !self.corked {
-            if self.pace.is_measuring() {
-                self.pace.wrote(now());
+        if !self.rush.is_on() {
+            if self.rush.pace.is_measuring() {
+                self.rush.pace.wrote(now());
             }
             self.queue.shrink();
         }
@@ -300,11 +275,10 @@ impl State {
     fn hand_over(&mut self) -> Step {
         if self.writer != Writer::Background {
             self.writer = Writer::Background;
-            self.note_progress(now());
-            self.queued_in_tick = 0;
+            self.background.note_progress(now());
             // The background writes all there is, so nothing is left for a tick.
-            self.corked = false;
+            self.rush.pause();
         }
-        Step::HandOver { watched: mem::replace(&mut self.watched, true) }
+        Step::HandOver { watched: mem::replace(&mut self.background.watched, true) }
     }
 }

@@ -7,7 +7,8 @@ use loom::thread::{self, JoinHandle};
 
 use super::wire::{Take, Wire};
 use crate::codec::{GOODBYE, Separator};
-use crate::connection::outbox::{Batch, Budget, Flushed, Outbox, Outgoing, Pace, Purpose, Refused, Rules, Step, Tick};
+use crate::connection::outbox::{Batch, Budget, Flushed, Outbox, Outgoing, Purpose, Refused, Rules, Rush, Step};
+use crate::connection::pump::Tick;
 use crate::error::Undelivered;
 use crate::settings::SlowConsumer;
 use crate::sync::{Condvar, Mutex, now};
@@ -106,7 +107,7 @@ impl Peer {
     pub(crate) fn with_rules(setup: Setup, rules: Arc<Rules>) -> Arc<Self> {
         let wire = Arc::new(Wire::new(setup.take));
         let outbox = Arc::new(Outbox::new(Arc::<Wire>::clone(&wire), Arc::clone(&rules)));
-        outbox.state.lock().pace = Pace::new(setup.tight);
+        outbox.state.lock().rush = Rush::new(setup.tight);
         let (watched, retired) = (AtomicBool::new(false), OnceLock::new());
         Arc::new(Self { outbox, wire, rules, setup, pump: Pump::default(), watched, retired })
     }

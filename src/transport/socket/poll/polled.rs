@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 use crate::transport::Stream;
 
 /// Blocks until `source` is readable, has ended or is broken, at most for `time`; whether it is.
