@@ -33,7 +33,7 @@ const ALWAYS: usize = 4 * 1024;
 impl Outbox {
     /// Writes a message from where it lies, behind whatever waits; what the stream does not take of it is copied into
     /// the queue. `time` is about now.
-    pub(super) fn write_through(
+    pub(super) fn write_direct(
         &self,
         mut state: MutexGuard<'_, State>,
         message: &[u8],
@@ -45,7 +45,7 @@ impl Outbox {
         let is_much = state.queue.bytes() > BYTES_PER_DIRECT_WRITE || state.queue.batches() > BATCHES_PER_WRITE;
         if is_much || !self.rules.coalesce && !state.queue.is_empty() {
             return match state.append(&self.rules, message, Purpose::Write) {
-                Ok(()) => Ok(self.write_here_or_leave(state)),
+                Ok(()) => Ok(self.take_role(state)),
                 Err(_) => Err(Refused::WriteFirst),
             };
         }

@@ -1,4 +1,13 @@
 //! The role of writing: who takes it, how it passes on, and when messages are left to be joined.
+//!
+//! ```text
+//! a message, nobody writes ─▶ write_or_cork ─▶ write_unless_tight ─▶ write_direct ─┐
+//! something was queued ─────▶ write_or_leave ─┐                                    ▼
+//! write_ready ────────────────────────────────┴▶ take_role ─▶ write_rounds ───▶ go_on ─▶ lay_down, finish, hand_over
+//! pump_turn, tick ──────────────────────────────────────────▶ │         ▲          │
+//!                                                             ▼         └──────────┘
+//! try_stuck, write_blocking ─────────────────────────────▶ write_once
+//! ```
 
 use std::io;
 use std::mem;
@@ -19,7 +28,7 @@ impl Outbox {
     /// Writes what waits if nobody does, corked or not.
     pub(crate) fn write_ready(&self) -> Step {
         let state = self.state.lock();
-        if state.queue.is_empty() { Step::Nothing } else { self.write_here_or_leave(state) }
+        if state.queue.is_empty() { Step::Nothing } else { self.take_role(state) }
     }
 
     /// One write of the pump's; whether the stream takes no more and the pump has to go on. Not when the role has been laid
@@ -29,7 +38,7 @@ impl Outbox {
         if state.writer != Writer::Background {
             return (false, Step::Nothing);
         }
-        match self.write_on(state, 1) {
+        match self.write_rounds(state, 1) {
             Step::HandOver { .. } if self.writes_directly() => (true, Step::Nothing),
             step => (false, step),
         }
@@ -55,7 +64,7 @@ impl Outbox {
             return (tick, Step::Nothing);
         }
         state.writer = Writer::Caller;
-        (tick, self.write_on(state, WRITES_PER_SENDER))
+        (tick, self.write_rounds(state, WRITES_PER_SENDER))
     }
 
     /// The writing thread of a stream that cannot be polled, which holds the role from its first need to the end.
@@ -133,11 +142,16 @@ impl Outbox {
         if may_wait && state.rush.is_on() && state.append(&self.rules, message, Purpose::Queue).is_ok() {
             return Ok(Step::Nothing);
         }
-        self.write_alone(state, message, may_wait)
+        self.write_unless_tight(state, message, may_wait)
     }
 
     #[inline(never)]
-    fn write_alone(&self, mut state: MutexGuard<'_, State>, message: &[u8], may_wait: bool) -> Result<Step, Refused> {
+    fn write_unless_tight(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        message: &[u8],
+        may_wait: bool,
+    ) -> Result<Step, Refused> {
         let heard = time_of(self.since, self.heard.load(Ordering::Relaxed));
         let time = heard.unwrap_or_else(now);
         if heard.is_some() {
@@ -149,7 +163,7 @@ impl Outbox {
         {
             return Ok(state.cork());
         }
-        self.write_through(state, message, time)
+        self.write_direct(state, message, time)
     }
 
     /// After something was queued: writes it here if nobody else does, and it need not wait for more.
@@ -160,7 +174,7 @@ impl Outbox {
             // The pump carries on, and its progress is watched.
             Writer::Background if state.background.watched && !state.background.has_thread => Step::Nothing,
             Writer::Nobody if self.may_wait(&state) => Step::Nothing,
-            _ => self.write_here_or_leave(state),
+            _ => self.take_role(state),
         }
     }
 
@@ -170,7 +184,7 @@ impl Outbox {
         state.rush.is_on() && state.stage == Stage::Open && !much
     }
 
-    pub(super) fn write_here_or_leave(&self, mut state: MutexGuard<'_, State>) -> Step {
+    pub(super) fn take_role(&self, mut state: MutexGuard<'_, State>) -> Step {
         match state.writer {
             Writer::Caller => Step::Nothing,
             Writer::Background => {
@@ -181,7 +195,7 @@ impl Outbox {
             Writer::Nobody if state.writes_directly => {
                 state.writer = Writer::Caller;
                 state.rush.note_written();
-                self.write_on(state, WRITES_PER_SENDER)
+                self.write_rounds(state, WRITES_PER_SENDER)
             }
             Writer::Nobody => state.hand_over(),
         }
@@ -189,7 +203,7 @@ impl Outbox {
 
     /// Writes without blocking, as the holder of the role, until nothing is left that should be written now, the stream
     /// takes no more, or `writes` are used up. Writes at least once if there is anything.
-    fn write_on(&self, mut state: MutexGuard<'_, State>, writes: usize) -> Step {
+    fn write_rounds(&self, mut state: MutexGuard<'_, State>, writes: usize) -> Step {
         if state.has_work() {
             if let Err(error) = self.write_once(&mut state, Mode::Direct) {
                 return self.stop(state, error);
@@ -198,7 +212,7 @@ impl Outbox {
         self.go_on(state, writes - 1)
     }
 
-    /// After a write: [goes on](Self::write_on), or lays the role down.
+    /// After a write: [goes on](Self::write_rounds), or lays the role down.
     pub(super) fn go_on(&self, mut state: MutexGuard<'_, State>, writes: usize) -> Step {
         if !state.has_work() {
             if state.stage != Stage::Closing {
@@ -214,7 +228,7 @@ impl Outbox {
             return Step::Nothing;
         }
         if writes > 0 {
-            return self.write_on(state, writes);
+            return self.write_rounds(state, writes);
         }
         match state.writer {
             // Others send without a pause: they will carry it on.

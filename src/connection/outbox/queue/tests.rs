@@ -126,7 +126,7 @@ impl Test {
         self.queue.push(batch);
     }
 
-    fn write_through(&mut self, len: usize, taken: usize, meanwhile: &[usize]) {
+    fn write_direct(&mut self, len: usize, taken: usize, meanwhile: &[usize]) {
         if self.single && !self.model.is_empty() {
             return self.append(len);
         }
@@ -272,7 +272,7 @@ proptest! {
             match operation {
                 Operation::Append(len) => test.append(len),
                 Operation::Push { lens, shared } => test.push(&lens, shared),
-                Operation::WriteThrough { len, taken, meanwhile } => test.write_through(len, taken, &meanwhile),
+                Operation::WriteThrough { len, taken, meanwhile } => test.write_direct(len, taken, &meanwhile),
                 Operation::Write { most, bytes, taken, meanwhile, dropping } => {
                     test.write(most, bytes, taken, &meanwhile, dropping);
                 }
