@@ -62,22 +62,13 @@ impl Outbox {
         state.tally.accepted += Volume::new(1, len);
         state.direct_charge = len + OVERHEAD;
         let attempt = with_stream(&mut state, |stream, holds| {
-            let mut short = [0; SHORT];
-            let (all, parts);
-            let it = if len <= SHORT {
-                short[..message.len()].copy_from_slice(message);
-                short[message.len()..len].copy_from_slice(separator);
-                all = [IoSlice::new(&short[..len])];
-                &all[..]
-            } else {
-                parts = [IoSlice::new(message), IoSlice::new(separator)];
-                &parts[..]
-            };
+            let short = Short::of(message, separator);
+            let (pieces, count) = short.as_ref().map_or_else(|| two_pieces(message, separator), Short::pieces);
             if queued == 0 {
-                return Mode::Direct.attempt(stream, holds, it);
+                return Mode::Direct.attempt(stream, holds, &pieces[..count]);
             }
             let mut slices = loan.slices(BYTES_PER_DIRECT_WRITE);
-            slices.extend(it);
+            slices.extend(&pieces[..count]);
             let attempt = Mode::Direct.attempt(stream, holds, &slices);
             drop(slices);
             drop(loan);
@@ -201,6 +192,37 @@ impl Outbox {
         self.room.notify_all();
         self.changed.notify_all();
     }
+}
+
+/// A message and its separator, side by side.
+struct Short {
+    bytes: [u8; SHORT],
+    len: usize,
+}
+
+impl Short {
+    /// `None` where they are too long for that.
+    #[inline]
+    fn of(message: &[u8], separator: &[u8]) -> Option<Self> {
+        let len = message.len() + separator.len();
+        if len > SHORT {
+            return None;
+        }
+        let mut bytes = [0; SHORT];
+        bytes[..message.len()].copy_from_slice(message);
+        bytes[message.len()..len].copy_from_slice(separator);
+        Some(Self { bytes, len })
+    }
+
+    #[inline]
+    fn pieces(&self) -> ([IoSlice<'_>; 2], usize) {
+        ([IoSlice::new(&self.bytes[..self.len]), IoSlice::new(&[])], 1)
+    }
+}
+
+#[inline]
+fn two_pieces<'a>(message: &'a [u8], separator: &'a [u8]) -> ([IoSlice<'a>; 2], usize) {
+    ([IoSlice::new(message), IoSlice::new(separator)], 2)
 }
 
 /// Writes without the lock, as the holder of the role.
