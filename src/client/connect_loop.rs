@@ -11,23 +11,27 @@ use crate::service::callback::{Attempt, Callback};
 use crate::service::lifecycle::Rested;
 use crate::service::reader::Opened;
 use crate::settings::Reconnect;
-use crate::sync::user_code::{self, debug, info};
+use crate::sync::threads;
+use crate::sync::user_code::{self, Inside, debug, info};
 use crate::transport::{Connector, Stream};
 
 /// What it takes to connect, once or again.
-pub(super) struct Session {
+pub(super) struct ConnectLoop {
     core: Arc<Core>,
     connector: Arc<dyn Connector>,
     address: String,
     reconnect: Option<Retrying>,
 }
 
+/// The first connection, or why there is none yet.
+type First = Result<Opened, Error>;
+
 struct Retrying {
     reconnect: Reconnect,
     backoff: Backoff,
 }
 
-impl Session {
+impl ConnectLoop {
     pub(super) fn new(
         core: Arc<Core>,
         connector: Arc<dyn Connector>,
@@ -41,18 +45,61 @@ impl Session {
         Self { core, connector, address: address.to_owned(), reconnect }
     }
 
+    /// Connects for the first time, and makes the service run: with a connection, or, where the client is patient, with
+    /// why there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of the start, which has failed.
+    pub(super) fn begin(&self) -> Result<First, Error> {
+        let life = self.core.life();
+        let stream = match self.connect() {
+            Err(_) if life.is_closed() => return Err(Error::Closed),
+            Err(error) if !self.is_patient() => {
+                life.start_failed();
+                return Err(error);
+            }
+            stream => stream,
+        };
+        let (peer, port, local_addr) = match &stream {
+            Ok(stream) => (stream.peer(), stream.peer_addr().map(|address| address.port()), stream.local_addr()),
+            Err(_) => (self.server(), None, None),
+        };
+        self.core.run(format!("client of {peer}"), port, local_addr, None).inspect_err(|_| life.start_failed())?;
+        match stream {
+            Ok(stream) => self.open(stream).map(Ok).inspect_err(|_| self.core.finish()),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Runs on a new thread (`parallel`), or on this one until the client has ended.
+    pub(super) fn start(self, first: First, parallel: bool) -> Result<(), Error> {
+        if !parallel {
+            let _inside = Inside::enter();
+            self.run(first);
+            return Ok(());
+        }
+        // That of its first connection, where there is one.
+        let name = match first.as_ref().map(Opened::connection) {
+            Ok(connection) => format!("leads-comm reader {} {connection}", connection.id()),
+            Err(_) => format!("leads-comm reader {}", self.server()),
+        };
+        let core = Arc::clone(&self.core);
+        threads::start(name, core.settings().reader_stack, move || self.run(first)).inspect_err(|_| core.finish())
+    }
+
     /// Whether the client runs also when the first attempt has failed.
-    pub(super) fn is_patient(&self) -> bool {
+    fn is_patient(&self) -> bool {
         self.reconnect.as_ref().is_some_and(|retrying| retrying.reconnect.at_start)
     }
 
     /// The server's name, for people.
-    pub(super) fn server(&self) -> String {
+    fn server(&self) -> String {
         self.connector.describe(&self.address)
     }
 
     /// Opens a stream on which messages can be sent. Blocks until it is open, or the client is closed.
-    pub(super) fn connect(&self) -> Result<Arc<dyn Stream>, Error> {
+    fn connect(&self) -> Result<Arc<dyn Stream>, Error> {
         let failed = |source| Error::Connect { address: self.server(), source: Arc::new(source) };
         let stream: Arc<dyn Stream> = self.connector.connect(&self.address).map_err(failed)?.into();
         self.core.context().keep_alive(&*stream);
@@ -61,21 +108,21 @@ impl Session {
     }
 
     /// Makes a connection of a stream, unless the client has been closed meanwhile.
-    pub(super) fn open(&self, stream: Arc<dyn Stream>) -> Result<Opened, Error> {
+    fn open(&self, stream: Arc<dyn Stream>) -> Result<Opened, Error> {
         let opened = Opened::new(&self.core, self.core.next_id(), stream, None).ok_or(Error::Closed)?;
         info!("client is connected to {}", opened.connection());
         Ok(opened)
     }
 
     /// Serves one connection after the other, and ends the client, also when that has failed.
-    pub(super) fn run(mut self, first: Result<Opened, Error>) {
+    fn run(mut self, first: First) {
         let core = Arc::clone(&self.core);
         core.rely_on(|| self.serve(first));
         core.finish();
     }
 
     /// No callback is held while it waits or connects, so that one that is replaced is let go.
-    fn serve(&mut self, first: Result<Opened, Error>) {
+    fn serve(&mut self, first: First) {
         match &first {
             Ok(opened) => self.core.initialize(opened.callback()),
             Err(_) => self.core.initialize(&*self.core.callback()),

@@ -13,13 +13,10 @@ use crate::error::Error;
 use crate::service::builder::Builder;
 use crate::service::callback::Callback;
 use crate::service::handle::impl_service;
-use crate::service::reader::Opened;
 use crate::service::{Core, Role, Service};
 use crate::settings::{Reconnect, require};
-use crate::sync::threads;
 #[cfg(feature = "tls")]
 use crate::sync::user_code::Foreign;
-use crate::sync::user_code::Inside;
 use crate::transport::Connector;
 use crate::transport::tcp::TcpConnector;
 #[cfg(feature = "tls")]
@@ -28,7 +25,7 @@ use crate::transport::tls::TlsConnector;
 use crate::transport::unix::UnixConnector;
 use builder::ConnectorSource;
 pub use builder::{ClientBuilder, ClientSide};
-use connect_loop::Session;
+use connect_loop::ConnectLoop;
 
 /// Connects to one server.
 ///
@@ -133,44 +130,12 @@ impl Client {
         let core = self.core();
         core.life().begin_start(false)?;
         let Shared { connector, reconnect, .. } = &*self.shared;
-        let session = Session::new(Arc::clone(core), Arc::clone(connector), address, reconnect.as_ref());
-        let stream = match session.connect() {
-            Err(_) if core.life().is_closed() => return Err(Error::Closed),
-            Err(error) if !session.is_patient() => {
-                core.life().start_failed();
-                return Err(error);
-            }
-            stream => stream,
-        };
-        let (peer, port, local_addr) = match &stream {
-            Ok(stream) => (stream.peer(), stream.peer_addr().map(|address| address.port()), stream.local_addr()),
-            Err(_) => (session.server(), None, None),
-        };
-        core.run(format!("client of {peer}"), port, local_addr, None).inspect_err(|_| core.life().start_failed())?;
-        let first = match stream.map(|stream| session.open(stream)) {
-            Ok(Err(closed)) => {
-                core.finish();
-                return Err(closed);
-            }
-            Ok(Ok(opened)) => {
-                if core.line().is_none() {
-                    let _ = self.shared.only.set(opened.connection().clone());
-                }
-                Ok(opened)
-            }
-            Err(error) => Err(error),
-        };
-        if !parallel {
-            let _inside = Inside::enter();
-            session.run(first);
-            return Ok(());
+        let connect_loop = ConnectLoop::new(Arc::clone(core), Arc::clone(connector), address, reconnect.as_ref());
+        let first = connect_loop.begin()?;
+        if let (Ok(opened), None) = (&first, core.line()) {
+            let _ = self.shared.only.set(opened.connection().clone());
         }
-        // That of its first connection, where there is one.
-        let name = match first.as_ref().map(Opened::connection) {
-            Ok(connection) => format!("leads-comm reader {} {connection}", connection.id()),
-            Err(_) => format!("leads-comm reader {peer}"),
-        };
-        threads::start(name, core.settings().reader_stack, move || session.run(first)).inspect_err(|_| core.finish())
+        connect_loop.start(first, parallel)
     }
 
     /// Sends one message to the server: see [`Connection::send`].
