@@ -257,6 +257,7 @@ impl Peer {
         if !self.setup.tries {
             return false;
         }
+        self.wire.make_room(self.setup.reads);
         let (is_done, step) = self.outbox.try_stuck();
         self.follow(step);
         is_done
