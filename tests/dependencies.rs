@@ -1,6 +1,7 @@
 //! The library's dependencies are few, and `Cargo.toml` says of each why it is there.
 
 use std::fs;
+use std::path::Path;
 
 /// How many crates the library names without features, and with all of them.
 const REQUIRED: usize = 7;
@@ -15,7 +16,9 @@ struct Dependency {
 
 /// The library's direct dependencies; those of the models are no part of any program.
 fn of_the_manifest() -> Vec<Dependency> {
-    let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let root = folders.find(|folder| folder.join("src/lib.rs").exists()).expect("the library is not there");
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
     let (mut section, mut above) = ("", "");
     let mut found = Vec::new();
     for line in manifest.lines() {
