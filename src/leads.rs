@@ -64,3 +64,8 @@ pub fn start_client(server_address: &str, client: Client, parallel: bool) -> Res
     client.start(server_address, parallel)?;
     Ok(client)
 }
+
+/// Compiles the program of the page for those who come from LEADS.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/leads.md")]
+struct ComingFromLeads;

@@ -1,47 +1,52 @@
-//! The table of dependencies (`docs/dependencies.md`) names those of the manifest, and no other.
+//! The library's dependencies are few, and `Cargo.toml` says of each why it is there.
 
-use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
-fn read(path: &str) -> String {
-    fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+/// How many crates the library names without features, and with all of them.
+const REQUIRED: usize = 7;
+const IN_ALL: usize = 11;
+
+struct Dependency {
+    name: String,
+    optional: bool,
+    /// Whether there is a comment above it.
+    has_reason: bool,
 }
 
-/// The library's direct dependencies, and whether each is optional.
-fn of_the_manifest() -> BTreeMap<String, bool> {
-    let manifest = read("Cargo.toml");
-    let mut section = "";
-    let mut found = BTreeMap::new();
+/// The library's direct dependencies; those of the models are no part of any program.
+fn of_the_manifest() -> Vec<Dependency> {
+    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let root = folders.find(|folder| folder.join("src/lib.rs").exists()).expect("the library is not there");
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let (mut section, mut above) = ("", "");
+    let mut found = Vec::new();
     for line in manifest.lines() {
         if line.starts_with('[') {
             section = line;
-        } else if section == "[dependencies]"
-            || (section.starts_with("[target.") && section.ends_with(".dependencies]"))
-        {
+        } else if section == "[dependencies]" || section == "[target.'cfg(unix)'.dependencies]" {
             if let Some((name, what)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
-                found.insert(name.to_owned(), what.contains("optional = true"));
+                let optional = what.contains("optional = true");
+                found.push(Dependency { name: name.to_owned(), optional, has_reason: above.starts_with('#') });
             }
         }
+        above = line;
     }
     found
 }
 
-/// Those of the table, and whether each is said to need a feature of the library.
-fn of_the_table() -> BTreeMap<String, bool> {
-    let rows = read("docs/dependencies.md");
-    let rows = rows.lines().filter_map(|line| line.strip_prefix("| `")).map(|row| {
-        let mut columns = row.split('|').map(str::trim);
-        let name = columns.next().unwrap().trim_end_matches('`').to_owned();
-        (name, columns.next().unwrap().starts_with('`'))
-    });
-    rows.collect()
-}
-
 #[test]
-fn the_table_of_dependencies_is_complete() {
-    let (manifest, table) = (of_the_manifest(), of_the_table());
-    assert!(manifest.contains_key("log") && manifest.contains_key("rustix"), "not read as it should be: {manifest:?}");
-    assert_eq!(table, manifest, "docs/dependencies.md differs from Cargo.toml");
-    let required = manifest.iter().filter(|(name, optional)| !*optional && *name != "loom").count();
-    println!("S6: unsafe 0; direct dependencies without features {required}, with all features {}", manifest.len() - 1);
+fn dependencies_are_few_and_each_has_its_reason() {
+    let dependencies = of_the_manifest();
+    let required: Vec<_> = dependencies.iter().filter(|dependency| !dependency.optional).collect();
+    for name in ["log", "rustix"] {
+        assert!(required.iter().any(|dependency| dependency.name == name), "the manifest is not read as it should be");
+    }
+    for dependency in &dependencies {
+        assert!(dependency.has_reason, "Cargo.toml does not say why {} is there", dependency.name);
+    }
+    let (required, in_all) = (required.len(), dependencies.len());
+    println!("S6: unsafe 0; direct dependencies without features {required}, with all features {in_all}");
+    assert!(required <= REQUIRED, "{required} crates without features, at most {REQUIRED}");
+    assert!(in_all <= IN_ALL, "{in_all} crates with all features, at most {IN_ALL}");
 }

@@ -22,22 +22,28 @@ pub const DEFAULT_PORT: u16 = 16900;
 /// ([`max_queued_bytes`](crate::Builder::max_queued_bytes)), or those of all peers together are
 /// ([`max_total_queued_bytes`](crate::Builder::max_total_queued_bytes)).
 ///
+/// | Policy | When the queue is full | `send` returns | `broadcast` | Choose it for |
+/// |---|---|---|---|---|
+/// | `Disconnect`, the default | the peer is disconnected | [`Error::SlowConsumer`] | does not count it | peers that connect again, and must not get gaps unnoticed |
+/// | `DropOldest` | the oldest messages that wait make room | `Ok` | counts it | displays: what is new matters |
+/// | `DropNewest` | the new message is dropped | [`Error::Dropped`] | does not count it | logs: what began goes on without a gap in its past |
+/// | `Block(time)` | the sender waits for room; when the time is over, as `Disconnect` | `Ok`, later | waits once for all | recorders and files: everything matters |
+///
+/// Messages are dropped whole, never one that has been written in part, and counted.
+///
 /// Whatever the policy, a peer that takes nothing at all for [`stall_timeout`](crate::Builder::stall_timeout) while
-/// something waits for it is disconnected: after 30 s, or with a policy that drops after 10 minutes, unless set. One
-/// that reads, however much less than it is sent, is not.
+/// something waits for it is disconnected. One that reads, however much less than it is sent, is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SlowConsumer {
-    /// It is disconnected, and nobody waits for it. The default. Where all queues together are full, it is the peer
-    /// with the longest queue, whoever is being sent to.
+    /// The peer is disconnected, and nobody waits for it. Where all queues together are full, it is the peer with the
+    /// longest queue, to whichever peer is being sent.
     #[default]
     Disconnect,
-    /// The oldest messages that wait for it are dropped to make room, and counted: for peers that want what is new.
-    /// A message that has been written in part is never dropped. Where all queues together are full, it is the new
-    /// message that is dropped, because the old ones of this peer may be in the queues of others as well.
+    /// The oldest messages that wait for the peer are dropped to make room. Where all queues together are full, it is
+    /// the new message that is dropped, because the old ones of this peer may be in the queues of others as well.
     DropOldest,
-    /// The new message is dropped, and counted: `send` returns [`Error::Dropped`], and `broadcast`
-    /// does not count this peer.
+    /// The new message is dropped.
     DropNewest,
     /// `send` and `broadcast` wait for room, so that nothing is lost to a peer that is merely slow; at most this long,
     /// then the peer is disconnected. A broadcast waits once for all its peers together, not for each in turn, and

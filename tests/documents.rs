@@ -1,0 +1,55 @@
+//! The documents name what exists: files that they link to, and those that the architecture speaks of.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The checkout.
+fn root() -> &'static Path {
+    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    folders.find(|folder| folder.join("docs/architecture.md").exists()).expect("the documents are not there")
+}
+
+/// The text without blocks of code.
+fn prose(document: &Path) -> String {
+    let text = fs::read_to_string(document).unwrap();
+    text.split("```").step_by(2).collect()
+}
+
+fn documents() -> Vec<PathBuf> {
+    let folders = ["", "docs", "docs/performance", "examples", "benches/peers"];
+    let files = folders.iter().flat_map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    let found: Vec<_> =
+        files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "md")).collect();
+    assert!(found.len() >= 10, "{found:?}");
+    found
+}
+
+#[test]
+fn every_link_between_the_documents_leads_to_a_file() {
+    let mut dead = Vec::new();
+    for document in documents() {
+        // What the guide links to are items of the crate; rustdoc checks them.
+        if document.ends_with("docs/guide.md") {
+            continue;
+        }
+        for link in prose(&document).split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap();
+            if !target.is_empty() && !target.contains(':') && !document.parent().unwrap().join(target).exists() {
+                dead.push(format!("{}: {target}", document.display()));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{dead:#?}");
+}
+
+#[test]
+fn every_file_that_the_architecture_speaks_of_exists() {
+    let text = prose(&root().join("docs/architecture.md"));
+    let named: Vec<_> =
+        text.split('`').skip(1).step_by(2).filter(|name| name.ends_with(".rs") && name.contains('/')).collect();
+    assert!(named.len() > 30, "{named:?}");
+    // `outbox/` and `link/` are said without their folder.
+    let exists = |name: &str| ["src", "src/connection"].iter().any(|folder| root().join(folder).join(name).exists());
+    let missing: Vec<_> = named.into_iter().filter(|name| !exists(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
