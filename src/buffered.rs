@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::connection::Connection;
-use crate::disconnect::{DisconnectReason, Undelivered};
+use crate::disconnect::DisconnectCause;
 use crate::link::Link;
 use crate::outbox::{Budget, Purpose};
 
@@ -85,8 +85,7 @@ impl Buffered {
 
     /// At once, because the memory comes back only when the end is over.
     fn end(&self, link: &Link) {
-        let limit = self.budget.limit();
-        link.cut(DisconnectReason::TotalBufferedBytes { limit, undelivered: Undelivered::default() });
+        link.cut(DisconnectCause::TotalBufferedBytes { limit: self.budget.limit() });
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::later;
 use crate::context::Context;
-use crate::disconnect::{DisconnectReason, Undelivered};
+use crate::disconnect::{DisconnectCause, DisconnectReason};
 use crate::error::Error;
 use crate::link::{ConnectionId, Link};
 use crate::outbox::{Flushed, Outgoing};
@@ -135,7 +135,7 @@ impl Connection {
     /// [`SlowConsumer::DropOldest`](crate::SlowConsumer::DropOldest) or
     /// [`SlowConsumer::DropNewest`](crate::SlowConsumer::DropNewest).
     pub fn dropped_messages(&self) -> usize {
-        self.link.outbox().lost().dropped_messages
+        self.link.outbox().lost().dropped.messages as usize
     }
 
     /// What has gone through this connection so far, in numbers; all of it once it has ended. Never blocks.
@@ -161,7 +161,7 @@ impl Connection {
     /// too long is cut off (see [`Builder::close_timeout`](crate::Builder::close_timeout)). Closing twice, or when the
     /// connection has ended, does nothing.
     pub fn close(&self) {
-        self.link.end(DisconnectReason::LocalClose { undelivered: Undelivered::default() });
+        self.link.end(DisconnectCause::LocalClose);
     }
 
     /// Ends the connection at once, without goodbye; what was not written yet is lost and counted in the
@@ -170,7 +170,7 @@ impl Connection {
     /// `on_disconnect` follows, on the reader thread: after the callback that is running there, if one is. Then, over
     /// TCP, the peer sees a reset, or a regular end if the goodbye was out already.
     pub fn abort(&self) {
-        self.link.cut(DisconnectReason::LocalAbort { undelivered: Undelivered::default() });
+        self.link.cut(DisconnectCause::LocalAbort);
     }
 
     /// Whether the connection has ended or is closing, so that [`send`](Self::send) refuses.

@@ -193,7 +193,7 @@
 //! itself; [`CloseOnDrop`] does it at the end of a scope.
 //!
 //! ```
-//! use leads_comm::{Client, CloseOnDrop, DisconnectReason, Server, callback::{self, Event}};
+//! use leads_comm::{Client, CloseOnDrop, DisconnectCause, DisconnectReason, Server, callback::{self, Event}};
 //!
 //! let (callback, events) = callback::channel(16);
 //! let server = CloseOnDrop::new(Server::builder().port(0).callback(callback).build()?);
@@ -207,7 +207,7 @@
 //!     Event::Disconnect { reason, .. } => Some(reason),
 //!     _ => None,
 //! });
-//! assert!(matches!(reason, Some(DisconnectReason::PeerGoodbye { .. })));
+//! assert!(matches!(reason, Some(DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. })));
 //! # Ok::<(), leads_comm::Error>(())
 //! ```
 //!
@@ -339,7 +339,7 @@
 //!
 //! Each failure is told in one place. What the caller asked for and did not get is an [`Error`] from that very call: a
 //! port that is taken from `start`, a message that cannot be framed from `send`. What a thread of the service meets
-//! later goes to [`on_fail`](Callback::on_fail). Why a connection ended is no error but a [`DisconnectReason`], given
+//! later goes to [`on_fail`](Callback::on_fail). Why a connection ended is no `Error` but a [`DisconnectReason`], given
 //! to [`on_disconnect`](Callback::on_disconnect) and kept in the [`Connection`].
 //!
 //! ```
@@ -546,8 +546,8 @@ pub use config::SlowConsumer;
 pub use connection::Connection;
 /// The crate whose channels [`callback::channel`] gives out.
 pub use crossbeam_channel;
-pub use disconnect::{DisconnectReason, OutboundLimit, Undelivered};
-pub use entrance::{Authenticator, DenialReason, Denied};
+pub use disconnect::{DisconnectCause, DisconnectReason, OutboundLimit, Undelivered};
+pub use entrance::{Authenticator, DenialCause, Denied};
 pub use error::Error;
 pub use handle::CloseOnDrop;
 pub use leads::{create_client, create_server, start_client, start_server};
@@ -555,7 +555,7 @@ pub use link::ConnectionId;
 pub use refusal::RefusalCause;
 pub use server::Server;
 pub use service::Service;
-pub use stats::DisconnectKind;
+pub use stats::kind::{DisconnectKind, RefusalKind};
 pub use transport::Keepalive;
 
 /// The port of LEADS, used where no other is chosen.

@@ -249,7 +249,7 @@ mod tests {
 
     use super::*;
     use crate::callback::{self, Event};
-    use crate::disconnect::DisconnectReason;
+    use crate::disconnect::DisconnectCause;
     use crate::transport::memory;
 
     /// No program can bring it about; a defect of the library would.
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(failed.count(), 1, "{events:?}");
         let is_ended = |event: &Event| {
             let Event::Disconnect { reason, .. } = event else { return true };
-            matches!(reason, DisconnectReason::ServiceFailed { .. })
+            matches!(reason.cause, DisconnectCause::ServiceFailed { .. })
         };
         assert!(events.iter().all(is_ended), "{events:?}");
         assert!(connector.open().is_err(), "it listens still");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::connection::Connection;
 use crate::link::ConnectionId;
-use crate::stats::{DisconnectKind, Ended, ServiceStats, Traffic};
+use crate::stats::{Counts, DisconnectKind, ServiceStats, Traffic};
 use crate::sync::Mutex;
 
 /// Who is connected. Never locked while anything is called or written: whoever wants to do something for each
@@ -28,7 +28,7 @@ struct State {
     snapshot: Option<Arc<[Connection]>>,
     opened: u64,
     /// How those ended that are gone, and what went through them.
-    ended: Ended,
+    ended: Counts<DisconnectKind>,
     past: Traffic,
 }
 
@@ -48,7 +48,7 @@ impl ConnectionTable {
                 generation: 0,
                 snapshot: None,
                 opened: 0,
-                ended: Ended::default(),
+                ended: Counts::default(),
                 past: Traffic::default(),
             }),
         }

@@ -63,40 +63,40 @@ where
 
 /// That an [`Authenticator`] does not let a caller in, and why.
 ///
-/// The reason is for this side only: it is logged and told to [`on_fail`](crate::Callback::on_fail), and never sent. It
-/// should not hold what the caller has sent.
+/// What it says is for this side only: it is logged and told to [`on_fail`](crate::Callback::on_fail), and never sent.
+/// It should not hold what the caller has sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denied {
-    reason: Arc<str>,
+    text: Arc<str>,
 }
 
 impl Denied {
-    /// A denial for this reason, in a few words.
-    pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into().into() }
+    /// A denial that says why in a few words.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into().into() }
     }
 
-    /// The reason.
-    pub fn reason(&self) -> &str {
-        &self.reason
+    /// Why, in those words. Displayed, it is the first line of them.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 }
 
 impl From<&str> for Denied {
-    fn from(reason: &str) -> Self {
-        Self::new(reason)
+    fn from(text: &str) -> Self {
+        Self::new(text)
     }
 }
 
 impl From<String> for Denied {
-    fn from(reason: String) -> Self {
-        Self::new(reason)
+    fn from(text: String) -> Self {
+        Self::new(text)
     }
 }
 
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(first_line(&self.reason))
+        f.write_str(first_line(&self.text))
     }
 }
 

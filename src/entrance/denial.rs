@@ -11,11 +11,11 @@ use super::Denied;
 /// Holds nothing of what the caller has sent. The caller is told the goodbye and nothing else.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum DenialReason {
+pub enum DenialCause {
     /// Its first message was not the [`token`](crate::Builder::token).
     WrongToken,
     /// The program's [authenticator](crate::ServerBuilder::authenticate) did not let it in.
-    Denied(Denied),
+    ByProgram(Denied),
     /// The program's authenticator panicked, which [`on_fail`](crate::Callback::on_fail) is told of besides.
     AuthenticatorPanicked,
     /// Its first message was longer than any may be here.
@@ -28,7 +28,7 @@ pub enum DenialReason {
     /// Its stream ended before its first message was whole.
     Closed {
         /// How much of it had arrived.
-        received_bytes: usize,
+        unfinished_bytes: usize,
     },
     /// Its stream failed before its first message was whole.
     Io {
@@ -37,35 +37,35 @@ pub enum DenialReason {
     },
 }
 
-impl DenialReason {
+impl DenialCause {
     /// Whether it was an attempt to get in without the right, as far as one can tell. Who says nothing, or leaves, may
     /// be somebody who looks whether the server is there; and a panic is ours.
     pub(super) fn is_held_against(&self) -> bool {
-        matches!(self, Self::WrongToken | Self::Denied(_) | Self::MessageTooLong { .. })
+        matches!(self, Self::WrongToken | Self::ByProgram(_) | Self::MessageTooLong { .. })
     }
 }
 
-impl fmt::Display for DenialReason {
+impl fmt::Display for DenialCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WrongToken => f.write_str("its first message is not the token"),
-            Self::Denied(denied) => write!(f, "denied by the program: {denied}"),
+            Self::ByProgram(denied) => write!(f, "denied by the program: {denied}"),
             Self::AuthenticatorPanicked => f.write_str("the authenticator panicked"),
             Self::MessageTooLong { limit } => write!(f, "its first message is longer than {limit} bytes"),
             Self::Goodbye => f.write_str("it said goodbye first"),
-            Self::Closed { received_bytes } => {
-                write!(f, "its stream ended {received_bytes} bytes into its first message")
+            Self::Closed { unfinished_bytes } => {
+                write!(f, "its stream ended {unfinished_bytes} bytes into its first message")
             }
             Self::Io { source } => write!(f, "its stream failed before its first message: {source}"),
         }
     }
 }
 
-impl error::Error for DenialReason {
+impl error::Error for DenialCause {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Io { source } => Some(&**source),
-            Self::Denied(denied) => Some(denied),
+            Self::ByProgram(denied) => Some(denied),
             _ => None,
         }
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::first::First;
-use super::{DenialReason, Entering, Entrant, deadline};
+use super::{DenialCause, Entering, Entrant, deadline};
 use crate::config::later;
 use crate::error::Error;
 use crate::link::ConnectionId;
@@ -67,11 +67,11 @@ impl Entering {
         // Many may have come at once, each before the others had failed.
         entrance.check_failures(address)?;
         let authenticated = first.and_then(|first| self.authenticate(&first.message).map(|()| first.rest));
-        let rest = authenticated.map_err(|reason| {
-            if reason.is_held_against() {
+        let rest = authenticated.map_err(|cause| {
+            if cause.is_held_against() {
                 entrance.penalties.note_failure(address, Instant::now());
             }
-            RefusalCause::NotAuthenticated { reason }
+            RefusalCause::NotAuthenticated { cause }
         })?;
         // And some of them while this one was looked at: one that was right among many is a guess like theirs.
         entrance.check_failures(address)?;
@@ -79,29 +79,29 @@ impl Entering {
     }
 
     /// What the first message is worth.
-    fn authenticate(&self, message: &[u8]) -> Result<(), DenialReason> {
+    fn authenticate(&self, message: &[u8]) -> Result<(), DenialCause> {
         match &self.entrant.core.settings().token {
             Some(token) if token.is(message) => Ok(()),
-            Some(_) => Err(DenialReason::WrongToken),
+            Some(_) => Err(DenialCause::WrongToken),
             None => self.ask_program(message),
         }
     }
 
-    fn ask_program(&self, message: &[u8]) -> Result<(), DenialReason> {
+    fn ask_program(&self, message: &[u8]) -> Result<(), DenialCause> {
         let Entrant { core, stream, peer_addr, .. } = &*self.entrant;
         let entrance = core.entrance();
         let authenticator = entrance.authenticator.lock().clone();
         // There is none when the server has ended without waiting for this.
-        let authenticator = authenticator.ok_or(DenialReason::Closed { received_bytes: message.len() })?;
+        let authenticator = authenticator.ok_or(DenialCause::Closed { unfinished_bytes: message.len() })?;
         let (peer, certificates) = (stream.peer(), stream.peer_certificates());
         let caller = core.caller_inside(&peer, *peer_addr, &certificates);
         let mut verdict = Ok(());
         let called = user_code::call(|| verdict = authenticator.authenticate(&caller, message));
-        let Err(message) = called else { return verdict.map_err(DenialReason::Denied) };
+        let Err(message) = called else { return verdict.map_err(DenialCause::ByProgram) };
         if !entrance.note_panic(&message) {
             core.fail(&*core.callback(), &Error::CallbackPanicked { callback: "authenticate", message });
         }
-        Err(DenialReason::AuthenticatorPanicked)
+        Err(DenialCause::AuthenticatorPanicked)
     }
 
     fn refuse(&self, cause: &RefusalCause) {

@@ -30,7 +30,7 @@ use crate::transport::Stream;
 use crate::transport::poll::has_unread;
 use crate::user_code::Foreign;
 pub use authenticator::{Authenticator, Denied};
-pub use denial::DenialReason;
+pub use denial::DenialCause;
 use penalties::{FAILURES, Penalties};
 pub(crate) use token::Token;
 
@@ -175,7 +175,7 @@ impl Entrance {
             return false;
         }
         // Counted before the caller can know, and together with what is told of it, so that none is left untold.
-        entrant.core.admission().refusals().count(cause);
+        entrant.core.admission().refusals().count(cause.kind());
         let before = state.refused.note(cause.clone());
         drop(state);
         drop(before);

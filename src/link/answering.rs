@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Link;
 use crate::config::later;
-use crate::disconnect::DisconnectReason;
+use crate::disconnect::DisconnectCause;
 use crate::pump::Deadline;
 use crate::sync::Mutex;
 
@@ -80,7 +80,7 @@ impl Link {
             return Some(gone_at.min(again));
         }
         let message = format!("the peer's system has not answered for {timeout:?}");
-        self.cut(DisconnectReason::io(io::Error::new(io::ErrorKind::TimedOut, message)));
+        self.cut(DisconnectCause::io(io::Error::new(io::ErrorKind::TimedOut, message)));
         None
     }
 }

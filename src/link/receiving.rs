@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Link;
 use crate::config::later;
-use crate::disconnect::{DisconnectReason, Undelivered};
+use crate::disconnect::DisconnectCause;
 use crate::pump::Deadline;
 use crate::transport::poll::has_unread;
 
@@ -110,7 +110,7 @@ impl Link {
                 return Some(later(now, TURN));
             }
         }
-        self.end(DisconnectReason::PartialMessageTimeout { timeout, undelivered: Undelivered::default() });
+        self.end(DisconnectCause::PartialMessageTimeout { timeout });
         None
     }
 
@@ -132,7 +132,7 @@ impl Link {
                 return Some(later(now, TURN));
             }
         }
-        self.end(DisconnectReason::IdleTimeout { timeout, undelivered: Undelivered::default() });
+        self.end(DisconnectCause::IdleTimeout { timeout });
         None
     }
 

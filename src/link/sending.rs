@@ -8,7 +8,7 @@ use log::Level;
 use super::Link;
 use crate::config::later;
 use crate::context::Context;
-use crate::disconnect::{DisconnectReason, OutboundLimit, Undelivered};
+use crate::disconnect::{DisconnectCause, OutboundLimit};
 use crate::error::Error;
 use crate::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Purpose, Refused};
 use crate::user_code::{log_enabled, trace};
@@ -136,7 +136,7 @@ impl Link {
 
     /// Ends the connection because of what waits for it.
     pub(crate) fn cut_slow(&self, limit: OutboundLimit) {
-        self.cut(DisconnectReason::SlowConsumer { limit, undelivered: Undelivered::default() });
+        self.cut(DisconnectCause::SlowConsumer { limit });
     }
 
     /// Writes what has been queued, if nobody does.

@@ -103,14 +103,14 @@ impl Outbox {
                     out_of_patience = timed_out && patience.is_over();
                 }
                 WhenFull::DropNewest => {
-                    state.refuse(outgoing, &self.rules);
+                    state.reject(outgoing, &self.rules);
                     return Err(Refused::Dropped);
                 }
                 WhenFull::DropOldest => {
                     let needed = charge + state.direct_charge;
                     self.drop_oldest(&mut state, needed, limit);
                     if state.charged() + charge > limit {
-                        state.refuse(outgoing, &self.rules);
+                        state.reject(outgoing, &self.rules);
                         return Err(Refused::Dropped);
                     }
                 }
@@ -136,11 +136,11 @@ impl Outbox {
         dropped.messages
     }
 
-    /// Counts what has been refused for want of room elsewhere; not by an outbox that would refuse it in any case.
+    /// Counts what has been rejected for want of room elsewhere; not by an outbox that would take nothing in any case.
     pub(crate) fn drop_outgoing(&self, outgoing: Outgoing<'_>) {
         let mut state = self.state.lock();
         if state.stage == Stage::Open {
-            state.refuse(outgoing, &self.rules);
+            state.reject(outgoing, &self.rules);
         }
     }
 }
