@@ -218,7 +218,7 @@
 //! [`Caller`]. Whoever is refused is told the goodbye, and its stream ended, without a thread and without an
 //! `on_connect`. Callers for whom the system has no thread left, or (on Unix) no descriptor, are refused as
 //! well, and accepting goes on. [`on_fail`](Callback::on_fail) is told how many were refused and why, at most once a
-//! second for each [cause](RefusalCause).
+//! second for each [kind](RefusalKind) of [cause](RefusalCause).
 //!
 //! ```
 //! use std::time::Duration;
@@ -340,7 +340,8 @@
 //! Each failure is told in one place. What the caller asked for and did not get is an [`Error`] from that very call: a
 //! port that is taken from `start`, a message that cannot be framed from `send`. What a thread of the service meets
 //! later goes to [`on_fail`](Callback::on_fail). Why a connection ended is no `Error` but a [`DisconnectReason`], given
-//! to [`on_disconnect`](Callback::on_disconnect) and kept in the [`Connection`].
+//! to [`on_disconnect`](Callback::on_disconnect) and kept in the [`Connection`]: its [cause](DisconnectCause), and what
+//! did not [arrive](Undelivered) because of it. Reasons and causes are errors in the sense of [`std::error::Error`].
 //!
 //! ```
 //! use leads_comm::{Client, Error, Server, codec::EncodeError};
@@ -408,9 +409,9 @@
 //! # Statistics
 //!
 //! [`Connection::stats`] and [`Service::stats`] tell in numbers what has gone through a connection, also after its end,
-//! and through all of a service's. Every message is accounted for, and every connection that has ended is counted by
-//! [kind](DisconnectKind); [`stats`] says what is counted when. The numbers are plain fields, and each `Display` is one
-//! line:
+//! and through all of a service's. Every message is accounted for, every connection that has ended is counted by
+//! [kind](DisconnectKind), and so is [every caller](RefusalKind) who was refused; [`stats`] says what is counted when.
+//! The numbers are plain fields, and each `Display` is one line:
 //!
 //! ```
 //! use leads_comm::{DisconnectKind, Server};

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-/// What [`Counts`](super::Counts) counts by: a [`DisconnectKind`](crate::DisconnectKind) or a
-/// [`RefusalKind`](crate::RefusalKind).
+/// What [`Counts`](super::Counts) counts by: a [`DisconnectKind`] or a [`RefusalKind`].
 pub trait Kind: Copy + fmt::Display + sealed::Sealed {}
 
 pub(super) mod sealed {

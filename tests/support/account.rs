@@ -21,5 +21,6 @@ pub fn sums(stats: &ServiceStats) -> Vec<u64> {
     let mut sums: Vec<_> = volumes.iter().flat_map(|volume| [volume.messages, volume.bytes]).collect();
     sums.extend([writes, stats.traffic.peak_queued_bytes as u64, stats.opened]);
     sums.extend(stats.ended.iter().map(|(_, count)| count));
+    sums.extend(stats.callers_refused.iter().map(|(_, count)| count));
     sums
 }
