@@ -108,8 +108,8 @@ pub enum Error {
         source: Arc<io::Error>,
     },
     /// Callers were refused, with a goodbye where their stream could be written without blocking; the server goes on.
-    /// To `on_fail`: at the first one, then at most once a second for each kind of cause, so that all of these together tell of
-    /// every caller exactly once.
+    /// To `on_fail`: at the first one, then at most once a second for each kind of cause, so that all of these together
+    /// tell of every caller exactly once.
     Refused {
         /// How many, since that was told last.
         callers: u64,

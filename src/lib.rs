@@ -193,7 +193,7 @@
 //! itself; [`CloseOnDrop`] does it at the end of a scope.
 //!
 //! ```
-//! use leads_comm::{Client, CloseOnDrop, DisconnectCause, DisconnectReason, Server, callback::{self, Event}};
+//! use leads_comm::{Client, CloseOnDrop, DisconnectKind, Server, callback::{self, Event}};
 //!
 //! let (callback, events) = callback::channel(16);
 //! let server = CloseOnDrop::new(Server::builder().port(0).callback(callback).build()?);
@@ -207,7 +207,7 @@
 //!     Event::Disconnect { reason, .. } => Some(reason),
 //!     _ => None,
 //! });
-//! assert!(matches!(reason, Some(DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. })));
+//! assert!(reason.is_some_and(|reason| reason.kind() == DisconnectKind::PeerGoodbye));
 //! # Ok::<(), leads_comm::Error>(())
 //! ```
 //!

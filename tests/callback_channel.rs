@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::{self, Receiver, RecvTimeoutError};
-use leads_comm::{ConnectionId, DisconnectCause, DisconnectReason, Error, Server, SlowConsumer};
+use leads_comm::{ConnectionId, DisconnectCause, DisconnectKind, Error, Server, SlowConsumer};
 use support::*;
 
 /// The number in a message of [`numbered`].
@@ -53,13 +53,13 @@ over_every_transport! {
         }
         client.close();
         match next(&events) {
-            Event::Disconnect { connection, reason: DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. } } => {
+            Event::Disconnect { connection, reason } if reason.kind() == DisconnectKind::PeerGoodbye => {
                 assert_eq!(connection, peer);
             }
             other => panic!("expected the client's goodbye, got {other:?}"),
         }
         match next(&client_events) {
-            Event::Disconnect { connection, reason: DisconnectReason { cause: DisconnectCause::ServiceClosed, .. } } => {
+            Event::Disconnect { connection, reason } if reason.kind() == DisconnectKind::ServiceClosed => {
                 assert_eq!(connection, server);
             }
             other => panic!("expected the client's end, got {other:?}"),

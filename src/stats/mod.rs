@@ -37,7 +37,8 @@
 //! assert_eq!((stats.opened, stats.connections, stats.ended.total()), (1, 0, 1));
 //! let traffic = stats.traffic;
 //! assert_eq!((traffic.accepted.messages, traffic.accepted.bytes), (2, 10));
-//! assert_eq!(traffic.accepted + traffic.rejected, traffic.written + traffic.waiting + traffic.unsent + traffic.dropped);
+//! let became = traffic.written + traffic.waiting + traffic.unsent + traffic.dropped;
+//! assert_eq!(traffic.accepted + traffic.rejected, became);
 //! # server.close();
 //! # Ok::<(), leads_comm::Error>(())
 //! ```

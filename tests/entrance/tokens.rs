@@ -107,7 +107,7 @@ fn what_follows_the_token_is_delivered_in_order() {
 }
 
 #[test]
-fn each_way_of_not_saying_it_has_its_cause() {
+fn each_way_of_not_saying_it_has_its_reason() {
     type Wrong = fn(&DenialCause) -> bool;
     let almost = [&TOKEN[..TOKEN.len() - 1], b"Y"].concat();
     let other: &[(Vec<u8>, Wrong, &str)] = &[

@@ -79,7 +79,9 @@ in_two_lengths! {
             raw.half_close();
             assert_eq!(raw.read_to_end().0, b"disconnect;");
         }
-        until("all are counted", || started.server.stats().callers_refused.get(RefusalKind::NotAuthenticated) == count as u64);
+        until("all are counted", || {
+            started.server.stats().callers_refused.get(RefusalKind::NotAuthenticated) == count as u64
+        });
         let heard = |event: &Event| !matches!(event, Event::Initialize | Event::Fail { .. });
         let callbacks = started.events.try_iter().filter(heard).count();
         println!("S3: callbacks before the token {callbacks}, reached by a broadcast {broadcast_to}, of {count} callers");
