@@ -9,6 +9,7 @@ use crate::disconnect::DisconnectCause;
 use crate::error::Error;
 use crate::line::Line;
 use crate::link::Link;
+use crate::stats::Volume;
 use crate::user_code::{self, info, warn};
 
 /// What each step past the close time-out may take: cutting connections off, ending the pump, telling the closer.
@@ -63,9 +64,8 @@ impl Core {
 
     /// Tells what a client kept for a connection that never came.
     fn report_unsent(&self) {
-        let unsent = self.line.as_ref().map(Line::take_unsent).unwrap_or_default();
-        if unsent.messages > 0 {
-            let (messages, bytes) = (unsent.messages as u64, unsent.bytes as u64);
+        let Volume { messages, bytes } = self.line.as_ref().map(Line::take_unsent).unwrap_or_default();
+        if messages > 0 {
             self.fail(&*self.callback(), &Error::Unsent { messages, bytes });
         }
     }

@@ -7,7 +7,9 @@ use loom::thread::{self, JoinHandle};
 
 use super::wire::{Take, Wire};
 use crate::codec::{GOODBYE, Separator};
-use crate::outbox::{Batch, Budget, Flushed, Outbox, Outgoing, Pace, Purpose, Refused, Rules, Step, Tick, WhenFull};
+use crate::outbox::{
+    Batch, Budget, Flushed, Lost, Outbox, Outgoing, Pace, Purpose, Refused, Rules, Step, Tick, WhenFull,
+};
 use crate::sync::{Condvar, Mutex, now};
 use crate::transport::Stream;
 
