@@ -11,8 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm::{
-    Attempt, Callback, Client, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectReason, Error, Reconnect,
-    Service, SlowConsumer,
+    Attempt, Callback, Client, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectCause, DisconnectReason, Error,
+    Reconnect, Service, SlowConsumer,
 };
 use lexopt::prelude::*;
 
@@ -258,13 +258,13 @@ fn live_with_connection(wait: bool, news: &Receiver<News>) -> Result<(), Failure
             News::Disconnected(_) | News::Ended if broken.is_some() => break,
             News::Ended => {}
             News::Disconnected(reason) => {
-                let expected = match reason {
-                    DisconnectReason::LocalClose { .. } => true,
-                    DisconnectReason::PeerGoodbye { .. } => wait || all_read,
+                let expected = match reason.cause {
+                    DisconnectCause::LocalClose => true,
+                    DisconnectCause::PeerGoodbye => wait || all_read,
                     _ => false,
                 };
                 return match unsent {
-                    _ if !expected || reason.undelivered().unsent_messages > 0 => {
+                    _ if !expected || reason.undelivered.unsent.messages > 0 => {
                         Err(fail(format!("disconnected: {reason}")))
                     }
                     0 => Ok(()),
@@ -291,7 +291,7 @@ fn outlive_connections(client: &Client, wait: bool, news: &Receiver<News>) -> Re
                 broken = Some(failure);
                 close_aside(client);
             }
-            News::Disconnected(reason) => lost += reason.undelivered().unsent_messages,
+            News::Disconnected(reason) => lost += reason.undelivered.unsent.messages,
             News::Failed(failure) => return Err(failure),
             News::Ended => break,
         }

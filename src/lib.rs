@@ -41,9 +41,11 @@ mod sync;
 
 // What goes wrong, what has gone through, and what a message is. These know nothing of the rest.
 mod error;
-pub use error::{DenialReason, Denied, DisconnectReason, Error, OutboundLimit, RefusalCause, Undelivered};
+pub use error::{
+    DenialCause, Denied, DisconnectCause, DisconnectReason, Error, OutboundLimit, RefusalCause, Undelivered,
+};
 pub mod stats;
-pub use stats::DisconnectKind;
+pub use stats::kind::{DisconnectKind, RefusalKind};
 pub mod codec;
 pub use codec::DEFAULT_SEPARATOR;
 

@@ -15,7 +15,7 @@ use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::memory::{self, MemoryListener};
 use leads_comm::transport::tcp::TcpStream;
 use leads_comm::transport::{Listener, Stream};
-use leads_comm::{Caller, Error, RefusalCause, Server};
+use leads_comm::{Caller, Error, RefusalCause, RefusalKind, Server};
 use support::*;
 
 /// The next failure that is told.
@@ -33,26 +33,15 @@ fn assert_refused(raw: Raw) {
     end.expect("a regular end");
 }
 
-/// How many refused callers have been told of, by cause, once the server has closed; and that nobody else was heard of.
-fn told(events: &Receiver<Event>) -> BTreeMap<&'static str, u64> {
+/// How many refused callers have been told of, by kind, once the server has closed; and that nobody else was heard of.
+fn told(events: &Receiver<Event>) -> BTreeMap<RefusalKind, u64> {
     let mut told = BTreeMap::new();
     for event in events.try_iter() {
         if let Event::Fail { error: Error::Refused { callers, cause } } = event {
-            *told.entry(name(&cause)).or_default() += callers;
+            *told.entry(cause.kind()).or_default() += callers;
         }
     }
     told
-}
-
-fn name(cause: &RefusalCause) -> &'static str {
-    match cause {
-        RefusalCause::MaxConnections { .. } => "connections",
-        RefusalCause::MaxConnectionsPerAddress { .. } => "address",
-        RefusalCause::NotAdmitted => "admit",
-        RefusalCause::NoDescriptor { .. } => "descriptor",
-        RefusalCause::NoThread { .. } => "thread",
-        _ => "unknown",
-    }
 }
 
 over_every_transport! {
@@ -199,7 +188,7 @@ fn refused_callers_that_stay_hold_nobody_up() {
     in_time("close", move || closing.close());
     // All of them have been told.
     silent.into_iter().for_each(assert_refused);
-    refused += told(&started.events).get("connections").copied().unwrap_or(0);
+    refused += told(&started.events).get(&RefusalKind::MaxConnections).copied().unwrap_or(0);
     assert_eq!(refused, 51);
 }
 
@@ -269,7 +258,9 @@ over_every_transport! {
             }
         }
         started.server.close();
-        assert_eq!(told(&started.events), BTreeMap::from([("admit", 1)]));
+        assert_eq!(told(&started.events), BTreeMap::from([(RefusalKind::NotAdmitted, 1)]));
+        let counted = started.server.stats().callers_refused;
+        assert_eq!((counted.get(RefusalKind::NotAdmitted), counted.total()), (1, 1));
     }
 
     fn a_hook_that_panics_refuses_that_caller(net: Net) {
@@ -342,7 +333,7 @@ fn a_client_is_told_as_by_any_goodbye() {
     connected(&started.events);
     let (client, events) = started.start_client();
     let reason = disconnected(&events);
-    assert!(matches!(reason, leads_comm::DisconnectReason::PeerGoodbye { .. }), "{reason:?}");
+    assert!(matches!(reason.cause, leads_comm::DisconnectCause::PeerGoodbye), "{reason:?}");
     client.close();
 }
 

@@ -322,18 +322,18 @@ impl Bench {
     fn settle(&self, one: &Victim) -> Account {
         until("the end", || one.connection.disconnect_reason().is_some());
         let reason = one.connection.disconnect_reason().unwrap();
-        let undelivered = reason.undelivered();
+        let undelivered = reason.undelivered;
         let written = self.streams.take(one.connection.peer_addr().unwrap());
         if let Some(link) = &one.link {
             let taken = link.counts(self.direction()).taken;
             let handed = written.bytes + written.goodbye;
             assert!(taken <= handed, "{taken} bytes have arrived, but only {handed} were written: {reason}");
         }
-        let mut reported = (undelivered.unsent_messages as u64, undelivered.unsent_bytes as u64);
+        let mut reported = (undelivered.unsent.messages, undelivered.unsent.bytes);
         // Under the other policies they were not accepted.
         if self.setting.slow_consumer == SlowConsumer::DropOldest {
-            reported.0 += undelivered.dropped_messages as u64;
-            reported.1 += undelivered.dropped_bytes as u64;
+            reported.0 += undelivered.dropped.messages;
+            reported.1 += undelivered.dropped.bytes;
         }
         Account { written, reported }
     }

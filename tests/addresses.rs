@@ -9,7 +9,7 @@ use std::thread;
 
 use leads_comm::callback;
 use leads_comm::{
-    Client, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectReason, Error, Server, create_client, create_server,
+    Client, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectCause, Error, Server, create_client, create_server,
     my_ip_addresses, start_client, start_server,
 };
 use support::*;
@@ -314,7 +314,7 @@ fn leads_functions_do_it_all() {
     assert_eq!(server.broadcast(b"speed=12").unwrap(), 1);
     assert_eq!(received(&client_events), b"speed=12");
     server.close();
-    assert!(matches!(disconnected(&client_events), DisconnectReason::PeerGoodbye { .. }));
+    assert!(matches!(disconnected(&client_events).cause, DisconnectCause::PeerGoodbye));
 
     assert!(matches!(start_server(server, true), Err(Error::AlreadyStarted)));
     let gone = start_client("127.0.0.1", client, true);

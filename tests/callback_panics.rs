@@ -7,7 +7,7 @@ use std::thread;
 
 use leads_comm::callback::{self, Closures, Event};
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::{DisconnectReason, Error};
+use leads_comm::{DisconnectCause, Error};
 use support::*;
 
 /// Something to panic with whose drop panics again.
@@ -42,11 +42,11 @@ fn panics_in(method: &str, panic: fn()) -> Closures {
 
 /// Asserts that the next disconnection is for a panic.
 fn assert_ended_for(events: &Receiver<Event>, method: &str, expected: &str) {
-    match disconnected(events) {
-        DisconnectReason::CallbackPanicked { callback, message, .. } => {
+    match disconnected(events).cause {
+        DisconnectCause::CallbackPanicked { callback, message } => {
             assert_eq!((callback, &*message), (method, expected));
         }
-        reason => panic!("{method}: {reason:?}"),
+        cause => panic!("{method}: {cause:?}"),
     }
 }
 
@@ -130,8 +130,8 @@ over_every_transport! {
                 client.send(b"to the server").unwrap();
                 assert_eq!(received(&events), b"to the server");
                 client.close();
-                assert!(matches!(disconnected(&events), DisconnectReason::PeerGoodbye { .. }));
-                assert!(matches!(disconnected(&client_events), DisconnectReason::ServiceClosed { .. }));
+                assert!(matches!(disconnected(&events).cause, DisconnectCause::PeerGoodbye));
+                assert!(matches!(disconnected(&client_events).cause, DisconnectCause::ServiceClosed));
                 if method == "on_disconnect" {
                     assert_failed_for(&events, method, message);
                     assert_failed_for(&client_events, method, message);
@@ -221,7 +221,7 @@ over_every_transport! {
         );
         assert_eq!(error.to_string(), "the callback on_receive panicked: after the end has begun");
         drop(raw);
-        assert!(matches!(disconnected(&events), DisconnectReason::LocalClose { .. }));
+        assert!(matches!(disconnected(&events).cause, DisconnectCause::LocalClose));
     }
 
     fn what_was_sent_before_the_panic_arrives(net: Net) {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::{self, Receiver};
 use leads_comm::transport::Stream;
-use leads_comm::{Client, CloseOnDrop, DisconnectReason, Error, Server};
+use leads_comm::{Client, CloseOnDrop, DisconnectCause, Error, Server};
 use support::*;
 
 /// A server that tells who comes and goes, and nothing of what is sent.
@@ -75,8 +75,8 @@ over_every_transport! {
         connection.close();
         assert_complete(reading.join().unwrap(), 100);
         let reason = disconnected(&events);
-        assert!(matches!(reason, DisconnectReason::LocalClose { .. }), "{reason:?}");
-        assert_eq!(reason.undelivered().unsent_messages, 0);
+        assert!(matches!(reason.cause, DisconnectCause::LocalClose), "{reason:?}");
+        assert_eq!(reason.undelivered.unsent.messages, 0);
     }
 
     fn a_closed_server_delivers_everything_to_every_peer_that_is_sending(net: Net) {
@@ -107,7 +107,7 @@ over_every_transport! {
         for number in 0..1000 {
             assert_eq!(received(&started.events), vec![b'0' + (number % 10) as u8; number]);
         }
-        assert!(matches!(disconnected(&started.events), DisconnectReason::PeerGoodbye { .. }));
+        assert!(matches!(disconnected(&started.events).cause, DisconnectCause::PeerGoodbye));
     }
 
     fn eight_threads_close_at_once_and_again(net: Net) {
@@ -151,7 +151,7 @@ over_every_transport! {
         let server = started.server.clone();
         in_time("close", move || server.close());
         for _ in &raws {
-            assert!(matches!(disconnected(&started.events), DisconnectReason::ServiceClosed { .. }));
+            assert!(matches!(disconnected(&started.events).cause, DisconnectCause::ServiceClosed));
         }
     }
 
@@ -167,11 +167,11 @@ over_every_transport! {
         let server = started.server.clone();
         in_time("close", move || server.close());
         let reason = disconnected(&started.events);
-        assert!(matches!(reason, DisconnectReason::ServiceClosed { .. }), "{reason:?}");
-        let undelivered = reason.undelivered();
-        assert!((1..=200).contains(&undelivered.unsent_messages), "{undelivered:?}");
-        assert!(undelivered.unsent_bytes <= undelivered.unsent_messages * 100_001);
-        assert!(undelivered.unsent_bytes > (undelivered.unsent_messages - 1) * 100_001);
+        assert!(matches!(reason.cause, DisconnectCause::ServiceClosed), "{reason:?}");
+        let undelivered = reason.undelivered;
+        assert!((1..=200).contains(&undelivered.unsent.messages), "{undelivered:?}");
+        assert!(undelivered.unsent.bytes <= undelivered.unsent.messages * 100_001);
+        assert!(undelivered.unsent.bytes > (undelivered.unsent.messages - 1) * 100_001);
         drop(raw);
     }
 
@@ -195,7 +195,7 @@ over_every_transport! {
         in_time("close", move || server.close());
         assert!(events.try_iter().all(|event| !matches!(event, Event::Disconnect { .. })));
         drop(wake);
-        assert!(matches!(disconnected(&events), DisconnectReason::ServiceClosed { .. }));
+        assert!(matches!(disconnected(&events).cause, DisconnectCause::ServiceClosed));
         drop(raw);
     }
 
@@ -270,7 +270,7 @@ over_every_transport! {
         client.send(b"hello").unwrap();
         drop(client);
         assert_eq!(received(&events), b"hello");
-        assert!(matches!(disconnected(&events), DisconnectReason::PeerGoodbye { .. }));
+        assert!(matches!(disconnected(&events).cause, DisconnectCause::PeerGoodbye));
         drop(guard);
         assert!(server.wait_timeout(Duration::ZERO));
     }

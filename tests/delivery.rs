@@ -98,7 +98,7 @@ fn run(rounds: u64) {
         resets += irregular;
         in_time("closing", || closing.join().unwrap());
         server.close();
-        assert_eq!(connection.disconnect_reason().unwrap().undelivered().unsent_messages, 0);
+        assert_eq!(connection.disconnect_reason().unwrap().undelivered.unsent.messages, 0);
     }
     println!("O4: messages lost {lost} of {sent}, resets {resets} in {rounds} closes");
     println!("{} KiB were queued at each of them", queued / 1024 / rounds as usize);

@@ -15,7 +15,7 @@ use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::Stream;
 use leads_comm::transport::tcp::TcpListener;
-use leads_comm::{DisconnectReason, Error, RefusalCause, Server, ServerBuilder};
+use leads_comm::{DisconnectCause, Error, RefusalCause, Server, ServerBuilder};
 use support::layer::{self, Layer};
 use support::*;
 
@@ -98,7 +98,7 @@ fn behind_a_message_that_is_too_long() {
     let started = start(|builder| builder);
     let socket = started.call();
     in_time("the end", move || flood(&socket, b""));
-    assert!(matches!(disconnected(&started.events), DisconnectReason::MessageTooLong { .. }));
+    assert!(matches!(disconnected(&started.events).cause, DisconnectCause::MessageTooLong { .. }));
     // The message itself, and as much again.
     assert_bounded(&started, 0, 2 * (LIMIT + ONE_READ));
     started.close();
@@ -109,7 +109,7 @@ fn behind_the_goodbye() {
     let started = start(|builder| builder);
     let socket = started.call();
     in_time("the end", move || flood(&socket, b"disconnect;"));
-    assert!(matches!(disconnected(&started.events), DisconnectReason::PeerGoodbye { .. }));
+    assert!(matches!(disconnected(&started.events).cause, DisconnectCause::PeerGoodbye));
     assert_bounded(&started, 0, LIMIT + 2 * ONE_READ);
     started.close();
 }
@@ -125,7 +125,7 @@ fn behind_a_message_that_is_not_finished_in_time() {
     assert_eq!(&goodbye, b"disconnect;");
     let from = started.read();
     in_time("the end", move || flood(&socket, b""));
-    assert!(matches!(disconnected(&started.events), DisconnectReason::PartialMessageTimeout { .. }));
+    assert!(matches!(disconnected(&started.events).cause, DisconnectCause::PartialMessageTimeout { .. }));
     assert_bounded(&started, from, LIMIT + ONE_READ);
     started.close();
 }
@@ -170,7 +170,7 @@ fn the_goodbye_reaches_a_peer_in_the_middle_of_a_message_a_little_too_long() {
     socket.read_exact(&mut goodbye).unwrap();
     assert_eq!(&goodbye, b"disconnect;");
     drop(socket);
-    assert!(matches!(disconnected(&started.events), DisconnectReason::MessageTooLong { .. }));
+    assert!(matches!(disconnected(&started.events).cause, DisconnectCause::MessageTooLong { .. }));
     started.close();
 }
 
@@ -193,7 +193,7 @@ fn a_regular_close_waits_for_a_peer_that_keeps_sending() {
     let mut rest = Vec::new();
     reading.read_to_end(&mut rest).unwrap();
     assert_eq!(rest, b"the last;disconnect;");
-    assert!(matches!(disconnected(&started.events), DisconnectReason::LocalClose { .. }));
+    assert!(matches!(disconnected(&started.events).cause, DisconnectCause::LocalClose));
     assert_eq!(started.read(), 100 * LIMIT);
     started.close();
 }

@@ -14,7 +14,8 @@ use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::memory;
 use leads_comm::transport::{Listener, Stream};
 use leads_comm::{
-    Connection, ConnectionId, DisconnectReason, Error, OutboundLimit, Server, ServerBuilder, Undelivered,
+    Connection, ConnectionId, DisconnectCause, DisconnectReason, Error, OutboundLimit, Server, ServerBuilder,
+    Undelivered,
 };
 use support::*;
 
@@ -25,8 +26,8 @@ fn only_end(events: &Receiver<Event>) -> DisconnectReason {
     reason
 }
 
-fn unsent(reason: &DisconnectReason) -> usize {
-    reason.undelivered().unsent_messages
+fn unsent(reason: &DisconnectReason) -> u64 {
+    reason.undelivered.unsent.messages
 }
 
 fn small(builder: ServerBuilder) -> ServerBuilder {
@@ -40,7 +41,8 @@ over_every_transport! {
         raw.write(b"last words;disconnect;never seen;");
         assert_eq!(received(&started.events), b"last words");
         let reason = only_end(&started.events);
-        assert!(matches!(reason, DisconnectReason::PeerGoodbye { undelivered } if undelivered == Undelivered::default()));
+        assert!(matches!(reason.cause, DisconnectCause::PeerGoodbye), "{reason:?}");
+        assert_eq!(reason.undelivered, Undelivered::default());
         assert_eq!(raw.read_to_end().0, b"disconnect;");
     }
 
@@ -51,8 +53,8 @@ over_every_transport! {
         drop(raw);
         assert_eq!(received(&started.events), b"whole");
         let reason = only_end(&started.events);
-        assert!(matches!(reason, DisconnectReason::PeerClosed { .. }), "{reason:?}");
-        assert_eq!(reason.undelivered().received_bytes, 3);
+        assert!(matches!(reason.cause, DisconnectCause::PeerClosed), "{reason:?}");
+        assert_eq!(reason.undelivered.unfinished_bytes, 3);
     }
 
     fn the_peer_closes_its_half_and_still_gets_everything(net: Net) {
@@ -73,9 +75,9 @@ over_every_transport! {
         let raw = started.raw();
         connected(&started.events);
         raw.reset();
-        match only_end(&started.events) {
-            DisconnectReason::Io { source, .. } => assert_eq!(source.kind(), io::ErrorKind::ConnectionReset),
-            DisconnectReason::PeerClosed { .. } if !net.resets() => {}
+        match only_end(&started.events).cause {
+            DisconnectCause::Io { source } => assert_eq!(source.kind(), io::ErrorKind::ConnectionReset),
+            DisconnectCause::PeerClosed if !net.resets() => {}
             other => panic!("{other:?}"),
         }
     }
@@ -92,7 +94,7 @@ over_every_transport! {
         assert_eq!(received(&started.events), [b'x'; 1000]);
         raw.write(b";");
         let reason = only_end(&started.events);
-        assert!(matches!(reason, DisconnectReason::MessageTooLong { limit: 1000, .. }), "{reason:?}");
+        assert!(matches!(reason.cause, DisconnectCause::MessageTooLong { limit: 1000 }), "{reason:?}");
         assert_eq!(raw.read_to_end().0, b"disconnect;");
     }
 
@@ -106,8 +108,8 @@ over_every_transport! {
         assert!(matches!(connection.send(b"after"), Err(Error::Disconnected)));
         assert_eq!(raw.read_to_end().0, b"before;disconnect;");
         let reason = only_end(&started.events);
-        assert!(matches!(reason, DisconnectReason::LocalClose { .. }), "{reason:?}");
-        assert!(matches!(connection.disconnect_reason(), Some(DisconnectReason::LocalClose { .. })));
+        assert!(matches!(reason.cause, DisconnectCause::LocalClose), "{reason:?}");
+        assert!(matches!(connection.disconnect_reason().unwrap().cause, DisconnectCause::LocalClose));
     }
 
     fn the_connection_is_aborted_here(net: Net) {
@@ -117,7 +119,7 @@ over_every_transport! {
         connection.abort();
         connection.abort();
         let reason = only_end(&started.events);
-        assert!(matches!(reason, DisconnectReason::LocalAbort { .. }), "{reason:?}");
+        assert!(matches!(reason.cause, DisconnectCause::LocalAbort), "{reason:?}");
         // A regular end without goodbye would leave a LEADS peer spinning; a reset tells it.
         let (bytes, end) = raw.read_to_end();
         assert!(bytes.is_empty());
@@ -143,7 +145,7 @@ over_every_transport! {
         }
         in_time("close", || closing.join().unwrap());
         for _ in 0..16 {
-            assert!(matches!(disconnected(&started.events), DisconnectReason::ServiceClosed { .. }));
+            assert!(matches!(disconnected(&started.events).cause, DisconnectCause::ServiceClosed));
         }
         assert!(started.events.try_recv().is_err());
     }
@@ -152,8 +154,8 @@ over_every_transport! {
         let started = net.start_server(|builder| builder);
         let (client, client_events) = started.start_client();
         client.close();
-        assert!(matches!(only_end(&client_events), DisconnectReason::ServiceClosed { .. }));
-        assert!(matches!(only_end(&started.events), DisconnectReason::PeerGoodbye { .. }));
+        assert!(matches!(only_end(&client_events).cause, DisconnectCause::ServiceClosed));
+        assert!(matches!(only_end(&started.events).cause, DisconnectCause::PeerGoodbye));
     }
 
     fn a_callback_panics(net: Net) {
@@ -170,7 +172,7 @@ over_every_transport! {
         assert_eq!(received(&events), b"panic");
         let reason = only_end(&events);
         assert!(
-            matches!(&reason, DisconnectReason::CallbackPanicked { callback: "on_receive", message, .. }
+            matches!(&reason.cause, DisconnectCause::CallbackPanicked { callback: "on_receive", message }
                 if message.contains("as asked")),
             "{reason:?}"
         );
@@ -191,7 +193,7 @@ over_every_transport! {
         assert_eq!(raw.read_to_end().0, b"disconnect;");
         connected(&events);
         let reason = only_end(&events);
-        assert!(matches!(reason, DisconnectReason::CallbackPanicked { callback: "on_connect", .. }), "{reason:?}");
+        assert!(matches!(reason.cause, DisconnectCause::CallbackPanicked { callback: "on_connect", .. }), "{reason:?}");
     }
 
     fn the_queue_is_full(net: Net) {
@@ -208,7 +210,7 @@ over_every_transport! {
         };
         assert_eq!(limit, OutboundLimit::QueuedBytes(64 * 1024));
         let reason = only_end(&started.events);
-        assert!(matches!(reason, DisconnectReason::SlowConsumer { limit: OutboundLimit::QueuedBytes(65536), .. }));
+        assert!(matches!(reason.cause, DisconnectCause::SlowConsumer { limit: OutboundLimit::QueuedBytes(65536) }));
         // 64 KiB hold 61 messages of 1001 bytes, each charged 64 more, and what is left of one that is written in part;
         // writing goes on until the connection is cut.
         assert!(unsent(&reason) <= 62, "{reason:?}");
@@ -231,7 +233,7 @@ over_every_transport! {
         let reason = only_end(&started.events);
         let stalled = OutboundLimit::Stalled(Duration::from_millis(300));
         assert!(
-            matches!(reason, DisconnectReason::SlowConsumer { limit, .. } if limit == stalled || refused),
+            matches!(reason.cause, DisconnectCause::SlowConsumer { limit } if limit == stalled || refused),
             "{reason:?}"
         );
         assert!(unsent(&reason) > 0);
@@ -378,10 +380,10 @@ fn writing_fails() {
     connection.send(b"lost").unwrap();
     let reason = only_end(&events);
     assert!(
-        matches!(&reason, DisconnectReason::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe),
+        matches!(&reason.cause, DisconnectCause::Io { source } if source.kind() == io::ErrorKind::BrokenPipe),
         "{reason:?}"
     );
-    assert_eq!((reason.undelivered().unsent_messages, reason.undelivered().unsent_bytes), (1, 5));
+    assert_eq!((reason.undelivered.unsent.messages, reason.undelivered.unsent.bytes), (1, 5));
     assert!(matches!(connection.send(b"refused"), Err(Error::Disconnected)));
     server.close();
 }
@@ -398,7 +400,7 @@ fn a_message_too_long_after_a_failed_write_ends_the_connection() {
     let raw = connector.open().unwrap();
     raw.write_vectored(&[IoSlice::new(b"first;"), IoSlice::new(&[b'x'; 2000])]).unwrap();
     assert_eq!(received(&events), b"first");
-    assert!(matches!(only_end(&events), DisconnectReason::Io { .. }));
+    assert!(matches!(only_end(&events).cause, DisconnectCause::Io { .. }));
     server.close();
 }
 
@@ -422,7 +424,7 @@ fn a_goodbye_explains_a_failed_write() {
     assert_eq!(received(&events), b"first");
     assert_eq!(received(&events), b"second");
     let reason = only_end(&events);
-    assert!(matches!(reason, DisconnectReason::PeerGoodbye { .. }), "{reason:?}");
+    assert!(matches!(reason.cause, DisconnectCause::PeerGoodbye), "{reason:?}");
     assert_eq!(unsent(&reason), 1);
     server.close();
 }

@@ -15,7 +15,10 @@ use leads_comm::codec::{EncodeError, MAX_SEPARATOR_LEN, SeparatorError};
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::memory::{self, MemoryListener};
 use leads_comm::transport::{Listener, Stream};
-use leads_comm::{Client, Connection, DisconnectReason, Error, OutboundLimit, RefusalCause, Server, Undelivered};
+use leads_comm::{
+    Client, Connection, DenialCause, Denied, DisconnectCause, DisconnectKind, DisconnectReason, Error, OutboundLimit,
+    RefusalCause, RefusalKind, Server, Undelivered,
+};
 use socket2::{Domain, Socket, Type};
 use support::*;
 
@@ -55,6 +58,10 @@ fn errors_and_reasons_can_be_kept_and_sent() {
     is_a_value::<Error>();
     is_an_error::<Error>();
     is_a_value::<DisconnectReason>();
+    is_an_error::<DisconnectReason>();
+    is_an_error::<DisconnectCause>();
+    is_an_error::<RefusalCause>();
+    is_an_error::<DenialCause>();
     // A large error would make every result large.
     assert!(size_of::<Error>() <= 64, "{}", size_of::<Error>());
 }
@@ -221,7 +228,8 @@ over_every_transport! {
             let error = failed(&started.events);
             match &error {
                 Error::Refused { callers: 1, cause: cause @ RefusalCause::NoThread { source: system } } => {
-                    assert_eq!(source::<io::Error>(&error).kind(), system.kind());
+                    let cause_of_cause = error::Error::source(source::<RefusalCause>(&error));
+                    assert_eq!(cause_of_cause.unwrap().downcast_ref::<io::Error>().unwrap().kind(), system.kind());
                     assert_reads(&error, &format!("a caller was refused: {cause}"));
                     assert_eq!(cause.to_string(), format!("no thread left: {system}"));
                 }
@@ -391,52 +399,148 @@ fn a_panic_that_ends_no_connection_is_told() {
     drop(started);
 }
 
+/// Every kind once, in the order of [`DisconnectKind::ALL`].
+fn causes(io: &Arc<io::Error>) -> Vec<(DisconnectCause, &'static str)> {
+    let message = || "as asked\nand more".to_owned();
+    let time = Duration::from_millis(1500);
+    vec![
+        (DisconnectCause::PeerGoodbye, "the peer said goodbye"),
+        (DisconnectCause::PeerClosed, "the peer closed the stream without goodbye"),
+        (DisconnectCause::Truncated, "the stream was cut off"),
+        (DisconnectCause::LocalClose, "the connection was closed here"),
+        (DisconnectCause::LocalAbort, "the connection was aborted here"),
+        (DisconnectCause::ServiceClosed, "the service was closed"),
+        (DisconnectCause::MessageTooLong { limit: 100 }, "the peer sent a message over the limit of 100 bytes"),
+        (DisconnectCause::PartialMessageTimeout { timeout: time }, "the peer did not finish a message within 1.5s"),
+        (DisconnectCause::IdleTimeout { timeout: time }, "nothing arrived from the peer for 1.5s"),
+        (
+            DisconnectCause::TotalBufferedBytes { limit: 100 },
+            "the unfinished messages of all peers together need more than 100 bytes",
+        ),
+        (
+            DisconnectCause::SlowConsumer { limit: OutboundLimit::QueuedBytes(4096) },
+            "the peer reads too slowly: more than 4096 bytes are waiting for it",
+        ),
+        (
+            DisconnectCause::CallbackPanicked { callback: "on_receive", message: message() },
+            "the callback on_receive panicked: as asked",
+        ),
+        (DisconnectCause::ServiceFailed { message: message() }, "the service failed: as asked"),
+        (DisconnectCause::Io { source: Arc::clone(io) }, "the stream failed: reset by somebody"),
+    ]
+}
+
 #[test]
 fn reasons_read_with_their_facts() {
     let none = Undelivered::default();
     let mut both = none;
-    both.received_bytes = 3;
-    both.unsent_messages = 2;
-    both.unsent_bytes = 15;
+    both.unfinished_bytes = 3;
+    both.unsent.messages = 2;
+    both.unsent.bytes = 15;
+    let lost = ", 3 bytes of an unfinished message discarded, 2 messages (15 bytes) unsent";
     let reset = Arc::new(io::Error::other("reset by somebody"));
-    let (queued, stalled) = (OutboundLimit::QueuedBytes(4096), OutboundLimit::Stalled(Duration::from_millis(1500)));
-    let panicked = |undelivered| {
-        let message = "as asked".to_owned();
-        DisconnectReason::CallbackPanicked { callback: "on_receive", message, undelivered }
-    };
-    type Reason<'a> = &'a dyn Fn(Undelivered) -> DisconnectReason;
-    let reasons: [(Reason<'_>, &str); 10] = [
-        (&|undelivered| DisconnectReason::PeerGoodbye { undelivered }, "the peer said goodbye"),
-        (&|undelivered| DisconnectReason::PeerClosed { undelivered }, "the peer closed the stream without goodbye"),
-        (&|undelivered| DisconnectReason::LocalClose { undelivered }, "the connection was closed here"),
-        (&|undelivered| DisconnectReason::LocalAbort { undelivered }, "the connection was aborted here"),
-        (&|undelivered| DisconnectReason::ServiceClosed { undelivered }, "the service was closed"),
+    let causes = causes(&reset);
+    let kinds: Vec<_> = causes.iter().map(|(cause, _)| cause.kind()).collect();
+    assert_eq!(kinds, DisconnectKind::ALL);
+    for (cause, text) in causes {
+        assert_eq!(cause.to_string(), text);
+        for (undelivered, lost) in [(none, ""), (both, lost)] {
+            let reason = DisconnectReason::new(cause.clone(), undelivered);
+            assert_eq!((reason.kind(), reason.undelivered), (cause.kind(), undelivered));
+            assert_eq!(reason.to_string(), format!("{text}{lost}"));
+            assert_one_clause(&reason);
+            // The stream's failure, and no other cause, was caused by something.
+            let source = error::Error::source(&reason).map(ToString::to_string);
+            assert_eq!(source, error::Error::source(&cause).map(ToString::to_string));
+            let is_io = matches!(cause, DisconnectCause::Io { .. });
+            assert_eq!(source, is_io.then(|| reset.to_string()));
+        }
+    }
+    let reason = DisconnectReason::new(DisconnectCause::Io { source: reset }, none);
+    assert!(error::Error::source(&reason).unwrap().is::<io::Error>());
+}
+
+#[test]
+fn what_was_lost_reads_as_one_or_many() {
+    let mut lost = Undelivered::default();
+    lost.unsent.messages = 1;
+    lost.unsent.bytes = 7;
+    lost.dropped.messages = 3;
+    lost.dropped.bytes = 24;
+    let reason = DisconnectReason::new(DisconnectCause::LocalAbort, lost);
+    let text = "the connection was aborted here, 1 message (7 bytes) unsent, 3 messages (24 bytes) dropped";
+    assert_eq!(reason.to_string(), text);
+}
+
+#[test]
+fn refusals_read_with_their_facts() {
+    let io = Arc::new(io::Error::other("the system says no"));
+    let source = || Arc::clone(&io);
+    // Every kind once, in the order of `RefusalKind::ALL`.
+    let causes = [
+        (RefusalCause::MaxConnections { limit: 2 }, "the limit on connections is 2"),
+        (RefusalCause::MaxConnectionsPerAddress { limit: 2 }, "the limit on connections from one address is 2"),
+        (RefusalCause::MaxHandshakes { limit: 2 }, "the limit on callers on their way in is 2"),
+        (RefusalCause::NotAdmitted, "not admitted by the program"),
+        (RefusalCause::NoDescriptor { source: source() }, "no descriptor left: the system says no"),
+        (RefusalCause::NoThread { source: source() }, "no thread left: the system says no"),
+        (RefusalCause::HandshakeFailed { source: source() }, "the handshake failed: the system says no"),
         (
-            &|undelivered| DisconnectReason::MessageTooLong { limit: 100, undelivered },
-            "the peer sent a message over the limit of 100 bytes",
+            RefusalCause::HandshakeTimeout { timeout: Duration::from_millis(1500) },
+            "the handshake or the first message took longer than 1.5s",
         ),
         (
-            &|undelivered| DisconnectReason::SlowConsumer { limit: queued, undelivered },
-            "the peer reads too slowly: more than 4096 bytes are waiting for it",
+            RefusalCause::NotAuthenticated { cause: DenialCause::WrongToken },
+            "not authenticated: its first message is not the token",
         ),
         (
-            &|undelivered| DisconnectReason::SlowConsumer { limit: stalled, undelivered },
-            "the peer reads too slowly: it took nothing for 1.5s",
-        ),
-        (&panicked, "the callback on_receive panicked: as asked"),
-        (
-            &|undelivered| DisconnectReason::Io { source: Arc::clone(&reset), undelivered },
-            "the stream failed: reset by somebody",
+            RefusalCause::TooManyFailures { limit: 5 },
+            "5 callers from its address were not authenticated a short while ago",
         ),
     ];
-    let lost = ", 3 bytes of an unfinished message discarded, 2 messages (15 bytes) unsent";
-    for (reason, text) in reasons {
-        assert_eq!(reason(none).undelivered(), none);
-        assert_eq!(reason(both).undelivered(), both);
-        assert_eq!(reason(none).to_string(), text);
-        assert_eq!(reason(both).to_string(), format!("{text}{lost}"));
-        assert_one_clause(&reason(none));
-        assert_one_clause(&reason(both));
+    let kinds: Vec<_> = causes.iter().map(|(cause, _)| cause.kind()).collect();
+    assert_eq!(kinds, RefusalKind::ALL);
+    for (cause, text) in causes {
+        assert_eq!(cause.to_string(), text);
+        let source = error::Error::source(&cause);
+        let kind = cause.kind();
+        match kind {
+            RefusalKind::NoDescriptor | RefusalKind::NoThread | RefusalKind::HandshakeFailed => {
+                assert!(source.unwrap().is::<io::Error>(), "{kind}");
+            }
+            RefusalKind::NotAuthenticated => assert!(source.unwrap().is::<DenialCause>(), "{kind}"),
+            _ => assert!(source.is_none(), "{kind}"),
+        }
+        let error = Error::Refused { callers: 1, cause };
+        assert_reads(&error, &format!("a caller was refused: {text}"));
+        assert_eq!(self::source::<RefusalCause>(&error).kind(), kind);
+    }
+}
+
+#[test]
+fn denials_read_with_their_facts() {
+    let io = Arc::new(io::Error::other("reset by somebody"));
+    let causes = [
+        (DenialCause::WrongToken, "its first message is not the token"),
+        (DenialCause::ByProgram(Denied::new("too old\nby far")), "denied by the program: too old"),
+        (DenialCause::AuthenticatorPanicked, "the authenticator panicked"),
+        (DenialCause::MessageTooLong { limit: 4096 }, "its first message is longer than 4096 bytes"),
+        (DenialCause::Goodbye, "it said goodbye first"),
+        (DenialCause::Closed { unfinished_bytes: 3 }, "its stream ended 3 bytes into its first message"),
+        (DenialCause::Io { source: io }, "its stream failed before its first message: reset by somebody"),
+    ];
+    for (cause, text) in causes {
+        assert_eq!(cause.to_string(), text);
+        assert_one_clause(&cause);
+        let source = error::Error::source(&cause);
+        match &cause {
+            DenialCause::ByProgram(denied) => {
+                assert_eq!(denied.text(), "too old\nby far");
+                assert!(source.unwrap().is::<Denied>());
+            }
+            DenialCause::Io { .. } => assert!(source.unwrap().is::<io::Error>()),
+            _ => assert!(source.is_none(), "{cause}"),
+        }
     }
 }
 
@@ -452,8 +556,8 @@ fn what_is_told_of_an_end_can_be_asked_for_later() {
     connection.send(b"lost").unwrap();
     drop(raw);
     let reason = disconnected(&started.events);
-    let Undelivered { received_bytes, unsent_messages, unsent_bytes, .. } = reason.undelivered();
-    assert_eq!((received_bytes, unsent_messages, unsent_bytes), (4, 2, 15));
+    let Undelivered { unfinished_bytes, unsent, .. } = reason.undelivered;
+    assert_eq!((unfinished_bytes, unsent.messages, unsent.bytes), (4, 2, 15));
     assert!(reason.to_string().ends_with(", 4 bytes of an unfinished message discarded, 2 messages (15 bytes) unsent"));
     assert_eq!(connection.disconnect_reason().unwrap().to_string(), reason.to_string());
 }

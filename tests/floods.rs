@@ -197,7 +197,7 @@ over_every_transport! {
                     assert_eq!(number_of(arrived.next().unwrap()), number);
                 }
                 assert_eq!((arrived.next(), arrived.next(), arrived.next()), (Some(&b"disconnect"[..]), Some(&b""[..]), None));
-                assert_eq!(disconnected(&started.events).undelivered().unsent_messages, 0);
+                assert_eq!(disconnected(&started.events).undelivered.unsent.messages, 0);
             }
         }
     }
@@ -252,10 +252,10 @@ fn nothing_is_lost_silently_to_those_who_leave_during_a_flood() {
         leaving.join().unwrap();
         let mut accounted = 0;
         for _ in 0..leavers.len() {
-            let undelivered = disconnected(&started.events).undelivered();
-            assert_eq!(undelivered.dropped_messages, 0);
-            assert!(undelivered.unsent_bytes <= undelivered.unsent_messages * (LEN + 1));
-            accounted += undelivered.unsent_bytes;
+            let undelivered = disconnected(&started.events).undelivered;
+            assert_eq!(undelivered.dropped.messages, 0);
+            assert!(undelivered.unsent.bytes <= undelivered.unsent.messages * (LEN as u64 + 1));
+            accounted += undelivered.unsent.bytes as usize;
         }
         for (valve, _) in &leavers {
             let taken = valve.taken();
@@ -280,10 +280,10 @@ fn what_was_gathered_for_a_peer_is_reported_when_it_is_gone() {
                 assert_eq!(started.server.broadcast(&numbered(number, 20)).unwrap(), 1);
             }
             connection.abort();
-            let undelivered = disconnected(&started.events).undelivered();
+            let undelivered = disconnected(&started.events).undelivered;
             assert_eq!(
-                (undelivered.unsent_messages, undelivered.unsent_bytes),
-                (messages, messages * 21),
+                (undelivered.unsent.messages, undelivered.unsent.bytes),
+                (messages as u64, messages as u64 * 21),
                 "{writes:?}"
             );
         }

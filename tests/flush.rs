@@ -115,7 +115,7 @@ over_every_transport! {
         }
         // The reason tells what was lost; the others are flushed.
         in_time("flush", || of_the_server.join().unwrap()).unwrap();
-        assert!(disconnected(&started.events).undelivered().unsent_bytes > 0);
+        assert!(disconnected(&started.events).undelivered.unsent.bytes > 0);
         assert!(matches!(connection.flush(LONG), Err(Error::Disconnected)));
         drop(raw);
     }

@@ -15,8 +15,8 @@ use std::time::Duration;
 use leads_comm::callback;
 use leads_comm::transport::{Connector, Listener, Stream, memory};
 use leads_comm::{
-    Authenticator, Callback, Caller, Client, CloseOnDrop, Connection, Denied, DisconnectReason, Error, Reconnect,
-    Server, Service,
+    Authenticator, Callback, Caller, Client, CloseOnDrop, Connection, Denied, DisconnectCause, DisconnectReason, Error,
+    Reconnect, Server, Service,
 };
 use support::layer::{self, Layer};
 use support::*;
@@ -149,9 +149,9 @@ fn callbacks_behind_one_that_panics_are_called_and_the_first_panic_is_told() {
     let peer = connector.open().unwrap();
     peer.write_vectored(&[io::IoSlice::new(b"m;")]).unwrap();
     assert_eq!(received(&events), b"m");
-    match disconnected(&events) {
-        DisconnectReason::CallbackPanicked { message, .. } => assert_eq!(message, "the first"),
-        reason => panic!("{reason}"),
+    match disconnected(&events).cause {
+        DisconnectCause::CallbackPanicked { message, .. } => assert_eq!(message, "the first"),
+        cause => panic!("{cause}"),
     }
     server.close();
 }
@@ -261,7 +261,7 @@ fn destructors_that_panic_cost_nobody_anything() {
         assert_eq!(received(&events), b"served");
         client.close();
         assert!(client.wait_timeout(PATIENCE));
-        assert!(matches!(disconnected(&events), DisconnectReason::PeerGoodbye { .. }));
+        assert!(matches!(disconnected(&events).cause, DisconnectCause::PeerGoodbye));
     }
     assert_eq!(server.num_connections(), 0);
     server.close();
@@ -322,7 +322,7 @@ fn a_reader_that_panics_outside_callbacks_leaves_as_every_other() {
     write_all(&peer, &unfinished);
     drop(peer);
     // The end had begun when it panicked.
-    assert!(matches!(disconnected(&events), DisconnectReason::Truncated { .. }));
+    assert!(matches!(disconnected(&events).cause, DisconnectCause::Truncated));
     assert_eq!(server.num_connections(), 0);
     // The only place there is, and all of the memory.
     let client = Client::builder().transport(connector).build().unwrap();
@@ -381,7 +381,7 @@ fn errors_whose_destructors_panic_end_no_thread() {
         let _not = connector.open().unwrap();
         connection.close();
         match told.recv_timeout(PATIENCE).unwrap() {
-            Told::Disconnect(DisconnectReason::LocalClose { .. }) => {}
+            Told::Disconnect(DisconnectReason { cause: DisconnectCause::LocalClose, .. }) => {}
             told => panic!("{told:?}"),
         }
     }

@@ -14,7 +14,7 @@ use leads_comm::callback::Event;
 use leads_comm::transport::memory;
 use leads_comm::transport::tcp::TcpListener;
 use leads_comm::transport::{Listener, Stream};
-use leads_comm::{DisconnectReason, Error, Server, ServerBuilder, SlowConsumer};
+use leads_comm::{DisconnectCause, Error, Server, ServerBuilder, SlowConsumer};
 use support::net::{Dial, tcp};
 use support::*;
 
@@ -176,8 +176,8 @@ fn everything_is_handed_on_before_the_end() {
             connection.close();
             assert_whole(raw.read_to_end(), count, len);
             let reason = disconnected(&started.events);
-            assert!(matches!(reason, DisconnectReason::LocalClose { .. }), "{reason:?}");
-            assert_eq!(reason.undelivered().unsent_messages, 0);
+            assert!(matches!(reason.cause, DisconnectCause::LocalClose), "{reason:?}");
+            assert_eq!(reason.undelivered.unsent.messages, 0);
         }
     }
 }
@@ -227,8 +227,9 @@ fn what_is_dropped_is_dropped_whole_behind_what_is_held() {
         let numbers: Vec<_> = bytes.split(|byte| *byte == b';').map(number_of).collect();
         assert!(numbers.is_sorted_by(|one, next| one < next));
         assert_eq!(numbers.last(), Some(&(sent - 1)));
-        let undelivered = disconnected(&started.events).undelivered();
-        assert_eq!((numbers.len() + undelivered.dropped_messages, undelivered.unsent_messages), (sent, 0));
+        let undelivered = disconnected(&started.events).undelivered;
+        let dropped = undelivered.dropped.messages as usize;
+        assert_eq!((numbers.len() + dropped, undelivered.unsent.messages), (sent, 0));
     }
 }
 
@@ -247,7 +248,7 @@ fn a_peer_that_takes_nothing_of_what_is_held_is_ended() {
             }
             assert!(Instant::now() < deadline, "it is not ended");
         };
-        assert!(matches!(reason, DisconnectReason::SlowConsumer { .. }), "{reason:?}");
+        assert!(matches!(reason.cause, DisconnectCause::SlowConsumer { .. }), "{reason:?}");
         drop(stalled);
     }
 }

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm::callback;
-use leads_comm::{Connection, DisconnectReason, Server, ServerBuilder};
+use leads_comm::{Connection, DisconnectCause, DisconnectReason, Server, ServerBuilder};
 use support::child::{self, Process};
 use support::figures::{Prober, p99};
 use support::*;
@@ -24,7 +24,7 @@ fn limited(builder: ServerBuilder) -> ServerBuilder {
 }
 
 fn assert_total(reason: &DisconnectReason, limit: usize) {
-    assert!(matches!(reason, DisconnectReason::TotalBufferedBytes { limit: told, .. } if *told == limit), "{reason:?}");
+    assert!(matches!(reason.cause, DisconnectCause::TotalBufferedBytes { limit: told } if told == limit), "{reason:?}");
 }
 
 /// A peer that sends `len` bytes of a message and leaves it at that, and its connection.
@@ -51,7 +51,7 @@ over_every_transport! {
         }
         assert!(!connection.is_closed());
         assert!(hogs.iter().filter(|(_, hog)| !hog.is_closed()).count() >= 1, "more have gone than it took");
-        assert!(reason.undelivered().received_bytes > 100 * KIB, "{reason:?}");
+        assert!(reason.undelivered.unfinished_bytes > 100 * KIB, "{reason:?}");
         let (shown, limit) = (reason.to_string(), TOTAL.to_string());
         assert!(shown.contains(&limit) && shown.contains("discarded"), "{shown}");
     }
@@ -288,7 +288,7 @@ fn hoarded(hoard: &Hoard) {
     child::wait_for_parent();
     let ended = events.try_iter().filter(|event| {
         let Event::Disconnect { reason, .. } = event else { return false };
-        matches!(reason, DisconnectReason::TotalBufferedBytes { .. })
+        matches!(reason.cause, DisconnectCause::TotalBufferedBytes { .. })
     });
     let ended = ended.count();
     child::say(&(vitals::peak_memory() / 1024).to_string());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::{Connection, DisconnectReason, SlowConsumer};
+use leads_comm::{Connection, DisconnectCause, SlowConsumer};
 use support::child::{self, Process};
 use support::*;
 
@@ -55,7 +55,7 @@ fn failures(events: &Receiver<Event>, round: usize) -> usize {
     let failure = |event: &Event| match event {
         Event::Fail { .. } => true,
         Event::Disconnect { reason, .. } => {
-            !matches!(reason, DisconnectReason::ServiceClosed { .. } | DisconnectReason::PeerGoodbye { .. })
+            !matches!(reason.cause, DisconnectCause::ServiceClosed | DisconnectCause::PeerGoodbye)
         }
         _ => false,
     };

@@ -4,7 +4,7 @@ mod support;
 
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::{Client, Connection, DisconnectReason, SlowConsumer};
+use leads_comm::{Client, Connection, DisconnectCause, SlowConsumer};
 use support::valve::{self, EITHER};
 use support::*;
 
@@ -77,7 +77,7 @@ fn isolate(net: Net, count: usize, policy: SlowConsumer) {
             SlowConsumer::Disconnect => {
                 until("the end of a stalled peer", || connection.disconnect_reason().is_some());
                 let reason = connection.disconnect_reason().unwrap();
-                assert!(matches!(reason, DisconnectReason::SlowConsumer { .. }), "{reason}");
+                assert!(matches!(reason.cause, DisconnectCause::SlowConsumer { .. }), "{reason}");
             }
             _ => assert!(connection.dropped_messages() > 0 && !connection.is_closed()),
         }
@@ -90,7 +90,7 @@ fn isolate(net: Net, count: usize, policy: SlowConsumer) {
     let server = started.server.clone();
     in_time("close", move || server.close());
     for healthy in &healthy {
-        assert!(matches!(disconnected(&healthy.events), DisconnectReason::PeerGoodbye { .. }));
+        assert!(matches!(disconnected(&healthy.events).cause, DisconnectCause::PeerGoodbye));
     }
 }
 
@@ -125,21 +125,22 @@ fn a_flood_keeps_to_the_queue_and_the_policy_of_each_peer() {
             let mut arrived = stalled.messages();
             arrived.retain(|message| message != b"disconnect");
             let arrived: Vec<_> = arrived.iter().map(|message| number_of(message)).collect();
-            let lost = reason.undelivered();
+            let lost = reason.undelivered;
+            let (dropped, unsent) = (lost.dropped.messages as usize, lost.unsent.messages as usize);
             let accepted = accepted - MESSAGES;
             let what = format!("{writes:?} {policy:?}: {accepted} accepted, {} arrived, {lost:?}", arrived.len());
             match policy {
                 SlowConsumer::DropOldest => {
-                    assert_eq!((accepted, arrived.len() + lost.dropped_messages), (MESSAGES, MESSAGES), "{what}");
+                    assert_eq!((accepted, arrived.len() + dropped), (MESSAGES, MESSAGES), "{what}");
                     assert!(arrived.is_sorted() && arrived.ends_with(&[MESSAGES - 1]), "{what}");
                 }
                 SlowConsumer::DropNewest => {
-                    assert_eq!((accepted, accepted + lost.dropped_messages), (arrived.len(), MESSAGES), "{what}");
+                    assert_eq!((accepted, accepted + dropped), (arrived.len(), MESSAGES), "{what}");
                     assert!(arrived.is_sorted(), "{what}");
                 }
                 _ => {
-                    assert!(matches!(reason, DisconnectReason::SlowConsumer { .. }), "{what}");
-                    assert_eq!((arrived.len(), lost.unsent_messages), (0, accepted), "{what}");
+                    assert!(matches!(reason.cause, DisconnectCause::SlowConsumer { .. }), "{what}");
+                    assert_eq!((arrived.len(), unsent), (0, accepted), "{what}");
                 }
             }
         }

@@ -14,7 +14,8 @@ use leads_comm::callback::{self, Event};
 use leads_comm::codec::EncodeError;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{
-    Builder, Client, CloseOnDrop, DisconnectReason, Error, Server, SlowConsumer, create_server, start_server,
+    Builder, Client, CloseOnDrop, DisconnectCause, DisconnectReason, Error, Server, SlowConsumer, create_server,
+    start_server,
 };
 use support::leads_peer::LeadsPeer;
 use support::{PATIENCE, connected, disconnected, in_time, next, received, recorder, until};
@@ -67,7 +68,10 @@ fn a_separator_of_several_bytes_ends_a_message_and_leaves_nothing() {
     peer.write(b"frame2end;");
     assert_eq!(received(&events), b"frame2");
     peer.write(b"disconnectend;");
-    assert!(matches!(next(&events), Event::Disconnect { reason: DisconnectReason::PeerGoodbye { .. }, .. }));
+    assert!(matches!(
+        next(&events),
+        Event::Disconnect { reason: DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. }, .. }
+    ));
 }
 
 /// LEADS looks for the separator in the newest read alone, and delivers nothing until the next one has come.
@@ -97,7 +101,10 @@ fn only_a_whole_message_is_a_goodbye_and_a_cut_one_is_one() {
     assert_eq!(received(&events), b"disconnected at 12:00");
     assert_eq!(received(&events), b"y");
     peer.write(b"nect;");
-    assert!(matches!(next(&events), Event::Disconnect { reason: DisconnectReason::PeerGoodbye { .. }, .. }));
+    assert!(matches!(
+        next(&events),
+        Event::Disconnect { reason: DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. }, .. }
+    ));
     peer.expect_to_end(b"disconnect;");
 }
 
@@ -114,8 +121,8 @@ fn the_end_of_the_stream_without_goodbye_ends_the_connection() {
         match next(&events) {
             Event::Disconnect { connection: ended, reason } => {
                 assert_eq!(ended, connection);
-                assert!(matches!(reason, DisconnectReason::PeerClosed { .. }), "{reason:?}");
-                assert_eq!(reason.undelivered().received_bytes, unfinished.len());
+                assert!(matches!(reason.cause, DisconnectCause::PeerClosed), "{reason:?}");
+                assert_eq!(reason.undelivered.unfinished_bytes, unfinished.len());
             }
             other => panic!("{other:?}"),
         }
@@ -367,7 +374,7 @@ fn closing_the_server_reaches_every_client() {
     }
     assert_eq!(server.num_connections(), 0);
     for _ in 0..16 {
-        assert!(matches!(disconnected(&events), DisconnectReason::ServiceClosed { .. }));
+        assert!(matches!(disconnected(&events).cause, DisconnectCause::ServiceClosed));
     }
     assert!(events.is_empty());
 }
@@ -385,7 +392,10 @@ fn closing_the_server_does_not_depend_on_the_clients() {
     });
     let ended: BTreeSet<_> = (0..4)
         .map(|_| match events.try_recv() {
-            Ok(Event::Disconnect { connection, reason: DisconnectReason::ServiceClosed { .. } }) => connection.id(),
+            Ok(Event::Disconnect {
+                connection,
+                reason: DisconnectReason { cause: DisconnectCause::ServiceClosed, .. },
+            }) => connection.id(),
             other => panic!("{other:?}"),
         })
         .collect();

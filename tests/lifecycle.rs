@@ -7,7 +7,7 @@ use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
 
 use leads_comm::callback::{self, Event};
-use leads_comm::{Callback, Connection, DisconnectReason, Error, Server, Service};
+use leads_comm::{Callback, Connection, DisconnectCause, DisconnectReason, Error, Server, Service};
 use support::*;
 
 over_every_transport! {
@@ -44,14 +44,14 @@ over_every_transport! {
         }
         assert!(matches!(
             next(&started.events),
-            Event::Disconnect { reason: DisconnectReason::PeerGoodbye { .. }, .. }
+            Event::Disconnect { reason: DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. }, .. }
         ));
 
         assert!(matches!(next(&client_events), Event::Initialize));
         assert!(matches!(next(&client_events), Event::Connect { .. }));
         assert!(matches!(
             next(&client_events),
-            Event::Disconnect { reason: DisconnectReason::ServiceClosed { .. }, .. }
+            Event::Disconnect { reason: DisconnectReason { cause: DisconnectCause::ServiceClosed, .. }, .. }
         ));
         assert!(client_events.try_recv().is_err());
     }
@@ -175,7 +175,7 @@ over_every_transport! {
         server.close();
         in_time("the client's start", || receiving.join().unwrap()).unwrap();
         in_time("the server's start", || serving.join().unwrap()).unwrap();
-        assert!(matches!(disconnected(&client_events), DisconnectReason::PeerGoodbye { .. }));
+        assert!(matches!(disconnected(&client_events).cause, DisconnectCause::PeerGoodbye));
     }
 
     fn a_service_starts_once(net: Net) {
@@ -231,7 +231,7 @@ over_every_transport! {
         assert!(matches!(client.send(b"too late"), Err(Error::NotConnected)));
         assert!(matches!(connection.send(b"too late"), Err(Error::Disconnected)));
         assert!(connection.is_closed());
-        assert!(matches!(connection.disconnect_reason(), Some(DisconnectReason::ServiceClosed { .. })));
+        assert!(matches!(connection.disconnect_reason().unwrap().cause, DisconnectCause::ServiceClosed));
         assert_eq!(started.server.broadcast_where(b"nobody", |_| false).unwrap(), 0);
     }
 
@@ -273,7 +273,7 @@ over_every_transport! {
         connection.send(b"still here").unwrap();
         assert_eq!(received(&events), b"still here");
         connection.close();
-        assert!(matches!(disconnected(&events), DisconnectReason::PeerGoodbye { .. }));
+        assert!(matches!(disconnected(&events).cause, DisconnectCause::PeerGoodbye));
     }
 
     fn callbacks_are_dropped_with_the_service_whatever_they_hold(net: Net) {

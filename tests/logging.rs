@@ -325,7 +325,7 @@ fn end_in_every_way(net: Net, told: &mut Told) {
     fill(&connection);
     started.server.close();
     let reason = disconnected(&events);
-    assert_ne!(reason.undelivered().unsent_messages, 0);
+    assert_ne!(reason.undelivered.unsent.messages, 0);
     told.keep(reason);
     told.texts.push(format!("{connection:?} {:?}", started.server));
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use leads_comm::metrics::Exporter;
 use leads_comm::stats::ServiceStats;
-use leads_comm::{DisconnectKind, SlowConsumer};
+use leads_comm::{DisconnectKind, RefusalKind, SlowConsumer};
 use metrics::{Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use support::*;
 
@@ -97,7 +97,7 @@ fn expected(stats: &ServiceStats) -> BTreeMap<Series, u64> {
         ("written", traffic.written),
         ("unsent", traffic.unsent),
         ("dropped", traffic.dropped),
-        ("refused", traffic.refused),
+        ("rejected", traffic.rejected),
     ];
     let mut counters = BTreeMap::new();
     let mut insert = |name: String, value| assert_eq!(counters.insert(name, value), None);
@@ -108,10 +108,10 @@ fn expected(stats: &ServiceStats) -> BTreeMap<Series, u64> {
     insert("leads_comm_writes_total{service=vehicle}".to_owned(), traffic.writes);
     insert("leads_comm_connections_opened_total{service=vehicle}".to_owned(), stats.opened);
     for (kind, count) in stats.ended.iter() {
-        insert(format!("leads_comm_connections_ended_total{{service=vehicle,kind={}}}", kind.as_str()), count);
+        insert(format!("leads_comm_connections_ended_total{{service=vehicle,cause={}}}", kind.as_str()), count);
     }
-    for (cause, callers) in stats.callers_refused.iter() {
-        insert(format!("leads_comm_callers_refused_total{{service=vehicle,cause={cause}}}"), callers);
+    for (kind, count) in stats.callers_refused.iter() {
+        insert(format!("leads_comm_callers_refused_total{{service=vehicle,cause={}}}", kind.as_str()), count);
     }
     counters
 }
@@ -183,7 +183,7 @@ fn the_sum_of_what_is_published_is_what_is_counted() {
     assert_eq!(stats.traffic.dropped.messages, dropped as u64);
     assert!(dropped > 0 && stats.traffic.unsent.messages > 0, "{dropped} {stats:?}");
     assert_eq!((stats.ended.get(DisconnectKind::LocalAbort), stats.ended.total()), (1, 2));
-    assert_eq!((stats.callers_refused.max_connections, stats.callers_refused.total()), (1, 1));
+    assert_eq!((stats.callers_refused.get(RefusalKind::MaxConnections), stats.callers_refused.total()), (1, 1));
     assert_eq!(adding.0.lock().unwrap().counters, expected(&stats));
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use leads_comm::callback;
 use leads_comm::transport::memory::{self, MemoryListener};
 use leads_comm::transport::{Listener, Stream};
-use leads_comm::{DisconnectReason, Error, OutboundLimit, Server, SlowConsumer};
+use leads_comm::{DisconnectCause, Error, OutboundLimit, Server, SlowConsumer};
 use support::*;
 
 /// Long enough never to be over in a test.
@@ -94,7 +94,7 @@ over_every_transport! {
         }
         assert!(dropped.is_some(), "it all fitted somewhere");
         let reason = disconnected(&started.events);
-        assert!(matches!(reason, DisconnectReason::SlowConsumer { .. }), "{reason:?}");
+        assert!(matches!(reason.cause, DisconnectCause::SlowConsumer { .. }), "{reason:?}");
         assert_eq!(started.server.num_connections(), 15);
         drop(stalled);
     }
@@ -142,7 +142,7 @@ over_every_transport! {
         let server = started.server.clone();
         in_time("broadcast", move || while server.broadcast(&[b'x'; 100_000]).unwrap() > 0 {});
         for _ in &stalled {
-            assert!(matches!(disconnected(&started.events), DisconnectReason::SlowConsumer { .. }));
+            assert!(matches!(disconnected(&started.events).cause, DisconnectCause::SlowConsumer { .. }));
         }
     }
 
@@ -160,7 +160,7 @@ over_every_transport! {
         raw.read_exact(1_000_000);
         connection.abort();
         in_time("sending", || sending.join().unwrap());
-        assert!(matches!(disconnected(&started.events), DisconnectReason::LocalAbort { .. }));
+        assert!(matches!(disconnected(&started.events).cause, DisconnectCause::LocalAbort));
     }
 
     /// Both ends answer each message with two, from their callbacks: by policy this ends, and never hangs.
@@ -290,13 +290,13 @@ fn accepted_is_written_or_reported_unsent() {
             messages += 1;
         }
         ending.join().unwrap();
-        let undelivered = disconnected(&events).undelivered();
+        let undelivered = disconnected(&events).undelivered;
         let taken = taken.load(Ordering::SeqCst);
         // The goodbye is no message; it may have been taken too.
-        let goodbye = taken + undelivered.unsent_bytes - accepted;
+        let goodbye = taken + undelivered.unsent.bytes as usize - accepted;
         assert!(goodbye == 0 || goodbye <= b"disconnect;".len(), "round {round}: {goodbye}");
-        assert!(undelivered.unsent_messages <= messages);
-        assert_eq!(undelivered.unsent_messages == 0, undelivered.unsent_bytes == 0);
+        assert!(undelivered.unsent.messages <= messages);
+        assert_eq!(undelivered.unsent.messages == 0, undelivered.unsent.bytes == 0);
         server.close();
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::{Receiver, RecvTimeoutError};
-use leads_comm::{DisconnectReason, Error, OutboundLimit, SlowConsumer};
+use leads_comm::{DisconnectCause, DisconnectReason, Error, OutboundLimit, SlowConsumer};
 use support::*;
 
 const STALL: Duration = Duration::from_secs(2);
@@ -148,7 +148,7 @@ over_every_transport! {
             for (policy, reads, sent, ended) in cells {
                 let ended = ended.join().unwrap();
                 let stalled = |reason: &DisconnectReason| {
-                    matches!(reason, DisconnectReason::SlowConsumer { limit: OutboundLimit::Stalled(STALL), .. })
+                    matches!(reason.cause, DisconnectCause::SlowConsumer { limit: OutboundLimit::Stalled(STALL) })
                 };
                 let expected = match (reads, sent) {
                     (Reads::Never, Sent::Much) => ended.as_ref().is_some_and(stalled),
@@ -372,7 +372,7 @@ mod answers {
                 let sent = Instant::now();
                 connection.send(b"m").unwrap();
                 let reason = disconnected(events);
-                let DisconnectReason::Io { source, .. } = &reason else { panic!("{reason:?}") };
+                let DisconnectCause::Io { source } = &reason.cause else { panic!("{reason:?}") };
                 assert_eq!(source.kind(), io::ErrorKind::TimedOut);
                 assert!(sent.elapsed() >= USER_TIMEOUT, "too early: {:?}", sent.elapsed());
             },

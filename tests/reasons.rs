@@ -3,12 +3,14 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::thread;
 use std::time::Duration;
 
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::{Connection, DisconnectKind, ServerBuilder};
+use leads_comm::stats::{Counts, Kind};
+use leads_comm::{Connection, DisconnectKind, RefusalKind, ServerBuilder};
 use support::account::assert_service_adds_up;
 use support::*;
 
@@ -162,12 +164,37 @@ fn ends_of_many_add_up() {
     }
 }
 
+fn assert_names<K: Copy + Ord + ToString>(all: &[K], name: fn(K) -> &'static str) {
+    let names: std::collections::HashSet<_> = all.iter().map(|kind| name(*kind)).collect();
+    assert_eq!(names.len(), all.len());
+    for (position, kind) in all.iter().enumerate() {
+        assert_eq!(kind.to_string().replace(' ', "_"), name(*kind));
+        assert!(all[..position].iter().all(|before| before < kind));
+    }
+}
+
 #[test]
 fn every_kind_has_a_name_of_its_own() {
-    let names: std::collections::HashSet<_> = DisconnectKind::ALL.iter().map(|kind| kind.as_str()).collect();
-    assert_eq!(names.len(), DisconnectKind::ALL.len());
-    for (position, kind) in DisconnectKind::ALL.iter().enumerate() {
-        assert_eq!(kind.to_string().replace(' ', "_"), kind.as_str());
-        assert!(DisconnectKind::ALL[..position].iter().all(|before| before < kind));
+    assert_names(DisconnectKind::ALL, DisconnectKind::as_str);
+    assert_names(RefusalKind::ALL, RefusalKind::as_str);
+}
+
+/// Adds so many of each kind as its place says.
+fn assert_counts<K: Kind + Debug + PartialEq>(all: &[K], text: &str) {
+    let mut counts = Counts::default();
+    assert_eq!((counts.total(), counts.to_string()), (0, "none".to_owned()));
+    for (number, kind) in all.iter().enumerate() {
+        assert_eq!(counts.get(*kind), 0);
+        (0..number).for_each(|_| counts += *kind);
+        assert_eq!(counts.get(*kind), number as u64);
     }
+    assert!(counts.iter().eq(all.iter().copied().zip(0..)), "{counts:?}");
+    assert_eq!(counts.total(), (0..all.len() as u64).sum());
+    assert!(counts.to_string().starts_with(text), "{counts}");
+}
+
+#[test]
+fn each_kind_is_counted_by_itself() {
+    assert_counts(DisconnectKind::ALL, "1 peer closed, 2 truncated, 3 local close, ");
+    assert_counts(RefusalKind::ALL, "1 max connections per address, 2 max handshakes, 3 not admitted, ");
 }

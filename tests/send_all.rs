@@ -165,9 +165,10 @@ fn under_the_policies_that_drop_the_number_tells_what_was_accepted() {
                 assert_eq!(accepted, 100, "{writes:?}");
                 assert!(arrived.is_sorted() && arrived.ends_with(&[97, 98, 99]), "{writes:?}: {arrived:?}");
             }
-            let undelivered = disconnected(&started.events).undelivered();
-            assert_eq!((undelivered.dropped_messages, undelivered.dropped_bytes), (dropped, dropped * (LEN + 1)));
-            assert_eq!(undelivered.unsent_messages, 0);
+            let undelivered = disconnected(&started.events).undelivered;
+            let of = |messages: usize| (messages as u64, (messages * (LEN + 1)) as u64);
+            assert_eq!((undelivered.dropped.messages, undelivered.dropped.bytes), of(dropped));
+            assert_eq!(undelivered.unsent.messages, 0);
         }
     }
 }
@@ -181,8 +182,8 @@ fn under_disconnect_a_batch_too_large_ends_the_connection() {
         let connection = connected(&started.events);
         let error = connection.send_all((0..100).map(|number| numbered(number, 1000))).unwrap_err();
         assert!(matches!(error, Error::SlowConsumer { limit: OutboundLimit::QueuedBytes(20_000) }), "{error}");
-        let undelivered = disconnected(&started.events).undelivered();
-        assert!((1..=20).contains(&undelivered.unsent_messages), "{undelivered:?}");
+        let undelivered = disconnected(&started.events).undelivered;
+        assert!((1..=20).contains(&undelivered.unsent.messages), "{undelivered:?}");
         assert_eq!(valve.taken(), b"");
     }
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm::callback;
-use leads_comm::{Connection, DisconnectReason, Error, OutboundLimit, Server, SlowConsumer};
+use leads_comm::{Connection, DisconnectCause, Error, OutboundLimit, Server, SlowConsumer};
 use support::valve::{self, EITHER, Valve};
 use support::*;
 
@@ -65,13 +65,13 @@ over_every_transport! {
         assert!(matches!(connection.send(b"refused"), Err(Error::Disconnected)));
         let reason = disconnected(&started.events);
         assert!(
-            matches!(reason, DisconnectReason::SlowConsumer { limit: OutboundLimit::QueuedBytes(QUEUE), .. }),
+            matches!(reason.cause, DisconnectCause::SlowConsumer { limit: OutboundLimit::QueuedBytes(QUEUE) }),
             "{reason:?}"
         );
-        let undelivered = reason.undelivered();
-        assert!((1..=sent).contains(&undelivered.unsent_messages), "{undelivered:?}");
-        assert!(undelivered.unsent_bytes <= undelivered.unsent_messages * (LEN + 1), "{undelivered:?}");
-        assert_eq!((undelivered.dropped_messages, connection.dropped_messages()), (0, 0));
+        let undelivered = reason.undelivered;
+        assert!((1..=sent as u64).contains(&undelivered.unsent.messages), "{undelivered:?}");
+        assert!(undelivered.unsent.bytes <= undelivered.unsent.messages * (LEN as u64 + 1), "{undelivered:?}");
+        assert_eq!((undelivered.dropped.messages, connection.dropped_messages()), (0, 0));
         drop(stalled);
     }
 
@@ -90,7 +90,7 @@ over_every_transport! {
             });
             let reason = disconnected(&started.events);
             assert!(
-                matches!(reason, DisconnectReason::SlowConsumer { limit: OutboundLimit::Stalled(STALL), .. }),
+                matches!(reason.cause, DisconnectCause::SlowConsumer { limit: OutboundLimit::Stalled(STALL) }),
                 "{policy:?}: {reason:?}"
             );
             in_time("sending", || sending.join().unwrap());
@@ -125,10 +125,11 @@ over_every_transport! {
             connection.send(b"still here").unwrap();
             assert_eq!(messages.recv_timeout(PATIENCE).unwrap(), b"still here");
             connection.close();
-            let undelivered = disconnected(&started.events).undelivered();
-            assert_eq!(undelivered.dropped_messages, sent - count, "{way}");
-            assert_eq!(undelivered.dropped_bytes, (sent - count) * (LEN + 1), "{way}");
-            assert_eq!((undelivered.unsent_messages, undelivered.unsent_bytes), (0, 0), "{way}");
+            let undelivered = disconnected(&started.events).undelivered;
+            let dropped = (sent - count) as u64;
+            assert_eq!(undelivered.dropped.messages, dropped, "{way}");
+            assert_eq!(undelivered.dropped.bytes, dropped * (LEN as u64 + 1), "{way}");
+            assert_eq!((undelivered.unsent.messages, undelivered.unsent.bytes), (0, 0), "{way}");
         }
     }
 
@@ -152,9 +153,11 @@ over_every_transport! {
             connection.send(b"still here").unwrap();
             assert_eq!(messages.recv_timeout(PATIENCE).unwrap(), b"still here");
             connection.close();
-            let undelivered = disconnected(&started.events).undelivered();
-            assert_eq!((undelivered.dropped_messages, undelivered.dropped_bytes), (dropped, dropped * (LEN + 1)));
-            assert_eq!((undelivered.unsent_messages, undelivered.unsent_bytes), (0, 0), "{way}");
+            let undelivered = disconnected(&started.events).undelivered;
+            let dropped = dropped as u64;
+            let lost = (dropped, dropped * (LEN as u64 + 1));
+            assert_eq!((undelivered.dropped.messages, undelivered.dropped.bytes), lost);
+            assert_eq!((undelivered.unsent.messages, undelivered.unsent.bytes), (0, 0), "{way}");
         }
     }
 
@@ -340,7 +343,7 @@ fn a_broadcast_waits_once_for_all_and_ends_those_who_are_still_full() {
     for _ in 0..FULL {
         let reason = disconnected(&started.events);
         let limit = OutboundLimit::QueuedBytes(QUEUE);
-        assert!(matches!(reason, DisconnectReason::SlowConsumer { limit: found, .. } if found == limit), "{reason:?}");
+        assert!(matches!(reason.cause, DisconnectCause::SlowConsumer { limit: found } if found == limit), "{reason:?}");
     }
     assert_eq!(open.messages(), [numbered(1000, LEN)]);
     assert_eq!(started.server.broadcast(b"on it goes").unwrap(), 1);

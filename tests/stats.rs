@@ -87,7 +87,7 @@ over_every_transport! {
             let traffic = stats.traffic;
             assert_eq!((numbers(traffic.accepted), numbers(traffic.written)), (sent, sent));
             assert_eq!(numbers(traffic.received), received);
-            assert_eq!([traffic.waiting, traffic.unsent, traffic.dropped, traffic.refused], [Volume::default(); 4]);
+            assert_eq!([traffic.waiting, traffic.unsent, traffic.dropped, traffic.rejected], [Volume::default(); 4]);
             assert_eq!((traffic.queued_bytes, stats.connections, stats.opened), (0, 0, 1));
             assert!((1..=sent.0 + 1).contains(&traffic.writes), "{traffic:?}");
             let times = [stats.started, traffic.last_received, traffic.last_written].map(Option::unwrap);
@@ -128,7 +128,7 @@ over_every_transport! {
             assert!(dropped > 0);
             assert_eq!(refused, if policy == SlowConsumer::DropNewest { dropped } else { 0 });
             assert_eq!(numbers(traffic.accepted), of(many - refused, LEN));
-            assert_eq!(numbers(traffic.refused), of(refused, LEN));
+            assert_eq!(numbers(traffic.rejected), of(refused, LEN));
             assert_eq!(numbers(traffic.dropped), of(dropped, LEN));
             // A thread that writes may have been late, and have written all that was left by now.
             assert!(traffic.waiting.messages > 0 || !net.writes_without_blocking());
@@ -142,7 +142,7 @@ over_every_transport! {
             let arrived: Vec<_> = reading.iter().collect();
             assert_eq!(arrived.last().unwrap(), b"disconnect");
             let reason = disconnected(&started.events);
-            assert_eq!(reason.undelivered().unsent_messages, 0);
+            assert_eq!(reason.undelivered.unsent.messages, 0);
             let traffic = connection.stats().traffic;
             assert_eq!(numbers(traffic.written), of(arrived.len() as u64 - 1, LEN));
             assert_adds_up(&traffic);
@@ -163,9 +163,9 @@ over_every_transport! {
             }
             cut(&connection);
             assert_adds_up(&connection.stats().traffic);
-            let undelivered = disconnected(&started.events).undelivered();
+            let undelivered = disconnected(&started.events).undelivered;
             let traffic = connection.stats().traffic;
-            let unsent = (undelivered.unsent_messages as u64, undelivered.unsent_bytes as u64);
+            let unsent = numbers(undelivered.unsent);
             assert_eq!((numbers(traffic.unsent), traffic.waiting), (unsent, Volume::default()));
             assert!(unsent.0 > 0 && traffic.peak_queued_bytes >= 100 * 10_000);
             assert_eq!(traffic.queued_bytes, 0);
@@ -183,11 +183,11 @@ over_every_transport! {
             while connection.send(&numbered(accepted, LEN)).is_ok() {
                 accepted += 1;
             }
-            let undelivered = disconnected(&started.events).undelivered();
+            let undelivered = disconnected(&started.events).undelivered;
             let traffic = connection.stats().traffic;
             assert_eq!(numbers(traffic.accepted), of(accepted as u64, LEN));
-            assert_eq!(numbers(traffic.unsent).0, undelivered.unsent_messages as u64);
-            assert_eq!([traffic.dropped, traffic.refused], [Volume::default(); 2]);
+            assert_eq!(numbers(traffic.unsent).0, undelivered.unsent.messages);
+            assert_eq!([traffic.dropped, traffic.rejected], [Volume::default(); 2]);
             assert_adds_up(&traffic);
         }
     }
@@ -234,12 +234,12 @@ over_every_transport! {
                 }
                 assert_adds_up(&connection.stats().traffic);
             });
-            let undelivered = disconnected(&started.events).undelivered();
+            let undelivered = disconnected(&started.events).undelivered;
             let Traffic { written, waiting, .. } = connection.stats().traffic;
             let accepted = accepted.into_inner();
             assert_eq!(waiting, Volume::default());
             assert_adds_up(&connection.stats().traffic);
-            adding_up += usize::from(accepted == written.bytes + undelivered.unsent_bytes as u64);
+            adding_up += usize::from(accepted == written.bytes + undelivered.unsent.bytes);
         }
         println!("O2: accepted - written - reported = 0 in {adding_up} of {KILLS}");
         assert_eq!(adding_up, KILLS);
@@ -320,7 +320,7 @@ fn a_goodbye_that_is_cut_off_is_in_no_number() {
         let len = memory::CAPACITY - out - 1;
         connection.send(&vec![b'x'; len]).unwrap();
         connection.close();
-        assert_eq!(disconnected(&started.events).undelivered().unsent_messages, 0);
+        assert_eq!(disconnected(&started.events).undelivered.unsent.messages, 0);
         let traffic = connection.stats().traffic;
         assert_eq!((numbers(traffic.accepted), numbers(traffic.written)), (of(1, len), of(1, len)));
         assert_adds_up(&traffic);

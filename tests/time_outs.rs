@@ -8,7 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
-use leads_comm::{Client, Connection, DisconnectReason, Error, Keepalive, Server, ServerBuilder, SlowConsumer};
+use leads_comm::{
+    Client, Connection, DisconnectCause, DisconnectReason, Error, Keepalive, Server, ServerBuilder, SlowConsumer,
+};
 use support::figures::{Prober, p99};
 use support::*;
 
@@ -49,11 +51,11 @@ fn silent(builder: ServerBuilder) -> ServerBuilder {
 }
 
 fn assert_partial(reason: &DisconnectReason) {
-    assert!(matches!(reason, DisconnectReason::PartialMessageTimeout { timeout: SHORT, .. }), "{reason:?}");
+    assert!(matches!(reason.cause, DisconnectCause::PartialMessageTimeout { timeout: SHORT }), "{reason:?}");
 }
 
 fn assert_idle(reason: &DisconnectReason) {
-    assert!(matches!(reason, DisconnectReason::IdleTimeout { timeout: SHORT, .. }), "{reason:?}");
+    assert!(matches!(reason.cause, DisconnectCause::IdleTimeout { timeout: SHORT }), "{reason:?}");
 }
 
 /// Runs `test` with longer and longer time-outs until it returns true: the time-out has not come.
@@ -102,8 +104,8 @@ at_once_over_every_transport! {
         let reason = disconnected(&started.events);
         assert!(begun.elapsed() >= SHORT, "after {:?}", begun.elapsed());
         assert_partial(&reason);
-        assert_eq!(reason.undelivered().received_bytes, b"unfinished".len());
-        assert_eq!(connection.disconnect_reason().unwrap().undelivered(), reason.undelivered());
+        assert_eq!(reason.undelivered.unfinished_bytes, b"unfinished".len());
+        assert_eq!(connection.disconnect_reason().unwrap().undelivered, reason.undelivered);
         assert_eq!(
             reason.to_string(),
             "the peer did not finish a message within 150ms, 10 bytes of an unfinished message discarded"
@@ -123,7 +125,7 @@ at_once_over_every_transport! {
         let reason = disconnected(&started.events);
         assert!(begun.elapsed() >= SHORT, "after {:?}", begun.elapsed());
         assert_partial(&reason);
-        assert_ne!(reason.undelivered().received_bytes, 0);
+        assert_ne!(reason.undelivered.unfinished_bytes, 0);
         in_time("the dripper", move || dripper.join().unwrap());
     }
 
@@ -134,7 +136,7 @@ at_once_over_every_transport! {
         (0..20).for_each(|_| drop(raw.try_write(&piece)));
         let reason = disconnected(&started.events);
         assert_partial(&reason);
-        assert_ne!(reason.undelivered().received_bytes, 0);
+        assert_ne!(reason.undelivered.unfinished_bytes, 0);
     }
 
     /// Each read leaves the beginning of a message behind, and at no time is there none; but none takes long.
@@ -156,8 +158,8 @@ at_once_over_every_transport! {
                 Event::Disconnect { reason, .. } => Some(reason),
                 _ => None,
             });
-            let in_time = matches!(reason, DisconnectReason::PeerClosed { .. });
-            assert!(in_time || matches!(reason, DisconnectReason::PartialMessageTimeout { .. }), "{reason:?}");
+            let in_time = matches!(reason.cause, DisconnectCause::PeerClosed);
+            assert!(in_time || matches!(reason.cause, DisconnectCause::PartialMessageTimeout { .. }), "{reason:?}");
             assert!(arrived == sent || !in_time, "{arrived} of {sent}");
             in_time
         });
@@ -201,7 +203,7 @@ at_once_over_every_transport! {
         let reason = disconnected(&started.events);
         assert!(begun.elapsed() >= SHORT, "after {:?}", begun.elapsed());
         assert_idle(&reason);
-        assert_eq!(reason.undelivered(), leads_comm::Undelivered::default());
+        assert_eq!(reason.undelivered, leads_comm::Undelivered::default());
         assert_eq!(reason.to_string(), "nothing arrived from the peer for 150ms");
         assert_eq!(raw.read_to_end().0, b"are you there;disconnect;");
     }
@@ -215,8 +217,8 @@ at_once_over_every_transport! {
             in_steps(long, || drop(raw.try_write(b"x")));
             let in_time = !connection.is_closed();
             let reason = disconnected(&started.events);
-            assert!(matches!(reason, DisconnectReason::IdleTimeout { timeout, .. } if timeout == long), "{reason:?}");
-            assert_eq!(reason.undelivered().received_bytes, 0, "the end began here, for another cause");
+            assert!(matches!(reason.cause, DisconnectCause::IdleTimeout { timeout } if timeout == long), "{reason:?}");
+            assert_eq!(reason.undelivered.unfinished_bytes, 0, "the end began here, for another cause");
             in_time
         });
     }
@@ -248,7 +250,7 @@ at_once_over_every_transport! {
         let client = started.client().idle_timeout(SHORT).callback(callback).build().unwrap();
         client.start(started.address(), true).unwrap();
         assert_idle(&disconnected(&events));
-        assert!(matches!(disconnected(&started.events), DisconnectReason::PeerGoodbye { .. }));
+        assert!(matches!(disconnected(&started.events).cause, DisconnectCause::PeerGoodbye));
         assert!(client.wait_timeout(PATIENCE), "a client ends with its connection");
     }
 
@@ -285,7 +287,7 @@ fn drippers(net: Net, count: usize, timeout: Duration, pause: Duration, probes: 
     let (mut during, mut ended, mut slowest) = (Vec::new(), 0, Duration::ZERO);
     let mut note = |event| {
         if let Event::Disconnect { reason, .. } = event {
-            assert!(matches!(reason, DisconnectReason::PartialMessageTimeout { .. }), "{reason:?}");
+            assert!(matches!(reason.cause, DisconnectCause::PartialMessageTimeout { .. }), "{reason:?}");
             ended += 1;
             slowest = begun.elapsed();
         }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm::callback::Event;
-use leads_comm::{Connection, DisconnectReason, Error, OutboundLimit, ServerBuilder, SlowConsumer};
+use leads_comm::{Connection, DisconnectCause, DisconnectReason, Error, OutboundLimit, ServerBuilder, SlowConsumer};
 use support::valve::{self, EITHER, Valve, Valves, Writes};
 use support::*;
 
@@ -30,7 +30,7 @@ fn limited(builder: ServerBuilder) -> ServerBuilder {
 
 /// Whether a connection has ended because of the sum.
 fn ended_by_the_sum(reason: &DisconnectReason) -> bool {
-    matches!(reason, DisconnectReason::SlowConsumer { limit: OutboundLimit::TotalQueuedBytes(TOTAL), .. })
+    matches!(reason.cause, DisconnectCause::SlowConsumer { limit: OutboundLimit::TotalQueuedBytes(TOTAL) })
 }
 
 struct Peer {
@@ -87,7 +87,7 @@ fn disconnect_ends_the_peer_with_the_longest_queue_and_no_other() {
             _ => None,
         });
         assert!(ended == longest && ended_by_the_sum(&reason), "{writes:?}: {ended} {reason}");
-        assert_eq!(reason.undelivered().dropped_messages, 0);
+        assert_eq!(reason.undelivered.dropped.messages, 0);
         for number in 0..sent {
             healthy.valve.wait_for("all", |taken| taken.concat().len() == sent * (LEN + 1));
             assert_eq!(number_of(&healthy.valve.messages()[number]), number);

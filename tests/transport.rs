@@ -13,7 +13,7 @@ use leads_comm::callback::{self, Event};
 use leads_comm::transport::memory::{self, MemoryListener};
 use leads_comm::transport::tcp::TcpListener;
 use leads_comm::transport::{Listener, Stream};
-use leads_comm::{Client, DisconnectReason, Error, Server};
+use leads_comm::{Client, DisconnectCause, Error, Server};
 use support::*;
 
 /// In which of its methods a stream misbehaves.
@@ -161,7 +161,7 @@ fn a_transport_that_panics_harms_its_own_connection_only() {
         drop(faulty);
         let reason = disconnected(&events);
         if matches!(fault, Fault::Read | Fault::ReadTooMuch) {
-            assert!(matches!(reason, DisconnectReason::Io { .. } | DisconnectReason::LocalClose { .. }), "{reason:?}");
+            assert!(matches!(reason.cause, DisconnectCause::Io { .. } | DisconnectCause::LocalClose), "{reason:?}");
         }
 
         let healthy = Client::builder().transport(connector).build().unwrap();
@@ -201,7 +201,7 @@ fn a_stream_that_is_cut_off_ends_its_connection_for_that() {
     drop(peer);
     assert_eq!(received(&events), b"whole");
     let reason = disconnected(&events);
-    assert!(matches!(reason, DisconnectReason::Truncated { .. }), "{reason:?}");
+    assert!(matches!(reason.cause, DisconnectCause::Truncated), "{reason:?}");
     assert_eq!(reason.to_string(), "the stream was cut off, 10 bytes of an unfinished message discarded");
     server.close();
 }
@@ -218,7 +218,7 @@ fn giving_up_on_a_peer_wakes_a_write_that_is_blocked() {
     let stalled = StdStream::connect(address).unwrap();
     let connection = connected(&events);
     while connection.send(&[b'x'; 100_000]).is_ok() {}
-    assert!(matches!(disconnected(&events), DisconnectReason::SlowConsumer { .. }));
+    assert!(matches!(disconnected(&events).cause, DisconnectCause::SlowConsumer { .. }));
     drop(stalled);
     server.close();
 }
@@ -278,8 +278,8 @@ fn an_unfinished_message_is_counted_only_when_the_peer_ended_the_stream() {
     connection.close();
     drop(raw);
     let reason = disconnected(&started.events);
-    assert!(matches!(reason, DisconnectReason::LocalClose { .. }), "{reason:?}");
-    assert_eq!(reason.undelivered().received_bytes, 0);
+    assert!(matches!(reason.cause, DisconnectCause::LocalClose), "{reason:?}");
+    assert_eq!(reason.undelivered.unfinished_bytes, 0);
 }
 
 /// Callbacks hold no server, and need none for this.

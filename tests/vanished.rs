@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::RecvTimeoutError;
-use leads_comm::{Connection, DisconnectReason, Keepalive, OutboundLimit, ServerBuilder, SlowConsumer};
+use leads_comm::{Connection, DisconnectCause, Keepalive, OutboundLimit, ServerBuilder, SlowConsumer};
 use support::child::{self, Process};
 use support::*;
 
@@ -43,7 +43,7 @@ fn stopped(name: &str, stall: Duration) {
     let took = filled.elapsed();
     process.signal("CONT");
     let expected = OutboundLimit::Stalled(stall);
-    assert!(matches!(reason, DisconnectReason::SlowConsumer { limit, .. } if limit == expected), "{reason:?}");
+    assert!(matches!(reason.cause, DisconnectCause::SlowConsumer { limit } if limit == expected), "{reason:?}");
     assert!(took >= stall, "too early: {took:?}");
     println!("L2: time to SlowConsumer {took:?} of {stall:?}, {:+.1} %", 100.0 * (took.div_duration_f64(stall) - 1.0));
 }
@@ -135,9 +135,9 @@ fn fates(
     }
     for ((started, connection), (waits, _, expected)) in services.iter().zip(cases) {
         let (fate, how) = match started.events.recv_deadline(until) {
-            Ok(Event::Disconnect { reason, .. }) => match reason {
-                DisconnectReason::Io { .. } => (Fate::Gone, reason.to_string()),
-                DisconnectReason::SlowConsumer { limit: OutboundLimit::Stalled(_), .. } => {
+            Ok(Event::Disconnect { reason, .. }) => match reason.cause {
+                DisconnectCause::Io { .. } => (Fate::Gone, reason.to_string()),
+                DisconnectCause::SlowConsumer { limit: OutboundLimit::Stalled(_) } => {
                     (Fate::Stalled, reason.to_string())
                 }
                 _ => panic!("{waits:?}: {reason:?}"),
@@ -432,10 +432,10 @@ mod network {
             match *state {
                 // Both are over at about the same time.
                 "queue full" => assert!(
-                    matches!(reason, DisconnectReason::SlowConsumer { .. } | DisconnectReason::Io { .. }),
+                    matches!(reason.cause, DisconnectCause::SlowConsumer { .. } | DisconnectCause::Io { .. }),
                     "{reason:?}"
                 ),
-                _ => assert!(matches!(reason, DisconnectReason::Io { .. }), "{state}: {reason:?}"),
+                _ => assert!(matches!(reason.cause, DisconnectCause::Io { .. }), "{state}: {reason:?}"),
             }
             assert!(took < Duration::from_secs(45), "{state}: {took:?}");
         }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use leads_comm::transport::serial::{Identity, Ports, SerialConnector, available_ports};
 use leads_comm::{
-    Attempt, Callback, Client, Connection, DEFAULT_SEPARATOR, DisconnectReason, Error, Reconnect, Service, SlowConsumer,
+    Attempt, Callback, Client, Connection, DEFAULT_SEPARATOR, DisconnectCause, DisconnectReason, Error, Reconnect,
+    Service, SlowConsumer,
 };
 use lexopt::prelude::*;
 
@@ -71,7 +72,7 @@ enum Target {
 /// What the main thread waits for.
 enum News {
     /// How many lines of stdin were not sent.
-    InputEnded(usize),
+    InputEnded(u64),
     Broken(Failure),
     Disconnected(DisconnectReason),
     Interrupted,
@@ -229,8 +230,8 @@ fn talk(port: &str, tags: &[Vec<u8>], ports: Ports, options: &Options) -> Result
                 client.close();
                 return Ok(());
             }
-            News::Disconnected(DisconnectReason::ServiceClosed { undelivered }) => {
-                unsent += undelivered.unsent_messages;
+            News::Disconnected(reason) if matches!(reason.cause, DisconnectCause::ServiceClosed) => {
+                unsent += reason.undelivered.unsent.messages;
             }
             News::Disconnected(reason) if options.reconnect => complain(format_args!("serial: disconnected: {reason}")),
             News::Disconnected(reason) => end = Some(fail(format!("disconnected: {reason}"))),

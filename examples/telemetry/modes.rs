@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use leads_comm::{Connection, DisconnectReason};
+use leads_comm::{Connection, DisconnectCause, DisconnectReason};
 
 use crate::Note;
 use crate::cli::{Failure, fail};
@@ -129,7 +129,7 @@ pub(crate) fn connect(address: &str, seconds: Option<Duration>) -> Result<(), Fa
     screen.say(&format!("received {received}, jitter p50 {p50} µs, p99 {p99} µs"))?;
     report_loss(&mut screen, lost, received + lost)?;
     match end {
-        None | Some(DisconnectReason::PeerGoodbye { .. }) => Ok(()),
+        None | Some(DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. }) => Ok(()),
         Some(reason) => Err(fail(format!("disconnected: {reason}"))),
     }
 }

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::transport::Stream;
 use leads_comm::transport::memory::{self, MemoryConnector, MemoryStream};
-use leads_comm::{Callback, Connection, DisconnectReason, Error, Server, Service};
+use leads_comm::{Callback, Connection, DisconnectCause, DisconnectReason, Error, Server, Service};
 use leads_comm_fuzz::{Input, TricklingListener};
 use libfuzzer_sys::fuzz_target;
 use oracle::{End, NO_LIMIT, SEPARATORS, split};
@@ -393,15 +393,13 @@ impl Life {
             return;
         }
         assert_eq!(self.messages, expected.messages);
-        let as_expected = match (&expected.end, reason) {
-            (&ExpectedEnd::Closed(bytes), DisconnectReason::PeerClosed { undelivered }) => {
-                undelivered.received_bytes == bytes
-            }
-            (ExpectedEnd::Goodbye, DisconnectReason::PeerGoodbye { .. })
-            | (ExpectedEnd::TooLong, DisconnectReason::MessageTooLong { .. })
-            | (ExpectedEnd::Told(ToldEnd::Close), DisconnectReason::LocalClose { .. })
-            | (ExpectedEnd::Told(ToldEnd::Abort), DisconnectReason::LocalAbort { .. })
-            | (ExpectedEnd::Told(ToldEnd::Panic), DisconnectReason::CallbackPanicked { .. }) => true,
+        let as_expected = match (&expected.end, &reason.cause) {
+            (&ExpectedEnd::Closed(bytes), DisconnectCause::PeerClosed) => reason.undelivered.unfinished_bytes == bytes,
+            (ExpectedEnd::Goodbye, DisconnectCause::PeerGoodbye)
+            | (ExpectedEnd::TooLong, DisconnectCause::MessageTooLong { .. })
+            | (ExpectedEnd::Told(ToldEnd::Close), DisconnectCause::LocalClose)
+            | (ExpectedEnd::Told(ToldEnd::Abort), DisconnectCause::LocalAbort)
+            | (ExpectedEnd::Told(ToldEnd::Panic), DisconnectCause::CallbackPanicked { .. }) => true,
             _ => false,
         };
         assert!(as_expected, "{reason:?} instead of {:?}", expected.end);

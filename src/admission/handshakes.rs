@@ -191,7 +191,7 @@ impl Handshakes {
             return false;
         }
         // Counted before the caller can know, and together with what is told of it, so that none is left untold.
-        self.admission.refusals().count(cause);
+        self.admission.refusals().count(cause.kind());
         let before = state.refused.note(cause.clone());
         drop(state);
         drop(before);

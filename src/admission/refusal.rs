@@ -6,12 +6,12 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::error::DenialReason;
-use crate::stats::CallersRefused;
+use crate::error::DenialCause;
+use crate::stats::{Counts, RefusalKind};
 use crate::transport::{Stream, is_nothing_yet};
+use parking_lot::Mutex;
 
 /// How many refused streams are kept until their peers have ended them. Each holds a descriptor, and the limit on
 /// connections leaves 32 for everything else.
@@ -85,7 +85,7 @@ pub enum RefusalCause {
     /// [`Builder::token`](crate::Builder::token), [`Builder::authenticate`](crate::Builder::authenticate).
     NotAuthenticated {
         /// What was wrong with it, at the last of them.
-        reason: DenialReason,
+        cause: DenialCause,
     },
     /// Too many callers from their address had not been authenticated: see
     /// [`Builder::token`](crate::Builder::token).
@@ -95,39 +95,20 @@ pub enum RefusalCause {
     },
 }
 
-/// How many causes there are.
-pub(crate) const CAUSES: usize = 10;
-
 impl RefusalCause {
-    /// Its place among all causes, whatever its facts.
-    pub(crate) fn index(&self) -> usize {
+    /// Which kind of cause it is, without its facts.
+    pub fn kind(&self) -> RefusalKind {
         match self {
-            Self::MaxConnections { .. } => 0,
-            Self::MaxConnectionsPerAddress { .. } => 1,
-            Self::NotAdmitted => 2,
-            Self::NoDescriptor { .. } => 3,
-            Self::NoThread { .. } => 4,
-            Self::MaxHandshakes { .. } => 5,
-            Self::HandshakeFailed { .. } => 6,
-            Self::HandshakeTimeout { .. } => 7,
-            Self::NotAuthenticated { .. } => 8,
-            Self::TooManyFailures { .. } => 9,
-        }
-    }
-
-    /// What the system, or the transport, reported, where it was that which refused.
-    pub(crate) fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::NoDescriptor { source } | Self::NoThread { source } | Self::HandshakeFailed { source } => {
-                Some(&**source)
-            }
-            Self::NotAuthenticated { reason } => reason.source(),
-            Self::MaxConnections { .. }
-            | Self::MaxConnectionsPerAddress { .. }
-            | Self::MaxHandshakes { .. }
-            | Self::NotAdmitted
-            | Self::HandshakeTimeout { .. }
-            | Self::TooManyFailures { .. } => None,
+            Self::MaxConnections { .. } => RefusalKind::MaxConnections,
+            Self::MaxConnectionsPerAddress { .. } => RefusalKind::MaxConnectionsPerAddress,
+            Self::MaxHandshakes { .. } => RefusalKind::MaxHandshakes,
+            Self::NotAdmitted => RefusalKind::NotAdmitted,
+            Self::NoDescriptor { .. } => RefusalKind::NoDescriptor,
+            Self::NoThread { .. } => RefusalKind::NoThread,
+            Self::HandshakeFailed { .. } => RefusalKind::HandshakeFailed,
+            Self::HandshakeTimeout { .. } => RefusalKind::HandshakeTimeout,
+            Self::NotAuthenticated { .. } => RefusalKind::NotAuthenticated,
+            Self::TooManyFailures { .. } => RefusalKind::TooManyFailures,
         }
     }
 }
@@ -147,7 +128,7 @@ impl fmt::Display for RefusalCause {
             Self::HandshakeTimeout { timeout } => {
                 write!(f, "the handshake or the first message took longer than {timeout:?}")
             }
-            Self::NotAuthenticated { reason } => write!(f, "not authenticated: {reason}"),
+            Self::NotAuthenticated { cause } => write!(f, "not authenticated: {cause}"),
             Self::TooManyFailures { limit } => {
                 write!(f, "{limit} callers from its address were not authenticated a short while ago")
             }
@@ -155,62 +136,51 @@ impl fmt::Display for RefusalCause {
     }
 }
 
-/// How many callers have been refused since the start, by cause.
+impl Error for RefusalCause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::NoDescriptor { source } | Self::NoThread { source } | Self::HandshakeFailed { source } => {
+                Some(&**source)
+            }
+            Self::NotAuthenticated { cause } => Some(cause),
+            Self::MaxConnections { .. }
+            | Self::MaxConnectionsPerAddress { .. }
+            | Self::MaxHandshakes { .. }
+            | Self::NotAdmitted
+            | Self::HandshakeTimeout { .. }
+            | Self::TooManyFailures { .. } => None,
+        }
+    }
+}
+
+/// How many callers have been refused since the start, by kind. Its lock is held for no more than that.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
-    callers: [AtomicU64; CAUSES],
+    callers: Mutex<Counts<RefusalKind>>,
 }
 
 impl Refusals {
-    pub(crate) fn count(&self, cause: &RefusalCause) {
-        self.callers[cause.index()].fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count(&self, kind: RefusalKind) {
+        *self.callers.lock() += kind;
     }
 
-    pub(crate) fn stats(&self) -> CallersRefused {
-        let [
-            max_connections,
-            max_connections_per_address,
-            not_admitted,
-            no_descriptor,
-            no_thread,
-            max_handshakes,
-            handshake_failed,
-            handshake_timeout,
-            not_authenticated,
-            too_many_failures,
-        ] = std::array::from_fn(|index| self.callers[index].load(Ordering::Relaxed));
-        CallersRefused {
-            max_connections,
-            max_connections_per_address,
-            max_handshakes,
-            not_admitted,
-            no_descriptor,
-            no_thread,
-            handshake_failed,
-            handshake_timeout,
-            not_authenticated,
-            too_many_failures,
-        }
-    }
-
-    /// How many for a reason such as `cause`.
-    pub(crate) fn of(&self, cause: &RefusalCause) -> u64 {
-        self.callers[cause.index()].load(Ordering::Relaxed)
+    pub(crate) fn counts(&self) -> Counts<RefusalKind> {
+        *self.callers.lock()
     }
 }
 
-/// For which causes callers have been refused: of each the last one, which has the facts.
+/// For which causes callers have been refused: of each kind the last one, which has the facts.
 #[derive(Debug, Default)]
 pub(crate) struct Refused {
-    last: [Option<RefusalCause>; CAUSES],
+    last: [Option<RefusalCause>; RefusalKind::ALL.len()],
 }
 
 impl Refused {
     /// Returns the one before, to be dropped where no lock is held: what it holds may be the program's.
     #[must_use]
     pub(crate) fn note(&mut self, cause: RefusalCause) -> Option<RefusalCause> {
-        let index = cause.index();
-        self.last[index].replace(cause)
+        let kind = cause.kind();
+        self.last[kind as usize].replace(cause)
     }
 
     pub(crate) fn into_causes(self) -> impl Iterator<Item = RefusalCause> {

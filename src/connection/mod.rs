@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::connection::engine::Context;
 use crate::connection::link::Link;
 use crate::connection::outbox::{Flushed, Outgoing};
-use crate::error::{DisconnectReason, Error, Undelivered};
+use crate::error::{DisconnectCause, DisconnectReason, Error};
 use crate::stats::ConnectionStats;
 use crate::sync::{later, now};
 use crate::transport::Stream;
@@ -145,7 +145,7 @@ impl Connection {
     /// [`SlowConsumer::DropOldest`](crate::SlowConsumer::DropOldest) or
     /// [`SlowConsumer::DropNewest`](crate::SlowConsumer::DropNewest).
     pub fn dropped_messages(&self) -> usize {
-        self.link.outbox().lost().dropped_messages
+        self.link.outbox().lost().dropped.messages as usize
     }
 
     /// What has gone through this connection so far, in numbers; all of it once it has ended. Never blocks.
@@ -171,7 +171,7 @@ impl Connection {
     /// too long is cut off (see [`Builder::close_timeout`](crate::Builder::close_timeout)). Closing twice, or when the
     /// connection has ended, does nothing.
     pub fn close(&self) {
-        self.link.end(DisconnectReason::LocalClose { undelivered: Undelivered::default() });
+        self.link.end(DisconnectCause::LocalClose);
     }
 
     /// Ends the connection at once, without goodbye; what was not written yet is lost and counted in the
@@ -180,7 +180,7 @@ impl Connection {
     /// `on_disconnect` follows, on the reader thread: after the callback that is running there, if one is. Then, over
     /// TCP, the peer sees a reset, or a regular end if the goodbye was out already.
     pub fn abort(&self) {
-        self.link.cut(DisconnectReason::LocalAbort { undelivered: Undelivered::default() });
+        self.link.cut(DisconnectCause::LocalAbort);
     }
 
     /// Whether the connection has ended or is closing, so that [`send`](Self::send) refuses.

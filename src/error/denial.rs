@@ -11,11 +11,11 @@ use super::first_line;
 /// Holds nothing of what the caller has sent. The caller is told the goodbye and nothing else.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum DenialReason {
+pub enum DenialCause {
     /// Its first message was not the [`token`](crate::Builder::token).
     WrongToken,
     /// The program's [authenticator](crate::ServerBuilder::authenticate) did not let it in.
-    Denied(Denied),
+    ByProgram(Denied),
     /// The program's authenticator panicked, which [`on_fail`](crate::Callback::on_fail) is told of besides.
     AuthenticatorPanicked,
     /// Its first message was longer than any may be here.
@@ -28,7 +28,7 @@ pub enum DenialReason {
     /// Its stream ended before its first message was whole.
     Closed {
         /// How much of it had arrived.
-        received_bytes: usize,
+        unfinished_bytes: usize,
     },
     /// Its stream failed before its first message was whole.
     Io {
@@ -37,35 +37,35 @@ pub enum DenialReason {
     },
 }
 
-impl DenialReason {
+impl DenialCause {
     /// Whether it was an attempt to get in without the right, as far as one can tell. Who says nothing, or leaves, may
     /// be somebody who looks whether the server is there; and a panic is ours.
     pub(crate) fn is_held_against(&self) -> bool {
-        matches!(self, Self::WrongToken | Self::Denied(_) | Self::MessageTooLong { .. })
+        matches!(self, Self::WrongToken | Self::ByProgram(_) | Self::MessageTooLong { .. })
     }
 }
 
-impl fmt::Display for DenialReason {
+impl fmt::Display for DenialCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WrongToken => f.write_str("its first message is not the token"),
-            Self::Denied(denied) => write!(f, "denied by the program: {denied}"),
+            Self::ByProgram(denied) => write!(f, "denied by the program: {denied}"),
             Self::AuthenticatorPanicked => f.write_str("the authenticator panicked"),
             Self::MessageTooLong { limit } => write!(f, "its first message is longer than {limit} bytes"),
             Self::Goodbye => f.write_str("it said goodbye first"),
-            Self::Closed { received_bytes } => {
-                write!(f, "its stream ended {received_bytes} bytes into its first message")
+            Self::Closed { unfinished_bytes } => {
+                write!(f, "its stream ended {unfinished_bytes} bytes into its first message")
             }
             Self::Io { source } => write!(f, "its stream failed before its first message: {source}"),
         }
     }
 }
 
-impl error::Error for DenialReason {
+impl error::Error for DenialCause {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Io { source } => Some(&**source),
-            Self::Denied(denied) => Some(denied),
+            Self::ByProgram(denied) => Some(denied),
             _ => None,
         }
     }
@@ -73,40 +73,40 @@ impl error::Error for DenialReason {
 
 /// That an [`Authenticator`](crate::Authenticator) does not let a caller in, and why.
 ///
-/// The reason is for this side only: it is logged and told to [`on_fail`](crate::Callback::on_fail), and never sent. It
-/// should not hold what the caller has sent.
+/// What it says is for this side only: it is logged and told to [`on_fail`](crate::Callback::on_fail), and never sent.
+/// It should not hold what the caller has sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denied {
-    reason: Arc<str>,
+    text: Arc<str>,
 }
 
 impl Denied {
-    /// A denial for this reason, in a few words.
-    pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into().into() }
+    /// A denial that says why in a few words.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into().into() }
     }
 
-    /// The reason.
-    pub fn reason(&self) -> &str {
-        &self.reason
+    /// Why, in those words. Displayed, it is the first line of them.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 }
 
 impl From<&str> for Denied {
-    fn from(reason: &str) -> Self {
-        Self::new(reason)
+    fn from(text: &str) -> Self {
+        Self::new(text)
     }
 }
 
 impl From<String> for Denied {
-    fn from(reason: String) -> Self {
-        Self::new(reason)
+    fn from(text: String) -> Self {
+        Self::new(text)
     }
 }
 
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(first_line(&self.reason))
+        f.write_str(first_line(&self.text))
     }
 }
 

@@ -1,87 +1,123 @@
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::first_line;
-use crate::stats::DisconnectKind;
+use crate::stats::{DisconnectKind, Volume};
 
-/// Why a connection has ended: the first cause, when there were several. (But a goodbye that the peer had sent explains
-/// a write that failed before it was read.)
+/// Why a connection has ended, and what did not arrive because of it.
 ///
-/// Every variant carries what did not arrive because of it; [`undelivered`](Self::undelivered) reads it from any.
+/// Displayed in one line: the cause, and behind it what was lost, where something was.
+///
+/// # Examples
+///
+/// ```
+/// use leads_comm::{DisconnectCause, DisconnectReason};
+///
+/// /// Whether an end is worth telling of.
+/// fn is_bad(reason: &DisconnectReason) -> bool {
+///     match &reason.cause {
+///         DisconnectCause::PeerGoodbye | DisconnectCause::ServiceClosed => reason.undelivered.unsent.messages > 0,
+///         _ => true,
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum DisconnectReason {
+pub struct DisconnectReason {
+    /// Why: the first cause, when there were several. (But a goodbye that the peer had sent explains a write that
+    /// failed before it was read.)
+    pub cause: DisconnectCause,
+    /// What had been accepted from a sender but did not arrive, in either direction.
+    pub undelivered: Undelivered,
+}
+
+impl DisconnectReason {
+    /// A reason as a connection would give it, for instance to test with what a program makes of one.
+    pub fn new(cause: DisconnectCause, undelivered: Undelivered) -> Self {
+        Self { cause, undelivered }
+    }
+
+    /// Which kind of end it was: that of its cause.
+    pub fn kind(&self) -> DisconnectKind {
+        self.cause.kind()
+    }
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cause, undelivered: Undelivered { unfinished_bytes, unsent, dropped } } = self;
+        write!(f, "{cause}")?;
+        if *unfinished_bytes > 0 {
+            write!(f, ", {unfinished_bytes} bytes of an unfinished message discarded")?;
+        }
+        for (Volume { messages, bytes }, fate) in [(unsent, "unsent"), (dropped, "dropped")] {
+            match messages {
+                0 => {}
+                1 => write!(f, ", 1 message ({bytes} bytes) {fate}")?,
+                _ => write!(f, ", {messages} messages ({bytes} bytes) {fate}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Has the source of its cause.
+impl Error for DisconnectReason {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.source()
+    }
+}
+
+/// Why a connection has ended, with the facts: the part of a [`DisconnectReason`] that says why.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum DisconnectCause {
     /// The peer said goodbye: the message `disconnect`. It may have any reason, also that it has no room for this
     /// connection, or does not accept what it was sent.
-    PeerGoodbye {
-        /// What did not arrive.
-        undelivered: Undelivered,
-    },
+    PeerGoodbye,
     /// The peer closed its stream without a goodbye.
-    PeerClosed {
-        /// What did not arrive.
-        undelivered: Undelivered,
-    },
+    PeerClosed,
     /// The stream was cut off without the end that its protocol has: by a peer that was killed or does not know better,
     /// or by somebody in between, who would have the last of what was sent go unnoticed. What had arrived was
     /// delivered. Only over transports that can tell, such as TLS.
-    Truncated {
-        /// What did not arrive.
-        undelivered: Undelivered,
-    },
+    Truncated,
     /// [`Connection::close`](crate::Connection::close) was called here.
-    LocalClose {
-        /// What did not arrive.
-        undelivered: Undelivered,
-    },
+    LocalClose,
     /// [`Connection::abort`](crate::Connection::abort) was called here.
-    LocalAbort {
-        /// What did not arrive.
-        undelivered: Undelivered,
-    },
+    LocalAbort,
     /// The service was closed here.
-    ServiceClosed {
-        /// What did not arrive.
-        undelivered: Undelivered,
-    },
+    ServiceClosed,
     /// The peer sent a message over the limit: [`max_message_len`](crate::Builder::max_message_len).
     MessageTooLong {
         /// The limit, in payload bytes.
         limit: usize,
-        /// What did not arrive.
-        undelivered: Undelivered,
     },
     /// The peer began a message and did not finish it in time:
-    /// [`partial_message_timeout`](crate::Builder::partial_message_timeout).
+    /// [`partial_message_timeout`](crate::Builder::partial_message_timeout). How much of it there was is in
+    /// [`Undelivered::unfinished_bytes`].
     PartialMessageTimeout {
         /// The time that it had.
         timeout: Duration,
-        /// What did not arrive; `received_bytes` is how much of the message there was.
-        undelivered: Undelivered,
     },
     /// Nothing arrived from the peer for too long: [`idle_timeout`](crate::Builder::idle_timeout).
     IdleTimeout {
         /// The time that it had.
         timeout: Duration,
-        /// What did not arrive.
-        undelivered: Undelivered,
     },
     /// The peers together sent more of messages that were not whole than there was memory for, and this one the most,
     /// or it needed more when there was none: [`max_total_buffered_bytes`](crate::Builder::max_total_buffered_bytes).
+    /// How much of its message there was is in [`Undelivered::unfinished_bytes`].
     TotalBufferedBytes {
         /// The limit, in bytes.
         limit: usize,
-        /// What did not arrive; `received_bytes` is how much of the message there was.
-        undelivered: Undelivered,
     },
     /// The peer did not read as fast as it was sent to.
     SlowConsumer {
         /// The limit that was reached.
         limit: OutboundLimit,
-        /// What did not arrive.
-        undelivered: Undelivered,
     },
     /// `on_connect` or `on_receive` panicked.
     CallbackPanicked {
@@ -89,8 +125,6 @@ pub enum DisconnectReason {
         callback: &'static str,
         /// The panic's message, where it was text.
         message: String,
-        /// What did not arrive.
-        undelivered: Undelivered,
     },
     /// A thread that the connection needs has failed, by a defect of the library: its own reader, or one that every
     /// connection of the service needs. Then the service ends, and
@@ -98,8 +132,6 @@ pub enum DisconnectReason {
     ServiceFailed {
         /// The panic's message, where it was text.
         message: String,
-        /// What did not arrive.
-        undelivered: Undelivered,
     },
     /// Reading or writing failed, for instance because the peer reset the connection, or because it has vanished and
     /// the system has given up on it ([`keepalive`](crate::Builder::keepalive),
@@ -107,43 +139,19 @@ pub enum DisconnectReason {
     Io {
         /// What the system, or the transport, reported.
         source: Arc<io::Error>,
-        /// What did not arrive.
-        undelivered: Undelivered,
     },
 }
 
-/// The facts that every variant carries.
-macro_rules! undelivered {
-    ($reason:expr) => {
-        match $reason {
-            DisconnectReason::PeerGoodbye { undelivered }
-            | DisconnectReason::PeerClosed { undelivered }
-            | DisconnectReason::Truncated { undelivered }
-            | DisconnectReason::LocalClose { undelivered }
-            | DisconnectReason::LocalAbort { undelivered }
-            | DisconnectReason::ServiceClosed { undelivered }
-            | DisconnectReason::MessageTooLong { undelivered, .. }
-            | DisconnectReason::PartialMessageTimeout { undelivered, .. }
-            | DisconnectReason::IdleTimeout { undelivered, .. }
-            | DisconnectReason::TotalBufferedBytes { undelivered, .. }
-            | DisconnectReason::SlowConsumer { undelivered, .. }
-            | DisconnectReason::CallbackPanicked { undelivered, .. }
-            | DisconnectReason::ServiceFailed { undelivered, .. }
-            | DisconnectReason::Io { undelivered, .. } => undelivered,
-        }
-    };
-}
-
-impl DisconnectReason {
-    /// Which kind of end it was.
+impl DisconnectCause {
+    /// Which kind of cause it is, without its facts.
     pub fn kind(&self) -> DisconnectKind {
         match self {
-            Self::PeerGoodbye { .. } => DisconnectKind::PeerGoodbye,
-            Self::PeerClosed { .. } => DisconnectKind::PeerClosed,
-            Self::Truncated { .. } => DisconnectKind::Truncated,
-            Self::LocalClose { .. } => DisconnectKind::LocalClose,
-            Self::LocalAbort { .. } => DisconnectKind::LocalAbort,
-            Self::ServiceClosed { .. } => DisconnectKind::ServiceClosed,
+            Self::PeerGoodbye => DisconnectKind::PeerGoodbye,
+            Self::PeerClosed => DisconnectKind::PeerClosed,
+            Self::Truncated => DisconnectKind::Truncated,
+            Self::LocalClose => DisconnectKind::LocalClose,
+            Self::LocalAbort => DisconnectKind::LocalAbort,
+            Self::ServiceClosed => DisconnectKind::ServiceClosed,
             Self::MessageTooLong { .. } => DisconnectKind::MessageTooLong,
             Self::PartialMessageTimeout { .. } => DisconnectKind::PartialMessageTimeout,
             Self::IdleTimeout { .. } => DisconnectKind::IdleTimeout,
@@ -155,17 +163,8 @@ impl DisconnectReason {
         }
     }
 
-    /// What had been accepted from a sender but did not arrive, in either direction.
-    pub fn undelivered(&self) -> Undelivered {
-        *undelivered!(self)
-    }
-
-    pub(crate) fn set_undelivered(&mut self, facts: Undelivered) {
-        *undelivered!(self) = facts;
-    }
-
-    /// Whether the peer was dropped for something that it, or the program, did wrong.
-    pub(crate) fn is_for_cause(&self) -> bool {
+    /// Whether the peer is dropped for something that it, or the program, did wrong.
+    pub(crate) fn is_fault(&self) -> bool {
         matches!(
             self,
             Self::MessageTooLong { .. }
@@ -176,56 +175,54 @@ impl DisconnectReason {
         )
     }
 
-    /// Whether the cause is what the peer sent, of which nothing more is wanted.
-    pub(crate) fn is_for_what_came(&self) -> bool {
-        matches!(self, Self::PeerGoodbye { .. } | Self::MessageTooLong { .. }) || self.is_for_unfinished()
+    /// Whether it is what the peer sent, of which nothing more is wanted.
+    pub(crate) fn is_what_came(&self) -> bool {
+        matches!(self, Self::PeerGoodbye | Self::MessageTooLong { .. }) || self.is_unfinished_message()
     }
 
-    /// Whether a message that was not whole is the cause.
-    pub(crate) fn is_for_unfinished(&self) -> bool {
+    /// Whether it is a message that was not whole.
+    pub(crate) fn is_unfinished_message(&self) -> bool {
         matches!(self, Self::PartialMessageTimeout { .. } | Self::TotalBufferedBytes { .. })
     }
 
     pub(crate) fn io(error: impl Into<Arc<io::Error>>) -> Self {
-        Self::Io { source: error.into(), undelivered: Undelivered::default() }
+        Self::Io { source: error.into() }
     }
 }
 
-impl fmt::Display for DisconnectReason {
+impl fmt::Display for DisconnectCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::PeerGoodbye { .. } => f.write_str("the peer said goodbye"),
-            Self::PeerClosed { .. } => f.write_str("the peer closed the stream without goodbye"),
-            Self::Truncated { .. } => f.write_str("the stream was cut off"),
-            Self::LocalClose { .. } => f.write_str("the connection was closed here"),
-            Self::LocalAbort { .. } => f.write_str("the connection was aborted here"),
-            Self::ServiceClosed { .. } => f.write_str("the service was closed"),
-            Self::MessageTooLong { limit, .. } => write!(f, "the peer sent a message over the limit of {limit} bytes"),
-            Self::PartialMessageTimeout { timeout, .. } => {
+            Self::PeerGoodbye => f.write_str("the peer said goodbye"),
+            Self::PeerClosed => f.write_str("the peer closed the stream without goodbye"),
+            Self::Truncated => f.write_str("the stream was cut off"),
+            Self::LocalClose => f.write_str("the connection was closed here"),
+            Self::LocalAbort => f.write_str("the connection was aborted here"),
+            Self::ServiceClosed => f.write_str("the service was closed"),
+            Self::MessageTooLong { limit } => write!(f, "the peer sent a message over the limit of {limit} bytes"),
+            Self::PartialMessageTimeout { timeout } => {
                 write!(f, "the peer did not finish a message within {timeout:?}")
             }
-            Self::IdleTimeout { timeout, .. } => write!(f, "nothing arrived from the peer for {timeout:?}"),
-            Self::TotalBufferedBytes { limit, .. } => {
+            Self::IdleTimeout { timeout } => write!(f, "nothing arrived from the peer for {timeout:?}"),
+            Self::TotalBufferedBytes { limit } => {
                 write!(f, "the unfinished messages of all peers together need more than {limit} bytes")
             }
-            Self::SlowConsumer { limit, .. } => write!(f, "the peer reads too slowly: {limit}"),
-            Self::CallbackPanicked { callback, message, .. } => {
+            Self::SlowConsumer { limit } => write!(f, "the peer reads too slowly: {limit}"),
+            Self::CallbackPanicked { callback, message } => {
                 write!(f, "the callback {callback} panicked: {}", first_line(message))
             }
-            Self::ServiceFailed { message, .. } => write!(f, "the service failed: {}", first_line(message)),
-            Self::Io { source, .. } => write!(f, "the stream failed: {source}"),
-        }?;
-        let undelivered = self.undelivered();
-        if undelivered.received_bytes > 0 {
-            write!(f, ", {} bytes of an unfinished message discarded", undelivered.received_bytes)?;
+            Self::ServiceFailed { message } => write!(f, "the service failed: {}", first_line(message)),
+            Self::Io { source } => write!(f, "the stream failed: {source}"),
         }
-        let mut count = |messages, bytes, fate| match messages {
-            0 => Ok(()),
-            1 => write!(f, ", 1 message ({bytes} bytes) {fate}"),
-            _ => write!(f, ", {messages} messages ({bytes} bytes) {fate}"),
-        };
-        count(undelivered.unsent_messages, undelivered.unsent_bytes, "unsent")?;
-        count(undelivered.dropped_messages, undelivered.dropped_bytes, "dropped")
+    }
+}
+
+impl Error for DisconnectCause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Io { source } => Some(&**source),
+            _ => None,
+        }
     }
 }
 
@@ -235,17 +232,14 @@ impl fmt::Display for DisconnectReason {
 pub struct Undelivered {
     /// Bytes received of a message whose separator never came; not given to `on_receive`. 0 when the end began here,
     /// unless because of that message.
-    pub received_bytes: usize,
-    /// Messages that `send` or `broadcast` had accepted and that were not handed to the system whole.
-    pub unsent_messages: usize,
-    /// The bytes of those messages, separators included, that were not handed to the system.
-    pub unsent_bytes: usize,
+    pub unfinished_bytes: usize,
+    /// Messages that `send` or `broadcast` had accepted and that were not handed to the system whole, and those of
+    /// their bytes, separators included, that were not.
+    pub unsent: Volume,
     /// Messages that were dropped because the queue was full: after they had been accepted under
     /// [`SlowConsumer::DropOldest`](crate::SlowConsumer::DropOldest), instead of it under
     /// [`SlowConsumer::DropNewest`](crate::SlowConsumer::DropNewest).
-    pub dropped_messages: usize,
-    /// The bytes of those messages, separators included.
-    pub dropped_bytes: usize,
+    pub dropped: Volume,
 }
 
 /// A limit on what waits to be sent to one peer.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 pub use crate::admission::refusal::RefusalCause;
 use crate::codec::{EncodeError, SeparatorError};
-pub use denial::{DenialReason, Denied};
-pub use disconnect::{DisconnectReason, OutboundLimit, Undelivered};
+pub use denial::{DenialCause, Denied};
+pub use disconnect::{DisconnectCause, DisconnectReason, OutboundLimit, Undelivered};
 
 /// What went wrong, by what can be done about it: the program's mistakes first, then the service's or the connection's
 /// state, then what the system refused.
@@ -103,9 +103,9 @@ pub enum Error {
     /// [`DisconnectReason`](crate::DisconnectReason).
     Unsent {
         /// How many messages.
-        messages: usize,
+        messages: u64,
         /// Their bytes, separators included.
-        bytes: usize,
+        bytes: u64,
     },
     /// Nobody could be accepted; the server goes on, and callers wait. To `on_fail`, at most once a second while it is
     /// the same that goes wrong.
@@ -114,8 +114,8 @@ pub enum Error {
         source: Arc<io::Error>,
     },
     /// Callers were refused, with a goodbye where their stream could be written without blocking; the server goes on.
-    /// To `on_fail`: at the first one, then at most once a second for each cause, so that all of these together tell of
-    /// every caller exactly once.
+    /// To `on_fail`: at the first one, then at most once a second for each kind of cause, so that all of these together
+    /// tell of every caller exactly once.
     Refused {
         /// How many, since that was told last.
         callers: u64,
@@ -204,7 +204,7 @@ impl error::Error for Error {
             | Self::Connect { source, .. }
             | Self::Accept { source }
             | Self::SpawnThread { source, .. } => Some(&**source),
-            Self::Refused { cause, .. } => cause.source(),
+            Self::Refused { cause, .. } => Some(cause),
             _ => None,
         }
     }

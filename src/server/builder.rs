@@ -182,7 +182,7 @@ impl Builder<ServerSide> {
     /// which is the simple case of this; the two cannot be combined. The authenticator also sees who calls, with the
     /// certificates where the transport has some.
     ///
-    /// A caller whom it denies is told the goodbye and not the reason, and is refused with
+    /// A caller whom it denies is told the goodbye and not why, and is refused with
     /// [`RefusalCause::NotAuthenticated`](crate::RefusalCause::NotAuthenticated). So is one on whom it panics; the
     /// panic is told to [`on_fail`](crate::Callback::on_fail). It is dropped when the server has ended.
     ///

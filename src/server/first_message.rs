@@ -1,10 +1,10 @@
 //! The first message of a caller who has to say who it is.
 
 use crate::codec::{Decoder, GOODBYE, MessageTooLong, Separator};
+use crate::error::DenialCause;
 use crate::service::reader::SMALL_CHUNK;
 use crate::transport::{Stream, is_nothing_yet};
 
-use crate::error::DenialReason;
 use crate::settings::MAX_FIRST_LEN;
 
 /// The first message, and what the peer has sent right behind it: less than a [`SMALL_CHUNK`].
@@ -19,24 +19,24 @@ impl FirstMessage {
         stream: &dyn Stream,
         separator: &Separator,
         is_patient: impl Fn() -> bool,
-    ) -> Result<Self, DenialReason> {
+    ) -> Result<Self, DenialCause> {
         let mut decoder = Decoder::new(separator.clone(), MAX_FIRST_LEN);
         loop {
-            let closed = DenialReason::Closed { received_bytes: decoder.remainder().len() };
+            let closed = DenialCause::Closed { unfinished_bytes: decoder.remainder().len() };
             match stream.read(decoder.space(SMALL_CHUNK)) {
                 Ok(0) => return Err(closed),
                 Ok(count) => decoder.filled(count),
                 Err(error) if is_nothing_yet(&error) && is_patient() => continue,
-                Err(error) => return Err(DenialReason::Io { source: error.into() }),
+                Err(error) => return Err(DenialCause::Io { source: error.into() }),
             }
             match decoder.next_message() {
                 Ok(None) => {}
-                Ok(Some(GOODBYE)) => return Err(DenialReason::Goodbye),
+                Ok(Some(GOODBYE)) => return Err(DenialCause::Goodbye),
                 Ok(Some(message)) => {
                     let message = message.to_vec();
                     return Ok(Self { message, rest: decoder.remainder().to_vec() });
                 }
-                Err(MessageTooLong { limit }) => return Err(DenialReason::MessageTooLong { limit }),
+                Err(MessageTooLong { limit }) => return Err(DenialCause::MessageTooLong { limit }),
             }
         }
     }

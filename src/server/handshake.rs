@@ -8,7 +8,7 @@ use super::first_message::FirstMessage;
 use crate::admission::handshakes::{Pending, PendingGuard};
 use crate::admission::refusal::{RefusalCause, say_goodbye};
 use crate::connection::ConnectionId;
-use crate::error::{DenialReason, Error};
+use crate::error::{DenialCause, Error};
 use crate::service::Core;
 use crate::service::reader::Opened;
 use crate::sync::user_code::{self, debug};
@@ -59,11 +59,11 @@ fn go_through(core: &Core, caller: &Pending) -> Result<Vec<u8>, RefusalCause> {
     // Many may have come at once, each before the others had failed.
     handshakes.check_failures(address)?;
     let authenticated = first.and_then(|first| authenticate(core, caller, &first.message).map(|()| first.rest));
-    let rest = authenticated.map_err(|reason| {
-        if reason.is_held_against() {
+    let rest = authenticated.map_err(|cause| {
+        if cause.is_held_against() {
             handshakes.note_failure(address);
         }
-        RefusalCause::NotAuthenticated { reason }
+        RefusalCause::NotAuthenticated { cause }
     })?;
     // And some of them while this one was looked at: one that was right among many is a guess like theirs.
     handshakes.check_failures(address)?;
@@ -71,27 +71,27 @@ fn go_through(core: &Core, caller: &Pending) -> Result<Vec<u8>, RefusalCause> {
 }
 
 /// What the first message is worth.
-fn authenticate(core: &Core, caller: &Pending, message: &[u8]) -> Result<(), DenialReason> {
+fn authenticate(core: &Core, caller: &Pending, message: &[u8]) -> Result<(), DenialCause> {
     match &core.settings().token {
         Some(token) if token.is(message) => Ok(()),
-        Some(_) => Err(DenialReason::WrongToken),
+        Some(_) => Err(DenialCause::WrongToken),
         None => ask_program(core, caller, message),
     }
 }
 
-fn ask_program(core: &Core, caller: &Pending, message: &[u8]) -> Result<(), DenialReason> {
+fn ask_program(core: &Core, caller: &Pending, message: &[u8]) -> Result<(), DenialCause> {
     let handshakes = core.handshakes();
     // There is none when the server has ended without waiting for this.
-    let authenticator = handshakes.authenticator().ok_or(DenialReason::Closed { received_bytes: message.len() })?;
+    let authenticator = handshakes.authenticator().ok_or(DenialCause::Closed { unfinished_bytes: message.len() })?;
     let (peer, certificates) = (caller.stream().peer(), caller.stream().peer_certificates());
     let caller = core.pending_caller(&peer, caller.peer_addr(), &certificates);
     let mut verdict = Ok(());
     let called = user_code::call(|| verdict = authenticator.authenticate(&caller, message));
-    let Err(message) = called else { return verdict.map_err(DenialReason::Denied) };
+    let Err(message) = called else { return verdict.map_err(DenialCause::ByProgram) };
     if !handshakes.note_panic(&message) {
         core.fail(&*core.callback(), &Error::CallbackPanicked { callback: "authenticate", message });
     }
-    Err(DenialReason::AuthenticatorPanicked)
+    Err(DenialCause::AuthenticatorPanicked)
 }
 
 fn refuse(core: &Core, caller: &PendingGuard, cause: &RefusalCause) {

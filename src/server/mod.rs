@@ -256,7 +256,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::error::DisconnectReason;
+    use crate::error::DisconnectCause;
     use crate::service::callback::{self, Event};
     use crate::transport::memory;
 
@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(failed.count(), 1, "{events:?}");
         let is_ended = |event: &Event| {
             let Event::Disconnect { reason, .. } = event else { return true };
-            matches!(reason, DisconnectReason::ServiceFailed { .. })
+            matches!(reason.cause, DisconnectCause::ServiceFailed { .. })
         };
         assert!(events.iter().all(is_ended), "{events:?}");
         assert!(connector.open().is_err(), "it listens still");

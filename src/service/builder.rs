@@ -74,7 +74,7 @@ impl<Side> Builder<Side> {
     ///
     /// When half of it is used, peers are read from in small steps, without large buffers. When all of it is used and a
     /// message needs more, the connection with the longest unfinished message is ended at once, with
-    /// [`DisconnectReason::TotalBufferedBytes`](crate::DisconnectReason::TotalBufferedBytes); so one that hoards goes
+    /// [`DisconnectCause::TotalBufferedBytes`](crate::DisconnectCause::TotalBufferedBytes); so one that hoards goes
     /// before one that sends a little at a time. The message that needs more waits for that memory, at most for a
     /// second, and then its own connection is ended in the same way: also when it is running callbacks that hold all of
     /// it.
@@ -134,7 +134,7 @@ impl<Side> Builder<Side> {
 
     /// How long a peer may take to finish a message that it has begun: from the time at which its first bytes were read
     /// to the arrival of its separator, however many bytes come in between. Then the connection is ended, with
-    /// [`DisconnectReason::PartialMessageTimeout`](crate::DisconnectReason::PartialMessageTimeout). More than 0.
+    /// [`DisconnectCause::PartialMessageTimeout`](crate::DisconnectCause::PartialMessageTimeout). More than 0.
     /// Default 30 s.
     ///
     /// It is counted anew for each message, so that it does not concern a peer that sends many. Nor does the time that
@@ -146,7 +146,7 @@ impl<Side> Builder<Side> {
     }
 
     /// How long nothing at all may arrive from a peer. Then the connection is closed, with a goodbye and
-    /// [`DisconnectReason::IdleTimeout`](crate::DisconnectReason::IdleTimeout). More than 0; `None` is for ever.
+    /// [`DisconnectCause::IdleTimeout`](crate::DisconnectCause::IdleTimeout). More than 0; `None` is for ever.
     /// Default `None`, because a peer that only listens is as good as one that speaks.
     ///
     /// Any bytes count, also those of a message that is not whole; what is sent to the peer does not, nor do
@@ -161,7 +161,7 @@ impl<Side> Builder<Side> {
     /// leaves the sockets as they are. Default: probes after 15 s of silence, every 5 s, three of them, so that such a
     /// peer is noticed after 30 s.
     ///
-    /// The connection then ends with [`DisconnectReason::Io`](crate::DisconnectReason::Io), whatever the stall time-out.
+    /// The connection then ends with [`DisconnectCause::Io`](crate::DisconnectCause::Io), whatever the stall time-out.
     /// The system asks only while nothing that was sent is unanswered, and nothing waits in it to be sent: that is what
     /// [`user_timeout`](Self::user_timeout) is for. A system that refuses to do
     /// this, or a part of it, is no error; what it refuses is logged, at debug, once for each service. Transports of
@@ -173,7 +173,7 @@ impl<Side> Builder<Side> {
 
     /// How long, over TCP, nothing at all may come from the peer's system while something that was sent to it is
     /// unanswered: data, or the system's questions whether there is room again. Then the connection ends, with
-    /// [`DisconnectReason::Io`](crate::DisconnectReason::Io), a quarter of that time later at most. More than 0;
+    /// [`DisconnectCause::Io`](crate::DisconnectCause::Io), a quarter of that time later at most. More than 0;
     /// `None` leaves it to the system, which takes a quarter of an hour or so. Default 30 s.
     ///
     /// [`keepalive`](Self::keepalive) does not notice a peer that vanishes while data is on its way to it, and this

@@ -13,11 +13,11 @@
 //! | `leads_comm_messages_written_total`, `leads_comm_bytes_written_total` | [`Traffic::written`] |
 //! | `leads_comm_messages_unsent_total`, `leads_comm_bytes_unsent_total` | [`Traffic::unsent`] |
 //! | `leads_comm_messages_dropped_total`, `leads_comm_bytes_dropped_total` | [`Traffic::dropped`] |
-//! | `leads_comm_messages_refused_total`, `leads_comm_bytes_refused_total` | [`Traffic::refused`] |
+//! | `leads_comm_messages_rejected_total`, `leads_comm_bytes_rejected_total` | [`Traffic::rejected`] |
 //! | `leads_comm_writes_total` | [`Traffic::writes`] |
 //! | `leads_comm_connections_opened_total` | [`ServiceStats::opened`] |
-//! | `leads_comm_connections_ended_total` | [`ServiceStats::ended`], by the label `kind`: [`DisconnectKind::as_str`] |
-//! | `leads_comm_callers_refused_total` | [`ServiceStats::callers_refused`], by the label `cause`: the names of its fields |
+//! | `leads_comm_connections_ended_total` | [`ServiceStats::ended`], by the label `cause`: [`DisconnectKind::as_str`] |
+//! | `leads_comm_callers_refused_total` | [`ServiceStats::callers_refused`], by the label `cause`: [`RefusalKind::as_str`] |
 //!
 //! | Gauge | What it shows |
 //! |---|---|
@@ -31,12 +31,13 @@
 //! that takes the place of another under its name goes on from there.
 //!
 //! [`DisconnectKind::as_str`]: crate::DisconnectKind::as_str
+//! [`RefusalKind::as_str`]: crate::RefusalKind::as_str
 //! [`Traffic::received`]: crate::stats::Traffic::received
 //! [`Traffic::accepted`]: crate::stats::Traffic::accepted
 //! [`Traffic::written`]: crate::stats::Traffic::written
 //! [`Traffic::unsent`]: crate::stats::Traffic::unsent
 //! [`Traffic::dropped`]: crate::stats::Traffic::dropped
-//! [`Traffic::refused`]: crate::stats::Traffic::refused
+//! [`Traffic::rejected`]: crate::stats::Traffic::rejected
 //! [`Traffic::writes`]: crate::stats::Traffic::writes
 //! [`Traffic::waiting`]: crate::stats::Traffic::waiting
 //! [`Traffic::queued_bytes`]: crate::stats::Traffic::queued_bytes
@@ -111,7 +112,12 @@ const TRAFFIC: [[Metric; 2]; 6] = [
     volume!(written, "leads_comm_messages_written_total", "leads_comm_bytes_written_total", "handed to the system"),
     volume!(unsent, "leads_comm_messages_unsent_total", "leads_comm_bytes_unsent_total", "lost with their connection"),
     volume!(dropped, "leads_comm_messages_dropped_total", "leads_comm_bytes_dropped_total", "dropped for want of room"),
-    volume!(refused, "leads_comm_messages_refused_total", "leads_comm_bytes_refused_total", "dropped, never accepted"),
+    volume!(
+        rejected,
+        "leads_comm_messages_rejected_total",
+        "leads_comm_bytes_rejected_total",
+        "dropped, never accepted"
+    ),
 ];
 
 const OTHERS: [Metric; 2] = [
@@ -185,19 +191,21 @@ impl<S: Service> Exporter<S> {
             let more = value(&stats).saturating_sub(value(&self.published));
             counter!(*name, "service" => self.name.clone()).increment(more);
         }
-        for (kind, count) in stats.ended.iter() {
-            let more = count - self.published.ended.get(kind);
-            counter!(ENDED, "service" => self.name.clone(), "kind" => kind.as_str()).increment(more);
+        for (kind, number) in stats.ended.iter() {
+            self.add(ENDED, kind.as_str(), number - self.published.ended.get(kind));
         }
-        let published = self.published.callers_refused.iter().map(|(_, callers)| callers);
-        for ((cause, callers), published) in stats.callers_refused.iter().zip(published) {
-            let labels = [("service", self.name.clone()), ("cause", cause.into())];
-            counter!(CALLERS_REFUSED, &labels).increment(callers - published);
+        for (kind, number) in stats.callers_refused.iter() {
+            self.add(CALLERS_REFUSED, kind.as_str(), number - self.published.callers_refused.get(kind));
         }
         for Metric { name, value, .. } in gauges() {
             gauge!(*name, "service" => self.name.clone()).set(value(&stats) as f64);
         }
         self.published = stats;
+    }
+
+    /// Adds to the counter of one cause.
+    fn add(&self, name: &'static str, cause: &'static str, more: u64) {
+        counter!(name, "service" => self.name.clone(), "cause" => cause).increment(more);
     }
 }
 
@@ -205,7 +213,7 @@ fn describe() {
     for Metric { name, unit, description, .. } in counters() {
         describe_counter!(*name, *unit, *description);
     }
-    describe_counter!(ENDED, Unit::Count, "Connections ended, by kind");
+    describe_counter!(ENDED, Unit::Count, "Connections ended, by cause");
     describe_counter!(CALLERS_REFUSED, Unit::Count, "Callers refused, by cause");
     for Metric { name, unit, description, .. } in gauges() {
         describe_gauge!(*name, *unit, *description);

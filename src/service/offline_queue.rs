@@ -17,6 +17,7 @@ use crate::connection::engine::Context;
 use crate::connection::outbox::{BATCH_LEN, Batch, Purpose};
 use crate::error::{Error, OutboundLimit};
 use crate::settings::OVERHEAD;
+use crate::stats::Volume;
 
 pub(crate) struct Line {
     context: Arc<Context>,
@@ -35,7 +36,7 @@ struct State {
     queue: Vec<Arc<Batch>>,
     charged: usize,
     /// What a connection was to take that came too late.
-    lost: Unsent,
+    lost: Volume,
     /// How many connections there have been.
     connections: u64,
 }
@@ -46,14 +47,6 @@ enum Stage {
     NotStarted,
     Running,
     Closed,
-}
-
-/// What was accepted, and will not be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Unsent {
-    pub(crate) messages: usize,
-    /// Separators included.
-    pub(crate) bytes: usize,
 }
 
 impl Line {
@@ -77,14 +70,13 @@ impl Line {
 
     /// What is left in the queue of a client that ends; it is gone then, and nothing is queued from now on: whoever
     /// closes the client may still be about to [say so](Self::close).
-    pub(crate) fn take_unsent(&self) -> Unsent {
+    pub(crate) fn take_unsent(&self) -> Volume {
         let mut state = self.state.lock();
         state.stage = Stage::Closed;
         let queue = state.empty();
-        let mut unsent = std::mem::take(&mut state.lost);
-        unsent.add(&queue);
+        let lost = std::mem::take(&mut state.lost);
         self.changed.notify_all();
-        unsent
+        lost + volume_of(&queue)
     }
 
     /// Gives `connection` what is queued, and makes it the one that is sent to, if `join` adds it to those of the
@@ -92,8 +84,7 @@ impl Line {
     pub(crate) fn change_to(&self, connection: &Connection, join: impl FnOnce() -> bool) -> bool {
         let mut state = self.state.lock();
         let queue = state.empty();
-        let mut unsent = Unsent::default();
-        unsent.add(&queue);
+        let unsent = volume_of(&queue);
         for batch in queue {
             connection.link().outbox().enqueue(&batch);
         }
@@ -213,9 +204,7 @@ impl State {
     }
 }
 
-impl Unsent {
-    fn add(&mut self, queue: &[Arc<Batch>]) {
-        self.messages += queue.iter().map(|batch| batch.messages()).sum::<usize>();
-        self.bytes += queue.iter().map(|batch| batch.len()).sum::<usize>();
-    }
+fn volume_of(queue: &[Arc<Batch>]) -> Volume {
+    let batches = queue.iter().map(|batch| (batch.messages(), batch.len()));
+    batches.fold(Volume::default(), |sum, (messages, bytes)| sum + Volume::new(messages, bytes))
 }

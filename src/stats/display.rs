@@ -87,8 +87,7 @@ impl Display for Bytes {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::DisconnectKind;
-    use crate::stats::CallersRefused;
+    use crate::stats::{DisconnectKind, RefusalKind};
 
     #[test]
     fn numbers_are_grouped() {
@@ -125,7 +124,8 @@ mod tests {
             stats.ended += DisconnectKind::PeerGoodbye;
         }
         (0..8).for_each(|_| stats.ended += DisconnectKind::SlowConsumer);
-        stats.callers_refused = CallersRefused { max_connections: 1001, no_thread: 2, ..CallersRefused::default() };
+        (0..1001).for_each(|_| stats.callers_refused += RefusalKind::MaxConnections);
+        (0..2).for_each(|_| stats.callers_refused += RefusalKind::NoThread);
         stats.traffic = Traffic {
             received: Volume::new(1204, 3_250_000),
             written: Volume::new(1, 12),

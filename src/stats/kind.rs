@@ -1,110 +1,131 @@
-use std::fmt;
-use std::ops::AddAssign;
+//! What ends and refusals are counted by: causes without their facts.
 
-/// Defines the kinds once: the enum, the list of all, and their names.
+use std::fmt;
+
+/// What [`Counts`](super::Counts) counts by: a [`DisconnectKind`] or a [`RefusalKind`].
+pub trait Kind: Copy + fmt::Display + sealed::Sealed {}
+
+pub(super) mod sealed {
+    use std::fmt::Debug;
+
+    pub trait Sealed: Sized + 'static {
+        /// A number for each kind.
+        type Numbers: Debug + Copy + Default + Eq + AsRef<[u64]> + AsMut<[u64]>;
+
+        const ALL: &'static [Self];
+
+        /// Its place in [`ALL`](Self::ALL).
+        fn index(self) -> usize;
+    }
+}
+
+/// Defines kinds once: the enum, the list of all, their names, and where each is counted.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
-        /// Why a connection has ended, without the facts: what a
-        /// [`DisconnectReason`](crate::DisconnectReason) comes down to where ends are
-        /// [counted](crate::stats::ServiceStats::ended) or compared.
+    (
+        $(#[$doc:meta])*
+        $name:ident {
+            $($(#[$kind_doc:meta])* $kind:ident = $text:literal,)*
+        }
+    ) => {
+        $(#[$doc])*
         ///
         /// Displayed in a few words. Ordered as listed.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
-        pub enum DisconnectKind {
-            $($(#[$doc])* $kind,)*
+        pub enum $name {
+            $($(#[$kind_doc])* $kind,)*
         }
 
-        impl DisconnectKind {
+        impl $name {
             /// All kinds, in their order.
             pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
 
-            /// Its name in metrics: small letters and underscores, for instance `peer_goodbye`.
+            /// Its name in metrics: small letters and underscores.
             pub fn as_str(self) -> &'static str {
                 match self {
-                    $(Self::$kind => $name,)*
+                    $(Self::$kind => $text,)*
                 }
             }
         }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.as_str().replace('_', " "))
+            }
+        }
+
+        impl sealed::Sealed for $name {
+            type Numbers = [u64; $name::ALL.len()];
+
+            const ALL: &'static [Self] = $name::ALL;
+
+            fn index(self) -> usize {
+                self as usize
+            }
+        }
+
+        impl Kind for $name {}
     };
 }
 
 kinds! {
-    /// The peer said goodbye.
-    PeerGoodbye = "peer_goodbye",
-    /// The peer closed its stream without a goodbye.
-    PeerClosed = "peer_closed",
-    /// The stream was cut off, without the end that its protocol has.
-    Truncated = "truncated",
-    /// The connection was closed here.
-    LocalClose = "local_close",
-    /// The connection was aborted here, or was a client's and could not be given a thread.
-    LocalAbort = "local_abort",
-    /// The service was closed here.
-    ServiceClosed = "service_closed",
-    /// The peer sent a message over the limit.
-    MessageTooLong = "message_too_long",
-    /// The peer did not finish a message in time.
-    PartialMessageTimeout = "partial_message_timeout",
-    /// Nothing arrived from the peer for too long.
-    IdleTimeout = "idle_timeout",
-    /// Unfinished messages of all peers together took too much memory.
-    TotalBufferedBytes = "total_buffered_bytes",
-    /// The peer did not read as fast as it was sent to.
-    SlowConsumer = "slow_consumer",
-    /// A callback panicked.
-    CallbackPanicked = "callback_panicked",
-    /// A thread that every connection needs has failed.
-    ServiceFailed = "service_failed",
-    /// Reading or writing failed, for instance because the peer reset the connection.
-    Io = "stream_failed",
-}
-
-impl fmt::Display for DisconnectKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.as_str().replace('_', " "))
+    /// Why a connection has ended, without the facts: what a [`DisconnectCause`](crate::DisconnectCause) comes down to
+    /// where ends are [counted](crate::stats::ServiceStats::ended) or compared.
+    DisconnectKind {
+        /// The peer said goodbye.
+        PeerGoodbye = "peer_goodbye",
+        /// The peer closed its stream without a goodbye.
+        PeerClosed = "peer_closed",
+        /// The stream was cut off, without the end that its protocol has.
+        Truncated = "truncated",
+        /// The connection was closed here.
+        LocalClose = "local_close",
+        /// The connection was aborted here, or was a client's and could not be given a thread.
+        LocalAbort = "local_abort",
+        /// The service was closed here.
+        ServiceClosed = "service_closed",
+        /// The peer sent a message over the limit.
+        MessageTooLong = "message_too_long",
+        /// The peer did not finish a message in time.
+        PartialMessageTimeout = "partial_message_timeout",
+        /// Nothing arrived from the peer for too long.
+        IdleTimeout = "idle_timeout",
+        /// Unfinished messages of all peers together took too much memory.
+        TotalBufferedBytes = "total_buffered_bytes",
+        /// The peer did not read as fast as it was sent to.
+        SlowConsumer = "slow_consumer",
+        /// A callback panicked.
+        CallbackPanicked = "callback_panicked",
+        /// A thread that every connection needs has failed.
+        ServiceFailed = "service_failed",
+        /// Reading or writing failed, for instance because the peer reset the connection.
+        Io = "stream_failed",
     }
 }
 
-/// How many connections have ended, by kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ended {
-    /// In the order of [`DisconnectKind::ALL`].
-    counts: [u64; DisconnectKind::ALL.len()],
-}
-
-impl Ended {
-    /// How many have ended in this way.
-    pub fn get(&self, kind: DisconnectKind) -> u64 {
-        self.counts[kind as usize]
-    }
-
-    /// Every kind, also those that have not occurred, with its number.
-    pub fn iter(&self) -> impl Iterator<Item = (DisconnectKind, u64)> + '_ {
-        DisconnectKind::ALL.iter().copied().zip(self.counts)
-    }
-
-    /// How many have ended in any way.
-    pub fn total(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-}
-
-impl AddAssign<DisconnectKind> for Ended {
-    /// Counts one more.
-    fn add_assign(&mut self, kind: DisconnectKind) {
-        self.counts[kind as usize] += 1;
-    }
-}
-
-/// The kinds that have occurred: `20 peer goodbye, 8 slow consumer`; `none` when none has.
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = "";
-        for (kind, count) in self.iter().filter(|(_, count)| *count > 0) {
-            write!(f, "{separator}{count} {kind}")?;
-            separator = ", ";
-        }
-        if separator.is_empty() { f.write_str("none") } else { Ok(()) }
+kinds! {
+    /// Why a caller was refused, without the facts: what a [`RefusalCause`](crate::RefusalCause) comes down to where
+    /// refusals are [counted](crate::stats::ServiceStats::callers_refused) or compared.
+    RefusalKind {
+        /// There were as many connections as there may be.
+        MaxConnections = "max_connections",
+        /// There were as many from the caller's address as there may be.
+        MaxConnectionsPerAddress = "max_connections_per_address",
+        /// There were as many on their way in as there may be.
+        MaxHandshakes = "max_handshakes",
+        /// The program did not want it.
+        NotAdmitted = "not_admitted",
+        /// No descriptor was left.
+        NoDescriptor = "no_descriptor",
+        /// No thread was left.
+        NoThread = "no_thread",
+        /// The handshake of its stream failed.
+        HandshakeFailed = "handshake_failed",
+        /// It was not through in time.
+        HandshakeTimeout = "handshake_timeout",
+        /// Its first message did not authenticate it.
+        NotAuthenticated = "not_authenticated",
+        /// Too many from its address had not been authenticated.
+        TooManyFailures = "too_many_failures",
     }
 }

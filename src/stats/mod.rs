@@ -7,14 +7,14 @@
 //! # What is counted
 //!
 //! Messages are counted whole, bytes with their separators; goodbyes are not counted in either. A message that is sent
-//! is *accepted* or *refused*, and what was accepted is at any moment *written*, *waiting*, *unsent* or *dropped*.
+//! is *accepted* or *rejected*, and what was accepted is at any moment *written*, *waiting*, *unsent* or *dropped*.
 //! Nothing is in two places, nothing in none:
 //!
 //! ```text
-//! accepted + refused  =  written + waiting + unsent + dropped
+//! accepted + rejected  =  written + waiting + unsent + dropped
 //! ```
 //!
-//! This holds in every snapshot of a [`Traffic`], for messages and for bytes. (What is refused is also counted as
+//! This holds in every snapshot of a [`Traffic`], for messages and for bytes. (What is rejected is also counted as
 //! dropped, because it was dropped in place of something older; so it is on both sides.)
 //!
 //! What a client [keeps](crate::Reconnect::buffer_bytes) while it has no connection is in none of these numbers: it is
@@ -37,7 +37,8 @@
 //! assert_eq!((stats.opened, stats.connections, stats.ended.total()), (1, 0, 1));
 //! let traffic = stats.traffic;
 //! assert_eq!((traffic.accepted.messages, traffic.accepted.bytes), (2, 10));
-//! assert_eq!(traffic.accepted + traffic.refused, traffic.written + traffic.waiting + traffic.unsent + traffic.dropped);
+//! let became = traffic.written + traffic.waiting + traffic.unsent + traffic.dropped;
+//! assert_eq!(traffic.accepted + traffic.rejected, became);
 //! # server.close();
 //! # Ok::<(), leads_comm::Error>(())
 //! ```
@@ -48,16 +49,17 @@
 //! anyway, received ones by the only thread that counts them. The clock is looked at no more than once for each read
 //! and each write, and those carry many messages when there are many.
 
-mod callers;
+mod counts;
 mod display;
-mod kind;
+pub(crate) mod kind;
 mod received;
 
 use std::ops::{Add, AddAssign};
 use std::time::Instant;
 
-pub use callers::CallersRefused;
-pub use kind::{DisconnectKind, Ended};
+pub use counts::Counts;
+pub use kind::Kind;
+pub(crate) use kind::{DisconnectKind, RefusalKind};
 pub(crate) use received::{Received, nanos_since, time_of};
 
 /// Messages, and their bytes on the wire: separators included.
@@ -84,15 +86,15 @@ pub struct Traffic {
     /// of their bytes that are not there yet.
     pub waiting: Volume,
     /// What was accepted, and could not be written any more when the connection ended: as
-    /// [`Undelivered::unsent_messages`](crate::Undelivered::unsent_messages) and `unsent_bytes`.
+    /// [`Undelivered::unsent`](crate::Undelivered::unsent).
     pub unsent: Volume,
     /// What was dropped for want of room, whether it had been accepted before or not: as
-    /// [`Undelivered::dropped_messages`](crate::Undelivered::dropped_messages) and `dropped_bytes`.
+    /// [`Undelivered::dropped`](crate::Undelivered::dropped).
     pub dropped: Volume,
     /// Of what was dropped, that which had not been accepted: `send` returned
     /// [`Error::Dropped`](crate::Error::Dropped), or a broadcast did not count this peer. Sends that failed for another
     /// reason are counted nowhere.
-    pub refused: Volume,
+    pub rejected: Volume,
     /// How many writes the operating system took bytes in. `written.messages` divided by this tells how well messages
     /// were joined.
     pub writes: u64,
@@ -132,9 +134,9 @@ pub struct ServiceStats {
     /// How many have been opened so far.
     pub opened: u64,
     /// How many have ended so far, by kind. In every snapshot, `ended.total() + connections == opened`.
-    pub ended: Ended,
-    /// How many callers were refused; they are no connections opened. Always 0 for a client.
-    pub callers_refused: CallersRefused,
+    pub ended: Counts<DisconnectKind>,
+    /// How many callers were refused, by kind; they have never been connections. Always 0 for a client.
+    pub callers_refused: Counts<RefusalKind>,
     /// What has gone through all of them. The parts of different connections are not of the very same moment, but no
     /// sum is ever less than it was before (except for `waiting` and `queued_bytes`, which are of now).
     pub traffic: Traffic,
@@ -171,7 +173,7 @@ impl AddAssign for Traffic {
         self.waiting += other.waiting;
         self.unsent += other.unsent;
         self.dropped += other.dropped;
-        self.refused += other.refused;
+        self.rejected += other.rejected;
         self.writes += other.writes;
         self.queued_bytes += other.queued_bytes;
         self.peak_queued_bytes = self.peak_queued_bytes.max(other.peak_queued_bytes);

@@ -51,7 +51,7 @@
 //!
 //! use leads_comm::callback::{self, Event};
 //! use leads_comm::transport::{Stream, memory};
-//! use leads_comm::{DisconnectReason, Server};
+//! use leads_comm::{DisconnectCause, Server};
 //!
 //! let (listener, connector) = memory::listener();
 //! let (events, received) = callback::channel(16);
@@ -65,8 +65,9 @@
 //!     Event::Disconnect { reason, .. } => Some(reason),
 //!     _ => None,
 //! });
-//! assert!(matches!(reason, Some(DisconnectReason::PeerClosed { .. })));
-//! assert_eq!(reason.unwrap().undelivered().received_bytes, 6);
+//! let reason = reason.expect("the peer is gone");
+//! assert!(matches!(reason.cause, DisconnectCause::PeerClosed));
+//! assert_eq!(reason.undelivered.unfinished_bytes, 6);
 //! # server.close();
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -87,7 +87,7 @@ pub trait Stream: Send + Sync + 'static {
     /// `Interrupted`, `WouldBlock` and `TimedOut` mean *nothing yet*: the library reads again. Every other error ends
     /// the connection; a stream whose system says `TimedOut` when it has given up on the peer says something else
     /// instead. `UnexpectedEof` says that the stream was cut off, without the end that its protocol has
-    /// ([`DisconnectReason::Truncated`](crate::DisconnectReason::Truncated)).
+    /// ([`DisconnectCause::Truncated`](crate::DisconnectCause::Truncated)).
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Blocks until a [`read`](Self::read) would return, at most for `time`; whether it would.

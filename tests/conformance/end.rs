@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use leads_comm::{DisconnectReason, OutboundLimit};
+use leads_comm::{DisconnectCause, DisconnectReason, OutboundLimit};
 
 /// The reasons, with the facts that a case can know beforehand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,12 +45,12 @@ pub(crate) struct End {
 enum Amount {
     None,
     Some,
-    Exactly(usize),
+    Exactly(u64),
     Any,
 }
 
 impl Amount {
-    fn fits(self, amount: usize) -> bool {
+    fn fits(self, amount: u64) -> bool {
         match self {
             Amount::None => amount == 0,
             Amount::Some => amount > 0,
@@ -75,7 +75,7 @@ impl From<Why> for End {
 impl Why {
     /// With so many bytes of an unfinished message, which are not delivered.
     pub(crate) fn discarding(self, bytes: usize) -> End {
-        End { discarded: Amount::Exactly(bytes), ..self.into() }
+        End { discarded: Amount::Exactly(bytes as u64), ..self.into() }
     }
 
     /// With bytes of an unfinished message, nobody knows how many.
@@ -98,25 +98,23 @@ impl Why {
         End { dropped: Amount::Some, ..self.into() }
     }
 
-    fn fits(self, reason: &DisconnectReason) -> bool {
-        match (self, reason) {
-            (Why::PeerGoodbye, DisconnectReason::PeerGoodbye { .. })
-            | (Why::PeerClosed, DisconnectReason::PeerClosed { .. })
-            | (Why::LocalClose, DisconnectReason::LocalClose { .. })
-            | (Why::LocalAbort, DisconnectReason::LocalAbort { .. })
-            | (Why::ServiceClosed, DisconnectReason::ServiceClosed { .. }) => true,
-            (Why::MessageTooLong { limit }, DisconnectReason::MessageTooLong { limit: seen, .. }) => limit == *seen,
-            (Why::PartialMessageTimeout(time), DisconnectReason::PartialMessageTimeout { timeout, .. })
-            | (Why::IdleTimeout(time), DisconnectReason::IdleTimeout { timeout, .. }) => time == *timeout,
-            (Why::TotalBufferedBytes { limit }, DisconnectReason::TotalBufferedBytes { limit: seen, .. }) => {
-                limit == *seen
-            }
-            (Why::SlowConsumer(limit), DisconnectReason::SlowConsumer { limit: seen, .. }) => limit == *seen,
-            (Why::Panicked(name), DisconnectReason::CallbackPanicked { callback, .. }) => name == *callback,
-            (Why::Reset, DisconnectReason::Io { source, .. }) => {
+    fn fits(self, cause: &DisconnectCause) -> bool {
+        match (self, cause) {
+            (Why::PeerGoodbye, DisconnectCause::PeerGoodbye)
+            | (Why::PeerClosed, DisconnectCause::PeerClosed)
+            | (Why::LocalClose, DisconnectCause::LocalClose)
+            | (Why::LocalAbort, DisconnectCause::LocalAbort)
+            | (Why::ServiceClosed, DisconnectCause::ServiceClosed) => true,
+            (Why::MessageTooLong { limit }, DisconnectCause::MessageTooLong { limit: seen }) => limit == *seen,
+            (Why::PartialMessageTimeout(time), DisconnectCause::PartialMessageTimeout { timeout })
+            | (Why::IdleTimeout(time), DisconnectCause::IdleTimeout { timeout }) => time == *timeout,
+            (Why::TotalBufferedBytes { limit }, DisconnectCause::TotalBufferedBytes { limit: seen }) => limit == *seen,
+            (Why::SlowConsumer(limit), DisconnectCause::SlowConsumer { limit: seen }) => limit == *seen,
+            (Why::Panicked(name), DisconnectCause::CallbackPanicked { callback, .. }) => name == *callback,
+            (Why::Reset, DisconnectCause::Io { source }) => {
                 matches!(source.kind(), ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
             }
-            (Why::ResetWhileWriting, DisconnectReason::Io { .. } | DisconnectReason::PeerClosed { .. }) => true,
+            (Why::ResetWhileWriting, DisconnectCause::Io { .. } | DisconnectCause::PeerClosed) => true,
             _ => false,
         }
     }
@@ -129,12 +127,12 @@ impl End {
 
     /// Compares with what `on_disconnect` was told.
     pub(crate) fn check(&self, reason: &DisconnectReason) -> Result<(), String> {
-        let lost = reason.undelivered();
-        let fits = self.why.fits(reason)
-            && self.discarded.fits(lost.received_bytes)
-            && self.unsent.fits(lost.unsent_messages)
-            && self.unsent.fits(lost.unsent_bytes)
-            && self.dropped.fits(lost.dropped_messages);
+        let lost = reason.undelivered;
+        let fits = self.why.fits(&reason.cause)
+            && self.discarded.fits(lost.unfinished_bytes as u64)
+            && self.unsent.fits(lost.unsent.messages)
+            && self.unsent.fits(lost.unsent.bytes)
+            && self.dropped.fits(lost.dropped.messages);
         if fits { Ok(()) } else { Err(format!("expected the end {self:?}, saw {reason:?}")) }
     }
 }

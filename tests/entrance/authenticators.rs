@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
-use leads_comm::{Authenticator, Caller, DenialReason, Denied, Server};
+use leads_comm::{Authenticator, Caller, DenialCause, Denied, RefusalKind, Server};
 
 use super::*;
 
@@ -67,9 +67,9 @@ fn whom_it_denies_is_not_told_why() {
     assert_eq!(cause.to_string(), "not authenticated: denied by the program: too old");
     assert!(matches!(
         &cause,
-        RefusalCause::NotAuthenticated { reason: DenialReason::Denied(denied) } if denied.reason() == "too old"
+        RefusalCause::NotAuthenticated { cause: DenialCause::ByProgram(denied) } if denied.text() == "too old"
     ));
-    assert_eq!(started.server.stats().callers_refused.not_authenticated, 1);
+    assert_eq!(started.server.stats().callers_refused.get(RefusalKind::NotAuthenticated), 1);
     let raw = started.raw();
     raw.write(b"3;");
     assert_reads(raw, b"disconnect;");

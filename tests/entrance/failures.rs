@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, mpsc};
 
-use leads_comm::{Caller, Denied};
+use leads_comm::{Caller, Denied, RefusalKind};
 use socket2::{Domain, Socket, Type};
 
 use super::*;
@@ -34,7 +34,7 @@ fn fail(address: IpAddr, started: &Started, callers: u64) {
 
 fn counted(started: &Started) -> (u64, u64) {
     let refused = started.server.stats().callers_refused;
-    (refused.not_authenticated, refused.too_many_failures)
+    (refused.get(RefusalKind::NotAuthenticated), refused.get(RefusalKind::TooManyFailures))
 }
 
 /// Every address of 127.0.0.0/8 is this machine's on Linux.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-use leads_comm::ServerBuilder;
+use leads_comm::{RefusalKind, ServerBuilder};
 
 use super::shaking::HELLO;
 use super::*;
@@ -85,7 +85,7 @@ fn a_handshake_that_fails_refuses_the_caller_and_says_nothing_more() {
         );
         assert_eq!(cause.to_string(), "the handshake failed: no hello");
         let refused = started.server.stats().callers_refused;
-        assert_eq!((refused.handshake_failed, refused.total()), (1, 1));
+        assert_eq!((refused.get(RefusalKind::HandshakeFailed), refused.total()), (1, 1));
         assert_unheard(&started.events);
     });
 }
@@ -124,7 +124,7 @@ fn a_handshake_has_a_deadline_however_the_bytes_drip() {
         let cause = refused(&started.events);
         assert!(matches!(cause, RefusalCause::HandshakeTimeout { timeout: TIMEOUT }), "{cause:?}");
         assert_eq!(cause.to_string(), "the handshake or the first message took longer than 300ms");
-        until("both are counted", || started.server.stats().callers_refused.handshake_timeout == 2);
+        until("both are counted", || started.server.stats().callers_refused.get(RefusalKind::HandshakeTimeout) == 2);
         started.server.close();
         let told: u64 = started.events.try_iter().map(callers).sum();
         assert!(told <= 1, "{told} told of besides the first");
@@ -173,7 +173,7 @@ fn no_more_than_the_limit_are_on_their_way_at_once() {
     let cause = refused(&started.events);
     assert!(matches!(cause, RefusalCause::MaxHandshakes { limit: 2 }), "{cause:?}");
     assert_eq!(cause.to_string(), "the limit on callers on their way in is 2");
-    assert_eq!(started.server.stats().callers_refused.max_handshakes, 1);
+    assert_eq!(started.server.stats().callers_refused.get(RefusalKind::MaxHandshakes), 1);
     // Who is through makes room.
     let through = inside.pop().unwrap();
     through.write(HELLO);
@@ -181,7 +181,9 @@ fn no_more_than_the_limit_are_on_their_way_at_once() {
     inside.push(silent(&started));
     // So does who fails.
     inside.pop().unwrap().write(b"oh\n");
-    until("the one that failed is gone", || started.server.stats().callers_refused.handshake_failed == 1);
+    until("the one that failed is gone", || {
+        started.server.stats().callers_refused.get(RefusalKind::HandshakeFailed) == 1
+    });
     until("there is room", || {
         let raw = started.raw();
         let greeted = raw.read_exact(HELLO.len()) == HELLO;
@@ -208,7 +210,7 @@ fn who_is_on_the_way_counts_for_the_limit_on_connections() {
     inside.iter().for_each(|raw| raw.write(HELLO));
     inside.iter().for_each(|_| drop(connected(&started.events)));
     assert_reads(started.raw(), b"disconnect;");
-    assert_eq!(started.server.stats().callers_refused.max_connections_per_address, 2);
+    assert_eq!(started.server.stats().callers_refused.get(RefusalKind::MaxConnectionsPerAddress), 2);
     // And no more when they have left.
     drop(inside);
     disconnected(&started.events);
@@ -217,7 +219,7 @@ fn who_is_on_the_way_counts_for_the_limit_on_connections() {
     assert_eq!(asking.try_iter().collect::<Vec<_>>(), [(0, 0), (1, 1)]);
     // Nor when they have failed.
     inside.iter().for_each(|raw| raw.write(b"oh\n"));
-    until("both have failed", || started.server.stats().callers_refused.handshake_failed == 2);
+    until("both have failed", || started.server.stats().callers_refused.get(RefusalKind::HandshakeFailed) == 2);
     let _inside = [silent(&started), silent(&started)];
     assert_eq!(asking.try_iter().collect::<Vec<_>>(), [(0, 0), (1, 1)]);
 }
@@ -286,5 +288,5 @@ fn places_that_silent_callers_hold_are_free_when_their_time_is_over() {
         let (bytes, _) = raw.read_to_end();
         assert_eq!(bytes, HELLO);
     }
-    until("all of them are counted", || started.server.stats().callers_refused.handshake_timeout >= 8);
+    until("all of them are counted", || started.server.stats().callers_refused.get(RefusalKind::HandshakeTimeout) >= 8);
 }

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use leads_comm::transport::memory;
-use leads_comm::{Client, DenialReason, DisconnectReason, Reconnect, Server, ServerBuilder};
+use leads_comm::{Client, DenialCause, DisconnectCause, Reconnect, RefusalKind, Server, ServerBuilder};
 
 use super::*;
 
@@ -18,9 +18,9 @@ fn framed(message: &[u8]) -> Vec<u8> {
 }
 
 /// Why the next caller was not authenticated.
-fn denied(events: &Receiver<Event>) -> DenialReason {
+fn denied(events: &Receiver<Event>) -> DenialCause {
     match refused(events) {
-        RefusalCause::NotAuthenticated { reason } => reason,
+        RefusalCause::NotAuthenticated { cause } => cause,
         other => panic!("{other:?}"),
     }
 }
@@ -37,7 +37,7 @@ over_every_transport! {
         started.server.broadcast(b"state").unwrap();
         assert_eq!(received(&events), b"state");
         client.close();
-        assert!(matches!(disconnected(&started.events), DisconnectReason::PeerGoodbye { .. }));
+        assert!(matches!(disconnected(&started.events).cause, DisconnectCause::PeerGoodbye));
         // Nor is it counted.
         let (there, here) = (connection.stats().traffic, client.stats().traffic);
         assert_eq!((there.received.messages, there.received.bytes), (1, 3));
@@ -60,7 +60,7 @@ over_every_transport! {
         raw.write(b"lf;");
         assert_eq!(received(&started.events), b"half");
         raw.write(b"disconnect;");
-        assert!(matches!(disconnected(&started.events), DisconnectReason::PeerGoodbye { .. }));
+        assert!(matches!(disconnected(&started.events).cause, DisconnectCause::PeerGoodbye));
         assert_eq!(raw.read_exact(11), b"disconnect;");
     }
 
@@ -74,10 +74,10 @@ over_every_transport! {
             // Its listener cannot wait for a limited time, and so tells when the next one comes, or at the end.
             started.server.close();
         }
-        let reason = denied(&started.events);
-        assert!(matches!(reason, DenialReason::WrongToken), "{reason:?}");
+        let cause = denied(&started.events);
+        assert!(matches!(cause, DenialCause::WrongToken), "{cause:?}");
         let refused = started.server.stats().callers_refused;
-        assert_eq!((refused.not_authenticated, refused.total()), (1, 1));
+        assert_eq!((refused.get(RefusalKind::NotAuthenticated), refused.total()), (1, 1));
         assert_unheard(&started.events);
     }
 }
@@ -108,31 +108,31 @@ fn what_follows_the_token_is_delivered_in_order() {
 
 #[test]
 fn each_way_of_not_saying_it_has_its_reason() {
-    type Wrong = fn(&DenialReason) -> bool;
+    type Wrong = fn(&DenialCause) -> bool;
     let almost = [&TOKEN[..TOKEN.len() - 1], b"Y"].concat();
     let other: &[(Vec<u8>, Wrong, &str)] = &[
-        (b"wrong;".into(), |reason| matches!(reason, DenialReason::WrongToken), "its first message is not the token"),
-        (b";".into(), |reason| matches!(reason, DenialReason::WrongToken), "its first message is not the token"),
-        (framed(&almost), |reason| matches!(reason, DenialReason::WrongToken), "its first message is not the token"),
+        (b"wrong;".into(), |cause| matches!(cause, DenialCause::WrongToken), "its first message is not the token"),
+        (b";".into(), |cause| matches!(cause, DenialCause::WrongToken), "its first message is not the token"),
+        (framed(&almost), |cause| matches!(cause, DenialCause::WrongToken), "its first message is not the token"),
         (
             framed(&[TOKEN, b"!"].concat()),
-            |reason| matches!(reason, DenialReason::WrongToken),
+            |cause| matches!(cause, DenialCause::WrongToken),
             "its first message is not the token",
         ),
-        (b"disconnect;".into(), |reason| matches!(reason, DenialReason::Goodbye), "it said goodbye first"),
+        (b"disconnect;".into(), |cause| matches!(cause, DenialCause::Goodbye), "it said goodbye first"),
         (
             b"x".repeat(4097),
-            |reason| matches!(reason, DenialReason::MessageTooLong { limit: 4096 }),
+            |cause| matches!(cause, DenialCause::MessageTooLong { limit: 4096 }),
             "its first message is longer than 4096 bytes",
         ),
         (
             TOKEN[..9].into(),
-            |reason| matches!(reason, DenialReason::Closed { received_bytes: 9 }),
+            |cause| matches!(cause, DenialCause::Closed { unfinished_bytes: 9 }),
             "its stream ended 9 bytes into its first message",
         ),
         (
             Vec::new(),
-            |reason| matches!(reason, DenialReason::Closed { received_bytes: 0 }),
+            |cause| matches!(cause, DenialCause::Closed { unfinished_bytes: 0 }),
             "its stream ended 0 bytes into its first message",
         ),
     ];
@@ -150,7 +150,7 @@ fn each_way_of_not_saying_it_has_its_reason() {
     let started = start(Net::Memory, |builder| builder);
     started.raw().reset();
     let reason = denied(&started.events);
-    assert!(matches!(reason, DenialReason::Io { .. }), "{reason:?}");
+    assert!(matches!(reason, DenialCause::Io { .. }), "{reason:?}");
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn the_token_has_a_deadline() {
         end.expect("a regular end");
     }
     assert!(matches!(refused(&started.events), RefusalCause::HandshakeTimeout { timeout: TIMEOUT }));
-    assert_eq!(started.server.stats().callers_refused.handshake_timeout, 2);
+    assert_eq!(started.server.stats().callers_refused.get(RefusalKind::HandshakeTimeout), 2);
 }
 
 #[test]
@@ -185,8 +185,8 @@ fn closing_says_goodbye_to_those_who_have_not_said_it_yet() {
         assert_eq!(bytes, b"disconnect;");
         end.expect("a regular end");
     }
-    assert!(matches!(disconnected(&events), DisconnectReason::PeerGoodbye { .. }));
-    assert!(matches!(disconnected(&started.events), DisconnectReason::ServiceClosed { .. }));
+    assert!(matches!(disconnected(&events).cause, DisconnectCause::PeerGoodbye));
+    assert!(matches!(disconnected(&started.events).cause, DisconnectCause::ServiceClosed));
     assert_unheard(&started.events);
 }
 
@@ -203,10 +203,10 @@ fn to_a_client_with_the_wrong_token_the_server_says_goodbye() {
             // Its first message is taken for one.
             client.send(b"m1").unwrap();
         }
-        assert!(matches!(disconnected(&events), DisconnectReason::PeerGoodbye { .. }));
+        assert!(matches!(disconnected(&events).cause, DisconnectCause::PeerGoodbye));
         client.wait();
     }
-    until("both are counted", || started.server.stats().callers_refused.not_authenticated == 2);
+    until("both are counted", || started.server.stats().callers_refused.get(RefusalKind::NotAuthenticated) == 2);
     assert_eq!(started.server.stats().opened, 0);
 }
 

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 
 use leads_comm::transport::Connector;
 use leads_comm::transport::tcp::TcpConnector;
-use leads_comm::{Callback, DisconnectReason, Error, Service};
+use leads_comm::{Callback, DisconnectCause, DisconnectReason, Error, Service};
 
 use super::*;
 
@@ -65,7 +65,10 @@ fn a_server_that_comes_back_on_its_port_gets_its_client_back() {
 
         server.close();
         match next(&events) {
-            Event::Disconnect { connection: ended, reason: DisconnectReason::PeerGoodbye { .. } } => {
+            Event::Disconnect {
+                connection: ended,
+                reason: DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. },
+            } => {
                 assert_eq!(ended, connection);
                 open = None;
             }
@@ -84,18 +87,18 @@ over_every_transport! {
         let (client, events) = start_at(started.address(), started.client().reconnect(quick()));
         let first = connected(&events);
         first.close();
-        assert!(matches!(disconnected(&events), DisconnectReason::LocalClose { .. }));
+        assert!(matches!(disconnected(&events).cause, DisconnectCause::LocalClose));
         assert_eq!(next_attempt(&events).number, 1);
         let second = connected(&events);
         second.abort();
-        assert!(matches!(disconnected(&events), DisconnectReason::LocalAbort { .. }));
+        assert!(matches!(disconnected(&events).cause, DisconnectCause::LocalAbort));
         let third = connected(&events);
         assert!(first.id() < second.id() && second.id() < third.id());
         // And one that is closed while it is being told.
         client.set_callback(callback::closures().on_connect(|_, connection| connection.close()));
         third.close();
         for _ in 0..3 {
-            assert!(matches!(disconnected(&events), DisconnectReason::LocalClose { .. }));
+            assert!(matches!(disconnected(&events).cause, DisconnectCause::LocalClose));
         }
         client.close();
     }
@@ -110,7 +113,7 @@ over_every_transport! {
         }
         connected(&events);
         client.close();
-        assert!(matches!(disconnected(&events), DisconnectReason::ServiceClosed { .. }));
+        assert!(matches!(disconnected(&events).cause, DisconnectCause::ServiceClosed));
     }
 }
 
@@ -145,7 +148,7 @@ fn a_server_that_turns_callers_away_does_not_make_the_delays_short_again() {
     let (client, events) = start(Client::builder().port(listener.local_addr().unwrap().port()).reconnect(reconnect));
     for number in 1..=7 {
         turn_away(&listener.accept().unwrap().0);
-        assert!(matches!(disconnected(&events), DisconnectReason::PeerGoodbye { .. }));
+        assert!(matches!(disconnected(&events).cause, DisconnectCause::PeerGoodbye));
         if number <= 6 {
             assert_eq!(next_attempt(&events).number, number);
         }

@@ -362,12 +362,12 @@ fn send_across_restarts(in_turn: bool) {
         if in_turn { " in turn" } else { "" },
         received.len(),
     );
-    assert_eq!(accepted, received.len() + reported);
+    assert_eq!(accepted as u64, received.len() as u64 + reported);
     assert_eq!((reordered, most_at_once), (0, 1));
 }
 
-fn unsent(reason: &DisconnectReason) -> usize {
-    reason.undelivered().unsent_messages
+fn unsent(reason: &DisconnectReason) -> u64 {
+    reason.undelivered.unsent.messages
 }
 
 #[test]

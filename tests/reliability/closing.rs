@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::{
-    Callback, Client, CloseOnDrop, Connection, DisconnectReason, Server, ServerBuilder, Service, callback,
+    Callback, Client, CloseOnDrop, Connection, DisconnectCause, DisconnectReason, Server, ServerBuilder, Service,
+    callback,
 };
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -278,7 +279,7 @@ in_two_lengths! {
             }
             for _ in 0..CLIENTS {
                 let reason = disconnected(&events);
-                panics += usize::from(matches!(reason, DisconnectReason::CallbackPanicked { .. }));
+                panics += usize::from(matches!(reason.cause, DisconnectCause::CallbackPanicked { .. }));
             }
             assert!(events.is_empty(), "something came after the end");
             clients.into_iter().for_each(|client| in_time("a client's close", move || client.close()));

@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use leads_comm::ServerBuilder;
 use leads_comm::callback::{self, Event};
+use leads_comm::{RefusalKind, ServerBuilder};
 
 use crate::alone::{self, again_under};
 use crate::figures::Times;
@@ -48,14 +48,14 @@ in_two_lengths! {
         silent.into_iter().for_each(|raw| drop(raw.read_to_end()));
         let ended = called.elapsed();
         until("all silent ones are counted", || {
-            started.server.stats().callers_refused.handshake_timeout == count as u64
+            started.server.stats().callers_refused.get(RefusalKind::HandshakeTimeout) == count as u64
         });
         assert_eq!(started.server.num_connections(), good.len());
         println!(
             "S2: {} good callers beside {count} silent ones served {served}; the silent ones ended {} of {count}, the \
              last after {ended:.1?} of {timeout:?}",
             good.len(),
-            started.server.stats().callers_refused.handshake_timeout,
+            started.server.stats().callers_refused.get(RefusalKind::HandshakeTimeout),
         );
         full(count, timeout);
     }
@@ -79,7 +79,9 @@ in_two_lengths! {
             raw.half_close();
             assert_eq!(raw.read_to_end().0, b"disconnect;");
         }
-        until("all are counted", || started.server.stats().callers_refused.not_authenticated == count as u64);
+        until("all are counted", || {
+            started.server.stats().callers_refused.get(RefusalKind::NotAuthenticated) == count as u64
+        });
         let heard = |event: &Event| !matches!(event, Event::Initialize | Event::Fail { .. });
         let callbacks = started.events.try_iter().filter(heard).count();
         println!("S3: callbacks before the token {callbacks}, reached by a broadcast {broadcast_to}, of {count} callers");
@@ -125,7 +127,7 @@ fn be_asked(place: Option<usize>) {
         raw.half_close();
         assert_eq!(raw.read_to_end().0, b"disconnect;");
     }
-    let refused = started.server.stats().callers_refused.not_authenticated;
+    let refused = started.server.stats().callers_refused.get(RefusalKind::NotAuthenticated);
     assert_eq!(refused, if place.is_some() { CALLERS as u64 } else { 0 });
 }
 

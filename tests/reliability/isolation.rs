@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback;
 use leads_comm::transport::{Listener, Stream, memory};
-use leads_comm::{Connection, DisconnectReason, Error, Server, SlowConsumer};
+use leads_comm::{Connection, DisconnectCause, Error, Server, SlowConsumer};
 use socket2::SockRef;
 
 use crate::alone::{again, alone};
@@ -52,14 +52,14 @@ in_two_lengths! {
             if policy == SlowConsumer::Disconnect {
                 let reason = disconnected(&started.events);
                 times.add(limit.elapsed());
-                assert!(matches!(reason, DisconnectReason::SlowConsumer { .. }), "{reason:?}");
+                assert!(matches!(reason.cause, DisconnectCause::SlowConsumer { .. }), "{reason:?}");
             } else {
                 // The last one was dropped too.
                 dropped += refused + 1;
                 miscounted += connection.dropped_messages().abs_diff(refused + 1);
                 connection.abort();
                 let reason = disconnected(&started.events);
-                miscounted += reason.undelivered().dropped_messages.abs_diff(refused + 1);
+                miscounted += (reason.undelivered.dropped.messages as usize).abs_diff(refused + 1);
             }
             drop(peer);
         }
@@ -149,7 +149,7 @@ fn cost_of_stalled_peers(len: usize, broadcast: impl Fn(&Server, &[u8]) -> usize
         }
     }
     for _ in &peers {
-        assert!(matches!(disconnected(&started.events), DisconnectReason::SlowConsumer { .. }));
+        assert!(matches!(disconnected(&started.events).cause, DisconnectCause::SlowConsumer { .. }));
     }
     let growth = most.max(vitals::memory()).saturating_sub(before) / 1024;
     let ratio = growth as f64 / LIMIT_KIB as f64;

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm::transport::serial::SerialConnector;
-use leads_comm::{DisconnectReason, SlowConsumer};
+use leads_comm::{DisconnectCause, SlowConsumer};
 
 use crate::support::pty::Device;
 use crate::support::{connected, disconnected, in_time, received, until};
@@ -22,7 +22,7 @@ fn messages_go_both_ways() {
     }
     client.close();
     assert!(device.heard().ends_with(&[b"99".to_vec(), b"disconnect".to_vec()]));
-    assert!(matches!(disconnected(&events), DisconnectReason::ServiceClosed { .. }));
+    assert!(matches!(disconnected(&events).cause, DisconnectCause::ServiceClosed));
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_device_says_goodbye() {
     let (client, events) = connected_to(&device);
     device.say("last;disconnect;");
     assert_eq!(received(&events), b"last");
-    assert!(matches!(disconnected(&events), DisconnectReason::PeerGoodbye { .. }));
+    assert!(matches!(disconnected(&events).cause, DisconnectCause::PeerGoodbye));
     assert_eq!(device.next(), b"disconnect");
     in_time("the end of the client", move || client.wait());
 }
@@ -69,7 +69,7 @@ fn a_device_that_babbles_is_dropped() {
     device.say("in a message;");
     assert_eq!(received(&events), b"in a message");
     device.say([0x55; 2000]);
-    assert!(matches!(disconnected(&events), DisconnectReason::MessageTooLong { limit: 1000, .. }));
+    assert!(matches!(disconnected(&events).cause, DisconnectCause::MessageTooLong { limit: 1000 }));
     in_time("the end of the client", move || client.wait());
 }
 
@@ -79,7 +79,7 @@ fn a_client_of_a_silent_device_closes_after_the_drain_time_out() {
     let (client, events) = connected_to(&device);
     in_time("the close", move || client.close());
     assert_eq!(device.next(), b"disconnect");
-    assert!(matches!(disconnected(&events), DisconnectReason::ServiceClosed { .. }));
+    assert!(matches!(disconnected(&events).cause, DisconnectCause::ServiceClosed));
 }
 
 /// There is no end of the stream to wait for.
@@ -98,13 +98,13 @@ fn a_connection_is_over_when_both_have_said_goodbye() {
     let (closing, events) = client(SerialConnector::new(), patient);
     closing.start(device.port(), true).unwrap();
     in_time("the close", move || closing.close());
-    assert!(matches!(disconnected(&events), DisconnectReason::ServiceClosed { .. }));
+    assert!(matches!(disconnected(&events).cause, DisconnectCause::ServiceClosed));
 
     let (closed, events) = client(SerialConnector::new(), patient);
     closed.start(device.port(), true).unwrap();
     connected(&events);
     device.say("disconnect;");
-    assert!(matches!(disconnected(&events), DisconnectReason::PeerGoodbye { .. }));
+    assert!(matches!(disconnected(&events).cause, DisconnectCause::PeerGoodbye));
     in_time("the end of the client", move || closed.wait());
 }
 
@@ -124,7 +124,7 @@ fn a_goodbye_is_heard_in_any_pieces() {
         thread::sleep(Duration::from_millis(50));
         device.say(piece);
     }
-    assert!(matches!(disconnected(&events), DisconnectReason::LocalClose { .. }));
+    assert!(matches!(disconnected(&events).cause, DisconnectCause::LocalClose));
     in_time("the end of the client", move || client.wait());
 }
 
@@ -146,8 +146,8 @@ fn a_device_that_is_stuck_blocks_neither_send_nor_close() {
     until("messages wait", || connection.stats().traffic.queued_bytes > 100_000);
     in_time("the close", move || client.close());
     let reason = disconnected(&events);
-    assert!(matches!(reason, DisconnectReason::ServiceClosed { .. }), "{reason}");
-    assert!(reason.undelivered().unsent_messages > 0, "{reason}");
+    assert!(matches!(reason.cause, DisconnectCause::ServiceClosed), "{reason}");
+    assert!(reason.undelivered.unsent.messages > 0, "{reason}");
     assert!(!connection.is_closed() || connection.disconnect_reason().is_some());
 }
 
@@ -157,7 +157,7 @@ fn a_stuck_device_ends_by_the_stall_time_out() {
     let (client, events) = client(SerialConnector::new(), |builder| builder.stall_timeout(Duration::from_millis(200)));
     client.start(&device.name, true).unwrap();
     client.send(&[b'x'; 100_000]).unwrap();
-    assert!(matches!(disconnected(&events), DisconnectReason::SlowConsumer { .. }));
+    assert!(matches!(disconnected(&events).cause, DisconnectCause::SlowConsumer { .. }));
     assert_eq!(client.num_connections(), 0);
     in_time("the end of the client", move || client.wait());
 }

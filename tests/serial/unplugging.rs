@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leads_comm::callback::Event;
 use leads_comm::transport::serial::{Ports, SerialConnector};
-use leads_comm::{DisconnectReason, Error, Reconnect};
+use leads_comm::{DisconnectCause, DisconnectReason, Error, Reconnect};
 
 use crate::support::pty::{Device, Names};
 use crate::support::{connected, disconnected, find, in_time, received, until};
@@ -19,7 +19,7 @@ fn echo(wire: &crate::support::pty::Wire, message: &[u8]) {
 }
 
 fn assert_gone(reason: &DisconnectReason) {
-    let DisconnectReason::Io { source, .. } = reason else { panic!("{reason}") };
+    let DisconnectCause::Io { source } = &reason.cause else { panic!("{reason}") };
     assert_eq!(source.kind(), std::io::ErrorKind::ConnectionAborted);
     assert!(source.to_string().starts_with("the device is gone"), "{source}");
 }

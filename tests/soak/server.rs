@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
-use leads_comm::{Callback, Connection, ConnectionId, DisconnectReason, Server, Service};
+use leads_comm::{Callback, Connection, ConnectionId, DisconnectCause, DisconnectReason, Server, Service};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::seed::Random;
@@ -230,19 +230,19 @@ impl Callback for Hall {
         // One that never said who it is has gone before it could.
         let role = peer.role.unwrap_or(Role::Vanish);
         self.tally.note_end(role, reason);
-        let undelivered = reason.undelivered();
+        let undelivered = reason.undelivered;
         self.tally.check(role.reasons().contains(&&*name(reason)), || {
             format!("{role:?} ended for another reason: {reason}: {connection:?}")
         });
         if role.is_healthy() {
             // A broadcast made while a goodbye arrives may count the one who leaves, and is not sent to it.
-            let all_sent = undelivered.unsent_messages == 0 || matches!(reason, DisconnectReason::PeerGoodbye { .. });
-            self.tally.check(peer.finished && undelivered.received_bytes == 0 && all_sent, || {
+            let all_sent = undelivered.unsent.messages == 0 || matches!(reason.cause, DisconnectCause::PeerGoodbye);
+            self.tally.check(peer.finished && undelivered.unfinished_bytes == 0 && all_sent, || {
                 format!("{role:?} has not left in good order: {reason:?}")
             });
         }
         if role == Role::Garbage {
-            let (told, sent) = (undelivered.received_bytes, peer.unfinished);
+            let (told, sent) = (undelivered.unfinished_bytes, peer.unfinished);
             self.tally.check(told == sent, || format!("{told} unfinished bytes are reported, and {sent} were sent"));
         }
     }

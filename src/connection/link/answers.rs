@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Link;
 use crate::connection::pump::Deadline;
-use crate::error::DisconnectReason;
+use crate::error::DisconnectCause;
 use crate::sync::{Mutex, later};
 
 /// How often it is asked within the user time-out.
@@ -79,7 +79,7 @@ impl Link {
             return Some(gone_at.min(again));
         }
         let message = format!("the peer's system has not answered for {timeout:?}");
-        self.cut(DisconnectReason::io(io::Error::new(io::ErrorKind::TimedOut, message)));
+        self.cut(DisconnectCause::io(io::Error::new(io::ErrorKind::TimedOut, message)));
         None
     }
 }

@@ -9,8 +9,9 @@ use log::Level;
 
 use super::{Link, TURN};
 use crate::connection::log_limits::Topic;
+use crate::connection::outbox::Lost;
 use crate::connection::pump::Deadline;
-use crate::error::{DisconnectReason, Undelivered};
+use crate::error::{DisconnectCause, DisconnectReason, Undelivered};
 use crate::sync::user_code::log;
 use crate::sync::{Ordering, later};
 
@@ -20,8 +21,8 @@ const LEAST_DISCARDED: usize = 64 * 1024;
 
 /// An end under way: why, and until when each step may last, in [live time](crate::connection::pump::Pump::live).
 pub(super) struct Ending {
-    reason: DisconnectReason,
-    /// Whether the cause was a failed write: a goodbye that the peer had sent before explains it better.
+    cause: DisconnectCause,
+    /// Whether it was a failed write: a goodbye that the peer had sent before explains it better.
     write_failed: bool,
     flush_by: Instant,
     /// Set when everything is written: how long the peer is given to close its side.
@@ -32,10 +33,10 @@ pub(super) struct Ending {
 }
 
 impl Link {
-    /// Begins a regular end for `reason`: what is queued, the goodbye, the end of the stream. False when there was a
-    /// reason already.
-    pub(crate) fn end(&self, reason: DisconnectReason) -> bool {
-        if !self.begin_end(reason, false) {
+    /// Begins a regular end for `cause`: what is queued, the goodbye, the end of the stream. False when there was a
+    /// cause already.
+    pub(crate) fn end(&self, cause: DisconnectCause) -> bool {
+        if !self.begin_end(cause, false) {
             return false;
         }
         self.context.gathered.settle();
@@ -45,9 +46,9 @@ impl Link {
         true
     }
 
-    /// Ends the connection at once for `reason`.
-    pub(crate) fn cut(&self, reason: DisconnectReason) {
-        self.begin_end(reason, false);
+    /// Ends the connection at once for `cause`.
+    pub(crate) fn cut(&self, cause: DisconnectCause) {
+        self.begin_end(cause, false);
         // Also when a regular end is under way: it is over now.
         self.kill();
     }
@@ -59,7 +60,7 @@ impl Link {
 
     /// Whether the end began because of a message that is not whole, so that its reason tells how much of it there was.
     pub(crate) fn ends_for_unfinished(&self) -> bool {
-        self.ending.lock().as_ref().is_some_and(|ending| ending.reason.is_for_unfinished())
+        self.ending.lock().as_ref().is_some_and(|ending| ending.cause.is_unfinished_message())
     }
 
     /// Whether nothing more will be written although not everything was: there is no point in reading on.
@@ -72,10 +73,10 @@ impl Link {
     /// what it sends is given up when there is much more of it; then this is false.
     pub(crate) fn note_discarded(&self, count: usize) -> bool {
         let settings = &self.context.settings;
-        if let Some(Ending { reason, drain_by, close_by, discarded, .. }) = &mut *self.ending.lock() {
+        if let Some(Ending { cause, drain_by, close_by, discarded, .. }) = &mut *self.ending.lock() {
             *discarded = discarded.saturating_add(count);
-            if !reason.is_for_what_came() || *discarded <= settings.max_message_len.max(LEAST_DISCARDED) {
-                if let Some(drain_by) = drain_by.as_mut().filter(|_| !reason.is_for_unfinished()) {
+            if !cause.is_what_came() || *discarded <= settings.max_message_len.max(LEAST_DISCARDED) {
+                if let Some(drain_by) = drain_by.as_mut().filter(|_| !cause.is_unfinished_message()) {
                     *drain_by = later(self.context.pump.live(), settings.drain_timeout).min(*close_by);
                 }
                 return true;
@@ -86,32 +87,32 @@ impl Link {
     }
 
     /// The reader's last step: waits until nothing more is written, lets the stream go, and settles the reason.
-    pub(crate) fn retire(&self, received_bytes: usize) -> &DisconnectReason {
+    pub(crate) fn retire(&self, unfinished_bytes: usize) -> &DisconnectReason {
         self.outbox.wait_until_over();
         if self.outbox.is_finished() {
             self.shut_down();
         }
         self.context.gathered.end();
-        let undelivered = Undelivered { received_bytes, ..self.outbox.retire() };
-        let ending = self.ending.lock().as_ref().map(|ending| ending.reason.clone());
-        let mut reason = ending.expect("the reader stops only after an end has begun");
-        reason.set_undelivered(undelivered);
-        let for_cause = reason.is_for_cause();
-        let level = if for_cause && self.context.may_log(Topic::Dropped) { Level::Warn } else { Level::Debug };
-        let fate = if for_cause { "dropped" } else { "ended" };
+        let Lost { unsent, dropped } = self.outbox.retire();
+        let cause = self.ending.lock().as_ref().map(|ending| ending.cause.clone());
+        let cause = cause.expect("the reader stops only after an end has begun");
+        let reason = DisconnectReason::new(cause, Undelivered { unfinished_bytes, unsent, dropped });
+        let is_fault = reason.cause.is_fault();
+        let level = if is_fault && self.context.may_log(Topic::Dropped) { Level::Warn } else { Level::Debug };
+        let fate = if is_fault { "dropped" } else { "ended" };
         log!(level, "connection {} {} {fate}: {reason}", self.id, self.peer);
         self.reason.get_or_init(|| reason)
     }
 
     /// Notes the cause of the end; false when there was one already.
-    fn begin_end(&self, reason: DisconnectReason, write_failed: bool) -> bool {
+    fn begin_end(&self, cause: DisconnectCause, write_failed: bool) -> bool {
         let settings = &self.context.settings;
         let now = self.context.pump.live();
         let mut ending = self.ending.lock();
         match &mut *ending {
             None => {
                 *ending = Some(Ending {
-                    reason,
+                    cause,
                     write_failed,
                     flush_by: later(now, settings.flush_timeout),
                     drain_by: None,
@@ -122,8 +123,8 @@ impl Link {
                 true
             }
             Some(ending) => {
-                if ending.write_failed && matches!(reason, DisconnectReason::PeerGoodbye { .. }) {
-                    ending.reason = reason;
+                if ending.write_failed && matches!(cause, DisconnectCause::PeerGoodbye) {
+                    ending.cause = cause;
                 }
                 // What arrives after a failed write is delivered, but nothing behind a second cause.
                 if !write_failed {
@@ -187,16 +188,16 @@ impl Link {
     pub(crate) fn end_with_stream(&self) {
         // Of a reset the system tells one call only: where that was a write, it tells the reader of an end.
         if !self.fail_with_write() {
-            self.end(DisconnectReason::PeerClosed { undelivered: Undelivered::default() });
+            self.end(DisconnectCause::PeerClosed);
         }
     }
 
     /// A read has failed; what looks cut off may be reset, as in [`end_with_stream`](Self::end_with_stream).
     pub(crate) fn fail_with_read(&self, error: io::Error) {
         if error.kind() != io::ErrorKind::UnexpectedEof {
-            self.cut(DisconnectReason::io(error));
+            self.cut(DisconnectCause::io(error));
         } else if !self.fail_with_write() {
-            self.cut(DisconnectReason::Truncated { undelivered: Undelivered::default() });
+            self.cut(DisconnectCause::Truncated);
         }
     }
 
@@ -206,7 +207,7 @@ impl Link {
     }
 
     pub(super) fn fail(&self, error: impl Into<Arc<io::Error>>) {
-        self.begin_end(DisconnectReason::io(error), true);
+        self.begin_end(DisconnectCause::io(error), true);
         self.kill();
     }
 }

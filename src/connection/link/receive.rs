@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Link;
 use crate::connection::pump::Deadline;
-use crate::error::{DisconnectReason, Undelivered};
+use crate::error::DisconnectCause;
 use crate::sync::later;
 use crate::transport::socket::poll::has_unread;
 
@@ -110,7 +110,7 @@ impl Link {
                 return Some(later(now, TURN));
             }
         }
-        self.end(DisconnectReason::PartialMessageTimeout { timeout, undelivered: Undelivered::default() });
+        self.end(DisconnectCause::PartialMessageTimeout { timeout });
         None
     }
 
@@ -132,7 +132,7 @@ impl Link {
                 return Some(later(now, TURN));
             }
         }
-        self.end(DisconnectReason::IdleTimeout { timeout, undelivered: Undelivered::default() });
+        self.end(DisconnectCause::IdleTimeout { timeout });
         None
     }
 

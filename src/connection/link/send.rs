@@ -8,7 +8,7 @@ use log::Level;
 use super::Link;
 use crate::connection::engine::Context;
 use crate::connection::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Progress, Purpose, Refused};
-use crate::error::{DisconnectReason, Error, OutboundLimit, Undelivered};
+use crate::error::{DisconnectCause, Error, OutboundLimit};
 use crate::sync::later;
 use crate::sync::user_code::{log_enabled, trace};
 
@@ -135,7 +135,7 @@ impl Link {
 
     /// Ends the connection because of what waits for it.
     pub(crate) fn cut_slow(&self, limit: OutboundLimit) {
-        self.cut(DisconnectReason::SlowConsumer { limit, undelivered: Undelivered::default() });
+        self.cut(DisconnectCause::SlowConsumer { limit });
     }
 
     /// Writes what has been queued, if nobody does.

@@ -185,7 +185,7 @@ impl Outbox {
             amount.messages -= usize::from(left > 0);
             amount.bytes -= left;
         }
-        state.count_lost(amount);
+        state.count_unsent(amount);
         state.in_flight = true;
         MutexGuard::unlocked(state, || drop(dropped));
         state.in_flight = false;

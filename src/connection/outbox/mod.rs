@@ -50,7 +50,6 @@ pub(crate) use rules::{Patience, Rules};
 pub(crate) use rush::RUSH;
 pub(crate) use rush::Rush;
 
-use crate::error::Undelivered;
 use crate::stats::{Volume, nanos_since};
 use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, now};
 use crate::transport::Stream;
@@ -59,6 +58,7 @@ use background::Background;
 pub(crate) use background::Progress;
 use queue::{Amount, Queue};
 use room::OUTCOME_PATIENCE;
+pub(crate) use tally::Lost;
 use tally::Tally;
 
 /// How many messages are written one by one, at once, before a tight loop is taken for one.
@@ -105,7 +105,7 @@ struct State {
     /// While it is on, the outbox is *corked*: messages are left in the queue for a while.
     rush: Rush,
     account: Account,
-    lost: Undelivered,
+    lost: Lost,
     tally: Tally,
     /// What a write has failed with.
     failure: Option<Arc<io::Error>>,
@@ -206,7 +206,7 @@ impl Outbox {
                 background: Background::new(since),
                 rush: Rush::new(TIGHT),
                 account: Account::default(),
-                lost: Undelivered::default(),
+                lost: Lost::default(),
                 failure: None,
                 tally: Tally::default(),
             }),
@@ -260,7 +260,7 @@ impl Outbox {
             state.push(Arc::clone(batch));
         } else {
             state.tally.accepted += Volume::new(batch.messages(), batch.len());
-            state.count_lost(Amount { messages: batch.messages(), bytes: batch.len() });
+            state.count_unsent(Amount { messages: batch.messages(), bytes: batch.len() });
         }
     }
 
@@ -355,7 +355,7 @@ impl Outbox {
     }
 
     /// What was lost, or dropped for want of room, so far.
-    pub(crate) fn lost(&self) -> Undelivered {
+    pub(crate) fn lost(&self) -> Lost {
         self.state.lock().lost
     }
 
@@ -386,7 +386,7 @@ impl Outbox {
     }
 
     /// Gives up the stream, whose connection is over, and tells what was lost.
-    pub(crate) fn retire(&self) -> Undelivered {
+    pub(crate) fn retire(&self) -> Lost {
         let mut state = self.state.lock();
         let stream = (state.stream.take(), state.writers_stream.take());
         let lost = state.lost;
@@ -466,21 +466,19 @@ impl State {
         self.writer == Writer::Background && self.has_work()
     }
 
-    fn count_lost(&mut self, amount: Amount) {
-        self.lost.unsent_messages += amount.messages;
-        self.lost.unsent_bytes += amount.bytes;
+    fn count_unsent(&mut self, Amount { messages, bytes }: Amount) {
+        self.lost.unsent += Volume::new(messages, bytes);
     }
 
     /// Counts what is not accepted for want of room.
-    fn refuse(&mut self, outgoing: Outgoing<'_>, rules: &Rules) {
-        let (messages, bytes) = (outgoing.messages(), outgoing.len(rules));
-        self.tally.refused += Volume::new(messages, bytes);
-        self.count_dropped(Amount { messages, bytes });
+    fn reject(&mut self, outgoing: Outgoing<'_>, rules: &Rules) {
+        let rejected = Volume::new(outgoing.messages(), outgoing.len(rules));
+        self.tally.rejected += rejected;
+        self.lost.dropped += rejected;
     }
 
-    fn count_dropped(&mut self, amount: Amount) {
-        self.lost.dropped_messages += amount.messages;
-        self.lost.dropped_bytes += amount.bytes;
+    fn count_dropped(&mut self, Amount { messages, bytes }: Amount) {
+        self.lost.dropped += Volume::new(messages, bytes);
     }
 
     /// Whether nothing more will be written, and what was lost is counted.

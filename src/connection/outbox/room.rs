@@ -105,7 +105,7 @@ impl Outbox {
                     out_of_patience = timed_out && patience.is_over();
                 }
                 SlowConsumer::DropNewest => {
-                    state.refuse(outgoing, &self.rules);
+                    state.reject(outgoing, &self.rules);
                     return Err(Refused::Dropped);
                 }
                 SlowConsumer::DropOldest => {
@@ -114,7 +114,7 @@ impl Outbox {
                     let dropped = state.queue.drop_oldest(needed, limit);
                     self.account_dropped(&mut state, dropped);
                     if state.charged() + charge > limit {
-                        state.refuse(outgoing, &self.rules);
+                        state.reject(outgoing, &self.rules);
                         return Err(Refused::Dropped);
                     }
                 }
@@ -141,11 +141,11 @@ impl Outbox {
         self.changed.notify_all();
     }
 
-    /// Counts what has been refused for want of room elsewhere; not by an outbox that would refuse it in any case.
+    /// Counts what has been rejected for want of room elsewhere; not by an outbox that would take nothing in any case.
     pub(crate) fn drop_outgoing(&self, outgoing: Outgoing<'_>) {
         let mut state = self.state.lock();
         if state.stage == Stage::Open {
-            state.refuse(outgoing, &self.rules);
+            state.reject(outgoing, &self.rules);
         }
     }
 }

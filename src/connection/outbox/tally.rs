@@ -3,17 +3,23 @@
 use std::time::Instant;
 
 use super::{Outbox, Stage, State};
-use crate::error::Undelivered;
 use crate::settings::OVERHEAD;
 use crate::stats::{Traffic, Volume};
 
-/// What else is counted than what is [lost](Undelivered). Without the goodbye, but for `written`, which counts what has
+/// What was accepted and could not be written any more, and what was dropped for want of room, so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Lost {
+    pub(crate) unsent: Volume,
+    pub(crate) dropped: Volume,
+}
+
+/// What else is counted than what is [lost](Lost). Without the goodbye, but for `written`, which counts what has
 /// been written of it until the outbox is buried.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) accepted: Volume,
     pub(super) written: Volume,
-    pub(super) refused: Volume,
+    pub(super) rejected: Volume,
     pub(super) writes: u64,
     pub(super) last_written: Option<Instant>,
     /// The most that has been charged at once, as far as [noted](State::note_peak).
@@ -25,8 +31,8 @@ impl Outbox {
     pub(crate) fn traffic(&self) -> Traffic {
         let state = self.state.lock();
         let goodbye = self.rules.separator.goodbye().len();
-        let Tally { accepted, refused, writes, last_written, .. } = state.tally;
-        let Undelivered { unsent_messages, unsent_bytes, dropped_messages, dropped_bytes, .. } = state.lost;
+        let Tally { accepted, rejected, writes, last_written, .. } = state.tally;
+        let Lost { unsent, dropped } = state.lost;
         let mut written = state.tally.written;
         let mut waiting = state.waiting();
         if state.goodbye_queued {
@@ -40,9 +46,9 @@ impl Outbox {
             accepted,
             written,
             waiting,
-            unsent: Volume::new(unsent_messages, unsent_bytes),
-            dropped: Volume::new(dropped_messages, dropped_bytes),
-            refused,
+            unsent,
+            dropped,
+            rejected,
             writes,
             queued_bytes: if state.stage == Stage::Dead { 0 } else { state.charged() },
             peak_queued_bytes: state.tally.peak.max(state.charged()),

@@ -203,7 +203,7 @@ impl Accepting<'_> {
     fn tell_goodbye(&self, stream: &dyn Stream, cause: &RefusalCause) -> Option<Patience> {
         debug!("{}: refused {}: {cause}", self.core.life().name(), stream.peer());
         // Counted before the caller can know.
-        self.core.admission().refusals().count(cause);
+        self.core.admission().refusals().count(cause.kind());
         say_goodbye(stream, self.core.settings().separator.goodbye())
     }
 

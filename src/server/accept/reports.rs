@@ -4,9 +4,10 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::admission::refusal::{CAUSES, RefusalCause};
+use crate::admission::refusal::RefusalCause;
 use crate::error::Error;
 use crate::service::Core;
+use crate::stats::RefusalKind;
 
 /// How often the same is told.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -16,8 +17,8 @@ const FAILURES: usize = 16;
 
 #[derive(Default)]
 pub(super) struct Reports {
-    /// Callers refused, by cause.
-    refused: [Pending; CAUSES],
+    /// Callers refused, by kind.
+    refused: [Pending; RefusalKind::ALL.len()],
     /// What else has been told, and when.
     failures: Vec<(Kind, Instant)>,
 }
@@ -53,8 +54,8 @@ impl Kind {
 impl Reports {
     /// A caller has been refused, and counted; [`tell_due`](Self::tell_due) follows.
     pub(super) fn refused(&mut self, cause: RefusalCause) {
-        let index = cause.index();
-        self.refused[index].cause = Some(cause);
+        let kind = cause.kind();
+        self.refused[kind as usize].cause = Some(cause);
     }
 
     /// When there will be something to tell.
@@ -105,7 +106,7 @@ impl Pending {
 
     fn tell(&mut self, core: &Core, now: Instant) {
         let Some(cause) = self.cause.take() else { return };
-        let total = core.admission().refusals().of(&cause);
+        let total = core.admission().refusals().counts().get(cause.kind());
         let callers = total - self.told;
         // They have been told of with others before: callers are refused by several threads.
         if callers == 0 {

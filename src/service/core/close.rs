@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::Core;
 use crate::connection::link::Link;
-use crate::error::{DisconnectReason, Error, Undelivered};
+use crate::error::{DisconnectCause, Error};
 use crate::service::callback::Chain;
 use crate::service::offline_queue::Line;
+use crate::stats::Volume;
 use crate::sync::user_code::{self, info, warn};
 
 /// What each step past the close time-out may take: cutting connections off, ending the pump, telling the closer.
@@ -28,7 +29,7 @@ impl Core {
             return self.drop_callbacks();
         }
         self.end_all(|link| {
-            link.end(DisconnectReason::ServiceClosed { undelivered: Undelivered::default() });
+            link.end(DisconnectCause::ServiceClosed);
         });
     }
 
@@ -53,7 +54,7 @@ impl Core {
             let left = self.table.snapshot().connections;
             warn!("{}: the close time-out is over for {} connections", self.life.name(), left.len());
             self.end_all(|link| {
-                link.cut(DisconnectReason::LocalAbort { undelivered: Undelivered::default() });
+                link.cut(DisconnectCause::LocalAbort);
             });
             // Those whose callback is still running end when it returns.
             self.threads().wait_for_end(by + CLOSE_GRACE);
@@ -62,9 +63,9 @@ impl Core {
 
     /// Tells what a client kept for a connection that never came.
     fn report_unsent(&self) {
-        let unsent = self.line.as_ref().map(Line::take_unsent).unwrap_or_default();
-        if unsent.messages > 0 {
-            self.fail(&*self.callback(), &Error::Unsent { messages: unsent.messages, bytes: unsent.bytes });
+        let Volume { messages, bytes } = self.line.as_ref().map(Line::take_unsent).unwrap_or_default();
+        if messages > 0 {
+            self.fail(&*self.callback(), &Error::Unsent { messages, bytes });
         }
     }
 
@@ -79,8 +80,7 @@ impl Core {
     /// The calling thread cannot do any more what the service cannot go on without: that is over.
     pub(super) fn break_down(&self, message: &str) {
         self.end_all(|link| {
-            let undelivered = Undelivered::default();
-            link.cut(DisconnectReason::ServiceFailed { message: message.to_owned(), undelivered });
+            link.cut(DisconnectCause::ServiceFailed { message: message.to_owned() });
         });
         let name = thread::current().name().unwrap_or("a thread without a name").to_owned();
         // Before the end, with which the callbacks go.

@@ -275,7 +275,7 @@ impl Service for Core {
         self.context.gathered.settle();
         ServiceStats {
             started: self.started.get().copied(),
-            callers_refused: self.admission.refusals().stats(),
+            callers_refused: self.admission.refusals().counts(),
             ..self.table.stats()
         }
     }

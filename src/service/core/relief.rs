@@ -7,7 +7,7 @@ use super::Core;
 use crate::connection::Connection;
 use crate::connection::engine::Relief;
 use crate::connection::link::Link;
-use crate::error::{DisconnectReason, OutboundLimit, Undelivered};
+use crate::error::{DisconnectCause, OutboundLimit};
 
 /// How long a connection waits for memory for its message when there is none, before it goes itself.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -67,8 +67,7 @@ impl Core {
 
     /// At once, because the memory comes back only when the end is over.
     fn end_for_memory(&self, link: &Link) {
-        let limit = self.context.buffered.budget.limit();
-        link.cut(DisconnectReason::TotalBufferedBytes { limit, undelivered: Undelivered::default() });
+        link.cut(DisconnectCause::TotalBufferedBytes { limit: self.context.buffered.budget.limit() });
     }
 
     /// The open connection with the longest unfinished message, if there is any.

@@ -14,7 +14,7 @@ use crate::admission::handshakes::Pending;
 use crate::codec::{GOODBYE, MessageTooLong};
 use crate::connection::link::Link;
 use crate::connection::{Connection, ConnectionId};
-use crate::error::{DisconnectReason, Error, Undelivered};
+use crate::error::{DisconnectCause, Error};
 use crate::service::Core;
 use crate::service::callback::{Callback, Chain};
 use crate::sync::user_code::{self, debug, trace};
@@ -67,7 +67,7 @@ impl Opened {
         reader.call("on_connect", || callback.on_connect(&**core, connection));
         let read = user_code::survive(|| reader.read_to_end(&*stream, ahead));
         let unfinished = read.unwrap_or_else(|message| {
-            link.cut(DisconnectReason::ServiceFailed { message, undelivered: Undelivered::default() });
+            link.cut(DisconnectCause::ServiceFailed { message });
             0
         });
         drop(stream);
@@ -228,7 +228,6 @@ impl Reader<'_> {
     /// Gives every whole message to the callback, up to the one that ends the connection; whether the peer has said its
     /// goodbye.
     fn deliver(&self, mut arrived: Arrived<'_>) -> bool {
-        let undelivered = Undelivered::default();
         let separator = self.core.settings().separator.len();
         let mut end = None;
         // One guard against panics for all of them: whichever panics, nothing is delivered behind it.
@@ -237,7 +236,7 @@ impl Reader<'_> {
                 match arrived.next_message() {
                     Ok(None) => return,
                     Ok(Some(GOODBYE)) => {
-                        end = Some(DisconnectReason::PeerGoodbye { undelivered });
+                        end = Some(DisconnectCause::PeerGoodbye);
                         return;
                     }
                     Ok(Some(message)) => {
@@ -247,15 +246,15 @@ impl Reader<'_> {
                         self.callback.on_receive(self.core, self.connection, message);
                     }
                     Err(MessageTooLong { limit }) => {
-                        end = Some(DisconnectReason::MessageTooLong { limit, undelivered });
+                        end = Some(DisconnectCause::MessageTooLong { limit });
                         return;
                     }
                 }
             }
         });
-        let parted = matches!(end, Some(DisconnectReason::PeerGoodbye { .. }));
-        if let Some(reason) = end {
-            self.link.end(reason);
+        let parted = matches!(end, Some(DisconnectCause::PeerGoodbye));
+        if let Some(cause) = end {
+            self.link.end(cause);
         }
         // Also behind an end that has begun here meanwhile.
         parted || self.link.is_discarding() && holds_goodbye(&mut arrived)
@@ -264,9 +263,7 @@ impl Reader<'_> {
     /// Calls back; a panic ends this connection and nothing else.
     fn call(&self, name: &'static str, callback: impl FnOnce()) {
         let Err(message) = user_code::call(callback) else { return };
-        let undelivered = Undelivered::default();
-        let reason = DisconnectReason::CallbackPanicked { callback: name, message: message.clone(), undelivered };
-        if !self.link.end(reason) {
+        if !self.link.end(DisconnectCause::CallbackPanicked { callback: name, message: message.clone() }) {
             // The connection ends for another reason, which does not tell of this.
             self.core.fail(self.callback, &Error::CallbackPanicked { callback: name, message });
         }

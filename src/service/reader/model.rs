@@ -11,7 +11,7 @@ use loom::thread;
 use super::Opened;
 use crate::connection::Connection;
 use crate::connection::pump::{Deadline, Watched};
-use crate::error::{DisconnectReason, Error, Undelivered};
+use crate::error::{DisconnectCause, DisconnectReason, Error};
 use crate::service::callback::{Callback, Chain};
 use crate::service::{Core, Role, Service};
 use crate::settings::Settings;
@@ -151,12 +151,12 @@ impl Life {
         );
         let kept = self.connection.disconnect_reason().expect("the connection has ended");
         assert_eq!(kept.to_string(), reason.to_string(), "two reasons for one end");
-        let by_close = usize::from(matches!(reason, DisconnectReason::LocalClose { .. }));
+        let by_close = usize::from(matches!(reason.cause, DisconnectCause::LocalClose));
         assert_eq!(*self.closed_first.lock().unwrap(), by_close, "the first cause is not the reason");
         let panics = told.iter().filter(|event| matches!(event, Event::Panic)).count();
         assert!(panics <= 1, "delivered behind a panic");
         let told_of = told.iter().filter(|event| matches!(event, Event::Fail)).count()
-            + usize::from(matches!(reason, DisconnectReason::CallbackPanicked { .. }));
+            + usize::from(matches!(reason.cause, DisconnectCause::CallbackPanicked { .. }));
         assert_eq!(told_of, panics, "a panic is told twice, or not at all");
         self.settle_account(reason);
         reason.clone()
@@ -174,7 +174,8 @@ impl Life {
         assert!(goodbyes == 0 || peer.shut || peer.cut, "said goodbye, and left the stream open");
         assert!(goodbyes == 1 || peer.cut || peer.broken, "a regular end without a goodbye");
         let accepted = *self.accepted.lock().unwrap();
-        assert_eq!(sent.len() - goodbyes + reason.undelivered().unsent_messages, accepted, "lost silently");
+        let unsent = reason.undelivered.unsent.messages as usize;
+        assert_eq!(sent.len() - goodbyes + unsent, accepted, "lost silently");
     }
 
     fn send(&self) {
@@ -186,8 +187,8 @@ impl Life {
     }
 
     fn close(&self) {
-        let reason = DisconnectReason::LocalClose { undelivered: Undelivered::default() };
-        *self.closed_first.lock().unwrap() += usize::from(self.connection.link().end(reason));
+        let is_first = self.connection.link().end(DisconnectCause::LocalClose);
+        *self.closed_first.lock().unwrap() += usize::from(is_first);
     }
 
     fn abort(&self) {
@@ -300,9 +301,9 @@ fn explore_life(
         let seen = Arc::clone(&seen);
         move || {
             let reason = Life::run(script, actors);
-            let text = format!("{reason:?}");
-            let place = expected.iter().position(|expected| text.starts_with(expected));
-            seen.lock().unwrap()[place.unwrap_or_else(|| panic!("ended with {text}"))] += 1;
+            let kind = format!("{:?}", reason.kind());
+            let place = expected.iter().position(|expected| *expected == kind);
+            seen.lock().unwrap()[place.unwrap_or_else(|| panic!("ended with {reason:?}"))] += 1;
         }
     });
     let seen = seen.lock().unwrap();

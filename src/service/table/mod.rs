@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::connection::{Connection, ConnectionId};
-use crate::stats::{DisconnectKind, Ended, ServiceStats, Traffic};
+use crate::stats::{Counts, DisconnectKind, ServiceStats, Traffic};
 use crate::sync::Mutex;
 
 /// Who is connected. Never locked while anything is called or written: whoever wants to do something for each
@@ -27,7 +27,7 @@ struct State {
     snapshot: Option<Arc<[Connection]>>,
     opened: u64,
     /// How those ended that are gone, and what went through them.
-    ended: Ended,
+    ended: Counts<DisconnectKind>,
     past: Traffic,
 }
 
@@ -47,7 +47,7 @@ impl ConnectionTable {
                 generation: 0,
                 snapshot: None,
                 opened: 0,
-                ended: Ended::default(),
+                ended: Counts::default(),
                 past: Traffic::default(),
             }),
         }

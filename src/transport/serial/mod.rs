@@ -46,7 +46,7 @@
 //!
 //! - *It has no end.* That the program at the other end closes its port, or that the cable is pulled out of the device
 //!   and not out of the computer, cannot be seen. An adapter that is unplugged can: the connection ends with
-//!   [`DisconnectReason::Io`](crate::DisconnectReason::Io), whose source says `the device is gone`, kind
+//!   [`DisconnectCause::Io`](crate::DisconnectCause::Io), whose source says `the device is gone`, kind
 //!   `ConnectionAborted`, whatever the system called it. A device that falls silent is noticed by
 //!   [`idle_timeout`](crate::Builder::idle_timeout).
 //! - *It has no half that could be closed.* A client that is closed says its goodbye, and is done when the device has

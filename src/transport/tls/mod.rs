@@ -67,8 +67,8 @@
 //! | What goes wrong | The server is told, in `on_fail` | The client is told |
 //! |---|---|---|
 //! | the server's certificate is expired, revoked, of an unknown authority, or for another name | [`RefusalCause::HandshakeFailed`](crate::RefusalCause::HandshakeFailed): *the peer refuses the handshake*, with the alert | [`Error::Connect`](crate::Error::Connect): *the peer's certificate is refused*, and why |
-//! | the client's certificate is, or there is none | `HandshakeFailed`: *the peer's certificate is refused*, or *the peer has no certificate* | the alert; with TLS 1.3 as [`DisconnectReason::Io`](crate::DisconnectReason::Io) just after `start` has returned, with 1.2 as `Error::Connect` |
-//! | a plain peer at a TLS port | `HandshakeFailed`: *the peer does not speak TLS* | the goodbye, which it understands, and the end, at once: [`DisconnectReason::PeerGoodbye`](crate::DisconnectReason::PeerGoodbye) |
+//! | the client's certificate is, or there is none | `HandshakeFailed`: *the peer's certificate is refused*, or *the peer has no certificate* | the alert; with TLS 1.3 as [`DisconnectCause::Io`](crate::DisconnectCause::Io) just after `start` has returned, with 1.2 as `Error::Connect` |
+//! | a plain peer at a TLS port | `HandshakeFailed`: *the peer does not speak TLS* | the goodbye, which it understands, and the end, at once: [`DisconnectCause::PeerGoodbye`](crate::DisconnectCause::PeerGoodbye) |
 //! | a TLS client at a plain port | what the client says is no message of sense to it | `Error::Connect`: *the peer does not speak TLS*, *the peer ended the stream in the TLS handshake*, or that the handshake *was not over* in time |
 //! | a caller who says nothing | [`RefusalCause::HandshakeTimeout`](crate::RefusalCause::HandshakeTimeout) | the end of the stream |
 //! | a caller who is refused at the door | as without TLS | `Error::Connect`: *the peer refuses the handshake*, with the alert `AccessDenied` in place of the goodbye |
@@ -80,7 +80,7 @@
 //!
 //! Behind its last message, which is the goodbye, each side says `close_notify`, and then ends its half of the stream.
 //! A stream that ends without either was cut off, maybe by somebody in between who would have the last messages go
-//! unnoticed; that is [`DisconnectReason::Truncated`](crate::DisconnectReason::Truncated). An
+//! unnoticed; that is [`DisconnectCause::Truncated`](crate::DisconnectCause::Truncated). An
 //! [abort](crate::Connection::abort) says nothing, so to the peer it looks like that.
 //!
 //! # What it costs
@@ -94,7 +94,7 @@
 //!
 //! Keys are renewed by rustls, and whenever the peer asks for it, without anything being seen of that. TLS 1.2 cannot
 //! renew them: after 2²⁴ records (a lone message is one) with AES, such a connection ends, with
-//! [`DisconnectReason::Io`](crate::DisconnectReason::Io).
+//! [`DisconnectCause::Io`](crate::DisconnectCause::Io).
 //!
 //! # More than that
 //!

@@ -99,7 +99,7 @@ impl Service {
             peer.wait_until_over();
             peer.settle_accounts(sent);
         }
-        assert_eq!(self.peers[1].retire().unsent_messages, 0, "lost by a peer that said goodbye behind all others");
+        assert_eq!(self.peers[1].retire().unsent.messages, 0, "lost by a peer that said goodbye behind all others");
         self.peers[0].settle_budget();
     }
 }

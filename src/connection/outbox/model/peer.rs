@@ -7,9 +7,8 @@ use loom::thread::{self, JoinHandle};
 
 use super::wire::{Take, Wire};
 use crate::codec::{GOODBYE, Separator};
-use crate::connection::outbox::{Batch, Budget, Flushed, Outbox, Outgoing, Purpose, Refused, Rules, Rush, Step};
+use crate::connection::outbox::{Batch, Budget, Flushed, Lost, Outbox, Outgoing, Purpose, Refused, Rules, Rush, Step};
 use crate::connection::pump::Tick;
-use crate::error::Undelivered;
 use crate::settings::SlowConsumer;
 use crate::sync::{Condvar, Mutex, now};
 use crate::transport::Stream;
@@ -70,7 +69,7 @@ pub(crate) struct Peer {
     /// Whether somebody has been asked to watch over the background's progress.
     watched: AtomicBool,
     /// What was lost, as it was told when the connection was over.
-    retired: OnceLock<Undelivered>,
+    retired: OnceLock<Lost>,
 }
 
 /// What the pump is to do.
@@ -193,7 +192,7 @@ impl Peer {
     }
 
     /// What the reader does in the end, with its last look at what was lost.
-    pub(crate) fn retire(&self) -> Undelivered {
+    pub(crate) fn retire(&self) -> Lost {
         *self.retired.get_or_init(|| self.outbox.retire())
     }
 
@@ -322,20 +321,20 @@ impl Peer {
 
         let counts = |sent: &&Sent| matches!(sent.outcome, Ok(()) | Err(Refused::Dropped));
         let counted: Vec<_> = senders.iter().flatten().filter(counts).collect();
-        let messages = written.len() + lost.unsent_messages + lost.dropped_messages;
-        assert_eq!(counted.len(), messages, "messages: {text} and {lost:?} of {senders:?}");
+        let messages = written.len() as u64 + lost.unsent.messages + lost.dropped.messages;
+        assert_eq!(counted.len() as u64, messages, "messages: {text} and {lost:?} of {senders:?}");
         let len = |message: &[u8]| message.len() + separator.len();
         let sent_bytes: usize = counted.iter().map(|sent| len(&sent.message)).sum();
         let written_bytes = written.iter().map(|message| len(message)).sum::<usize>() + torn.len();
-        let bytes = written_bytes + lost.unsent_bytes + lost.dropped_bytes;
-        assert_eq!(sent_bytes, bytes, "bytes: {text} and {lost:?} of {senders:?}");
+        let bytes = written_bytes as u64 + lost.unsent.bytes + lost.dropped.bytes;
+        assert_eq!(sent_bytes as u64, bytes, "bytes: {text} and {lost:?} of {senders:?}");
         written
     }
 
     /// The account of a peer that was told goodbye behind all that was accepted, if it was, and that of the service.
     pub(crate) fn settle(&self, senders: &[Vec<Sent>]) -> Vec<Vec<u8>> {
         let written = self.settle_accounts(senders);
-        assert!(!self.outbox.is_finished() || self.retire().unsent_messages == 0, "lost in a regular end");
+        assert!(!self.outbox.is_finished() || self.retire().unsent.messages == 0, "lost in a regular end");
         self.settle_budget();
         written
     }

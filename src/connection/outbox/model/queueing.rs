@@ -333,7 +333,7 @@ fn enqueue_too_late() {
         join(pump);
         let in_time =
             peer.wire.bytes().starts_with(b"b1;") || peer.wire.bytes().windows(3).any(|bytes| bytes == b"b1;");
-        assert_eq!(peer.outbox.lost().unsent_messages, usize::from(!in_time));
+        assert_eq!(peer.outbox.lost().unsent.messages, u64::from(!in_time));
         assert_flushed(
             &(sent, at),
             &peer.wire.bytes().split(|byte| *byte == b';').map(<[u8]>::to_vec).collect::<Vec<_>>(),
