@@ -53,3 +53,10 @@ fn every_file_that_the_architecture_speaks_of_exists() {
     let missing: Vec<_> = named.into_iter().filter(|name| !exists(name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
+
+#[test]
+fn the_readme_is_short_and_begins_with_programs() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.lines().count() <= 200, "what else there is to say has a better home");
+    assert!(readme.lines().take(15).any(|line| line.starts_with("```rust")));
+}

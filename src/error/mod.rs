@@ -18,7 +18,7 @@ pub use disconnect::{DisconnectCause, DisconnectReason, OutboundLimit, Undeliver
 ///
 /// Each failure is reported in one place: to whoever asked, or, when a thread of the service met it, to
 /// [`Callback::on_fail`](crate::Callback::on_fail). Why a *connection* ended is not an `Error` but a
-/// [`DisconnectReason`](crate::DisconnectReason).
+/// [`DisconnectReason`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Error {
@@ -100,7 +100,7 @@ pub enum Error {
     },
     /// The client has ended with messages that it had accepted while it was not connected, and could not send. To
     /// `on_fail`, once. What a connection could not send is in its
-    /// [`DisconnectReason`](crate::DisconnectReason).
+    /// [`DisconnectReason`].
     Unsent {
         /// How many messages.
         messages: u64,

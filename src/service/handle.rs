@@ -1,6 +1,6 @@
 //! The handles by which programs hold a service: what `Server` and `Client` have alike.
 
-/// Gives a handle with a `core` what every service has, as methods of its own and as a [`Service`].
+/// Gives a handle with a `core` what every service has, as methods of its own and as a [`Service`](crate::Service).
 macro_rules! impl_service {
     ($handle:ident) => {
         impl $handle {

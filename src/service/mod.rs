@@ -55,8 +55,8 @@ pub trait Service: Send + Sync {
     fn broadcast_where(&self, message: &[u8], wanted: &mut dyn FnMut(&Connection) -> bool) -> Result<usize, Error>;
 
     /// Blocks until all that was accepted before, for every connection, has been handed to the operating system, at
-    /// most for `time`. A connection that has ended, or ends meanwhile, is not waited for: its [`DisconnectReason`]
-    /// tells what it lost, and `Ok` does not say that nothing was. What a client
+    /// most for `time`. A connection that has ended, or ends meanwhile, is not waited for: its
+    /// [`DisconnectReason`](crate::DisconnectReason) tells what it lost, and `Ok` does not say that nothing was. What a client
     /// [keeps](crate::Reconnect::buffer_bytes) for its next connection is waited for.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ const LAST_DATA_SENT: usize = 44;
 const LAST_DATA_RECV: usize = 52;
 const LAST_ACK_RECV: usize = 56;
 
-/// What [`Stream::unanswered_for`](super::Stream::unanswered_for) says of a socket.
+/// What [`Stream::unanswered_for`](crate::transport::Stream::unanswered_for) says of a socket.
 pub(crate) fn unanswered_for(socket: &TcpStream) -> io::Result<Option<Duration>> {
     let netlink = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
     let question = question(socket.local_addr()?, socket.peer_addr()?, sockopt::socket_cookie(socket)?);
