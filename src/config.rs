@@ -12,12 +12,12 @@ use crate::outbox::{Budget, OVERHEAD, Rules, WhenFull};
 use crate::transport::Keepalive;
 
 /// What happens when more is sent to a peer than it reads, and its queue is full
-/// ([`max_queued_bytes`](crate::Builder::max_queued_bytes)), or those of all peers together are
-/// ([`max_total_queued_bytes`](crate::Builder::max_total_queued_bytes)).
+/// ([`max_queued_bytes`](crate::ServerBuilder::max_queued_bytes)), or those of all peers together are
+/// ([`max_total_queued_bytes`](crate::ServerBuilder::max_total_queued_bytes)).
 ///
-/// Whatever the policy, a peer that takes nothing at all for [`stall_timeout`](crate::Builder::stall_timeout) while
-/// something waits for it is disconnected: after 30 s, or with a policy that drops after 10 minutes, unless set. One
-/// that reads, however much less than it is sent, is not.
+/// Whatever the policy, a peer that takes nothing at all for [`stall_timeout`](crate::ServerBuilder::stall_timeout)
+/// while something waits for it is disconnected: after 30 s, or with a policy that drops after 10 minutes, unless set.
+/// One that reads, however much less than it is sent, is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SlowConsumer {

@@ -46,7 +46,7 @@ pub enum DisconnectReason {
         /// What did not arrive.
         undelivered: Undelivered,
     },
-    /// The peer sent a message over the limit: [`max_message_len`](crate::Builder::max_message_len).
+    /// The peer sent a message over the limit: [`max_message_len`](crate::ServerBuilder::max_message_len).
     MessageTooLong {
         /// The limit, in payload bytes.
         limit: usize,
@@ -54,14 +54,14 @@ pub enum DisconnectReason {
         undelivered: Undelivered,
     },
     /// The peer began a message and did not finish it in time:
-    /// [`partial_message_timeout`](crate::Builder::partial_message_timeout).
+    /// [`partial_message_timeout`](crate::ServerBuilder::partial_message_timeout).
     PartialMessageTimeout {
         /// The time that it had.
         timeout: Duration,
         /// What did not arrive; `received_bytes` is how much of the message there was.
         undelivered: Undelivered,
     },
-    /// Nothing arrived from the peer for too long: [`idle_timeout`](crate::Builder::idle_timeout).
+    /// Nothing arrived from the peer for too long: [`idle_timeout`](crate::ServerBuilder::idle_timeout).
     IdleTimeout {
         /// The time that it had.
         timeout: Duration,
@@ -69,7 +69,8 @@ pub enum DisconnectReason {
         undelivered: Undelivered,
     },
     /// The peers together sent more of messages that were not whole than there was memory for, and this one the most,
-    /// or it needed more when there was none: [`max_total_buffered_bytes`](crate::Builder::max_total_buffered_bytes).
+    /// or it needed more when there was none:
+    /// [`max_total_buffered_bytes`](crate::ServerBuilder::max_total_buffered_bytes).
     TotalBufferedBytes {
         /// The limit, in bytes.
         limit: usize,
@@ -102,8 +103,8 @@ pub enum DisconnectReason {
         undelivered: Undelivered,
     },
     /// Reading or writing failed, for instance because the peer reset the connection, or because it has vanished and
-    /// the system has given up on it ([`keepalive`](crate::Builder::keepalive),
-    /// [`user_timeout`](crate::Builder::user_timeout)).
+    /// the system has given up on it ([`keepalive`](crate::ServerBuilder::keepalive),
+    /// [`user_timeout`](crate::ServerBuilder::user_timeout)).
     Io {
         /// What the system, or the transport, reported.
         source: Arc<io::Error>,
@@ -257,7 +258,7 @@ pub enum OutboundLimit {
     /// The queues of all peers of the service would have held more than this many bytes.
     TotalQueuedBytes(usize),
     /// The peer took nothing for this long, as far as writes can tell: see
-    /// [`stall_timeout`](crate::Builder::stall_timeout).
+    /// [`stall_timeout`](crate::ServerBuilder::stall_timeout).
     Stalled(Duration),
 }
 

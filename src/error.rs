@@ -28,7 +28,7 @@ pub enum Error {
     /// The message cannot be framed; nothing of it was written.
     InvalidMessage(EncodeError),
     /// The message is longer than what may be sent; nothing of it was written. See
-    /// [`Builder::max_sent_len`](crate::Builder::max_sent_len).
+    /// [`ServerBuilder::max_sent_len`](crate::ServerBuilder::max_sent_len).
     MessageTooLong {
         /// Its length in bytes.
         len: usize,
@@ -124,8 +124,8 @@ pub enum Error {
         /// What the system reported.
         source: Arc<io::Error>,
     },
-    /// A thread that the whole service needs cannot go on: it has panicked, by a defect of the library, or the system does
-    /// not tell it any more which streams take bytes. Every connection ends, and the service closes. To `on_fail`.
+    /// A thread that the whole service needs cannot go on: it has panicked, by a defect of the library, or the system
+    /// does not tell it any more which streams take bytes. Every connection ends, and the service closes. To `on_fail`.
     ServiceFailed {
         /// The thread's name.
         name: String,

@@ -32,8 +32,8 @@ macro_rules! impl_service {
             ///
             /// A connection keeps the callbacks that there were when it was opened (accepted by a server, connected by
             /// a client), so that whoever is told of its beginning is told of its end. A client's callbacks are
-            /// therefore set before it is started; one that [reconnects](crate::Builder::reconnect) takes what is set
-            /// later for its next connection, and for what happens before that.
+            /// therefore set before it is started; one that [reconnects](crate::ClientBuilder::reconnect) takes what is
+            /// set later for its next connection, and for what happens before that.
             pub fn set_callback(&self, callback: impl Callback) {
                 self.core().set_callback(callback);
             }
@@ -63,8 +63,8 @@ macro_rules! impl_service {
                 self.core().close();
             }
 
-            /// Blocks until the service has ended; returns at once when it has not been started, or on a thread on which
-            /// [`close`](Service::close) does not block.
+            /// Blocks until the service has ended; returns at once when it has not been started, or on a thread on
+            /// which [`close`](Service::close) does not block.
             pub fn wait(&self) {
                 self.core().wait(None);
             }
@@ -124,8 +124,8 @@ pub(crate) use impl_service;
 /// Closes a service when it is dropped; otherwise it is used as the service itself.
 ///
 /// Dropping the handles of a service does not stop it. Where a scope should, put one of them into this guard. The drop
-/// blocks as [`Service::close`] does: at most for the close time-out, and not at all inside a callback, on a thread of a
-/// service, or as a part of something that a service drops, such as a callback. A clone of what is guarded is a plain
+/// blocks as [`Service::close`] does: at most for the close time-out, and not at all inside a callback, on a thread of
+/// a service, or as a part of something that a service drops, such as a callback. A clone of what is guarded is a plain
 /// handle.
 ///
 /// # Examples

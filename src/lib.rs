@@ -98,7 +98,7 @@
 //! 3. When messages are sent one right after the other, each with a write of its own would spend nearly all the time on
 //!    writing. So after some 16 without a pause they are collected, and written when there are 64 KiB of them, or when
 //!    the pump finds that some have been waiting: a fraction of a millisecond later. A lone message never waits.
-//!    [`coalesce(false)`](Builder::coalesce) turns this off.
+//!    [`coalesce(false)`](ServerBuilder::coalesce) turns this off.
 //! 4. When the peer's stream takes no more, the pump carries on, and the sender goes its way.
 //! 5. On the other side the reader passes what arrives to a [`Decoder`](codec::Decoder), and each whole message to
 //!    [`on_receive`](Callback::on_receive), without copying it.
@@ -124,11 +124,11 @@
 //! still waiting is counted in the [`DisconnectReason`]; what the operating system had taken over but not delivered,
 //! nobody can count.
 //!
-//! An outbox holds up to [`max_queued_bytes`](Builder::max_queued_bytes), and those of all peers together up to
-//! [`max_total_queued_bytes`](Builder::max_total_queued_bytes); a broadcast that waits for many peers is held once.
-//! What happens when that is not enough is a [`SlowConsumer`] policy. By default a peer that reads so slowly that its
-//! outbox is full, or that takes nothing at all for [`stall_timeout`](Builder::stall_timeout), is disconnected. Nobody
-//! else waits for it, whatever the policy.
+//! An outbox holds up to [`max_queued_bytes`](ServerBuilder::max_queued_bytes), and those of all peers together up to
+//! [`max_total_queued_bytes`](ServerBuilder::max_total_queued_bytes); a broadcast that waits for many peers is held
+//! once. What happens when that is not enough is a [`SlowConsumer`] policy. By default a peer that reads so slowly that
+//! its outbox is full, or that takes nothing at all for [`stall_timeout`](ServerBuilder::stall_timeout), is
+//! disconnected. Nobody else waits for it, whatever the policy.
 //!
 //! | Policy | When an outbox is full | `send` returns | `broadcast` |
 //! |---|---|---|---|
@@ -164,14 +164,14 @@
 //!
 //! | What the peer does | It is ended after | Set with |
 //! |---|---|---|
-//! | sends a message over the limit | 1 MiB | [`max_message_len`](Builder::max_message_len) |
-//! | begins a message and does not finish it | 30 s | [`partial_message_timeout`](Builder::partial_message_timeout) |
-//! | has the longest unfinished message, when those of all peers use up their memory | 64 MiB in sum | [`max_total_buffered_bytes`](Builder::max_total_buffered_bytes) |
-//! | sends nothing | never, unless set | [`idle_timeout`](Builder::idle_timeout) |
-//! | vanishes while nothing is sent to it (TCP) | 30 s | [`keepalive`](Builder::keepalive) |
-//! | vanishes while something is on its way to it (TCP on Linux) | 30 s | [`user_timeout`](Builder::user_timeout) |
-//! | stops reading while messages wait for it | 30 s; with a policy that drops 10 minutes | [`stall_timeout`](Builder::stall_timeout) |
-//! | reads, less than it is sent | never; its outbox becomes full | [`slow_consumer`](Builder::slow_consumer) |
+//! | sends a message over the limit | 1 MiB | [`max_message_len`](ServerBuilder::max_message_len) |
+//! | begins a message and does not finish it | 30 s | [`partial_message_timeout`](ServerBuilder::partial_message_timeout) |
+//! | has the longest unfinished message, when those of all peers use up their memory | 64 MiB in sum | [`max_total_buffered_bytes`](ServerBuilder::max_total_buffered_bytes) |
+//! | sends nothing | never, unless set | [`idle_timeout`](ServerBuilder::idle_timeout) |
+//! | vanishes while nothing is sent to it (TCP) | 30 s | [`keepalive`](ServerBuilder::keepalive) |
+//! | vanishes while something is on its way to it (TCP on Linux) | 30 s | [`user_timeout`](ServerBuilder::user_timeout) |
+//! | stops reading while messages wait for it | 30 s; with a policy that drops 10 minutes | [`stall_timeout`](ServerBuilder::stall_timeout) |
+//! | reads, less than it is sent | never; its outbox becomes full | [`slow_consumer`](ServerBuilder::slow_consumer) |
 //!
 //! The time that callbacks take never counts against a peer. There is no heartbeat of messages, which other peers would
 //! take for data; over a transport without [`keep_alive`](transport::Stream::keep_alive), a peer that vanishes while
@@ -181,8 +181,8 @@
 //!
 //! Closing is a conversation. [`Connection::close`] refuses further messages, writes what was accepted, says *goodbye*
 //! (the message `disconnect`), ends its half of the stream, and reads on, without delivering, until the peer has done
-//! the same. Each step has its time-out ([`flush_timeout`](Builder::flush_timeout),
-//! [`drain_timeout`](Builder::drain_timeout), [`close_timeout`](Builder::close_timeout) for all of it).
+//! the same. Each step has its time-out ([`flush_timeout`](ServerBuilder::flush_timeout),
+//! [`drain_timeout`](ServerBuilder::drain_timeout), [`close_timeout`](ServerBuilder::close_timeout) for all of it).
 //! [`Connection::abort`] does none of this.
 //!
 //! [`Server::close`] and [`Client::close`] do it for every connection at once, and return when the service's threads
@@ -213,9 +213,9 @@
 //!
 //! # Who may connect
 //!
-//! A server has up to [`max_connections`](Builder::max_connections), if need be [fewer from one
-//! address](Builder::max_connections_per_address), and the program may [have its say](Builder::admit) on each
-//! [`Caller`]. Whoever is refused is told the goodbye, and its stream ended, without a thread and without an
+//! A server has up to [`max_connections`](ServerBuilder::max_connections), if need be [fewer from one
+//! address](ServerBuilder::max_connections_per_address), and the program may [have its say](ServerBuilder::admit) on
+//! each [`Caller`]. Whoever is refused is told the goodbye, and its stream ended, without a thread and without an
 //! `on_connect`. Callers for whom the system has no thread left, or (on Unix) no descriptor, are refused as
 //! well, and accepting goes on. [`on_fail`](Callback::on_fail) is told how many were refused and why, at most once a
 //! second for each [cause](RefusalCause).
@@ -245,13 +245,13 @@
 //! ```
 //!
 //! The goodbye is written without blocking: a stream without a non-blocking write (also TCP on systems other than Unix)
-//! is ended without one. A refused caller's stream is kept for a moment, as [`drain_timeout`](Builder::drain_timeout)
-//! says, so that what it has sent does not turn the goodbye into a reset. No more than 16 are kept, none where the
-//! process has run out of descriptors, and none where the [`Listener`](transport::Listener) cannot wait for a limited
-//! time.
+//! is ended without one. A refused caller's stream is kept for a moment, as
+//! [`drain_timeout`](ServerBuilder::drain_timeout) says, so that what it has sent does not turn the goodbye into a
+//! reset. No more than 16 are kept, none where the process has run out of descriptors, and none where the
+//! [`Listener`](transport::Listener) cannot wait for a limited time.
 //!
-//! A server may also ask callers who they are, by the first thing that they say: a [`token`](Builder::token) that both
-//! sides know, or whatever an [`Authenticator`] of the program's understands.
+//! A server may also ask callers who they are, by the first thing that they say: a [`token`](ServerBuilder::token) that
+//! both sides know, or whatever an [`Authenticator`] of the program's understands.
 //!
 //! ```
 //! use std::time::Duration;
@@ -281,10 +281,11 @@
 //! ```
 //!
 //! That, and the handshake of a stream that [needs](transport::Stream::needs_handshake) one, takes place in the
-//! *entrance*, on the thread that becomes the caller's reader, within [`handshake_timeout`](Builder::handshake_timeout)
-//! and for no more than [`max_handshakes`](Builder::max_handshakes) callers at once. Whoever is in it counts for the
-//! limits on connections and is none yet: no callback has been told of it, and no broadcast reaches it. Addresses from
-//! which [too many](Builder::token) fail are refused for a while.
+//! *entrance*, on the thread that becomes the caller's reader, within
+//! [`handshake_timeout`](ServerBuilder::handshake_timeout) and for no more than
+//! [`max_handshakes`](ServerBuilder::max_handshakes) callers at once. Whoever is in it counts for the limits on
+//! connections and is none yet: no callback has been told of it, and no broadcast reaches it. Addresses from which [too
+//! many](ServerBuilder::token) fail are refused for a while.
 //!
 //! What this protects: nobody is listened to, or told anything but the goodbye, without the token. What it does not: a
 //! token goes over the wire as it is, and what follows can be read and changed by whoever is in between. Over a network
@@ -292,10 +293,10 @@
 //!
 //! # Reconnecting
 //!
-//! A client ends with its connection, unless [`Builder::reconnect`] says otherwise. Then it connects again whenever a
-//! connection has ended, for whatever reason, until it is closed itself. Each connection is a new one, with its own
-//! `on_connect` and `on_disconnect`; in between, [`on_reconnect`](Callback::on_reconnect) is told of each attempt
-//! before the client waits for it, and `on_fail` of each that fails.
+//! A client ends with its connection, unless [`ClientBuilder::reconnect`] says otherwise. Then it connects again
+//! whenever a connection has ended, for whatever reason, until it is closed itself. Each connection is a new one, with
+//! its own `on_connect` and `on_disconnect`; in between, [`on_reconnect`](Callback::on_reconnect) is told of each
+//! attempt before the client waits for it, and `on_fail` of each that fails.
 //!
 //! The delays are drawn at random below a cap, which doubles from 250 ms to 30 s, so that the clients of a server that
 //! comes back do not all come at once; [`Reconnect`] has the settings. The cap is the first one again after a
@@ -358,11 +359,11 @@
 //! # Transports
 //!
 //! TCP is what a service uses unless it is told otherwise. On Unix, programs on one machine can meet at a path instead:
-//! a server with `Builder::unix(path)`, a client with `Builder::unix()` and the path as its address; `transport::unix`
-//! says how such a socket is protected, cleaned up, and what its peers are called. Beyond that, a server takes anything
-//! that is a [`Listener`](transport::Listener), a client a [`Connector`](transport::Connector), both giving out
-//! [`Stream`](transport::Stream)s; [`transport`] says how to write one, and [`transport::conformance`] checks it.
-//! [`transport::memory`] joins both ends inside one process, which is handy in tests:
+//! a server with `ServerBuilder::unix(path)`, a client with `ClientBuilder::unix()` and the path as its address;
+//! `transport::unix` says how such a socket is protected, cleaned up, and what its peers are called. Beyond that, a
+//! server takes anything that is a [`Listener`](transport::Listener), a client a [`Connector`](transport::Connector),
+//! both giving out [`Stream`](transport::Stream)s; [`transport`] says how to write one, and [`transport::conformance`]
+//! checks it. [`transport::memory`] joins both ends inside one process, which is handy in tests:
 //!
 //! ```
 //! use leads_comm::{Client, Server, transport::memory};
@@ -386,9 +387,9 @@
 //!
 //! # TLS
 //!
-//! With the feature `tls`, `Builder::tls` encrypts whatever a server or a client runs over, and has one side or both
-//! prove who they are, by certificates. Callers shake hands before they become connections. `transport::tls` has all
-//! about it; in short:
+//! With the feature `tls`, `tls` of their builders encrypts whatever a server or a client runs over, and has one side
+//! or both prove who they are, by certificates. Callers shake hands before they become connections. `transport::tls`
+//! has all about it; in short:
 //!
 //! ```
 //! # #[cfg(feature = "tls")]
@@ -451,9 +452,9 @@
 //!
 //! The logger is called on every thread, the program's own and those of the library, and never under a lock. It is the
 //! program's code like a callback: it may panic, which costs nothing but the line, and it may call the library, where
-//! [`close`](Service::close) only starts the end. What the library would log about that is left out, so that it does not
-//! go round in circles; but what the logger sends, is logged by whoever receives it. A logger that takes its time holds
-//! up the thread that logs.
+//! [`close`](Service::close) only starts the end. What the library would log about that is left out, so that it does
+//! not go round in circles; but what the logger sends, is logged by whoever receives it. A logger that takes its time
+//! holds up the thread that logs.
 //!
 //! # Features
 //!
@@ -464,7 +465,7 @@
 //! | `metrics` | `metrics::Exporter`, which exports the [statistics](self#statistics) of a service through the facade of the crate `metrics`, whenever its `publish` is called |
 //! | `net-info` | [`my_ip_addresses`] lists every interface, not only the ones that lead out (crate `if-addrs`) |
 //! | `serial` | `transport::serial`: clients of devices on serial lines (crate `serial2`) |
-//! | `tls` | `Builder::tls`, `transport::tls`: [TLS](self#tls) 1.3 and 1.2 over any transport (crate `rustls`, with `ring`) |
+//! | `tls` | `ServerBuilder::tls`, `ClientBuilder::tls`, `transport::tls`: [TLS](self#tls) 1.3 and 1.2 over any transport (crate `rustls`, with `ring`) |
 //!
 //! # Glossary
 //!
@@ -538,7 +539,7 @@ mod user_code;
 pub use addresses::my_ip_addresses;
 pub use admission::Caller;
 pub use backoff::Attempt;
-pub use builder::{Builder, ClientBuilder, ClientSide, ServerBuilder, ServerSide};
+pub use builder::{ClientBuilder, ServerBuilder};
 pub use callback::Callback;
 pub use client::{Client, Reconnect};
 pub use codec::DEFAULT_SEPARATOR;

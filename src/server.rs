@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::accepting;
-use crate::builder::{Builder, ListenerSource, ServerSide};
+use crate::builder::{ListenerSource, ServerBuilder};
 use crate::callback::Callback;
 use crate::config::require;
 use crate::connection::Connection;
@@ -79,14 +79,14 @@ enum Place {
     },
 }
 
-impl Builder<ServerSide> {
+impl ServerBuilder {
     /// Builds the server. Nothing is bound before [`Server::start`].
     ///
     /// # Errors
     ///
     /// [`Error::InvalidSeparator`], [`Error::InvalidSetting`]; [`Error::Bind`] when a given socket cannot be used.
     pub fn build(self) -> Result<Server, Error> {
-        let settings = self.settings()?;
+        let settings = self.common.settings()?;
         require(self.side.backlog > 0, "backlog", "must not be 0")?;
         self.side.policy.check()?;
         let asks_twice = settings.token.is_some() && self.side.policy.authenticator.is_some();
@@ -97,8 +97,10 @@ impl Builder<ServerSide> {
             require(has_path || self.side.unix_mode.is_none(), "unix_mode", "is only for a server with a path")?;
         }
         let lets_everybody_in = exposure::lets_everybody_in(&settings, &self.side);
-        let mut place =
-            Place::Address { address: SocketAddr::new(self.side.bind, self.port), ipv6_only: self.side.ipv6_only };
+        let mut place = Place::Address {
+            address: SocketAddr::new(self.side.bind, self.common.port),
+            ipv6_only: self.side.ipv6_only,
+        };
         let given: Option<Arc<dyn Listener>> = match self.side.source {
             ListenerSource::Address => None,
             #[cfg(unix)]
@@ -111,12 +113,14 @@ impl Builder<ServerSide> {
                 Some(Arc::new(TcpListener::new(socket).map_err(|source| bind_error("the given socket", source))?))
             }
         };
-        let port =
-            given.as_ref().and_then(|listener| listener.local_addr()).map_or(self.port, |address| address.port());
+        let port = given
+            .as_ref()
+            .and_then(|listener| listener.local_addr())
+            .map_or(self.common.port, |address| address.port());
         let role = Role::Server { listener: given, policy: self.side.policy };
         Ok(Server {
             shared: Arc::new(Shared {
-                core: Core::new(role, port, self.callback, settings),
+                core: Core::new(role, port, self.common.callback, settings),
                 place,
                 backlog: self.side.backlog,
                 lets_everybody_in,
@@ -129,8 +133,8 @@ impl Builder<ServerSide> {
 
 impl Server {
     /// Begins to build a server, on `127.0.0.1` port 16900 unless told otherwise.
-    pub fn builder() -> Builder<ServerSide> {
-        Builder::new(ServerSide::default())
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
     }
 
     /// Listens, and serves until the server is closed.

@@ -1,9 +1,10 @@
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Builder;
+use super::{Common, further_settings, usual_settings};
 use crate::admission::{Caller, Policy};
 use crate::entrance::Authenticator;
 use crate::transport::Listener;
@@ -11,7 +12,7 @@ use crate::user_code::Foreign;
 
 /// What only a server is told.
 #[derive(Debug)]
-pub struct ServerSide {
+pub(crate) struct ServerSide {
     pub(crate) bind: IpAddr,
     pub(crate) ipv6_only: bool,
     pub(crate) backlog: u32,
@@ -37,7 +38,21 @@ pub(crate) enum ListenerSource {
     Transport(Foreign<dyn Listener>),
 }
 
-impl Builder<ServerSide> {
+/// Builds a [`Server`](crate::Server): see [`Server::builder`](crate::Server::builder).
+///
+/// Every setting has a default, named at its method. What does not fit together is refused by [`build`](Self::build).
+/// What most programs set comes first, and then what few of them do.
+#[must_use]
+pub struct ServerBuilder {
+    pub(crate) common: Common,
+    pub(crate) side: ServerSide,
+}
+
+impl ServerBuilder {
+    pub(crate) fn new() -> Self {
+        Self { common: Common::default(), side: ServerSide::default() }
+    }
+
     /// The address to listen on. Default `127.0.0.1`, which only programs on this machine reach.
     ///
     /// `0.0.0.0` listens on every IPv4 address of the machine; `::` on every IPv6 *and* IPv4 address, on every system
@@ -50,18 +65,7 @@ impl Builder<ServerSide> {
         self
     }
 
-    /// Whether a server on `::` leaves IPv4 out. Default false.
-    pub fn ipv6_only(mut self, ipv6_only: bool) -> Self {
-        self.side.ipv6_only = ipv6_only;
-        self
-    }
-
-    /// How many connections the system may keep for the server while it is busy accepting. At least 1. Default 4096;
-    /// the system caps it (Linux at `net.core.somaxconn`).
-    pub fn backlog(mut self, connections: u32) -> Self {
-        self.side.backlog = connections;
-        self
-    }
+    usual_settings!();
 
     /// How many connections the server has at most. At least 1. Default 1024.
     ///
@@ -76,33 +80,6 @@ impl Builder<ServerSide> {
     /// of one process share its descriptors, and neither knows of the other.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.side.policy.max_connections = Some(connections);
-        self
-    }
-
-    /// How many connections the server has at most from one IP address. At least 1. Default `None`: as many as there
-    /// may be in all. Many peers may share an address, behind a router or on one machine; and a host with a whole IPv6
-    /// network has many.
-    ///
-    /// Callers over it are refused as with [`max_connections`](Self::max_connections). On a transport without
-    /// addresses nobody is.
-    pub fn max_connections_per_address(mut self, connections: impl Into<Option<usize>>) -> Self {
-        self.side.policy.max_per_address = connections.into();
-        self
-    }
-
-    /// How many callers may be on their way in at once, on streams that
-    /// [need](crate::transport::Stream::needs_handshake) a handshake, or to a server that
-    /// [authenticates](Self::authenticate) them, if only by a [`token`](Self::token). At least 1. Default 64.
-    ///
-    /// Each of them has a thread, which becomes its reader, and no more than
-    /// [`handshake_timeout`](Self::handshake_timeout). They are no connections: no callback has been told of them, no
-    /// broadcast reaches them. They count for [`max_connections`](Self::max_connections) and
-    /// [`max_connections_per_address`](Self::max_connections_per_address) all the same, so that whoever comes through
-    /// finds a place. Callers over this limit are refused as with [`max_connections`](Self::max_connections). One that
-    /// was refused on its way counts here until it has ended its stream, at most for
-    /// [`drain_timeout`](Self::drain_timeout).
-    pub fn max_handshakes(mut self, callers: usize) -> Self {
-        self.side.policy.max_handshakes = callers;
         self
     }
 
@@ -128,6 +105,18 @@ impl Builder<ServerSide> {
     /// ```
     pub fn admit(mut self, hook: impl Fn(&Caller<'_>) -> bool + Send + Sync + 'static) -> Self {
         self.side.policy.admit = Some(Arc::new(Foreign::new("the hook `admit`", Box::new(hook))));
+        self
+    }
+
+    /// Speaks TLS over whatever the server listens on; [`transport::tls`](crate::transport::tls) has all about it.
+    /// Default: no TLS.
+    ///
+    /// Callers shake hands before they become connections: on their reader threads, within
+    /// [`handshake_timeout`](Self::handshake_timeout), no more than [`max_handshakes`](Self::max_handshakes) at once.
+    /// Takes a configuration of [rustls](crate::transport::tls::rustls) as well.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: impl Into<crate::transport::tls::ServerConfig>) -> Self {
+        self.side.tls = Some(config.into());
         self
     }
 
@@ -163,13 +152,52 @@ impl Builder<ServerSide> {
         self.side.source = ListenerSource::Path(path.into());
         self
     }
+}
 
+/// What few servers set.
+impl ServerBuilder {
     /// The permissions of the socket file, such as `0o660` for its owner and group; on most systems, whoever may write
     /// to it may connect. Only with [`unix`](Self::unix), and not for an abstract name. Default: what the process's
     /// umask leaves.
     #[cfg(unix)]
     pub fn unix_mode(mut self, mode: u32) -> Self {
         self.side.unix_mode = Some(mode);
+        self
+    }
+
+    /// Listens on a socket that the program has bound; address, port and backlog are the socket's then.
+    pub fn listener(mut self, listener: TcpListener) -> Self {
+        self.side.source = ListenerSource::Socket(listener);
+        self
+    }
+
+    /// Accepts streams of another transport instead of TCP.
+    pub fn transport(mut self, listener: impl Listener) -> Self {
+        self.side.source = ListenerSource::Transport(Foreign::new("the listener", Box::new(listener)));
+        self
+    }
+
+    /// Whether a server on `::` leaves IPv4 out. Default false.
+    pub fn ipv6_only(mut self, ipv6_only: bool) -> Self {
+        self.side.ipv6_only = ipv6_only;
+        self
+    }
+
+    /// How many connections the system may keep for the server while it is busy accepting. At least 1. Default 4096;
+    /// the system caps it (Linux at `net.core.somaxconn`).
+    pub fn backlog(mut self, connections: u32) -> Self {
+        self.side.backlog = connections;
+        self
+    }
+
+    /// How many connections the server has at most from one IP address. At least 1. Default `None`: as many as there
+    /// may be in all. Many peers may share an address, behind a router or on one machine; and a host with a whole IPv6
+    /// network has many.
+    ///
+    /// Callers over it are refused as with [`max_connections`](Self::max_connections). On a transport without
+    /// addresses nobody is.
+    pub fn max_connections_per_address(mut self, connections: impl Into<Option<usize>>) -> Self {
+        self.side.policy.max_per_address = connections.into();
         self
     }
 
@@ -204,16 +232,28 @@ impl Builder<ServerSide> {
         self
     }
 
-    /// Listens on a socket that the program has bound; address, port and backlog are the socket's then.
-    pub fn listener(mut self, listener: TcpListener) -> Self {
-        self.side.source = ListenerSource::Socket(listener);
+    /// How many callers may be on their way in at once, on streams that
+    /// [need](crate::transport::Stream::needs_handshake) a handshake, or to a server that
+    /// [authenticates](Self::authenticate) them, if only by a [`token`](Self::token). At least 1. Default 64.
+    ///
+    /// Each of them has a thread, which becomes its reader, and no more than
+    /// [`handshake_timeout`](Self::handshake_timeout). They are no connections: no callback has been told of them, no
+    /// broadcast reaches them. They count for [`max_connections`](Self::max_connections) and
+    /// [`max_connections_per_address`](Self::max_connections_per_address) all the same, so that whoever comes through
+    /// finds a place. Callers over this limit are refused as with [`max_connections`](Self::max_connections). One that
+    /// was refused on its way counts here until it has ended its stream, at most for
+    /// [`drain_timeout`](Self::drain_timeout).
+    pub fn max_handshakes(mut self, callers: usize) -> Self {
+        self.side.policy.max_handshakes = callers;
         self
     }
 
-    /// Accepts streams of another transport instead of TCP.
-    pub fn transport(mut self, listener: impl Listener) -> Self {
-        self.side.source = ListenerSource::Transport(Foreign::new("the listener", Box::new(listener)));
-        self
+    further_settings!();
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder").field("port", &self.common.port).finish_non_exhaustive()
     }
 }
 

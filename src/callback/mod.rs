@@ -84,8 +84,9 @@ pub trait Callback: Send + Sync + 'static {
     }
 
     /// A client has no connection, and is about to wait for [`delay`](Attempt::delay) and then to connect again: only
-    /// with [`Builder::reconnect`](crate::Builder::reconnect). On its reader thread, after the `on_disconnect` of the
-    /// connection before. [`Service::close`] in it makes this attempt, and all others, not happen.
+    /// with [`ClientBuilder::reconnect`](crate::ClientBuilder::reconnect). On its reader thread, after the
+    /// `on_disconnect` of the connection before. [`Service::close`] in it makes this attempt, and all others, not
+    /// happen.
     fn on_reconnect(&self, service: &dyn Service, attempt: &Attempt) {
         let _ = (service, attempt);
     }

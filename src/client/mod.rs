@@ -6,7 +6,7 @@ mod session;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use crate::builder::{Builder, ClientSide, ConnectorSource};
+use crate::builder::{ClientBuilder, ConnectorSource};
 use crate::callback::Callback;
 use crate::config::require;
 use crate::connection::Connection;
@@ -30,7 +30,7 @@ use session::Session;
 /// Connects to one server.
 ///
 /// A cheap handle: clones stand for the same client, and dropping them does not stop it; [`close`](Self::close) does.
-/// A client ends with its connection, unless it is told to [reconnect](Builder::reconnect).
+/// A client ends with its connection, unless it is told to [reconnect](crate::ClientBuilder::reconnect).
 ///
 /// # Examples
 ///
@@ -68,21 +68,21 @@ struct Shared {
     only: OnceLock<Connection>,
 }
 
-impl Builder<ClientSide> {
+impl ClientBuilder {
     /// Builds the client. Nothing is connected before [`Client::start`].
     ///
     /// # Errors
     ///
     /// [`Error::InvalidSeparator`] and [`Error::InvalidSetting`].
     pub fn build(self) -> Result<Client, Error> {
-        let settings = self.settings()?;
+        let settings = self.common.settings()?;
         let connect_timeout = self.side.connect_timeout;
         require(!connect_timeout.is_zero(), "connect_timeout", "must not be 0")?;
         let reconnect = self.side.reconnect;
         if let Some(reconnect) = &reconnect {
             reconnect.check(settings.max_queued_bytes)?;
         }
-        let port = self.port;
+        let port = self.common.port;
         let connector: Arc<dyn Connector> = match self.side.source {
             ConnectorSource::Tcp => Arc::new(TcpConnector::new(port, connect_timeout)),
             #[cfg(unix)]
@@ -99,7 +99,7 @@ impl Builder<ClientSide> {
             None => connector,
         };
         let buffer_bytes = reconnect.as_ref().map(|reconnect| reconnect.buffer_bytes);
-        let core = Core::new(Role::Client { buffer_bytes }, port, self.callback, settings);
+        let core = Core::new(Role::Client { buffer_bytes }, port, self.common.callback, settings);
         core.life().connects_with(Arc::clone(&connector));
         Ok(Client { shared: Arc::new(Shared { core, connector, reconnect, only: OnceLock::new() }) })
     }
@@ -107,12 +107,12 @@ impl Builder<ClientSide> {
 
 impl Client {
     /// Begins to build a client, for port 16900 unless told otherwise.
-    pub fn builder() -> Builder<ClientSide> {
-        Builder::new(ClientSide::default())
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
     }
 
-    /// Connects to a server, and receives until the connection ends; with [`Builder::reconnect`], until the client is
-    /// closed or gives up.
+    /// Connects to a server, and receives until the connection ends; with [`ClientBuilder::reconnect`], until the
+    /// client is closed or gives up.
     ///
     /// `address` is a host name or an IP address, if need be with a port (`vehicle.local`, `10.0.0.7:16901`,
     /// `[::1]:16901`); over Unix sockets a path; for another transport, whatever its connector understands. Connecting
@@ -172,8 +172,8 @@ impl Client {
 
     /// Sends one message to the server: see [`Connection::send`].
     ///
-    /// A client that [reconnects](Builder::reconnect) may [keep](Reconnect::buffer_bytes) it while there is no
-    /// connection.
+    /// A client that [reconnects](crate::ClientBuilder::reconnect) may [keep](Reconnect::buffer_bytes) it while there
+    /// is no connection.
     ///
     /// # Errors
     ///

@@ -3,7 +3,8 @@ use std::time::Duration;
 use crate::config::require;
 use crate::error::Error;
 
-/// Whether, and how, a client connects again by itself: see [`Builder::reconnect`](crate::Builder::reconnect).
+/// Whether, and how, a client connects again by itself: see
+/// [`ClientBuilder::reconnect`](crate::ClientBuilder::reconnect).
 ///
 /// Before each attempt the client waits for a time that is drawn from 0 to a cap (*full jitter*), so that the clients
 /// of a server that comes back do not all arrive at once. The cap is [`first_delay`](Self::first_delay), doubled with
@@ -85,7 +86,7 @@ impl Reconnect {
 
     /// How much the client's [`send`](crate::Client::send) keeps for the next connection while there is none: in bytes,
     /// each message charged its length, the separator's, and 64, as in a queue. Not more than
-    /// [`max_queued_bytes`](crate::Builder::max_queued_bytes). Default 0: it is [`Error::NotConnected`].
+    /// [`max_queued_bytes`](crate::ServerBuilder::max_queued_bytes). Default 0: it is [`Error::NotConnected`].
     ///
     /// What is kept is sent in the order in which it was accepted, and before anything newer. What does not fit is
     /// [`Error::BufferFull`], whatever the [slow-consumer policy](crate::SlowConsumer). What is still kept when the

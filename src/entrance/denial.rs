@@ -12,7 +12,7 @@ use super::Denied;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum DenialReason {
-    /// Its first message was not the [`token`](crate::Builder::token).
+    /// Its first message was not the [`token`](crate::ServerBuilder::token).
     WrongToken,
     /// The program's [authenticator](crate::ServerBuilder::authenticate) did not let it in.
     Denied(Denied),

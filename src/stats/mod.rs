@@ -97,7 +97,7 @@ pub struct Traffic {
     /// were joined.
     pub writes: u64,
     /// What waits now as the limits count it, in bytes: each message charged 64 more, a goodbye too. See
-    /// [`Builder::max_queued_bytes`](crate::Builder::max_queued_bytes).
+    /// [`ServerBuilder::max_queued_bytes`](crate::ServerBuilder::max_queued_bytes).
     pub queued_bytes: usize,
     /// The most that `queued_bytes` has been; for several connections, of any one of them.
     pub peak_queued_bytes: usize,

@@ -10,9 +10,9 @@ use socket2::{SockRef, TcpKeepalive};
 /// `idle` at most, and defaults of their own for the others, which are minutes to hours.
 ///
 /// On Android and Fuchsia, and where Linux does not say whether a peer has answered,
-/// [`user_timeout`](crate::Builder::user_timeout) takes the place of `count` unless it is `None`, or less than
-/// [`stall_timeout`](crate::Builder::stall_timeout): the connection ends when it is time for the next question, one at
-/// least is unanswered, and nothing has come for that long.
+/// [`user_timeout`](crate::ServerBuilder::user_timeout) takes the place of `count` unless it is `None`, or less than
+/// [`stall_timeout`](crate::ServerBuilder::stall_timeout): the connection ends when it is time for the next question,
+/// one at least is unanswered, and nothing has come for that long.
 ///
 /// # Examples
 ///

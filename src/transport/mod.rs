@@ -79,9 +79,9 @@ pub trait Stream: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Every error ends the stream, which has never been a connection then. `Unsupported` says that the peer has spoken,
-    /// and knows nothing of the handshake: what is written now goes out as it is, so that the peer can be told the
-    /// goodbye.
+    /// Every error ends the stream, which has never been a connection then. `Unsupported` says that the peer has
+    /// spoken, and knows nothing of the handshake: what is written now goes out as it is, so that the peer can be told
+    /// the goodbye.
     fn handshake(&self) -> io::Result<()> {
         Ok(())
     }
@@ -173,7 +173,7 @@ pub trait Stream: Send + Sync + 'static {
 
     /// Whether a read reports that the peer has ended its writing half. Default true. Where it never does, as on a
     /// serial line, a connection is over when the peer has said its goodbye; a peer that says none is given all of
-    /// [`drain_timeout`](crate::Builder::drain_timeout).
+    /// [`drain_timeout`](crate::ServerBuilder::drain_timeout).
     fn has_end(&self) -> bool {
         true
     }
@@ -204,8 +204,8 @@ pub trait Stream: Send + Sync + 'static {
 
     /// Has the system look after the peer, so that one that vanishes is noticed: while it is silent (`keepalive`), and
     /// while it leaves without acknowledgement what is sent to it (`user_timeout`). `None` is to leave that as it is.
-    /// Called once, before anything is read or written; [`keepalive`](crate::Builder::keepalive) and
-    /// [`user_timeout`](crate::Builder::user_timeout) say what a program may expect.
+    /// Called once, before anything is read or written; [`keepalive`](crate::ServerBuilder::keepalive) and
+    /// [`user_timeout`](crate::ServerBuilder::user_timeout) say what a program may expect.
     ///
     /// A stream that is made of a [`TcpStream`](tcp::TcpStream) hands this on to it. The default is for streams to
     /// which it means nothing.
@@ -223,8 +223,8 @@ pub trait Stream: Send + Sync + 'static {
     /// all is sent and answered. What the system does counts, and not the peer's program, which may be reading nothing.
     ///
     /// Asked once before anything is read or written, and from then on, by one thread at a time, while something may be
-    /// unanswered; must not block. Where it can be told, [`user_timeout`](crate::Builder::user_timeout) is kept by the
-    /// library, and not given to [`keep_alive`](Self::keep_alive). A stream that is made of a
+    /// unanswered; must not block. Where it can be told, [`user_timeout`](crate::ServerBuilder::user_timeout) is kept
+    /// by the library, and not given to [`keep_alive`](Self::keep_alive). A stream that is made of a
     /// [`TcpStream`](tcp::TcpStream) hands this on to it.
     ///
     /// # Errors
@@ -299,7 +299,7 @@ pub trait Listener: Send + Sync + 'static {
 
     /// How many of the process's descriptors an open stream takes. Where it is more than 0, the default, the server
     /// takes no more connections than there are descriptors for: see
-    /// [`Builder::max_connections`](crate::Builder::max_connections).
+    /// [`ServerBuilder::max_connections`](crate::ServerBuilder::max_connections).
     fn descriptors_per_stream(&self) -> usize {
         0
     }
@@ -332,7 +332,7 @@ pub trait Connector: Send + Sync + 'static {
     /// until it is open.
     ///
     /// Called by one thread at a time; again after a failure, or after the end of the stream, when the client is to
-    /// [reconnect](crate::Builder::reconnect).
+    /// [reconnect](crate::ClientBuilder::reconnect).
     ///
     /// # Errors
     ///
@@ -344,7 +344,7 @@ pub trait Connector: Send + Sync + 'static {
     ///
     /// With it, closing a client that is connecting takes no time. Without it, which is the default, the client ends
     /// only when `connect` has returned, and its [`close`](crate::Service::close) waits for that, at most for the
-    /// [close time-out](crate::Builder::close_timeout). A connector that wraps another one passes the call on.
+    /// [close time-out](crate::ServerBuilder::close_timeout). A connector that wraps another one passes the call on.
     fn stop(&self) {}
 
     /// What `address` stands for, for people: in [`Error::Connect`](crate::Error::Connect). The address itself unless
