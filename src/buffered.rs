@@ -86,7 +86,7 @@ impl Buffered {
     /// At once, because the memory comes back only when the end is over.
     fn end(&self, link: &Link) {
         let limit = self.budget.limit();
-        link.cut(DisconnectReason::TotalBufferedBytes { limit, undelivered: Undelivered::default() });
+        link.cut(DisconnectReason::TotalUnfinishedBytes { limit, undelivered: Undelivered::default() });
     }
 }
 

@@ -43,9 +43,9 @@ pub enum SlowConsumer {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) separator: Separator,
-    pub(crate) max_message_len: usize,
+    pub(crate) max_received_len: usize,
     pub(crate) max_sent_len: usize,
-    pub(crate) max_total_buffered_bytes: usize,
+    pub(crate) max_total_unfinished_bytes: usize,
     pub(crate) max_queued_bytes: usize,
     pub(crate) max_total_queued_bytes: usize,
     pub(crate) coalesce: bool,
@@ -68,9 +68,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             separator: Separator::default(),
-            max_message_len: 1024 * 1024,
+            max_received_len: 1024 * 1024,
             max_sent_len: 1024 * 1024,
-            max_total_buffered_bytes: 64 * 1024 * 1024,
+            max_total_unfinished_bytes: 64 * 1024 * 1024,
             max_queued_bytes: 4 * 1024 * 1024,
             max_total_queued_bytes: 64 * 1024 * 1024,
             coalesce: true,
@@ -93,12 +93,12 @@ impl Default for Settings {
 impl Settings {
     /// Refuses settings that are out of range or do not fit together.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        require(self.max_message_len >= codec::GOODBYE.len(), "max_message_len", "must hold the goodbye, 10 bytes")?;
-        let largest_charge = self.max_message_len.saturating_add(self.separator.len() + OVERHEAD);
+        require(self.max_received_len >= codec::GOODBYE.len(), "max_received_len", "must hold the goodbye, 10 bytes")?;
+        let largest_charge = self.max_received_len.saturating_add(self.separator.len() + OVERHEAD);
         require(
             self.max_queued_bytes >= largest_charge,
             "max_queued_bytes",
-            "must hold one message of max_message_len, with its separator and 64 bytes more",
+            "must hold one message of max_received_len, with its separator and 64 bytes more",
         )?;
         require(
             self.max_total_queued_bytes >= self.max_queued_bytes,
@@ -106,9 +106,9 @@ impl Settings {
             "must not be less than max_queued_bytes",
         )?;
         require(
-            self.max_total_buffered_bytes >= self.max_message_len.saturating_add(self.separator.len()),
-            "max_total_buffered_bytes",
-            "must hold one message of max_message_len, with its separator",
+            self.max_total_unfinished_bytes >= self.max_received_len.saturating_add(self.separator.len()),
+            "max_total_unfinished_bytes",
+            "must hold one message of max_received_len, with its separator",
         )?;
         require(!self.partial_message_timeout.is_zero(), "partial_message_timeout", "must not be 0")?;
         require(self.idle_timeout != Some(Duration::ZERO), "idle_timeout", "must not be 0")?;

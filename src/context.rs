@@ -50,7 +50,7 @@ impl Context {
         let rules = Arc::new(settings.rules());
         Self {
             gathered: Gathered::new(Arc::clone(&rules)),
-            buffered: Buffered::new(settings.max_total_buffered_bytes),
+            buffered: Buffered::new(settings.max_total_unfinished_bytes),
             settings,
             rules,
             pump: Pump::default(),
@@ -90,8 +90,8 @@ impl Context {
         }
     }
 
-    /// Makes room for `charge`, to be written at once to a peer for whom nothing waits, under the rules that drop: at the
-    /// cost of what waits for others. Whether it is worth trying again.
+    /// Makes room for `charge`, to be written at once to a peer for whom nothing waits, under the rules that drop: at
+    /// the cost of what waits for others. Whether it is worth trying again.
     pub(crate) fn find_budget_to_write(&self, charge: usize) -> bool {
         if !matches!(self.rules.when_full, WhenFull::DropOldest | WhenFull::DropNewest) {
             return false;

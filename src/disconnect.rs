@@ -46,7 +46,7 @@ pub enum DisconnectReason {
         /// What did not arrive.
         undelivered: Undelivered,
     },
-    /// The peer sent a message over the limit: [`max_message_len`](crate::ServerBuilder::max_message_len).
+    /// The peer sent a message over the limit: [`max_received_len`](crate::ServerBuilder::max_received_len).
     MessageTooLong {
         /// The limit, in payload bytes.
         limit: usize,
@@ -70,8 +70,8 @@ pub enum DisconnectReason {
     },
     /// The peers together sent more of messages that were not whole than there was memory for, and this one the most,
     /// or it needed more when there was none:
-    /// [`max_total_buffered_bytes`](crate::ServerBuilder::max_total_buffered_bytes).
-    TotalBufferedBytes {
+    /// [`max_total_unfinished_bytes`](crate::ServerBuilder::max_total_unfinished_bytes).
+    TotalUnfinishedBytes {
         /// The limit, in bytes.
         limit: usize,
         /// What did not arrive; `received_bytes` is how much of the message there was.
@@ -126,7 +126,7 @@ macro_rules! undelivered {
             | DisconnectReason::MessageTooLong { undelivered, .. }
             | DisconnectReason::PartialMessageTimeout { undelivered, .. }
             | DisconnectReason::IdleTimeout { undelivered, .. }
-            | DisconnectReason::TotalBufferedBytes { undelivered, .. }
+            | DisconnectReason::TotalUnfinishedBytes { undelivered, .. }
             | DisconnectReason::SlowConsumer { undelivered, .. }
             | DisconnectReason::CallbackPanicked { undelivered, .. }
             | DisconnectReason::ServiceFailed { undelivered, .. }
@@ -148,7 +148,7 @@ impl DisconnectReason {
             Self::MessageTooLong { .. } => DisconnectKind::MessageTooLong,
             Self::PartialMessageTimeout { .. } => DisconnectKind::PartialMessageTimeout,
             Self::IdleTimeout { .. } => DisconnectKind::IdleTimeout,
-            Self::TotalBufferedBytes { .. } => DisconnectKind::TotalBufferedBytes,
+            Self::TotalUnfinishedBytes { .. } => DisconnectKind::TotalUnfinishedBytes,
             Self::SlowConsumer { .. } => DisconnectKind::SlowConsumer,
             Self::CallbackPanicked { .. } => DisconnectKind::CallbackPanicked,
             Self::ServiceFailed { .. } => DisconnectKind::ServiceFailed,
@@ -171,7 +171,7 @@ impl DisconnectReason {
             self,
             Self::MessageTooLong { .. }
                 | Self::PartialMessageTimeout { .. }
-                | Self::TotalBufferedBytes { .. }
+                | Self::TotalUnfinishedBytes { .. }
                 | Self::SlowConsumer { .. }
                 | Self::CallbackPanicked { .. }
         )
@@ -184,7 +184,7 @@ impl DisconnectReason {
 
     /// Whether a message that was not whole is the cause.
     pub(crate) fn is_for_unfinished(&self) -> bool {
-        matches!(self, Self::PartialMessageTimeout { .. } | Self::TotalBufferedBytes { .. })
+        matches!(self, Self::PartialMessageTimeout { .. } | Self::TotalUnfinishedBytes { .. })
     }
 
     pub(crate) fn io(error: impl Into<Arc<io::Error>>) -> Self {
@@ -206,7 +206,7 @@ impl fmt::Display for DisconnectReason {
                 write!(f, "the peer did not finish a message within {timeout:?}")
             }
             Self::IdleTimeout { timeout, .. } => write!(f, "nothing arrived from the peer for {timeout:?}"),
-            Self::TotalBufferedBytes { limit, .. } => {
+            Self::TotalUnfinishedBytes { limit, .. } => {
                 write!(f, "the unfinished messages of all peers together need more than {limit} bytes")
             }
             Self::SlowConsumer { limit, .. } => write!(f, "the peer reads too slowly: {limit}"),

@@ -164,9 +164,9 @@
 //!
 //! | What the peer does | It is ended after | Set with |
 //! |---|---|---|
-//! | sends a message over the limit | 1 MiB | [`max_message_len`](ServerBuilder::max_message_len) |
+//! | sends a message over the limit | 1 MiB | [`max_received_len`](ServerBuilder::max_received_len) |
 //! | begins a message and does not finish it | 30 s | [`partial_message_timeout`](ServerBuilder::partial_message_timeout) |
-//! | has the longest unfinished message, when those of all peers use up their memory | 64 MiB in sum | [`max_total_buffered_bytes`](ServerBuilder::max_total_buffered_bytes) |
+//! | has the longest unfinished message, when those of all peers use up their memory | 64 MiB in sum | [`max_total_unfinished_bytes`](ServerBuilder::max_total_unfinished_bytes) |
 //! | sends nothing | never, unless set | [`idle_timeout`](ServerBuilder::idle_timeout) |
 //! | vanishes while nothing is sent to it (TCP) | 30 s | [`keepalive`](ServerBuilder::keepalive) |
 //! | vanishes while something is on its way to it (TCP on Linux) | 30 s | [`user_timeout`](ServerBuilder::user_timeout) |
@@ -314,7 +314,7 @@
 //! let client = Client::builder()
 //!     .port(server.port())
 //!     // Keeps 1 MiB of what is sent while it is not connected.
-//!     .reconnect(Reconnect::new().longest_delay(Duration::from_secs(5)).buffer_bytes(1 << 20))
+//!     .reconnect(Reconnect::new().longest_delay(Duration::from_secs(5)).keep_bytes(1 << 20))
 //!     .callback(callback::closures().on_reconnect(move |_service, attempt| {
 //!         println!("attempt {} in {:?}", attempt.number, attempt.delay);
 //!         let _ = attempts.send(attempt.number);
@@ -329,7 +329,7 @@
 //! ```
 //!
 //! What is sent while there is no connection is refused ([`Error::NotConnected`]), or kept up to
-//! [`buffer_bytes`](Reconnect::buffer_bytes) and sent on the next connection before anything newer. Nothing is sent
+//! [`keep_bytes`](Reconnect::keep_bytes) and sent on the next connection before anything newer. Nothing is sent
 //! twice: what a connection had accepted and not written is reported by its [`DisconnectReason`], and lost. What a
 //! client still keeps when it ends, [`Error::Unsent`] tells `on_fail`.
 //!
@@ -487,7 +487,6 @@
 //! | goodbye | the message `disconnect`, which says that its sender is about to close |
 //! | unfinished | of a message: it has begun to arrive, and its separator has not come yet |
 //! | remainder | the bytes of an unfinished message |
-//! | buffered | what unfinished messages take of memory |
 //! | kept | what a client that connects again has been given to send while there was no connection |
 //! | chunk | what one read brings |
 //! | broadcast | one message to every connection |

@@ -58,7 +58,7 @@ macro_rules! apply {
         $builder
             .slow_consumer($setting.slow_consumer)
             .coalesce($setting.coalesce)
-            .max_message_len(LONGEST)
+            .max_received_len(LONGEST)
             .max_sent_len(LONGEST)
             .max_queued_bytes($setting.max_queued_bytes)
             .stall_timeout(Duration::from_millis(100))

@@ -128,7 +128,7 @@ at_once_over_every_transport! {
     }
 
     fn long_messages_in_large_pieces_are_timed_as_well(net: Net) {
-        let started = net.start_server(|builder| impatient(builder).max_message_len(3_000_000));
+        let started = net.start_server(|builder| impatient(builder).max_received_len(3_000_000));
         let raw = started.raw();
         let piece = b"x".repeat(100_000);
         (0..20).for_each(|_| drop(raw.try_write(&piece)));
@@ -333,8 +333,8 @@ fn what_does_not_fit_is_refused() {
     ] {
         refused("keepalive", Server::builder().keepalive(wrong));
     }
-    let tight = |builder: ServerBuilder| builder.separator("end;").max_message_len(1000);
-    refused("max_total_buffered_bytes", tight(Server::builder()).max_total_buffered_bytes(1003));
+    let tight = |builder: ServerBuilder| builder.separator("end;").max_received_len(1000);
+    refused("max_total_unfinished_bytes", tight(Server::builder()).max_total_unfinished_bytes(1003));
     assert!(Client::builder().keepalive(keepalive(0, 0, 0)).build().is_err());
 
     let accepted: [Adapt; 5] = [
@@ -342,8 +342,8 @@ fn what_does_not_fit_is_refused() {
             builder.partial_message_timeout(Duration::MAX).idle_timeout(Duration::MAX).user_timeout(Duration::MAX)
         },
         |builder| builder.idle_timeout(None).keepalive(None).user_timeout(None),
-        |builder| builder.max_message_len(1000).max_total_buffered_bytes(1001),
-        |builder| builder.max_total_buffered_bytes(usize::MAX),
+        |builder| builder.max_received_len(1000).max_total_unfinished_bytes(1001),
+        |builder| builder.max_total_unfinished_bytes(usize::MAX),
         |builder| builder.stall_timeout(Duration::MAX).slow_consumer(SlowConsumer::Block(Duration::MAX)),
     ];
     for adapt in accepted {

@@ -137,8 +137,8 @@ macro_rules! usual_settings {
         /// gets to read the goodbye; a peer that sends more is given up, and sees a reset where there is one. The same
         /// holds for one that has not finished a message [in time](Self::partial_message_timeout), and behind its own
         /// goodbye.
-        pub fn max_message_len(mut self, bytes: usize) -> Self {
-            self.common.settings.max_message_len = bytes;
+        pub fn max_received_len(mut self, bytes: usize) -> Self {
+            self.common.settings.max_received_len = bytes;
             self
         }
 
@@ -152,7 +152,7 @@ macro_rules! usual_settings {
         }
 
         /// How much may wait to be written to one peer: in bytes, each message charged its length, the separator's, and
-        /// 64. Must hold a message of [`max_message_len`](Self::max_message_len). Default 4 MiB.
+        /// 64. Must hold a message of [`max_received_len`](Self::max_received_len). Default 4 MiB.
         pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
             self.common.settings.max_queued_bytes = bytes;
             self
@@ -297,16 +297,16 @@ macro_rules! further_settings {
 
         /// How much the messages that peers have begun and not finished, and the buffers that they are read into, may
         /// take of memory for all connections together, in bytes; besides, each connection has 4 KiB that do not count.
-        /// Must hold a message of [`max_message_len`](Self::max_message_len) with its separator. Default 64 MiB.
+        /// Must hold a message of [`max_received_len`](Self::max_received_len) with its separator. Default 64 MiB.
         ///
         /// When half of it is used, peers are read from in small steps, without large buffers. When all of it is used
         /// and a message needs more, the connection with the longest unfinished message is ended at once, with
-        /// [`DisconnectReason::TotalBufferedBytes`](crate::DisconnectReason::TotalBufferedBytes); so one that hoards
-        /// goes before one that sends a little at a time. The message that needs more waits for that memory, at most
-        /// for a second, and then its own connection is ended in the same way: also when it is running callbacks that
-        /// hold all of it.
-        pub fn max_total_buffered_bytes(mut self, bytes: usize) -> Self {
-            self.common.settings.max_total_buffered_bytes = bytes;
+        /// [`DisconnectReason::TotalUnfinishedBytes`](crate::DisconnectReason::TotalUnfinishedBytes); so one that
+        /// hoards goes before one that sends a little at a time. The message that needs more waits for that memory, at
+        /// most for a second, and then its own connection is ended in the same way: also when it is running callbacks
+        /// that hold all of it.
+        pub fn max_total_unfinished_bytes(mut self, bytes: usize) -> Self {
+            self.common.settings.max_total_unfinished_bytes = bytes;
             self
         }
 

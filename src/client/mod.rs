@@ -98,8 +98,8 @@ impl ClientBuilder {
             }
             None => connector,
         };
-        let buffer_bytes = reconnect.as_ref().map(|reconnect| reconnect.buffer_bytes);
-        let core = Core::new(Role::Client { buffer_bytes }, port, self.common.callback, settings);
+        let keep_bytes = reconnect.as_ref().map(|reconnect| reconnect.keep_bytes);
+        let core = Core::new(Role::Client { keep_bytes }, port, self.common.callback, settings);
         core.life().connects_with(Arc::clone(&connector));
         Ok(Client { shared: Arc::new(Shared { core, connector, reconnect, only: OnceLock::new() }) })
     }
@@ -172,13 +172,13 @@ impl Client {
 
     /// Sends one message to the server: see [`Connection::send`].
     ///
-    /// A client that [reconnects](crate::ClientBuilder::reconnect) may [keep](Reconnect::buffer_bytes) it while there
+    /// A client that [reconnects](crate::ClientBuilder::reconnect) may [keep](Reconnect::keep_bytes) it while there
     /// is no connection.
     ///
     /// # Errors
     ///
     /// [`Error::NotConnected`] before the start, after the end, and while there is no connection;
-    /// [`Error::BufferFull`] instead, where messages are kept meanwhile; otherwise those of [`Connection::send`].
+    /// [`Error::KeptFull`] instead, where messages are kept meanwhile; otherwise those of [`Connection::send`].
     pub fn send(&self, message: &[u8]) -> Result<(), Error> {
         match self.core().line() {
             None => self.with_only(|connection| connection.send(message)),

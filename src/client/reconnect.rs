@@ -19,7 +19,7 @@ use crate::error::Error;
 ///
 /// use leads_comm::{Client, Reconnect};
 ///
-/// let reconnect = Reconnect::new().longest_delay(Duration::from_secs(5)).at_start(true).buffer_bytes(1 << 20);
+/// let reconnect = Reconnect::new().longest_delay(Duration::from_secs(5)).at_start(true).keep_bytes(1 << 20);
 /// let client = Client::builder().reconnect(reconnect).build()?;
 /// # drop(client);
 /// # Ok::<(), leads_comm::Error>(())
@@ -31,7 +31,7 @@ pub struct Reconnect {
     pub(super) longest_delay: Duration,
     pub(super) max_attempts: Option<u32>,
     pub(super) at_start: bool,
-    pub(crate) buffer_bytes: usize,
+    pub(crate) keep_bytes: usize,
 }
 
 impl Default for Reconnect {
@@ -41,7 +41,7 @@ impl Default for Reconnect {
             longest_delay: Duration::from_secs(30),
             max_attempts: None,
             at_start: false,
-            buffer_bytes: 0,
+            keep_bytes: 0,
         }
     }
 }
@@ -89,14 +89,14 @@ impl Reconnect {
     /// [`max_queued_bytes`](crate::ServerBuilder::max_queued_bytes). Default 0: it is [`Error::NotConnected`].
     ///
     /// What is kept is sent in the order in which it was accepted, and before anything newer. What does not fit is
-    /// [`Error::BufferFull`], whatever the [slow-consumer policy](crate::SlowConsumer). What is still kept when the
+    /// [`Error::KeptFull`], whatever the [slow-consumer policy](crate::SlowConsumer). What is still kept when the
     /// client ends is counted in [`Error::Unsent`], which `on_fail` is told.
     ///
     /// `broadcast` and [`Connection::send`](crate::Connection::send) go to what is connected; nothing of them is kept.
     /// [`flush`](crate::Client::flush) waits for what is kept, too, which takes another connection: in a callback of
     /// this client, which holds that up, it waits in vain.
-    pub fn buffer_bytes(mut self, bytes: usize) -> Self {
-        self.buffer_bytes = bytes;
+    pub fn keep_bytes(mut self, bytes: usize) -> Self {
+        self.keep_bytes = bytes;
         self
     }
 
@@ -110,9 +110,9 @@ impl Reconnect {
         )?;
         require(self.max_attempts != Some(0), "reconnect", "must have max_attempts of at least 1")?;
         require(
-            self.buffer_bytes <= max_queued_bytes,
+            self.keep_bytes <= max_queued_bytes,
             "reconnect",
-            "must have buffer_bytes that do not exceed max_queued_bytes",
+            "must have keep_bytes that do not exceed max_queued_bytes",
         )
     }
 }

@@ -75,7 +75,7 @@ impl Link {
         let settings = &self.context.settings;
         if let Some(Ending { reason, drain_by, close_by, discarded, .. }) = &mut *self.ending.lock() {
             *discarded = discarded.saturating_add(count);
-            if !reason.is_for_what_came() || *discarded <= settings.max_message_len.max(LEAST_DISCARDED) {
+            if !reason.is_for_what_came() || *discarded <= settings.max_received_len.max(LEAST_DISCARDED) {
                 if let Some(drain_by) = drain_by.as_mut().filter(|_| !reason.is_for_unfinished()) {
                     *drain_by = later(self.context.pump.live(), settings.drain_timeout).min(*close_by);
                 }

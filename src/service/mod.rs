@@ -70,7 +70,7 @@ pub trait Service: Send + Sync {
     /// Blocks until all that was accepted before, for every connection, has been handed to the operating system, at
     /// most for `time`. A connection that has ended, or ends meanwhile, is not waited for: its [`DisconnectReason`]
     /// tells what it lost, and `Ok` does not say that nothing was. What a client
-    /// [keeps](crate::Reconnect::buffer_bytes) for its next connection is waited for.
+    /// [keeps](crate::Reconnect::keep_bytes) for its next connection is waited for.
     ///
     /// # Errors
     ///
@@ -126,22 +126,22 @@ pub(crate) enum Role {
     },
     Client {
         /// For one that connects again: how much it may keep meanwhile.
-        buffer_bytes: Option<usize>,
+        keep_bytes: Option<usize>,
     },
 }
 
 impl Core {
     pub(crate) fn new(role: Role, port: u16, callback: Chain, settings: Settings) -> Arc<Self> {
-        let (kind, listener, policy, buffer_bytes) = match role {
+        let (kind, listener, policy, keep_bytes) = match role {
             Role::Server { listener, policy } => ("server", listener, policy, None),
-            Role::Client { buffer_bytes } => ("client", None, Policy::default(), buffer_bytes),
+            Role::Client { keep_bytes } => ("client", None, Policy::default(), keep_bytes),
         };
         Arc::new_cyclic(|this: &Weak<Self>| {
             let context = Arc::new(Context::new(settings, this.clone()));
             Self {
                 callback: RwLock::new(Arc::new(callback)),
                 table: ConnectionTable::new(),
-                line: buffer_bytes.map(|bytes| Line::new(Arc::clone(&context), bytes)),
+                line: keep_bytes.map(|bytes| Line::new(Arc::clone(&context), bytes)),
                 context,
                 entrance: Entrance::new(policy.max_handshakes, policy.authenticator.clone()),
                 admission: Admission::new(policy),

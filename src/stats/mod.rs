@@ -17,7 +17,7 @@
 //! This holds in every snapshot of a [`Traffic`], for messages and for bytes. (What is refused is also counted as
 //! dropped, because it was dropped in place of something older; so it is on both sides.)
 //!
-//! What a client [keeps](crate::Reconnect::buffer_bytes) while it has no connection is in none of these numbers: it is
+//! What a client [keeps](crate::Reconnect::keep_bytes) while it has no connection is in none of these numbers: it is
 //! accepted when a connection takes it, and what none has taken when the client ends is in
 //! [`Error::Unsent`](crate::Error::Unsent) only.
 //!

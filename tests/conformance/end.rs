@@ -18,7 +18,7 @@ pub(crate) enum Why {
     },
     PartialMessageTimeout(Duration),
     IdleTimeout(Duration),
-    TotalBufferedBytes {
+    TotalUnfinishedBytes {
         limit: usize,
     },
     SlowConsumer(OutboundLimit),
@@ -108,7 +108,7 @@ impl Why {
             (Why::MessageTooLong { limit }, DisconnectReason::MessageTooLong { limit: seen, .. }) => limit == *seen,
             (Why::PartialMessageTimeout(time), DisconnectReason::PartialMessageTimeout { timeout, .. })
             | (Why::IdleTimeout(time), DisconnectReason::IdleTimeout { timeout, .. }) => time == *timeout,
-            (Why::TotalBufferedBytes { limit }, DisconnectReason::TotalBufferedBytes { limit: seen, .. }) => {
+            (Why::TotalUnfinishedBytes { limit }, DisconnectReason::TotalUnfinishedBytes { limit: seen, .. }) => {
                 limit == *seen
             }
             (Why::SlowConsumer(limit), DisconnectReason::SlowConsumer { limit: seen, .. }) => limit == *seen,

@@ -27,10 +27,10 @@ const LONG: Duration = Duration::from_secs(60);
 /// A setting of the library that both kinds of service have.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Setting {
-    MaxMessageLen(usize),
+    MaxReceivedLen(usize),
     MaxSentLen(usize),
     MaxQueuedBytes(usize),
-    MaxTotalBufferedBytes(usize),
+    MaxTotalUnfinishedBytes(usize),
     SlowConsumer(SlowConsumer),
     Coalesce(bool),
     PartialMessageTimeout(Duration),
@@ -48,10 +48,10 @@ macro_rules! adapt {
         let builder = $builder.stall_timeout(LONG).flush_timeout(LONG).drain_timeout(LONG).close_timeout(LONG);
         let builder = builder.partial_message_timeout(LONG).separator(&$case.separator).callback($noting);
         $case.settings.iter().fold(builder, |builder, setting| match *setting {
-            Setting::MaxMessageLen(bytes) => builder.max_message_len(bytes),
+            Setting::MaxReceivedLen(bytes) => builder.max_received_len(bytes),
             Setting::MaxSentLen(bytes) => builder.max_sent_len(bytes),
             Setting::MaxQueuedBytes(bytes) => builder.max_queued_bytes(bytes),
-            Setting::MaxTotalBufferedBytes(bytes) => builder.max_total_buffered_bytes(bytes),
+            Setting::MaxTotalUnfinishedBytes(bytes) => builder.max_total_unfinished_bytes(bytes),
             Setting::PartialMessageTimeout(time) => builder.partial_message_timeout(time),
             Setting::IdleTimeout(time) => builder.idle_timeout(time),
             Setting::SlowConsumer(policy) => builder.slow_consumer(policy),
