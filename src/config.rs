@@ -94,11 +94,11 @@ impl Settings {
     /// Refuses settings that are out of range or do not fit together.
     pub(crate) fn check(&self) -> Result<(), Error> {
         require(self.max_received_len >= codec::GOODBYE.len(), "max_received_len", "must hold the goodbye, 10 bytes")?;
-        let largest_charge = self.max_received_len.saturating_add(self.separator.len() + OVERHEAD);
+        let largest_charge = self.max_sent_len.saturating_add(self.separator.len() + OVERHEAD);
         require(
             self.max_queued_bytes >= largest_charge,
             "max_queued_bytes",
-            "must hold one message of max_received_len, with its separator and 64 bytes more",
+            "must hold one message of max_sent_len, with its separator and 64 bytes more",
         )?;
         require(
             self.max_total_queued_bytes >= self.max_queued_bytes,
@@ -125,9 +125,8 @@ impl Settings {
 
     /// Refuses a message that cannot be sent.
     pub(crate) fn check_message(&self, message: &[u8]) -> Result<(), Error> {
-        let limit = self.max_sent_len.min(self.max_queued_bytes - OVERHEAD - self.separator.len());
-        if message.len() > limit {
-            return Err(Error::MessageTooLong { len: message.len(), limit });
+        if message.len() > self.max_sent_len {
+            return Err(Error::MessageTooLong { len: message.len(), limit: self.max_sent_len });
         }
         Ok(codec::check(message, &self.separator)?)
     }

@@ -105,7 +105,7 @@ over_every_transport! {
     fn a_full_channel_drops_nothing_and_holds_up_nobodys_sending(net: Net) {
         let (channel, events) = callback::channel(1);
         let started = net.start_server(|builder| builder.callback(channel));
-        let flood = started.client().max_received_len(1000).max_queued_bytes(64 * 1024);
+        let flood = started.client().max_sent_len(1000).max_queued_bytes(64 * 1024);
         let flood = flood.slow_consumer(SlowConsumer::Block(PATIENCE)).stall_timeout(PATIENCE).build().unwrap();
         flood.start(started.address(), true).unwrap();
         let flooding = thread::spawn({

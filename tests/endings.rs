@@ -30,7 +30,7 @@ fn unsent(reason: &DisconnectReason) -> usize {
 }
 
 fn small(builder: ServerBuilder) -> ServerBuilder {
-    builder.max_received_len(1000).max_queued_bytes(64 * 1024)
+    builder.max_received_len(1000).max_sent_len(1000).max_queued_bytes(64 * 1024)
 }
 
 over_every_transport! {

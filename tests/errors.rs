@@ -89,8 +89,9 @@ fn a_setting_is_refused_by_build_with_its_name() {
     let second = Duration::from_secs(1);
     let refused = [
         (Server::builder().max_received_len(9).build().map(drop), "max_received_len"),
-        (Server::builder().max_received_len(936).max_queued_bytes(1000).build().map(drop), "max_queued_bytes"),
-        (Server::builder().max_received_len(usize::MAX).build().map(drop), "max_queued_bytes"),
+        (Server::builder().max_sent_len(936).max_queued_bytes(1000).build().map(drop), "max_queued_bytes"),
+        (Server::builder().max_sent_len(usize::MAX).build().map(drop), "max_queued_bytes"),
+        (Server::builder().max_received_len(usize::MAX).build().map(drop), "max_total_unfinished_bytes"),
         (Server::builder().stall_timeout(Duration::ZERO).build().map(drop), "stall_timeout"),
         (Server::builder().flush_timeout(2 * second).close_timeout(second).build().map(drop), "close_timeout"),
         (Server::builder().backlog(0).build().map(drop), "backlog"),
@@ -108,9 +109,9 @@ fn a_setting_is_refused_by_build_with_its_name() {
         }
     }
     // One byte less than what was refused, and everything else that is only just right.
-    Server::builder().max_received_len(935).max_queued_bytes(1000).build().unwrap();
+    Server::builder().max_sent_len(935).max_queued_bytes(1000).build().unwrap();
     Server::builder().flush_timeout(second).close_timeout(second).drain_timeout(Duration::ZERO).build().unwrap();
-    Server::builder().max_received_len(10).max_queued_bytes(75).backlog(1).build().unwrap();
+    Server::builder().max_received_len(10).max_sent_len(10).max_queued_bytes(75).backlog(1).build().unwrap();
 }
 
 #[test]
@@ -145,7 +146,7 @@ fn a_message_that_cannot_be_framed_is_refused() {
 
 #[test]
 fn a_message_that_no_queue_could_hold_is_refused() {
-    let started = Net::Memory.start_server(|builder| builder.max_received_len(100).max_queued_bytes(1000));
+    let started = Net::Memory.start_server(|builder| builder.max_sent_len(935).max_queued_bytes(1000));
     let (_client, events) = started.start_client();
     let connection = connected(&started.events);
     // 64 bytes of overhead and the separator are charged as well.
@@ -194,7 +195,7 @@ fn what_is_asked_at_the_wrong_time_is_refused() {
 
 over_every_transport! {
     fn a_peer_that_reads_too_slowly_is_an_error_to_the_sender(net: Net) {
-        let started = net.start_server(|builder| builder.max_received_len(1000).max_queued_bytes(10_000));
+        let started = net.start_server(|builder| builder.max_sent_len(1000).max_queued_bytes(10_000));
         let raw = started.raw();
         let connection = connected(&started.events);
         let error = loop {

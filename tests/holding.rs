@@ -211,8 +211,7 @@ fn what_is_dropped_is_dropped_whole_behind_what_is_held() {
     const LEN: usize = 1000;
     for polled in [true, false] {
         let started = start(polled, |builder| {
-            let builder =
-                builder.slow_consumer(SlowConsumer::DropOldest).max_received_len(LEN).max_queued_bytes(20_000);
+            let builder = builder.slow_consumer(SlowConsumer::DropOldest).max_sent_len(LEN).max_queued_bytes(20_000);
             builder.flush_timeout(PATIENCE).close_timeout(PATIENCE).stall_timeout(3 * PATIENCE)
         });
         let stalled = started.raw();

@@ -28,7 +28,11 @@ fn adapt(task: &str, builder: ServerBuilder) -> ServerBuilder {
             say("asked");
             true
         }),
-        _ => builder.partial_message_timeout(TIMEOUT).max_received_len(LONG).max_queued_bytes(2 * LONG),
+        _ => builder
+            .partial_message_timeout(TIMEOUT)
+            .max_received_len(LONG)
+            .max_sent_len(LONG)
+            .max_queued_bytes(2 * LONG),
     }
 }
 

@@ -38,7 +38,7 @@ const QUEUE: usize = 20_000;
 const LEN: usize = 1000;
 
 fn small(builder: ServerBuilder) -> ServerBuilder {
-    builder.max_received_len(LEN).max_queued_bytes(QUEUE)
+    builder.max_sent_len(LEN).max_queued_bytes(QUEUE)
 }
 
 /// More messages of [`LEN`] than a peer's system and the queue hold together.
@@ -194,7 +194,7 @@ over_every_transport! {
 
     fn nothing_is_lost_silently_when_connections_are_killed(net: Net) {
         const KILLS: usize = 40;
-        let started = net.start_server(|builder| builder.max_received_len(20_000).max_queued_bytes(100_000));
+        let started = net.start_server(|builder| builder.max_sent_len(20_000).max_queued_bytes(100_000));
         let mut adding_up = 0;
         for round in 0..KILLS {
             let raw = started.raw();

@@ -130,8 +130,8 @@ macro_rules! usual_settings {
         }
 
         /// The longest message that is received, in payload bytes; a peer that sends a longer one is disconnected. At
-        /// least 10, so that the peer can say goodbye, and no more than [`max_queued_bytes`](Self::max_queued_bytes)
-        /// can hold. Default 1 MiB.
+        /// least 10, so that the peer can say goodbye, and no more than
+        /// [`max_total_unfinished_bytes`](Self::max_total_unfinished_bytes) can hold. Default 1 MiB.
         ///
         /// Of what such a peer goes on sending as much again is read and thrown away, but at least 64 KiB, so that it
         /// gets to read the goodbye; a peer that sends more is given up, and sees a reset where there is one. The same
@@ -142,7 +142,7 @@ macro_rules! usual_settings {
             self
         }
 
-        /// The longest message that `send` and `broadcast` accept, in payload bytes; never more than
+        /// The longest message that `send` and `broadcast` accept, in payload bytes; no more than
         /// [`max_queued_bytes`](Self::max_queued_bytes) can hold. Default 1 MiB, as much as a peer of this library
         /// receives unless it is told otherwise: one that is sent more than it receives ends the connection, and to the
         /// sender that looks like any other goodbye.
@@ -152,7 +152,7 @@ macro_rules! usual_settings {
         }
 
         /// How much may wait to be written to one peer: in bytes, each message charged its length, the separator's, and
-        /// 64. Must hold a message of [`max_received_len`](Self::max_received_len). Default 4 MiB.
+        /// 64. Must hold a message of [`max_sent_len`](Self::max_sent_len). Default 4 MiB.
         pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
             self.common.settings.max_queued_bytes = bytes;
             self

@@ -5,7 +5,7 @@ use leads_comm::SlowConsumer;
 use crate::case::Case;
 use crate::end::Why::{LocalClose, MessageTooLong, Panicked, PeerClosed, PeerGoodbye, Reset, ServiceClosed};
 use crate::group::Group;
-use crate::ours::Setting::{self, MaxQueuedBytes, MaxReceivedLen};
+use crate::ours::Setting::{self, MaxQueuedBytes, MaxReceivedLen, MaxSentLen};
 
 /// Peer 1 is served as if there were no other.
 fn peer_1_is_served(case: Case) -> Case {
@@ -113,7 +113,7 @@ pub(crate) fn fill(group: &mut Group) {
         let c = c
             .peers(2)
             .narrow()
-            .with(MaxReceivedLen(1000))
+            .with(MaxSentLen(1000))
             .with(MaxQueuedBytes(64 * 1024))
             .with(Setting::SlowConsumer(SlowConsumer::DropNewest))
             .program("fills the queue", |_, connection| {
