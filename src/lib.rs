@@ -538,7 +538,7 @@ mod user_code;
 pub use addresses::my_ip_addresses;
 pub use admission::Caller;
 pub use backoff::Attempt;
-pub use builder::{ClientBuilder, ServerBuilder};
+pub use builder::{BindAddress, ClientBuilder, ServerBuilder};
 pub use callback::Callback;
 pub use client::{Client, Reconnect};
 pub use codec::DEFAULT_SEPARATOR;

@@ -97,10 +97,8 @@ impl ServerBuilder {
             require(has_path || self.side.unix_mode.is_none(), "unix_mode", "is only for a server with a path")?;
         }
         let lets_everybody_in = exposure::lets_everybody_in(&settings, &self.side);
-        let mut place = Place::Address {
-            address: SocketAddr::new(self.side.bind, self.common.port),
-            ipv6_only: self.side.ipv6_only,
-        };
+        let address = SocketAddr::new(self.side.bind.ip()?, self.common.port);
+        let mut place = Place::Address { address, ipv6_only: self.side.ipv6_only };
         let given: Option<Arc<dyn Listener>> = match self.side.source {
             ListenerSource::Address => None,
             #[cfg(unix)]

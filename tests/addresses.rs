@@ -87,6 +87,23 @@ fn a_server_listens_where_it_is_told_to() {
 }
 
 #[test]
+fn an_address_may_be_text_and_other_text_is_refused_with_what_it_has_to_be() {
+    let server = Server::builder().port(0).bind("127.0.0.1").build().unwrap();
+    server.start(true).unwrap();
+    assert_eq!(server.local_addr().unwrap().ip(), Ipv4Addr::LOCALHOST);
+    server.close();
+    Server::builder().bind(String::from("::")).build().unwrap();
+    for text in ["localhost", "0.0.0.0:16900", "", "vehicle.local", "[::]"] {
+        let error = Server::builder().bind(text).build().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "invalid setting: bind must be an IP address, such as 0.0.0.0, :: or 192.168.0.7; the port is set by itself"
+        );
+        assert!(Server::builder().bind(text.to_owned()).build().is_err());
+    }
+}
+
+#[test]
 fn leads_servers_listen_on_every_address() {
     let started = wildcard();
     assert!(started.addr().ip().is_unspecified());

@@ -12,7 +12,7 @@ use crate::entrance::Token;
 use crate::error::Error;
 pub use client::ClientBuilder;
 pub(crate) use client::ConnectorSource;
-pub use server::ServerBuilder;
+pub use server::{BindAddress, ServerBuilder};
 pub(crate) use server::{ListenerSource, ServerSide};
 
 /// What both kinds of service are told; the builders' methods say what each is.

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,13 +7,14 @@ use std::sync::Arc;
 use super::{Common, further_settings, usual_settings};
 use crate::admission::{Caller, Policy};
 use crate::entrance::Authenticator;
+use crate::error::Error;
 use crate::transport::Listener;
 use crate::user_code::Foreign;
 
 /// What only a server is told.
 #[derive(Debug)]
 pub(crate) struct ServerSide {
-    pub(crate) bind: IpAddr,
+    pub(crate) bind: BindAddress,
     pub(crate) ipv6_only: bool,
     pub(crate) backlog: u32,
     #[cfg(unix)]
@@ -38,6 +39,52 @@ pub(crate) enum ListenerSource {
     Transport(Foreign<dyn Listener>),
 }
 
+/// What [`ServerBuilder::bind`] takes: an IP address, or text that is to be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BindAddress {
+    /// `None`: the text is no address.
+    ip: Option<IpAddr>,
+}
+
+impl BindAddress {
+    pub(crate) fn ip(self) -> Result<IpAddr, Error> {
+        self.ip.ok_or(Error::InvalidSetting {
+            setting: "bind",
+            requirement: "must be an IP address, such as 0.0.0.0, :: or 192.168.0.7; the port is set by itself",
+        })
+    }
+}
+
+macro_rules! from_address {
+    ($($address:ty),*) => {
+        $(impl From<$address> for BindAddress {
+            fn from(address: $address) -> Self {
+                Self { ip: Some(address.into()) }
+            }
+        })*
+    };
+}
+
+from_address!(IpAddr, Ipv4Addr, Ipv6Addr, [u8; 4], [u8; 16], [u16; 8]);
+
+impl From<&str> for BindAddress {
+    fn from(text: &str) -> Self {
+        Self { ip: text.parse().ok() }
+    }
+}
+
+impl From<&String> for BindAddress {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
+    }
+}
+
+impl From<String> for BindAddress {
+    fn from(text: String) -> Self {
+        text.as_str().into()
+    }
+}
+
 /// Builds a [`Server`](crate::Server): see [`Server::builder`](crate::Server::builder).
 ///
 /// Every setting has a default, named at its method. What does not fit together is refused by [`build`](Self::build).
@@ -53,14 +100,32 @@ impl ServerBuilder {
         Self { common: Common::default(), side: ServerSide::default() }
     }
 
-    /// The address to listen on. Default `127.0.0.1`, which only programs on this machine reach.
+    /// The address to listen on, an IP address or its text. Default `127.0.0.1`, which only programs on this machine
+    /// reach.
     ///
     /// `0.0.0.0` listens on every IPv4 address of the machine; `::` on every IPv6 *and* IPv4 address, on every system
-    /// alike (on a host without IPv6 it is taken for `0.0.0.0`). Whoever reaches
-    /// such an address may connect unless there is a [`token`](Self::token), an [authenticator](Self::authenticate), a
-    /// hook to [admit](Self::admit) callers, or TLS; a server on all addresses that has none of these logs a warning
-    /// when it starts.
-    pub fn bind(mut self, address: impl Into<IpAddr>) -> Self {
+    /// alike (on a host without IPv6 it is taken for `0.0.0.0`). Whoever reaches such an address may connect unless
+    /// there is a [`token`](Self::token), an [authenticator](Self::authenticate), a hook to [admit](Self::admit)
+    /// callers, or TLS; a server on all addresses that has none of these logs a warning when it starts.
+    ///
+    /// Text that is no IP address, such as a host name or one with a port, is an
+    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) of [`build`](Self::build).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::Server;
+    ///
+    /// let server = Server::builder().bind("0.0.0.0").port(16900).build()?;
+    /// # drop(server);
+    /// let error = Server::builder().bind("0.0.0.0:16900").build().unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "invalid setting: bind must be an IP address, such as 0.0.0.0, :: or 192.168.0.7; the port is set by itself",
+    /// );
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn bind(mut self, address: impl Into<BindAddress>) -> Self {
         self.side.bind = address.into();
         self
     }
