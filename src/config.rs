@@ -9,8 +9,6 @@ use crate::entrance::Token;
 use crate::error::Error;
 use crate::outbox::{Budget, OVERHEAD, Rules, WhenFull};
 
-use crate::transport::Keepalive;
-
 /// What happens when more is sent to a peer than it reads, and its queue is full
 /// ([`max_queued_bytes`](crate::ServerBuilder::max_queued_bytes)), or those of all peers together are
 /// ([`max_total_queued_bytes`](crate::ServerBuilder::max_total_queued_bytes)).
@@ -52,8 +50,7 @@ pub(crate) struct Settings {
     pub(crate) slow_consumer: SlowConsumer,
     pub(crate) partial_message_timeout: Duration,
     pub(crate) idle_timeout: Option<Duration>,
-    pub(crate) keepalive: Option<Keepalive>,
-    pub(crate) user_timeout: Option<Duration>,
+    pub(crate) dead_peer_timeout: Option<Duration>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) token: Option<Token>,
     /// `None`: as the policy for slow consumers has it.
@@ -77,8 +74,7 @@ impl Default for Settings {
             slow_consumer: SlowConsumer::default(),
             partial_message_timeout: Duration::from_secs(30),
             idle_timeout: None,
-            keepalive: Some(Keepalive::default()),
-            user_timeout: Some(Duration::from_secs(30)),
+            dead_peer_timeout: Some(Duration::from_secs(30)),
             handshake_timeout: Duration::from_secs(5),
             token: None,
             stall_timeout: None,
@@ -112,12 +108,7 @@ impl Settings {
         )?;
         require(!self.partial_message_timeout.is_zero(), "partial_message_timeout", "must not be 0")?;
         require(self.idle_timeout != Some(Duration::ZERO), "idle_timeout", "must not be 0")?;
-        require(
-            self.keepalive.is_none_or(|keepalive| keepalive.is_possible()),
-            "keepalive",
-            "idle and interval must be 1 s to 32767 s, and count 1 to 127",
-        )?;
-        require(self.user_timeout != Some(Duration::ZERO), "user_timeout", "must not be 0")?;
+        require(self.dead_peer_timeout != Some(Duration::ZERO), "dead_peer_timeout", "must not be 0")?;
         require(!self.handshake_timeout.is_zero(), "handshake_timeout", "must not be 0")?;
         require(self.stall_timeout != Some(Duration::ZERO), "stall_timeout", "must not be 0")?;
         require(self.close_timeout >= self.flush_timeout, "close_timeout", "must not be shorter than flush_timeout")

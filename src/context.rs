@@ -14,7 +14,7 @@ use crate::outbox::{Gathered, Patience, Purpose, Rules, WhenFull};
 use crate::pump::{Deadline, Pump, Watched};
 use crate::sync::Mutex;
 use crate::threads::Threads;
-use crate::transport::Stream;
+use crate::transport::{Keepalive, Stream};
 use crate::user_code::debug;
 
 pub(crate) struct Context {
@@ -103,9 +103,10 @@ impl Context {
 
     /// Has the system look after the peer of a new connection, as far as it can.
     pub(crate) fn keep_alive(&self, stream: &dyn Stream) {
-        let can_ask = stream.unanswered_for().is_ok();
-        let user_timeout = self.settings.user_timeout.filter(|time| !can_ask && *time >= self.settings.stall_timeout());
-        let Err(error) = stream.keep_alive(self.settings.keepalive, user_timeout) else { return };
+        let timeout = self.settings.dead_peer_timeout;
+        // Where the stream can be asked, the library sees to it, and tells a peer without room from one that is gone.
+        let user_timeout = timeout.filter(|_| stream.unanswered_for().is_err());
+        let Err(error) = stream.keep_alive(timeout.map(Keepalive::within), user_timeout) else { return };
         if error.kind() != io::ErrorKind::Unsupported && !self.keepalive_told.swap(true, Ordering::Relaxed) {
             debug!("the system does not look after {} as it should: {error}", stream.peer());
         }

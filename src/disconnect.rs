@@ -103,8 +103,7 @@ pub enum DisconnectReason {
         undelivered: Undelivered,
     },
     /// Reading or writing failed, for instance because the peer reset the connection, or because it has vanished and
-    /// the system has given up on it ([`keepalive`](crate::ServerBuilder::keepalive),
-    /// [`user_timeout`](crate::ServerBuilder::user_timeout)).
+    /// the system has given up on it ([`dead_peer_timeout`](crate::ServerBuilder::dead_peer_timeout)).
     Io {
         /// What the system, or the transport, reported.
         source: Arc<io::Error>,

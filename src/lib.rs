@@ -168,8 +168,7 @@
 //! | begins a message and does not finish it | 30 s | [`partial_message_timeout`](ServerBuilder::partial_message_timeout) |
 //! | has the longest unfinished message, when those of all peers use up their memory | 64 MiB in sum | [`max_total_unfinished_bytes`](ServerBuilder::max_total_unfinished_bytes) |
 //! | sends nothing | never, unless set | [`idle_timeout`](ServerBuilder::idle_timeout) |
-//! | vanishes while nothing is sent to it (TCP) | 30 s | [`keepalive`](ServerBuilder::keepalive) |
-//! | vanishes while something is on its way to it (TCP on Linux) | 30 s | [`user_timeout`](ServerBuilder::user_timeout) |
+//! | vanishes (TCP; while something is on its way to it, on Linux) | 30 s | [`dead_peer_timeout`](ServerBuilder::dead_peer_timeout) |
 //! | stops reading while messages wait for it | 30 s; with a policy that drops 10 minutes | [`stall_timeout`](ServerBuilder::stall_timeout) |
 //! | reads, less than it is sent | never; its outbox becomes full | [`slow_consumer`](ServerBuilder::slow_consumer) |
 //!
@@ -556,7 +555,6 @@ pub use refusal::RefusalCause;
 pub use server::Server;
 pub use service::Service;
 pub use stats::DisconnectKind;
-pub use transport::Keepalive;
 
 /// The port of LEADS, used where no other is chosen.
 pub const DEFAULT_PORT: u16 = 16900;

@@ -12,8 +12,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use leads_comm::callback;
+use leads_comm::transport::Keepalive;
 use leads_comm::transport::{Listener, Stream, memory};
-use leads_comm::{Connection, Error, Keepalive, Server, ServerBuilder};
+use leads_comm::{Connection, Error, Server, ServerBuilder};
 use log::Level;
 use support::logged::Turn;
 use support::*;

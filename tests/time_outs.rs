@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
-use leads_comm::{Client, Connection, DisconnectReason, Error, Keepalive, Server, ServerBuilder, SlowConsumer};
+use leads_comm::{Client, Connection, DisconnectReason, Error, Server, ServerBuilder, SlowConsumer};
 use support::figures::{Prober, p99};
 use support::*;
 
@@ -311,37 +311,22 @@ fn drippers(net: Net, count: usize, timeout: Duration, pause: Duration, probes: 
 #[test]
 fn what_does_not_fit_is_refused() {
     type Adapt = fn(ServerBuilder) -> ServerBuilder;
-    let keepalive = |idle, interval, count| Keepalive {
-        idle: Duration::from_millis(idle),
-        interval: Duration::from_millis(interval),
-        count,
-    };
     let refused = |setting: &str, builder: ServerBuilder| match builder.build() {
         Err(Error::InvalidSetting { setting: named, .. }) => assert_eq!(named, setting),
         other => panic!("{setting}: {other:?}"),
     };
     refused("partial_message_timeout", Server::builder().partial_message_timeout(Duration::ZERO));
     refused("idle_timeout", Server::builder().idle_timeout(Duration::ZERO));
-    refused("user_timeout", Server::builder().user_timeout(Duration::ZERO));
-    for wrong in [
-        keepalive(999, 1000, 1),
-        keepalive(1000, 999, 1),
-        keepalive(1000, 1000, 0),
-        keepalive(32_768_000, 1000, 1),
-        keepalive(1000, 32_768_000, 1),
-        keepalive(1000, 1000, 128),
-    ] {
-        refused("keepalive", Server::builder().keepalive(wrong));
-    }
+    refused("dead_peer_timeout", Server::builder().dead_peer_timeout(Duration::ZERO));
     let tight = |builder: ServerBuilder| builder.separator("end;").max_received_len(1000);
     refused("max_total_unfinished_bytes", tight(Server::builder()).max_total_unfinished_bytes(1003));
-    assert!(Client::builder().keepalive(keepalive(0, 0, 0)).build().is_err());
+    assert!(Client::builder().dead_peer_timeout(Duration::ZERO).build().is_err());
 
     let accepted: [Adapt; 5] = [
         |builder| {
-            builder.partial_message_timeout(Duration::MAX).idle_timeout(Duration::MAX).user_timeout(Duration::MAX)
+            builder.partial_message_timeout(Duration::MAX).idle_timeout(Duration::MAX).dead_peer_timeout(Duration::MAX)
         },
-        |builder| builder.idle_timeout(None).keepalive(None).user_timeout(None),
+        |builder| builder.idle_timeout(None).dead_peer_timeout(None),
         |builder| builder.max_received_len(1000).max_total_unfinished_bytes(1001),
         |builder| builder.max_total_unfinished_bytes(usize::MAX),
         |builder| builder.stall_timeout(Duration::MAX).slow_consumer(SlowConsumer::Block(Duration::MAX)),

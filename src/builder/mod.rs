@@ -169,9 +169,9 @@ macro_rules! usual_settings {
         /// [`DisconnectReason::IdleTimeout`](crate::DisconnectReason::IdleTimeout). More than 0; `None` is for ever.
         /// Default `None`, because a peer that only listens is as good as one that speaks.
         ///
-        /// Any bytes count, also those of a message that is not whole; what is sent to the peer does not, nor do
-        /// [keepalive](Self::keepalive) probes. Silence begins when the callback has returned from the last message
-        /// that arrived, so that the time that callbacks take does not count.
+        /// Any bytes count, also those of a message that is not whole; what is sent to the peer does not, nor do the
+        /// probes of [`dead_peer_timeout`](Self::dead_peer_timeout). Silence begins when the callback has returned from
+        /// the last message that arrived, so that the time that callbacks take does not count.
         pub fn idle_timeout(mut self, time: impl Into<Option<std::time::Duration>>) -> Self {
             self.common.settings.idle_timeout = time.into();
             self
@@ -223,38 +223,46 @@ macro_rules! further_settings {
             self
         }
 
-        /// How the system finds out, over TCP, that a peer from which nothing comes has vanished: see
-        /// [`Keepalive`](crate::Keepalive). `None` leaves the sockets as they are. Default: probes after 15 s of
-        /// silence, every 5 s, three of them, so that such a peer is noticed after 30 s.
+        /// How long, over TCP, no sign of life may come from a peer's *system* before the peer is taken for gone: its
+        /// machine has lost its power, or the network between. Then the connection ends, with
+        /// [`DisconnectReason::Io`](crate::DisconnectReason::Io), whatever the
+        /// [stall time-out](Self::stall_timeout). More than 0. Default 30 s. `None` leaves the sockets as they are,
+        /// and it to the system: hours, or a quarter of an hour where something is on its way to the peer.
         ///
-        /// The connection then ends with [`DisconnectReason::Io`](crate::DisconnectReason::Io), whatever the stall
-        /// time-out. The system asks only while nothing that was sent is unanswered, and nothing waits in it to be
-        /// sent: that is what [`user_timeout`](Self::user_timeout) is for. A system that refuses to do this, or a part
-        /// of it, is no error; what it refuses is logged, at debug, once for each service. Transports of the program's
-        /// own do what their [`Stream::keep_alive`](crate::transport::Stream::keep_alive) says.
-        pub fn keepalive(mut self, keepalive: impl Into<Option<$crate::Keepalive>>) -> Self {
-            self.common.settings.keepalive = keepalive.into();
-            self
-        }
-
-        /// How long, over TCP, nothing at all may come from the peer's system while something that was sent to it is
-        /// unanswered: data, or the system's questions whether there is room again. Then the connection ends, with
-        /// [`DisconnectReason::Io`](crate::DisconnectReason::Io), a quarter of that time later at most. More than 0;
-        /// `None` leaves it to the system, which takes a quarter of an hour or so. Default 30 s.
+        /// - While nothing that was sent is unanswered, the system asks the peer's (keepalive), from half of the time
+        ///   on, three times, so that the last answer is missing when it is over: with 30 s after 15 s of silence, then
+        ///   every 5 s. That goes by whole seconds, and takes 2 s at least; the first question comes after 32,767 s of
+        ///   silence at the latest. See [`Keepalive::within`](crate::transport::Keepalive::within).
+        /// - While something is unanswered, data or the system's questions whether there is room again, nothing at all
+        ///   may come for that time; this is noticed a quarter of it later at most. Of a peer that has no room, the
+        ///   system asks at intervals which double, up to 2 minutes, and two questions have to be unanswered.
         ///
-        /// [`keepalive`](Self::keepalive) does not notice a peer that vanishes while data is on its way to it, and this
-        /// does. A peer whose system answers stays, also when its program reads nothing for hours: that is a matter of
-        /// [`stall_timeout`](Self::stall_timeout). Of one that has no room, the system asks at intervals which double,
-        /// up to 2 minutes, and two questions have to be unanswered.
+        /// A peer whose system answers stays, also when its program reads nothing for hours: that is a matter of
+        /// [`stall_timeout`](Self::stall_timeout). A system that refuses to do this, or a part of it, is no error; what
+        /// it refuses is logged, at debug, once for each service. Transports of the program's own do what their
+        /// [`Stream::keep_alive`](crate::transport::Stream::keep_alive) and
+        /// [`unanswered_for`](crate::transport::Stream::unanswered_for) say.
         ///
-        /// On Linux the service asks the system for this, four times within the time and only while something may be
-        /// unanswered, over a socket of the family `AF_NETLINK` (`NETLINK_SOCK_DIAG`), which takes a descriptor for
-        /// that moment. Where a sandbox denies such sockets, and on Android and Fuchsia, the socket is given
-        /// `TCP_USER_TIMEOUT` instead, which also ends a peer that answers but has had no room for so long, and takes
-        /// the place of [`Keepalive::count`](crate::Keepalive::count); and so it is not given one that is shorter than
-        /// the stall time-out. Elsewhere this has no effect.
-        pub fn user_timeout(mut self, time: impl Into<Option<std::time::Duration>>) -> Self {
-            self.common.settings.user_timeout = time.into();
+        /// What is unanswered, the service asks the system on Linux, four times within the time and only while
+        /// something may be, over a socket of the family `AF_NETLINK` (`NETLINK_SOCK_DIAG`), which takes a descriptor
+        /// for that moment. Where a sandbox denies such sockets, and on Android and Fuchsia, the socket is given
+        /// `TCP_USER_TIMEOUT` instead, which also ends a peer that answers but has had no room for so long. Elsewhere
+        /// the system's own patience ends it, within minutes.
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use std::time::Duration;
+        ///
+        /// use leads_comm::Server;
+        ///
+        /// // Somebody pays for every packet: asked after 75 s of silence, and noticed after two and a half minutes.
+        /// let server = Server::builder().dead_peer_timeout(Duration::from_secs(150)).build()?;
+        /// # drop(server);
+        /// # Ok::<(), leads_comm::Error>(())
+        /// ```
+        pub fn dead_peer_timeout(mut self, time: impl Into<Option<std::time::Duration>>) -> Self {
+            self.common.settings.dead_peer_timeout = time.into();
             self
         }
 

@@ -204,8 +204,8 @@ pub trait Stream: Send + Sync + 'static {
 
     /// Has the system look after the peer, so that one that vanishes is noticed: while it is silent (`keepalive`), and
     /// while it leaves without acknowledgement what is sent to it (`user_timeout`). `None` is to leave that as it is.
-    /// Called once, before anything is read or written; [`keepalive`](crate::ServerBuilder::keepalive) and
-    /// [`user_timeout`](crate::ServerBuilder::user_timeout) say what a program may expect.
+    /// Called once, before anything is read or written;
+    /// [`dead_peer_timeout`](crate::ServerBuilder::dead_peer_timeout) says what a program may expect.
     ///
     /// A stream that is made of a [`TcpStream`](tcp::TcpStream) hands this on to it. The default is for streams to
     /// which it means nothing.
@@ -223,8 +223,8 @@ pub trait Stream: Send + Sync + 'static {
     /// all is sent and answered. What the system does counts, and not the peer's program, which may be reading nothing.
     ///
     /// Asked once before anything is read or written, and from then on, by one thread at a time, while something may be
-    /// unanswered; must not block. Where it can be told, [`user_timeout`](crate::ServerBuilder::user_timeout) is kept
-    /// by the library, and not given to [`keep_alive`](Self::keep_alive). A stream that is made of a
+    /// unanswered; must not block. Where it can be told, the library looks at the time by itself,
+    /// and gives [`keep_alive`](Self::keep_alive) no `user_timeout`. A stream that is made of a
     /// [`TcpStream`](tcp::TcpStream) hands this on to it.
     ///
     /// # Errors
