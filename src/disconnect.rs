@@ -186,6 +186,11 @@ impl DisconnectReason {
         matches!(self, Self::PartialMessageTimeout { .. } | Self::TotalUnfinishedBytes { .. })
     }
 
+    /// Whether the cause is that nothing came.
+    pub(crate) fn is_for_silence(&self) -> bool {
+        matches!(self, Self::IdleTimeout { .. })
+    }
+
     pub(crate) fn io(error: impl Into<Arc<io::Error>>) -> Self {
         Self::Io { source: error.into(), undelivered: Undelivered::default() }
     }

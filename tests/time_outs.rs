@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
-use leads_comm::{Client, Connection, DisconnectReason, Error, Server, ServerBuilder, SlowConsumer};
+use leads_comm::{Client, Connection, DisconnectReason, Error, OutboundLimit, Server, ServerBuilder, SlowConsumer};
 use support::figures::{Prober, p99};
 use support::*;
 
@@ -204,6 +204,46 @@ at_once_over_every_transport! {
         assert_eq!(reason.undelivered(), leads_comm::Undelivered::default());
         assert_eq!(reason.to_string(), "nothing arrived from the peer for 150ms");
         assert_eq!(raw.read_to_end().0, b"are you there;disconnect;");
+    }
+
+    /// Its end is told when its time is over, and not when a peer that does not close its side has had its time for that.
+    fn a_silent_peer_is_not_waited_for(net: Net) {
+        let started = net.start_server(|builder| {
+            builder.idle_timeout(SHORT).drain_timeout(2 * PATIENCE).close_timeout(2 * PATIENCE)
+        });
+        let raw = started.raw();
+        assert_idle(&disconnected(&started.events));
+        assert_eq!(raw.read_to_end().0, b"disconnect;", "it is told all the same");
+    }
+
+    /// Nor is one that takes nothing, whatever waits for it.
+    fn a_peer_that_takes_nothing_is_not_waited_for(net: Net) {
+        let started = net.start_server(|builder| {
+            let builder = builder.slow_consumer(SlowConsumer::DropNewest).stall_timeout(SHORT);
+            builder.flush_timeout(2 * PATIENCE).drain_timeout(2 * PATIENCE).close_timeout(2 * PATIENCE)
+        });
+        let raw = started.raw();
+        let connection = connected(&started.events);
+        let begun = Instant::now();
+        while !connection.is_closed() {
+            let _ = connection.send(&[b'x'; 10_000]);
+        }
+        let reason = disconnected(&started.events);
+        let stalled = OutboundLimit::Stalled(SHORT);
+        assert!(matches!(reason, DisconnectReason::SlowConsumer { limit, .. } if limit == stalled), "{reason:?}");
+        assert!(begun.elapsed() >= SHORT, "after {:?}", begun.elapsed());
+        drop(raw);
+    }
+
+    /// A peer in the midst of a message may be sending: it has its time to read the goodbye, on top.
+    fn a_peer_in_the_midst_of_a_message_is_waited_for(net: Net) {
+        let started = net.start_server(|builder| builder.partial_message_timeout(SHORT).drain_timeout(2 * SHORT));
+        let raw = started.raw();
+        let begun = Instant::now();
+        raw.write(b"unfinished");
+        assert_partial(&disconnected(&started.events));
+        assert!(begun.elapsed() >= 3 * SHORT, "after {:?}", begun.elapsed());
+        assert_eq!(raw.read_to_end().0, b"disconnect;");
     }
 
     /// Also one that never finishes a message: that is another time-out's affair.

@@ -172,6 +172,10 @@ macro_rules! usual_settings {
         /// Any bytes count, also those of a message that is not whole; what is sent to the peer does not, nor do the
         /// probes of [`dead_peer_timeout`](Self::dead_peer_timeout). Silence begins when the callback has returned from
         /// the last message that arrived, so that the time that callbacks take does not count.
+        ///
+        /// `on_disconnect` comes after this time and a twentieth of a second, in which what has just arrived is read:
+        /// such a peer is told the goodbye, and not waited for. Where something still waits to be written to it, that
+        /// has its [`flush_timeout`](Self::flush_timeout) first.
         pub fn idle_timeout(mut self, time: impl Into<Option<std::time::Duration>>) -> Self {
             self.common.settings.idle_timeout = time.into();
             self
@@ -194,6 +198,9 @@ macro_rules! further_settings {
         /// or a sixteenth of the peer's receive buffer where that is more; over Unix sockets on Linux what was written
         /// at once, up to some 36 KiB. What the system still has room for is taken first, by the next try.
         /// `docs/peers.md` has the whole table.
+        ///
+        /// `on_disconnect` comes after this time, or up to a quarter of it later; the end itself takes none, because
+        /// such a peer is neither flushed to nor waited for.
         pub fn stall_timeout(mut self, time: std::time::Duration) -> Self {
             self.common.settings.stall_timeout = Some(time);
             self
@@ -207,6 +214,10 @@ macro_rules! further_settings {
         /// It is counted anew for each message, so that it does not concern a peer that sends many. Nor does the time
         /// that callbacks take count against the peer: while one is running, the connection is not being read, and a
         /// message that has begun to arrive behind the one that it was given counts from its return.
+        ///
+        /// `on_disconnect` comes after this time and what the regular end takes: nothing, when the peer closes its side
+        /// upon the goodbye, and otherwise up to [`drain_timeout`](Self::drain_timeout), so that what it is still
+        /// sending does not cost it the goodbye; with the defaults 30.5 s.
         pub fn partial_message_timeout(mut self, time: std::time::Duration) -> Self {
             self.common.settings.partial_message_timeout = time;
             self
@@ -274,6 +285,10 @@ macro_rules! further_settings {
 
         /// How long, after everything is written, a closing connection waits for the peer to close its side; starts
         /// anew with whatever still arrives from it, within [`close_timeout`](Self::close_timeout). Default 0.5 s.
+        ///
+        /// It comes on top of what a connection was ended for, but not where that was silence
+        /// ([`idle_timeout`](Self::idle_timeout)), or that the peer took nothing
+        /// ([`stall_timeout`](Self::stall_timeout)) or was gone ([`dead_peer_timeout`](Self::dead_peer_timeout)).
         pub fn drain_timeout(mut self, time: std::time::Duration) -> Self {
             self.common.settings.drain_timeout = time;
             self

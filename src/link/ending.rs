@@ -174,12 +174,19 @@ impl Link {
         Some(None)
     }
 
-    /// Everything is written: the peer has a little time to close its side.
+    /// Everything is written: the peer has a little time to close its side, unless it was ended for its silence. Of such
+    /// a one nothing is on its way here that could keep the goodbye from it, and to wait for more of it would only tell
+    /// of its end later.
     pub(super) fn begin_drain(&self) {
         let time = self.context.settings.drain_timeout;
         let drain_by = later(self.context.pump.live(), time);
+        let mut is_silent = false;
         if let Some(ending) = &mut *self.ending.lock() {
             ending.drain_by = Some(drain_by.min(ending.close_by));
+            is_silent = ending.reason.is_for_silence();
+        }
+        if is_silent {
+            return self.shut_down();
         }
         self.watch_for(Deadline::Sending, time);
     }
