@@ -9,8 +9,8 @@ use std::thread;
 
 use leads_comm::callback;
 use leads_comm::{
-    Client, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectReason, Error, Server, create_client, create_server,
-    my_ip_addresses, start_client, start_server,
+    Client, CloseOnDrop, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectReason, Error, Server, create_client,
+    create_server, my_ip_addresses, start_client, start_server,
 };
 use support::*;
 
@@ -43,6 +43,24 @@ fn the_defaults_are_those_of_leads() {
     assert_eq!((DEFAULT_PORT, DEFAULT_SEPARATOR), (16900, &b";"[..]));
     assert_eq!(Server::builder().build().unwrap().port(), DEFAULT_PORT);
     assert_eq!(Client::builder().build().unwrap().port(), DEFAULT_PORT);
+}
+
+/// The camera frames of LEADS have up to 1.4 MB in base64.
+#[test]
+fn leads_functions_take_its_camera_frames_both_ways() {
+    let started = wildcard();
+    let (callback, events) = recorder();
+    let client = create_client(started.server.port(), callback);
+    let client = CloseOnDrop::new(start_client("127.0.0.1", client, true).unwrap());
+    for len in [1_400_000, 16 * 1024 * 1024] {
+        let frame = vec![b'x'; len];
+        client.send(&frame).unwrap();
+        assert!(received(&started.events) == frame, "not the frame of {len} bytes");
+        assert_eq!(started.server.broadcast(&frame).unwrap(), 1);
+        assert!(received(&events) == frame, "not the frame of {len} bytes");
+    }
+    let too_long = vec![b'x'; 16 * 1024 * 1024 + 1];
+    assert!(matches!(client.send(&too_long), Err(Error::MessageTooLong { .. })));
 }
 
 #[test]
