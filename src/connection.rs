@@ -38,6 +38,11 @@ impl Connection {
         self.link.id()
     }
 
+    /// What the peer is called, for people, as [`Display`](fmt::Display) shows it: for TCP `ip:port`.
+    pub fn peer(&self) -> &str {
+        self.link.peer()
+    }
+
     /// The peer's network address; `None` on a transport that has none.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.link.peer_addr()

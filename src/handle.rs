@@ -92,6 +92,10 @@ macro_rules! impl_service {
                 self.core().connections()
             }
 
+            fn connection(&self, id: $crate::ConnectionId) -> Option<Connection> {
+                self.core().connection(id)
+            }
+
             fn broadcast(&self, message: &[u8]) -> Result<usize, Error> {
                 self.core().broadcast(message)
             }

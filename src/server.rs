@@ -13,6 +13,7 @@ use crate::connection::Connection;
 use crate::error::Error;
 use crate::exposure;
 use crate::handle::impl_service;
+use crate::link::ConnectionId;
 use crate::service::{Core, Role, Service};
 use crate::threads;
 use crate::transport::Listener;
@@ -207,6 +208,11 @@ impl Server {
 
     fn core(&self) -> &Arc<Core> {
         &self.shared.core
+    }
+
+    /// See [`Service::connection`].
+    pub fn connection(&self, id: ConnectionId) -> Option<Connection> {
+        self.core().connection(id)
     }
 
     /// Sends one message to every connection; to how many it was accepted. See [`Service::broadcast`].

@@ -9,8 +9,8 @@ use std::thread;
 
 use leads_comm::callback;
 use leads_comm::{
-    Client, CloseOnDrop, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectReason, Error, Server, create_client,
-    create_server, my_ip_addresses, start_client, start_server,
+    Client, CloseOnDrop, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectReason, Error, Server, Service,
+    create_client, create_server, my_ip_addresses, start_client, start_server,
 };
 use support::*;
 
@@ -384,4 +384,49 @@ fn my_addresses_are_mine_and_reachable_by_others() {
         assert!(addresses.iter().filter(|address| address.is_ipv4()).count() <= 1, "{addresses:?}");
         assert!(addresses.iter().filter(|address| address.is_ipv6()).count() <= 1, "{addresses:?}");
     }
+}
+
+#[test]
+fn a_connection_has_a_name_and_a_number_by_which_its_service_finds_it() {
+    let (callback, events) = recorder();
+    let server = CloseOnDrop::new(Server::builder().port(0).callback(callback).build().unwrap());
+    server.start(true).unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    let clients = [1, 2].map(|number| {
+        let client = Client::connect(&address, ()).unwrap();
+        let connection = connected(&events);
+        assert_eq!(connection.peer(), connection.peer_addr().unwrap().to_string());
+        assert_eq!(connection.peer(), connection.to_string());
+        assert_eq!(client.connection().unwrap().peer(), address);
+        assert_eq!((connection.id().get(), u64::from(connection.id())), (number, number));
+        (client, connection)
+    });
+    for (client, connection) in &clients {
+        assert_eq!(server.connection(connection.id()).as_ref(), Some(connection));
+        assert_eq!(Service::connection(&**server, connection.id()).as_ref(), Some(connection));
+        let own = client.connection().unwrap();
+        assert_eq!(Service::connection(client, own.id()), Some(own));
+    }
+    let [(first, gone), (second, stays)] = clients;
+    first.close();
+    disconnected(&events);
+    assert_eq!(server.connection(gone.id()), None, "it has ended");
+    assert_eq!(server.connection(stays.id()), Some(stays));
+    second.close();
+}
+
+#[test]
+fn a_client_connects_in_one_line_or_says_why_not() {
+    let (callback, events) = recorder();
+    let echo = callback::on_receive(|connection: &Connection, message: &[u8]| drop(connection.send(message)));
+    let server = CloseOnDrop::new(Server::builder().port(0).callback(echo).build().unwrap());
+    server.start(true).unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    let client = Client::connect(&address, callback).unwrap();
+    client.send(b"hello").unwrap();
+    assert_eq!(received(&events), b"hello");
+    client.close();
+    server.close();
+    let refused = Client::connect(&address, ()).unwrap_err();
+    assert!(matches!(refused, Error::Connect { .. }), "{refused:?}");
 }

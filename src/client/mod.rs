@@ -111,6 +111,36 @@ impl Client {
         ClientBuilder::new()
     }
 
+    /// Connects to a server over TCP, and receives in a new thread: a client with the settings that its
+    /// [builder](Self::builder) begins with, built and [started](Self::start).
+    ///
+    /// `address` is a host name or an IP address, with a port unless that is 16900. Blocks until messages can be sent.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`start`](Self::start).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::{Client, Server, callback};
+    ///
+    /// let server = Server::builder().port(0).build()?;
+    /// server.start(true)?;
+    /// let address = format!("127.0.0.1:{}", server.port());
+    ///
+    /// let client = Client::connect(&address, callback::on_receive(|_, message| println!("{}", message.escape_ascii())))?;
+    /// client.send(b"time_lap")?;
+    /// # client.close();
+    /// # server.close();
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn connect(address: &str, callback: impl Callback) -> Result<Self, Error> {
+        let client = Self::builder().callback(callback).build()?;
+        client.start(address, true)?;
+        Ok(client)
+    }
+
     /// Connects to a server, and receives until the connection ends; with [`ClientBuilder::reconnect`], until the
     /// client is closed or gives up.
     ///
@@ -201,7 +231,8 @@ impl Client {
         }
     }
 
-    /// The connection to the server; `None` before the start, after the end, and while there is none.
+    /// The connection to the server; `None` before the start, after the end, and while there is none. (One of a certain
+    /// id is [`Service::connection`].)
     pub fn connection(&self) -> Option<Connection> {
         self.connections().pop().filter(|connection| connection.disconnect_reason().is_none())
     }

@@ -52,6 +52,9 @@ pub trait Service: Send + Sync {
     /// The connections there are now, in the order of connecting.
     fn connections(&self) -> Vec<Connection>;
 
+    /// The connection with this [id](Connection::id); `None` when it has ended, or never was one of this service.
+    fn connection(&self, id: ConnectionId) -> Option<Connection>;
+
     /// Sends one message to every connection and tells by how many it was accepted; it is encoded once.
     ///
     /// # Errors
@@ -304,6 +307,10 @@ impl Service for Core {
 
     fn connections(&self) -> Vec<Connection> {
         self.table.snapshot().connections.to_vec()
+    }
+
+    fn connection(&self, id: ConnectionId) -> Option<Connection> {
+        self.table.get(id)
     }
 
     fn broadcast(&self, message: &[u8]) -> Result<usize, Error> {
