@@ -403,7 +403,7 @@ fn a_connection_has_a_name_and_a_number_by_which_its_service_finds_it() {
     });
     for (client, connection) in &clients {
         assert_eq!(server.connection(connection.id()).as_ref(), Some(connection));
-        assert_eq!(Service::connection(&**server, connection.id()).as_ref(), Some(connection));
+        assert_eq!(Service::connection(&*server, connection.id()).as_ref(), Some(connection));
         let own = client.connection().unwrap();
         assert_eq!(Service::connection(client, own.id()), Some(own));
     }
