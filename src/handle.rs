@@ -75,6 +75,8 @@ macro_rules! impl_service {
             }
         }
 
+        impl $crate::service::sealed::Sealed for $handle {}
+
         impl Service for $handle {
             fn port(&self) -> u16 {
                 self.core().port()

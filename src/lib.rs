@@ -538,9 +538,9 @@ pub use addresses::my_ip_addresses;
 pub use admission::Caller;
 pub use backoff::Attempt;
 pub use builder::{BindAddress, ClientBuilder, ServerBuilder};
-pub use callback::Callback;
+pub use callback::contract::Callback;
 pub use client::{Client, Reconnect};
-pub use codec::DEFAULT_SEPARATOR;
+pub use codec::separator::DEFAULT_SEPARATOR;
 pub use config::SlowConsumer;
 pub use connection::Connection;
 /// The crate whose channels [`callback::channel`] gives out.
@@ -554,7 +554,7 @@ pub use link::ConnectionId;
 pub use refusal::RefusalCause;
 pub use server::Server;
 pub use service::Service;
-pub use stats::DisconnectKind;
+pub use stats::kind::DisconnectKind;
 
 /// The port of LEADS, used where no other is chosen.
 pub const DEFAULT_PORT: u16 = 16900;

@@ -17,7 +17,7 @@ use crate::link::ConnectionId;
 use crate::service::{Core, Role, Service};
 use crate::threads;
 use crate::transport::Listener;
-use crate::transport::tcp::TcpListener;
+use crate::transport::tcp::{ListenOptions, TcpListener};
 #[cfg(feature = "tls")]
 use crate::transport::tls;
 #[cfg(unix)]
@@ -71,7 +71,7 @@ struct Shared {
 enum Place {
     Address {
         address: SocketAddr,
-        ipv6_only: bool,
+        options: ListenOptions,
     },
     #[cfg(unix)]
     Path {
@@ -99,7 +99,8 @@ impl ServerBuilder {
         }
         let lets_everybody_in = exposure::lets_everybody_in(&settings, &self.side);
         let address = SocketAddr::new(self.side.bind.ip()?, self.common.port);
-        let mut place = Place::Address { address, ipv6_only: self.side.ipv6_only };
+        let options = ListenOptions::new().backlog(self.side.backlog).ipv6_only(self.side.ipv6_only);
+        let mut place = Place::Address { address, options };
         let given: Option<Arc<dyn Listener>> = match self.side.source {
             ListenerSource::Address => None,
             #[cfg(unix)]
@@ -194,7 +195,7 @@ impl Server {
             return Ok(given);
         }
         match place {
-            Place::Address { address, ipv6_only } => match TcpListener::bind(*address, *backlog, *ipv6_only) {
+            Place::Address { address, options } => match TcpListener::bind_with(*address, *options) {
                 Ok(listener) => Ok(Arc::new(listener)),
                 Err(source) => Err(bind_error(&address.to_string(), source)),
             },

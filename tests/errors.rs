@@ -449,7 +449,7 @@ fn what_is_told_of_an_end_can_be_asked_for_later() {
     assert!(connection.disconnect_reason().is_none());
     raw.write(b"part");
     // Nine bytes more than the stream takes, then the separator; and a message behind them.
-    connection.send(&[b'x'; memory::CAPACITY + 9]).unwrap();
+    connection.send(&vec![b'x'; net::memory::capacity() + 9]).unwrap();
     connection.send(b"lost").unwrap();
     drop(raw);
     let reason = disconnected(&started.events);

@@ -134,7 +134,7 @@ fn start(polled: bool, adapt: impl FnOnce(ServerBuilder) -> ServerBuilder) -> St
     let (callback, events) = recorder();
     let builder = Server::builder().callback(callback);
     let (builder, dial): (_, Box<dyn Dial>) = if polled {
-        let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), 16, false).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         (builder.transport(HoldingListener(listener)), Box::new(tcp::Tcp))
     } else {
         let (listener, connector) = memory::listener();

@@ -317,7 +317,7 @@ fn a_goodbye_that_is_cut_off_is_in_no_number() {
         let _stalled = started.raw();
         let connection = connected(&started.events);
         // So much of the goodbye gets out.
-        let len = memory::CAPACITY - out - 1;
+        let len = net::memory::capacity() - out - 1;
         connection.send(&vec![b'x'; len]).unwrap();
         connection.close();
         assert_eq!(disconnected(&started.events).undelivered().unsent_messages, 0);

@@ -6,7 +6,8 @@ mod server;
 
 use crate::DEFAULT_PORT;
 use crate::callback::Chain;
-use crate::codec::{DEFAULT_SEPARATOR, Separator};
+use crate::codec::Separator;
+use crate::codec::separator::DEFAULT_SEPARATOR;
 use crate::config::Settings;
 use crate::entrance::Token;
 use crate::error::Error;

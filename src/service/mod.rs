@@ -32,12 +32,14 @@ use crate::table::ConnectionTable;
 use crate::threads::{Threads, spawn_error};
 use crate::transport::{Listener, Stream};
 use ending::CLOSE_GRACE;
+use sealed::Sealed;
 
 /// The pump's stack, in bytes: it runs no user code.
 const PUMP_STACK: usize = 256 * 1024;
 
-/// What a [`Server`](crate::Server) and a [`Client`](crate::Client) share; the form in which callbacks see them.
-pub trait Service: Send + Sync {
+/// What a [`Server`](crate::Server) and a [`Client`](crate::Client) share; the form in which callbacks see them. Only
+/// this crate implements it, so that it may grow.
+pub trait Service: Sealed + Send + Sync {
     /// The port a server listens on, or a client's server has: as configured, and once the service has been started
     /// the real one, also where 0 was asked for. On transports without ports it stays as configured, and means nothing.
     fn port(&self) -> u16;
@@ -291,6 +293,13 @@ impl Core {
         self.life.stir();
     }
 }
+
+/// Keeps [`Service`] to this crate.
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
+
+impl Sealed for Core {}
 
 impl Service for Core {
     fn port(&self) -> u16 {

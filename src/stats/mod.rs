@@ -50,14 +50,15 @@
 
 mod callers;
 mod display;
-mod kind;
+pub(crate) mod kind;
 mod received;
 
 use std::ops::{Add, AddAssign};
 use std::time::Instant;
 
 pub use callers::CallersRefused;
-pub use kind::{DisconnectKind, Ended};
+pub(crate) use kind::DisconnectKind;
+pub use kind::Ended;
 pub(crate) use received::{Received, nanos_since, time_of};
 
 /// Messages, and their bytes on the wire: separators included.
