@@ -89,7 +89,8 @@ over_every_transport! {
         let (callback, events) = recorder();
         let faulty = callback::on_receive(|_, message| assert_ne!(message, b"panic", "as asked"));
         let started = net.start_server(|builder| {
-            let limited = builder.callback((callback, faulty)).max_received_len(1000).max_sent_len(1000).max_queued_bytes(64 * 1024);
+            let builder = builder.callback((callback, faulty)).max_received_len(1000);
+            let limited = builder.max_sent_len(1000).max_queued_bytes(64 * 1024);
             limited.partial_message_timeout(Duration::from_millis(100)).drain_timeout(Duration::from_millis(20))
         });
         let causes: [fn(&Raw, &Connection); 4] = [

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
 use leads_comm::stats::{Traffic, Volume};
-use leads_comm::transport::memory;
 use leads_comm::{Callback, Connection, Error, ServerBuilder, Service, SlowConsumer};
 use support::account::{assert_adds_up, assert_service_adds_up, sums};
 use support::*;

@@ -206,7 +206,7 @@ at_once_over_every_transport! {
         assert_eq!(raw.read_to_end().0, b"are you there;disconnect;");
     }
 
-    /// Its end is told when its time is over, and not when a peer that does not close its side has had its time for that.
+    /// Its end is told when its time is over, although it does not close its side.
     fn a_silent_peer_is_not_waited_for(net: Net) {
         let started = net.start_server(|builder| {
             builder.idle_timeout(SHORT).drain_timeout(2 * PATIENCE).close_timeout(2 * PATIENCE)

@@ -54,7 +54,7 @@ impl Common {
 macro_rules! usual_settings {
     () => {
         /// The port: where a server listens (0: a free one), where a client connects. Default
-        /// [`DEFAULT_PORT`], 16900.
+        /// [`DEFAULT_PORT`](crate::DEFAULT_PORT), 16900.
         pub fn port(mut self, port: u16) -> Self {
             self.common.port = port;
             self
@@ -228,8 +228,8 @@ macro_rules! further_settings {
         /// what [authenticates](Self::token) a caller, together. More than 0. Default 5 s.
         ///
         /// A server counts from the moment at which it has accepted the stream; when the time is over the caller is
-        /// refused ([`RefusalCause::HandshakeTimeout`](crate::RefusalCause::HandshakeTimeout)). To a client it is an
-        /// [`Error::Connect`], with a source of the kind `TimedOut`.
+        /// refused ([`RefusalCause::HandshakeTimeout`](crate::RefusalCause::HandshakeTimeout)). A client
+        /// [fails to connect](crate::Error::Connect), with a source of the kind `TimedOut`.
         pub fn handshake_timeout(mut self, time: std::time::Duration) -> Self {
             self.common.settings.handshake_timeout = time;
             self

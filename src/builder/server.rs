@@ -109,7 +109,7 @@ impl ServerBuilder {
     /// callers, or TLS; a server on all addresses that has none of these logs a warning when it starts.
     ///
     /// Text that is no IP address, such as a host name or one with a port, is an
-    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) of [`build`](Self::build).
+    /// [`Error::InvalidSetting`] of [`build`](Self::build).
     ///
     /// # Examples
     ///
@@ -121,7 +121,8 @@ impl ServerBuilder {
     /// let error = Server::builder().bind("0.0.0.0:16900").build().unwrap_err();
     /// assert_eq!(
     ///     error.to_string(),
-    ///     "invalid setting: bind must be an IP address, such as 0.0.0.0, :: or 192.168.0.7; the port is set by itself",
+    ///     "invalid setting: bind must be an IP address, such as 0.0.0.0, :: or 192.168.0.7; \
+    ///      the port is set by itself",
     /// );
     /// # Ok::<(), leads_comm::Error>(())
     /// ```
@@ -136,7 +137,7 @@ impl ServerBuilder {
     ///
     /// A caller over the limit is refused: its stream is accepted, told the goodbye, and ended, at once. It costs no
     /// thread, no callback hears of it but [`on_fail`](crate::Callback::on_fail)
-    /// ([`Error::Refused`](crate::Error::Refused)), and nobody waits for it. A stream without a non-blocking write
+    /// ([`Error::Refused`]), and nobody waits for it. A stream without a non-blocking write
     /// (also TCP on systems other than Unix) is ended without the goodbye. A connection counts until just before its
     /// `on_disconnect`; while that runs, it has its thread.
     ///
@@ -178,7 +179,7 @@ impl ServerBuilder {
     ///
     /// Callers shake hands before they become connections: on their reader threads, within
     /// [`handshake_timeout`](Self::handshake_timeout), no more than [`max_handshakes`](Self::max_handshakes) at once.
-    /// Takes a configuration of [rustls](crate::transport::tls::rustls) as well.
+    /// Takes a configuration of [rustls] as well.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: impl Into<crate::transport::tls::ServerConfig>) -> Self {
         self.side.tls = Some(config.into());

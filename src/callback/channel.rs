@@ -119,8 +119,8 @@ pub fn channel(capacity: usize) -> (ChannelCallback, Receiver<Event>) {
 /// let (inputs, receiver) = crossbeam_channel::bounded(256);
 /// let vehicle = Server::builder().port(0).callback(ChannelCallback::new(inputs.clone(), Input::Vehicle)).build()?;
 /// vehicle.start(true)?;
-/// let pit = Client::builder().port(vehicle.port()).callback(ChannelCallback::new(inputs.clone(), Input::Pit)).build()?;
-/// pit.start("127.0.0.1", true)?;
+/// let address = format!("127.0.0.1:{}", vehicle.port());
+/// let pit = Client::connect(&address, ChannelCallback::new(inputs.clone(), Input::Pit))?;
 /// pit.send(b"m1")?;
 /// for input in receiver {
 ///     match input {

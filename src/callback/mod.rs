@@ -1,6 +1,6 @@
 //! How a program listens: with an object, closures, or a channel.
 //!
-//! The object is what implements [`Callback`](crate::Callback).
+//! The object is what implements [`Callback`].
 
 mod chain;
 mod channel;

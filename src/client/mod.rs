@@ -129,7 +129,8 @@ impl Client {
     /// server.start(true)?;
     /// let address = format!("127.0.0.1:{}", server.port());
     ///
-    /// let client = Client::connect(&address, callback::on_receive(|_, message| println!("{}", message.escape_ascii())))?;
+    /// let print = callback::on_receive(|_, message| println!("{}", message.escape_ascii()));
+    /// let client = Client::connect(&address, print)?;
     /// client.send(b"time_lap")?;
     /// # client.close();
     /// # server.close();

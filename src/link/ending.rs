@@ -175,8 +175,7 @@ impl Link {
     }
 
     /// Everything is written: the peer has a little time to close its side, unless it was ended for its silence. Of such
-    /// a one nothing is on its way here that could keep the goodbye from it, and to wait for more of it would only tell
-    /// of its end later.
+    /// a peer nothing is on its way that could cost it the goodbye, and waiting would only tell of its end later.
     pub(super) fn begin_drain(&self) {
         let time = self.context.settings.drain_timeout;
         let drain_by = later(self.context.pump.live(), time);

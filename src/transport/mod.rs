@@ -30,11 +30,11 @@
 //! # What may still change
 //!
 //! This seam is younger than the rest of the crate, and will move with what transports turn out to need. Stable are the
-//! methods that have to be written (of a stream `read`, `write_vectored`, `shutdown` and `peer`, of a listener `accept`,
-//! `stop` and `name`, of a connector `connect`), what they promise, and that every other one has a default with which
-//! everything works, if less well. The methods with a default may change in a minor version before 1.0, so whoever
-//! writes some of them asks for one such version (`~0.1`). Who only uses a transport, by `transport` of a builder or
-//! from [`tcp`] and [`memory`], is not concerned.
+//! methods that have to be written (of a stream `read`, `write_vectored`, `shutdown` and `peer`, of a listener
+//! `accept`, `stop` and `name`, of a connector `connect`), what they promise, and that every other one has a default
+//! with which everything works, if less well. The methods with a default may change in a minor version before 1.0, so
+//! whoever writes some of them asks for one such version (`~0.1`). Who only uses a transport, by `transport` of a
+//! builder or from [`tcp`] and [`memory`], is not concerned.
 //!
 //! [`conformance`] holds a transport against all of this. The repository's example `custom_transport` is a layer that
 //! packs what goes over another one.

@@ -36,7 +36,8 @@ in_two_lengths! {
         for round in 0..count {
             let policy = if round % 2 == 0 { SlowConsumer::Disconnect } else { SlowConsumer::DropNewest };
             let started = Net::Tcp.start_server(|builder| {
-                let builder = builder.max_received_len(LEN).max_sent_len(LEN).max_queued_bytes(20_000).flush_timeout(Duration::ZERO);
+                let builder = builder.max_received_len(LEN).max_sent_len(LEN).max_queued_bytes(20_000);
+                let builder = builder.flush_timeout(Duration::ZERO);
                 builder.slow_consumer(policy)
             });
             let peer = narrow(&started);
@@ -86,10 +87,12 @@ in_two_lengths! {
                 })
             };
             let started = Net::Tcp.start_server(|builder| {
-                let builder = builder.max_received_len(LEN).max_sent_len(LEN).max_queued_bytes(20_000).slow_consumer(policy);
+                let builder = builder.max_received_len(LEN).max_sent_len(LEN);
+                let builder = builder.max_queued_bytes(20_000).slow_consumer(policy);
                 builder.flush_timeout(Duration::from_millis(200)).callback(amplify())
             });
-            let client = started.client().max_received_len(LEN).max_sent_len(LEN).max_queued_bytes(20_000).slow_consumer(policy);
+            let client = started.client().max_received_len(LEN).max_sent_len(LEN);
+            let client = client.max_queued_bytes(20_000).slow_consumer(policy);
             let client = client.flush_timeout(Duration::from_millis(200)).callback(amplify()).build().unwrap();
             client.start(started.address(), true).unwrap();
             client.send(&[b'x'; LEN]).unwrap();
