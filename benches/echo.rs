@@ -25,7 +25,7 @@ use std::thread;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use leads_comm::transport::memory;
-use leads_comm::{Builder, Client, ClientSide, Server, ServerSide, callback};
+use leads_comm::{Client, ClientBuilder, Server, ServerBuilder, callback};
 
 const ROUND_TRIPS: usize = 100;
 const LENS: [usize; 2] = [64, 16 * 1024];
@@ -69,7 +69,7 @@ fn memory(bencher: Bencher<'_, '_>, len: usize) {
     measure(bencher, len, Server::builder().transport(listener), Client::builder().transport(connector));
 }
 
-fn measure(bencher: Bencher<'_, '_>, len: usize, server: Builder<ServerSide>, client: Builder<ClientSide>) {
+fn measure(bencher: Bencher<'_, '_>, len: usize, server: ServerBuilder, client: ClientBuilder) {
     let echo = callback::on_receive(|connection, message| connection.send(message).unwrap());
     let server = server.callback(echo).build().unwrap();
     server.start(true).unwrap();

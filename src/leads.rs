@@ -7,7 +7,16 @@ use crate::error::Error;
 use crate::server::Server;
 use crate::service::callback::Callback;
 
+/// The longest message either way, in bytes. LEADS has no limit, and its camera frames are 0.3 to 1.4 MB.
+const MAX_LEN: usize = 16 * 1024 * 1024;
+
+/// What may wait for one peer, in bytes: more than one of those.
+const MAX_QUEUED_BYTES: usize = 2 * MAX_LEN;
+
 /// A server for `port` (0: a free one) with LEADS's separator, `;`. The port is not taken before the start.
+///
+/// It receives and sends messages of up to 16 MiB, of which 32 MiB may wait for one peer, because LEADS's camera frames
+/// are longer than the 1 MiB of [`Server::builder`]; all other settings are the builder's.
 ///
 /// As in LEADS it listens on *every* address of the machine, IPv4 and IPv6, and there is no authentication: whoever can
 /// reach the port can talk to it, of which the start warns in the log. [`Server::builder`] listens on this machine
@@ -25,7 +34,8 @@ use crate::service::callback::Callback;
 /// ```
 pub fn create_server(port: u16, callback: impl Callback) -> Server {
     let builder = Server::builder().bind(Ipv6Addr::UNSPECIFIED).port(port).callback(callback);
-    builder.build().expect("the defaults fit together")
+    let builder = builder.max_received_len(MAX_LEN).max_sent_len(MAX_LEN).max_queued_bytes(MAX_QUEUED_BYTES);
+    builder.build().expect("the settings fit together")
 }
 
 /// Starts a server in a new thread (`parallel`), or runs it on this one until it is closed; gives it back.
@@ -38,9 +48,12 @@ pub fn start_server(server: Server, parallel: bool) -> Result<Server, Error> {
     Ok(server)
 }
 
-/// A client for a server's `port`, with LEADS's separator, `;`.
+/// A client for a server's `port`, with LEADS's separator, `;`. Its messages may be as long as those of
+/// [`create_server`].
 pub fn create_client(port: u16, callback: impl Callback) -> Client {
-    Client::builder().port(port).callback(callback).build().expect("the defaults fit together")
+    let builder = Client::builder().port(port).callback(callback);
+    let builder = builder.max_received_len(MAX_LEN).max_sent_len(MAX_LEN).max_queued_bytes(MAX_QUEUED_BYTES);
+    builder.build().expect("the settings fit together")
 }
 
 /// Connects a client to `server_address`, a host name or an IP address, and receives in a new thread (`parallel`), or

@@ -10,11 +10,10 @@ pub use addresses::my_ip_addresses;
 
 // The two sides, and what they have in common.
 mod server;
-pub use server::{Server, ServerBuilder, ServerSide};
+pub use server::{Server, ServerBuilder};
 mod client;
-pub use client::{Client, ClientBuilder, ClientSide};
+pub use client::{Client, ClientBuilder};
 mod service;
-pub use service::builder::Builder;
 #[cfg(feature = "metrics")]
 pub use service::metrics;
 pub use service::{CloseOnDrop, Service};
@@ -22,7 +21,7 @@ pub use service::{CloseOnDrop, Service};
 // What tells the program of everything.
 /// The crate whose channels [`callback::channel`] gives out.
 pub use crossbeam_channel;
-pub use service::callback::{self, Attempt, Callback};
+pub use service::callback::{self, attempt::Attempt, contract::Callback};
 
 // Who may connect, and one connection.
 mod admission;
@@ -35,9 +34,8 @@ mod settings;
 pub use settings::{DEFAULT_PORT, Reconnect, SlowConsumer};
 
 // What carries the bytes; locks, clocks and threads, and how the program's code is called.
-pub mod transport;
-pub use transport::Keepalive;
 mod sync;
+pub mod transport;
 
 // What goes wrong, what has gone through, and what a message is. These know nothing of the rest.
 mod error;
@@ -47,7 +45,7 @@ pub use error::{
 pub mod stats;
 pub use stats::kind::{DisconnectKind, RefusalKind};
 pub mod codec;
-pub use codec::DEFAULT_SEPARATOR;
+pub use codec::separator::DEFAULT_SEPARATOR;
 
 /// Compiles and runs the programs of the README.
 #[cfg(doctest)]

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::{Builder, Client, Connection, Error, Server, Service, SlowConsumer};
+use leads_comm::{Client, Connection, Error, Server, Service, SlowConsumer};
 use support::counted::{Streams, Written};
 use support::proxy::{Direction, End, Faults, Link, Proxy, Slices};
 use support::seed::{Random, Seed};
@@ -52,18 +52,19 @@ const SETTINGS: [Setting; 6] = [
     Setting { slow_consumer: SlowConsumer::Block(PATIENCE), coalesce: true, max_queued_bytes: 100_000 },
 ];
 
-impl Setting {
-    fn apply<Side>(self, builder: Builder<Side>) -> Builder<Side> {
-        builder
-            .slow_consumer(self.slow_consumer)
-            .coalesce(self.coalesce)
-            .max_message_len(LONGEST)
+/// A builder with what the setting says.
+macro_rules! apply {
+    ($setting:expr, $builder:expr) => {
+        $builder
+            .slow_consumer($setting.slow_consumer)
+            .coalesce($setting.coalesce)
+            .max_received_len(LONGEST)
             .max_sent_len(LONGEST)
-            .max_queued_bytes(self.max_queued_bytes)
+            .max_queued_bytes($setting.max_queued_bytes)
             .stall_timeout(Duration::from_millis(100))
             .flush_timeout(Duration::from_millis(300))
             .drain_timeout(Duration::from_millis(100))
-    }
+    };
 }
 
 /// What ends the connection.
@@ -178,7 +179,7 @@ impl Bench {
         let streams = Streams::with_send_buffer(SYSTEM_BUFFER);
         let (callback, events) = recorder();
         let builder = Server::builder().transport(streams.listener()).callback(callback);
-        let server = setting.apply(builder).build().unwrap();
+        let server = apply!(setting, builder).build().unwrap();
         server.start(true).unwrap();
         let proxy = Proxy::start(server.local_addr().unwrap(), random, small_buffers(), small_buffers());
         Self { setting, side: Side::Server { server, events, proxy }, streams, links: 0 }
@@ -218,7 +219,7 @@ impl Bench {
             Side::Client { setting, listener, proxy } => {
                 proxy.set_faults(faults, small_buffers());
                 let builder = Client::builder().transport(self.streams.connector(proxy.addr()));
-                let client = setting.apply(builder).build().unwrap();
+                let client = apply!(setting, builder).build().unwrap();
                 client.start("through the proxy", true).unwrap();
                 let socket = listener.accept().unwrap().0;
                 let connection = client.connection().expect("nothing has ended it");

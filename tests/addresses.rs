@@ -9,8 +9,8 @@ use std::thread;
 
 use leads_comm::callback;
 use leads_comm::{
-    Client, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectCause, Error, Server, create_client, create_server,
-    my_ip_addresses, start_client, start_server,
+    Client, CloseOnDrop, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectCause, Error, Server, Service,
+    create_client, create_server, my_ip_addresses, start_client, start_server,
 };
 use support::*;
 
@@ -43,6 +43,24 @@ fn the_defaults_are_those_of_leads() {
     assert_eq!((DEFAULT_PORT, DEFAULT_SEPARATOR), (16900, &b";"[..]));
     assert_eq!(Server::builder().build().unwrap().port(), DEFAULT_PORT);
     assert_eq!(Client::builder().build().unwrap().port(), DEFAULT_PORT);
+}
+
+/// The camera frames of LEADS have up to 1.4 MB in base64.
+#[test]
+fn leads_functions_take_its_camera_frames_both_ways() {
+    let started = wildcard();
+    let (callback, events) = recorder();
+    let client = create_client(started.server.port(), callback);
+    let client = CloseOnDrop::new(start_client("127.0.0.1", client, true).unwrap());
+    for len in [1_400_000, 16 * 1024 * 1024] {
+        let frame = vec![b'x'; len];
+        client.send(&frame).unwrap();
+        assert!(received(&started.events) == frame, "not the frame of {len} bytes");
+        assert_eq!(started.server.broadcast(&frame).unwrap(), 1);
+        assert!(received(&events) == frame, "not the frame of {len} bytes");
+    }
+    let too_long = vec![b'x'; 16 * 1024 * 1024 + 1];
+    assert!(matches!(client.send(&too_long), Err(Error::MessageTooLong { .. })));
 }
 
 #[test]
@@ -84,6 +102,23 @@ fn a_server_listens_where_it_is_told_to() {
     assert_eq!(server.local_addr().unwrap().ip(), Ipv4Addr::new(127, 0, 0, 2));
     Client::builder().port(server.port()).build().unwrap().start("127.0.0.2", true).unwrap();
     server.close();
+}
+
+#[test]
+fn an_address_may_be_text_and_other_text_is_refused_with_what_it_has_to_be() {
+    let server = Server::builder().port(0).bind("127.0.0.1").build().unwrap();
+    server.start(true).unwrap();
+    assert_eq!(server.local_addr().unwrap().ip(), Ipv4Addr::LOCALHOST);
+    server.close();
+    Server::builder().bind(String::from("::")).build().unwrap();
+    for text in ["localhost", "0.0.0.0:16900", "", "vehicle.local", "[::]"] {
+        let error = Server::builder().bind(text).build().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "invalid setting: bind must be an IP address, such as 0.0.0.0, :: or 192.168.0.7; the port is set by itself"
+        );
+        assert!(Server::builder().bind(text.to_owned()).build().is_err());
+    }
 }
 
 #[test]
@@ -349,4 +384,49 @@ fn my_addresses_are_mine_and_reachable_by_others() {
         assert!(addresses.iter().filter(|address| address.is_ipv4()).count() <= 1, "{addresses:?}");
         assert!(addresses.iter().filter(|address| address.is_ipv6()).count() <= 1, "{addresses:?}");
     }
+}
+
+#[test]
+fn a_connection_has_a_name_and_a_number_by_which_its_service_finds_it() {
+    let (callback, events) = recorder();
+    let server = CloseOnDrop::new(Server::builder().port(0).callback(callback).build().unwrap());
+    server.start(true).unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    let clients = [1, 2].map(|number| {
+        let client = Client::connect(&address, ()).unwrap();
+        let connection = connected(&events);
+        assert_eq!(connection.peer(), connection.peer_addr().unwrap().to_string());
+        assert_eq!(connection.peer(), connection.to_string());
+        assert_eq!(client.connection().unwrap().peer(), address);
+        assert_eq!((connection.id().get(), u64::from(connection.id())), (number, number));
+        (client, connection)
+    });
+    for (client, connection) in &clients {
+        assert_eq!(server.connection(connection.id()).as_ref(), Some(connection));
+        assert_eq!(Service::connection(&*server, connection.id()).as_ref(), Some(connection));
+        let own = client.connection().unwrap();
+        assert_eq!(Service::connection(client, own.id()), Some(own));
+    }
+    let [(first, gone), (second, stays)] = clients;
+    first.close();
+    disconnected(&events);
+    assert_eq!(server.connection(gone.id()), None, "it has ended");
+    assert_eq!(server.connection(stays.id()), Some(stays));
+    second.close();
+}
+
+#[test]
+fn a_client_connects_in_one_line_or_says_why_not() {
+    let (callback, events) = recorder();
+    let echo = callback::on_receive(|connection: &Connection, message: &[u8]| drop(connection.send(message)));
+    let server = CloseOnDrop::new(Server::builder().port(0).callback(echo).build().unwrap());
+    server.start(true).unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    let client = Client::connect(&address, callback).unwrap();
+    client.send(b"hello").unwrap();
+    assert_eq!(received(&events), b"hello");
+    client.close();
+    server.close();
+    let refused = Client::connect(&address, ()).unwrap_err();
+    assert!(matches!(refused, Error::Connect { .. }), "{refused:?}");
 }

@@ -138,7 +138,7 @@ const WORK: [(&str, Work); 17] = [
 ];
 
 fn limited(builder: ServerBuilder) -> ServerBuilder {
-    let builder = builder.max_queued_bytes(TOTAL).max_total_queued_bytes(TOTAL).max_total_buffered_bytes(TOTAL);
+    let builder = builder.max_queued_bytes(TOTAL).max_total_queued_bytes(TOTAL).max_total_unfinished_bytes(TOTAL);
     builder.flush_timeout(Duration::ZERO).stall_timeout(Duration::from_secs(600))
 }
 
@@ -191,13 +191,13 @@ fn kept() {
     for (name, all) in [("kept one by one", false), ("kept in pairs", true)] {
         let (callback, events) = recorder();
         let delay = Duration::from_secs(60);
-        let reconnect = Reconnect::new().first_delay(delay).longest_delay(delay).at_start(true).buffer_bytes(TOTAL);
+        let reconnect = Reconnect::new().first_delay(delay).longest_delay(delay).at_start(true).keep_bytes(TOTAL);
         let client = Client::builder().port(free_port()).callback(callback).reconnect(reconnect);
         let client = client.max_queued_bytes(TOTAL).max_total_queued_bytes(TOTAL).build().unwrap();
         client.start("127.0.0.1", true).unwrap();
         let before = allocated();
         let is_full = |sent: Result<(), Error>| match sent {
-            Err(Error::BufferFull { .. }) => true,
+            Err(Error::KeptFull { .. }) => true,
             sent => sent.is_err(),
         };
         if all {

@@ -7,9 +7,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::callback::{self, Event};
+use leads_comm::callback::{self, ChannelCallback, Event};
 use leads_comm::crossbeam_channel::{self, Receiver, RecvTimeoutError};
-use leads_comm::{ConnectionId, DisconnectCause, DisconnectKind, Error, Server, SlowConsumer};
+use leads_comm::{Client, CloseOnDrop, ConnectionId, DisconnectCause, DisconnectKind, Error, Server, SlowConsumer};
 use support::*;
 
 /// The number in a message of [`numbered`].
@@ -105,7 +105,7 @@ over_every_transport! {
     fn a_full_channel_drops_nothing_and_holds_up_nobodys_sending(net: Net) {
         let (channel, events) = callback::channel(1);
         let started = net.start_server(|builder| builder.callback(channel));
-        let flood = started.client().max_message_len(1000).max_queued_bytes(64 * 1024);
+        let flood = started.client().max_sent_len(1000).max_queued_bytes(64 * 1024);
         let flood = flood.slow_consumer(SlowConsumer::Block(PATIENCE)).stall_timeout(PATIENCE).build().unwrap();
         flood.start(started.address(), true).unwrap();
         let flooding = thread::spawn({
@@ -229,6 +229,54 @@ fn services_can_share_a_channel() {
 }
 
 /// A server whose very first event finds no room lets nobody in, and is closed all the same.
+/// Whose event it is, when it counts.
+#[test]
+fn services_that_share_a_channel_can_be_told_apart() {
+    #[derive(Debug)]
+    enum Input {
+        Left(Event),
+        Right(Event),
+        Own(&'static str),
+    }
+
+    let (inputs, receiver) = crossbeam_channel::bounded(100);
+    let start = |callback: ChannelCallback<Input>| {
+        let server = CloseOnDrop::new(Server::builder().port(0).callback(callback).build().unwrap());
+        server.start(true).unwrap();
+        server
+    };
+    let left = start(ChannelCallback::new(inputs.clone(), Input::Left));
+    let right = start(ChannelCallback::new(inputs.clone(), Input::Right));
+    inputs.send(Input::Own("the program's")).unwrap();
+    drop(inputs);
+    for (server, message) in [(&left, "to the left"), (&right, "to the right")] {
+        let client = Client::builder().port(server.port()).build().unwrap();
+        client.start("127.0.0.1", true).unwrap();
+        client.send(message.as_bytes()).unwrap();
+        client.close();
+    }
+    let (mut of_left, mut of_right, mut own) = (Vec::new(), Vec::new(), Vec::new());
+    let mut is_over = [false; 2];
+    while is_over != [true; 2] {
+        match receiver.recv_timeout(PATIENCE).unwrap() {
+            Input::Left(Event::Receive { message, .. }) => of_left.push(message),
+            Input::Right(Event::Receive { message, .. }) => of_right.push(message),
+            Input::Left(Event::Disconnect { .. }) => is_over[0] = true,
+            Input::Right(Event::Disconnect { .. }) => is_over[1] = true,
+            Input::Own(text) => own.push(text),
+            Input::Left(_) | Input::Right(_) => {}
+        }
+    }
+    assert_eq!((of_left, of_right), (vec![b"to the left".to_vec()], vec![b"to the right".to_vec()]));
+    assert_eq!(own, ["the program's"]);
+    drop((left, right));
+    assert_eq!(
+        receiver.recv_timeout(PATIENCE).unwrap_err(),
+        RecvTimeoutError::Disconnected,
+        "nobody feeds it any more"
+    );
+}
+
 #[test]
 fn closing_is_bounded_while_on_initialize_waits_for_room() {
     let (channel, events) = callback::channel(1);

@@ -53,7 +53,7 @@ fn start(adapt: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Started {
     let (callback, events) = recorder();
     let builder = Server::builder()
         .transport(layer::listener(listener, &counting))
-        .max_message_len(LIMIT)
+        .max_received_len(LIMIT)
         .flush_timeout(LONG)
         .drain_timeout(LONG)
         .close_timeout(LONG)

@@ -13,7 +13,7 @@ fn a_peer_that_catches_up_gets_the_newest_messages_and_the_goodbye() {
     let server = Server::builder()
         .port(0)
         .slow_consumer(SlowConsumer::DropOldest)
-        .max_message_len(MESSAGE)
+        .max_sent_len(MESSAGE)
         .max_queued_bytes(4 * MESSAGE)
         .build()
         .unwrap();

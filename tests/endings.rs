@@ -31,7 +31,7 @@ fn unsent(reason: &DisconnectReason) -> u64 {
 }
 
 fn small(builder: ServerBuilder) -> ServerBuilder {
-    builder.max_message_len(1000).max_queued_bytes(64 * 1024)
+    builder.max_received_len(1000).max_sent_len(1000).max_queued_bytes(64 * 1024)
 }
 
 over_every_transport! {
@@ -394,7 +394,7 @@ fn a_message_too_long_after_a_failed_write_ends_the_connection() {
     let (listener, connector) = memory::listener();
     let (callback, events) = recorder();
     let answer = callback::on_receive(|connection, _| drop(connection.send(b"answer")));
-    let builder = Server::builder().max_message_len(1000).transport(UnwritableListener(listener));
+    let builder = Server::builder().max_received_len(1000).transport(UnwritableListener(listener));
     let server = builder.callback((answer, callback)).build().unwrap();
     server.start(true).unwrap();
     let raw = connector.open().unwrap();

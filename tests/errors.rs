@@ -95,13 +95,14 @@ fn a_separator_is_refused_by_build() {
 fn a_setting_is_refused_by_build_with_its_name() {
     let second = Duration::from_secs(1);
     let refused = [
-        (Server::builder().max_message_len(9).build().map(drop), "max_message_len"),
-        (Server::builder().max_message_len(936).max_queued_bytes(1000).build().map(drop), "max_queued_bytes"),
-        (Server::builder().max_message_len(usize::MAX).build().map(drop), "max_queued_bytes"),
+        (Server::builder().max_received_len(9).build().map(drop), "max_received_len"),
+        (Server::builder().max_sent_len(936).max_queued_bytes(1000).build().map(drop), "max_queued_bytes"),
+        (Server::builder().max_sent_len(usize::MAX).build().map(drop), "max_queued_bytes"),
+        (Server::builder().max_received_len(usize::MAX).build().map(drop), "max_total_unfinished_bytes"),
         (Server::builder().stall_timeout(Duration::ZERO).build().map(drop), "stall_timeout"),
         (Server::builder().flush_timeout(2 * second).close_timeout(second).build().map(drop), "close_timeout"),
         (Server::builder().backlog(0).build().map(drop), "backlog"),
-        (Client::builder().max_message_len(0).build().map(drop), "max_message_len"),
+        (Client::builder().max_received_len(0).build().map(drop), "max_received_len"),
         (Client::builder().connect_timeout(Duration::ZERO).build().map(drop), "connect_timeout"),
     ];
     for (result, expected) in refused {
@@ -115,9 +116,9 @@ fn a_setting_is_refused_by_build_with_its_name() {
         }
     }
     // One byte less than what was refused, and everything else that is only just right.
-    Server::builder().max_message_len(935).max_queued_bytes(1000).build().unwrap();
+    Server::builder().max_sent_len(935).max_queued_bytes(1000).build().unwrap();
     Server::builder().flush_timeout(second).close_timeout(second).drain_timeout(Duration::ZERO).build().unwrap();
-    Server::builder().max_message_len(10).max_queued_bytes(75).backlog(1).build().unwrap();
+    Server::builder().max_received_len(10).max_sent_len(10).max_queued_bytes(75).backlog(1).build().unwrap();
 }
 
 #[test]
@@ -152,7 +153,7 @@ fn a_message_that_cannot_be_framed_is_refused() {
 
 #[test]
 fn a_message_that_no_queue_could_hold_is_refused() {
-    let started = Net::Memory.start_server(|builder| builder.max_message_len(100).max_queued_bytes(1000));
+    let started = Net::Memory.start_server(|builder| builder.max_sent_len(935).max_queued_bytes(1000));
     let (_client, events) = started.start_client();
     let connection = connected(&started.events);
     // 64 bytes of overhead and the separator are charged as well.
@@ -201,7 +202,7 @@ fn what_is_asked_at_the_wrong_time_is_refused() {
 
 over_every_transport! {
     fn a_peer_that_reads_too_slowly_is_an_error_to_the_sender(net: Net) {
-        let started = net.start_server(|builder| builder.max_message_len(1000).max_queued_bytes(10_000));
+        let started = net.start_server(|builder| builder.max_sent_len(1000).max_queued_bytes(10_000));
         let raw = started.raw();
         let connection = connected(&started.events);
         let error = loop {
@@ -414,7 +415,7 @@ fn causes(io: &Arc<io::Error>) -> Vec<(DisconnectCause, &'static str)> {
         (DisconnectCause::PartialMessageTimeout { timeout: time }, "the peer did not finish a message within 1.5s"),
         (DisconnectCause::IdleTimeout { timeout: time }, "nothing arrived from the peer for 1.5s"),
         (
-            DisconnectCause::TotalBufferedBytes { limit: 100 },
+            DisconnectCause::TotalUnfinishedBytes { limit: 100 },
             "the unfinished messages of all peers together need more than 100 bytes",
         ),
         (
@@ -552,7 +553,7 @@ fn what_is_told_of_an_end_can_be_asked_for_later() {
     assert!(connection.disconnect_reason().is_none());
     raw.write(b"part");
     // Nine bytes more than the stream takes, then the separator; and a message behind them.
-    connection.send(&[b'x'; memory::CAPACITY + 9]).unwrap();
+    connection.send(&vec![b'x'; net::memory::capacity() + 9]).unwrap();
     connection.send(b"lost").unwrap();
     drop(raw);
     let reason = disconnected(&started.events);

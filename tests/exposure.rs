@@ -56,7 +56,7 @@ fn one_address_or_a_guard_is_not_warned_of() {
     let authenticate = |_: &Caller<'_>, _: &[u8]| Err(Denied::new("nobody"));
     assert_eq!(open(|builder| everywhere(builder).authenticate(authenticate)), [""; 0]);
     // A transport of the program's own is its own affair.
-    let listener = leads_comm::transport::tcp::TcpListener::bind("0.0.0.0:0".parse().unwrap(), 16, false).unwrap();
+    let listener = leads_comm::transport::tcp::TcpListener::bind("0.0.0.0:0".parse().unwrap()).unwrap();
     assert_eq!(open(|builder| builder.transport(listener)), [""; 0]);
     // Limits keep nobody out.
     let limited = open(|builder| everywhere(builder).max_connections(1).max_connections_per_address(1));

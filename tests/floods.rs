@@ -209,7 +209,7 @@ fn nothing_is_lost_silently_to_those_who_leave_during_a_flood() {
     const LEN: usize = 20;
     for round in 0..60 {
         let (started, valves) = valve::start_server(EITHER[round % 2], |builder| {
-            builder.max_message_len(1000).max_queued_bytes(if round % 5 == 0 { 20_000 } else { 400_000 })
+            builder.max_sent_len(1000).max_queued_bytes(if round % 5 == 0 { 20_000 } else { 400_000 })
         });
         let leavers: Vec<_> = (0..3).map(|_| (valves.connect(), connected(&started.events))).collect();
         leavers.iter().for_each(|(valve, _)| valve.allow(1 + round * 911 % 60_000));

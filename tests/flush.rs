@@ -214,7 +214,7 @@ fn what_was_accepted_before_a_flush_is_out_when_it_returns() {
 fn a_flush_waits_only_for_what_was_accepted_before() {
     for writes in EITHER {
         let (started, valves) = valve::start_server(writes, |builder| {
-            builder.max_message_len(LEN).max_queued_bytes(10 * LEN).slow_consumer(SlowConsumer::Block(LONG))
+            builder.max_sent_len(LEN).max_queued_bytes(10 * LEN).slow_consumer(SlowConsumer::Block(LONG))
         });
         let valve = valves.connect();
         let connection = connected(&started.events);
@@ -248,7 +248,7 @@ fn a_flush_waits_only_for_what_was_accepted_before() {
 fn under_drop_oldest_a_flush_waits_for_what_is_left() {
     for writes in EITHER {
         let (started, valves) = valve::start_server(writes, |builder| {
-            builder.max_message_len(LEN).max_queued_bytes(10 * LEN).slow_consumer(SlowConsumer::DropOldest)
+            builder.max_sent_len(LEN).max_queued_bytes(10 * LEN).slow_consumer(SlowConsumer::DropOldest)
         });
         let valve = valves.connect();
         let connection = connected(&started.events);

@@ -310,7 +310,7 @@ fn a_reader_that_panics_outside_callbacks_leaves_as_every_other() {
     let server = Server::builder()
         .transport(layer::listener(listener, &Arc::new(CutOff(AtomicBool::new(false)))))
         .max_connections(1)
-        .max_total_buffered_bytes(2 << 20)
+        .max_total_unfinished_bytes(2 << 20)
         .callback(callback)
         .build()
         .unwrap();

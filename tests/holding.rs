@@ -134,7 +134,7 @@ fn start(polled: bool, adapt: impl FnOnce(ServerBuilder) -> ServerBuilder) -> St
     let (callback, events) = recorder();
     let builder = Server::builder().callback(callback);
     let (builder, dial): (_, Box<dyn Dial>) = if polled {
-        let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), 16, false).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         (builder.transport(HoldingListener(listener)), Box::new(tcp::Tcp))
     } else {
         let (listener, connector) = memory::listener();
@@ -211,7 +211,7 @@ fn what_is_dropped_is_dropped_whole_behind_what_is_held() {
     const LEN: usize = 1000;
     for polled in [true, false] {
         let started = start(polled, |builder| {
-            let builder = builder.slow_consumer(SlowConsumer::DropOldest).max_message_len(LEN).max_queued_bytes(20_000);
+            let builder = builder.slow_consumer(SlowConsumer::DropOldest).max_sent_len(LEN).max_queued_bytes(20_000);
             builder.flush_timeout(PATIENCE).close_timeout(PATIENCE).stall_timeout(3 * PATIENCE)
         });
         let stalled = started.raw();

@@ -20,11 +20,14 @@ const LEN: usize = 256 * KIB;
 const TOTAL: usize = 2 * LEN;
 
 fn limited(builder: ServerBuilder) -> ServerBuilder {
-    builder.max_message_len(LEN).max_total_buffered_bytes(TOTAL)
+    builder.max_received_len(LEN).max_total_unfinished_bytes(TOTAL)
 }
 
 fn assert_total(reason: &DisconnectReason, limit: usize) {
-    assert!(matches!(reason.cause, DisconnectCause::TotalBufferedBytes { limit: told } if told == limit), "{reason:?}");
+    assert!(
+        matches!(reason.cause, DisconnectCause::TotalUnfinishedBytes { limit: told } if told == limit),
+        "{reason:?}"
+    );
 }
 
 /// A peer that sends `len` bytes of a message and leaves it at that, and its connection.
@@ -58,7 +61,7 @@ over_every_transport! {
 
     /// Small messages need none of it, so they come through whoever has used it up.
     fn small_messages_are_not_concerned(net: Net) {
-        let started = net.start_server(|builder| limited(builder).max_total_buffered_bytes(LEN + 1));
+        let started = net.start_server(|builder| limited(builder).max_total_unfinished_bytes(LEN + 1));
         let (_raw, hog) = hog(&started, LEN - KIB);
         let small: Vec<_> = (0..30).map(|_| started.raw()).collect();
         small.iter().for_each(|_| drop(connected(&started.events)));
@@ -73,7 +76,7 @@ over_every_transport! {
 
     /// As little as `build` accepts.
     fn one_message_of_full_length_always_fits(net: Net) {
-        let started = net.start_server(|builder| limited(builder).max_total_buffered_bytes(LEN + 1));
+        let started = net.start_server(|builder| limited(builder).max_total_unfinished_bytes(LEN + 1));
         let raw = started.raw();
         for number in 0..5 {
             let message = numbered(number, LEN);
@@ -96,7 +99,7 @@ over_every_transport! {
         });
         let (recorder, events) = recorder();
         let started =
-            net.start_server(|builder| limited(builder).max_total_buffered_bytes(LEN + 1).callback((recorder, slow)));
+            net.start_server(|builder| limited(builder).max_total_unfinished_bytes(LEN + 1).callback((recorder, slow)));
         let busy = started.raw();
         let connection = connected(&events);
         busy.write(&b"x".repeat(LEN));
@@ -125,7 +128,7 @@ over_every_transport! {
         let (recorder, events) = recorder();
         let started = net.start_server(|builder| {
             let drain = Duration::from_millis(50);
-            limited(builder).max_total_buffered_bytes(LEN + 1).drain_timeout(drain).callback((recorder, faulty))
+            limited(builder).max_total_unfinished_bytes(LEN + 1).drain_timeout(drain).callback((recorder, faulty))
         });
         type Ending = fn(Raw, &Connection) -> Option<Raw>;
         let endings: [Ending; 6] = [
@@ -264,8 +267,8 @@ fn hoarded(hoard: &Hoard) {
     });
     let server = Server::builder()
         .port(0)
-        .max_message_len(hoard.len)
-        .max_total_buffered_bytes(hoard.total)
+        .max_received_len(hoard.len)
+        .max_total_unfinished_bytes(hoard.total)
         .max_total_queued_bytes(hoard.total.max(4 << 20))
         .callback((echo, recorder))
         .build()
@@ -288,7 +291,7 @@ fn hoarded(hoard: &Hoard) {
     child::wait_for_parent();
     let ended = events.try_iter().filter(|event| {
         let Event::Disconnect { reason, .. } = event else { return false };
-        matches!(reason.cause, DisconnectCause::TotalBufferedBytes { .. })
+        matches!(reason.cause, DisconnectCause::TotalUnfinishedBytes { .. })
     });
     let ended = ended.count();
     child::say(&(vitals::peak_memory() / 1024).to_string());

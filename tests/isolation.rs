@@ -36,7 +36,7 @@ impl Healthy {
 
 fn isolate(net: Net, count: usize, policy: SlowConsumer) {
     let started = net.start_server(|builder| {
-        let builder = builder.max_message_len(LEN).max_queued_bytes(400_000).slow_consumer(policy);
+        let builder = builder.max_sent_len(LEN).max_queued_bytes(400_000).slow_consumer(policy);
         builder.flush_timeout(std::time::Duration::from_millis(200))
     });
     let stalled: Vec<_> = (0..count).map(|_| stalled(&started)).collect();
@@ -103,7 +103,7 @@ fn a_flood_keeps_to_the_queue_and_the_policy_of_each_peer() {
     for writes in EITHER {
         for policy in [SlowConsumer::Disconnect, SlowConsumer::DropOldest, SlowConsumer::DropNewest] {
             let (started, valves) = valve::start_server(writes, |builder| {
-                builder.max_message_len(1000).max_queued_bytes(QUEUE).slow_consumer(policy)
+                builder.max_sent_len(1000).max_queued_bytes(QUEUE).slow_consumer(policy)
             });
             let (stalled, to_stalled) = (valves.connect(), connected(&started.events));
             let (open, to_open) = (valves.connect(), connected(&started.events));

@@ -14,31 +14,32 @@ use leads_comm::callback::{self, Event};
 use leads_comm::codec::EncodeError;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{
-    Builder, Client, CloseOnDrop, DisconnectCause, DisconnectReason, Error, Server, SlowConsumer, create_server,
-    start_server,
+    Client, CloseOnDrop, DisconnectCause, DisconnectReason, Error, Server, SlowConsumer, create_server, start_server,
 };
 use support::leads_peer::LeadsPeer;
 use support::{PATIENCE, connected, disconnected, in_time, next, received, recorder, until};
 
+/// Loses nothing to a busy machine: senders wait for room, and an end for all that was accepted.
+macro_rules! lossless {
+    ($builder:expr) => {
+        $builder
+            .slow_consumer(SlowConsumer::Block(2 * PATIENCE))
+            .stall_timeout(2 * PATIENCE)
+            .flush_timeout(2 * PATIENCE)
+            .close_timeout(3 * PATIENCE)
+    };
+}
+
 /// A server that runs, and what it tells.
 fn start(separator: &[u8]) -> (CloseOnDrop<Server>, Receiver<Event>) {
     let (callback, events) = recorder();
-    let server = lossless(Server::builder()).port(0).separator(separator).callback(callback).build().unwrap();
+    let server = lossless!(Server::builder()).port(0).separator(separator).callback(callback).build().unwrap();
     server.start(true).unwrap();
     (CloseOnDrop::new(server), events)
 }
 
 fn address(server: &Server) -> SocketAddr {
     server.local_addr().unwrap()
-}
-
-/// Loses nothing to a busy machine: senders wait for room, and an end for all that was accepted.
-fn lossless<Side>(builder: Builder<Side>) -> Builder<Side> {
-    builder
-        .slow_consumer(SlowConsumer::Block(2 * PATIENCE))
-        .stall_timeout(2 * PATIENCE)
-        .flush_timeout(2 * PATIENCE)
-        .close_timeout(3 * PATIENCE)
 }
 
 // Receiving.
@@ -188,7 +189,7 @@ fn check_interleaving(stream: &[u8]) {
 #[test]
 fn eight_threads_that_send_on_a_client_interleave_no_bytes() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = lossless(Client::builder()).port(listener.local_addr().unwrap().port()).build().unwrap();
+    let client = lossless!(Client::builder()).port(listener.local_addr().unwrap().port()).build().unwrap();
     client.start("127.0.0.1", true).unwrap();
     let mut peer = LeadsPeer::accept(&listener);
     let reading = thread::spawn(move || peer.read_to_end());
@@ -201,7 +202,7 @@ fn eight_threads_that_send_on_a_client_interleave_no_bytes() {
 #[test]
 fn eight_threads_that_send_and_broadcast_on_a_server_interleave_no_bytes() {
     let (callback, events) = recorder();
-    let server = lossless(Server::builder()).port(0).callback(callback).build().unwrap();
+    let server = lossless!(Server::builder()).port(0).callback(callback).build().unwrap();
     server.start(true).unwrap();
     let mut peer = LeadsPeer::connect(address(&server));
     let connection = connected(&events);
@@ -289,7 +290,7 @@ fn broadcasting_while_clients_come_and_go_skips_nobody_who_stays() {
             left.fetch_add(1, Ordering::Relaxed);
         }
     });
-    let server = lossless(Server::builder()).port(0).callback(count).build().unwrap();
+    let server = lossless!(Server::builder()).port(0).callback(count).build().unwrap();
     server.start(true).unwrap();
     let address = address(&server);
 
@@ -450,7 +451,7 @@ fn a_server_restarts_on_the_same_port_at_once() {
     let mut port = 0;
     for round in 0..5 {
         let (callback, events) = recorder();
-        let server = lossless(Server::builder()).port(port).callback(callback).build().unwrap();
+        let server = lossless!(Server::builder()).port(port).callback(callback).build().unwrap();
         server.start(true).unwrap_or_else(|error| panic!("round {round}: {error}"));
         port = server.port();
         let clients: Vec<_> = (0..3)

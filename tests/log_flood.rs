@@ -101,7 +101,7 @@ fn hostile_peers_do_not_flood_the_log() {
     log::set_max_level(LevelFilter::Trace);
     let begun = Instant::now();
     let (callback, events) = recorder();
-    let started = Net::Tcp.start_server(|builder| builder.callback((callback, Faulty)).max_message_len(100));
+    let started = Net::Tcp.start_server(|builder| builder.callback((callback, Faulty)).max_received_len(100));
     let mut peers = 0;
     // For longer than the limit's period.
     while begun.elapsed() < Duration::from_millis(1500) {

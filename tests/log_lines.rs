@@ -370,7 +370,7 @@ fn an_ordinary_life() {
 /// More than are logged at once.
 fn peers_are_dropped() {
     const PEERS: usize = 12;
-    let stage = start(|builder| builder.max_message_len(10).max_connections(PEERS));
+    let stage = start(|builder| builder.max_received_len(10).max_connections(PEERS));
     for _ in 0..PEERS {
         stage.call().write_all(b"longer than ten bytes;abc;").unwrap();
     }
@@ -720,7 +720,7 @@ fn a_logger_may_call_the_library() {
 
 /// Whatever closing them in the middle may bring about but a service that does not end.
 fn services_that_may_be_closed_at_any_time() {
-    let stage = build(|builder| builder.max_message_len(100).max_connections(3));
+    let stage = build(|builder| builder.max_received_len(100).max_connections(3));
     let _ = stage.server.start(true);
     let mut clients = Vec::new();
     for _ in 0..2 {

@@ -12,8 +12,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use leads_comm::callback;
+use leads_comm::transport::Keepalive;
 use leads_comm::transport::{Listener, Stream, memory};
-use leads_comm::{Connection, Error, Keepalive, Server, ServerBuilder};
+use leads_comm::{Connection, Error, Server, ServerBuilder};
 use log::Level;
 use support::logged::Turn;
 use support::*;
@@ -88,7 +89,8 @@ over_every_transport! {
         let (callback, events) = recorder();
         let faulty = callback::on_receive(|_, message| assert_ne!(message, b"panic", "as asked"));
         let started = net.start_server(|builder| {
-            let limited = builder.callback((callback, faulty)).max_message_len(1000).max_queued_bytes(64 * 1024);
+            let builder = builder.callback((callback, faulty)).max_received_len(1000);
+            let limited = builder.max_sent_len(1000).max_queued_bytes(64 * 1024);
             limited.partial_message_timeout(Duration::from_millis(100)).drain_timeout(Duration::from_millis(20))
         });
         let causes: [fn(&Raw, &Connection); 4] = [
@@ -333,7 +335,12 @@ fn end_in_every_way(net: Net, told: &mut Told) {
 /// A server that receives short messages only, has room for many long ones, and little patience.
 fn impatient(builder: ServerBuilder) -> ServerBuilder {
     let (flush, close) = (Duration::from_millis(50), Duration::from_millis(100));
-    builder.max_message_len(1000).max_queued_bytes(32 * 1024 * 1024).flush_timeout(flush).close_timeout(close)
+    builder
+        .max_received_len(1000)
+        .max_sent_len(1000)
+        .max_queued_bytes(32 * 1024 * 1024)
+        .flush_timeout(flush)
+        .close_timeout(close)
 }
 
 #[test]

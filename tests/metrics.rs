@@ -121,11 +121,7 @@ fn the_sum_of_what_is_published_is_what_is_counted() {
     let adding = Adding::default();
     let publish = |exporter: &mut Exporter<_>| metrics::with_local_recorder(&adding, || exporter.publish());
     let started = Net::Memory.start_server(|builder| {
-        builder
-            .max_message_len(1000)
-            .max_queued_bytes(10_000)
-            .slow_consumer(SlowConsumer::DropNewest)
-            .max_connections(1)
+        builder.max_sent_len(1000).max_queued_bytes(10_000).slow_consumer(SlowConsumer::DropNewest).max_connections(1)
     });
     let mut exporter = Exporter::new("vehicle", started.server.clone());
     publish(&mut exporter);

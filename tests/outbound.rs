@@ -101,7 +101,7 @@ over_every_transport! {
 
     fn blocking_loses_nothing_to_a_slow_reader(net: Net) {
         let started = net.start_server(|builder| {
-            builder.max_message_len(100_000).max_queued_bytes(200_000).slow_consumer(PATIENT)
+            builder.max_sent_len(100_000).max_queued_bytes(200_000).slow_consumer(PATIENT)
         });
         let raw = started.raw();
         let connection = connected(&started.events);
@@ -123,7 +123,7 @@ over_every_transport! {
     fn blocking_ends_at_its_deadline(net: Net) {
         let started = net.start_server(|builder| {
             builder
-                .max_message_len(100_000)
+                .max_sent_len(100_000)
                 .max_queued_bytes(200_000)
                 .slow_consumer(SlowConsumer::Block(Duration::from_millis(100)))
         });
@@ -148,7 +148,7 @@ over_every_transport! {
 
     fn a_blocked_sender_is_freed_when_the_connection_ends(net: Net) {
         let started = net.start_server(|builder| {
-            builder.max_message_len(100_000).max_queued_bytes(200_000).slow_consumer(PATIENT)
+            builder.max_sent_len(100_000).max_queued_bytes(200_000).slow_consumer(PATIENT)
         });
         let raw = started.raw();
         let connection = connected(&started.events);
@@ -172,10 +172,10 @@ over_every_transport! {
             })
         };
         let started = net.start_server(|builder| {
-            let builder = builder.max_message_len(1000).max_queued_bytes(20_000);
+            let builder = builder.max_sent_len(1000).max_queued_bytes(20_000);
             builder.slow_consumer(SlowConsumer::Block(Duration::from_millis(100))).callback(amplify())
         });
-        let client = started.client().max_message_len(1000).max_queued_bytes(20_000).callback(amplify()).build().unwrap();
+        let client = started.client().max_sent_len(1000).max_queued_bytes(20_000).callback(amplify()).build().unwrap();
         client.start(started.address(), true).unwrap();
         client.send(&[b'x'; 1000]).unwrap();
         let server = started.server.clone();
@@ -263,7 +263,7 @@ fn accepted_is_written_or_reported_unsent() {
         let taken = Arc::new(AtomicUsize::new(0));
         let listener = CountingListener { listener, taken: Arc::clone(&taken), direct: round % 2 == 0 };
         let (callback, events) = recorder();
-        let server = Server::builder().transport(listener).callback(callback).max_message_len(1000);
+        let server = Server::builder().transport(listener).callback(callback).max_sent_len(1000);
         let server = server.max_queued_bytes(100_000).build().unwrap();
         server.start(true).unwrap();
         let raw = connector.open().unwrap();
@@ -304,9 +304,9 @@ fn accepted_is_written_or_reported_unsent() {
 /// A message over the limit is refused, and the connection lives.
 #[test]
 fn a_message_that_is_too_long_to_send_is_refused() {
-    let limited = |builder: leads_comm::ServerBuilder| builder.max_message_len(1000).max_sent_len(1500);
+    // The second is what the queue just holds.
     for (queue, longest) in [(10_000, 1500), (1200, 1200 - 64 - 1)] {
-        let started = Net::Tcp.start_server(|builder| limited(builder).max_queued_bytes(queue));
+        let started = Net::Tcp.start_server(|builder| builder.max_sent_len(longest).max_queued_bytes(queue));
         let (client, events) = started.start_client();
         let connection = connected(&started.events);
         let too_long = vec![b'x'; longest + 1];
@@ -320,6 +320,19 @@ fn a_message_that_is_too_long_to_send_is_refused() {
         assert_eq!(received(&events).len(), longest);
         client.close();
     }
+}
+
+/// What is received takes no room in a queue.
+#[test]
+fn a_server_that_sends_little_may_receive_much() {
+    let started = Net::Tcp
+        .start_server(|builder| builder.max_received_len(2 << 20).max_sent_len(1000).max_queued_bytes(1000 + 64 + 1));
+    let long = vec![b'x'; 2 << 20];
+    let client = started.client().max_sent_len(long.len()).build().unwrap();
+    client.start(started.address(), true).unwrap();
+    client.send(&long).unwrap();
+    assert_eq!(received(&started.events).len(), long.len());
+    client.close();
 }
 
 /// What is sent by default is received by default.

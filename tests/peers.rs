@@ -84,9 +84,13 @@ fn read(peer: &Raw, bytes_per_second: Option<usize>) {
 
 /// One cell of the table: why the connection has ended, if it has.
 fn look(net: Net, policy: SlowConsumer, reads: Reads, sent: Sent) -> Option<DisconnectReason> {
-    let user_timeout = TELLS_GONE.then_some(STALL);
+    let dead_after = TELLS_GONE.then_some(STALL);
     let started = net.start_server(|builder| {
-        builder.slow_consumer(policy).stall_timeout(STALL).user_timeout(user_timeout).max_total_queued_bytes(128 << 20)
+        builder
+            .slow_consumer(policy)
+            .stall_timeout(STALL)
+            .dead_peer_timeout(dead_after)
+            .max_total_queued_bytes(128 << 20)
     });
     let peer = started.raw();
     let connection = connected(&started.events);
@@ -263,7 +267,7 @@ mod answers {
 
     use super::*;
 
-    const USER_TIMEOUT: Duration = Duration::from_millis(400);
+    const DEAD_AFTER: Duration = Duration::from_millis(400);
 
     type Answer = fn() -> io::Result<Option<Duration>>;
 
@@ -308,7 +312,7 @@ mod answers {
             Ok(Box::new(stream) as Box<dyn Stream>)
         };
         let client =
-            Client::builder().transport(connect).callback(callback).user_timeout(USER_TIMEOUT).build().unwrap();
+            Client::builder().transport(connect).callback(callback).dead_peer_timeout(DEAD_AFTER).build().unwrap();
         client.start("", true).unwrap();
         // Whether it can be told at all.
         asked.recv_timeout(PATIENCE).unwrap();
@@ -318,7 +322,7 @@ mod answers {
     }
 
     fn is_left_alone(asked: &mpsc::Receiver<()>) {
-        assert_eq!(asked.recv_timeout(3 * USER_TIMEOUT), Err(mpsc::RecvTimeoutError::Timeout));
+        assert_eq!(asked.recv_timeout(3 * DEAD_AFTER), Err(mpsc::RecvTimeoutError::Timeout));
     }
 
     #[test]
@@ -364,7 +368,7 @@ mod answers {
     }
 
     #[test]
-    fn a_peer_that_has_not_answered_for_the_user_timeout_is_gone() {
+    fn a_peer_that_has_not_answered_for_so_long_is_gone() {
         // Before anything was sent its silence means nothing.
         with(
             || Ok(Some(Duration::from_secs(3600))),
@@ -374,7 +378,7 @@ mod answers {
                 let reason = disconnected(events);
                 let DisconnectCause::Io { source } = &reason.cause else { panic!("{reason:?}") };
                 assert_eq!(source.kind(), io::ErrorKind::TimedOut);
-                assert!(sent.elapsed() >= USER_TIMEOUT, "too early: {:?}", sent.elapsed());
+                assert!(sent.elapsed() >= DEAD_AFTER, "too early: {:?}", sent.elapsed());
             },
         );
     }

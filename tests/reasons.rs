@@ -39,7 +39,7 @@ const CAUSES: &[Cause] = &[
 const SLOW: &[DisconnectKind] = &[
     DisconnectKind::PartialMessageTimeout,
     DisconnectKind::IdleTimeout,
-    DisconnectKind::TotalBufferedBytes,
+    DisconnectKind::TotalUnfinishedBytes,
     DisconnectKind::ServiceFailed,
     DisconnectKind::Truncated,
 ];
@@ -49,7 +49,7 @@ fn faulty(builder: ServerBuilder) -> (ServerBuilder, Receiver<Event>) {
     let (callback, events) = recorder();
     let faulty = callback::on_receive(|_, message| assert_ne!(message, b"panic", "as asked"));
     let time = Duration::from_millis(100);
-    let builder = builder.callback((callback, faulty)).max_message_len(LEN).max_queued_bytes(20_000);
+    let builder = builder.callback((callback, faulty)).max_received_len(LEN).max_sent_len(LEN).max_queued_bytes(20_000);
     (builder.flush_timeout(time).drain_timeout(time / 10).close_timeout(time), events)
 }
 

@@ -50,7 +50,7 @@ fn a_service_costs_what_it_says_and_leaves_nothing_behind() {
     // Over every transport, with every kind of end, again and again.
     for round in 0..30 {
         let net = Net::ALL[round % Net::ALL.len()];
-        let started = net.start_server(|builder| builder.max_message_len(1000));
+        let started = net.start_server(|builder| builder.max_received_len(1000));
         let clients: Vec<_> = (0..4).map(|_| started.start_client().0).collect();
         let raws: Vec<_> = (0..8).map(|_| started.raw()).collect();
         let connections = wait_for(&started.events, 12);

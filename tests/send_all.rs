@@ -21,7 +21,7 @@ over_every_transport! {
         const SENDERS: usize = 3;
         const ROUNDS: usize = 60;
         let started = net.start_server(|builder| {
-            builder.max_message_len(1000).max_queued_bytes(QUEUE).slow_consumer(PATIENT)
+            builder.max_sent_len(1000).max_queued_bytes(QUEUE).slow_consumer(PATIENT)
         });
         let messages = started.raw().into_messages();
         let connection = connected(&started.events);
@@ -66,7 +66,7 @@ over_every_transport! {
     }
 
     fn one_that_cannot_be_sent_keeps_back_all(net: Net) {
-        let started = net.start_server(|builder| builder.max_message_len(1000).max_sent_len(1000));
+        let started = net.start_server(|builder| builder.max_received_len(1000).max_sent_len(1000));
         let messages = started.raw().into_messages();
         let connection = connected(&started.events);
         let too_long = [b'x'; 1001];
@@ -145,7 +145,7 @@ fn under_the_policies_that_drop_the_number_tells_what_was_accepted() {
     for writes in EITHER {
         for policy in [SlowConsumer::DropNewest, SlowConsumer::DropOldest] {
             let (started, valves) = valve::start_server(writes, |builder| {
-                builder.max_message_len(LEN).max_queued_bytes(2 * PART * CHARGE).slow_consumer(policy)
+                builder.max_sent_len(LEN).max_queued_bytes(2 * PART * CHARGE).slow_consumer(policy)
             });
             let valve = valves.connect();
             let connection = connected(&started.events);
@@ -177,7 +177,7 @@ fn under_the_policies_that_drop_the_number_tells_what_was_accepted() {
 fn under_disconnect_a_batch_too_large_ends_the_connection() {
     for writes in EITHER {
         let (started, valves) =
-            valve::start_server(writes, |builder| builder.max_message_len(1000).max_queued_bytes(20_000));
+            valve::start_server(writes, |builder| builder.max_sent_len(1000).max_queued_bytes(20_000));
         let valve = valves.connect();
         let connection = connected(&started.events);
         let error = connection.send_all((0..100).map(|number| numbered(number, 1000))).unwrap_err();

@@ -35,7 +35,7 @@ const QUEUE: usize = 20_000;
 const LEN: usize = 1000;
 
 fn small(builder: leads_comm::ServerBuilder) -> leads_comm::ServerBuilder {
-    builder.max_message_len(LEN).max_queued_bytes(QUEUE)
+    builder.max_sent_len(LEN).max_queued_bytes(QUEUE)
 }
 
 /// More messages of [`LEN`] than a peer's system and the queue hold together.
@@ -79,7 +79,7 @@ over_every_transport! {
         const STALL: Duration = Duration::from_millis(200);
         for policy in [SlowConsumer::Disconnect, SlowConsumer::DropOldest, SlowConsumer::DropNewest, PATIENT] {
             let started = net.start_server(|builder| {
-                builder.max_message_len(100_000).max_queued_bytes(400_000).slow_consumer(policy).stall_timeout(STALL)
+                builder.max_sent_len(100_000).max_queued_bytes(400_000).slow_consumer(policy).stall_timeout(STALL)
             });
             let stalled = started.raw();
             let connection = connected(&started.events);
@@ -196,7 +196,7 @@ over_every_transport! {
                 })
             };
             let started = net.start_server(|builder| small(builder).slow_consumer(policy).callback(amplify()));
-            let client = started.client().max_message_len(LEN).max_queued_bytes(QUEUE).slow_consumer(policy);
+            let client = started.client().max_sent_len(LEN).max_queued_bytes(QUEUE).slow_consumer(policy);
             let client = client.callback(amplify()).build().unwrap();
             client.start(started.address(), true).unwrap();
             client.send(&[b'x'; LEN]).unwrap();
@@ -259,7 +259,7 @@ fn a_blocked_write_keeps_nothing_else_from_being_dropped() {
     const QUEUE: usize = 60_000;
     for writes in EITHER {
         let (started, valves) = valve::start_server(writes, |builder| {
-            builder.max_message_len(LEN).max_queued_bytes(QUEUE).slow_consumer(SlowConsumer::DropOldest)
+            builder.max_sent_len(LEN).max_queued_bytes(QUEUE).slow_consumer(SlowConsumer::DropOldest)
         });
         let valve = valves.connect();
         let connection = connected(&started.events);
@@ -357,8 +357,7 @@ fn a_queue_of_messages_that_are_not_joined_holds_as_many() {
         for len in [0, 20, 1000] {
             let mut held = [true, false].map(|coalesce| {
                 let (started, valves) = valve::start_server(writes, |builder| {
-                    let builder =
-                        builder.max_message_len(LEN).max_queued_bytes(QUEUE).max_total_queued_bytes(QUEUE * 4);
+                    let builder = builder.max_sent_len(LEN).max_queued_bytes(QUEUE).max_total_queued_bytes(QUEUE * 4);
                     builder.coalesce(coalesce).slow_consumer(SlowConsumer::DropNewest)
                 });
                 let peers: Vec<_> = (0..3).map(|_| (valves.connect(), connected(&started.events))).collect();

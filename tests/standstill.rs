@@ -28,7 +28,11 @@ fn adapt(task: &str, builder: ServerBuilder) -> ServerBuilder {
             say("asked");
             true
         }),
-        _ => builder.partial_message_timeout(TIMEOUT).max_message_len(LONG).max_queued_bytes(2 * LONG),
+        _ => builder
+            .partial_message_timeout(TIMEOUT)
+            .max_received_len(LONG)
+            .max_sent_len(LONG)
+            .max_queued_bytes(2 * LONG),
     }
 }
 
@@ -36,7 +40,7 @@ fn adapt(task: &str, builder: ServerBuilder) -> ServerBuilder {
 fn process(task: &str) {
     let (callback, events) = recorder();
     // What is long and what waits are in nobody's way.
-    let builder = adapt(task, Server::builder().port(0)).max_total_buffered_bytes(4 * LONG);
+    let builder = adapt(task, Server::builder().port(0)).max_total_unfinished_bytes(4 * LONG);
     let server = builder.stall_timeout(Duration::from_secs(60)).callback(callback).build().unwrap();
     server.start(true).unwrap();
     tell("port", server.port());

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
 use leads_comm::stats::{Traffic, Volume};
-use leads_comm::transport::memory;
 use leads_comm::{Callback, Connection, Error, ServerBuilder, Service, SlowConsumer};
 use support::account::{assert_adds_up, assert_service_adds_up, sums};
 use support::*;
@@ -38,7 +37,7 @@ const QUEUE: usize = 20_000;
 const LEN: usize = 1000;
 
 fn small(builder: ServerBuilder) -> ServerBuilder {
-    builder.max_message_len(LEN).max_queued_bytes(QUEUE)
+    builder.max_sent_len(LEN).max_queued_bytes(QUEUE)
 }
 
 /// More messages of [`LEN`] than a peer's system and the queue hold together.
@@ -194,7 +193,7 @@ over_every_transport! {
 
     fn nothing_is_lost_silently_when_connections_are_killed(net: Net) {
         const KILLS: usize = 40;
-        let started = net.start_server(|builder| builder.max_message_len(20_000).max_queued_bytes(100_000));
+        let started = net.start_server(|builder| builder.max_sent_len(20_000).max_queued_bytes(100_000));
         let mut adding_up = 0;
         for round in 0..KILLS {
             let raw = started.raw();
@@ -317,7 +316,7 @@ fn a_goodbye_that_is_cut_off_is_in_no_number() {
         let _stalled = started.raw();
         let connection = connected(&started.events);
         // So much of the goodbye gets out.
-        let len = memory::CAPACITY - out - 1;
+        let len = net::memory::capacity() - out - 1;
         connection.send(&vec![b'x'; len]).unwrap();
         connection.close();
         assert_eq!(disconnected(&started.events).undelivered.unsent.messages, 0);

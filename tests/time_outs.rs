@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
 use leads_comm::{
-    Client, Connection, DisconnectCause, DisconnectReason, Error, Keepalive, Server, ServerBuilder, SlowConsumer,
+    Client, Connection, DisconnectCause, DisconnectReason, Error, OutboundLimit, Server, ServerBuilder, SlowConsumer,
 };
 use support::figures::{Prober, p99};
 use support::*;
@@ -130,7 +130,7 @@ at_once_over_every_transport! {
     }
 
     fn long_messages_in_large_pieces_are_timed_as_well(net: Net) {
-        let started = net.start_server(|builder| impatient(builder).max_message_len(3_000_000));
+        let started = net.start_server(|builder| impatient(builder).max_received_len(3_000_000));
         let raw = started.raw();
         let piece = b"x".repeat(100_000);
         (0..20).for_each(|_| drop(raw.try_write(&piece)));
@@ -206,6 +206,46 @@ at_once_over_every_transport! {
         assert_eq!(reason.undelivered, leads_comm::Undelivered::default());
         assert_eq!(reason.to_string(), "nothing arrived from the peer for 150ms");
         assert_eq!(raw.read_to_end().0, b"are you there;disconnect;");
+    }
+
+    /// Its end is told when its time is over, although it does not close its side.
+    fn a_silent_peer_is_not_waited_for(net: Net) {
+        let started = net.start_server(|builder| {
+            builder.idle_timeout(SHORT).drain_timeout(2 * PATIENCE).close_timeout(2 * PATIENCE)
+        });
+        let raw = started.raw();
+        assert_idle(&disconnected(&started.events));
+        assert_eq!(raw.read_to_end().0, b"disconnect;", "it is told all the same");
+    }
+
+    /// Nor is one that takes nothing, whatever waits for it.
+    fn a_peer_that_takes_nothing_is_not_waited_for(net: Net) {
+        let started = net.start_server(|builder| {
+            let builder = builder.slow_consumer(SlowConsumer::DropNewest).stall_timeout(SHORT);
+            builder.flush_timeout(2 * PATIENCE).drain_timeout(2 * PATIENCE).close_timeout(2 * PATIENCE)
+        });
+        let raw = started.raw();
+        let connection = connected(&started.events);
+        let begun = Instant::now();
+        while !connection.is_closed() {
+            let _ = connection.send(&[b'x'; 10_000]);
+        }
+        let reason = disconnected(&started.events);
+        let stalled = OutboundLimit::Stalled(SHORT);
+        assert!(matches!(reason.cause, DisconnectCause::SlowConsumer { limit } if limit == stalled), "{reason:?}");
+        assert!(begun.elapsed() >= SHORT, "after {:?}", begun.elapsed());
+        drop(raw);
+    }
+
+    /// A peer in the midst of a message may be sending: it has its time to read the goodbye, on top.
+    fn a_peer_in_the_midst_of_a_message_is_waited_for(net: Net) {
+        let started = net.start_server(|builder| builder.partial_message_timeout(SHORT).drain_timeout(2 * SHORT));
+        let raw = started.raw();
+        let begun = Instant::now();
+        raw.write(b"unfinished");
+        assert_partial(&disconnected(&started.events));
+        assert!(begun.elapsed() >= 3 * SHORT, "after {:?}", begun.elapsed());
+        assert_eq!(raw.read_to_end().0, b"disconnect;");
     }
 
     /// Also one that never finishes a message: that is another time-out's affair.
@@ -313,39 +353,24 @@ fn drippers(net: Net, count: usize, timeout: Duration, pause: Duration, probes: 
 #[test]
 fn what_does_not_fit_is_refused() {
     type Adapt = fn(ServerBuilder) -> ServerBuilder;
-    let keepalive = |idle, interval, count| Keepalive {
-        idle: Duration::from_millis(idle),
-        interval: Duration::from_millis(interval),
-        count,
-    };
     let refused = |setting: &str, builder: ServerBuilder| match builder.build() {
         Err(Error::InvalidSetting { setting: named, .. }) => assert_eq!(named, setting),
         other => panic!("{setting}: {other:?}"),
     };
     refused("partial_message_timeout", Server::builder().partial_message_timeout(Duration::ZERO));
     refused("idle_timeout", Server::builder().idle_timeout(Duration::ZERO));
-    refused("user_timeout", Server::builder().user_timeout(Duration::ZERO));
-    for wrong in [
-        keepalive(999, 1000, 1),
-        keepalive(1000, 999, 1),
-        keepalive(1000, 1000, 0),
-        keepalive(32_768_000, 1000, 1),
-        keepalive(1000, 32_768_000, 1),
-        keepalive(1000, 1000, 128),
-    ] {
-        refused("keepalive", Server::builder().keepalive(wrong));
-    }
-    let tight = |builder: ServerBuilder| builder.separator("end;").max_message_len(1000);
-    refused("max_total_buffered_bytes", tight(Server::builder()).max_total_buffered_bytes(1003));
-    assert!(Client::builder().keepalive(keepalive(0, 0, 0)).build().is_err());
+    refused("dead_peer_timeout", Server::builder().dead_peer_timeout(Duration::ZERO));
+    let tight = |builder: ServerBuilder| builder.separator("end;").max_received_len(1000);
+    refused("max_total_unfinished_bytes", tight(Server::builder()).max_total_unfinished_bytes(1003));
+    assert!(Client::builder().dead_peer_timeout(Duration::ZERO).build().is_err());
 
     let accepted: [Adapt; 5] = [
         |builder| {
-            builder.partial_message_timeout(Duration::MAX).idle_timeout(Duration::MAX).user_timeout(Duration::MAX)
+            builder.partial_message_timeout(Duration::MAX).idle_timeout(Duration::MAX).dead_peer_timeout(Duration::MAX)
         },
-        |builder| builder.idle_timeout(None).keepalive(None).user_timeout(None),
-        |builder| builder.max_message_len(1000).max_total_buffered_bytes(1001),
-        |builder| builder.max_total_buffered_bytes(usize::MAX),
+        |builder| builder.idle_timeout(None).dead_peer_timeout(None),
+        |builder| builder.max_received_len(1000).max_total_unfinished_bytes(1001),
+        |builder| builder.max_total_unfinished_bytes(usize::MAX),
         |builder| builder.stall_timeout(Duration::MAX).slow_consumer(SlowConsumer::Block(Duration::MAX)),
     ];
     for adapt in accepted {

@@ -23,7 +23,7 @@ const CHARGE: usize = LEN + 1 + 64;
 const STALLED: usize = 8;
 
 fn limited(builder: ServerBuilder) -> ServerBuilder {
-    let builder = builder.max_message_len(LEN).max_queued_bytes(QUEUE).max_total_queued_bytes(TOTAL);
+    let builder = builder.max_sent_len(LEN).max_queued_bytes(QUEUE).max_total_queued_bytes(TOTAL);
     // Those who are stalled at the end of a test are not waited for.
     builder.flush_timeout(Duration::from_millis(100))
 }
@@ -210,7 +210,7 @@ fn block_loses_nothing_however_many_wait_for_the_sum() {
         for all in [false, true] {
             let (started, valves) = valve::start_server(writes, |builder| {
                 builder
-                    .max_message_len(LEN)
+                    .max_sent_len(LEN)
                     .max_queued_bytes(4 * CHARGE)
                     .max_total_queued_bytes(4 * CHARGE)
                     .slow_consumer(PATIENT)
@@ -365,7 +365,7 @@ fn whoever_takes_everything_is_served_by_every_call() {
 fn no_queue_exceeds_its_limit_whoever_sends_at_once() {
     const LIMIT: usize = 1 << 20;
     let (started, valves) = valve::start_server(Writes::Direct, |builder| {
-        builder.max_message_len(LEN).max_queued_bytes(LIMIT).slow_consumer(SlowConsumer::DropNewest)
+        builder.max_sent_len(LEN).max_queued_bytes(LIMIT).slow_consumer(SlowConsumer::DropNewest)
     });
     for _ in 0..20 {
         let peers = peers(&started, &valves, 2);

@@ -209,7 +209,7 @@ fn a_stream_that_is_cut_off_ends_its_connection_for_that() {
 /// A stream made of the library's own, that passes on everything but the non-blocking write.
 #[test]
 fn giving_up_on_a_peer_wakes_a_write_that_is_blocked() {
-    let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), 16, false).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let listener = OddListener { listener, faults: Mutex::new(vec![Fault::NoDirectWrite]) };
     let (callback, events) = recorder();

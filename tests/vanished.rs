@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::RecvTimeoutError;
-use leads_comm::{Connection, DisconnectCause, Keepalive, OutboundLimit, ServerBuilder, SlowConsumer};
+use leads_comm::{Connection, DisconnectCause, OutboundLimit, ServerBuilder, SlowConsumer};
 use support::child::{self, Process};
 use support::*;
+
+/// Whether a peer whose window is closed can be told from one that is gone.
+const TELLS_GONE: bool = cfg!(all(target_os = "linux", not(leads_comm_portable)));
 
 /// A process that is connected and reads nothing.
 fn hold_still(address: &str) {
@@ -21,16 +24,17 @@ fn hold_still(address: &str) {
 }
 
 /// A peer that is stopped: its system answers that there is no room, for ever. The stall time-out is what ends it, also
-/// when the user time-out, which knows of such peers too, would be over long before.
+/// when a peer that does not answer would be taken for gone long before.
 fn stopped(name: &str, stall: Duration) {
     if let Some(task) = child::task() {
         return hold_still(&task);
     }
     let started = Net::Tcp.start_server(|builder| {
-        let user_timeout = Duration::from_millis(100);
+        // Where the system cannot be asked, it is the first of the two that ends such a peer.
+        let dead_after = TELLS_GONE.then_some(Duration::from_millis(100));
         builder
             .stall_timeout(stall)
-            .user_timeout(user_timeout)
+            .dead_peer_timeout(dead_after)
             .max_queued_bytes(64 << 20)
             .max_total_queued_bytes(64 << 20)
     });
@@ -167,10 +171,7 @@ fn a_stopped_peer_is_not_gone() {
         // Nobody is held up by a peer that loses what it does not take.
         (Waits::InTheOutbox, |builder| builder.slow_consumer(SlowConsumer::DropOldest), Fate::Stays),
     ];
-    let quick = |builder: ServerBuilder| {
-        let second = Duration::from_secs(1);
-        builder.user_timeout(SOON).keepalive(Keepalive { idle: second, interval: second, count: 1 })
-    };
+    let quick = |builder: ServerBuilder| builder.dead_peer_timeout(SOON);
     let stop = |processes: &[Process]| processes.iter().for_each(|process| process.signal("STOP"));
     fates((name, &[], Ipv4Addr::LOCALHOST), quick, &cases, stop, Duration::from_secs(4));
 }
@@ -182,8 +183,7 @@ mod sockets {
     use std::net::{Shutdown, TcpListener};
     use std::sync::mpsc;
 
-    use leads_comm::transport::Stream;
-    use leads_comm::transport::tcp;
+    use leads_comm::transport::{Keepalive, Stream, tcp};
     use leads_comm::{Client, ClientBuilder, Server};
     use socket2::SockRef;
 
@@ -206,20 +206,20 @@ mod sockets {
     fn every_socket_is_looked_after() {
         let ways: [fn() -> ServerBuilder; 2] =
             [|| Server::builder().port(0), || Server::builder().listener(TcpListener::bind("127.0.0.1:0").unwrap())];
-        for (way, keepalive, first) in ways.into_iter().flat_map(|way| {
-            let slower = Keepalive { idle: Duration::from_secs(100), ..Keepalive::default() };
-            [(way, Some(Keepalive::default()), 15), (way, Some(slower), 100), (way, None, 0)]
+        for (way, time, first) in ways.into_iter().flat_map(|way| {
+            let time = Duration::from_secs;
+            [(way, Some(time(30)), 15), (way, Some(time(200)), 100), (way, None, 0)]
         }) {
             let (callback, events) = recorder();
-            let server = way().keepalive(keepalive).callback(callback).build().unwrap();
+            let server = way().dead_peer_timeout(time).callback(callback).build().unwrap();
             server.start(true).unwrap();
-            let client = Client::builder().port(server.port()).keepalive(keepalive).build().unwrap();
+            let client = Client::builder().port(server.port()).dead_peer_timeout(time).build().unwrap();
             client.start("127.0.0.1", true).unwrap();
             let (here, there) = (connected(&events).peer_addr().unwrap().port(), server.port());
             for (from, to) in [(here, there), (there, here)] {
                 until("the system's timer", || {
                     let (timer, seconds) = timer(from, to);
-                    match keepalive {
+                    match time {
                         Some(_) => timer == KEEPALIVE && (first - 2..=first).contains(&seconds),
                         None => timer != KEEPALIVE,
                     }
@@ -266,21 +266,14 @@ mod sockets {
     fn each_part_is_told_to_the_system() {
         type Adapt = fn(ClientBuilder) -> ClientBuilder;
         type Told = Option<(u64, u64, u32)>;
-        const MIB_OF_MILLIS: Duration = Duration::from_millis(1 << 20);
+        let second = Duration::from_secs(1);
         let cases: [(Adapt, Told, Option<Duration>); 5] = [
-            (|builder| builder, Some((15, 5, 3)), Some(Duration::from_secs(30))),
-            (|builder| builder.keepalive(None).user_timeout(None), None, None),
-            (
-                |builder| {
-                    let (idle, interval) = (Duration::from_secs(7), Duration::from_secs(2));
-                    builder.keepalive(Keepalive { idle, interval, count: 9 }).user_timeout(MIB_OF_MILLIS)
-                },
-                Some((7, 2, 9)),
-                Some(MIB_OF_MILLIS),
-            ),
-            // A peer that takes nothing has until the stall time-out, and what is idle is a matter of keepalive.
-            (|builder| builder.user_timeout(Duration::from_secs(29)), Some((15, 5, 3)), None),
-            (|builder| builder.slow_consumer(SlowConsumer::DropOldest), Some((15, 5, 3)), None),
+            (|builder| builder, Some((15, 5, 3)), Some(30 * second)),
+            (|builder| builder.dead_peer_timeout(None), None, None),
+            (|builder| builder.dead_peer_timeout(Duration::from_secs(44)), Some((22, 7, 3)), Some(44 * second)),
+            // However long a peer may take nothing.
+            (|builder| builder.dead_peer_timeout(Duration::from_secs(6)), Some((3, 1, 3)), Some(6 * second)),
+            (|builder| builder.slow_consumer(SlowConsumer::DropOldest), Some((15, 5, 3)), Some(30 * second)),
         ];
         let started = Net::Tcp.start_server(|builder| builder);
         let address = started.addr();
@@ -385,10 +378,7 @@ mod network {
             // Whichever is over first.
             (Waits::InTheOutbox, |builder| builder.stall_timeout(Duration::from_secs(1)), Fate::Stalled),
         ];
-        let quick = |builder: ServerBuilder| {
-            let second = Duration::from_secs(1);
-            builder.user_timeout(3 * second).keepalive(Keepalive { idle: second, interval: second, count: 3 })
-        };
+        let quick = |builder: ServerBuilder| builder.dead_peer_timeout(Duration::from_secs(3));
         let wrap = ["ip", "netns", "exec", &cable.namespace];
         let name = "network::a_peer_that_is_gone_is_noticed_whatever_waits_for_it";
         fates((name, &wrap, cable.here), quick, &cases, |_| cable.pull(), Duration::from_secs(25));

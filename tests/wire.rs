@@ -10,8 +10,8 @@ use std::thread;
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{
-    Builder, Client, CloseOnDrop, Connection, DisconnectCause, DisconnectReason, Server, Service, create_client,
-    create_server, start_client, start_server,
+    Client, CloseOnDrop, Connection, DisconnectCause, DisconnectReason, Server, Service, create_client, create_server,
+    start_client, start_server,
 };
 use support::leads_peer::LeadsPeer;
 use support::{PATIENCE, connected, in_time, next, recorder};
@@ -63,13 +63,15 @@ impl Drop for Ours {
 }
 
 /// Leaves a slow machine's peer the time to answer.
-fn patient<Side>(builder: Builder<Side>) -> Builder<Side> {
-    builder.drain_timeout(PATIENCE).flush_timeout(PATIENCE).close_timeout(2 * PATIENCE)
+macro_rules! patient {
+    ($builder:expr) => {
+        $builder.drain_timeout(PATIENCE).flush_timeout(PATIENCE).close_timeout(2 * PATIENCE)
+    };
 }
 
 fn serve(separator: &[u8]) -> (Ours, LeadsPeer) {
     let (callback, events) = recorder();
-    let server = patient(Server::builder()).port(0).separator(separator).callback(callback).build().unwrap();
+    let server = patient!(Server::builder()).port(0).separator(separator).callback(callback).build().unwrap();
     server.start(true).unwrap();
     let peer = LeadsPeer::connect(server.local_addr().unwrap());
     let connection = connected(&events);
@@ -80,7 +82,7 @@ fn connect(separator: &[u8]) -> (Ours, LeadsPeer) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (callback, events) = recorder();
     let port = listener.local_addr().unwrap().port();
-    let client = patient(Client::builder()).port(port).separator(separator).callback(callback).build().unwrap();
+    let client = patient!(Client::builder()).port(port).separator(separator).callback(callback).build().unwrap();
     client.start("127.0.0.1", true).unwrap();
     let peer = LeadsPeer::accept(&listener);
     let connection = connected(&events);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use leads_comm::Keepalive;
+use leads_comm::transport::Keepalive;
 use leads_comm::transport::{Connector, Listener, Stream};
 
 /// Announces a run: the escape, how many, and of what. Other bytes stand for themselves.

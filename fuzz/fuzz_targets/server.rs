@@ -45,7 +45,7 @@ fuzz_target!(|data: &[u8]| {
 /// The flags.
 struct Setting {
     separator: &'static [u8],
-    max_message_len: usize,
+    max_received_len: usize,
     /// How much passes in one call.
     most: usize,
     non_blocking: bool,
@@ -60,7 +60,7 @@ impl Setting {
         Self {
             separator: SEPARATORS[usize::from(input.byte()) % SEPARATORS.len()],
             // As much as the goodbye, or more.
-            max_message_len: GOODBYE.len() + usize::from(input.byte()),
+            max_received_len: GOODBYE.len() + usize::from(input.byte()),
             most: match input.byte() {
                 0 => usize::MAX,
                 most => most.into(),
@@ -80,7 +80,7 @@ fn run(input: &mut Input<'_>) {
     let server = Server::builder()
         .transport(TricklingListener { listener, most: setting.most, non_blocking: setting.non_blocking })
         .separator(setting.separator)
-        .max_message_len(setting.max_message_len)
+        .max_received_len(setting.max_received_len)
         .flush_timeout(PATIENCE)
         .drain_timeout(if setting.close_early { Duration::from_millis(5) } else { PATIENCE })
         .close_timeout(2 * PATIENCE)
@@ -347,7 +347,7 @@ enum ToldEnd {
 
 impl Expected {
     fn of(written: &[u8], setting: &Setting) -> Self {
-        let decoded = split(written, setting.separator, setting.max_message_len);
+        let decoded = split(written, setting.separator, setting.max_received_len);
         let mut messages = Vec::new();
         let mut closes_service = false;
         for message in decoded.messages {

@@ -2,7 +2,7 @@ use super::Caller;
 use crate::error::Denied;
 
 /// Decides by a caller's first message whether it is let in: see
-/// [`Builder::authenticate`](crate::ServerBuilder::authenticate).
+/// [`ServerBuilder::authenticate`](crate::ServerBuilder::authenticate).
 ///
 /// Closures of the same shape are authenticators.
 ///
@@ -39,8 +39,8 @@ pub trait Authenticator: Send + Sync + 'static {
     /// Whether a caller is let in, whose first message, without its separator, is `message`.
     ///
     /// Called on the thread that becomes the caller's reader, so that nobody else waits for it, and for several callers
-    /// at the same time; it has no more than the caller's [time](crate::Builder::handshake_timeout), after which the
-    /// caller is refused whatever it returns. May call anything, as a callback may.
+    /// at the same time; it has no more than the caller's [time](crate::ServerBuilder::handshake_timeout), after which
+    /// the caller is refused whatever it returns. May call anything, as a callback may.
     ///
     /// # Errors
     ///

@@ -29,7 +29,7 @@ const RESERVED_DESCRIPTORS: usize = 32;
 /// Asked whether a caller is admitted.
 pub(crate) type Admit = dyn Fn(&Caller<'_>) -> bool + Send + Sync;
 
-/// Who asks for a connection, as [`Builder::admit`](crate::Builder::admit) and an [`Authenticator`] see it.
+/// Who asks for a connection, as [`ServerBuilder::admit`](crate::ServerBuilder::admit) and an [`Authenticator`] see it.
 #[derive(Debug)]
 pub struct Caller<'a> {
     peer: &'a str,
@@ -51,7 +51,7 @@ impl Caller<'_> {
     }
 
     /// How many connections the server has now, without this one. Those who are still [on their
-    /// way](crate::Builder::max_handshakes) to become one count.
+    /// way](crate::ServerBuilder::max_handshakes) to become one count.
     pub fn num_connections(&self) -> usize {
         self.num_connections
     }
@@ -63,7 +63,7 @@ impl Caller<'_> {
 
     /// The certificates by which the caller has proved who it is, as in
     /// [`Connection::peer_certificates`](crate::Connection::peer_certificates). None in
-    /// [`Builder::admit`](crate::Builder::admit), which is asked before the caller can prove anything.
+    /// [`ServerBuilder::admit`](crate::ServerBuilder::admit), which is asked before the caller can prove anything.
     pub fn peer_certificates(&self) -> &[Vec<u8>] {
         self.peer_certificates
     }

@@ -42,24 +42,26 @@ impl Patience {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum RefusalCause {
-    /// There were as many connections as there may be: [`Builder::max_connections`](crate::Builder::max_connections).
+    /// There were as many connections as there may be:
+    /// [`ServerBuilder::max_connections`](crate::ServerBuilder::max_connections).
     MaxConnections {
         /// The limit.
         limit: usize,
     },
     /// There were as many from the caller's address as there may be:
-    /// [`Builder::max_connections_per_address`](crate::Builder::max_connections_per_address).
+    /// [`ServerBuilder::max_connections_per_address`](crate::ServerBuilder::max_connections_per_address).
     MaxConnectionsPerAddress {
         /// The limit.
         limit: usize,
     },
     /// There were as many callers on their way in as there may be:
-    /// [`Builder::max_handshakes`](crate::Builder::max_handshakes).
+    /// [`ServerBuilder::max_handshakes`](crate::ServerBuilder::max_handshakes).
     MaxHandshakes {
         /// The limit.
         limit: usize,
     },
-    /// The program did not want them: [`Builder::admit`](crate::Builder::admit) returned false, or panicked.
+    /// The program did not want them: [`ServerBuilder::admit`](crate::ServerBuilder::admit) returned false, or
+    /// panicked.
     NotAdmitted,
     /// The process, or the system, had no descriptor left.
     NoDescriptor {
@@ -76,19 +78,20 @@ pub enum RefusalCause {
         /// What the transport reported, at the last of them.
         source: Arc<io::Error>,
     },
-    /// They were not through in time: [`Builder::handshake_timeout`](crate::Builder::handshake_timeout).
+    /// They were not through in time: [`ServerBuilder::handshake_timeout`](crate::ServerBuilder::handshake_timeout).
     HandshakeTimeout {
         /// How long they had.
         timeout: Duration,
     },
     /// Their first message did not say who they are, or that they may come in:
-    /// [`Builder::token`](crate::Builder::token), [`Builder::authenticate`](crate::Builder::authenticate).
+    /// [`ServerBuilder::token`](crate::ServerBuilder::token),
+    /// [`ServerBuilder::authenticate`](crate::ServerBuilder::authenticate).
     NotAuthenticated {
         /// What was wrong with it, at the last of them.
         cause: DenialCause,
     },
     /// Too many callers from their address had not been authenticated: see
-    /// [`Builder::token`](crate::Builder::token).
+    /// [`ServerBuilder::token`](crate::ServerBuilder::token).
     TooManyFailures {
         /// From how many on they are refused.
         limit: u32,

@@ -1,16 +1,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::service::builder::Builder;
+use crate::service::builder::{Common, further_settings, usual_settings};
 use crate::settings::Reconnect;
 use crate::sync::user_code::Foreign;
 use crate::transport::Connector;
 
-/// Builds a [`Client`](crate::Client).
-pub type ClientBuilder = Builder<ClientSide>;
-
 /// What only a client is told.
-pub struct ClientSide {
+pub(crate) struct ClientSide {
     pub(crate) connect_timeout: Duration,
     pub(crate) source: ConnectorSource,
     #[cfg(feature = "tls")]
@@ -27,12 +24,22 @@ pub(crate) enum ConnectorSource {
     Transport(Foreign<dyn Connector>),
 }
 
-impl Builder<ClientSide> {
-    /// How long each address of the server is given to answer. More than 0. Default 5 s.
-    pub fn connect_timeout(mut self, time: Duration) -> Self {
-        self.side.connect_timeout = time;
-        self
+/// Builds a [`Client`](crate::Client): see [`Client::builder`](crate::Client::builder).
+///
+/// Every setting has a default, named at its method. What does not fit together is refused by [`build`](Self::build).
+/// What most programs set comes first, and then what few of them do.
+#[must_use]
+pub struct ClientBuilder {
+    pub(crate) common: Common,
+    pub(crate) side: ClientSide,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new() -> Self {
+        Self { common: Common::default(), side: ClientSide::default() }
     }
+
+    usual_settings!();
 
     /// Connects again, by itself, after a connection has ended, whatever the reason: also
     /// [`Connection::close`](crate::Connection::close) and [`abort`](crate::Connection::abort), which end that
@@ -51,20 +58,6 @@ impl Builder<ClientSide> {
         self
     }
 
-    /// Connects over Unix sockets instead of TCP: the address given to [`Client::start`](crate::Client::start) is a
-    /// path, or on Linux an abstract name such as `@leads`. See [`transport::unix`](crate::transport::unix).
-    #[cfg(unix)]
-    pub fn unix(mut self) -> Self {
-        self.side.source = ConnectorSource::Unix;
-        self
-    }
-
-    /// Connects over another transport instead of TCP.
-    pub fn transport(mut self, connector: impl Connector) -> Self {
-        self.side.source = ConnectorSource::Transport(Foreign::new("the connector", Box::new(connector)));
-        self
-    }
-
     /// Speaks TLS over whatever the client connects over; [`transport::tls`](crate::transport::tls) has all about it.
     /// Default: no TLS.
     ///
@@ -77,6 +70,37 @@ impl Builder<ClientSide> {
         self.side.tls = Some(config.into());
         self
     }
+
+    /// Connects over Unix sockets instead of TCP: the address given to [`Client::start`](crate::Client::start) is a
+    /// path, or on Linux an abstract name such as `@leads`. See [`transport::unix`](crate::transport::unix).
+    #[cfg(unix)]
+    pub fn unix(mut self) -> Self {
+        self.side.source = ConnectorSource::Unix;
+        self
+    }
+}
+
+/// What few clients set.
+impl ClientBuilder {
+    /// Connects over another transport instead of TCP.
+    pub fn transport(mut self, connector: impl Connector) -> Self {
+        self.side.source = ConnectorSource::Transport(Foreign::new("the connector", Box::new(connector)));
+        self
+    }
+
+    /// How long each address of the server is given to answer. More than 0. Default 5 s.
+    pub fn connect_timeout(mut self, time: Duration) -> Self {
+        self.side.connect_timeout = time;
+        self
+    }
+
+    further_settings!();
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder").field("port", &self.common.port).finish_non_exhaustive()
+    }
 }
 
 impl Default for ClientSide {
@@ -88,11 +112,5 @@ impl Default for ClientSide {
             tls: None,
             reconnect: None,
         }
-    }
-}
-
-impl fmt::Debug for ClientSide {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientSide").field("connect_timeout", &self.connect_timeout).finish_non_exhaustive()
     }
 }

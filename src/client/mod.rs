@@ -10,7 +10,6 @@ use std::sync::{Arc, OnceLock};
 
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::service::builder::Builder;
 use crate::service::callback::Callback;
 use crate::service::handle::impl_service;
 use crate::service::{Core, Role, Service};
@@ -23,14 +22,14 @@ use crate::transport::tcp::TcpConnector;
 use crate::transport::tls::TlsConnector;
 #[cfg(unix)]
 use crate::transport::unix::UnixConnector;
+pub use builder::ClientBuilder;
 use builder::ConnectorSource;
-pub use builder::{ClientBuilder, ClientSide};
 use connect_loop::ConnectLoop;
 
 /// Connects to one server.
 ///
 /// A cheap handle: clones stand for the same client, and dropping them does not stop it; [`close`](Self::close) does.
-/// A client ends with its connection, unless it is told to [reconnect](Builder::reconnect).
+/// A client ends with its connection, unless it is told to [reconnect](crate::ClientBuilder::reconnect).
 ///
 /// # Examples
 ///
@@ -68,21 +67,21 @@ struct Shared {
     only: OnceLock<Connection>,
 }
 
-impl Builder<ClientSide> {
+impl ClientBuilder {
     /// Builds the client. Nothing is connected before [`Client::start`].
     ///
     /// # Errors
     ///
     /// [`Error::InvalidSeparator`] and [`Error::InvalidSetting`].
     pub fn build(self) -> Result<Client, Error> {
-        let settings = self.settings()?;
+        let settings = self.common.settings()?;
         let connect_timeout = self.side.connect_timeout;
         require(!connect_timeout.is_zero(), "connect_timeout", "must not be 0")?;
         let reconnect = self.side.reconnect;
         if let Some(reconnect) = &reconnect {
             reconnect.check(settings.max_queued_bytes)?;
         }
-        let port = self.port;
+        let port = self.common.port;
         let connector: Arc<dyn Connector> = match self.side.source {
             ConnectorSource::Tcp => Arc::new(TcpConnector::new(port, connect_timeout)),
             #[cfg(unix)]
@@ -98,8 +97,8 @@ impl Builder<ClientSide> {
             }
             None => connector,
         };
-        let buffer_bytes = reconnect.as_ref().map(|reconnect| reconnect.buffer_bytes);
-        let core = Core::new(Role::Client { buffer_bytes }, port, self.callback, settings);
+        let keep_bytes = reconnect.as_ref().map(|reconnect| reconnect.keep_bytes);
+        let core = Core::new(Role::Client { keep_bytes }, port, self.common.callback, settings);
         core.life().connects_with(Arc::clone(&connector));
         Ok(Client { shared: Arc::new(Shared { core, connector, reconnect, only: OnceLock::new() }) })
     }
@@ -107,12 +106,43 @@ impl Builder<ClientSide> {
 
 impl Client {
     /// Begins to build a client, for port 16900 unless told otherwise.
-    pub fn builder() -> Builder<ClientSide> {
-        Builder::new(ClientSide::default())
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
     }
 
-    /// Connects to a server, and receives until the connection ends; with [`Builder::reconnect`], until the client is
-    /// closed or gives up.
+    /// Connects to a server over TCP, and receives in a new thread: a client with the settings that its
+    /// [builder](Self::builder) begins with, built and [started](Self::start).
+    ///
+    /// `address` is a host name or an IP address, with a port unless that is 16900. Blocks until messages can be sent.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`start`](Self::start).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::{Client, Server, callback};
+    ///
+    /// let server = Server::builder().port(0).build()?;
+    /// server.start(true)?;
+    /// let address = format!("127.0.0.1:{}", server.port());
+    ///
+    /// let print = callback::on_receive(|_, message| println!("{}", message.escape_ascii()));
+    /// let client = Client::connect(&address, print)?;
+    /// client.send(b"time_lap")?;
+    /// # client.close();
+    /// # server.close();
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn connect(address: &str, callback: impl Callback) -> Result<Self, Error> {
+        let client = Self::builder().callback(callback).build()?;
+        client.start(address, true)?;
+        Ok(client)
+    }
+
+    /// Connects to a server, and receives until the connection ends; with [`ClientBuilder::reconnect`], until the
+    /// client is closed or gives up.
     ///
     /// `address` is a host name or an IP address, if need be with a port (`vehicle.local`, `10.0.0.7:16901`,
     /// `[::1]:16901`); over Unix sockets a path; for another transport, whatever its connector understands. Connecting
@@ -140,13 +170,13 @@ impl Client {
 
     /// Sends one message to the server: see [`Connection::send`].
     ///
-    /// A client that [reconnects](Builder::reconnect) may [keep](Reconnect::buffer_bytes) it while there is no
-    /// connection.
+    /// A client that [reconnects](crate::ClientBuilder::reconnect) may [keep](Reconnect::keep_bytes) it while there
+    /// is no connection.
     ///
     /// # Errors
     ///
     /// [`Error::NotConnected`] before the start, after the end, and while there is no connection;
-    /// [`Error::BufferFull`] instead, where messages are kept meanwhile; otherwise those of [`Connection::send`].
+    /// [`Error::KeptFull`] instead, where messages are kept meanwhile; otherwise those of [`Connection::send`].
     pub fn send(&self, message: &[u8]) -> Result<(), Error> {
         match self.core().line() {
             None => self.with_only(|connection| connection.send(message)),
@@ -169,7 +199,8 @@ impl Client {
         }
     }
 
-    /// The connection to the server; `None` before the start, after the end, and while there is none.
+    /// The connection to the server; `None` before the start, after the end, and while there is none. (One of a certain
+    /// id is [`Service::connection`].)
     pub fn connection(&self) -> Option<Connection> {
         self.connections().pop().filter(|connection| connection.disconnect_reason().is_none())
     }

@@ -18,7 +18,7 @@ use super::buffer::Buffer;
 /// # Memory
 ///
 /// When every message is taken out before more bytes are brought in, a decoder holds memory for at most
-/// `max_message_len` bytes, the separator and one chunk.
+/// `max_received_len` bytes, the separator and one chunk.
 ///
 /// By `decode` it takes what the remainder needs, and nothing while there is none; a message that outgrows its memory
 /// gets as much again. When a chunk has been decoded, memory over 4 KiB of which less than a 64th is in use is given
@@ -44,21 +44,21 @@ use super::buffer::Buffer;
 /// ```
 pub struct Decoder {
     separator: Separator,
-    max_message_len: usize,
+    max_received_len: usize,
     remainder: Buffer,
     /// Where the search goes on: no separator begins in this many bytes at the remainder's front.
     searched: usize,
     /// How many bytes may be filled.
     space: usize,
-    bytes_searched: u64,
+    looked_at: LookedAt,
 }
 
 impl Decoder {
-    /// A decoder for messages of up to `max_message_len` payload bytes. It allocates nothing yet.
-    pub fn new(separator: Separator, max_message_len: usize) -> Self {
+    /// A decoder for messages of up to `max_received_len` payload bytes. It allocates nothing yet.
+    pub fn new(separator: Separator, max_received_len: usize) -> Self {
         // More than this is not left when every message has been taken out, or the next one is too long.
-        let remainder = Buffer::new(max_message_len.saturating_add(separator.len() - 1));
-        Self { separator, max_message_len, remainder, searched: 0, space: 0, bytes_searched: 0 }
+        let remainder = Buffer::new(max_received_len.saturating_add(separator.len() - 1));
+        Self { separator, max_received_len, remainder, searched: 0, space: 0, looked_at: LookedAt::default() }
     }
 
     /// Takes in a chunk and lends the messages that it completes, one by one.
@@ -79,7 +79,7 @@ impl Decoder {
     #[inline]
     pub fn next_message(&mut self) -> Result<Option<&[u8]>, MessageTooLong> {
         match self.find_end() {
-            Some(len) if len <= self.max_message_len => {
+            Some(len) if len <= self.max_received_len => {
                 self.searched = 0;
                 let message_and_separator = self.remainder.take(len + self.separator.len());
                 Ok(Some(&message_and_separator[..len]))
@@ -162,15 +162,16 @@ impl Decoder {
     /// How many bytes have been looked at in the search for separators, over the decoder's whole life.
     ///
     /// Linear in the bytes received: each chunk adds its own length and fewer than four separators' lengths.
+    #[cfg(any(test, fuzzing))]
     pub fn bytes_searched(&self) -> u64 {
-        self.bytes_searched
+        self.looked_at.bytes
     }
 
     /// Where the message at the remainder's front ends, if its separator has arrived.
     #[inline]
     fn find_end(&mut self) -> Option<usize> {
         let unsearched = &self.remainder.as_slice()[self.searched..];
-        match find_counted(&self.separator, &mut self.bytes_searched, unsearched) {
+        match find_counted(&self.separator, &mut self.looked_at, unsearched) {
             Some(at) => self.searched += at,
             None => {
                 self.note_searched();
@@ -190,13 +191,13 @@ impl Decoder {
         if self.remainder.len() < self.most_remainder() {
             Ok(None)
         } else {
-            Err(MessageTooLong { limit: self.max_message_len })
+            Err(MessageTooLong { limit: self.max_received_len })
         }
     }
 
     /// A remainder that has reached this many bytes without a separator belongs to a message over the limit.
     fn most_remainder(&self) -> usize {
-        self.max_message_len.saturating_add(self.separator.len())
+        self.max_received_len.saturating_add(self.separator.len())
     }
 
     /// Keeps a copy of `bytes` behind the remainder.
@@ -210,12 +211,12 @@ impl Decoder {
     /// them when it does not end in this chunk.
     fn share_of(&mut self, chunk: &[u8]) -> usize {
         let len = self.separator.len();
-        self.bytes_searched += 2 * (len - 1) as u64;
+        self.looked_at.add(2 * (len - 1));
         let remainder = self.remainder.as_slice();
         if let Some(at) = self.separator.find_across(remainder, chunk) {
             return at + len - remainder.len();
         }
-        match find_counted(&self.separator, &mut self.bytes_searched, chunk) {
+        match find_counted(&self.separator, &mut self.looked_at, chunk) {
             Some(at) => at + len,
             None => chunk.len(),
         }
@@ -227,17 +228,36 @@ impl fmt::Debug for Decoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decoder")
             .field("separator", &self.separator)
-            .field("max_message_len", &self.max_message_len)
+            .field("max_received_len", &self.max_received_len)
             .field("remainder_len", &self.remainder.len())
             .finish_non_exhaustive()
     }
 }
 
+/// How many bytes have been looked at; counted only where somebody looks, in tests and by fuzzing.
+#[derive(Default)]
+struct LookedAt {
+    #[cfg(any(test, fuzzing))]
+    bytes: u64,
+}
+
+impl LookedAt {
+    #[inline]
+    #[cfg(any(test, fuzzing))]
+    fn add(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+
+    #[inline]
+    #[cfg(not(any(test, fuzzing)))]
+    fn add(&mut self, _: usize) {}
+}
+
 /// Where the separator first occurs; counts the bytes that were looked at.
 #[inline]
-fn find_counted(separator: &Separator, bytes_searched: &mut u64, haystack: &[u8]) -> Option<usize> {
+fn find_counted(separator: &Separator, looked_at: &mut LookedAt, haystack: &[u8]) -> Option<usize> {
     let found = separator.find(haystack);
-    *bytes_searched += found.map_or(haystack.len(), |at| at + separator.len()) as u64;
+    looked_at.add(found.map_or(haystack.len(), |at| at + separator.len()));
     found
 }
 
@@ -261,9 +281,9 @@ impl Messages<'_> {
         if !self.decoder.remainder.is_empty() {
             return self.complete_remainder();
         }
-        let Decoder { separator, max_message_len, bytes_searched, .. } = &mut *self.decoder;
-        match find_counted(separator, bytes_searched, self.chunk) {
-            Some(at) if at <= *max_message_len => {
+        let Decoder { separator, max_received_len, looked_at, .. } = &mut *self.decoder;
+        match find_counted(separator, looked_at, self.chunk) {
+            Some(at) if at <= *max_received_len => {
                 let (message, rest) = self.chunk.split_at(at);
                 self.chunk = &rest[separator.len()..];
                 Ok(Some(message))

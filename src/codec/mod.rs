@@ -31,9 +31,11 @@
 //! ```
 
 mod buffer;
+#[cfg(all(test, not(loom)))]
+mod cost;
 mod decoder;
 mod encoder;
-mod separator;
+pub(crate) mod separator;
 
 pub use decoder::{Decoder, MessageTooLong, Messages};
 pub use encoder::{EncodeError, check, encode, encode_into};
@@ -43,6 +45,3 @@ pub use separator::{MAX_SEPARATOR_LEN, Separator, SeparatorError};
 ///
 /// Only a whole message equal to it is a goodbye; inside a longer message it is data.
 pub const GOODBYE: &[u8] = b"disconnect";
-
-/// The separator of LEADS, used where no other is chosen: `;`.
-pub const DEFAULT_SEPARATOR: &[u8] = b";";

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use memchr::memmem::Finder;
 
-use super::{DEFAULT_SEPARATOR, GOODBYE};
+use super::GOODBYE;
+
+/// The separator of LEADS, used where no other is chosen: `;`.
+pub const DEFAULT_SEPARATOR: &[u8] = b";";
 
 /// The longest separator there can be, in bytes.
 pub const MAX_SEPARATOR_LEN: usize = 64;

@@ -13,7 +13,7 @@ use crate::settings::{Settings, SlowConsumer};
 use crate::sync::Mutex;
 use crate::sync::threads::Threads;
 use crate::sync::user_code::debug;
-use crate::transport::Stream;
+use crate::transport::{Keepalive, Stream};
 
 pub(crate) struct Context {
     pub(crate) settings: Settings,
@@ -46,7 +46,7 @@ impl Context {
         let rules = Arc::new(Rules::new(&settings));
         Self {
             gathered: Gathered::new(Arc::clone(&rules)),
-            buffered: Buffered::new(settings.max_total_buffered_bytes),
+            buffered: Buffered::new(settings.max_total_unfinished_bytes),
             settings,
             rules,
             pump: Pump::default(),
@@ -86,8 +86,8 @@ impl Context {
         }
     }
 
-    /// Makes room for `charge`, to be written at once to a peer for whom nothing waits, under the rules that drop: at the
-    /// cost of what waits for others. Whether it is worth trying again.
+    /// Makes room for `charge`, to be written at once to a peer for whom nothing waits, under the rules that drop: at
+    /// the cost of what waits for others. Whether it is worth trying again.
     pub(crate) fn find_budget_to_write(&self, charge: usize) -> bool {
         if !matches!(self.rules.slow_consumer, SlowConsumer::DropOldest | SlowConsumer::DropNewest) {
             return false;
@@ -99,9 +99,10 @@ impl Context {
 
     /// Has the system look after the peer of a new connection, as far as it can.
     pub(crate) fn keep_alive(&self, stream: &dyn Stream) {
-        let can_ask = stream.unanswered_for().is_ok();
-        let user_timeout = self.settings.user_timeout.filter(|time| !can_ask && *time >= self.settings.stall_timeout());
-        let Err(error) = stream.keep_alive(self.settings.keepalive, user_timeout) else { return };
+        let timeout = self.settings.dead_peer_timeout;
+        // Where the stream can be asked, the library sees to it, and tells a peer without room from one that is gone.
+        let user_timeout = timeout.filter(|_| stream.unanswered_for().is_err());
+        let Err(error) = stream.keep_alive(timeout.map(Keepalive::within), user_timeout) else { return };
         if error.kind() != io::ErrorKind::Unsupported && !self.keepalive_told.swap(true, Ordering::Relaxed) {
             debug!("the system does not look after {} as it should: {error}", stream.peer());
         }

@@ -48,6 +48,11 @@ impl Connection {
         self.link.id()
     }
 
+    /// What the peer is called, for people, as [`Display`](fmt::Display) shows it: for TCP `ip:port`.
+    pub fn peer(&self) -> &str {
+        self.link.peer()
+    }
+
     /// The peer's network address; `None` on a transport that has none.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.link.peer_addr()
@@ -76,8 +81,8 @@ impl Connection {
     /// # Errors
     ///
     /// [`Error::InvalidMessage`] when the message cannot be framed, [`Error::MessageTooLong`] when it is longer than
-    /// [`max_sent_len`](crate::Builder::max_sent_len), [`Error::Disconnected`] when the connection has ended or is
-    /// closing, [`Error::SlowConsumer`] when the peer reads so slowly that the queue is full, which ends the
+    /// [`max_sent_len`](crate::ServerBuilder::max_sent_len), [`Error::Disconnected`] when the connection has ended or
+    /// is closing, [`Error::SlowConsumer`] when the peer reads so slowly that the queue is full, which ends the
     /// connection, and [`Error::Dropped`] when the message was dropped for it. Nothing of the message is written then.
     pub fn send(&self, message: &[u8]) -> Result<(), Error> {
         let context = self.link.context();
@@ -90,9 +95,9 @@ impl Connection {
     /// They are checked and encoded before the first one is accepted, so one that cannot be sent keeps back all of
     /// them; until they are queued, that memory is in none of the limits. They are sent in their order, with nothing of
     /// other senders in between, as far as they take no more than half of
-    /// [`max_queued_bytes`](crate::Builder::max_queued_bytes); longer batches go in parts of that size. For the rest
-    /// they are as if [sent](Self::send) one by one, except that the slow-consumer policy is applied to each part as a
-    /// whole.
+    /// [`max_queued_bytes`](crate::ServerBuilder::max_queued_bytes); longer batches go in parts of that size. For the
+    /// rest they are as if [sent](Self::send) one by one, except that the slow-consumer policy is applied to each part
+    /// as a whole.
     ///
     /// # Errors
     ///
@@ -168,8 +173,8 @@ impl Connection {
     /// Says goodbye and ends the connection once everything accepted before has been sent; does not wait for it.
     ///
     /// Messages from the peer are no longer delivered; `on_disconnect` follows, on the reader thread. A peer that takes
-    /// too long is cut off (see [`Builder::close_timeout`](crate::Builder::close_timeout)). Closing twice, or when the
-    /// connection has ended, does nothing.
+    /// too long is cut off (see [`ServerBuilder::close_timeout`](crate::ServerBuilder::close_timeout)). Closing twice,
+    /// or when the connection has ended, does nothing.
     pub fn close(&self) {
         self.link.end(DisconnectCause::LocalClose);
     }

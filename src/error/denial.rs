@@ -12,7 +12,7 @@ use super::first_line;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum DenialCause {
-    /// Its first message was not the [`token`](crate::Builder::token).
+    /// Its first message was not the [`token`](crate::ServerBuilder::token).
     WrongToken,
     /// The program's [authenticator](crate::ServerBuilder::authenticate) did not let it in.
     ByProgram(Denied),

@@ -90,27 +90,27 @@ pub enum DisconnectCause {
     LocalAbort,
     /// The service was closed here.
     ServiceClosed,
-    /// The peer sent a message over the limit: [`max_message_len`](crate::Builder::max_message_len).
+    /// The peer sent a message over the limit: [`max_received_len`](crate::ServerBuilder::max_received_len).
     MessageTooLong {
         /// The limit, in payload bytes.
         limit: usize,
     },
     /// The peer began a message and did not finish it in time:
-    /// [`partial_message_timeout`](crate::Builder::partial_message_timeout). How much of it there was is in
+    /// [`partial_message_timeout`](crate::ServerBuilder::partial_message_timeout). How much of it there was is in
     /// [`Undelivered::unfinished_bytes`].
     PartialMessageTimeout {
         /// The time that it had.
         timeout: Duration,
     },
-    /// Nothing arrived from the peer for too long: [`idle_timeout`](crate::Builder::idle_timeout).
+    /// Nothing arrived from the peer for too long: [`idle_timeout`](crate::ServerBuilder::idle_timeout).
     IdleTimeout {
         /// The time that it had.
         timeout: Duration,
     },
     /// The peers together sent more of messages that were not whole than there was memory for, and this one the most,
-    /// or it needed more when there was none: [`max_total_buffered_bytes`](crate::Builder::max_total_buffered_bytes).
+    /// or it needed more when there was none: [`max_total_unfinished_bytes`](crate::ServerBuilder::max_total_unfinished_bytes).
     /// How much of its message there was is in [`Undelivered::unfinished_bytes`].
-    TotalBufferedBytes {
+    TotalUnfinishedBytes {
         /// The limit, in bytes.
         limit: usize,
     },
@@ -134,8 +134,7 @@ pub enum DisconnectCause {
         message: String,
     },
     /// Reading or writing failed, for instance because the peer reset the connection, or because it has vanished and
-    /// the system has given up on it ([`keepalive`](crate::Builder::keepalive),
-    /// [`user_timeout`](crate::Builder::user_timeout)).
+    /// the system has given up on it ([`dead_peer_timeout`](crate::ServerBuilder::dead_peer_timeout)).
     Io {
         /// What the system, or the transport, reported.
         source: Arc<io::Error>,
@@ -155,7 +154,7 @@ impl DisconnectCause {
             Self::MessageTooLong { .. } => DisconnectKind::MessageTooLong,
             Self::PartialMessageTimeout { .. } => DisconnectKind::PartialMessageTimeout,
             Self::IdleTimeout { .. } => DisconnectKind::IdleTimeout,
-            Self::TotalBufferedBytes { .. } => DisconnectKind::TotalBufferedBytes,
+            Self::TotalUnfinishedBytes { .. } => DisconnectKind::TotalUnfinishedBytes,
             Self::SlowConsumer { .. } => DisconnectKind::SlowConsumer,
             Self::CallbackPanicked { .. } => DisconnectKind::CallbackPanicked,
             Self::ServiceFailed { .. } => DisconnectKind::ServiceFailed,
@@ -169,7 +168,7 @@ impl DisconnectCause {
             self,
             Self::MessageTooLong { .. }
                 | Self::PartialMessageTimeout { .. }
-                | Self::TotalBufferedBytes { .. }
+                | Self::TotalUnfinishedBytes { .. }
                 | Self::SlowConsumer { .. }
                 | Self::CallbackPanicked { .. }
         )
@@ -180,9 +179,14 @@ impl DisconnectCause {
         matches!(self, Self::PeerGoodbye | Self::MessageTooLong { .. }) || self.is_unfinished_message()
     }
 
+    /// Whether it is that nothing came.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Self::IdleTimeout { .. })
+    }
+
     /// Whether it is a message that was not whole.
     pub(crate) fn is_unfinished_message(&self) -> bool {
-        matches!(self, Self::PartialMessageTimeout { .. } | Self::TotalBufferedBytes { .. })
+        matches!(self, Self::PartialMessageTimeout { .. } | Self::TotalUnfinishedBytes { .. })
     }
 
     pub(crate) fn io(error: impl Into<Arc<io::Error>>) -> Self {
@@ -204,7 +208,7 @@ impl fmt::Display for DisconnectCause {
                 write!(f, "the peer did not finish a message within {timeout:?}")
             }
             Self::IdleTimeout { timeout } => write!(f, "nothing arrived from the peer for {timeout:?}"),
-            Self::TotalBufferedBytes { limit } => {
+            Self::TotalUnfinishedBytes { limit } => {
                 write!(f, "the unfinished messages of all peers together need more than {limit} bytes")
             }
             Self::SlowConsumer { limit } => write!(f, "the peer reads too slowly: {limit}"),
@@ -251,7 +255,7 @@ pub enum OutboundLimit {
     /// The queues of all peers of the service would have held more than this many bytes.
     TotalQueuedBytes(usize),
     /// The peer took nothing for this long, as far as writes can tell: see
-    /// [`stall_timeout`](crate::Builder::stall_timeout).
+    /// [`stall_timeout`](crate::ServerBuilder::stall_timeout).
     Stalled(Duration),
 }
 

@@ -34,7 +34,7 @@ pub enum Error {
     /// The message cannot be framed; nothing of it was written.
     InvalidMessage(EncodeError),
     /// The message is longer than what may be sent; nothing of it was written. See
-    /// [`Builder::max_sent_len`](crate::Builder::max_sent_len).
+    /// [`ServerBuilder::max_sent_len`](crate::ServerBuilder::max_sent_len).
     MessageTooLong {
         /// Its length in bytes.
         len: usize,
@@ -46,11 +46,11 @@ pub enum Error {
     /// The service has been closed.
     Closed,
     /// The client has no connection: it has not been started, its connection has ended, or it is connecting again and
-    /// [keeps](crate::Reconnect::buffer_bytes) nothing meanwhile.
+    /// [keeps](crate::Reconnect::keep_bytes) nothing meanwhile.
     NotConnected,
     /// The client has no connection now, and what it keeps for the next one would be more than it may; the message was
-    /// not accepted. See [`Reconnect::buffer_bytes`](crate::Reconnect::buffer_bytes).
-    BufferFull {
+    /// not accepted. See [`Reconnect::keep_bytes`](crate::Reconnect::keep_bytes).
+    KeptFull {
         /// The limit that was reached.
         limit: OutboundLimit,
     },
@@ -130,8 +130,8 @@ pub enum Error {
         /// What the system reported.
         source: Arc<io::Error>,
     },
-    /// A thread that the whole service needs cannot go on: it has panicked, by a defect of the library, or the system does
-    /// not tell it any more which streams take bytes. Every connection ends, and the service closes. To `on_fail`.
+    /// A thread that the whole service needs cannot go on: it has panicked, by a defect of the library, or the system
+    /// does not tell it any more which streams take bytes. Every connection ends, and the service closes. To `on_fail`.
     ServiceFailed {
         /// The thread's name.
         name: String,
@@ -161,7 +161,7 @@ impl fmt::Display for Error {
             Self::AlreadyStarted => f.write_str("the service has been started before"),
             Self::Closed => f.write_str("the service has been closed"),
             Self::NotConnected => f.write_str("the client is not connected"),
-            Self::BufferFull { limit } => write!(f, "the client is not connected, and can keep no more: {limit}"),
+            Self::KeptFull { limit } => write!(f, "the client is not connected, and can keep no more: {limit}"),
             Self::Disconnected => f.write_str("the connection has ended"),
             Self::SlowConsumer { limit } => write!(f, "the peer reads too slowly: {limit}"),
             Self::Dropped { limit } => write!(f, "the message was dropped: {limit}"),

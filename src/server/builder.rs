@@ -1,20 +1,19 @@
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::admission::{Authenticator, Caller, Policy};
-use crate::service::builder::Builder;
+use crate::error::Error;
+use crate::service::builder::{Common, further_settings, usual_settings};
 use crate::sync::user_code::Foreign;
 use crate::transport::Listener;
 
-/// Builds a [`Server`](crate::Server).
-pub type ServerBuilder = Builder<ServerSide>;
-
 /// What only a server is told.
 #[derive(Debug)]
-pub struct ServerSide {
-    pub(crate) bind: IpAddr,
+pub(crate) struct ServerSide {
+    pub(crate) bind: BindAddress,
     pub(crate) ipv6_only: bool,
     pub(crate) backlog: u32,
     #[cfg(unix)]
@@ -39,37 +38,105 @@ pub(crate) enum ListenerSource {
     Transport(Foreign<dyn Listener>),
 }
 
-impl Builder<ServerSide> {
-    /// The address to listen on. Default `127.0.0.1`, which only programs on this machine reach.
+/// What [`ServerBuilder::bind`] takes: an IP address, or text that is to be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BindAddress {
+    /// `None`: the text is no address.
+    ip: Option<IpAddr>,
+}
+
+impl BindAddress {
+    pub(crate) fn ip(self) -> Result<IpAddr, Error> {
+        self.ip.ok_or(Error::InvalidSetting {
+            setting: "bind",
+            requirement: "must be an IP address, such as 0.0.0.0, :: or 192.168.0.7; the port is set by itself",
+        })
+    }
+}
+
+macro_rules! from_address {
+    ($($address:ty),*) => {
+        $(impl From<$address> for BindAddress {
+            fn from(address: $address) -> Self {
+                Self { ip: Some(address.into()) }
+            }
+        })*
+    };
+}
+
+from_address!(IpAddr, Ipv4Addr, Ipv6Addr, [u8; 4], [u8; 16], [u16; 8]);
+
+impl From<&str> for BindAddress {
+    fn from(text: &str) -> Self {
+        Self { ip: text.parse().ok() }
+    }
+}
+
+impl From<&String> for BindAddress {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
+    }
+}
+
+impl From<String> for BindAddress {
+    fn from(text: String) -> Self {
+        text.as_str().into()
+    }
+}
+
+/// Builds a [`Server`](crate::Server): see [`Server::builder`](crate::Server::builder).
+///
+/// Every setting has a default, named at its method. What does not fit together is refused by [`build`](Self::build).
+/// What most programs set comes first, and then what few of them do.
+#[must_use]
+pub struct ServerBuilder {
+    pub(crate) common: Common,
+    pub(crate) side: ServerSide,
+}
+
+impl ServerBuilder {
+    pub(crate) fn new() -> Self {
+        Self { common: Common::default(), side: ServerSide::default() }
+    }
+
+    /// The address to listen on, an IP address or its text. Default `127.0.0.1`, which only programs on this machine
+    /// reach.
     ///
     /// `0.0.0.0` listens on every IPv4 address of the machine; `::` on every IPv6 *and* IPv4 address, on every system
-    /// alike (on a host without IPv6 it is taken for `0.0.0.0`). Whoever reaches
-    /// such an address may connect unless there is a [`token`](Self::token), an [authenticator](Self::authenticate), a
-    /// hook to [admit](Self::admit) callers, or TLS; a server on all addresses that has none of these logs a warning
-    /// when it starts.
-    pub fn bind(mut self, address: impl Into<IpAddr>) -> Self {
+    /// alike (on a host without IPv6 it is taken for `0.0.0.0`). Whoever reaches such an address may connect unless
+    /// there is a [`token`](Self::token), an [authenticator](Self::authenticate), a hook to [admit](Self::admit)
+    /// callers, or TLS; a server on all addresses that has none of these logs a warning when it starts.
+    ///
+    /// Text that is no IP address, such as a host name or one with a port, is an
+    /// [`Error::InvalidSetting`] of [`build`](Self::build).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::Server;
+    ///
+    /// let server = Server::builder().bind("0.0.0.0").port(16900).build()?;
+    /// # drop(server);
+    /// let error = Server::builder().bind("0.0.0.0:16900").build().unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "invalid setting: bind must be an IP address, such as 0.0.0.0, :: or 192.168.0.7; \
+    ///      the port is set by itself",
+    /// );
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn bind(mut self, address: impl Into<BindAddress>) -> Self {
         self.side.bind = address.into();
         self
     }
 
-    /// Whether a server on `::` leaves IPv4 out. Default false.
-    pub fn ipv6_only(mut self, ipv6_only: bool) -> Self {
-        self.side.ipv6_only = ipv6_only;
-        self
-    }
-
-    /// How many connections the system may keep for the server while it is busy accepting. At least 1. Default 4096;
-    /// the system caps it (Linux at `net.core.somaxconn`).
-    pub fn backlog(mut self, connections: u32) -> Self {
-        self.side.backlog = connections;
-        self
-    }
+    usual_settings!();
 
     /// How many connections the server has at most. At least 1. Default 1024.
     ///
     /// A caller over the limit is refused: its stream is accepted, told the goodbye, and ended, at once. It costs no
     /// thread, no callback hears of it but [`on_fail`](crate::Callback::on_fail)
-    /// ([`Error::Refused`](crate::Error::Refused)), and nobody waits for it. A stream without a non-blocking write
+    /// ([`Error::Refused`]), and nobody waits for it. A stream without a non-blocking write
     /// (also TCP on systems other than Unix) is ended without the goodbye. A connection counts until just before its
     /// `on_disconnect`; while that runs, it has its thread.
     ///
@@ -78,33 +145,6 @@ impl Builder<ServerSide> {
     /// of one process share its descriptors, and neither knows of the other.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.side.policy.max_connections = Some(connections);
-        self
-    }
-
-    /// How many connections the server has at most from one IP address. At least 1. Default `None`: as many as there
-    /// may be in all. Many peers may share an address, behind a router or on one machine; and a host with a whole IPv6
-    /// network has many.
-    ///
-    /// Callers over it are refused as with [`max_connections`](Self::max_connections). On a transport without
-    /// addresses nobody is.
-    pub fn max_connections_per_address(mut self, connections: impl Into<Option<usize>>) -> Self {
-        self.side.policy.max_per_address = connections.into();
-        self
-    }
-
-    /// How many callers may be on their way in at once, on streams that
-    /// [need](crate::transport::Stream::needs_handshake) a handshake, or to a server that
-    /// [authenticates](Self::authenticate) them, if only by a [`token`](Self::token). At least 1. Default 64.
-    ///
-    /// Each of them has a thread, which becomes its reader, and no more than
-    /// [`handshake_timeout`](Self::handshake_timeout). They are no connections: no callback has been told of them, no
-    /// broadcast reaches them. They count for [`max_connections`](Self::max_connections) and
-    /// [`max_connections_per_address`](Self::max_connections_per_address) all the same, so that whoever comes through
-    /// finds a place. Callers over this limit are refused as with [`max_connections`](Self::max_connections). One that
-    /// was refused on its way counts here until it has ended its stream, at most for
-    /// [`drain_timeout`](Self::drain_timeout).
-    pub fn max_handshakes(mut self, callers: usize) -> Self {
-        self.side.policy.max_handshakes = callers;
         self
     }
 
@@ -130,6 +170,18 @@ impl Builder<ServerSide> {
     /// ```
     pub fn admit(mut self, hook: impl Fn(&Caller<'_>) -> bool + Send + Sync + 'static) -> Self {
         self.side.policy.admit = Some(Arc::new(Foreign::new("the hook `admit`", Box::new(hook))));
+        self
+    }
+
+    /// Speaks TLS over whatever the server listens on; [`transport::tls`](crate::transport::tls) has all about it.
+    /// Default: no TLS.
+    ///
+    /// Callers shake hands before they become connections: on their reader threads, within
+    /// [`handshake_timeout`](Self::handshake_timeout), no more than [`max_handshakes`](Self::max_handshakes) at once.
+    /// Takes a configuration of [rustls] as well.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: impl Into<crate::transport::tls::ServerConfig>) -> Self {
+        self.side.tls = Some(config.into());
         self
     }
 
@@ -165,13 +217,52 @@ impl Builder<ServerSide> {
         self.side.source = ListenerSource::Path(path.into());
         self
     }
+}
 
+/// What few servers set.
+impl ServerBuilder {
     /// The permissions of the socket file, such as `0o660` for its owner and group; on most systems, whoever may write
     /// to it may connect. Only with [`unix`](Self::unix), and not for an abstract name. Default: what the process's
     /// umask leaves.
     #[cfg(unix)]
     pub fn unix_mode(mut self, mode: u32) -> Self {
         self.side.unix_mode = Some(mode);
+        self
+    }
+
+    /// Listens on a socket that the program has bound; address, port and backlog are the socket's then.
+    pub fn listener(mut self, listener: TcpListener) -> Self {
+        self.side.source = ListenerSource::Socket(listener);
+        self
+    }
+
+    /// Accepts streams of another transport instead of TCP.
+    pub fn transport(mut self, listener: impl Listener) -> Self {
+        self.side.source = ListenerSource::Transport(Foreign::new("the listener", Box::new(listener)));
+        self
+    }
+
+    /// Whether a server on `::` leaves IPv4 out. Default false.
+    pub fn ipv6_only(mut self, ipv6_only: bool) -> Self {
+        self.side.ipv6_only = ipv6_only;
+        self
+    }
+
+    /// How many connections the system may keep for the server while it is busy accepting. At least 1. Default 4096;
+    /// the system caps it (Linux at `net.core.somaxconn`).
+    pub fn backlog(mut self, connections: u32) -> Self {
+        self.side.backlog = connections;
+        self
+    }
+
+    /// How many connections the server has at most from one IP address. At least 1. Default `None`: as many as there
+    /// may be in all. Many peers may share an address, behind a router or on one machine; and a host with a whole IPv6
+    /// network has many.
+    ///
+    /// Callers over it are refused as with [`max_connections`](Self::max_connections). On a transport without
+    /// addresses nobody is.
+    pub fn max_connections_per_address(mut self, connections: impl Into<Option<usize>>) -> Self {
+        self.side.policy.max_per_address = connections.into();
         self
     }
 
@@ -182,7 +273,7 @@ impl Builder<ServerSide> {
     /// which is the simple case of this; the two cannot be combined. The authenticator also sees who calls, with the
     /// certificates where the transport has some.
     ///
-    /// A caller whom it denies is told the goodbye and not why, and is refused with
+    /// A caller whom it denies is told the goodbye and not the reason, and is refused with
     /// [`RefusalCause::NotAuthenticated`](crate::RefusalCause::NotAuthenticated). So is one on whom it panics; the
     /// panic is told to [`on_fail`](crate::Callback::on_fail). It is dropped when the server has ended.
     ///
@@ -206,28 +297,28 @@ impl Builder<ServerSide> {
         self
     }
 
-    /// Listens on a socket that the program has bound; address, port and backlog are the socket's then.
-    pub fn listener(mut self, listener: TcpListener) -> Self {
-        self.side.source = ListenerSource::Socket(listener);
-        self
-    }
-
-    /// Accepts streams of another transport instead of TCP.
-    pub fn transport(mut self, listener: impl Listener) -> Self {
-        self.side.source = ListenerSource::Transport(Foreign::new("the listener", Box::new(listener)));
-        self
-    }
-
-    /// Speaks TLS over whatever the server listens on; [`transport::tls`](crate::transport::tls) has all about it.
-    /// Default: no TLS.
+    /// How many callers may be on their way in at once, on streams that
+    /// [need](crate::transport::Stream::needs_handshake) a handshake, or to a server that
+    /// [authenticates](Self::authenticate) them, if only by a [`token`](Self::token). At least 1. Default 64.
     ///
-    /// Callers shake hands before they become connections: on their reader threads, within
-    /// [`handshake_timeout`](Self::handshake_timeout), no more than [`max_handshakes`](Self::max_handshakes) at once.
-    /// Takes a configuration of [rustls] as well.
-    #[cfg(feature = "tls")]
-    pub fn tls(mut self, config: impl Into<crate::transport::tls::ServerConfig>) -> Self {
-        self.side.tls = Some(config.into());
+    /// Each of them has a thread, which becomes its reader, and no more than
+    /// [`handshake_timeout`](Self::handshake_timeout). They are no connections: no callback has been told of them, no
+    /// broadcast reaches them. They count for [`max_connections`](Self::max_connections) and
+    /// [`max_connections_per_address`](Self::max_connections_per_address) all the same, so that whoever comes through
+    /// finds a place. Callers over this limit are refused as with [`max_connections`](Self::max_connections). One that
+    /// was refused on its way counts here until it has ended its stream, at most for
+    /// [`drain_timeout`](Self::drain_timeout).
+    pub fn max_handshakes(mut self, callers: usize) -> Self {
+        self.side.policy.max_handshakes = callers;
         self
+    }
+
+    further_settings!();
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder").field("port", &self.common.port).finish_non_exhaustive()
     }
 }
 

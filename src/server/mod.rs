@@ -13,9 +13,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, ConnectionId};
 use crate::error::Error;
-use crate::service::builder::Builder;
 use crate::service::callback::Callback;
 use crate::service::handle::impl_service;
 use crate::service::{Core, Role, Service};
@@ -25,13 +24,13 @@ use crate::sync::threads;
 use crate::sync::user_code::Foreign;
 use crate::sync::user_code::{Inside, info};
 use crate::transport::Listener;
-use crate::transport::tcp::TcpListener;
+use crate::transport::tcp::{ListenOptions, TcpListener};
 #[cfg(feature = "tls")]
 use crate::transport::tls;
 #[cfg(unix)]
 use crate::transport::unix::UnixListener;
 use builder::ListenerSource;
-pub use builder::{ServerBuilder, ServerSide};
+pub use builder::ServerBuilder;
 
 /// The accepting thread's stack, in bytes; `on_initialize`, `on_fail` and `admit` run on it.
 const ACCEPT_STACK: usize = 2 * 1024 * 1024;
@@ -78,7 +77,7 @@ struct Shared {
 enum Place {
     Address {
         address: SocketAddr,
-        ipv6_only: bool,
+        options: ListenOptions,
     },
     #[cfg(unix)]
     Path {
@@ -87,14 +86,14 @@ enum Place {
     },
 }
 
-impl Builder<ServerSide> {
+impl ServerBuilder {
     /// Builds the server. Nothing is bound before [`Server::start`].
     ///
     /// # Errors
     ///
     /// [`Error::InvalidSeparator`], [`Error::InvalidSetting`]; [`Error::Bind`] when a given socket cannot be used.
     pub fn build(self) -> Result<Server, Error> {
-        let settings = self.settings()?;
+        let settings = self.common.settings()?;
         require(self.side.backlog > 0, "backlog", "must not be 0")?;
         self.side.policy.check()?;
         let asks_twice = settings.token.is_some() && self.side.policy.authenticator.is_some();
@@ -105,8 +104,9 @@ impl Builder<ServerSide> {
             require(has_path || self.side.unix_mode.is_none(), "unix_mode", "is only for a server with a path")?;
         }
         let lets_everybody_in = exposure::lets_everybody_in(&settings, &self.side);
-        let mut place =
-            Place::Address { address: SocketAddr::new(self.side.bind, self.port), ipv6_only: self.side.ipv6_only };
+        let address = SocketAddr::new(self.side.bind.ip()?, self.common.port);
+        let options = ListenOptions::new().backlog(self.side.backlog).ipv6_only(self.side.ipv6_only);
+        let mut place = Place::Address { address, options };
         let given: Option<Arc<dyn Listener>> = match self.side.source {
             ListenerSource::Address => None,
             #[cfg(unix)]
@@ -119,12 +119,14 @@ impl Builder<ServerSide> {
                 Some(Arc::new(TcpListener::new(socket).map_err(|source| bind_error("the given socket", source))?))
             }
         };
-        let port =
-            given.as_ref().and_then(|listener| listener.local_addr()).map_or(self.port, |address| address.port());
+        let port = given
+            .as_ref()
+            .and_then(|listener| listener.local_addr())
+            .map_or(self.common.port, |address| address.port());
         let role = Role::Server { listener: given, policy: self.side.policy };
         Ok(Server {
             shared: Arc::new(Shared {
-                core: Core::new(role, port, self.callback, settings),
+                core: Core::new(role, port, self.common.callback, settings),
                 place,
                 backlog: self.side.backlog,
                 lets_everybody_in,
@@ -137,8 +139,8 @@ impl Builder<ServerSide> {
 
 impl Server {
     /// Begins to build a server, on `127.0.0.1` port 16900 unless told otherwise.
-    pub fn builder() -> Builder<ServerSide> {
-        Builder::new(ServerSide::default())
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
     }
 
     /// Listens, and serves until the server is closed.
@@ -199,7 +201,7 @@ impl Server {
             return Ok(given);
         }
         match place {
-            Place::Address { address, ipv6_only } => match TcpListener::bind(*address, *backlog, *ipv6_only) {
+            Place::Address { address, options } => match TcpListener::bind_with(*address, *options) {
                 Ok(listener) => Ok(Arc::new(listener)),
                 Err(source) => Err(bind_error(&address.to_string(), source)),
             },
@@ -213,6 +215,11 @@ impl Server {
 
     fn core(&self) -> &Arc<Core> {
         &self.shared.core
+    }
+
+    /// See [`Service::connection`].
+    pub fn connection(&self, id: ConnectionId) -> Option<Connection> {
+        self.core().connection(id)
     }
 
     /// Sends one message to every connection; to how many it was accepted. See [`Service::broadcast`].

@@ -28,8 +28,8 @@ macro_rules! impl_service {
             ///
             /// A connection keeps the callbacks that there were when it was opened (accepted by a server, connected by
             /// a client), so that whoever is told of its beginning is told of its end. A client's callbacks are
-            /// therefore set before it is started; one that [reconnects](crate::Builder::reconnect) takes what is set
-            /// later for its next connection, and for what happens before that.
+            /// therefore set before it is started; one that [reconnects](crate::ClientBuilder::reconnect) takes what is
+            /// set later for its next connection, and for what happens before that.
             pub fn set_callback(&self, callback: impl Callback) {
                 self.core().set_callback(callback);
             }
@@ -59,8 +59,8 @@ macro_rules! impl_service {
                 self.core().close();
             }
 
-            /// Blocks until the service has ended; returns at once when it has not been started, or on a thread on which
-            /// [`close`](Service::close) does not block.
+            /// Blocks until the service has ended; returns at once when it has not been started, or on a thread on
+            /// which [`close`](Service::close) does not block.
             pub fn wait(&self) {
                 self.core().wait(None);
             }
@@ -70,6 +70,8 @@ macro_rules! impl_service {
                 self.core().wait(std::time::Instant::now().checked_add(time))
             }
         }
+
+        impl $crate::service::sealed::Sealed for $handle {}
 
         impl Service for $handle {
             fn port(&self) -> u16 {
@@ -86,6 +88,10 @@ macro_rules! impl_service {
 
             fn connections(&self) -> Vec<Connection> {
                 self.core().connections()
+            }
+
+            fn connection(&self, id: $crate::ConnectionId) -> Option<Connection> {
+                self.core().connection(id)
             }
 
             fn broadcast(&self, message: &[u8]) -> Result<usize, Error> {

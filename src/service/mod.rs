@@ -18,13 +18,20 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub(crate) use self::core::{Core, Role};
-use crate::connection::Connection;
+use crate::connection::{Connection, ConnectionId};
 use crate::error::Error;
 use crate::stats::ServiceStats;
 pub use close_on_drop::CloseOnDrop;
+use sealed::Sealed;
 
-/// What a [`Server`](crate::Server) and a [`Client`](crate::Client) share; the form in which callbacks see them.
-pub trait Service: Send + Sync {
+/// Keeps [`Service`] to this crate.
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
+
+/// What a [`Server`](crate::Server) and a [`Client`](crate::Client) share; the form in which callbacks see them. Only
+/// this crate implements it, so that it may grow.
+pub trait Service: Sealed + Send + Sync {
     /// The port a server listens on, or a client's server has: as configured, and once the service has been started
     /// the real one, also where 0 was asked for. On transports without ports it stays as configured, and means nothing.
     fn port(&self) -> u16;
@@ -38,6 +45,9 @@ pub trait Service: Send + Sync {
 
     /// The connections there are now, in the order of connecting.
     fn connections(&self) -> Vec<Connection>;
+
+    /// The connection with this [id](Connection::id); `None` when it has ended, or never was one of this service.
+    fn connection(&self, id: ConnectionId) -> Option<Connection>;
 
     /// Sends one message to every connection and tells by how many it was accepted; it is encoded once.
     ///
@@ -57,7 +67,7 @@ pub trait Service: Send + Sync {
     /// Blocks until all that was accepted before, for every connection, has been handed to the operating system, at
     /// most for `time`. A connection that has ended, or ends meanwhile, is not waited for: its
     /// [`DisconnectReason`](crate::DisconnectReason) tells what it lost, and `Ok` does not say that nothing was. What a client
-    /// [keeps](crate::Reconnect::buffer_bytes) for its next connection is waited for.
+    /// [keeps](crate::Reconnect::keep_bytes) for its next connection is waited for.
     ///
     /// # Errors
     ///
@@ -71,8 +81,8 @@ pub trait Service: Send + Sync {
     /// Ends the service: no more connections, a goodbye to every peer behind all that was accepted for it, and the
     /// end of every thread.
     ///
-    /// Blocks until that is done, at most for the [close time-out](crate::Builder::close_timeout) and a moment, after
-    /// which the peers that are left are cut off. Inside a callback, a hook, an authenticator, a transport or the
+    /// Blocks until that is done, at most for the [close time-out](crate::ServerBuilder::close_timeout) and a moment,
+    /// after which the peers that are left are cut off. Inside a callback, a hook, an authenticator, a transport or the
     /// logger, of whatever service, and on every other thread that a service might be waiting for, it only starts all
     /// this and returns at once: also where it is called by a destructor that happens to run there. May be called from
     /// any thread, more than once, at the same time.

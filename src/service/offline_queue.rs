@@ -167,7 +167,7 @@ impl Line {
             charge = charge.saturating_add(message.len() + separator.len() + OVERHEAD);
         }
         if charge > self.limit - state.charged {
-            return Err(Error::BufferFull { limit: OutboundLimit::QueuedBytes(self.limit) });
+            return Err(Error::KeptFull { limit: OutboundLimit::QueuedBytes(self.limit) });
         }
         let before = (state.queue.len(), state.queue.last().map_or(0, |batch| batch.messages()));
         for message in messages {
@@ -181,7 +181,7 @@ impl Line {
             };
             if !accepted {
                 state.take_back(before);
-                return Err(Error::BufferFull { limit: OutboundLimit::TotalQueuedBytes(rules.budget.limit()) });
+                return Err(Error::KeptFull { limit: OutboundLimit::TotalQueuedBytes(rules.budget.limit()) });
             }
         }
         state.charged += charge;

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use crate::codec::{self, Separator};
 use crate::error::Error;
 use crate::sync::later;
-use crate::transport::Keepalive;
 pub use reconnect::Reconnect;
 pub(crate) use token::{MAX_FIRST_LEN, Token};
 
@@ -19,8 +18,8 @@ pub(crate) const OVERHEAD: usize = 64;
 pub const DEFAULT_PORT: u16 = 16900;
 
 /// What happens when more is sent to a peer than it reads, and its queue is full
-/// ([`max_queued_bytes`](crate::Builder::max_queued_bytes)), or those of all peers together are
-/// ([`max_total_queued_bytes`](crate::Builder::max_total_queued_bytes)).
+/// ([`max_queued_bytes`](crate::ServerBuilder::max_queued_bytes)), or those of all peers together are
+/// ([`max_total_queued_bytes`](crate::ServerBuilder::max_total_queued_bytes)).
 ///
 /// | Policy | When the queue is full | `send` returns | `broadcast` | Choose it for |
 /// |---|---|---|---|---|
@@ -31,7 +30,7 @@ pub const DEFAULT_PORT: u16 = 16900;
 ///
 /// Messages are dropped whole, never one that has been written in part, and counted.
 ///
-/// Whatever the policy, a peer that takes nothing at all for [`stall_timeout`](crate::Builder::stall_timeout) while
+/// Whatever the policy, a peer that takes nothing at all for [`stall_timeout`](crate::ServerBuilder::stall_timeout) while
 /// something waits for it is disconnected. One that reads, however much less than it is sent, is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -56,17 +55,16 @@ pub enum SlowConsumer {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) separator: Separator,
-    pub(crate) max_message_len: usize,
+    pub(crate) max_received_len: usize,
     pub(crate) max_sent_len: usize,
-    pub(crate) max_total_buffered_bytes: usize,
+    pub(crate) max_total_unfinished_bytes: usize,
     pub(crate) max_queued_bytes: usize,
     pub(crate) max_total_queued_bytes: usize,
     pub(crate) coalesce: bool,
     pub(crate) slow_consumer: SlowConsumer,
     pub(crate) partial_message_timeout: Duration,
     pub(crate) idle_timeout: Option<Duration>,
-    pub(crate) keepalive: Option<Keepalive>,
-    pub(crate) user_timeout: Option<Duration>,
+    pub(crate) dead_peer_timeout: Option<Duration>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) token: Option<Token>,
     /// `None`: as the policy for slow consumers has it.
@@ -81,17 +79,16 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             separator: Separator::default(),
-            max_message_len: 1024 * 1024,
+            max_received_len: 1024 * 1024,
             max_sent_len: 1024 * 1024,
-            max_total_buffered_bytes: 64 * 1024 * 1024,
+            max_total_unfinished_bytes: 64 * 1024 * 1024,
             max_queued_bytes: 4 * 1024 * 1024,
             max_total_queued_bytes: 64 * 1024 * 1024,
             coalesce: true,
             slow_consumer: SlowConsumer::default(),
             partial_message_timeout: Duration::from_secs(30),
             idle_timeout: None,
-            keepalive: Some(Keepalive::default()),
-            user_timeout: Some(Duration::from_secs(30)),
+            dead_peer_timeout: Some(Duration::from_secs(30)),
             handshake_timeout: Duration::from_secs(5),
             token: None,
             stall_timeout: None,
@@ -106,12 +103,12 @@ impl Default for Settings {
 impl Settings {
     /// Refuses settings that are out of range or do not fit together.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        require(self.max_message_len >= codec::GOODBYE.len(), "max_message_len", "must hold the goodbye, 10 bytes")?;
-        let largest_charge = self.max_message_len.saturating_add(self.separator.len() + OVERHEAD);
+        require(self.max_received_len >= codec::GOODBYE.len(), "max_received_len", "must hold the goodbye, 10 bytes")?;
+        let largest_charge = self.max_sent_len.saturating_add(self.separator.len() + OVERHEAD);
         require(
             self.max_queued_bytes >= largest_charge,
             "max_queued_bytes",
-            "must hold one message of max_message_len, with its separator and 64 bytes more",
+            "must hold one message of max_sent_len, with its separator and 64 bytes more",
         )?;
         require(
             self.max_total_queued_bytes >= self.max_queued_bytes,
@@ -119,18 +116,13 @@ impl Settings {
             "must not be less than max_queued_bytes",
         )?;
         require(
-            self.max_total_buffered_bytes >= self.max_message_len.saturating_add(self.separator.len()),
-            "max_total_buffered_bytes",
-            "must hold one message of max_message_len, with its separator",
+            self.max_total_unfinished_bytes >= self.max_received_len.saturating_add(self.separator.len()),
+            "max_total_unfinished_bytes",
+            "must hold one message of max_received_len, with its separator",
         )?;
         require(!self.partial_message_timeout.is_zero(), "partial_message_timeout", "must not be 0")?;
         require(self.idle_timeout != Some(Duration::ZERO), "idle_timeout", "must not be 0")?;
-        require(
-            self.keepalive.is_none_or(|keepalive| keepalive.is_possible()),
-            "keepalive",
-            "idle and interval must be 1 s to 32767 s, and count 1 to 127",
-        )?;
-        require(self.user_timeout != Some(Duration::ZERO), "user_timeout", "must not be 0")?;
+        require(self.dead_peer_timeout != Some(Duration::ZERO), "dead_peer_timeout", "must not be 0")?;
         require(!self.handshake_timeout.is_zero(), "handshake_timeout", "must not be 0")?;
         require(self.stall_timeout != Some(Duration::ZERO), "stall_timeout", "must not be 0")?;
         require(self.close_timeout >= self.flush_timeout, "close_timeout", "must not be shorter than flush_timeout")
@@ -138,9 +130,8 @@ impl Settings {
 
     /// Refuses a message that cannot be sent.
     pub(crate) fn check_message(&self, message: &[u8]) -> Result<(), Error> {
-        let limit = self.max_sent_len.min(self.max_queued_bytes - OVERHEAD - self.separator.len());
-        if message.len() > limit {
-            return Err(Error::MessageTooLong { len: message.len(), limit });
+        if message.len() > self.max_sent_len {
+            return Err(Error::MessageTooLong { len: message.len(), limit: self.max_sent_len });
         }
         Ok(codec::check(message, &self.separator)?)
     }

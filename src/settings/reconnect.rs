@@ -3,7 +3,8 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::settings::require;
 
-/// Whether, and how, a client connects again by itself: see [`Builder::reconnect`](crate::Builder::reconnect).
+/// Whether, and how, a client connects again by itself: see
+/// [`ClientBuilder::reconnect`](crate::ClientBuilder::reconnect).
 ///
 /// Before each attempt the client waits for a time that is drawn from 0 to a cap (*full jitter*), so that the clients
 /// of a server that comes back do not all arrive at once. The cap is [`first_delay`](Self::first_delay), doubled with
@@ -18,7 +19,7 @@ use crate::settings::require;
 ///
 /// use leads_comm::{Client, Reconnect};
 ///
-/// let reconnect = Reconnect::new().longest_delay(Duration::from_secs(5)).at_start(true).buffer_bytes(1 << 20);
+/// let reconnect = Reconnect::new().longest_delay(Duration::from_secs(5)).at_start(true).keep_bytes(1 << 20);
 /// let client = Client::builder().reconnect(reconnect).build()?;
 /// # drop(client);
 /// # Ok::<(), leads_comm::Error>(())
@@ -30,7 +31,7 @@ pub struct Reconnect {
     pub(crate) longest_delay: Duration,
     pub(crate) max_attempts: Option<u32>,
     pub(crate) at_start: bool,
-    pub(crate) buffer_bytes: usize,
+    pub(crate) keep_bytes: usize,
 }
 
 impl Default for Reconnect {
@@ -40,7 +41,7 @@ impl Default for Reconnect {
             longest_delay: Duration::from_secs(30),
             max_attempts: None,
             at_start: false,
-            buffer_bytes: 0,
+            keep_bytes: 0,
         }
     }
 }
@@ -85,17 +86,17 @@ impl Reconnect {
 
     /// How much the client's [`send`](crate::Client::send) keeps for the next connection while there is none: in bytes,
     /// each message charged its length, the separator's, and 64, as in a queue. Not more than
-    /// [`max_queued_bytes`](crate::Builder::max_queued_bytes). Default 0: it is [`Error::NotConnected`].
+    /// [`max_queued_bytes`](crate::ServerBuilder::max_queued_bytes). Default 0: it is [`Error::NotConnected`].
     ///
     /// What is kept is sent in the order in which it was accepted, and before anything newer. What does not fit is
-    /// [`Error::BufferFull`], whatever the [slow-consumer policy](crate::SlowConsumer). What is still kept when the
+    /// [`Error::KeptFull`], whatever the [slow-consumer policy](crate::SlowConsumer). What is still kept when the
     /// client ends is counted in [`Error::Unsent`], which `on_fail` is told.
     ///
     /// `broadcast` and [`Connection::send`](crate::Connection::send) go to what is connected; nothing of them is kept.
     /// [`flush`](crate::Client::flush) waits for what is kept, too, which takes another connection: in a callback of
     /// this client, which holds that up, it waits in vain.
-    pub fn buffer_bytes(mut self, bytes: usize) -> Self {
-        self.buffer_bytes = bytes;
+    pub fn keep_bytes(mut self, bytes: usize) -> Self {
+        self.keep_bytes = bytes;
         self
     }
 
@@ -109,9 +110,9 @@ impl Reconnect {
         )?;
         require(self.max_attempts != Some(0), "reconnect", "must have max_attempts of at least 1")?;
         require(
-            self.buffer_bytes <= max_queued_bytes,
+            self.keep_bytes <= max_queued_bytes,
             "reconnect",
-            "must have buffer_bytes that do not exceed max_queued_bytes",
+            "must have keep_bytes that do not exceed max_queued_bytes",
         )
     }
 }

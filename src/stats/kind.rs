@@ -91,7 +91,7 @@ kinds! {
         /// Nothing arrived from the peer for too long.
         IdleTimeout = "idle_timeout",
         /// Unfinished messages of all peers together took too much memory.
-        TotalBufferedBytes = "total_buffered_bytes",
+        TotalUnfinishedBytes = "total_unfinished_bytes",
         /// The peer did not read as fast as it was sent to.
         SlowConsumer = "slow_consumer",
         /// A callback panicked.

@@ -17,7 +17,7 @@
 //! This holds in every snapshot of a [`Traffic`], for messages and for bytes. (What is rejected is also counted as
 //! dropped, because it was dropped in place of something older; so it is on both sides.)
 //!
-//! What a client [keeps](crate::Reconnect::buffer_bytes) while it has no connection is in none of these numbers: it is
+//! What a client [keeps](crate::Reconnect::keep_bytes) while it has no connection is in none of these numbers: it is
 //! accepted when a connection takes it, and what none has taken when the client ends is in
 //! [`Error::Unsent`](crate::Error::Unsent) only.
 //!
@@ -99,7 +99,7 @@ pub struct Traffic {
     /// were joined.
     pub writes: u64,
     /// What waits now as the limits count it, in bytes: each message charged 64 more, a goodbye too. See
-    /// [`Builder::max_queued_bytes`](crate::Builder::max_queued_bytes).
+    /// [`ServerBuilder::max_queued_bytes`](crate::ServerBuilder::max_queued_bytes).
     pub queued_bytes: usize,
     /// The most that `queued_bytes` has been; for several connections, of any one of them.
     pub peak_queued_bytes: usize,

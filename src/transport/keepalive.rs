@@ -3,30 +3,22 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 
+/// The longest time of either kind that Linux takes, in seconds.
+const LONGEST: u64 = 32_767;
+
+/// How many questions are asked.
+const MOST_QUESTIONS: u64 = 3;
+
 /// How the system finds out that a peer from which nothing comes has vanished: it asks the peer's system.
 ///
 /// What is asked for goes unnoticed by the peer's program. Linux, Android, Windows 10 and later, macOS and the other
 /// systems of Apple, FreeBSD, NetBSD, DragonFly and illumos know all three parts. OpenBSD, Solaris, Haiku and QNX use
 /// `idle` at most, and defaults of their own for the others, which are minutes to hours.
 ///
-/// On Android and Fuchsia, and where Linux does not say whether a peer has answered,
-/// [`user_timeout`](crate::Builder::user_timeout) takes the place of `count` unless it is `None`, or less than
-/// [`stall_timeout`](crate::Builder::stall_timeout): the connection ends when it is time for the next question, one at
-/// least is unanswered, and nothing has come for that long.
-///
-/// # Examples
-///
-/// ```
-/// use std::time::Duration;
-///
-/// use leads_comm::{Keepalive, Server};
-///
-/// // Somebody pays for every packet: a vanished peer is noticed after two and a half minutes, idle or not.
-/// let keepalive = Keepalive { idle: Duration::from_secs(60), interval: Duration::from_secs(30), count: 3 };
-/// let server = Server::builder().keepalive(keepalive).user_timeout(Duration::from_secs(150)).build()?;
-/// # drop(server);
-/// # Ok::<(), leads_comm::Error>(())
-/// ```
+/// A program sets the [time in all](crate::ServerBuilder::dead_peer_timeout); these are the parts that a
+/// [`Stream`](super::Stream) is told. On Android and Fuchsia, and where Linux does not say whether a peer has answered,
+/// the time for what is unanswered takes the place of `count`: the connection ends when it is time for the next
+/// question, one at least is unanswered, and nothing has come for that long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Keepalive {
     /// After how much silence the system begins to ask: whole seconds, 1 to 32,767. Default 15 s.
@@ -37,17 +29,34 @@ pub struct Keepalive {
     pub count: u32,
 }
 
+/// That of 30 s.
 impl Default for Keepalive {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(15), interval: Duration::from_secs(5), count: 3 }
+        Self::within(Duration::from_secs(30))
     }
 }
 
 impl Keepalive {
-    /// Whether there are systems that can do it; these are the limits of Linux.
-    pub(crate) fn is_possible(&self) -> bool {
-        [self.idle, self.interval].iter().all(|time| (1..=32_767).contains(&time.as_secs()))
-            && (1..=127).contains(&self.count)
+    /// Notices within `time` that a peer is gone: the first question comes after half of it, and three are asked, as
+    /// far as whole seconds and the limits of the parts allow; not within less than 2 s.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use leads_comm::transport::Keepalive;
+    ///
+    /// let keepalive = Keepalive::within(Duration::from_secs(30));
+    /// assert_eq!((keepalive.idle.as_secs(), keepalive.interval.as_secs(), keepalive.count), (15, 5, 3));
+    /// ```
+    pub fn within(time: Duration) -> Self {
+        let time = time.as_secs();
+        let idle = (time / 2).clamp(1, LONGEST);
+        let left = time.saturating_sub(idle);
+        let interval = (left / MOST_QUESTIONS).clamp(1, LONGEST);
+        let count = (left / interval).clamp(1, MOST_QUESTIONS);
+        Self { idle: Duration::from_secs(idle), interval: Duration::from_secs(interval), count: count as u32 }
     }
 
     pub(super) fn apply(&self, socket: &SockRef<'_>) -> io::Result<()> {
@@ -77,5 +86,28 @@ pub(super) fn set_user_timeout(socket: &SockRef<'_>, time: Duration) -> io::Resu
     {
         let _ = (socket, time);
         Ok(())
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_question_is_unanswered_when_the_time_is_over() {
+        let parts = |time| {
+            let Keepalive { idle, interval, count } = Keepalive::within(time);
+            (idle.as_secs(), interval.as_secs(), count)
+        };
+        assert_eq!(parts(Duration::from_secs(30)), (15, 5, 3));
+        assert_eq!(parts(Duration::from_secs(150)), (75, 25, 3));
+        assert_eq!(parts(Duration::from_millis(2999)), (1, 1, 1));
+        assert_eq!(parts(Duration::from_millis(1)), (1, 1, 1), "no system takes less");
+        assert_eq!(parts(Duration::MAX), (LONGEST, LONGEST, 3));
+        for time in 2..1000 {
+            let (idle, interval, count) = parts(Duration::from_secs(time));
+            let noticed = idle + interval * u64::from(count);
+            assert!(noticed <= time && time - noticed < 3, "{noticed} s of {time} s");
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Everything is as over a network: the same callbacks on the same threads, closing, limits and time-outs. There is no
 //! port and no address, so that any number of tests run side by side, and nothing is left behind. Each direction is a
-//! pipe of [`CAPACITY`] bytes: whoever writes into a full one waits, as with a socket.
+//! pipe of 64 KiB: whoever writes into a full one waits, as with a socket.
 //!
 //! # Testing a callback
 //!
@@ -120,7 +120,7 @@ use parking_lot::{Condvar, Mutex};
 use super::{Connector, Listener, Stream};
 
 /// How many bytes each direction holds, like a small socket buffer.
-pub const CAPACITY: usize = 64 * 1024;
+const CAPACITY: usize = 64 * 1024;
 
 /// How many connections a [`MemoryListener`] keeps before [`MemoryConnector`] waits.
 const BACKLOG: usize = 1024;

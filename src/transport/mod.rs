@@ -27,6 +27,15 @@
 //! The library gives buffers in any number, also empty ones among others, and is content with a part being taken. It
 //! does not trust a transport: counts that cannot be, and panics, end the connection and nothing else.
 //!
+//! # What may still change
+//!
+//! This seam is younger than the rest of the crate, and will move with what transports turn out to need. Stable are the
+//! methods that have to be written (of a stream `read`, `write_vectored`, `shutdown` and `peer`, of a listener
+//! `accept`, `stop` and `name`, of a connector `connect`), what they promise, and that every other one has a default
+//! with which everything works, if less well. The methods with a default may change in a minor version before 1.0, so
+//! whoever writes some of them asks for one such version (`~0.1`). Who only uses a transport, by `transport` of a
+//! builder or from [`tcp`] and [`memory`], is not concerned.
+//!
 //! [`conformance`] holds a transport against all of this. The repository's example `custom_transport` is a layer that
 //! packs what goes over another one.
 
@@ -72,9 +81,9 @@ pub trait Stream: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Every error ends the stream, which has never been a connection then. `Unsupported` says that the peer has spoken,
-    /// and knows nothing of the handshake: what is written now goes out as it is, so that the peer can be told the
-    /// goodbye.
+    /// Every error ends the stream, which has never been a connection then. `Unsupported` says that the peer has
+    /// spoken, and knows nothing of the handshake: what is written now goes out as it is, so that the peer can be told
+    /// the goodbye.
     fn handshake(&self) -> io::Result<()> {
         Ok(())
     }
@@ -166,7 +175,7 @@ pub trait Stream: Send + Sync + 'static {
 
     /// Whether a read reports that the peer has ended its writing half. Default true. Where it never does, as on a
     /// serial line, a connection is over when the peer has said its goodbye; a peer that says none is given all of
-    /// [`drain_timeout`](crate::Builder::drain_timeout).
+    /// [`drain_timeout`](crate::ServerBuilder::drain_timeout).
     fn has_end(&self) -> bool {
         true
     }
@@ -197,8 +206,8 @@ pub trait Stream: Send + Sync + 'static {
 
     /// Has the system look after the peer, so that one that vanishes is noticed: while it is silent (`keepalive`), and
     /// while it leaves without acknowledgement what is sent to it (`user_timeout`). `None` is to leave that as it is.
-    /// Called once, before anything is read or written; [`keepalive`](crate::Builder::keepalive) and
-    /// [`user_timeout`](crate::Builder::user_timeout) say what a program may expect.
+    /// Called once, before anything is read or written;
+    /// [`dead_peer_timeout`](crate::ServerBuilder::dead_peer_timeout) says what a program may expect.
     ///
     /// A stream that is made of a [`TcpStream`](tcp::TcpStream) hands this on to it. The default is for streams to
     /// which it means nothing.
@@ -216,8 +225,8 @@ pub trait Stream: Send + Sync + 'static {
     /// all is sent and answered. What the system does counts, and not the peer's program, which may be reading nothing.
     ///
     /// Asked once before anything is read or written, and from then on, by one thread at a time, while something may be
-    /// unanswered; must not block. Where it can be told, [`user_timeout`](crate::Builder::user_timeout) is kept by the
-    /// library, and not given to [`keep_alive`](Self::keep_alive). A stream that is made of a
+    /// unanswered; must not block. Where it can be told, the library looks at the time by itself,
+    /// and gives [`keep_alive`](Self::keep_alive) no `user_timeout`. A stream that is made of a
     /// [`TcpStream`](tcp::TcpStream) hands this on to it.
     ///
     /// # Errors
@@ -292,7 +301,7 @@ pub trait Listener: Send + Sync + 'static {
 
     /// How many of the process's descriptors an open stream takes. Where it is more than 0, the default, the server
     /// takes no more connections than there are descriptors for: see
-    /// [`Builder::max_connections`](crate::Builder::max_connections).
+    /// [`ServerBuilder::max_connections`](crate::ServerBuilder::max_connections).
     fn descriptors_per_stream(&self) -> usize {
         0
     }
@@ -325,7 +334,7 @@ pub trait Connector: Send + Sync + 'static {
     /// until it is open.
     ///
     /// Called by one thread at a time; again after a failure, or after the end of the stream, when the client is to
-    /// [reconnect](crate::Builder::reconnect).
+    /// [reconnect](crate::ClientBuilder::reconnect).
     ///
     /// # Errors
     ///
@@ -337,7 +346,7 @@ pub trait Connector: Send + Sync + 'static {
     ///
     /// With it, closing a client that is connecting takes no time. Without it, which is the default, the client ends
     /// only when `connect` has returned, and its [`close`](crate::Service::close) waits for that, at most for the
-    /// [close time-out](crate::Builder::close_timeout). A connector that wraps another one passes the call on.
+    /// [close time-out](crate::ServerBuilder::close_timeout). A connector that wraps another one passes the call on.
     fn stop(&self) {}
 
     /// What `address` stands for, for people: in [`Error::Connect`](crate::Error::Connect). The address itself unless

@@ -161,6 +161,40 @@ fn opened(mut accept: impl FnMut() -> io::Result<Option<net::TcpStream>>) -> io:
     Err(io::ErrorKind::ConnectionAborted.into())
 }
 
+/// How a [`TcpListener`] listens, besides where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct ListenOptions {
+    backlog: u32,
+    ipv6_only: bool,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self { backlog: 4096, ipv6_only: false }
+    }
+}
+
+impl ListenOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many connections the system may keep for [`accept`](Listener::accept). Default 4096; the system caps it
+    /// (Linux at `net.core.somaxconn`).
+    pub fn backlog(mut self, connections: u32) -> Self {
+        self.backlog = connections;
+        self
+    }
+
+    /// Whether `::` leaves IPv4 out. Default false.
+    pub fn ipv6_only(mut self, ipv6_only: bool) -> Self {
+        self.ipv6_only = ipv6_only;
+        self
+    }
+}
+
 /// A TCP port listened on.
 ///
 /// On Unix it keeps one descriptor to spare, so that callers can be told when the process has no other left.
@@ -171,18 +205,37 @@ pub struct TcpListener {
 }
 
 impl TcpListener {
-    /// Binds `address` and listens.
+    /// Binds `address` and listens, with the default [options](ListenOptions).
     ///
-    /// Port 0 takes a free port. The address `::` serves IPv4 as well, on every system, unless `ipv6_only`; on a host
-    /// without IPv6 it is taken for `0.0.0.0`. The port can be bound again at once after a server has used it
-    /// (`SO_REUSEADDR`, except on Windows, where that option means something else). `backlog` is how many connections
-    /// the system may keep for [`accept`](Listener::accept); it caps the number by itself (on Linux at
-    /// `net.core.somaxconn`).
+    /// Port 0 takes a free port. The address `::` serves IPv4 as well, on every system; on a host without IPv6 it is
+    /// taken for `0.0.0.0`. The port can be bound again at once after a server has used it (`SO_REUSEADDR`, except on
+    /// Windows, where that option means something else).
     ///
     /// # Errors
     ///
     /// What the operating system reports, for instance `AddrInUse`.
-    pub fn bind(address: SocketAddr, backlog: u32, ipv6_only: bool) -> io::Result<Self> {
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        Self::bind_with(address, ListenOptions::default())
+    }
+
+    /// Like [`bind`](Self::bind), with options of one's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`bind`](Self::bind).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::transport::tcp::{ListenOptions, TcpListener};
+    ///
+    /// let options = ListenOptions::new().backlog(16);
+    /// let listener = TcpListener::bind_with("127.0.0.1:0".parse()?, options)?;
+    /// # drop(listener);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn bind_with(address: SocketAddr, options: ListenOptions) -> io::Result<Self> {
+        let ListenOptions { backlog, ipv6_only } = options;
         let wildcard = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
         let socket = match listen(address, backlog, ipv6_only) {
             Err(error) if wildcard && !ipv6_only && is_without_ipv6(&error) => {

@@ -2,7 +2,6 @@
 //!
 //! Everything is compared with [`oracle::split`], which says in six lines what framing means.
 
-mod cost;
 mod cuts;
 mod encoding;
 mod errors;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use leads_comm::codec::{DEFAULT_SEPARATOR, GOODBYE, MAX_SEPARATOR_LEN, Separator, SeparatorError};
+use leads_comm::DEFAULT_SEPARATOR;
+use leads_comm::codec::{GOODBYE, MAX_SEPARATOR_LEN, Separator, SeparatorError};
 
 use crate::oracle::{Decoded, End, NO_LIMIT, SEPARATORS, split, words};
 

@@ -18,7 +18,7 @@ pub(crate) enum Why {
     },
     PartialMessageTimeout(Duration),
     IdleTimeout(Duration),
-    TotalBufferedBytes {
+    TotalUnfinishedBytes {
         limit: usize,
     },
     SlowConsumer(OutboundLimit),
@@ -108,7 +108,9 @@ impl Why {
             (Why::MessageTooLong { limit }, DisconnectCause::MessageTooLong { limit: seen }) => limit == *seen,
             (Why::PartialMessageTimeout(time), DisconnectCause::PartialMessageTimeout { timeout })
             | (Why::IdleTimeout(time), DisconnectCause::IdleTimeout { timeout }) => time == *timeout,
-            (Why::TotalBufferedBytes { limit }, DisconnectCause::TotalBufferedBytes { limit: seen }) => limit == *seen,
+            (Why::TotalUnfinishedBytes { limit }, DisconnectCause::TotalUnfinishedBytes { limit: seen }) => {
+                limit == *seen
+            }
             (Why::SlowConsumer(limit), DisconnectCause::SlowConsumer { limit: seen }) => limit == *seen,
             (Why::Panicked(name), DisconnectCause::CallbackPanicked { callback, .. }) => name == *callback,
             (Why::Reset, DisconnectCause::Io { source }) => {

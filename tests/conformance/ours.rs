@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::transport::Stream;
 use leads_comm::{
-    Attempt, Builder, Callback, Client, Connection, DisconnectReason, Error, Reconnect, Server, Service, SlowConsumer,
+    Attempt, Callback, Client, Connection, DisconnectReason, Error, Reconnect, Server, Service, SlowConsumer,
 };
 
 use socket2::{SockAddr, Socket};
@@ -27,10 +27,10 @@ const LONG: Duration = Duration::from_secs(60);
 /// A setting of the library that both kinds of service have.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Setting {
-    MaxMessageLen(usize),
+    MaxReceivedLen(usize),
     MaxSentLen(usize),
     MaxQueuedBytes(usize),
-    MaxTotalBufferedBytes(usize),
+    MaxTotalUnfinishedBytes(usize),
     SlowConsumer(SlowConsumer),
     Coalesce(bool),
     PartialMessageTimeout(Duration),
@@ -41,23 +41,27 @@ pub(crate) enum Setting {
     CloseTimeout(Duration),
 }
 
-impl Setting {
-    fn apply<Side>(self, builder: Builder<Side>) -> Builder<Side> {
-        match self {
-            Self::MaxMessageLen(bytes) => builder.max_message_len(bytes),
-            Self::MaxSentLen(bytes) => builder.max_sent_len(bytes),
-            Self::MaxQueuedBytes(bytes) => builder.max_queued_bytes(bytes),
-            Self::MaxTotalBufferedBytes(bytes) => builder.max_total_buffered_bytes(bytes),
-            Self::PartialMessageTimeout(time) => builder.partial_message_timeout(time),
-            Self::IdleTimeout(time) => builder.idle_timeout(time),
-            Self::SlowConsumer(policy) => builder.slow_consumer(policy),
-            Self::Coalesce(coalesce) => builder.coalesce(coalesce),
-            Self::StallTimeout(time) => builder.stall_timeout(time),
-            Self::FlushTimeout(time) => builder.flush_timeout(time),
-            Self::DrainTimeout(time) => builder.drain_timeout(time),
-            Self::CloseTimeout(time) => builder.close_timeout(time),
-        }
-    }
+/// A builder with what the case says.
+macro_rules! adapt {
+    ($builder:expr, $case:expr, $noting:expr) => {{
+        // However busy the machine is: a time-out that is over is part of the case.
+        let builder = $builder.stall_timeout(LONG).flush_timeout(LONG).drain_timeout(LONG).close_timeout(LONG);
+        let builder = builder.partial_message_timeout(LONG).separator(&$case.separator).callback($noting);
+        $case.settings.iter().fold(builder, |builder, setting| match *setting {
+            Setting::MaxReceivedLen(bytes) => builder.max_received_len(bytes),
+            Setting::MaxSentLen(bytes) => builder.max_sent_len(bytes),
+            Setting::MaxQueuedBytes(bytes) => builder.max_queued_bytes(bytes),
+            Setting::MaxTotalUnfinishedBytes(bytes) => builder.max_total_unfinished_bytes(bytes),
+            Setting::PartialMessageTimeout(time) => builder.partial_message_timeout(time),
+            Setting::IdleTimeout(time) => builder.idle_timeout(time),
+            Setting::SlowConsumer(policy) => builder.slow_consumer(policy),
+            Setting::Coalesce(coalesce) => builder.coalesce(coalesce),
+            Setting::StallTimeout(time) => builder.stall_timeout(time),
+            Setting::FlushTimeout(time) => builder.flush_timeout(time),
+            Setting::DrainTimeout(time) => builder.drain_timeout(time),
+            Setting::CloseTimeout(time) => builder.close_timeout(time),
+        })
+    }};
 }
 
 /// What a callback was told of one connection.
@@ -298,7 +302,7 @@ fn serve(case: &Case, noting: Noting, taps: &Taps) -> Opened {
     if let Some(admit) = case.door.admit {
         builder = builder.admit(admit);
     }
-    let server = adapt(builder, case, noting).build()?;
+    let server = adapt!(builder, case, noting).build()?;
     server.start(true)?;
     let peers = (0..case.peers).map(|_| Peer::new(dial(&address, case.narrow)?, &case.separator));
     let peers = peers.collect::<io::Result<_>>()?;
@@ -315,16 +319,9 @@ fn connect(case: &Case, noting: Noting, taps: &Taps) -> Opened {
     if case.reconnects {
         builder = builder.reconnect(Reconnect::new().first_delay(Duration::from_millis(1)).longest_delay(LONG));
     }
-    let client = adapt(builder, case, noting).build()?;
+    let client = adapt!(builder, case, noting).build()?;
     client.start("the peer", true)?;
     let (socket, _) = listener.accept()?;
     let peer = Peer::new(socket, &case.separator)?;
     Ok((Arc::new(client), Place::Listener(listener), vec![peer]))
-}
-
-fn adapt<Side>(builder: Builder<Side>, case: &Case, noting: Noting) -> Builder<Side> {
-    // However busy the machine is: a time-out that is over is part of the case.
-    let builder = builder.stall_timeout(LONG).flush_timeout(LONG).drain_timeout(LONG).close_timeout(LONG);
-    let builder = builder.partial_message_timeout(LONG).separator(&case.separator).callback(noting);
-    case.settings.iter().fold(builder, |builder, setting| setting.apply(builder))
 }

@@ -220,7 +220,7 @@ fn a_client_that_connects_again_says_it_again() {
     };
     let quick = Reconnect::new().first_delay(Duration::from_millis(1)).longest_delay(Duration::from_millis(20));
     // What was kept for the connection comes behind it.
-    let client = Client::builder().transport(connector).token("secret").reconnect(quick.buffer_bytes(1000));
+    let client = Client::builder().transport(connector).token("secret").reconnect(quick.keep_bytes(1000));
     let client = client.build().unwrap();
     client.start("somewhere", true).unwrap();
     for _ in 0..3 {

@@ -13,9 +13,9 @@ use leads_comm::{DisconnectReason, Error, OutboundLimit, Service};
 use super::*;
 
 /// A client without a server, which keeps up to so many bytes.
-fn waiting(buffer_bytes: usize) -> (Client, Receiver<Event>) {
+fn waiting(keep_bytes: usize) -> (Client, Receiver<Event>) {
     let (callback, events) = recorder();
-    let reconnect = quick().at_start(true).buffer_bytes(buffer_bytes);
+    let reconnect = quick().at_start(true).keep_bytes(keep_bytes);
     let client = Client::builder().port(free_port()).reconnect(reconnect).callback(callback).build().unwrap();
     client.start("127.0.0.1", true).unwrap();
     (client, events)
@@ -55,8 +55,8 @@ fn no_more_is_kept_than_there_is_room_for() {
     }
     // All or none of a batch.
     let limit = OutboundLimit::QueuedBytes(1_000);
-    assert!(matches!(client.send_all([[b'x'; 35]; 2]), Err(Error::BufferFull { limit: of }) if of == limit));
-    assert!(matches!(client.send(&[b'x'; 36]), Err(Error::BufferFull { limit: of }) if of == limit));
+    assert!(matches!(client.send_all([[b'x'; 35]; 2]), Err(Error::KeptFull { limit: of }) if of == limit));
+    assert!(matches!(client.send(&[b'x'; 36]), Err(Error::KeptFull { limit: of }) if of == limit));
     client.send(&[b'x'; 35]).unwrap();
     let error = client.send(b"").unwrap_err();
     assert!(error.to_string().contains("1000 bytes"), "{error}");
@@ -82,7 +82,7 @@ fn no_more_is_kept_than_there_is_room_for() {
 fn what_is_kept_is_not_joined_where_nothing_is() {
     const MESSAGES: usize = 10;
     let (callback, events) = recorder();
-    let reconnect = quick().at_start(true).buffer_bytes(1 << 20);
+    let reconnect = quick().at_start(true).keep_bytes(1 << 20);
     let client = Client::builder().port(free_port()).coalesce(false).reconnect(reconnect).callback(callback);
     let client = client.build().unwrap();
     client.start("127.0.0.1", true).unwrap();
@@ -118,7 +118,7 @@ fn what_is_kept_when_the_client_is_closed_or_gives_up_is_told_once() {
     assert!(matches!(client.send(b"too late"), Err(Error::NotConnected)));
     assert!(matches!(failures(&events)[..], [Error::Unsent { messages: 3, bytes: 14 }]));
 
-    let reconnect = quick().max_attempts(2).buffer_bytes(1 << 20);
+    let reconnect = quick().max_attempts(2).keep_bytes(1 << 20);
     let listener = listen(0);
     let (callback, events) = recorder();
     let builder = Client::builder().port(listener.local_addr().unwrap().port());
@@ -151,7 +151,7 @@ fn what_a_connection_was_to_take_that_came_too_late_is_told_as_well() {
         let_go.lock().unwrap().recv_timeout(PATIENCE).unwrap();
         memory.connect(address)
     };
-    let builder = Client::builder().transport(connector).reconnect(quick().at_start(true).buffer_bytes(1000));
+    let builder = Client::builder().transport(connector).reconnect(quick().at_start(true).keep_bytes(1000));
     let (client, events) =
         start(builder.flush_timeout(Duration::from_millis(50)).close_timeout(Duration::from_millis(50)));
     client.send(b"kept").unwrap();
@@ -196,7 +196,7 @@ fn without_a_buffer_nothing_is_kept() {
 
 #[test]
 fn nothing_is_kept_before_the_start() {
-    let client = Client::builder().port(free_port()).reconnect(quick().buffer_bytes(1 << 20)).build().unwrap();
+    let client = Client::builder().port(free_port()).reconnect(quick().keep_bytes(1 << 20)).build().unwrap();
     assert!(matches!(client.send(b"m"), Err(Error::NotConnected)));
     assert!(client.start("127.0.0.1", true).is_err());
     assert!(matches!(client.send(b"m"), Err(Error::NotConnected)));
@@ -225,7 +225,7 @@ fn nothing_is_kept_once_the_client_has_ended() {
     let (release, released) = mpsc::channel();
     let connector = SlowToStop { stopping, release: Mutex::new(released) };
     let (client, events) =
-        start(Client::builder().transport(connector).reconnect(never().at_start(true).buffer_bytes(1 << 20)));
+        start(Client::builder().transport(connector).reconnect(never().at_start(true).keep_bytes(1 << 20)));
     client.send(b"kept").unwrap();
     let closing = client.clone();
     let close = thread::spawn(move || closing.close());
@@ -296,7 +296,7 @@ fn send_across_restarts(in_turn: bool) {
     let listener = listen(0);
     let port = listener.local_addr().unwrap().port();
     let serving = thread::spawn(move || restart(listener, RESTARTS, 200));
-    let reconnect = quick().buffer_bytes(20_000);
+    let reconnect = quick().keep_bytes(20_000);
     let (client, events) = start(Client::builder().port(port).reconnect(reconnect));
 
     let done = Arc::new(AtomicBool::new(false));
@@ -315,7 +315,7 @@ fn send_across_restarts(in_turn: bool) {
                             *accepted += 1;
                             false
                         }
-                        Err(Error::BufferFull { .. }) => true,
+                        Err(Error::KeptFull { .. }) => true,
                         Err(error) => panic!("{error:?}"),
                     };
                     drop(accepted);

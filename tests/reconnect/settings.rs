@@ -20,7 +20,7 @@ fn settings_that_do_not_fit_are_refused() {
     refused(Reconnect::new().first_delay(Duration::from_secs(31)), "longest_delay");
     refused(Reconnect::new().longest_delay(Duration::from_millis(249)), "longest_delay");
     refused(Reconnect::new().max_attempts(0), "max_attempts");
-    refused(Reconnect::new().buffer_bytes(4 * 1024 * 1024 + 1), "buffer_bytes");
+    refused(Reconnect::new().keep_bytes(4 * 1024 * 1024 + 1), "keep_bytes");
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn settings_at_their_limits_are_taken() {
         Reconnect::new().first_delay(Duration::MAX).longest_delay(Duration::MAX),
         Reconnect::new().max_attempts(1),
         Reconnect::new().max_attempts(None),
-        Reconnect::new().buffer_bytes(4 * 1024 * 1024),
+        Reconnect::new().keep_bytes(4 * 1024 * 1024),
     ];
     for reconnect in limits {
         Client::builder().reconnect(reconnect).build().unwrap();

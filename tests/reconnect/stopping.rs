@@ -60,7 +60,7 @@ fn closing_while_on_reconnect_runs_waits_for_it_and_no_longer() {
         entered.send(()).unwrap();
         released.lock().unwrap().recv_timeout(PATIENCE).unwrap();
     });
-    let reconnect = quick().buffer_bytes(1000);
+    let reconnect = quick().keep_bytes(1000);
     let builder = Client::builder().port(server.port()).close_timeout(PATIENCE).reconnect(reconnect);
     let client = builder.callback(holding).build().unwrap();
     client.start("127.0.0.1", true).unwrap();

@@ -36,7 +36,8 @@ in_two_lengths! {
         for round in 0..count {
             let policy = if round % 2 == 0 { SlowConsumer::Disconnect } else { SlowConsumer::DropNewest };
             let started = Net::Tcp.start_server(|builder| {
-                let builder = builder.max_message_len(LEN).max_queued_bytes(20_000).flush_timeout(Duration::ZERO);
+                let builder = builder.max_received_len(LEN).max_sent_len(LEN).max_queued_bytes(20_000);
+                let builder = builder.flush_timeout(Duration::ZERO);
                 builder.slow_consumer(policy)
             });
             let peer = narrow(&started);
@@ -86,10 +87,12 @@ in_two_lengths! {
                 })
             };
             let started = Net::Tcp.start_server(|builder| {
-                let builder = builder.max_message_len(LEN).max_queued_bytes(20_000).slow_consumer(policy);
+                let builder = builder.max_received_len(LEN).max_sent_len(LEN);
+                let builder = builder.max_queued_bytes(20_000).slow_consumer(policy);
                 builder.flush_timeout(Duration::from_millis(200)).callback(amplify())
             });
-            let client = started.client().max_message_len(LEN).max_queued_bytes(20_000).slow_consumer(policy);
+            let client = started.client().max_received_len(LEN).max_sent_len(LEN);
+            let client = client.max_queued_bytes(20_000).slow_consumer(policy);
             let client = client.flush_timeout(Duration::from_millis(200)).callback(amplify()).build().unwrap();
             client.start(started.address(), true).unwrap();
             client.send(&[b'x'; LEN]).unwrap();
@@ -312,7 +315,11 @@ fn latencies(stalled: usize, slow: Slow, module: &str, test: &str) -> (Times, Ti
     const LEN: usize = 1000;
     let started = Net::Tcp.start_server(|builder| {
         // It stays, with its queue full all the time, and the stall time-out does not end it before the end.
-        let builder = builder.max_message_len(10_000).max_queued_bytes(100_000).slow_consumer(SlowConsumer::DropOldest);
+        let builder = builder
+            .max_received_len(10_000)
+            .max_sent_len(10_000)
+            .max_queued_bytes(100_000)
+            .slow_consumer(SlowConsumer::DropOldest);
         builder.stall_timeout(3 * PATIENCE).flush_timeout(Duration::ZERO)
     });
     let mut processes = VecDeque::new();

@@ -151,7 +151,8 @@ in_two_lengths! {
                 _ => {}
             });
             let act = act.on_connect(move |_, connection| events.send(connection.clone()).unwrap());
-            let builder = Server::builder().port(0).max_message_len(MAX_LEN).max_queued_bytes(20_000);
+            let builder = Server::builder().port(0).max_received_len(MAX_LEN).max_sent_len(MAX_LEN);
+            let builder = builder.max_queued_bytes(20_000);
             let builder = builder.drain_timeout(Duration::from_millis(50)).close_timeout(PATIENCE);
             let builder = builder.callback((Arc::clone(&witness), act));
             let server = builder.build().unwrap();

@@ -64,7 +64,7 @@ fn half_a_message_waits_for_the_other_half() {
 #[test]
 fn a_device_that_babbles_is_dropped() {
     let device = Device::silent();
-    let (client, events) = client(SerialConnector::new(), |builder| builder.max_message_len(1000));
+    let (client, events) = client(SerialConnector::new(), |builder| builder.max_received_len(1000));
     client.start(device.port(), true).unwrap();
     device.say("in a message;");
     assert_eq!(received(&events), b"in a message");
@@ -133,7 +133,11 @@ fn a_goodbye_is_heard_in_any_pieces() {
 fn a_device_that_is_stuck_blocks_neither_send_nor_close() {
     let device = crate::support::pty::Pair::open();
     let (client, events) = client(SerialConnector::new(), |builder| {
-        builder.slow_consumer(SlowConsumer::DropNewest).max_queued_bytes(200_000).max_message_len(10_000)
+        builder
+            .slow_consumer(SlowConsumer::DropNewest)
+            .max_queued_bytes(200_000)
+            .max_received_len(10_000)
+            .max_sent_len(10_000)
     });
     client.start(&device.name, true).unwrap();
     let connection = connected(&events);

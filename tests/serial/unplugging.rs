@@ -58,7 +58,7 @@ fn a_device_that_returns_is_connected_again() {
     let names = Names::new();
     let port = names.name("ttyUSB0");
     let mut device = Device::at(&port, echo);
-    let (client, events) = client(SerialConnector::new(), |builder| builder.reconnect(quickly().buffer_bytes(10_000)));
+    let (client, events) = client(SerialConnector::new(), |builder| builder.reconnect(quickly().keep_bytes(10_000)));
     client.start(device.port(), true).unwrap();
     connected(&events);
     for _ in 0..3 {

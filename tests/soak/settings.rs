@@ -37,7 +37,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub fn server(builder: ServerBuilder) -> ServerBuilder {
     builder
-        .max_message_len(MAX_MESSAGE_LEN)
+        .max_received_len(MAX_MESSAGE_LEN)
+        .max_sent_len(MAX_MESSAGE_LEN)
         .max_queued_bytes(MAX_QUEUED_BYTES)
         .max_total_queued_bytes(MAX_TOTAL_QUEUED_BYTES)
         .stall_timeout(STALL)

@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leads_comm::Keepalive;
+use leads_comm::transport::Keepalive;
 use leads_comm::transport::{Connector, Listener, Stream};
 
 /// What a layer does otherwise.

@@ -182,7 +182,7 @@ pub fn start(
             (builder.transport(ShakingListener::new(listener, script)), Dialer::Memory(connector))
         }
         _ => {
-            let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), 4096, false).unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
             (builder.transport(ShakingListener::new(listener, script)), Dialer::Tcp)
         }
     };

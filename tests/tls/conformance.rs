@@ -32,7 +32,7 @@ fn over_tcp() {
     let suite = if cfg!(all(unix, not(leads_comm_portable))) { Suite::new() } else { Suite::basic() };
     suite.check_streams(|| over(Below::Tcp.pair()));
     suite.check_listener(|| -> (Box<dyn Listener>, Box<dyn Connector>, String) {
-        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 16, false).unwrap();
+        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let connector = TcpConnector::new(1, Duration::from_secs(5));
         let listener = TlsListener::new(listener, pki().mutual_server());

@@ -116,7 +116,7 @@ fn a_regular_close_is_no_truncation_on_either_side() {
 #[test]
 fn what_is_dropped_for_a_stalled_peer_leaves_the_stream_whole() {
     let started = Net::Tls.start_server(|builder| {
-        builder.slow_consumer(SlowConsumer::DropOldest).max_message_len(100_000).max_queued_bytes(500_000)
+        builder.slow_consumer(SlowConsumer::DropOldest).max_sent_len(100_000).max_queued_bytes(500_000)
     });
     let raw = started.stalled();
     let connection = connected(&started.events);

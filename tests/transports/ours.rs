@@ -50,7 +50,7 @@ pub(crate) fn tcp_pair() -> (Box<dyn Stream>, Box<dyn Stream>) {
 }
 
 fn tcp_listener() -> (Box<dyn Listener>, Box<dyn Connector>, String) {
-    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 16, false).unwrap();
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     (Box::new(listener), Box::new(TcpConnector::new(1, Duration::from_secs(5))), address)
 }
@@ -135,7 +135,7 @@ fn custom_transport() {
 fn custom_transport_over_tcp() {
     fn listener() -> (Box<dyn Listener>, Box<dyn Connector>, String) {
         let traffic = Arc::new(Traffic::default());
-        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 16, false).unwrap();
+        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let connector = TcpConnector::new(1, Duration::from_secs(5));
         let connector = PackedConnector { connector, traffic: Arc::clone(&traffic) };

@@ -9,7 +9,7 @@ use crate::connection::pump::Deadline;
 use crate::error::DisconnectCause;
 use crate::sync::{Mutex, later};
 
-/// How often it is asked within the user time-out.
+/// How often it is asked within the time that the peer has.
 const LOOKS: u32 = 4;
 
 /// What is known of the answers. Atomics of the standard library, also in models: nothing is decided by them there.
@@ -22,8 +22,8 @@ pub(super) struct Answering {
 }
 
 impl Answering {
-    pub(super) fn new(user_timeout: Option<Duration>, since: Instant) -> Self {
-        Self { watched: AtomicBool::new(user_timeout.is_none()), since: Mutex::new(since) }
+    pub(super) fn new(timeout: Option<Duration>, since: Instant) -> Self {
+        Self { watched: AtomicBool::new(timeout.is_none()), since: Mutex::new(since) }
     }
 }
 
@@ -38,7 +38,7 @@ impl Link {
 
     #[cold]
     fn watch_answer(&self) {
-        let Some(timeout) = self.context.settings.user_timeout else { return };
+        let Some(timeout) = self.context.settings.dead_peer_timeout else { return };
         if !self.answering.watched.swap(true, Ordering::SeqCst) {
             *self.answering.since.lock() = self.context.pump.live();
             self.watch_for(Deadline::Answer, timeout / LOOKS);
@@ -48,7 +48,7 @@ impl Link {
     /// Ends the connection when its peer's system has not answered for too long, or tells when to ask again: only
     /// while something is unanswered.
     pub(super) fn check_answer(&self, now: Instant) -> Option<Instant> {
-        let timeout = self.context.settings.user_timeout?;
+        let timeout = self.context.settings.dead_peer_timeout?;
         if self.is_closed() {
             return None;
         }

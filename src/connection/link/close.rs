@@ -75,7 +75,7 @@ impl Link {
         let settings = &self.context.settings;
         if let Some(Ending { cause, drain_by, close_by, discarded, .. }) = &mut *self.ending.lock() {
             *discarded = discarded.saturating_add(count);
-            if !cause.is_what_came() || *discarded <= settings.max_message_len.max(LEAST_DISCARDED) {
+            if !cause.is_what_came() || *discarded <= settings.max_received_len.max(LEAST_DISCARDED) {
                 if let Some(drain_by) = drain_by.as_mut().filter(|_| !cause.is_unfinished_message()) {
                     *drain_by = later(self.context.pump.live(), settings.drain_timeout).min(*close_by);
                 }
@@ -174,12 +174,18 @@ impl Link {
         Some(None)
     }
 
-    /// Everything is written: the peer has a little time to close its side.
+    /// Everything is written: the peer has a little time to close its side, unless it was ended for its silence. Of such
+    /// a peer nothing is on its way that could cost it the goodbye, and waiting would only tell of its end later.
     pub(super) fn begin_drain(&self) {
         let time = self.context.settings.drain_timeout;
         let drain_by = later(self.context.pump.live(), time);
+        let mut is_silent = false;
         if let Some(ending) = &mut *self.ending.lock() {
             ending.drain_by = Some(drain_by.min(ending.close_by));
+            is_silent = ending.cause.is_silence();
+        }
+        if is_silent {
+            return self.shut_down();
         }
         self.watch_for(Deadline::Sending, time);
     }

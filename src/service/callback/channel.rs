@@ -1,3 +1,6 @@
+use std::fmt;
+use std::sync::Arc;
+
 use crossbeam_channel::{Receiver, Sender};
 
 use super::Callback;
@@ -51,7 +54,7 @@ pub enum Event {
 /// by its own stream. Sending, broadcasting and accepting go on, unless the accepting thread itself has something to
 /// tell (`on_initialize`, `on_fail`). A program that stops receiving should drop the receiver; events are thrown away
 /// from then on. Closing a service while its channel is full takes the whole [close
-/// time-out](crate::Builder::close_timeout) unless somebody keeps receiving. Once every service that feeds it has
+/// time-out](crate::ServerBuilder::close_timeout) unless somebody keeps receiving. Once every service that feeds it has
 /// ended, the channel ends behind the last event.
 ///
 /// # Examples
@@ -90,24 +93,82 @@ pub enum Event {
 /// ```
 pub fn channel(capacity: usize) -> (ChannelCallback, Receiver<Event>) {
     let (events, receiver) = crossbeam_channel::bounded(capacity.max(1));
-    (ChannelCallback { events }, receiver)
+    (ChannelCallback::new(events, |event| event), receiver)
 }
 
-/// The callback of [`channel`]. Clones feed the same channel, so that several services can share one; their events can
-/// then be told apart by the connection's addresses only.
-#[derive(Debug, Clone)]
-pub struct ChannelCallback {
-    events: Sender<Event>,
+/// The callback of [`channel`], or of a channel of the program's own.
+///
+/// Clones feed the same channel, so that several services can share one; their events can then be told apart by the
+/// connection's addresses at most. Where it matters whose they are, each service gets a callback of its own, which puts
+/// them into a type of the program's.
+///
+/// # Examples
+///
+/// ```
+/// use leads_comm::callback::{ChannelCallback, Event};
+/// use leads_comm::{Client, Server, crossbeam_channel};
+///
+/// /// What the program's one loop waits for.
+/// enum Input {
+///     Vehicle(Event),
+///     Pit(Event),
+///     Quit,
+/// }
+///
+/// let (inputs, receiver) = crossbeam_channel::bounded(256);
+/// let vehicle = Server::builder().port(0).callback(ChannelCallback::new(inputs.clone(), Input::Vehicle)).build()?;
+/// vehicle.start(true)?;
+/// let address = format!("127.0.0.1:{}", vehicle.port());
+/// let pit = Client::connect(&address, ChannelCallback::new(inputs.clone(), Input::Pit))?;
+/// pit.send(b"m1")?;
+/// for input in receiver {
+///     match input {
+///         Input::Vehicle(Event::Receive { message, .. }) => {
+///             assert_eq!(message, b"m1");
+///             inputs.send(Input::Quit)?;
+///         }
+///         Input::Pit(Event::Receive { .. }) => unreachable!("the vehicle has said nothing"),
+///         Input::Vehicle(_) | Input::Pit(_) => {}
+///         Input::Quit => break,
+///     }
+/// }
+/// # pit.close();
+/// # vehicle.close();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ChannelCallback<T = Event> {
+    events: Sender<T>,
+    wrap: Arc<dyn Fn(Event) -> T + Send + Sync>,
 }
 
-impl ChannelCallback {
+impl<T: Send + 'static> ChannelCallback<T> {
+    /// Puts what `wrap` makes of each event into a channel of the program's own, which others may feed as well. What
+    /// happens when it is full, or nobody receives any more, is as with [`channel`].
+    ///
+    /// `wrap` runs where the callback does, and may do what that may.
+    pub fn new(events: Sender<T>, wrap: impl Fn(Event) -> T + Send + Sync + 'static) -> Self {
+        Self { events, wrap: Arc::new(wrap) }
+    }
+
     fn put(&self, event: Event) {
         // Fails when the receiver is gone: nobody wants to know.
-        let _ = self.events.send(event);
+        let _ = self.events.send((self.wrap)(event));
     }
 }
 
-impl Callback for ChannelCallback {
+impl<T> Clone for ChannelCallback<T> {
+    fn clone(&self) -> Self {
+        Self { events: self.events.clone(), wrap: Arc::clone(&self.wrap) }
+    }
+}
+
+impl<T> fmt::Debug for ChannelCallback<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelCallback").field("events", &self.events).finish_non_exhaustive()
+    }
+}
+
+impl<T: Send + 'static> Callback for ChannelCallback<T> {
     fn on_initialize(&self, _: &dyn Service) {
         self.put(Event::Initialize);
     }

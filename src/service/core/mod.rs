@@ -26,6 +26,7 @@ use crate::service::broadcast::{self, Broadcaster};
 use crate::service::callback::Chain;
 use crate::service::lifecycle::Life;
 use crate::service::offline_queue::Line;
+use crate::service::sealed::Sealed;
 use crate::service::table::ConnectionTable;
 use crate::settings::Settings;
 use crate::stats::ServiceStats;
@@ -64,15 +65,15 @@ pub(crate) enum Role {
     },
     Client {
         /// For one that connects again: how much it may keep meanwhile.
-        buffer_bytes: Option<usize>,
+        keep_bytes: Option<usize>,
     },
 }
 
 impl Core {
     pub(crate) fn new(role: Role, port: u16, callback: Chain, settings: Settings) -> Arc<Self> {
-        let (kind, listener, policy, buffer_bytes) = match role {
+        let (kind, listener, policy, keep_bytes) = match role {
             Role::Server { listener, policy } => ("server", listener, policy, None),
-            Role::Client { buffer_bytes } => ("client", None, Policy::default(), buffer_bytes),
+            Role::Client { keep_bytes } => ("client", None, Policy::default(), keep_bytes),
         };
         Arc::new_cyclic(|this: &Weak<Self>| {
             let context = Arc::new(Context::new(settings, this.clone()));
@@ -83,7 +84,7 @@ impl Core {
             Self {
                 callback: RwLock::new(Arc::new(callback)),
                 table: ConnectionTable::new(),
-                line: buffer_bytes.map(|bytes| Line::new(Arc::clone(&context), bytes)),
+                line: keep_bytes.map(|bytes| Line::new(Arc::clone(&context), bytes)),
                 context,
                 handshakes: Arc::new(handshakes),
                 admission,
@@ -231,6 +232,8 @@ impl Core {
     }
 }
 
+impl Sealed for Core {}
+
 impl Service for Core {
     fn port(&self) -> u16 {
         self.life.port()
@@ -246,6 +249,10 @@ impl Service for Core {
 
     fn connections(&self) -> Vec<Connection> {
         self.table.snapshot().connections.to_vec()
+    }
+
+    fn connection(&self, id: ConnectionId) -> Option<Connection> {
+        self.table.get(id)
     }
 
     fn broadcast(&self, message: &[u8]) -> Result<usize, Error> {

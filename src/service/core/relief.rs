@@ -67,7 +67,7 @@ impl Core {
 
     /// At once, because the memory comes back only when the end is over.
     fn end_for_memory(&self, link: &Link) {
-        link.cut(DisconnectCause::TotalBufferedBytes { limit: self.context.buffered.budget.limit() });
+        link.cut(DisconnectCause::TotalUnfinishedBytes { limit: self.context.buffered.budget.limit() });
     }
 
     /// The open connection with the longest unfinished message, if there is any.

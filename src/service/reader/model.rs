@@ -91,7 +91,7 @@ impl Life {
     fn new(script: Script) -> (Arc<Self>, Opened) {
         let told = Arc::<Told>::default();
         let callback = Chain::of(Arc::clone(&told));
-        let core = Core::new(Role::Client { buffer_bytes: None }, 1, callback, Settings::default());
+        let core = Core::new(Role::Client { keep_bytes: None }, 1, callback, Settings::default());
         core.life().begin_start(false).expect("it is new");
         core.life().run("model".to_owned(), None, None, None).expect("nobody closes yet");
         let peer = Arc::new(Peer {

@@ -61,7 +61,7 @@ impl<'a> Intake<'a> {
     ) -> Self {
         idle_chunk[..ahead.len()].copy_from_slice(ahead);
         Self {
-            decoder: Decoder::new(settings.separator.clone(), settings.max_message_len),
+            decoder: Decoder::new(settings.separator.clone(), settings.max_received_len),
             held: Held::new(buffered),
             idle_chunk,
             ahead: ahead.len(),

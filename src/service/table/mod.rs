@@ -84,6 +84,11 @@ impl ConnectionTable {
         Snapshot { generation: state.generation, connections: state.snapshot() }
     }
 
+    /// The connection with this id, if it is there.
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<Connection> {
+        self.state.lock().connections.get(&id).cloned()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.state.lock().connections.len()
     }

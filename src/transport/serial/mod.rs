@@ -48,26 +48,27 @@
 //!   and not out of the computer, cannot be seen. An adapter that is unplugged can: the connection ends with
 //!   [`DisconnectCause::Io`](crate::DisconnectCause::Io), whose source says `the device is gone`, kind
 //!   `ConnectionAborted`, whatever the system called it. A device that falls silent is noticed by
-//!   [`idle_timeout`](crate::Builder::idle_timeout).
+//!   [`idle_timeout`](crate::ServerBuilder::idle_timeout).
 //! - *It has no half that could be closed.* A client that is closed says its goodbye, and is done when the device has
 //!   answered it. For a device that does not know the goodbye, it waits for all of
-//!   [`drain_timeout`](crate::Builder::drain_timeout): half a second unless told otherwise.
+//!   [`drain_timeout`](crate::ServerBuilder::drain_timeout): half a second unless told otherwise.
 //! - *It checks nothing.* Without parity or a check in the messages themselves, what is disturbed arrives disturbed;
 //!   without flow control, what comes too fast is lost. A message that lost its separator continues into the next one.
-//! - *It may be slow.* What is on its way counts against [`flush_timeout`](crate::Builder::flush_timeout) when the client
-//!   is closed, and what waits for it against the [limits of the queue](crate::Builder::max_queued_bytes): 9600 baud are
-//!   about 900 bytes a second.
+//! - *It may be slow.* What is on its way counts against [`flush_timeout`](crate::ServerBuilder::flush_timeout) when
+//!   the client is closed, and what waits for it against the [limits of the
+//!   queue](crate::ServerBuilder::max_queued_bytes): 9600 baud are about 900 bytes a second.
 //!
 //! A message that arrives in pieces, however late, is one message; half a message is never delivered, and one that is
 //! not finished in time ends the connection
-//! ([`partial_message_timeout`](crate::Builder::partial_message_timeout)).
+//! ([`partial_message_timeout`](crate::ServerBuilder::partial_message_timeout)).
 //!
 //! # Opening and closing
 //!
 //! A port is opened for one process alone (`flock` and `TIOCEXCL` on Unix), and what had arrived before is thrown away:
 //! it is most likely the rest of a message. On Unix, a program that has a port open and does neither cannot be noticed,
-//! and is disturbed: such a port is not to be among those that are [asked](Ports::with_list). Opening a port makes many boards restart; [`Identity::settle`] is for that.
-//! Settings are those of the line only, so nothing is echoed or translated.
+//! and is disturbed: such a port is not to be among those that are [asked](Ports::with_list). Opening a port makes many
+//! boards restart; [`Identity::settle`] is for that. Settings are those of the line only, so nothing is echoed or
+//! translated.
 //!
 //! What was written is sent before the port is closed. Of a device that takes nothing, the rest is thrown away in the
 //! end; for how long the system would wait otherwise is its own affair, on Linux half a minute.

@@ -9,7 +9,7 @@ use rustls::server::{NoClientAuth, NoServerSessionStorage};
 
 use super::{Authorities, Error, Identity, provider};
 
-/// How a server speaks TLS: see [`Builder::tls`](crate::Builder::tls).
+/// How a server speaks TLS: see [`ServerBuilder::tls`](crate::ServerBuilder::tls).
 ///
 /// TLS 1.3, and 1.2 for clients that know no better. Each connection makes a full handshake, so that each certificate
 /// is looked at anew: sessions are not resumed.
@@ -20,7 +20,7 @@ pub struct ServerConfig {
 
 impl ServerConfig {
     /// A server that proves who it is to clients that need not: they stay unknown until they send a
-    /// [token](crate::Builder::token), or for good.
+    /// [token](crate::ServerBuilder::token), or for good.
     pub fn new(identity: Identity) -> Self {
         Self::with(identity, Arc::new(NoClientAuth))
     }
@@ -59,7 +59,7 @@ impl fmt::Debug for ServerConfig {
     }
 }
 
-/// How a client speaks TLS: see [`Builder::tls`](crate::Builder::tls).
+/// How a client speaks TLS: see [`ClientBuilder::tls`](crate::ClientBuilder::tls).
 ///
 /// TLS 1.3, and 1.2 with servers that know no better. Sessions are not resumed, as with [`ServerConfig`].
 #[derive(Clone)]

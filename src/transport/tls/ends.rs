@@ -10,8 +10,8 @@ use super::config::parse_name;
 use super::{ClientConfig, ServerConfig, TlsStream};
 use crate::transport::{Connector, Listener, Stream, tcp};
 
-/// Accepts TLS streams over those of any other listener. [`Builder::tls`](crate::Builder::tls) puts one around the
-/// listener of a server.
+/// Accepts TLS streams over those of any other listener. [`ServerBuilder::tls`](crate::ServerBuilder::tls) puts one
+/// around the listener of a server.
 #[derive(Debug)]
 pub struct TlsListener {
     inner: Arc<dyn Listener>,
@@ -64,8 +64,8 @@ impl Listener for TlsListener {
     }
 }
 
-/// Opens TLS streams over those of any other connector. [`Builder::tls`](crate::Builder::tls) puts one around the
-/// connector of a client.
+/// Opens TLS streams over those of any other connector. [`ClientBuilder::tls`](crate::ClientBuilder::tls) puts one
+/// around the connector of a client.
 pub struct TlsConnector {
     inner: Arc<dyn Connector>,
     config: ClientConfig,

@@ -58,8 +58,8 @@
 //!
 //! It comes before the connection: whoever is in it is in no table, gets no broadcast, and no callback has been told. A
 //! server has it made on the thread that becomes the connection's reader, within
-//! [`handshake_timeout`](crate::Builder::handshake_timeout) and for no more than
-//! [`max_handshakes`](crate::Builder::max_handshakes) callers at once; a client makes it where it connects.
+//! [`handshake_timeout`](crate::ServerBuilder::handshake_timeout) and for no more than
+//! [`max_handshakes`](crate::ServerBuilder::max_handshakes) callers at once; a client makes it where it connects.
 //!
 //! TLS 1.3 is spoken with every peer that can, and 1.2 with others; nothing older. Every connection makes a full
 //! handshake, so that dates and revocation lists are looked at each time.
@@ -88,9 +88,9 @@
 //! One lock guards the keys of both directions; it is held while bytes are encrypted or decrypted, and never while they
 //! move. Messages are encrypted only when they are written, so that [`SlowConsumer::DropOldest`] may drop whatever is
 //! still in the outbox. Up to 48 KiB of what has been encrypted is held for a peer that takes nothing; it counts
-//! neither as queued nor against [`max_queued_bytes`](crate::Builder::max_queued_bytes). A connection on which nothing
-//! moves takes some 8 KiB more than without TLS, and one on which much does up to 160 KiB. A record that has not
-//! arrived whole counts as nothing received.
+//! neither as queued nor against [`max_queued_bytes`](crate::ServerBuilder::max_queued_bytes). A connection on which
+//! nothing moves takes some 8 KiB more than without TLS, and one on which much does up to 160 KiB. A record that has
+//! not arrived whole counts as nothing received.
 //!
 //! Keys are renewed by rustls, and whenever the peer asks for it, without anything being seen of that. TLS 1.2 cannot
 //! renew them: after 2²⁴ records (a lone message is one) with AES, such a connection ends, with
@@ -98,11 +98,12 @@
 //!
 //! # More than that
 //!
-//! [`Builder::tls`](crate::Builder::tls) also takes an `Arc` of a configuration of [rustls] itself: for certificates
-//! that change while the server runs, for other cipher suites, for the authorities of the operating system. What such a
-//! configuration says of resumption holds: a client that resumes a session is not looked at anew. Early data is for
-//! nobody here, and lost, so that `max_early_data_size` has to stay 0. [`TlsListener`], [`TlsConnector`] and
-//! [`TlsStream`] are for programs that put streams together themselves.
+//! [`ServerBuilder::tls`](crate::ServerBuilder::tls) and [`ClientBuilder::tls`](crate::ClientBuilder::tls) also take an
+//! `Arc` of a configuration of [rustls] itself: for certificates that change while the server runs, for other cipher
+//! suites, for the authorities of the operating system. What such a configuration says of resumption holds: a client
+//! that resumes a session is not looked at anew. Early data is for nobody here, and lost, so that `max_early_data_size`
+//! has to stay 0. [`TlsListener`], [`TlsConnector`] and [`TlsStream`] are for programs that put streams together
+//! themselves.
 //!
 //! [`SlowConsumer::DropOldest`]: crate::SlowConsumer::DropOldest
 

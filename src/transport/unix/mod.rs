@@ -11,8 +11,9 @@
 //!
 //! Whoever may write to the socket file, on Linux and most other systems, and may search the directories on the way to
 //! it. A new file has all permissions but those that the process's umask takes away, so that as a rule only its owner
-//! may connect. [`Builder::unix_mode`](crate::Builder::unix_mode) says otherwise; no caller gets in before it holds.
-//! The strongest restriction, on every system, is a directory that others may not enter, such as one of `/run`.
+//! may connect. [`ServerBuilder::unix_mode`](crate::ServerBuilder::unix_mode) says otherwise; no caller gets in before
+//! it holds. The strongest restriction, on every system, is a directory that others may not enter, such as one of
+//! `/run`.
 //!
 //! # Peers
 //!

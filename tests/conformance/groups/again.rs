@@ -7,7 +7,7 @@ use crate::end::Why::{
     LocalAbort, LocalClose, MessageTooLong, Panicked, PeerClosed, PeerGoodbye, Reset, ServiceClosed,
 };
 use crate::group::Group;
-use crate::ours::Setting::MaxMessageLen;
+use crate::ours::Setting::MaxReceivedLen;
 
 /// What the server does when it has no room.
 fn is_turned_away(case: Case) -> Case {
@@ -37,7 +37,8 @@ pub(crate) fn fill(group: &mut Group) {
     });
     group.case("after a reset", |c| is_served(c.reconnecting().resets().has_ended(Reset).comes_again(1)));
     group.case("after a message that was too long", |c| {
-        let c = c.reconnecting().with(MaxMessageLen(10)).sends("12345678901;").reads_goodbye().reads_end().stays_away();
+        let c =
+            c.reconnecting().with(MaxReceivedLen(10)).sends("12345678901;").reads_goodbye().reads_end().stays_away();
         is_served(c.closes().has_ended(MessageTooLong { limit: 10 }).comes_again(1))
     });
     group.case("after a panic of its callback", |c| {

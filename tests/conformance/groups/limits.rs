@@ -1,25 +1,25 @@
 //! Messages up to the limit are received; a longer one ends the connection, and what came before it is delivered.
 
 use crate::case::Case;
-use crate::end::Why::{MessageTooLong, PeerClosed, PeerGoodbye, TotalBufferedBytes};
+use crate::end::Why::{MessageTooLong, PeerClosed, PeerGoodbye, TotalUnfinishedBytes};
 use crate::group::Group;
-use crate::ours::Setting::{MaxMessageLen, MaxSentLen, MaxTotalBufferedBytes};
+use crate::ours::Setting::{MaxReceivedLen, MaxSentLen, MaxTotalUnfinishedBytes};
 
 const KIB: usize = 1024;
 
 /// With a limit of 10, and over it.
 fn too_long(case: Case) -> Case {
-    case.with(MaxMessageLen(10)).ends(MessageTooLong { limit: 10 })
+    case.with(MaxReceivedLen(10)).ends(MessageTooLong { limit: 10 })
 }
 
 /// With a limit of 10 for the separator `end;`, and not over it.
 fn within(case: Case) -> Case {
-    case.with(MaxMessageLen(10)).half_closes().ends(PeerClosed)
+    case.with(MaxReceivedLen(10)).half_closes().ends(PeerClosed)
 }
 
 /// With messages of up to 256 KiB, and memory of so many bytes for all that are unfinished.
 fn sharing(case: Case, bytes: usize) -> Case {
-    case.with(MaxMessageLen(256 * KIB)).with(MaxTotalBufferedBytes(bytes))
+    case.with(MaxReceivedLen(256 * KIB)).with(MaxTotalUnfinishedBytes(bytes))
 }
 
 /// The peer at hand sends a message of so many KiB.
@@ -30,20 +30,20 @@ fn sends_kib(case: Case, kib: usize) -> Case {
 
 pub(crate) fn fill(group: &mut Group) {
     group.section("up to the limit");
-    group.case("one byte below the limit", |c| c.with(MaxMessageLen(10)).sends("123456789;").receives(["123456789"]));
-    group.case("exactly the limit", |c| c.with(MaxMessageLen(10)).sends("1234567890;").receives(["1234567890"]));
+    group.case("one byte below the limit", |c| c.with(MaxReceivedLen(10)).sends("123456789;").receives(["123456789"]));
+    group.case("exactly the limit", |c| c.with(MaxReceivedLen(10)).sends("1234567890;").receives(["1234567890"]));
     group.case("exactly the limit, byte by byte", |c| {
-        c.with(MaxMessageLen(10)).sends_byte_by_byte("1234567890;").receives(["1234567890"])
+        c.with(MaxReceivedLen(10)).sends_byte_by_byte("1234567890;").receives(["1234567890"])
     });
     group.case("exactly the limit, again and again", |c| {
-        c.with(MaxMessageLen(10)).sends("1234567890;".repeat(500)).receives(["1234567890"; 500])
+        c.with(MaxReceivedLen(10)).sends("1234567890;".repeat(500)).receives(["1234567890"; 500])
     });
     group.case("the default limit, 1 MiB, to the byte", |c| {
         let message = vec![b'x'; 1024 * 1024];
         c.sends([&message[..], b";"].concat()).receives([message])
     });
     group.case("the smallest limit, and messages below it", |c| {
-        c.with(MaxMessageLen(10)).sends("a;;b;").half_closes().receives(["a", "", "b"]).ends(PeerClosed)
+        c.with(MaxReceivedLen(10)).sends("a;;b;").half_closes().receives(["a", "", "b"]).ends(PeerClosed)
     });
     group.case("exactly the limit with the separator end;", |c| {
         within(c.separator("end;").sends("1234567890end;").receives(["1234567890"]))
@@ -56,12 +56,12 @@ pub(crate) fn fill(group: &mut Group) {
     group.case("a false start of the separator across the limit", |c| {
         within(c.separator("end;").sends_in(["12345678en", "end;"]).receives(["12345678en"]))
     });
-    group.case("a goodbye under the smallest limit", |c| c.with(MaxMessageLen(10)).says_goodbye().ends(PeerGoodbye));
+    group.case("a goodbye under the smallest limit", |c| c.with(MaxReceivedLen(10)).says_goodbye().ends(PeerGoodbye));
     group.case("a goodbye under the smallest limit, byte by byte", |c| {
-        c.with(MaxMessageLen(10)).sends_byte_by_byte("disconnect;").ends(PeerGoodbye)
+        c.with(MaxReceivedLen(10)).sends_byte_by_byte("disconnect;").ends(PeerGoodbye)
     });
     group.case("a goodbye under the smallest limit, with end; cut in two", |c| {
-        c.with(MaxMessageLen(10)).separator("end;").sends_in(["disconnecte", "nd;"]).ends(PeerGoodbye)
+        c.with(MaxReceivedLen(10)).separator("end;").sends_in(["disconnecte", "nd;"]).ends(PeerGoodbye)
     });
 
     group.section("over the limit");
@@ -86,17 +86,17 @@ pub(crate) fn fill(group: &mut Group) {
     group.case("a goodbye behind it changes nothing", |c| too_long(c.sends("12345678901;disconnect;")));
     group.case("the end of the stream behind it changes nothing", |c| too_long(c.sends("12345678901").half_closes()));
     group.case("a stream without end or separator", |c| {
-        c.with(MaxMessageLen(1000)).floods([b'x'; 4096]).reads_away().ends(MessageTooLong { limit: 1000 })
+        c.with(MaxReceivedLen(1000)).floods([b'x'; 4096]).reads_away().ends(MessageTooLong { limit: 1000 })
     });
     group.case("a stream of a false start without end", |c| {
-        c.with(MaxMessageLen(1000))
+        c.with(MaxReceivedLen(1000))
             .separator("aab")
             .floods([b'a'; 4096])
             .reads_away()
             .ends(MessageTooLong { limit: 1000 })
     });
     group.case("the goodbye reaches a peer that is in the middle of a message of 64 KiB", |c| {
-        c.with(MaxMessageLen(1000))
+        c.with(MaxReceivedLen(1000))
             .sends([b'x'; 64 * 1024])
             .reads_goodbye()
             .reads_end()
@@ -124,14 +124,14 @@ pub(crate) fn fill(group: &mut Group) {
     group.case("a peer that hoards is cut off, and the other one is served", |c| {
         let limit = 256 * KIB + 1;
         let c = sharing(c, limit).peers(2).sends(vec![b'x'; 250 * KIB]).until_read();
-        let c = sends_kib(c.peer(1), 200).peer(0).has_ended(TotalBufferedBytes { limit }.discarding_some());
+        let c = sends_kib(c.peer(1), 200).peer(0).has_ended(TotalUnfinishedBytes { limit }.discarding_some());
         sends_kib(c.reads_reset().peer(1), 256).program_sends("thank you").reads("thank you;")
     });
     group.case("the longest goes, and a shorter one stays", |c| {
         let limit = 512 * KIB;
         let c = sharing(c, limit).peers(3).sends(vec![b'x'; 240 * KIB]).until_read();
         let c = sends_kib(c.peer(1).sends(vec![b'm'; 60 * KIB]).until_read().peer(2), 250);
-        let c = c.peer(0).has_ended(TotalBufferedBytes { limit }.discarding_some()).reads_reset();
+        let c = c.peer(0).has_ended(TotalUnfinishedBytes { limit }.discarding_some()).reads_reset();
         c.peer(1).sends(";").receives([vec![b'm'; 60 * KIB]])
     });
     group.case("small messages need none of it, and nobody goes", |c| {

@@ -5,7 +5,7 @@ use leads_comm::SlowConsumer;
 use crate::case::Case;
 use crate::end::Why::{LocalClose, MessageTooLong, Panicked, PeerClosed, PeerGoodbye, Reset, ServiceClosed};
 use crate::group::Group;
-use crate::ours::Setting::{self, MaxMessageLen, MaxQueuedBytes};
+use crate::ours::Setting::{self, MaxQueuedBytes, MaxReceivedLen, MaxSentLen};
 
 /// Peer 1 is served as if there were no other.
 fn peer_1_is_served(case: Case) -> Case {
@@ -75,7 +75,7 @@ pub(crate) fn fill(group: &mut Group) {
 
     group.section("one misbehaves");
     group.case("it sends too much", |c| {
-        let c = c.peers(2).with(MaxMessageLen(20)).sends([b'x'; 100]).ends(MessageTooLong { limit: 20 });
+        let c = c.peers(2).with(MaxReceivedLen(20)).sends([b'x'; 100]).ends(MessageTooLong { limit: 20 });
         peer_1_is_served(c.reads_goodbye().reads_end())
     });
     group.case("it is reset", |c| peer_1_is_served(c.peers(2).sends("a;").receives(["a"]).resets().has_ended(Reset)));
@@ -113,7 +113,7 @@ pub(crate) fn fill(group: &mut Group) {
         let c = c
             .peers(2)
             .narrow()
-            .with(MaxMessageLen(1000))
+            .with(MaxSentLen(1000))
             .with(MaxQueuedBytes(64 * 1024))
             .with(Setting::SlowConsumer(SlowConsumer::DropNewest))
             .program("fills the queue", |_, connection| {

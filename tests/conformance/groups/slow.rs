@@ -8,7 +8,7 @@ use leads_comm::{Connection, Error, OutboundLimit};
 use crate::case::Case;
 use crate::end::Why::{LocalClose, PeerGoodbye, SlowConsumer};
 use crate::group::Group;
-use crate::ours::Setting::{self, MaxMessageLen, MaxQueuedBytes};
+use crate::ours::Setting::{self, MaxQueuedBytes, MaxSentLen};
 
 const QUEUE: usize = 64 * 1024;
 const FULL: OutboundLimit = OutboundLimit::QueuedBytes(QUEUE);
@@ -21,7 +21,7 @@ const SHORT: Duration = Duration::from_millis(50);
 
 /// A peer that is soon seen to be slow, and a queue that is soon full.
 fn small(case: Case, policy: leads_comm::SlowConsumer) -> Case {
-    case.narrow().with(MaxMessageLen(1000)).with(MaxQueuedBytes(QUEUE)).with(Setting::SlowConsumer(policy))
+    case.narrow().with(MaxSentLen(1000)).with(MaxQueuedBytes(QUEUE)).with(Setting::SlowConsumer(policy))
 }
 
 /// Messages of 1,000 bytes as they go over the wire.

@@ -58,7 +58,7 @@ pub(crate) fn fill(group: &mut Group) {
     });
     group.case("is given up when its message was too long", |c| {
         c.with(DrainTimeout(SHORT))
-            .with(Setting::MaxMessageLen(10))
+            .with(Setting::MaxReceivedLen(10))
             .sends("12345678901;")
             .has_ended(Why::MessageTooLong { limit: 10 })
             .reads_goodbye()

@@ -1,5 +1,8 @@
 //! The in-memory transport.
 
+use std::io::IoSlice;
+
+use leads_comm::transport::Stream;
 use leads_comm::transport::memory::{self, MemoryConnector};
 use leads_comm::{Client, ClientBuilder, Server, ServerBuilder};
 
@@ -7,6 +10,13 @@ use super::raw::Raw;
 use super::{Dial, Transport};
 
 pub struct Memory;
+
+/// How many bytes each direction holds.
+pub fn capacity() -> usize {
+    let (_listener, connector) = memory::listener();
+    let stream = connector.open().unwrap();
+    stream.write_vectored(&[IoSlice::new(&[0; 1 << 20])]).unwrap()
+}
 
 impl Transport for Memory {
     fn server(&self) -> (ServerBuilder, Box<dyn Dial>) {

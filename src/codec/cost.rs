@@ -2,7 +2,7 @@
 //!
 //! Counted, not clocked: by the bytes that were searched and by how often the buffer moved.
 
-use leads_comm::codec::{Decoder, Separator};
+use super::{Decoder, Separator};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
