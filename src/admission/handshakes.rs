@@ -17,14 +17,14 @@ use parking_lot::Mutex;
 use super::authenticator::Authenticator;
 use super::penalties::{FAILURES, Penalties};
 use super::{Admission, refusal};
-use crate::connection::engine::Context;
+use crate::connection::engine::Engine;
 use crate::connection::link::TURN;
 use crate::connection::pump::{Deadline, Watched};
 use crate::sync::later;
 use crate::sync::user_code::Foreign;
 use crate::transport::Stream;
 use crate::transport::socket::poll::has_unread;
-use refusal::{RefusalCause, Refused, write_goodbye};
+use refusal::{LastCauses, RefusalCause, write_goodbye};
 
 /// How many callers are pending at once unless a server is told otherwise.
 pub(crate) const MAX_HANDSHAKES: usize = 64;
@@ -38,7 +38,7 @@ const LATEST: Duration = Duration::from_secs(1);
 /// Who is pending in one service.
 pub(crate) struct Handshakes {
     admission: Arc<Admission>,
-    engine: Arc<Context>,
+    engine: Arc<Engine>,
     /// How many may be pending at once.
     limit: usize,
     /// Whether callers are asked who they are by the program, and by what, until the service has ended.
@@ -54,7 +54,7 @@ struct State {
     pending: BTreeMap<u64, Place>,
     next_number: u64,
     /// What the accepting thread has not been told yet.
-    refused: Refused,
+    refused: LastCauses,
     /// The panic of the authenticator that it has not been told either.
     panic: Option<String>,
 }
@@ -68,7 +68,7 @@ struct Place {
 impl Handshakes {
     pub(crate) fn new(
         admission: Arc<Admission>,
-        engine: Arc<Context>,
+        engine: Arc<Engine>,
         limit: usize,
         authenticator: Option<Arc<Foreign<dyn Authenticator>>>,
     ) -> Self {
@@ -239,7 +239,7 @@ impl Handshakes {
 
 /// What the accepting thread finds when it looks after those who are pending.
 pub(crate) struct News {
-    pub(crate) refused: Refused,
+    pub(crate) refused: LastCauses,
     /// The message of the last panic of the authenticator.
     pub(crate) panic: Option<String>,
     /// Whether anybody is pending.

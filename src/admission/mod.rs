@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::admission::refusal::{RefusalCause, Refusals};
+use crate::admission::refusal::{RefusalCause, RefusalCounts};
 use crate::error::Error;
 use crate::settings::require;
 use crate::sync::user_code::{self, Foreign, info, warn};
@@ -70,7 +70,7 @@ impl Caller<'_> {
 }
 
 /// What a server's builder is told about who may connect.
-pub(crate) struct Policy {
+pub(crate) struct AdmissionSettings {
     pub(crate) max_connections: Option<usize>,
     pub(crate) max_per_address: Option<usize>,
     pub(crate) max_handshakes: usize,
@@ -78,7 +78,7 @@ pub(crate) struct Policy {
     pub(crate) admit: Option<Arc<Foreign<Admit>>>,
 }
 
-impl Default for Policy {
+impl Default for AdmissionSettings {
     fn default() -> Self {
         Self {
             max_connections: None,
@@ -90,7 +90,7 @@ impl Default for Policy {
     }
 }
 
-impl Policy {
+impl AdmissionSettings {
     pub(crate) fn check(&self) -> Result<(), Error> {
         require(self.max_connections != Some(0), "max_connections", "must not be 0")?;
         require(self.max_per_address != Some(0), "max_connections_per_address", "must not be 0")?;
@@ -98,9 +98,9 @@ impl Policy {
     }
 }
 
-impl fmt::Debug for Policy {
+impl fmt::Debug for AdmissionSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Policy")
+        f.debug_struct("AdmissionSettings")
             .field("max_connections", &self.max_connections)
             .field("max_per_address", &self.max_per_address)
             .field("max_handshakes", &self.max_handshakes)
@@ -118,7 +118,7 @@ pub(crate) struct Admission {
     limit: AtomicUsize,
     /// How many there are from each address, connections or on their way to become one; kept only where somebody asks.
     by_address: Option<Mutex<HashMap<IpAddr, usize>>>,
-    refusals: Refusals,
+    refusals: RefusalCounts,
 }
 
 /// Why a caller is not admitted.
@@ -129,7 +129,7 @@ pub(crate) struct Refusal {
 }
 
 impl Admission {
-    pub(crate) fn new(policy: Policy) -> Self {
+    pub(crate) fn new(policy: AdmissionSettings) -> Self {
         let counts_addresses =
             policy.max_per_address.is_some() || policy.admit.is_some() || policy.authenticator.is_some();
         Self {
@@ -138,12 +138,12 @@ impl Admission {
             max_connections: policy.max_connections,
             max_per_address: policy.max_per_address,
             admit: Mutex::new(policy.admit),
-            refusals: Refusals::default(),
+            refusals: RefusalCounts::default(),
         }
     }
 
     /// How many callers have been refused.
-    pub(crate) fn refusals(&self) -> &Refusals {
+    pub(crate) fn refusals(&self) -> &RefusalCounts {
         &self.refusals
     }
 

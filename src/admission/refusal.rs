@@ -158,11 +158,11 @@ impl Error for RefusalCause {
 
 /// How many callers have been refused since the start, by kind. Its lock is held for no more than that.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals {
+pub(crate) struct RefusalCounts {
     callers: Mutex<Counts<RefusalKind>>,
 }
 
-impl Refusals {
+impl RefusalCounts {
     pub(crate) fn count(&self, kind: RefusalKind) {
         *self.callers.lock() += kind;
     }
@@ -174,11 +174,11 @@ impl Refusals {
 
 /// For which causes callers have been refused: of each kind the last one, which has the facts.
 #[derive(Debug, Default)]
-pub(crate) struct Refused {
+pub(crate) struct LastCauses {
     last: [Option<RefusalCause>; RefusalKind::ALL.len()],
 }
 
-impl Refused {
+impl LastCauses {
     /// Returns the one before, to be dropped where no lock is held: what it holds may be the program's.
     #[must_use]
     pub(crate) fn note(&mut self, cause: RefusalCause) -> Option<RefusalCause> {

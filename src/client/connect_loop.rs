@@ -8,7 +8,7 @@ use super::handshake;
 use crate::error::Error;
 use crate::service::Core;
 use crate::service::callback::{Attempt, Callback};
-use crate::service::lifecycle::Rested;
+use crate::service::lifecycle::Paused;
 use crate::service::reader::Opened;
 use crate::settings::Reconnect;
 use crate::sync::threads;
@@ -52,11 +52,11 @@ impl ConnectLoop {
     ///
     /// Those of the start, which has failed.
     pub(super) fn begin(&self) -> Result<First, Error> {
-        let life = self.core.life();
+        let lifecycle = self.core.lifecycle();
         let stream = match self.connect() {
-            Err(_) if life.is_closed() => return Err(Error::Closed),
+            Err(_) if lifecycle.is_closed() => return Err(Error::Closed),
             Err(error) if !self.is_patient() => {
-                life.start_failed();
+                lifecycle.start_failed();
                 return Err(error);
             }
             stream => stream,
@@ -65,7 +65,7 @@ impl ConnectLoop {
             Ok(stream) => (stream.peer(), stream.peer_addr().map(|address| address.port()), stream.local_addr()),
             Err(_) => (self.server(), None, None),
         };
-        self.core.run(format!("client of {peer}"), port, local_addr, None).inspect_err(|_| life.start_failed())?;
+        self.core.run(format!("client of {peer}"), port, local_addr, None).inspect_err(|_| lifecycle.start_failed())?;
         match stream {
             Ok(stream) => self.open(stream).map(Ok).inspect_err(|_| self.core.finish()),
             Err(error) => Ok(Err(error)),
@@ -102,7 +102,7 @@ impl ConnectLoop {
     fn connect(&self) -> Result<Arc<dyn Stream>, Error> {
         let failed = |source| Error::Connect { address: self.server(), source: Arc::new(source) };
         let stream: Arc<dyn Stream> = self.connector.connect(&self.address).map_err(failed)?.into();
-        self.core.context().keep_alive(&*stream);
+        self.core.engine().keep_alive(&*stream);
         handshake::run(&self.core, &stream, failed)?;
         Ok(stream)
     }
@@ -130,7 +130,7 @@ impl ConnectLoop {
         self.receive_from(first);
         while self.wait_for_turn() {
             let next = self.connect().and_then(|stream| {
-                self.core.life().connected(stream.peer_addr().map(|address| address.port()), stream.local_addr());
+                self.core.lifecycle().connected(stream.peer_addr().map(|address| address.port()), stream.local_addr());
                 self.open(stream)
             });
             self.receive_from(next);
@@ -142,7 +142,7 @@ impl ConnectLoop {
         let opened = match opened {
             Ok(opened) => opened,
             // Of a client that has been closed, nobody wants to know that it has not connected.
-            Err(error) if self.core.life().is_running() => return self.core.fail(&*self.core.callback(), &error),
+            Err(error) if self.core.lifecycle().is_running() => return self.core.fail(&*self.core.callback(), &error),
             Err(_) => return,
         };
         let (began, connection) = (Instant::now(), opened.connection().clone());
@@ -155,9 +155,9 @@ impl ConnectLoop {
 
     /// Waits until it is time to connect again; false when the client is to end instead.
     fn wait_for_turn(&mut self) -> bool {
-        let life = self.core.life();
+        let lifecycle = self.core.lifecycle();
         let Some(Retrying { reconnect, backoff }) = &mut self.reconnect else { return false };
-        if !life.is_running() {
+        if !lifecycle.is_running() {
             return false;
         }
         if reconnect.max_attempts.is_some_and(|most| backoff.made() >= most) {
@@ -166,9 +166,9 @@ impl ConnectLoop {
             return false;
         }
         let attempt = backoff.next_attempt();
-        debug!("{}: attempt {} to connect again in {:?}", life.name(), attempt.number, attempt.delay);
+        debug!("{}: attempt {} to connect again in {:?}", lifecycle.name(), attempt.number, attempt.delay);
         self.announce(&attempt);
-        life.rest(attempt.delay, life.stirs()) != Rested::Closed
+        lifecycle.pause(attempt.delay, lifecycle.wakes()) != Paused::Closed
     }
 
     fn announce(&self, attempt: &Attempt) {

@@ -99,7 +99,7 @@ impl ClientBuilder {
         };
         let keep_bytes = reconnect.as_ref().map(|reconnect| reconnect.keep_bytes);
         let core = Core::new(Role::Client { keep_bytes }, port, self.common.callback, settings);
-        core.life().connects_with(Arc::clone(&connector));
+        core.lifecycle().connects_with(Arc::clone(&connector));
         Ok(Client { shared: Arc::new(Shared { core, connector, reconnect, only: OnceLock::new() }) })
     }
 }
@@ -158,11 +158,11 @@ impl Client {
     /// [`Error::AlreadyStarted`]; [`Error::Closed`] when the client was closed before or meanwhile.
     pub fn start(&self, address: &str, parallel: bool) -> Result<(), Error> {
         let core = self.core();
-        core.life().begin_start(false)?;
+        core.lifecycle().begin_start(false)?;
         let Shared { connector, reconnect, .. } = &*self.shared;
         let connect_loop = ConnectLoop::new(Arc::clone(core), Arc::clone(connector), address, reconnect.as_ref());
         let first = connect_loop.begin()?;
-        if let (Ok(opened), None) = (&first, core.line()) {
+        if let (Ok(opened), None) = (&first, core.offline_queue()) {
             let _ = self.shared.only.set(opened.connection().clone());
         }
         connect_loop.start(first, parallel)
@@ -178,9 +178,9 @@ impl Client {
     /// [`Error::NotConnected`] before the start, after the end, and while there is no connection;
     /// [`Error::KeptFull`] instead, where messages are kept meanwhile; otherwise those of [`Connection::send`].
     pub fn send(&self, message: &[u8]) -> Result<(), Error> {
-        match self.core().line() {
+        match self.core().offline_queue() {
             None => self.with_only(|connection| connection.send(message)),
-            Some(line) => line.send(message),
+            Some(offline_queue) => offline_queue.send(message),
         }
     }
 
@@ -193,9 +193,9 @@ impl Client {
     /// Those of [`send`](Self::send), and of [`Connection::send_all`]; [`Error::Disconnected`] is that of a connection
     /// that ended meanwhile.
     pub fn send_all<M: AsRef<[u8]>>(&self, messages: impl IntoIterator<Item = M>) -> Result<usize, Error> {
-        match self.core().line() {
+        match self.core().offline_queue() {
             None => self.with_only(|connection| connection.send_all(messages)),
-            Some(line) => line.send_all(messages),
+            Some(offline_queue) => offline_queue.send_all(messages),
         }
     }
 

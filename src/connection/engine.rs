@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use crate::connection::inbound_budget::Buffered;
+use crate::connection::inbound_budget::InboundBudget;
 use crate::connection::log_limits::{LogLimits, Topic, Verdict};
-use crate::connection::outbox::{Gathered, Patience, Purpose, Rules};
+use crate::connection::outbox::{BroadcastBatch, Patience, Purpose, Rules};
 use crate::connection::pump::{Deadline, Pump, Watched};
 use crate::settings::{Settings, SlowConsumer};
 use crate::sync::Mutex;
@@ -15,17 +15,17 @@ use crate::sync::threads::Threads;
 use crate::sync::user_code::debug;
 use crate::transport::{Keepalive, Stream};
 
-pub(crate) struct Context {
+pub(crate) struct Engine {
     pub(crate) settings: Settings,
     pub(crate) rules: Arc<Rules>,
     pub(crate) pump: Pump,
     /// The readers of a server, and the writers of streams that cannot be polled.
     pub(crate) threads: Threads,
-    pub(crate) gathered: Gathered,
-    pub(crate) buffered: Buffered,
+    pub(crate) broadcast_batch: BroadcastBatch,
+    pub(crate) inbound_budget: InboundBudget,
     pub(crate) log_limits: Arc<LogLimits>,
     service: Weak<dyn Relief>,
-    /// Held by whoever disconnects a peer to make room.
+    /// InboundShare by whoever disconnects a peer to make room.
     relieving: Mutex<()>,
     /// Whether it has been told that sockets do not take what they should.
     keepalive_told: AtomicBool,
@@ -41,12 +41,12 @@ pub(crate) trait Relief: Send + Sync {
     fn drop_from_longest(&self, memory: usize) -> bool;
 }
 
-impl Context {
+impl Engine {
     pub(crate) fn new(settings: Settings, service: Weak<dyn Relief>) -> Self {
         let rules = Arc::new(Rules::new(&settings));
         Self {
-            gathered: Gathered::new(Arc::clone(&rules)),
-            buffered: Buffered::new(settings.max_total_unfinished_bytes),
+            broadcast_batch: BroadcastBatch::new(Arc::clone(&rules)),
+            inbound_budget: InboundBudget::new(settings.max_total_unfinished_bytes),
             settings,
             rules,
             pump: Pump::default(),

@@ -9,13 +9,13 @@ use crate::connection::outbox::{Budget, Purpose};
 /// the longest message that the budget has room for.
 const FREE: usize = 4 * 1024;
 
-pub(crate) struct Buffered {
+pub(crate) struct InboundBudget {
     pub(crate) budget: Budget,
-    /// Held by the reader that ends a connection to make room.
+    /// InboundShare by the reader that ends a connection to make room.
     pub(crate) evicting: Mutex<()>,
 }
 
-impl Buffered {
+impl InboundBudget {
     pub(crate) fn new(limit: usize) -> Self {
         Self { budget: Budget::new(limit), evicting: Mutex::new(()) }
     }
@@ -23,15 +23,15 @@ impl Buffered {
 
 /// One decoder's share of the budget; given back when it is dropped. It follows the decoder's capacity, and costs
 /// nothing while that does not change.
-pub(crate) struct Held<'a> {
+pub(crate) struct InboundShare<'a> {
     budget: &'a Budget,
     /// What has been taken of it.
     charged: usize,
 }
 
-impl<'a> Held<'a> {
-    pub(crate) fn new(buffered: &'a Buffered) -> Self {
-        Self { budget: &buffered.budget, charged: 0 }
+impl<'a> InboundShare<'a> {
+    pub(crate) fn new(budget: &'a InboundBudget) -> Self {
+        Self { budget: &budget.budget, charged: 0 }
     }
 
     /// Takes what a decoder of this capacity needs, before it grows; false when there is not so much.
@@ -67,7 +67,7 @@ impl<'a> Held<'a> {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for InboundShare<'_> {
     fn drop(&mut self) {
         self.settle(0);
     }

@@ -1,7 +1,7 @@
 //! Log lines that a peer can cause, limited in number, so that no peer can flood the log. How many were left out is
 //! said as soon as there is room for a line, and at the latest when the service has closed.
 //!
-//! Before such a line, [`Context::may_log`](crate::connection::engine::Context::may_log) is asked, with its topic.
+//! Before such a line, [`Engine::may_log`](crate::connection::engine::Engine::may_log) is asked, with its topic.
 
 use std::mem;
 use std::sync::OnceLock;

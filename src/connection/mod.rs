@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::connection::engine::Context;
+use crate::connection::engine::Engine;
 use crate::connection::link::Link;
 use crate::connection::outbox::{Flushed, Outgoing};
 use crate::error::{DisconnectCause, DisconnectReason, Error};
@@ -34,8 +34,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(id: ConnectionId, stream: Arc<dyn Stream>, context: Arc<Context>) -> Self {
-        Self { link: Link::new(id, stream, context) }
+    pub(crate) fn new(id: ConnectionId, stream: Arc<dyn Stream>, engine: Arc<Engine>) -> Self {
+        Self { link: Link::new(id, stream, engine) }
     }
 
     /// The connection itself.
@@ -85,9 +85,9 @@ impl Connection {
     /// is closing, [`Error::SlowConsumer`] when the peer reads so slowly that the queue is full, which ends the
     /// connection, and [`Error::Dropped`] when the message was dropped for it. Nothing of the message is written then.
     pub fn send(&self, message: &[u8]) -> Result<(), Error> {
-        let context = self.link.context();
-        context.settings.check_message(message)?;
-        self.link.send(Outgoing::Message(message), &mut context.rules.patience())
+        let engine = self.link.engine();
+        engine.settings.check_message(message)?;
+        self.link.send(Outgoing::Message(message), &mut engine.rules.patience())
     }
 
     /// Sends several messages to this peer in one go, and tells how many were accepted.
@@ -176,7 +176,7 @@ impl Connection {
     /// too long is cut off (see [`ServerBuilder::close_timeout`](crate::ServerBuilder::close_timeout)). Closing twice,
     /// or when the connection has ended, does nothing.
     pub fn close(&self) {
-        self.link.end(DisconnectCause::LocalClose);
+        self.link.close(DisconnectCause::LocalClose);
     }
 
     /// Ends the connection at once, without goodbye; what was not written yet is lost and counted in the
@@ -185,7 +185,7 @@ impl Connection {
     /// `on_disconnect` follows, on the reader thread: after the callback that is running there, if one is. Then, over
     /// TCP, the peer sees a reset, or a regular end if the goodbye was out already.
     pub fn abort(&self) {
-        self.link.cut(DisconnectCause::LocalAbort);
+        self.link.abort(DisconnectCause::LocalAbort);
     }
 
     /// Whether the connection has ended or is closing, so that [`send`](Self::send) refuses.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::admission::{Authenticator, Caller, Policy};
+use crate::admission::{AdmissionSettings, Authenticator, Caller};
 use crate::error::Error;
 use crate::service::builder::{Common, further_settings, usual_settings};
 use crate::sync::user_code::Foreign;
@@ -18,7 +18,7 @@ pub(crate) struct ServerSide {
     pub(crate) backlog: u32,
     #[cfg(unix)]
     pub(crate) unix_mode: Option<u32>,
-    pub(crate) policy: Policy,
+    pub(crate) policy: AdmissionSettings,
     pub(crate) source: ListenerSource,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<crate::transport::tls::ServerConfig>,
@@ -330,7 +330,7 @@ impl Default for ServerSide {
             backlog: 4096,
             #[cfg(unix)]
             unix_mode: None,
-            policy: Policy::default(),
+            policy: AdmissionSettings::default(),
             source: ListenerSource::Address,
             #[cfg(feature = "tls")]
             tls: None,

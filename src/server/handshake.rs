@@ -17,7 +17,7 @@ use crate::transport::{Stream, is_nothing_yet};
 /// Makes an admitted caller pending; `None` when the server is closing.
 pub(super) fn begin(core: &Core, stream: Box<dyn Stream>) -> Option<PendingGuard> {
     let stream: Arc<dyn Stream> = stream.into();
-    core.context().keep_alive(&*stream);
+    core.engine().keep_alive(&*stream);
     let understands = !stream.needs_handshake();
     let Some(caller) = core.handshakes().enter(Arc::clone(&stream), understands) else {
         let _ = stream.abort();
@@ -115,7 +115,7 @@ fn linger(core: &Core, caller: &PendingGuard) {
     while patience.is_left() {
         match stream.read(&mut chunk) {
             Ok(count @ 1..) => patience.spend(count),
-            Err(error) if is_nothing_yet(&error) && core.context().pump.live() < until => {}
+            Err(error) if is_nothing_yet(&error) && core.engine().pump.live() < until => {}
             Ok(0) | Err(_) => return,
         }
     }
@@ -123,11 +123,11 @@ fn linger(core: &Core, caller: &PendingGuard) {
 
 /// The caller's fate has been decided by another thread: its time is over, or the server closes.
 fn note_given_up(core: &Core, caller: &Pending) {
-    if core.life().is_running() {
+    if core.lifecycle().is_running() {
         note(core, caller, &RefusalCause::HandshakeTimeout { timeout: core.settings().handshake_timeout });
     }
 }
 
 fn note(core: &Core, caller: &Pending, cause: &RefusalCause) {
-    debug!("{}: refused {}: {cause}", core.life().name(), caller.stream().peer());
+    debug!("{}: refused {}: {cause}", core.lifecycle().name(), caller.stream().peer());
 }

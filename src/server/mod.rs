@@ -156,22 +156,22 @@ impl Server {
     /// before or meanwhile.
     pub fn start(&self, parallel: bool) -> Result<(), Error> {
         let core = self.core();
-        core.life().begin_start(true)?;
-        let listener = self.listen().inspect_err(|_| core.life().start_failed())?;
+        core.lifecycle().begin_start(true)?;
+        let listener = self.listen().inspect_err(|_| core.lifecycle().start_failed())?;
         let local_addr = listener.local_addr();
         let name = format!("server {}", listener.name());
         let port = local_addr.map(|address| address.port());
         if let Err(error) = core.run(name, port, local_addr, Some(Arc::clone(&listener))) {
             // First, because the port is free when the start is said to be over.
             drop(listener);
-            core.life().start_failed();
+            core.lifecycle().start_failed();
             return Err(error);
         }
         info!("server listens on {}", listener.name());
         if self.shared.lets_everybody_in {
-            exposure::warn_if_everywhere(&core.life().name(), local_addr);
+            exposure::warn_if_everywhere(&core.lifecycle().name(), local_addr);
         }
-        core.admission().fit(&core.life().name(), listener.descriptors_per_stream());
+        core.admission().fit(&core.lifecycle().name(), listener.descriptors_per_stream());
         let (accepting, callback) = (Arc::clone(core), core.callback());
         if !parallel {
             let _inside = Inside::enter();
@@ -197,7 +197,7 @@ impl Server {
 
     fn listen_in_plain(&self) -> Result<Arc<dyn Listener>, Error> {
         let Shared { core, place, backlog, .. } = &*self.shared;
-        if let Some(given) = core.life().listener() {
+        if let Some(given) = core.lifecycle().listener() {
             return Ok(given);
         }
         match place {

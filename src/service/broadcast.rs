@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use crate::connection::Connection;
-use crate::connection::engine::Context;
-use crate::connection::outbox::{BATCH_LEN, Batch, GATHERED_CHARGE, Gather, Outgoing, Patience, Rules, Rush};
+use crate::connection::engine::Engine;
+use crate::connection::outbox::{BATCH_LEN, Batch, GATHERED_CHARGE, GatherOutcome, Outgoing, Patience, Rules, Rush};
 use crate::connection::pump::Tick;
 use crate::error::Error;
 use crate::service::table::{ConnectionTable, Snapshot};
@@ -50,24 +50,24 @@ impl Broadcaster {
     /// Sends a message to everyone; by how many it was accepted. `start_ticks` lets the pump tick.
     pub(crate) fn broadcast(
         &self,
-        context: &Context,
+        engine: &Engine,
         table: &ConnectionTable,
         message: &[u8],
         start_ticks: impl Fn(),
     ) -> Result<usize, Error> {
-        context.settings.check_message(message)?;
-        if may_gather(&context.rules, message) {
-            if let Outcome::Accepted(accepted) = self.gather(context, table, message, start_ticks) {
+        engine.settings.check_message(message)?;
+        if may_gather(&engine.rules, message) {
+            if let Outcome::Accepted(accepted) = self.gather(engine, table, message, start_ticks) {
                 return Ok(accepted);
             }
         }
-        let accepted = send_to(context, message, table.snapshot().connections.iter());
+        let accepted = send_to(engine, message, table.snapshot().connections.iter());
         self.state.lock().rush.pace.wrote(now());
         Ok(accepted)
     }
 
     /// The pump's look: queues and writes what has been left for a tick.
-    pub(crate) fn tick(&self, context: &Context, table: &ConnectionTable) -> Tick {
+    pub(crate) fn tick(&self, engine: &Engine, table: &ConnectionTable) -> Tick {
         let tick = {
             let mut state = self.state.lock();
             if state.writing > 0 {
@@ -81,16 +81,16 @@ impl Broadcaster {
         };
         match tick {
             Tick::Later => return tick,
-            Tick::Soon => context.gathered.settle(),
-            Tick::Done => context.gathered.end(),
+            Tick::Soon => engine.broadcast_batch.settle(),
+            Tick::Done => engine.broadcast_batch.end(),
         }
-        if context.gathered.take_unwritten() {
+        if engine.broadcast_batch.take_unwritten() {
             write_to(&table.snapshot());
         }
         tick
     }
 
-    fn gather(&self, context: &Context, table: &ConnectionTable, message: &[u8], start_ticks: impl Fn()) -> Outcome {
+    fn gather(&self, engine: &Engine, table: &ConnectionTable, message: &[u8], start_ticks: impl Fn()) -> Outcome {
         loop {
             let snapshot = table.snapshot();
             let mut state = self.state.lock();
@@ -102,27 +102,27 @@ impl Broadcaster {
                     start_ticks();
                 }
             }
-            match context.gathered.gather(snapshot.generation, message) {
-                Gather::Gathered => {
+            match engine.broadcast_batch.gather(snapshot.generation, message) {
+                GatherOutcome::Gathered => {
                     state.rush.note_queued(1);
                     let (members, others) = (state.members, Arc::clone(&state.others));
                     drop(state);
                     trace!("{} bytes gathered for {members} connections", message.len());
-                    let others = if others.is_empty() { 0 } else { push_to(context, message, others.iter()) };
+                    let others = if others.is_empty() { 0 } else { push_to(engine, message, others.iter()) };
                     return Outcome::Accepted(members + others);
                 }
-                Gather::OverBudget => return Outcome::Lone,
-                Gather::NoBatch => {}
+                GatherOutcome::OverBudget => return Outcome::Lone,
+                GatherOutcome::NoBatch => {}
             }
             let connections = &snapshot.connections;
-            let others = context
-                .gathered
+            let others = engine
+                .broadcast_batch
                 .begin(snapshot.generation, connections.iter().map(|connection| connection.link().outbox()));
             state.members = connections.len() - others.len();
             state.others = others.into_iter().map(|position| connections[position].clone()).collect();
             state.writing += 1;
             drop(state);
-            if context.gathered.take_unwritten() {
+            if engine.broadcast_batch.take_unwritten() {
                 write_to(&snapshot);
             }
             let mut state = self.state.lock();
@@ -138,21 +138,17 @@ fn may_gather(rules: &Rules, message: &[u8]) -> bool {
 }
 
 /// Sends a message to each of these, now, behind what has been gathered; by how many it was accepted.
-pub(crate) fn send_to<'a>(
-    context: &Context,
-    message: &[u8],
-    connections: impl Iterator<Item = &'a Connection>,
-) -> usize {
-    context.gathered.settle();
-    push_to(context, message, connections)
+pub(crate) fn send_to<'a>(engine: &Engine, message: &[u8], connections: impl Iterator<Item = &'a Connection>) -> usize {
+    engine.broadcast_batch.settle();
+    push_to(engine, message, connections)
 }
 
 /// Sends a message to each of these, whom nothing has been gathered for.
-fn push_to<'a>(context: &Context, message: &[u8], connections: impl Iterator<Item = &'a Connection>) -> usize {
-    let mut patience = context.rules.patience();
-    match context.rules.shared_batch_of(message) {
-        Some(batch) => push_batch(context, batch, connections, &mut patience),
-        None => push_over_budget(context, message, connections, &mut patience),
+fn push_to<'a>(engine: &Engine, message: &[u8], connections: impl Iterator<Item = &'a Connection>) -> usize {
+    let mut patience = engine.rules.patience();
+    match engine.rules.shared_batch_of(message) {
+        Some(batch) => push_batch(engine, batch, connections, &mut patience),
+        None => push_over_budget(engine, message, connections, &mut patience),
     }
 }
 
@@ -160,7 +156,7 @@ fn push_to<'a>(context: &Context, message: &[u8], connections: impl Iterator<Ite
 /// sent, from where it lies; to the others when there is room for it.
 #[cold]
 fn push_over_budget<'a>(
-    context: &Context,
+    engine: &Engine,
     message: &[u8],
     connections: impl Iterator<Item = &'a Connection>,
     patience: &mut Patience,
@@ -169,10 +165,10 @@ fn push_over_budget<'a>(
     let (behind, others): (Vec<_>, Vec<_>) = connections.partition(|connection| connection.link().outbox().is_behind());
     let accepted = others.iter().filter(|connection| connection.link().push(outgoing, patience).is_ok()).count();
     while !behind.is_empty() {
-        if let Some(batch) = context.rules.shared_batch_of(message) {
-            return accepted + push_batch(context, batch, behind.into_iter(), patience);
+        if let Some(batch) = engine.rules.shared_batch_of(message) {
+            return accepted + push_batch(engine, batch, behind.into_iter(), patience);
         }
-        if !context.find_budget(outgoing.charge(&context.rules), patience) {
+        if !engine.find_budget(outgoing.charge(&engine.rules), patience) {
             behind.iter().for_each(|connection| connection.link().outbox().drop_outgoing(outgoing));
             break;
         }
@@ -182,14 +178,14 @@ fn push_over_budget<'a>(
 
 /// Puts a batch into the outbox of each of these; by how many it was accepted.
 fn push_batch<'a>(
-    context: &Context,
+    engine: &Engine,
     batch: Arc<Batch>,
     connections: impl Iterator<Item = &'a Connection>,
     patience: &mut Patience,
 ) -> usize {
     let batch = [batch];
     let outgoing = Outgoing::Batches(&batch);
-    let charge = outgoing.charge(&context.rules);
+    let charge = outgoing.charge(&engine.rules);
     let waits = !patience.is_none();
     let mut accepted = 0;
     // Who has no room is waited for when everybody else has been served, all of them together.

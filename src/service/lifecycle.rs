@@ -17,7 +17,7 @@ use crate::transport::{Connector, Listener};
 ///   ▲         │ failed                            ▲
 ///   └─────────┴───────────────────────────────────┘ closed before it ran
 /// ```
-pub(crate) struct Life {
+pub(crate) struct Lifecycle {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -38,7 +38,7 @@ struct State {
     /// What a client connects with; taken by whoever closes.
     connector: Option<Arc<dyn Connector>>,
     /// Counts what those who rest are woken for.
-    stirs: u64,
+    wakes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ enum Phase {
     Closed,
 }
 
-impl Life {
+impl Lifecycle {
     pub(crate) fn new(kind: &str, port: u16, listener: Option<Arc<dyn Listener>>) -> Self {
         let state = State {
             phase: Phase::New,
@@ -62,7 +62,7 @@ impl Life {
             starting: None,
             stopping: None,
             connector: None,
-            stirs: 0,
+            wakes: 0,
         };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
@@ -235,29 +235,29 @@ impl Life {
     }
 
     /// How often those who rest have been stirred.
-    pub(crate) fn stirs(&self) -> u64 {
-        self.state.lock().stirs
+    pub(crate) fn wakes(&self) -> u64 {
+        self.state.lock().wakes
     }
 
     /// Something has changed that whoever [rests](Self::rest) may be waiting for.
-    pub(crate) fn stir(&self) {
-        self.state.lock().stirs += 1;
+    pub(crate) fn wake(&self) {
+        self.state.lock().wakes += 1;
         self.changed.notify_all();
     }
 
-    /// Rests for `time`, less when the service is closed meanwhile, or has been stirred more often than `stirs` times.
-    pub(crate) fn rest(&self, time: Duration, stirs: u64) -> Rested {
+    /// Rests for `time`, less when the service is closed meanwhile, or has been stirred more often than `wakes` times.
+    pub(crate) fn pause(&self, time: Duration, wakes: u64) -> Paused {
         let until = later(Instant::now(), time);
         let mut state = self.state.lock();
         loop {
             if state.phase != Phase::Running {
-                return Rested::Closed;
+                return Paused::Closed;
             }
-            if state.stirs != stirs {
-                return Rested::Stirred;
+            if state.wakes != wakes {
+                return Paused::Woken;
             }
             if self.changed.wait_until(&mut state, until).timed_out() && state.phase == Phase::Running {
-                return if state.stirs == stirs { Rested::Enough } else { Rested::Stirred };
+                return if state.wakes == wakes { Paused::Enough } else { Paused::Woken };
             }
         }
     }
@@ -265,11 +265,11 @@ impl Life {
 
 /// Why a rest is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rested {
+pub(crate) enum Paused {
     /// The time is over.
     Enough,
     /// Something has changed.
-    Stirred,
+    Woken,
     /// The service does not run any more.
     Closed,
 }

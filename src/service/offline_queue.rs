@@ -13,14 +13,14 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 
 use crate::connection::Connection;
-use crate::connection::engine::Context;
+use crate::connection::engine::Engine;
 use crate::connection::outbox::{BATCH_LEN, Batch, Purpose};
 use crate::error::{Error, OutboundLimit};
 use crate::settings::OVERHEAD;
 use crate::stats::Volume;
 
-pub(crate) struct Line {
-    context: Arc<Context>,
+pub(crate) struct OfflineQueue {
+    engine: Arc<Engine>,
     /// What the queue may be charged.
     limit: usize,
     state: Mutex<State>,
@@ -49,9 +49,9 @@ enum Stage {
     Closed,
 }
 
-impl Line {
-    pub(crate) fn new(context: Arc<Context>, limit: usize) -> Self {
-        Self { context, limit, state: Mutex::default(), changed: Condvar::new() }
+impl OfflineQueue {
+    pub(crate) fn new(engine: Arc<Engine>, limit: usize) -> Self {
+        Self { engine, limit, state: Mutex::default(), changed: Condvar::new() }
     }
 
     /// From now on messages are queued while there is no connection; unless it has been closed.
@@ -81,7 +81,7 @@ impl Line {
 
     /// Gives `connection` what is queued, and makes it the one that is sent to, if `join` adds it to those of the
     /// service. Somebody has to [write](crate::connection::link::Link::write_ready) what it was given.
-    pub(crate) fn change_to(&self, connection: &Connection, join: impl FnOnce() -> bool) -> bool {
+    pub(crate) fn attach(&self, connection: &Connection, join: impl FnOnce() -> bool) -> bool {
         let mut state = self.state.lock();
         let queue = state.empty();
         let unsent = volume_of(&queue);
@@ -100,7 +100,7 @@ impl Line {
     }
 
     /// No more is sent to `connection`, which has ended or is about to.
-    pub(crate) fn give_up(&self, connection: &Connection) {
+    pub(crate) fn detach(&self, connection: &Connection) {
         let given_up = self.state.lock().connection.take_if(|current| current == connection);
         drop(given_up);
     }
@@ -114,7 +114,7 @@ impl Line {
             };
             drop(state);
             match connection.send(message) {
-                Err(Error::Disconnected) => self.give_up(&connection),
+                Err(Error::Disconnected) => self.detach(&connection),
                 result => return result,
             }
         }
@@ -139,7 +139,7 @@ impl Line {
             if !connection.is_closed() {
                 return connection.send_all(messages);
             }
-            self.give_up(&connection);
+            self.detach(&connection);
         }
     }
 
@@ -159,7 +159,7 @@ impl Line {
         if state.stage != Stage::Running || self.limit == 0 {
             return Err(Error::NotConnected);
         }
-        let Context { settings, rules, .. } = &*self.context;
+        let Engine { settings, rules, .. } = &*self.engine;
         let separator = rules.separator.as_bytes();
         let mut charge: usize = 0;
         for message in messages {

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::socket::accept::{Accepting, Listening};
-use super::socket::connect::Connecting;
+use super::socket::accept::{AcceptSocket, StoppableListener};
+use super::socket::connect::StoppableConnect;
 use super::{Connector, Keepalive, Listener, Stream, keepalive};
 
 /// A TCP connection. `TCP_NODELAY` is on: a message never waits for another one.
@@ -200,7 +200,7 @@ impl ListenOptions {
 /// On Unix it keeps one descriptor to spare, so that callers can be told when the process has no other left.
 #[derive(Debug)]
 pub struct TcpListener {
-    accepting: Accepting<net::TcpListener>,
+    accepting: StoppableListener<net::TcpListener>,
     local: SocketAddr,
 }
 
@@ -253,7 +253,7 @@ impl TcpListener {
     /// What the operating system reports.
     pub fn new(socket: net::TcpListener) -> io::Result<Self> {
         let local = socket.local_addr()?;
-        Ok(Self { accepting: Accepting::new(socket)?, local })
+        Ok(Self { accepting: StoppableListener::new(socket)?, local })
     }
 }
 
@@ -278,7 +278,7 @@ fn is_without_ipv6(error: &io::Error) -> bool {
     unsupported || error.kind() == io::ErrorKind::AddrNotAvailable
 }
 
-impl Listening for net::TcpListener {
+impl AcceptSocket for net::TcpListener {
     type Accepted = net::TcpStream;
 
     fn accept(&self) -> io::Result<net::TcpStream> {
@@ -342,14 +342,14 @@ impl Listener for TcpListener {
 pub struct TcpConnector {
     port: u16,
     connect_timeout: Duration,
-    connecting: Connecting,
+    connecting: StoppableConnect,
 }
 
 impl TcpConnector {
     /// A connector that takes `port` where an address names none, and gives each of a host's addresses
     /// `connect_timeout` to answer.
     pub fn new(port: u16, connect_timeout: Duration) -> Self {
-        Self { port, connect_timeout, connecting: Connecting::new() }
+        Self { port, connect_timeout, connecting: StoppableConnect::new() }
     }
 }
 

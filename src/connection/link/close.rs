@@ -35,22 +35,22 @@ pub(super) struct Ending {
 impl Link {
     /// Begins a regular end for `cause`: what is queued, the goodbye, the end of the stream. False when there was a
     /// cause already.
-    pub(crate) fn end(&self, cause: DisconnectCause) -> bool {
+    pub(crate) fn close(&self, cause: DisconnectCause) -> bool {
         if !self.begin_end(cause, false) {
             return false;
         }
-        self.context.gathered.settle();
+        self.engine.broadcast_batch.settle();
         let step = self.outbox.close();
-        self.watch_for(Deadline::Sending, self.context.settings.flush_timeout);
+        self.watch_for(Deadline::Sending, self.engine.settings.flush_timeout);
         self.follow(step);
         true
     }
 
     /// Ends the connection at once for `cause`.
-    pub(crate) fn cut(&self, cause: DisconnectCause) {
+    pub(crate) fn abort(&self, cause: DisconnectCause) {
         self.begin_end(cause, false);
         // Also when a regular end is under way: it is over now.
-        self.kill();
+        self.discard();
     }
 
     /// Whether what still arrives is to be thrown away.
@@ -72,17 +72,17 @@ impl Link {
     /// more time to read what was sent to it, unless it is closed because it sends without end. One that is closed for
     /// what it sends is given up when there is much more of it; then this is false.
     pub(crate) fn note_discarded(&self, count: usize) -> bool {
-        let settings = &self.context.settings;
+        let settings = &self.engine.settings;
         if let Some(Ending { cause, drain_by, close_by, discarded, .. }) = &mut *self.ending.lock() {
             *discarded = discarded.saturating_add(count);
             if !cause.is_what_came() || *discarded <= settings.max_received_len.max(LEAST_DISCARDED) {
                 if let Some(drain_by) = drain_by.as_mut().filter(|_| !cause.is_unfinished_message()) {
-                    *drain_by = later(self.context.pump.live(), settings.drain_timeout).min(*close_by);
+                    *drain_by = later(self.engine.pump.live(), settings.drain_timeout).min(*close_by);
                 }
                 return true;
             }
         }
-        self.kill();
+        self.discard();
         false
     }
 
@@ -92,13 +92,13 @@ impl Link {
         if self.outbox.is_finished() {
             self.shut_down();
         }
-        self.context.gathered.end();
+        self.engine.broadcast_batch.end();
         let Lost { unsent, dropped } = self.outbox.retire();
         let cause = self.ending.lock().as_ref().map(|ending| ending.cause.clone());
         let cause = cause.expect("the reader stops only after an end has begun");
         let reason = DisconnectReason::new(cause, Undelivered { unfinished_bytes, unsent, dropped });
         let is_fault = reason.cause.is_fault();
-        let level = if is_fault && self.context.may_log(Topic::Dropped) { Level::Warn } else { Level::Debug };
+        let level = if is_fault && self.engine.may_log(Topic::Dropped) { Level::Warn } else { Level::Debug };
         let fate = if is_fault { "dropped" } else { "ended" };
         log!(level, "connection {} {} {fate}: {reason}", self.id, self.peer);
         self.reason.get_or_init(|| reason)
@@ -106,8 +106,8 @@ impl Link {
 
     /// Notes the cause of the end; false when there was one already.
     fn begin_end(&self, cause: DisconnectCause, write_failed: bool) -> bool {
-        let settings = &self.context.settings;
-        let now = self.context.pump.live();
+        let settings = &self.engine.settings;
+        let now = self.engine.pump.live();
         let mut ending = self.ending.lock();
         match &mut *ending {
             None => {
@@ -136,8 +136,8 @@ impl Link {
     }
 
     /// Gives up what is queued, and the stream with it.
-    fn kill(&self) {
-        if !self.outbox.kill() {
+    fn discard(&self) {
+        if !self.outbox.abort() {
             return self.shut_down();
         }
         if let Some(stream) = self.outbox.stream() {
@@ -145,7 +145,7 @@ impl Link {
             let _ = stream.abort();
         }
         // The pump may be waiting for this stream, and hold it.
-        self.context.pump.let_go(self.id.0);
+        self.engine.pump.let_go(self.id.0);
     }
 
     /// Ends both halves of the stream, behind what was written.
@@ -170,15 +170,15 @@ impl Link {
         if close_by > now && self.has_unread() {
             return Some(Some(later(now, TURN)));
         }
-        self.kill();
+        self.discard();
         Some(None)
     }
 
     /// Everything is written: the peer has a little time to close its side, unless it was ended for its silence. Of such
     /// a peer nothing is on its way that could cost it the goodbye, and waiting would only tell of its end later.
     pub(super) fn begin_drain(&self) {
-        let time = self.context.settings.drain_timeout;
-        let drain_by = later(self.context.pump.live(), time);
+        let time = self.engine.settings.drain_timeout;
+        let drain_by = later(self.engine.pump.live(), time);
         let mut is_silent = false;
         if let Some(ending) = &mut *self.ending.lock() {
             ending.drain_by = Some(drain_by.min(ending.close_by));
@@ -194,16 +194,16 @@ impl Link {
     pub(crate) fn end_with_stream(&self) {
         // Of a reset the system tells one call only: where that was a write, it tells the reader of an end.
         if !self.fail_with_write() {
-            self.end(DisconnectCause::PeerClosed);
+            self.close(DisconnectCause::PeerClosed);
         }
     }
 
     /// A read has failed; what looks cut off may be reset, as in [`end_with_stream`](Self::end_with_stream).
     pub(crate) fn fail_with_read(&self, error: io::Error) {
         if error.kind() != io::ErrorKind::UnexpectedEof {
-            self.cut(DisconnectCause::io(error));
+            self.abort(DisconnectCause::io(error));
         } else if !self.fail_with_write() {
-            self.cut(DisconnectCause::Truncated);
+            self.abort(DisconnectCause::Truncated);
         }
     }
 
@@ -214,6 +214,6 @@ impl Link {
 
     pub(super) fn fail(&self, error: impl Into<Arc<io::Error>>) {
         self.begin_end(DisconnectCause::io(error), true);
-        self.kill();
+        self.discard();
     }
 }

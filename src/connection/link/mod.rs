@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use crate::connection::ConnectionId;
-use crate::connection::engine::Context;
+use crate::connection::engine::Engine;
 use crate::connection::outbox::{Outbox, Step};
 use crate::connection::pump::{Deadline, Pump, Pumped, Tick, Ticked, Watched};
 use crate::error::DisconnectReason;
@@ -47,15 +47,15 @@ pub(crate) struct Link {
     /// Whether what still arrives is thrown away.
     discarding: AtomicBool,
     reason: OnceLock<DisconnectReason>,
-    context: Arc<Context>,
+    engine: Arc<Engine>,
     this: Weak<Link>,
 }
 
 impl Link {
-    pub(crate) fn new(id: ConnectionId, stream: Arc<dyn Stream>, context: Arc<Context>) -> Arc<Self> {
+    pub(crate) fn new(id: ConnectionId, stream: Arc<dyn Stream>, engine: Arc<Engine>) -> Arc<Self> {
         let (peer, peer_addr, local_addr) = (stream.peer(), stream.peer_addr(), stream.local_addr());
         let peer_certificates = stream.peer_certificates();
-        let outbox = Arc::new(Outbox::new(stream, Arc::clone(&context.rules)));
+        let outbox = Arc::new(Outbox::new(stream, Arc::clone(&engine.rules)));
         Arc::new_cyclic(|this| Self {
             id,
             peer,
@@ -63,13 +63,13 @@ impl Link {
             local_addr,
             peer_certificates,
             received: Received::new(outbox.since()),
-            answering: Answering::new(context.settings.dead_peer_timeout, outbox.since()),
+            answering: Answering::new(engine.settings.dead_peer_timeout, outbox.since()),
             outbox,
             receiving: Mutex::default(),
             ending: Mutex::new(None),
             discarding: AtomicBool::new(false),
             reason: OnceLock::new(),
-            context,
+            engine,
             this: Weak::clone(this),
         })
     }
@@ -94,8 +94,8 @@ impl Link {
         &self.peer_certificates
     }
 
-    pub(crate) fn context(&self) -> &Context {
-        &self.context
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     pub(crate) fn outbox(&self) -> &Arc<Outbox> {
@@ -114,7 +114,7 @@ impl Link {
     }
 
     pub(crate) fn stats(&self) -> ConnectionStats {
-        self.context.gathered.settle();
+        self.engine.broadcast_batch.settle();
         ConnectionStats { connected_since: self.outbox.since(), traffic: self.traffic() }
     }
 
@@ -146,7 +146,7 @@ impl Link {
     fn take_step(&self, step: Step) {
         match step {
             Step::Nothing => {}
-            Step::Tick => self.context.pump.tick(self.this.clone()),
+            Step::Tick => self.engine.pump.tick(self.this.clone()),
             Step::Watch => self.watch_stall(),
             Step::HandOver { watched } => {
                 if !watched {
@@ -166,11 +166,11 @@ impl Link {
         let Some(this) = self.this.upgrade() else { return };
         let Some(stream) = self.outbox.stream() else { return };
         if self.is_pumped() {
-            self.context.pump.adopt(self.id.0, this, stream);
+            self.engine.pump.adopt(self.id.0, this, stream);
             return;
         }
         let name = format!("leads-comm writer {} {}", self.id, self.peer);
-        let started = self.context.threads.spawn(name, WRITER_STACK, move || {
+        let started = self.engine.threads.spawn(name, WRITER_STACK, move || {
             if let Err(message) = user_code::survive(|| this.follow(this.outbox.write_blocking())) {
                 this.fail(io::Error::other(format!("the writing thread panicked: {message}")));
             }
@@ -186,13 +186,13 @@ impl Link {
     }
 
     fn watch_stall(&self) {
-        self.watch_for(Deadline::Sending, self.context.settings.stall_timeout() / TRIES);
+        self.watch_for(Deadline::Sending, self.engine.settings.stall_timeout() / TRIES);
     }
 
     /// Has a deadline checked after `time`.
     fn watch_for(&self, deadline: Deadline, time: Duration) {
         let this: Weak<dyn Watched> = self.this.clone();
-        self.context.pump.watch(this, deadline, time);
+        self.engine.pump.watch(this, deadline, time);
     }
 }
 

@@ -45,11 +45,11 @@ impl Link {
         if receiving.begun.is_some() {
             return;
         }
-        receiving.begun = Some(self.context.pump.live());
+        receiving.begun = Some(self.engine.pump.live());
         let watched = std::mem::replace(&mut receiving.watched, true);
         drop(receiving);
         if !watched {
-            self.watch_for(Deadline::PartialMessage, self.context.settings.partial_message_timeout);
+            self.watch_for(Deadline::PartialMessage, self.engine.settings.partial_message_timeout);
         }
     }
 
@@ -68,15 +68,15 @@ impl Link {
 
     /// The idle time-out, where it is on, begins to run.
     pub(crate) fn watch_idle(&self) {
-        if let Some(timeout) = self.context.settings.idle_timeout {
-            self.receiving.lock().silent_since = Some(self.context.pump.live());
+        if let Some(timeout) = self.engine.settings.idle_timeout {
+            self.receiving.lock().silent_since = Some(self.engine.pump.live());
             self.watch_for(Deadline::Idle, timeout);
         }
     }
 
     /// Something has arrived, and is about to be delivered.
     pub(crate) fn note_arrival(&self) {
-        if self.context.settings.idle_timeout.is_some() {
+        if self.engine.settings.idle_timeout.is_some() {
             let mut receiving = self.receiving.lock();
             receiving.silent_since = None;
             receiving.silent_for_too_long = false;
@@ -85,14 +85,14 @@ impl Link {
 
     /// All that has arrived is delivered.
     pub(crate) fn note_silence(&self) {
-        if self.context.settings.idle_timeout.is_some() {
-            self.receiving.lock().silent_since = Some(self.context.pump.live());
+        if self.engine.settings.idle_timeout.is_some() {
+            self.receiving.lock().silent_since = Some(self.engine.pump.live());
         }
     }
 
     /// For a message that has begun: ends the connection when its time is over, or tells when that will be.
     pub(super) fn check_partial_message(&self, now: Instant) -> Option<Instant> {
-        let timeout = self.context.settings.partial_message_timeout;
+        let timeout = self.engine.settings.partial_message_timeout;
         let is_unread = self.has_unread();
         {
             let mut receiving = self.receiving.lock();
@@ -110,13 +110,13 @@ impl Link {
                 return Some(later(now, TURN));
             }
         }
-        self.end(DisconnectCause::PartialMessageTimeout { timeout });
+        self.close(DisconnectCause::PartialMessageTimeout { timeout });
         None
     }
 
     /// Ends the connection when nothing has arrived for too long, or tells when to look again.
     pub(super) fn check_idle(&self, now: Instant) -> Option<Instant> {
-        let timeout = self.context.settings.idle_timeout?;
+        let timeout = self.engine.settings.idle_timeout?;
         if self.is_discarding() {
             return None;
         }
@@ -132,7 +132,7 @@ impl Link {
                 return Some(later(now, TURN));
             }
         }
-        self.end(DisconnectCause::IdleTimeout { timeout });
+        self.close(DisconnectCause::IdleTimeout { timeout });
         None
     }
 

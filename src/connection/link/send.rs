@@ -6,7 +6,7 @@ use std::time::Instant;
 use log::Level;
 
 use super::Link;
-use crate::connection::engine::Context;
+use crate::connection::engine::Engine;
 use crate::connection::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Progress, Purpose, Refused};
 use crate::error::{DisconnectCause, Error, OutboundLimit};
 use crate::sync::later;
@@ -19,7 +19,7 @@ impl Link {
     /// Sends what has been checked, behind what has been gathered.
     #[inline]
     pub(crate) fn send(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<(), Error> {
-        self.context.gathered.settle();
+        self.engine.broadcast_batch.settle();
         self.push(outgoing, patience)
     }
 
@@ -49,28 +49,28 @@ impl Link {
                 Ok(())
             }
             Refused::SettleFirst => {
-                self.context.gathered.end();
+                self.engine.broadcast_batch.end();
                 Ok(())
             }
             Refused::Closed => Err(Error::Disconnected),
             Refused::Full => Err(self.give_up_slow()),
-            Refused::Dropped => Err(Error::Dropped { limit: OutboundLimit::QueuedBytes(self.context.rules.limit) }),
+            Refused::Dropped => Err(Error::Dropped { limit: OutboundLimit::QueuedBytes(self.engine.rules.limit) }),
             Refused::OverBudget => {
-                let charge = outgoing.charge(&self.context.rules);
-                if self.context.find_budget(charge, patience)
-                    || !self.outbox.is_behind() && self.context.find_budget_to_write(charge)
+                let charge = outgoing.charge(&self.engine.rules);
+                if self.engine.find_budget(charge, patience)
+                    || !self.outbox.is_behind() && self.engine.find_budget_to_write(charge)
                 {
                     return Ok(());
                 }
                 self.outbox.drop_outgoing(outgoing);
-                Err(Error::Dropped { limit: OutboundLimit::TotalQueuedBytes(self.context.rules.budget.limit()) })
+                Err(Error::Dropped { limit: OutboundLimit::TotalQueuedBytes(self.engine.rules.budget.limit()) })
             }
         }
     }
 
     /// Encodes messages, all of them before the first is sent, and sends them in parts that fit into half the queue.
     pub(crate) fn push_all<M: AsRef<[u8]>>(&self, messages: impl IntoIterator<Item = M>) -> Result<usize, Error> {
-        let Context { settings, rules, .. } = &*self.context;
+        let Engine { settings, rules, .. } = &*self.engine;
         let mut parts = Parts::new(rules);
         for message in messages {
             settings.check_message(message.as_ref())?;
@@ -106,7 +106,7 @@ impl Link {
     /// it; what others can be made to give, as the rule for full queues says. False when there is not so much, or it
     /// would have to be waited for although the messages can be written one by one.
     fn find_budget_for(&self, part: &mut [Batch], patience: &mut Patience) -> bool {
-        let budget = &self.context.rules.budget;
+        let budget = &self.engine.rules.budget;
         let charge = part.iter().map(Batch::charge).sum();
         loop {
             if Batch::reserve_all(part, budget, Purpose::Queue) {
@@ -120,7 +120,7 @@ impl Link {
                     return false;
                 }
             }
-            if !self.context.find_budget(charge, patience) {
+            if !self.engine.find_budget(charge, patience) {
                 return false;
             }
         }
@@ -128,14 +128,14 @@ impl Link {
 
     /// Ends the connection because its queue has been full for too long.
     pub(crate) fn give_up_slow(&self) -> Error {
-        let limit = OutboundLimit::QueuedBytes(self.context.rules.limit);
-        self.cut_slow(limit);
+        let limit = OutboundLimit::QueuedBytes(self.engine.rules.limit);
+        self.abort_slow(limit);
         Error::SlowConsumer { limit }
     }
 
     /// Ends the connection because of what waits for it.
-    pub(crate) fn cut_slow(&self, limit: OutboundLimit) {
-        self.cut(DisconnectCause::SlowConsumer { limit });
+    pub(crate) fn abort_slow(&self, limit: OutboundLimit) {
+        self.abort(DisconnectCause::SlowConsumer { limit });
     }
 
     /// Writes what has been queued, if nobody does.
@@ -146,7 +146,7 @@ impl Link {
 
     /// Waits until what had been accepted before is written.
     pub(crate) fn flush(&self, deadline: Instant) -> Flushed {
-        self.context.gathered.settle();
+        self.engine.broadcast_batch.settle();
         self.write_ready();
         self.outbox.wait_flushed(deadline)
     }
@@ -157,12 +157,12 @@ impl Link {
     /// The pump waits until the system calls a socket ready, which Linux does when a third of up to 4 MiB is free. A
     /// peer that reads a few KiB a second makes a write succeed all the time, and the socket ready once in minutes.
     pub(super) fn check_stall(&self, now: Instant) -> Option<Instant> {
-        let stall = self.context.settings.stall_timeout();
+        let stall = self.engine.settings.stall_timeout();
         let pause = stall / TRIES;
         if self.is_pumped() {
             let (is_done, step) = self.outbox.try_stuck();
             if is_done {
-                self.context.pump.let_go(self.id.0);
+                self.engine.pump.let_go(self.id.0);
             }
             self.follow(step);
         }
@@ -172,13 +172,13 @@ impl Link {
         if !left.is_zero() || looks < TRIES {
             return Some(later(now, left.clamp(pause / 4, pause)));
         }
-        self.cut_slow(OutboundLimit::Stalled(stall));
+        self.abort_slow(OutboundLimit::Stalled(stall));
         None
     }
 
     #[cold]
     fn trace_accepted(&self, outgoing: Outgoing<'_>) {
-        let (messages, bytes) = (outgoing.messages(), outgoing.len(&self.context.rules));
+        let (messages, bytes) = (outgoing.messages(), outgoing.len(&self.engine.rules));
         if messages == 1 {
             trace!("connection {} {}: {bytes} bytes accepted", self.id, self.peer);
         } else {

@@ -1,7 +1,7 @@
 //! Broadcasts that come in a tight loop, gathered into one batch for many outboxes.
 //!
 //! A gathered message has been accepted for each of the outboxes, and is in none of their queues yet. So whoever is
-//! about to do something to an outbox that must come behind it [settles](Gathered::settle) first: a sender, who may be
+//! about to do something to an outbox that must come behind it [settles](BroadcastBatch::settle) first: a sender, who may be
 //! the broadcaster itself, whoever closes the connection, and whoever counts what it lost.
 
 use std::mem;
@@ -16,7 +16,7 @@ use crate::sync::{AtomicBool, Mutex, Ordering};
 /// What a gathered batch is charged at most, each of its messages as in an outbox.
 pub(crate) const GATHERED_CHARGE: usize = 2 * BATCH_LEN;
 
-pub(crate) struct Gathered {
+pub(crate) struct BroadcastBatch {
     rules: Arc<Rules>,
     /// Whether the batch has messages; looked at without the lock.
     pending: AtomicBool,
@@ -38,7 +38,7 @@ struct State {
 
 /// What became of a message to be gathered.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Gather {
+pub(crate) enum GatherOutcome {
     /// It is in the batch, and accepted for all of the outboxes.
     Gathered,
     /// There is no batch for this generation that has room for it.
@@ -47,13 +47,13 @@ pub(crate) enum Gather {
     OverBudget,
 }
 
-impl Gathered {
+impl BroadcastBatch {
     pub(crate) fn new(rules: Arc<Rules>) -> Self {
         Self { rules, pending: AtomicBool::new(false), state: Mutex::default() }
     }
 
     /// Puts a message into the batch that has been begun for `generation`.
-    pub(crate) fn gather(&self, generation: u64, message: &[u8]) -> Gather {
+    pub(crate) fn gather(&self, generation: u64, message: &[u8]) -> GatherOutcome {
         let separator = self.rules.separator.as_bytes();
         let len = message.len() + separator.len();
         let has_room = |batch: &Batch| {
@@ -63,13 +63,13 @@ impl Gathered {
         let mut state = self.state.lock();
         let is_current = state.generation == generation;
         let Some(batch) = state.batch.as_mut().filter(|batch| is_current && has_room(batch)) else {
-            return Gather::NoBatch;
+            return GatherOutcome::NoBatch;
         };
         if !batch.push(message, separator, Purpose::Queue) {
-            return Gather::OverBudget;
+            return GatherOutcome::OverBudget;
         }
         self.pending.store(true, Ordering::Release);
-        Gather::Gathered
+        GatherOutcome::Gathered
     }
 
     /// Begins a batch for those of `outboxes` that have room for [`GATHERED_CHARGE`]; the positions of the others.

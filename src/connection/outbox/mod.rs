@@ -42,7 +42,7 @@ use std::time::Instant;
 
 use crate::settings::OVERHEAD;
 pub(crate) use batch::{BATCH_LEN, Batch};
-pub(crate) use broadcast_batch::{GATHERED_CHARGE, Gather, Gathered};
+pub(crate) use broadcast_batch::{BroadcastBatch, GATHERED_CHARGE, GatherOutcome};
 pub(crate) use budget::{Budget, Purpose};
 pub(crate) use parts::Parts;
 pub(crate) use rules::{Patience, Rules};
@@ -167,7 +167,7 @@ pub(crate) enum Refused {
     OverBudget,
     /// What waits in the corked outbox has to be [written](Outbox::write_ready) first.
     WriteFirst,
-    /// There is no room but that promised to what is being gathered, which has to be [settled](Gathered::end) first.
+    /// There is no room but that promised to what is being gathered, which has to be [settled](BroadcastBatch::end) first.
     SettleFirst,
 }
 
@@ -280,16 +280,16 @@ impl Outbox {
 
     /// Drops what is queued and counts it as lost. Nothing is written from now on but what is under way. False when
     /// the goodbye was out already, so that there is nothing to give up.
-    pub(crate) fn kill(&self) -> bool {
+    pub(crate) fn abort(&self) -> bool {
         let mut state = self.state.lock();
         match state.stage {
             Stage::Open | Stage::Closing => {}
-            // Buried already, or about to be by whoever writes: once it is over, it stays so.
+            // Discarded already, or about to be by whoever writes: once it is over, it stays so.
             Stage::Dead => return true,
             Stage::Finished => return false,
         }
         state.stage = Stage::Dead;
-        self.bury(&mut state);
+        self.discard_queue(&mut state);
         true
     }
 
@@ -379,7 +379,7 @@ impl Outbox {
 
     /// Blocks until nothing more will be written, and what waited is given back; not for long, because no more than a
     /// write under way can be in between.
-    pub(crate) fn wait_until_buried(&self) {
+    pub(crate) fn wait_until_discarded(&self) {
         let mut state = self.state.lock();
         let deadline = now() + OUTCOME_PATIENCE;
         while !state.is_over() && !self.changed.wait_until(&mut state, deadline).timed_out() {}

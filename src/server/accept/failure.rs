@@ -14,7 +14,7 @@ const QUIET: Duration = Duration::from_secs(1);
 
 /// What a failure of accept says of the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum AcceptFailure {
     /// Nothing: one caller could not be accepted.
     OfOneCaller,
     /// It fails as well, until a descriptor is free.
@@ -23,7 +23,7 @@ pub(super) enum Failure {
     Other,
 }
 
-impl Failure {
+impl AcceptFailure {
     pub(super) fn of(error: &io::Error) -> Self {
         use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
         match error.kind() {
@@ -70,20 +70,20 @@ impl Failure {
 
 /// How long to rest, after what has gone wrong so far.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(super) struct AcceptPause {
     pause: Duration,
     /// Failures of one caller each, and when the last one was.
     callers: u32,
     last: Option<Instant>,
 }
 
-impl Default for Backoff {
+impl Default for AcceptPause {
     fn default() -> Self {
         Self { pause: FIRST_PAUSE, callers: 0, last: None }
     }
 }
 
-impl Backoff {
+impl AcceptPause {
     /// Somebody has been accepted.
     pub(super) fn reset(&mut self) {
         *self = Self::default();
@@ -118,41 +118,41 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_a_second() {
-        let mut backoff = Backoff::default();
-        let pauses: Vec<_> = (0..10).map(|_| backoff.pause().as_millis()).collect();
-        assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
-        backoff.reset();
-        assert_eq!(backoff.pause(), FIRST_PAUSE);
+        let mut pauses = AcceptPause::default();
+        let milliseconds: Vec<_> = (0..10).map(|_| pauses.pause().as_millis()).collect();
+        assert_eq!(milliseconds, [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
+        pauses.reset();
+        assert_eq!(pauses.pause(), FIRST_PAUSE);
     }
 
     #[test]
     fn failures_of_callers_are_passed_over_unless_they_come_without_end() {
-        let mut backoff = Backoff::default();
+        let mut pauses = AcceptPause::default();
         let start = Instant::now();
-        assert!((0..CALLERS).all(|_| backoff.passes_over(start)));
-        assert!(!backoff.passes_over(start));
-        backoff.reset();
-        assert!(backoff.passes_over(start));
+        assert!((0..CALLERS).all(|_| pauses.passes_over(start)));
+        assert!(!pauses.passes_over(start));
+        pauses.reset();
+        assert!(pauses.passes_over(start));
         // One now and then is nothing.
-        assert!((1..10 * CALLERS).all(|number| backoff.passes_over(start + number * QUIET)));
+        assert!((1..10 * CALLERS).all(|number| pauses.passes_over(start + number * QUIET)));
     }
 
     #[cfg(unix)]
     #[test]
     fn errors_are_told_apart_by_whom_they_concern() {
         use rustix::io::Errno;
-        let of = |errno: Errno| Failure::of(&io::Error::from_raw_os_error(errno.raw_os_error()));
+        let of = |errno: Errno| AcceptFailure::of(&io::Error::from_raw_os_error(errno.raw_os_error()));
         for errno in [Errno::CONNABORTED, Errno::PROTO, Errno::PERM, Errno::NETDOWN, Errno::HOSTUNREACH] {
-            assert_eq!(of(errno), Failure::OfOneCaller, "{errno:?}");
+            assert_eq!(of(errno), AcceptFailure::OfOneCaller, "{errno:?}");
         }
         for errno in [Errno::OPNOTSUPP, Errno::TIMEDOUT, Errno::INTR, Errno::AGAIN, Errno::CONNRESET] {
-            assert_eq!(of(errno), Failure::OfOneCaller, "{errno:?}");
+            assert_eq!(of(errno), AcceptFailure::OfOneCaller, "{errno:?}");
         }
         for errno in [Errno::MFILE, Errno::NFILE] {
-            assert_eq!(of(errno), Failure::NoDescriptor, "{errno:?}");
+            assert_eq!(of(errno), AcceptFailure::NoDescriptor, "{errno:?}");
         }
         for errno in [Errno::NOBUFS, Errno::NOMEM, Errno::INVAL, Errno::BADF] {
-            assert_eq!(of(errno), Failure::Other, "{errno:?}");
+            assert_eq!(of(errno), AcceptFailure::Other, "{errno:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The accepting thread: listener -> admission -> a reader for whoever is admitted, a goodbye for everybody else.
+//! The accept_loop thread: listener -> admission -> a reader for whoever is admitted, a goodbye for everybody else.
 //! Nothing that goes wrong ends it but the end of the server.
 
 mod failure;
@@ -16,36 +16,36 @@ use crate::error::Error;
 use crate::server::handshake;
 use crate::service::Core;
 use crate::service::callback::Chain;
-use crate::service::lifecycle::Rested;
+use crate::service::lifecycle::Paused;
 use crate::service::reader::Opened;
 use crate::sync::later;
 use crate::sync::user_code::debug;
 use crate::transport::{Listener, Stream};
-use failure::{Backoff, FIRST_PAUSE, Failure};
+use failure::{AcceptFailure, AcceptPause, FIRST_PAUSE};
 use reports::Reports;
 
 /// How many callers are refused for want of a descriptor before everything else gets a turn.
 const AT_ONCE: usize = 64;
 
-/// Accepts until the server is closed, then sees everything out, also when accepting has failed.
+/// Accepts until the server is closed, then sees everything out, also when accept_loop has failed.
 pub(crate) fn run(core: &Arc<Core>, callback: Arc<Chain>, listener: Arc<dyn Listener>) {
     core.initialize(&*callback);
     drop(callback);
-    let mut accepting = Accepting {
+    let mut accept_loop = AcceptLoop {
         core,
         listener,
         is_timed: true,
-        backoff: Backoff::default(),
+        pauses: AcceptPause::default(),
         lingering: Lingering::default(),
         reports: Reports::default(),
         look_at: None,
     };
-    core.rely_on(|| accepting.accept_all());
+    core.rely_on(|| accept_loop.accept_all());
     core.rely_on(|| {
         // From then on nobody is refused any more.
         core.handshakes().close();
-        accepting.hear_of_refused();
-        let Accepting { mut reports, listener, lingering, .. } = accepting;
+        accept_loop.hear_of_refused();
+        let AcceptLoop { mut reports, listener, lingering, .. } = accept_loop;
         drop((lingering, listener));
         // Before the end, with which the callbacks go.
         reports.tell_all(core);
@@ -53,12 +53,12 @@ pub(crate) fn run(core: &Arc<Core>, callback: Arc<Chain>, listener: Arc<dyn List
     core.finish();
 }
 
-struct Accepting<'a> {
+struct AcceptLoop<'a> {
     core: &'a Arc<Core>,
     listener: Arc<dyn Listener>,
     /// Whether the listener can wait for a limited time.
     is_timed: bool,
-    backoff: Backoff,
+    pauses: AcceptPause,
     lingering: Lingering,
     reports: Reports,
     /// When to look what has become of those who are on their way in.
@@ -71,7 +71,7 @@ enum Given {
     Caller(PendingGuard),
 }
 
-/// What accepting was woken by.
+/// What accept_loop was woken by.
 enum Next {
     Caller(Box<dyn Stream>),
     Stopped,
@@ -84,20 +84,20 @@ impl From<Option<Box<dyn Stream>>> for Next {
     }
 }
 
-impl Accepting<'_> {
+impl AcceptLoop<'_> {
     fn accept_all(&mut self) {
         loop {
-            // Before accepting, so that no descriptor becomes free unnoticed between a failure and the rest after it.
-            let stirs = self.core.life().stirs();
+            // Before accept_loop, so that no descriptor becomes free unnoticed between a failure and the rest after it.
+            let wakes = self.core.lifecycle().wakes();
             match self.accept() {
                 Ok(Next::Stopped) => return,
                 Ok(Next::Caller(stream)) => {
-                    self.backoff.reset();
+                    self.pauses.reset();
                     self.serve(stream);
                 }
                 Ok(Next::Due) => {}
                 Err(error) => {
-                    if !self.survive(error, stirs) {
+                    if !self.survive(error, wakes) {
                         return;
                     }
                 }
@@ -120,8 +120,8 @@ impl Accepting<'_> {
                     // A wait that has ended a little early, as rounding makes it, is not begun again without a pause.
                     let early = due.saturating_duration_since(Instant::now()).min(FIRST_PAUSE);
                     if !early.is_zero() {
-                        let life = self.core.life();
-                        life.rest(early, life.stirs());
+                        let lifecycle = self.core.lifecycle();
+                        lifecycle.pause(early, lifecycle.wakes());
                     }
                     return Ok(Next::Due);
                 }
@@ -201,25 +201,25 @@ impl Accepting<'_> {
     }
 
     fn tell_goodbye(&self, stream: &dyn Stream, cause: &RefusalCause) -> Option<Patience> {
-        debug!("{}: refused {}: {cause}", self.core.life().name(), stream.peer());
+        debug!("{}: refused {}: {cause}", self.core.lifecycle().name(), stream.peer());
         // Counted before the caller can know.
         self.core.admission().refusals().count(cause.kind());
         say_goodbye(stream, self.core.settings().separator.goodbye())
     }
 
-    /// After a failure: does what is to be done before accepting is tried again; false when the server has been closed.
-    fn survive(&mut self, error: io::Error, stirs: u64) -> bool {
+    /// After a failure: does what is to be done before accept_loop is tried again; false when the server has been closed.
+    fn survive(&mut self, error: io::Error, wakes: u64) -> bool {
         let now = Instant::now();
-        match Failure::of(&error) {
-            Failure::OfOneCaller => {
+        match AcceptFailure::of(&error) {
+            AcceptFailure::OfOneCaller => {
                 debug!("a caller was gone before it was accepted: {error}");
-                if self.backoff.passes_over(now) {
+                if self.pauses.passes_over(now) {
                     return true;
                 }
                 self.reports.tell(self.core, Error::Accept { source: Arc::new(error) }, now);
-                self.backoff.reset_pause();
+                self.pauses.reset_pause();
             }
-            Failure::NoDescriptor => {
+            AcceptFailure::NoDescriptor => {
                 let error = Arc::new(error);
                 // Those who have been told already hold descriptors that somebody else can use.
                 if self.lingering.give_up() || self.refuse_waiting(&error) {
@@ -227,18 +227,18 @@ impl Accepting<'_> {
                 }
                 self.reports.tell(self.core, Error::Accept { source: error }, now);
             }
-            Failure::Other => {
+            AcceptFailure::Other => {
                 self.reports.tell(self.core, Error::Accept { source: Arc::new(error) }, now);
             }
         }
-        match self.core.life().rest(self.backoff.pause(), stirs) {
-            Rested::Enough => true,
-            Rested::Stirred => {
+        match self.core.lifecycle().pause(self.pauses.pause(), wakes) {
+            Paused::Enough => true,
+            Paused::Woken => {
                 // Whoever else still holds the stream of the connection that has ended lets it go within moments.
-                self.backoff.reset_pause();
+                self.pauses.reset_pause();
                 true
             }
-            Rested::Closed => false,
+            Paused::Closed => false,
         }
     }
 
@@ -257,6 +257,6 @@ impl Accepting<'_> {
 /// Makes a connection of a stream that asks for nothing before; `None` when the service is closing.
 fn open(core: &Arc<Core>, id: ConnectionId, stream: Box<dyn Stream>) -> Option<Given> {
     let stream: Arc<dyn Stream> = stream.into();
-    core.context().keep_alive(&*stream);
+    core.engine().keep_alive(&*stream);
     Opened::new(core, id, stream, None).map(Given::Connection)
 }

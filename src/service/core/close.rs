@@ -7,7 +7,7 @@ use super::Core;
 use crate::connection::link::Link;
 use crate::error::{DisconnectCause, Error};
 use crate::service::callback::Chain;
-use crate::service::offline_queue::Line;
+use crate::service::offline_queue::OfflineQueue;
 use crate::stats::Volume;
 use crate::sync::user_code::{self, info, warn};
 
@@ -17,44 +17,44 @@ pub(super) const CLOSE_GRACE: Duration = Duration::from_millis(30);
 impl Core {
     /// Begins the end: from now on no connection is added, and those that are there say goodbye.
     pub(super) fn begin_close(&self) {
-        if !self.life.begin_close(self.settings().close_deadline()) {
+        if !self.lifecycle.begin_close(self.settings().close_deadline()) {
             return;
         }
-        if let Some(line) = &self.line {
-            line.close();
+        if let Some(offline_queue) = &self.offline_queue {
+            offline_queue.close();
         }
         let _ = user_code::survive(|| self.handshakes.close());
-        if self.life.is_over() {
+        if self.lifecycle.is_over() {
             // It has never run, so that nothing else ends it.
             return self.drop_callbacks();
         }
         self.end_all(|link| {
-            link.end(DisconnectCause::ServiceClosed);
+            link.close(DisconnectCause::ServiceClosed);
         });
     }
 
     /// The last act of the service's own thread: sees every other thread out, by force when the time is over.
     pub(crate) fn finish(&self) {
-        self.rely_on(|| self.see_out());
-        self.context.pump.stop();
-        let by = self.life.closing_by().unwrap_or_else(Instant::now);
+        self.rely_on(|| self.wait_for_threads());
+        self.engine.pump.stop();
+        let by = self.lifecycle.closing_by().unwrap_or_else(Instant::now);
         self.pump_thread.wait_for_end(by + 2 * CLOSE_GRACE);
-        self.context.log_limits.say_all();
-        info!("{} closed", self.life.name());
-        self.life.end();
+        self.engine.log_limits.say_all();
+        info!("{} closed", self.lifecycle.name());
+        self.lifecycle.end();
         // Last, because what they do when they are dropped may wait for this service.
         self.drop_callbacks();
     }
 
-    fn see_out(&self) {
+    fn wait_for_threads(&self) {
         self.begin_close();
         self.report_unsent();
-        let by = self.life.closing_by().unwrap_or_else(Instant::now);
+        let by = self.lifecycle.closing_by().unwrap_or_else(Instant::now);
         if !self.threads().wait_for_end(by) {
             let left = self.table.snapshot().connections;
-            warn!("{}: the close time-out is over for {} connections", self.life.name(), left.len());
+            warn!("{}: the close time-out is over for {} connections", self.lifecycle.name(), left.len());
             self.end_all(|link| {
-                link.cut(DisconnectCause::LocalAbort);
+                link.abort(DisconnectCause::LocalAbort);
             });
             // Those whose callback is still running end when it returns.
             self.threads().wait_for_end(by + CLOSE_GRACE);
@@ -63,7 +63,7 @@ impl Core {
 
     /// Tells what a client kept for a connection that never came.
     fn report_unsent(&self) {
-        let Volume { messages, bytes } = self.line.as_ref().map(Line::take_unsent).unwrap_or_default();
+        let Volume { messages, bytes } = self.offline_queue.as_ref().map(OfflineQueue::take_unsent).unwrap_or_default();
         if messages > 0 {
             self.fail(&*self.callback(), &Error::Unsent { messages, bytes });
         }
@@ -80,7 +80,7 @@ impl Core {
     /// The calling thread cannot do any more what the service cannot go on without: that is over.
     pub(super) fn break_down(&self, message: &str) {
         self.end_all(|link| {
-            link.cut(DisconnectCause::ServiceFailed { message: message.to_owned() });
+            link.abort(DisconnectCause::ServiceFailed { message: message.to_owned() });
         });
         let name = thread::current().name().unwrap_or("a thread without a name").to_owned();
         // Before the end, with which the callbacks go.
@@ -106,6 +106,6 @@ impl Core {
     /// Waits until the service has ended, at most until `deadline`; whether it has. Where it might be what it waits for,
     /// it only looks.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
-        if user_code::is_inside() { self.life.is_over() } else { self.life.wait(deadline) }
+        if user_code::is_inside() { self.lifecycle.is_over() } else { self.lifecycle.wait(deadline) }
     }
 }

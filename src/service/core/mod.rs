@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use parking_lot::RwLock;
 
 use crate::admission::handshakes::{Handshakes, Pending};
-use crate::admission::{Admission, Caller, Policy, Refusal};
-use crate::connection::engine::Context;
+use crate::admission::{Admission, AdmissionSettings, Caller, Refusal};
+use crate::connection::engine::Engine;
 use crate::connection::outbox::Flushed;
 use crate::connection::pump::{Tick, Ticked};
 use crate::connection::{Connection, ConnectionId};
@@ -24,8 +24,8 @@ use crate::error::{DisconnectReason, Error};
 use crate::service::Service;
 use crate::service::broadcast::{self, Broadcaster};
 use crate::service::callback::Chain;
-use crate::service::lifecycle::Life;
-use crate::service::offline_queue::Line;
+use crate::service::lifecycle::Lifecycle;
+use crate::service::offline_queue::OfflineQueue;
 use crate::service::sealed::Sealed;
 use crate::service::table::ConnectionTable;
 use crate::settings::Settings;
@@ -42,14 +42,14 @@ const PUMP_STACK: usize = 256 * 1024;
 pub(crate) struct Core {
     callback: RwLock<Arc<Chain>>,
     table: ConnectionTable,
-    context: Arc<Context>,
+    engine: Arc<Engine>,
     admission: Arc<Admission>,
     handshakes: Arc<Handshakes>,
     broadcaster: Broadcaster,
     next_connection: AtomicU64,
-    life: Life,
+    lifecycle: Lifecycle,
     /// What a client that connects again sends on.
-    line: Option<Line>,
+    offline_queue: Option<OfflineQueue>,
     started: OnceLock<Instant>,
     /// The pump's own thread.
     pump_thread: Threads,
@@ -61,7 +61,7 @@ pub(crate) enum Role {
     Server {
         /// What the program has given it to listen on.
         listener: Option<Arc<dyn Listener>>,
-        policy: Policy,
+        policy: AdmissionSettings,
     },
     Client {
         /// For one that connects again: how much it may keep meanwhile.
@@ -73,24 +73,24 @@ impl Core {
     pub(crate) fn new(role: Role, port: u16, callback: Chain, settings: Settings) -> Arc<Self> {
         let (kind, listener, policy, keep_bytes) = match role {
             Role::Server { listener, policy } => ("server", listener, policy, None),
-            Role::Client { keep_bytes } => ("client", None, Policy::default(), keep_bytes),
+            Role::Client { keep_bytes } => ("client", None, AdmissionSettings::default(), keep_bytes),
         };
         Arc::new_cyclic(|this: &Weak<Self>| {
-            let context = Arc::new(Context::new(settings, this.clone()));
+            let engine = Arc::new(Engine::new(settings, this.clone()));
             let (max_handshakes, authenticator) = (policy.max_handshakes, policy.authenticator.clone());
             let admission = Arc::new(Admission::new(policy));
-            let (who, engine) = (Arc::clone(&admission), Arc::clone(&context));
-            let handshakes = Handshakes::new(who, engine, max_handshakes, authenticator);
+            let (who, on) = (Arc::clone(&admission), Arc::clone(&engine));
+            let handshakes = Handshakes::new(who, on, max_handshakes, authenticator);
             Self {
                 callback: RwLock::new(Arc::new(callback)),
                 table: ConnectionTable::new(),
-                line: keep_bytes.map(|bytes| Line::new(Arc::clone(&context), bytes)),
-                context,
+                offline_queue: keep_bytes.map(|bytes| OfflineQueue::new(Arc::clone(&engine), bytes)),
+                engine,
                 handshakes: Arc::new(handshakes),
                 admission,
                 broadcaster: Broadcaster::new(),
                 next_connection: AtomicU64::new(1),
-                life: Life::new(kind, port, listener),
+                lifecycle: Lifecycle::new(kind, port, listener),
                 started: OnceLock::new(),
                 pump_thread: Threads::default(),
                 this: this.clone(),
@@ -99,23 +99,23 @@ impl Core {
     }
 
     pub(crate) fn settings(&self) -> &Settings {
-        &self.context.settings
+        &self.engine.settings
     }
 
-    pub(crate) fn context(&self) -> &Context {
-        &self.context
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     pub(crate) fn threads(&self) -> &Threads {
-        &self.context.threads
+        &self.engine.threads
     }
 
-    pub(crate) fn life(&self) -> &Life {
-        &self.life
+    pub(crate) fn lifecycle(&self) -> &Lifecycle {
+        &self.lifecycle
     }
 
-    pub(crate) fn line(&self) -> Option<&Line> {
-        self.line.as_ref()
+    pub(crate) fn offline_queue(&self) -> Option<&OfflineQueue> {
+        self.offline_queue.as_ref()
     }
 
     /// Who is admitted, and how many were refused.
@@ -160,26 +160,26 @@ impl Core {
         listener: Option<Arc<dyn Listener>>,
     ) -> Result<(), Error> {
         let thread = format!("leads-comm pump {}", port.unwrap_or(self.port()));
-        self.context.pump.open().map_err(|source| spawn_error(thread.clone(), source))?;
+        self.engine.pump.open().map_err(|source| spawn_error(thread.clone(), source))?;
         let core = Arc::clone(self);
         self.pump_thread
             .spawn(thread, PUMP_STACK, move || {
                 core.rely_on(|| {
-                    if let Err(error) = core.context.pump.run() {
+                    if let Err(error) = core.engine.pump.run() {
                         core.break_down(&format!(
                             "the system does not tell any more which streams take bytes: {error}"
                         ));
                     }
                 });
                 // When it has failed there is nobody left to do what it is asked for.
-                core.context.pump.stop();
+                core.engine.pump.stop();
             })
-            .inspect_err(|_| self.context.pump.shut())?;
-        self.context.log_limits.set_name(&name);
-        self.life.run(name, port, local_addr, listener).inspect_err(|_| self.context.pump.stop())?;
+            .inspect_err(|_| self.engine.pump.shut())?;
+        self.engine.log_limits.set_name(&name);
+        self.lifecycle.run(name, port, local_addr, listener).inspect_err(|_| self.engine.pump.stop())?;
         let _ = self.started.set(Instant::now());
-        if let Some(line) = &self.line {
-            line.open();
+        if let Some(offline_queue) = &self.offline_queue {
+            offline_queue.open();
         }
         Ok(())
     }
@@ -197,14 +197,14 @@ impl Core {
         stream: Arc<dyn Stream>,
         pending: Option<&Pending>,
     ) -> Option<Connection> {
-        let connection = Connection::new(id, Arc::clone(&stream), Arc::clone(&self.context));
+        let connection = Connection::new(id, Arc::clone(&stream), Arc::clone(&self.engine));
         let insert = || self.table.insert(connection.clone());
         let join = || match pending {
             Some(pending) => self.handshakes.let_through(pending, insert),
             None => insert(),
         };
-        let joined = match &self.line {
-            Some(line) => line.change_to(&connection, join),
+        let joined = match &self.offline_queue {
+            Some(offline_queue) => offline_queue.attach(&connection, join),
             None => join(),
         };
         if !joined {
@@ -214,7 +214,7 @@ impl Core {
         if pending.is_none() {
             self.admission.enter(connection.peer_addr());
         }
-        if self.line.is_some() {
+        if self.offline_queue.is_some() {
             connection.link().write_ready();
         }
         Some(connection)
@@ -222,13 +222,13 @@ impl Core {
 
     /// Takes a connection that has been retired out of the table: before its `on_disconnect`, and when its stream has
     /// been let go.
-    pub(crate) fn forget(&self, connection: &Connection, reason: &DisconnectReason) {
+    pub(crate) fn remove(&self, connection: &Connection, reason: &DisconnectReason) {
         self.table.remove(connection.id(), reason.kind(), connection.link().traffic());
-        if let Some(line) = &self.line {
-            line.give_up(connection);
+        if let Some(offline_queue) = &self.offline_queue {
+            offline_queue.detach(connection);
         }
         self.admission.leave(connection.peer_addr());
-        self.life.stir();
+        self.lifecycle.wake();
     }
 }
 
@@ -236,11 +236,11 @@ impl Sealed for Core {}
 
 impl Service for Core {
     fn port(&self) -> u16 {
-        self.life.port()
+        self.lifecycle.port()
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {
-        self.life.local_addr()
+        self.lifecycle.local_addr()
     }
 
     fn num_connections(&self) -> usize {
@@ -256,18 +256,18 @@ impl Service for Core {
     }
 
     fn broadcast(&self, message: &[u8]) -> Result<usize, Error> {
-        self.broadcaster.broadcast(&self.context, &self.table, message, || self.context.pump.tick(self.this.clone()))
+        self.broadcaster.broadcast(&self.engine, &self.table, message, || self.engine.pump.tick(self.this.clone()))
     }
 
     fn broadcast_where(&self, message: &[u8], wanted: &mut dyn FnMut(&Connection) -> bool) -> Result<usize, Error> {
         self.settings().check_message(message)?;
         let connections = self.table.snapshot().connections;
-        Ok(broadcast::send_to(&self.context, message, connections.iter().filter(|connection| wanted(connection))))
+        Ok(broadcast::send_to(&self.engine, message, connections.iter().filter(|connection| wanted(connection))))
     }
 
     fn flush(&self, time: Duration) -> Result<(), Error> {
         let deadline = later(Instant::now(), time);
-        let mut left = self.line.as_ref().map_or(0, |line| line.wait_until_empty(deadline));
+        let mut left = self.offline_queue.as_ref().map_or(0, |queue| queue.wait_until_empty(deadline));
         let connections = self.table.snapshot().connections;
         for connection in connections.iter() {
             // What a connection that has ended lost, its reason tells.
@@ -279,7 +279,7 @@ impl Service for Core {
     }
 
     fn stats(&self) -> ServiceStats {
-        self.context.gathered.settle();
+        self.engine.broadcast_batch.settle();
         ServiceStats {
             started: self.started.get().copied(),
             callers_refused: self.admission.refusals().counts(),
@@ -289,7 +289,7 @@ impl Service for Core {
 
     fn close(&self) {
         self.begin_close();
-        if let Some(by) = self.life.closing_by() {
+        if let Some(by) = self.lifecycle.closing_by() {
             self.wait(Some(by + 3 * CLOSE_GRACE));
         }
     }
@@ -297,6 +297,6 @@ impl Service for Core {
 
 impl Ticked for Core {
     fn tick(&self) -> Tick {
-        self.broadcaster.tick(&self.context, &self.table)
+        self.broadcaster.tick(&self.engine, &self.table)
     }
 }

@@ -33,12 +33,12 @@ impl Core {
 
     /// Tells `on_fail`.
     pub(crate) fn fail(&self, callback: &dyn Callback, error: &Error) {
-        if self.context.may_log(Topic::Failure) {
-            warn!("{}: {error}", self.life.name());
+        if self.engine.may_log(Topic::Failure) {
+            warn!("{}: {error}", self.lifecycle.name());
         }
         if let Err(message) = user_code::call(|| callback.on_fail(self, error)) {
-            if self.context.may_log(Topic::FailPanic) {
-                error!("{}: the callback on_fail panicked: {message}", self.life.name());
+            if self.engine.may_log(Topic::FailPanic) {
+                error!("{}: the callback on_fail panicked: {message}", self.lifecycle.name());
             }
         }
     }

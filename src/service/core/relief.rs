@@ -24,7 +24,7 @@ impl Core {
     /// Waits until there may be room for `bytes` more of the unfinished message of `asker`, and ends the connections
     /// with the longest ones, one after the other; at `deadline` that of `asker`, and then it is false.
     pub(crate) fn find_memory(&self, bytes: usize, asker: &Link, mut deadline: Instant) -> bool {
-        let budget = &self.context.buffered.budget;
+        let budget = &self.engine.inbound_budget.budget;
         while !budget.has_room(bytes) {
             if asker.is_discarding() {
                 return false;
@@ -48,7 +48,7 @@ impl Core {
     /// Ends the connection with the longest unfinished message, unless that is `asker`, and waits until its memory has
     /// come back; one at a time, so that no more have to go than it takes. Whether it is worth looking again at once.
     fn evict(&self, bytes: usize, asker: &Link, deadline: Instant) -> bool {
-        let inbound = &self.context.buffered;
+        let inbound = &self.engine.inbound_budget;
         let Some(_turn) = inbound.evicting.try_lock() else { return false };
         if inbound.budget.has_room(bytes) {
             return true;
@@ -67,7 +67,7 @@ impl Core {
 
     /// At once, because the memory comes back only when the end is over.
     fn end_for_memory(&self, link: &Link) {
-        link.cut(DisconnectCause::TotalUnfinishedBytes { limit: self.context.buffered.budget.limit() });
+        link.abort(DisconnectCause::TotalUnfinishedBytes { limit: self.engine.inbound_budget.budget.limit() });
     }
 
     /// The open connection with the longest unfinished message, if there is any.
@@ -85,8 +85,8 @@ impl Relief for Core {
         let connections = self.table.snapshot().connections;
         let queued = connections.iter().map(|connection| (connection.queued_bytes(), connection));
         let Some((1.., slowest)) = queued.max_by_key(|(bytes, _)| *bytes) else { return false };
-        slowest.link().cut_slow(OutboundLimit::TotalQueuedBytes(self.context.rules.budget.limit()));
-        slowest.link().outbox().wait_until_buried();
+        slowest.link().abort_slow(OutboundLimit::TotalQueuedBytes(self.engine.rules.budget.limit()));
+        slowest.link().outbox().wait_until_discarded();
         true
     }
 

@@ -20,7 +20,7 @@ use crate::service::callback::{Callback, Chain};
 use crate::sync::user_code::{self, debug, trace};
 use crate::transport::{Stream, is_nothing_yet};
 pub(crate) use read_buffer::SMALL_CHUNK;
-use read_buffer::{Arrived, Intake};
+use read_buffer::{Arrived, ReadBuffer};
 
 /// A connection that is in the table, and waits for its reader. Dropped before, it ends, and no callback is told of it.
 pub(crate) struct Opened {
@@ -67,12 +67,12 @@ impl Opened {
         reader.call("on_connect", || callback.on_connect(&**core, connection));
         let read = user_code::survive(|| reader.read_to_end(&*stream, ahead));
         let unfinished = read.unwrap_or_else(|message| {
-            link.cut(DisconnectCause::ServiceFailed { message });
+            link.abort(DisconnectCause::ServiceFailed { message });
             0
         });
         drop(stream);
         let reason = link.retire(unfinished);
-        core.forget(connection, reason);
+        core.remove(connection, reason);
         if let Err(message) = user_code::call(|| callback.on_disconnect(&**core, connection, reason)) {
             core.fail(&**callback, &Error::CallbackPanicked { callback: "on_disconnect", message });
         }
@@ -84,7 +84,7 @@ impl Drop for Opened {
         if self.stream.take().is_some() {
             self.connection.abort();
             let reason = self.connection.link().retire(0);
-            self.core.forget(&self.connection, reason);
+            self.core.remove(&self.connection, reason);
         }
     }
 }
@@ -104,46 +104,47 @@ impl Reader<'_> {
     /// Reads until the stream ends or fails; how many bytes of an unfinished message were left then.
     fn read_to_end(&self, stream: &dyn Stream, ahead: Vec<u8>) -> usize {
         let mut idle_chunk = [0; SMALL_CHUNK];
-        let mut intake = Intake::new(self.core.settings(), &self.link.context().buffered, &mut idle_chunk, &ahead);
+        let mut buffer =
+            ReadBuffer::new(self.core.settings(), &self.link.engine().inbound_budget, &mut idle_chunk, &ahead);
         drop(ahead);
         self.link.watch_idle();
         loop {
-            match intake.read(stream) {
+            match buffer.read(stream) {
                 Ok(0) => {
-                    let unfinished = self.unfinished(&intake);
+                    let unfinished = self.unfinished(&buffer);
                     self.link.end_with_stream();
                     return unfinished;
                 }
                 Ok(count) if self.link.is_discarding() => {
-                    let parted = self.has_parted(stream, &mut intake, count);
+                    let parted = self.has_parted(stream, &mut buffer, count);
                     if parted || self.link.is_given_up() || !self.link.note_discarded(count) {
-                        return self.unfinished(&intake);
+                        return self.unfinished(&buffer);
                     }
                 }
-                Ok(count) if !self.find_room(&mut intake, count) => {
+                Ok(count) if !self.find_room(&mut buffer, count) => {
                     // The end has begun: what is read next is discarded, and this with it.
                     self.note_dropped(count);
                 }
                 Ok(count) => {
                     self.link.note_read();
                     self.link.note_arrival();
-                    let parted = self.deliver(intake.arrived(count));
+                    let parted = self.deliver(buffer.arrived(count));
                     if parted && !stream.has_end() {
-                        return self.unfinished(&intake);
+                        return self.unfinished(&buffer);
                     }
                     if self.link.is_discarding() {
-                        self.discard(&mut intake);
+                        self.discard(&mut buffer);
                     }
-                    self.note_remainder(intake.unfinished());
-                    intake.adapt(count, stream);
+                    self.note_remainder(buffer.unfinished());
+                    buffer.adapt(count, stream);
                 }
                 Err(error) if is_nothing_yet(&error) => {
                     if self.link.is_given_up() {
-                        return self.unfinished(&intake);
+                        return self.unfinished(&buffer);
                     }
                 }
                 Err(error) => {
-                    let unfinished = self.unfinished(&intake);
+                    let unfinished = self.unfinished(&buffer);
                     self.link.fail_with_read(error);
                     return unfinished;
                 }
@@ -152,30 +153,30 @@ impl Reader<'_> {
     }
 
     /// How many bytes of an unfinished message the end of the stream leaves.
-    fn unfinished(&self, intake: &Intake<'_>) -> usize {
-        let left = if self.counts_unfinished() { intake.unfinished() } else { 0 };
+    fn unfinished(&self, buffer: &ReadBuffer<'_>) -> usize {
+        let left = if self.counts_unfinished() { buffer.unfinished() } else { 0 };
         self.dropped.get() + left
     }
 
     /// Throws a chunk away that has arrived behind the end; whether the peer has said in it that nothing more will
     /// come, where its stream has no end to say so.
-    fn has_parted(&self, stream: &dyn Stream, intake: &mut Intake<'_>, count: usize) -> bool {
+    fn has_parted(&self, stream: &dyn Stream, buffer: &mut ReadBuffer<'_>, count: usize) -> bool {
         if stream.has_end() {
-            self.discard(intake);
+            self.discard(buffer);
             return false;
         }
-        let parted = holds_goodbye(&mut intake.arrived(count));
+        let parted = holds_goodbye(&mut buffer.arrived(count));
         // It may be the beginning of the goodbye, and of what ends it.
-        if intake.unfinished() >= GOODBYE.len() + self.core.settings().separator.len() {
-            self.discard(intake);
+        if buffer.unfinished() >= GOODBYE.len() + self.core.settings().separator.len() {
+            self.discard(buffer);
         }
         parted
     }
 
     /// What arrives behind the end is of no interest.
-    fn discard(&self, intake: &mut Intake<'_>) {
-        self.note_dropped(intake.unfinished());
-        intake.clear();
+    fn discard(&self, buffer: &mut ReadBuffer<'_>) {
+        self.note_dropped(buffer.unfinished());
+        buffer.clear();
     }
 
     fn note_dropped(&self, len: usize) {
@@ -191,14 +192,14 @@ impl Reader<'_> {
 
     /// Sees to it that the decoder may take the chunk in; false when the connection ends instead.
     #[inline]
-    fn find_room(&self, intake: &mut Intake<'_>, count: usize) -> bool {
-        intake.cover(count).is_ok() || self.wait_for_room(intake, count)
+    fn find_room(&self, buffer: &mut ReadBuffer<'_>, count: usize) -> bool {
+        buffer.cover(count).is_ok() || self.wait_for_room(buffer, count)
     }
 
     #[cold]
-    fn wait_for_room(&self, intake: &mut Intake<'_>, count: usize) -> bool {
+    fn wait_for_room(&self, buffer: &mut ReadBuffer<'_>, count: usize) -> bool {
         let deadline = Core::memory_deadline();
-        while let Err(lacking) = intake.cover(count) {
+        while let Err(lacking) = buffer.cover(count) {
             if !self.core.find_memory(lacking, self.link, deadline) {
                 return false;
             }
@@ -254,7 +255,7 @@ impl Reader<'_> {
         });
         let parted = matches!(end, Some(DisconnectCause::PeerGoodbye));
         if let Some(cause) = end {
-            self.link.end(cause);
+            self.link.close(cause);
         }
         // Also behind an end that has begun here meanwhile.
         parted || self.link.is_discarding() && holds_goodbye(&mut arrived)
@@ -263,7 +264,7 @@ impl Reader<'_> {
     /// Calls back; a panic ends this connection and nothing else.
     fn call(&self, name: &'static str, callback: impl FnOnce()) {
         let Err(message) = user_code::call(callback) else { return };
-        if !self.link.end(DisconnectCause::CallbackPanicked { callback: name, message: message.clone() }) {
+        if !self.link.close(DisconnectCause::CallbackPanicked { callback: name, message: message.clone() }) {
             // The connection ends for another reason, which does not tell of this.
             self.core.fail(self.callback, &Error::CallbackPanicked { callback: name, message });
         }

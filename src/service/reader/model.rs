@@ -92,8 +92,8 @@ impl Life {
         let told = Arc::<Told>::default();
         let callback = Chain::of(Arc::clone(&told));
         let core = Core::new(Role::Client { keep_bytes: None }, 1, callback, Settings::default());
-        core.life().begin_start(false).expect("it is new");
-        core.life().run("model".to_owned(), None, None, None).expect("nobody closes yet");
+        core.lifecycle().begin_start(false).expect("it is new");
+        core.lifecycle().run("model".to_owned(), None, None, None).expect("nobody closes yet");
         let peer = Arc::new(Peer {
             state: Mutex::new(State {
                 sends: script.sends.iter().copied().collect(),
@@ -187,7 +187,7 @@ impl Life {
     }
 
     fn close(&self) {
-        let is_first = self.connection.link().end(DisconnectCause::LocalClose);
+        let is_first = self.connection.link().close(DisconnectCause::LocalClose);
         *self.closed_first.lock().unwrap() += usize::from(is_first);
     }
 

@@ -5,7 +5,7 @@ use std::mem;
 use std::time::Duration;
 
 use crate::codec::{Decoder, MessageTooLong, Messages};
-use crate::connection::inbound_budget::{Buffered, Held};
+use crate::connection::inbound_budget::{InboundBudget, InboundShare};
 use crate::settings::Settings;
 use crate::transport::Stream;
 
@@ -21,10 +21,10 @@ const KEEP_BUFFER: Duration = Duration::from_millis(50);
 
 /// A decoder, and the way into it: a small chunk on the stack while little comes or memory is scarce, else straight
 /// into the decoder's buffer.
-pub(super) struct Intake<'a> {
+pub(super) struct ReadBuffer<'a> {
     decoder: Decoder,
     /// What the decoder's memory takes of the budget; dropped behind it.
-    held: Held<'a>,
+    share: InboundShare<'a>,
     /// The reader's own, since moving it in here would take as much of the stack a second time.
     idle_chunk: &'a mut [u8; SMALL_CHUNK],
     /// How much is in the chunk from the beginning, and has not been given out.
@@ -51,18 +51,18 @@ impl Arrived<'_> {
     }
 }
 
-impl<'a> Intake<'a> {
+impl<'a> ReadBuffer<'a> {
     /// What comes `ahead` of everything that is read fits into one small chunk.
     pub(super) fn new(
         settings: &Settings,
-        buffered: &'a Buffered,
+        budget: &'a InboundBudget,
         idle_chunk: &'a mut [u8; SMALL_CHUNK],
         ahead: &[u8],
     ) -> Self {
         idle_chunk[..ahead.len()].copy_from_slice(ahead);
         Self {
             decoder: Decoder::new(settings.separator.clone(), settings.max_received_len),
-            held: Held::new(buffered),
+            share: InboundShare::new(budget),
             idle_chunk,
             ahead: ahead.len(),
             busy: None,
@@ -75,7 +75,7 @@ impl<'a> Intake<'a> {
         if self.ahead > 0 {
             return Ok(mem::take(&mut self.ahead));
         }
-        let space = self.busy.filter(|len| self.held.cover_ample(self.decoder.capacity_with(*len)));
+        let space = self.busy.filter(|len| self.share.cover_ample(self.decoder.capacity_with(*len)));
         self.is_direct = space.is_some();
         match space {
             Some(len) => stream.read(self.decoder.space(len)),
@@ -88,7 +88,7 @@ impl<'a> Intake<'a> {
     pub(super) fn cover(&mut self, count: usize) -> Result<(), usize> {
         let capacity = self.decoder.capacity_with(count);
         // A chunk in the buffer has been covered before it was read.
-        if self.is_direct || self.held.cover(capacity) { Ok(()) } else { Err(self.held.lacking(capacity)) }
+        if self.is_direct || self.share.cover(capacity) { Ok(()) } else { Err(self.share.lacking(capacity)) }
     }
 
     /// The messages that the chunk of `count` bytes completes; it has been [covered](Self::cover).
@@ -109,7 +109,7 @@ impl<'a> Intake<'a> {
     /// Forgets the unfinished message, and gives its memory back.
     pub(super) fn clear(&mut self) {
         self.decoder.drop_remainder();
-        self.held.settle(0);
+        self.share.settle(0);
     }
 
     /// After a chunk of `count` bytes has been delivered: chooses how the next one is read, and keeps no more memory
@@ -124,7 +124,7 @@ impl<'a> Intake<'a> {
             }
             _ => {}
         }
-        self.held.settle(self.decoder.capacity());
+        self.share.settle(self.decoder.capacity());
     }
 }
 

@@ -8,7 +8,7 @@ use std::{io, io::IoSlice};
 use loom::thread::{self, JoinHandle};
 
 use super::{ConnectionTable, Snapshot};
-use crate::connection::engine::{Context, Relief};
+use crate::connection::engine::{Engine, Relief};
 use crate::connection::{Connection, ConnectionId};
 use crate::settings::Settings;
 use crate::stats::{DisconnectKind, Traffic};
@@ -28,8 +28,8 @@ struct Service {
 
 impl Service {
     fn new(connections: u64) -> Arc<Self> {
-        let context = Arc::new(Context::new(Settings::default(), Weak::<NoRelief>::new()));
-        let connect = |id| Connection::new(ConnectionId(id), Arc::new(Sink), Arc::clone(&context));
+        let engine = Arc::new(Engine::new(Settings::default(), Weak::<NoRelief>::new()));
+        let connect = |id| Connection::new(ConnectionId(id), Arc::new(Sink), Arc::clone(&engine));
         Arc::new(Self { table: ConnectionTable::new(), connections: (0..connections).map(connect).collect() })
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::{UnixStream, name};
-use crate::transport::socket::connect::Connecting;
+use crate::transport::socket::connect::StoppableConnect;
 use crate::transport::{Connector, Stream};
 
 /// How long each attempt gets unless told otherwise.
@@ -19,13 +19,13 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct UnixConnector {
     connect_timeout: Duration,
-    connecting: Connecting,
+    connecting: StoppableConnect,
 }
 
 impl UnixConnector {
     /// A connector that gives a server whose queue of callers is full 5 s to accept one.
     pub fn new() -> Self {
-        Self { connect_timeout: CONNECT_TIMEOUT, connecting: Connecting::new() }
+        Self { connect_timeout: CONNECT_TIMEOUT, connecting: StoppableConnect::new() }
     }
 
     /// Gives the server another time.

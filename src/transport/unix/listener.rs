@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::place::Place;
 use super::{UnixStream, name};
-use crate::transport::socket::accept::{Accepting, Listening};
+use crate::transport::socket::accept::{AcceptSocket, StoppableListener};
 use crate::transport::{Listener, Stream};
 
 /// A Unix socket listened on.
@@ -20,7 +20,7 @@ use crate::transport::{Listener, Stream};
 pub struct UnixListener {
     /// The file, until it is stopped; goes before the socket does, see there.
     place: Mutex<Option<Place>>,
-    accepting: Accepting<net::UnixListener>,
+    accepting: StoppableListener<net::UnixListener>,
     name: String,
 }
 
@@ -53,7 +53,7 @@ impl UnixListener {
         };
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         let name = name::shown(path.as_os_str().as_bytes());
-        Ok(Self { place: Mutex::new(place), accepting: Accepting::new(socket.into())?, name })
+        Ok(Self { place: Mutex::new(place), accepting: StoppableListener::new(socket.into())?, name })
     }
 
     /// Takes over a socket that is listening already. Its file, if it has one, is not removed.
@@ -63,7 +63,7 @@ impl UnixListener {
     /// What the operating system reports.
     pub fn new(socket: net::UnixListener) -> io::Result<Self> {
         let name = name::of_local(&socket)?;
-        Ok(Self { place: Mutex::new(None), accepting: Accepting::new(socket)?, name })
+        Ok(Self { place: Mutex::new(None), accepting: StoppableListener::new(socket)?, name })
     }
 }
 
@@ -72,7 +72,7 @@ fn opened(accepted: Option<net::UnixStream>) -> io::Result<Option<Box<dyn Stream
     Ok(Some(Box::new(UnixStream::new(socket)?)))
 }
 
-impl Listening for net::UnixListener {
+impl AcceptSocket for net::UnixListener {
     type Accepted = net::UnixStream;
 
     fn accept(&self) -> io::Result<net::UnixStream> {

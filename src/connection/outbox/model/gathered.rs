@@ -7,7 +7,7 @@ use loom::thread::{self, JoinHandle};
 use super::join;
 use super::peer::{Peer, Sent, Setup};
 use super::wire::Take;
-use crate::connection::outbox::{GATHERED_CHARGE, Gather, Gathered, Refused};
+use crate::connection::outbox::{BroadcastBatch, GATHERED_CHARGE, GatherOutcome, Refused};
 use crate::sync::Mutex;
 use crate::sync::explore::explore;
 
@@ -16,7 +16,7 @@ const GENERATION: u64 = 1;
 
 /// Two connections of a service, as a broadcaster sees them.
 struct Service {
-    gathered: Gathered,
+    broadcast_batch: BroadcastBatch,
     peers: [Arc<Peer>; 2],
     /// Who is left out of the batch that is gathered.
     others: Mutex<Vec<usize>>,
@@ -30,7 +30,7 @@ impl Service {
     fn with(setup: Setup) -> Arc<Self> {
         let rules = setup.rules();
         let peers = [(); 2].map(|()| Peer::with_rules(setup, Arc::clone(&rules)));
-        Arc::new(Self { gathered: Gathered::new(rules), peers, others: Mutex::default() })
+        Arc::new(Self { broadcast_batch: BroadcastBatch::new(rules), peers, others: Mutex::default() })
     }
 
     /// A thread that does `work` for this service.
@@ -43,56 +43,56 @@ impl Service {
     fn broadcast(&self, message: &str) -> [Option<Sent>; 2] {
         loop {
             let mut others = self.others.lock();
-            match self.gathered.gather(GENERATION, message.as_bytes()) {
-                Gather::Gathered => {
+            match self.broadcast_batch.gather(GENERATION, message.as_bytes()) {
+                GatherOutcome::Gathered => {
                     return [0, 1].map(|peer| {
                         let is_member = !others.contains(&peer);
                         is_member.then(|| Sent { message: message.into(), outcome: Ok(()) })
                     });
                 }
-                Gather::NoBatch => {}
-                Gather::OverBudget => unreachable!("the budget suffices"),
+                GatherOutcome::NoBatch => {}
+                GatherOutcome::OverBudget => unreachable!("the budget suffices"),
             }
-            *others = self.gathered.begin(GENERATION, self.peers.iter().map(|peer| &peer.outbox));
+            *others = self.broadcast_batch.begin(GENERATION, self.peers.iter().map(|peer| &peer.outbox));
             drop(others);
             self.write_unwritten();
         }
     }
 
     fn write_unwritten(&self) {
-        if self.gathered.take_unwritten() {
+        if self.broadcast_batch.take_unwritten() {
             self.peers.iter().for_each(|peer| peer.write_ready());
         }
     }
 
     /// Sends a message to the first peer, behind what has been gathered.
     fn send(&self, message: &str) -> Sent {
-        self.gathered.settle();
+        self.broadcast_batch.settle();
         loop {
             let sent = self.peers[0].send(message);
             if sent.outcome != Err(Refused::SettleFirst) {
                 return sent;
             }
-            self.gathered.end();
+            self.broadcast_batch.end();
         }
     }
 
     /// Says goodbye to the first peer.
     fn close(&self) {
-        self.gathered.settle();
+        self.broadcast_batch.settle();
         self.peers[0].close();
     }
 
     /// The reader's last steps for the first peer.
     fn retire(&self) {
         self.peers[0].wait_until_over();
-        self.gathered.end();
+        self.broadcast_batch.end();
         self.peers[0].retire();
     }
 
     /// The pump's last tick, and the end of both peers, after all has been sent by `threads`.
     fn end(&self, threads: Vec<[Vec<Sent>; 2]>) {
-        self.gathered.end();
+        self.broadcast_batch.end();
         self.write_unwritten();
         for (sent, peer) in split(threads).iter().zip(&self.peers) {
             peer.close();
@@ -156,9 +156,9 @@ fn gather_and_tick() {
     explore("gather_and_tick", 3, || {
         let service = Service::new(100);
         let pump = service.spawn(|service| {
-            service.gathered.settle();
+            service.broadcast_batch.settle();
             service.write_unwritten();
-            service.gathered.end();
+            service.broadcast_batch.end();
             service.write_unwritten();
         });
         let sent = broadcast_and_send(&service, ["a1", "a2", "a3"]);
@@ -227,7 +227,7 @@ fn gather_and_fill() {
         let other = service.spawn(|service| service.send(&"a".repeat(GATHERED_CHARGE - HALF)));
         let mut sent = [Vec::new(), Vec::new()];
         add(&mut sent, service.broadcast(&"b".repeat(HALF)));
-        service.gathered.end();
+        service.broadcast_batch.end();
         assert_limit(&service);
         let refused = join(other).outcome.is_err();
         assert_limit(&service);

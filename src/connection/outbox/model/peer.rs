@@ -178,7 +178,7 @@ impl Peer {
     }
 
     pub(crate) fn kill(&self) {
-        if self.outbox.kill() {
+        if self.outbox.abort() {
             let _ = self.wire.abort();
         }
     }

@@ -1,4 +1,4 @@
-//! Accepting that another thread can stop, whatever the accepting thread is doing: the socket is closed then.
+//! StoppableListener that another thread can stop, whatever the accepting thread is doing: the socket is closed then.
 
 #[cfg_attr(all(unix, not(leads_comm_portable)), path = "polled.rs")]
 #[cfg_attr(not(all(unix, not(leads_comm_portable))), path = "portable.rs")]
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-pub(crate) use imp::Accepting;
+pub(crate) use imp::StoppableListener;
 
 /// A socket that callers come to.
-pub(crate) trait Listening {
+pub(crate) trait AcceptSocket {
     type Accepted;
 
     fn accept(&self) -> io::Result<Self::Accepted>;

@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
-use super::{Listening, Slot};
+use super::{AcceptSocket, Slot};
 use crate::transport::socket::poll::Poller;
 
 /// How long whoever waits is given to wake; it always does.
 const WAKING: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(crate) struct Accepting<S> {
+pub(crate) struct StoppableListener<S> {
     slot: Slot<S>,
     poller: Poller,
     spare: Spare,
 }
 
-impl<S: Listening + AsFd> Accepting<S> {
+impl<S: AcceptSocket + AsFd> StoppableListener<S> {
     pub(crate) fn new(socket: S) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         Ok(Self { slot: Slot::new(socket), poller: Poller::new()?, spare: Spare::new() })

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::{Listening, Slot};
+use super::{AcceptSocket, Slot};
 
 /// How long the interrupted call is given to return, and how often it is interrupted: that needs descriptors, of
 /// which there may be none.
@@ -11,11 +11,11 @@ const WAKING: Duration = Duration::from_millis(100);
 const INTERRUPTIONS: u32 = 10;
 
 #[derive(Debug)]
-pub(crate) struct Accepting<S> {
+pub(crate) struct StoppableListener<S> {
     slot: Slot<S>,
 }
 
-impl<S: Listening> Accepting<S> {
+impl<S: AcceptSocket> StoppableListener<S> {
     pub(crate) fn new(socket: S) -> io::Result<Self> {
         socket.set_nonblocking(false)?;
         Ok(Self { slot: Slot::new(socket) })

@@ -1,4 +1,4 @@
-//! Connecting in such a way that another thread can stop it.
+//! StoppableConnect in such a way that another thread can stop it.
 
 #[cfg_attr(all(unix, not(leads_comm_portable)), path = "polled.rs")]
 #[cfg_attr(not(all(unix, not(leads_comm_portable))), path = "portable.rs")]
@@ -19,14 +19,14 @@ const ASIDE_STACK: usize = 512 * 1024;
 
 /// The attempts of one connector, of which there is one at a time, and whether they have been stopped for good.
 #[derive(Debug)]
-pub(crate) struct Connecting {
+pub(crate) struct StoppableConnect {
     /// Dropped by whoever stops, which closes the channel.
     going: Mutex<Option<Sender<()>>>,
     stopped: Receiver<()>,
     waiting: imp::Waiting,
 }
 
-impl Connecting {
+impl StoppableConnect {
     pub(crate) fn new() -> Self {
         let (going, stopped) = bounded(0);
         Self { going: Mutex::new(Some(going)), stopped, waiting: imp::Waiting::default() }

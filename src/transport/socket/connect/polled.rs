@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::Connecting;
+use super::StoppableConnect;
 use crate::transport::socket::poll::Poller;
 
 /// What the attempt under way waits with; only then, so that a connector holds no descriptor at other times.
@@ -26,7 +26,7 @@ impl Waiting {
     }
 }
 
-pub(crate) fn open(connecting: &Connecting, address: SocketAddr, time: Duration) -> io::Result<TcpStream> {
+pub(crate) fn open(connecting: &StoppableConnect, address: SocketAddr, time: Duration) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     if begin(&socket, address)? {
@@ -58,7 +58,7 @@ fn begin(socket: &Socket, address: SocketAddr) -> io::Result<bool> {
 }
 
 /// Waits until the outcome is known.
-fn wait(connecting: &Connecting, poller: &Poller, socket: &Socket, time: Duration) -> io::Result<()> {
+fn wait(connecting: &StoppableConnect, poller: &Poller, socket: &Socket, time: Duration) -> io::Result<()> {
     let began = Instant::now();
     loop {
         // After the poller can be woken, so that no stop is missed.

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::Connecting;
+use super::StoppableConnect;
 
 /// Nothing but the channel.
 #[derive(Debug, Default)]
@@ -14,6 +14,6 @@ impl Waiting {
     pub(crate) fn wake(&self) {}
 }
 
-pub(crate) fn open(connecting: &Connecting, address: SocketAddr, time: Duration) -> io::Result<TcpStream> {
+pub(crate) fn open(connecting: &StoppableConnect, address: SocketAddr, time: Duration) -> io::Result<TcpStream> {
     connecting.aside("leads-comm connector", move || TcpStream::connect_timeout(&address, time))
 }
