@@ -361,8 +361,8 @@
 //! a server with `Builder::unix(path)`, a client with `Builder::unix()` and the path as its address; `transport::unix`
 //! says how such a socket is protected, cleaned up, and what its peers are called. Beyond that, a server takes anything
 //! that is a [`Listener`](transport::Listener), a client a [`Connector`](transport::Connector), both giving out
-//! [`Stream`](transport::Stream)s; [`transport`] says how to write one, and [`transport::conformance`] checks it.
-//! [`transport::memory`] joins both ends inside one process, which is handy in tests:
+//! [`Stream`](transport::Stream)s; [`transport`] says how to write one, and the crate `leads-comm-conformance`
+//! checks it. [`transport::memory`] joins both ends inside one process, which is handy in tests:
 //!
 //! ```
 //! use leads_comm::{Client, Server, transport::memory};

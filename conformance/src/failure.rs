@@ -12,7 +12,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub(super) fn new(check: &'static str, wrong: Wrong, time: Duration) -> Self {
+    pub(crate) fn new(check: &'static str, wrong: Wrong, time: Duration) -> Self {
         match wrong {
             Wrong::Broken(what) => Self { check, hung: None, what },
             Wrong::Hangs(what) => Self { check, hung: Some(time), what },
@@ -43,27 +43,27 @@ impl Error for Failure {}
 
 /// What is wrong, or what is being done that does not come to an end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub(crate) enum Wrong {
     Broken(String),
     Hangs(String),
 }
 
 /// What comes of a check, or a part of one.
-pub(super) type Outcome<T = ()> = Result<T, Wrong>;
+pub(crate) type Outcome<T = ()> = Result<T, Wrong>;
 
 /// Fails.
-pub(super) fn broken<T>(what: impl Display) -> Outcome<T> {
+pub(crate) fn broken<T>(what: impl Display) -> Outcome<T> {
     Err(Wrong::Broken(what.to_string()))
 }
 
 /// Fails unless `holds`.
-pub(super) fn ensure(holds: bool, what: impl Display) -> Outcome {
+pub(crate) fn ensure(holds: bool, what: impl Display) -> Outcome {
     if holds { Ok(()) } else { broken(what) }
 }
 
 impl Wrong {
     /// Says in which case.
-    pub(super) fn of(self, case: &str) -> Self {
+    pub(crate) fn of(self, case: &str) -> Self {
         match self {
             Self::Broken(what) => Self::Broken(format!("{case}{what}")),
             Self::Hangs(what) => Self::Hangs(format!("{case}{what}")),

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::Suite;
-use super::bytes::{Pattern, read_expected, read_or_error, write_all};
-use super::context::{self, Context, Task};
-use super::failure::{Failure, Outcome, broken, ensure};
-use crate::transport::{Connector, Listener, Stream};
+use leads_comm::transport::{Connector, Listener, Stream};
+
+use crate::bytes::{Pattern, read_expected, read_or_error, write_all};
+use crate::failure::{Failure, Outcome, broken, ensure};
+use crate::run::{self, Run, Task};
+use crate::suite::Suite;
 
 /// For how long a call is left to itself, so that it blocks before it is woken.
 const A_MOMENT: Duration = Duration::from_millis(20);
@@ -69,11 +70,11 @@ impl ListenerCheck {
         make: impl Fn() -> (Box<dyn Listener>, Box<dyn Connector>, String) + Clone + Send + 'static,
     ) -> Result<(), Failure> {
         let accept_for = suite.accept_for;
-        context::run(self.name(), suite.time, move |cx| {
+        run::check(self.name(), suite.time, move |run| {
             let open = || {
                 let make = make.clone();
-                let (listener, connector, address) = cx.call("making a listener", move |_| Ok(make()))?;
-                Ok(Place { cx, listener: Arc::from(listener), connector: Arc::from(connector), address })
+                let (listener, connector, address) = run.call("making a listener", move |_| Ok(make()))?;
+                Ok(Place { run, listener: Arc::from(listener), connector: Arc::from(connector), address })
             };
             match self {
                 Self::Name => open()?.name(),
@@ -93,7 +94,7 @@ impl ListenerCheck {
 
 /// A listener, and how it is reached.
 struct Place<'a> {
-    cx: &'a Context,
+    run: &'a Run,
     listener: Arc<dyn Listener>,
     connector: Arc<dyn Connector>,
     address: String,
@@ -103,7 +104,7 @@ impl Place<'_> {
     fn name(&self) -> Outcome {
         let listener = Arc::clone(&self.listener);
         let (connector, address) = (Arc::clone(&self.connector), self.address.clone());
-        self.cx.call("the listener's name", move |_| {
+        self.run.call("the listener's name", move |_| {
             let (name, local) = (listener.name(), listener.local_addr());
             ensure(!name.is_empty(), "the listener has no name")?;
             ensure(!name.contains(['\n', '\r']), format_args!("the listener's name has several lines: {name:?}"))?;
@@ -124,8 +125,9 @@ impl Place<'_> {
         let mut answers = Vec::new();
         for _ in 0..CALLERS {
             let Some(accepted) = self.accepting(None)?.finish()? else { return broken(NOT_STOPPED) };
-            answers
-                .push(self.cx.start("answering a caller", move |cx| answer(cx, accepted.as_ref()).map(|()| accepted))?);
+            answers.push(
+                self.run.start("answering a caller", move |run| answer(run, accepted.as_ref()).map(|()| accepted))?,
+            );
         }
         callers.into_iter().try_for_each(Task::finish)?;
         // Each stream has lived until its caller has read all.
@@ -135,21 +137,23 @@ impl Place<'_> {
     /// Connects on a thread of its own, and talks to whoever accepts.
     fn call(&self, number: u64) -> Outcome<Task<()>> {
         let (connector, address) = (Arc::clone(&self.connector), self.address.clone());
-        self.cx.start("connecting, and talking to whoever accepts", move |cx| {
-            let caller = connected(cx, connector.as_ref(), &address)?;
+        self.run.start("connecting, and talking to whoever accepts", move |run| {
+            let caller = connected(run, connector.as_ref(), &address)?;
             shake_hands(caller.as_ref())?;
             let stream = caller.as_ref();
-            write_all(cx, stream, &[u8::try_from(number).unwrap_or(u8::MAX)])?;
-            read_expected(cx, stream, &mut Pattern::new(number), 1000)
+            write_all(run, stream, &[u8::try_from(number).unwrap_or(u8::MAX)])?;
+            read_expected(run, stream, &mut Pattern::new(number), 1000)
         })
     }
 
     fn accept_for(&self, expected: bool) -> Outcome {
         let nobody = |time: Duration| {
             let listener = Arc::clone(&self.listener);
-            self.cx.call(format!("accept_for {time:?}, while nobody calls"), move |_| match listener.accept_for(time) {
-                Err(error) => Ok(Err(error.kind())),
-                Ok(stream) => Ok(Ok(stream.is_some())),
+            self.run.call(format!("accept_for {time:?}, while nobody calls"), move |_| {
+                match listener.accept_for(time) {
+                    Err(error) => Ok(Err(error.kind())),
+                    Ok(stream) => Ok(Ok(stream.is_some())),
+                }
             })
         };
         let right = if expected { ErrorKind::WouldBlock } else { ErrorKind::Unsupported };
@@ -170,7 +174,8 @@ impl Place<'_> {
 
     fn accept_to_refuse(&self) -> Outcome {
         let listener = Arc::clone(&self.listener);
-        let refused = self.cx.call("accept_to_refuse, while nobody calls", move |_| Ok(listener.accept_to_refuse()))?;
+        let refused =
+            self.run.call("accept_to_refuse, while nobody calls", move |_| Ok(listener.accept_to_refuse()))?;
         ensure(!matches!(refused, Ok(Some(_))), "accept_to_refuse gives a stream although nobody calls")?;
         let (caller, accepted) = self.meet(1, None)?;
         self.talk(1, caller, accepted)
@@ -203,24 +208,24 @@ impl Place<'_> {
 
     fn stop(&self) -> Outcome {
         let listener = Arc::clone(&self.listener);
-        self.cx.call("stop", move |_| {
+        self.run.call("stop", move |_| {
             listener.stop();
             Ok(())
         })
     }
 
     fn drop_closes(self) -> Outcome {
-        let Self { cx, listener, connector, address } = self;
-        cx.call("dropping a listener", move |_| {
+        let Self { run, listener, connector, address } = self;
+        run.call("dropping a listener", move |_| {
             drop(listener);
             Ok(())
         })?;
-        cx.call("connecting to a listener that has been dropped", move |cx| {
+        run.call("connecting to a listener that has been dropped", move |run| {
             let Ok(stream) = connector.connect(&address) else { return Ok(()) };
             if stream.needs_handshake() && stream.handshake().is_err() {
                 return Ok(());
             }
-            match read_or_error(cx, stream.as_ref(), &mut [0; 64])? {
+            match read_or_error(run, stream.as_ref(), &mut [0; 64])? {
                 Ok(1..) => broken("a listener that has been dropped is reached, and speaks"),
                 _ => Ok(()),
             }
@@ -231,10 +236,10 @@ impl Place<'_> {
     fn accepting(&self, time: Option<Duration>) -> Outcome<Task<Option<Box<dyn Stream>>>> {
         let listener = Arc::clone(&self.listener);
         let doing = if time.is_some() { "accept_for" } else { "accept" };
-        self.cx.start(doing, move |cx| {
+        self.run.start(doing, move |run| {
             loop {
                 match time.map_or_else(|| listener.accept(), |time| listener.accept_for(time)) {
-                    Err(error) if concerns_one_caller(&error) => cx.in_time(doing)?,
+                    Err(error) if concerns_one_caller(&error) => run.in_time(doing)?,
                     Err(error) => return broken(format_args!("{doing} fails: {error} ({:?})", error.kind())),
                     Ok(stream) => return Ok(stream),
                 }
@@ -250,29 +255,29 @@ impl Place<'_> {
             thread::sleep(A_MOMENT);
         }
         let (connector, address) = (Arc::clone(&self.connector), self.address.clone());
-        let caller = self.cx.call("connecting", move |cx| connected(cx, connector.as_ref(), &address))?;
+        let caller = self.run.call("connecting", move |run| connected(run, connector.as_ref(), &address))?;
         let Some(accepted) = accepting.finish()? else { return broken(NOT_STOPPED) };
-        Ok((self.cx.adopt(caller), self.cx.adopt(accepted)))
+        Ok((self.run.adopt(caller), self.run.adopt(accepted)))
     }
 
     /// Checks that two streams are each other's peer.
     fn talk(&self, number: u64, caller: Arc<dyn Stream>, accepted: Arc<dyn Stream>) -> Outcome {
-        let answering = self.cx.start("answering a caller", move |cx| answer(cx, accepted.as_ref()))?;
-        self.cx.call("talking to whoever accepted", move |cx| {
+        let answering = self.run.start("answering a caller", move |run| answer(run, accepted.as_ref()))?;
+        self.run.call("talking to whoever accepted", move |run| {
             shake_hands(caller.as_ref())?;
-            write_all(cx, caller.as_ref(), &[u8::try_from(number).unwrap_or(u8::MAX)])?;
-            read_expected(cx, caller.as_ref(), &mut Pattern::new(number), 1000)
+            write_all(run, caller.as_ref(), &[u8::try_from(number).unwrap_or(u8::MAX)])?;
+            read_expected(run, caller.as_ref(), &mut Pattern::new(number), 1000)
         })?;
         answering.finish()
     }
 }
 
 /// Reads the number of a caller, and writes the bytes that it expects.
-fn answer(cx: &Context, stream: &dyn Stream) -> Outcome {
+fn answer(run: &Run, stream: &dyn Stream) -> Outcome {
     shake_hands(stream)?;
     let mut number = [0];
-    match read_or_error(cx, stream, &mut number)? {
-        Ok(1) => write_all(cx, stream, &Pattern::new(number[0].into()).next(1000)),
+    match read_or_error(run, stream, &mut number)? {
+        Ok(1) => write_all(run, stream, &Pattern::new(number[0].into()).next(1000)),
         Ok(_) => broken("an accepted stream ends although its caller has not ended it"),
         Err(error) => broken(format_args!("reading from a caller fails: {error}")),
     }
@@ -285,8 +290,8 @@ fn shake_hands(stream: &dyn Stream) -> Outcome {
     stream.handshake().or_else(|error| broken(format_args!("the handshake fails: {error}")))
 }
 
-fn connected(cx: &Context, connector: &dyn Connector, address: &str) -> Outcome<Box<dyn Stream>> {
-    cx.in_time("connecting")?;
+fn connected(run: &Run, connector: &dyn Connector, address: &str) -> Outcome<Box<dyn Stream>> {
+    run.in_time("connecting")?;
     connector.connect(address).or_else(|error| broken(format_args!("connect to {address:?} fails: {error}")))
 }
 

@@ -7,10 +7,10 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use leads_comm::transport::Stream;
 use parking_lot::Mutex;
 
-use super::failure::{Failure, Outcome, Wrong};
-use crate::transport::Stream;
+use crate::failure::{Failure, Outcome, Wrong};
 
 /// How much later than a check the caller gives up: long enough for the check to say itself which call hangs.
 const GRACE: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// What a check runs with. Clones are the same.
 #[derive(Debug, Clone)]
-pub(super) struct Context(Arc<Inner>);
+pub(crate) struct Run(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -37,12 +37,12 @@ struct Inner {
 }
 
 /// Runs a check on a thread of its own, and waits for it no longer than it may take.
-pub(super) fn run(
+pub(crate) fn check(
     name: &'static str,
     time: Duration,
-    check: impl FnOnce(&Context) -> Outcome + Send + 'static,
+    check: impl FnOnce(&Run) -> Outcome + Send + 'static,
 ) -> Result<(), Failure> {
-    let cx = Context(Arc::new(Inner {
+    let run = Run(Arc::new(Inner {
         began: Instant::now(),
         time,
         step: Mutex::default(),
@@ -51,16 +51,16 @@ pub(super) fn run(
     }));
     let (tell, told) = mpsc::channel();
     let outcome = spawn(name, {
-        let cx = cx.clone();
+        let run = run.clone();
         move || {
-            let outcome = caught(|| check(&cx), || cx.0.step.lock().clone());
+            let outcome = caught(|| check(&run), || run.0.step.lock().clone());
             let _ = tell.send(outcome);
-            cx.abort_streams();
+            run.abort_streams();
         }
     });
     let outcome = outcome.and_then(|()| match told.recv_timeout(time.saturating_add(GRACE)) {
         Ok(outcome) => outcome,
-        Err(_) => Err(Wrong::Hangs(cx.0.step.lock().clone())),
+        Err(_) => Err(Wrong::Hangs(run.0.step.lock().clone())),
     });
     outcome.map_err(|wrong| Failure::new(name, wrong, time))
 }
@@ -83,14 +83,14 @@ fn text(payload: &(dyn Any + Send)) -> &str {
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("with something else than a text")
 }
 
-impl Context {
+impl Run {
     /// Says what is being done on the thread of the check, in case that it does not come to an end.
-    pub(super) fn step(&self, doing: impl Into<String>) {
+    pub(crate) fn step(&self, doing: impl Into<String>) {
         *self.0.step.lock() = doing.into();
     }
 
     /// Takes a stream in, to be given up at the end of the check.
-    pub(super) fn adopt(&self, stream: Box<dyn Stream>) -> Arc<dyn Stream> {
+    pub(crate) fn adopt(&self, stream: Box<dyn Stream>) -> Arc<dyn Stream> {
         let stream: Arc<dyn Stream> = Arc::from(stream);
         self.0.streams.lock().push(Arc::downgrade(&stream));
         stream
@@ -103,17 +103,17 @@ impl Context {
         }
     }
 
-    pub(super) fn time_left(&self) -> Duration {
+    pub(crate) fn time_left(&self) -> Duration {
         self.0.time.saturating_sub(self.0.began.elapsed())
     }
 
     /// Fails when the time is over; `doing` says with what.
-    pub(super) fn in_time(&self, doing: &str) -> Outcome {
+    pub(crate) fn in_time(&self, doing: &str) -> Outcome {
         if self.time_left().is_zero() { Err(Wrong::Hangs(doing.into())) } else { Ok(()) }
     }
 
     /// Looks again and again until something comes of it.
-    pub(super) fn until<T>(&self, doing: &str, mut look: impl FnMut() -> Outcome<Option<T>>) -> Outcome<T> {
+    pub(crate) fn until<T>(&self, doing: &str, mut look: impl FnMut() -> Outcome<Option<T>>) -> Outcome<T> {
         loop {
             if let Some(found) = look()? {
                 return Ok(found);
@@ -124,53 +124,53 @@ impl Context {
     }
 
     /// Works on a thread of its own. What calls a transport may hang, so that only such threads do it.
-    pub(super) fn start<T: Send + 'static>(
+    pub(crate) fn start<T: Send + 'static>(
         &self,
         doing: impl Into<String>,
-        work: impl FnOnce(&Context) -> Outcome<T> + Send + 'static,
+        work: impl FnOnce(&Run) -> Outcome<T> + Send + 'static,
     ) -> Outcome<Task<T>> {
         let doing = doing.into();
         let (tell, told) = mpsc::channel();
-        let (cx, said) = (self.clone(), doing.clone());
+        let (run, said) = (self.clone(), doing.clone());
         spawn("call", move || {
-            let outcome = caught(|| work(&cx), || said);
+            let outcome = caught(|| work(&run), || said);
             if let Err(wrong) = &outcome {
-                cx.0.first.lock().get_or_insert_with(|| wrong.clone());
+                run.0.first.lock().get_or_insert_with(|| wrong.clone());
             }
             let _ = tell.send(outcome);
         })?;
-        Ok(Task { doing, cx: self.clone(), told })
+        Ok(Task { doing, run: self.clone(), told })
     }
 
     /// Works on a thread of its own, and waits for it.
-    pub(super) fn call<T: Send + 'static>(
+    pub(crate) fn call<T: Send + 'static>(
         &self,
         doing: impl Into<String>,
-        work: impl FnOnce(&Context) -> Outcome<T> + Send + 'static,
+        work: impl FnOnce(&Run) -> Outcome<T> + Send + 'static,
     ) -> Outcome<T> {
         self.start(doing, work)?.finish()
     }
 }
 
 /// Something that is done on a thread of its own.
-pub(super) struct Task<T> {
+pub(crate) struct Task<T> {
     doing: String,
-    cx: Context,
+    run: Run,
     told: Receiver<Outcome<T>>,
 }
 
 impl<T> Task<T> {
     /// Waits until it is done, or something else has gone wrong.
-    pub(super) fn finish(self) -> Outcome<T> {
-        self.cx.step(self.doing.clone());
+    pub(crate) fn finish(self) -> Outcome<T> {
+        self.run.step(self.doing.clone());
         loop {
-            let outcome = self.told.recv_timeout(LOOK.min(self.cx.time_left()));
-            if let Some(first) = self.cx.0.first.lock().clone() {
+            let outcome = self.told.recv_timeout(LOOK.min(self.run.time_left()));
+            if let Some(first) = self.run.0.first.lock().clone() {
                 return Err(first);
             }
             match outcome {
                 Ok(outcome) => return outcome,
-                Err(RecvTimeoutError::Timeout) => self.cx.in_time(&self.doing)?,
+                Err(RecvTimeoutError::Timeout) => self.run.in_time(&self.doing)?,
                 Err(RecvTimeoutError::Disconnected) => unreachable!("its thread always tells"),
             }
         }

@@ -6,17 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::bytes::{CHUNK, Pattern, read_expected};
-use super::context::{Context, Task};
-use super::failure::{Outcome, broken, ensure};
-use crate::transport::Stream;
+use leads_comm::transport::Stream;
+
+use crate::bytes::{CHUNK, Pattern, read_expected};
+use crate::failure::{Outcome, broken, ensure};
+use crate::run::{Run, Task};
 
 /// After how long without progress a write is taken to be blocked. When it is merely slow, a check sees less than it
 /// might, and reports nothing that is not so.
 const NO_PROGRESS: Duration = Duration::from_millis(50);
 
 /// Writes on a thread of its own, without end.
-pub(super) struct Stuck {
+pub(crate) struct Stuck {
     progress: Arc<Progress>,
     writing: Task<Result<u64, io::Error>>,
 }
@@ -29,14 +30,14 @@ struct Progress {
 
 impl Stuck {
     /// Returns when nothing more is taken.
-    pub(super) fn write(cx: &Context, holds: usize, stream: &Arc<dyn Stream>) -> Outcome<Self> {
+    pub(crate) fn write(run: &Run, holds: usize, stream: &Arc<dyn Stream>) -> Outcome<Self> {
         let progress = Arc::new(Progress::default());
-        let writing = cx.start("a write that nobody reads", {
+        let writing = run.start("a write that nobody reads", {
             let (stream, progress) = (Arc::clone(stream), Arc::clone(&progress));
-            move |cx| progress.write(cx, stream.as_ref())
+            move |run| progress.write(run, stream.as_ref())
         })?;
         let mut last = (0, Instant::now());
-        cx.until("waiting until a write that nobody reads blocks", || {
+        run.until("waiting until a write that nobody reads blocks", || {
             let written = progress.written.load(Relaxed);
             ensure(
                 written <= holds as u64,
@@ -51,7 +52,7 @@ impl Stuck {
     }
 
     /// Waits until the write has failed.
-    pub(super) fn fails(self) -> Outcome {
+    pub(crate) fn fails(self) -> Outcome {
         match self.writing.finish()? {
             Ok(_) => broken("the write goes on"),
             Err(_) => Ok(()),
@@ -59,14 +60,14 @@ impl Stuck {
     }
 
     /// Reads all that is written, after which no more is.
-    pub(super) fn drain(self, cx: &Context, peer: &Arc<dyn Stream>) -> Outcome {
+    pub(crate) fn drain(self, run: &Run, peer: &Arc<dyn Stream>) -> Outcome {
         self.progress.stop.store(true, Relaxed);
         let mut pattern = Pattern::new(1);
         // Once this has been read there is room for the write that is under way, the last one.
         let written = self.progress.written.load(Relaxed);
         let reader = Arc::clone(peer);
-        pattern = cx.call("reading what was written meanwhile", move |cx| {
-            read_expected(cx, reader.as_ref(), &mut pattern, written)?;
+        pattern = run.call("reading what was written meanwhile", move |run| {
+            read_expected(run, reader.as_ref(), &mut pattern, written)?;
             Ok(pattern)
         })?;
         let total = match self.writing.finish()? {
@@ -74,16 +75,16 @@ impl Stuck {
             Err(error) => return broken(format_args!("write_vectored fails when the peer reads again: {error}")),
         };
         let reader = Arc::clone(peer);
-        cx.call("reading the last of what was written meanwhile", move |cx| {
+        run.call("reading the last of what was written meanwhile", move |run| {
             let left = total - pattern.position();
-            read_expected(cx, reader.as_ref(), &mut pattern, left)
+            read_expected(run, reader.as_ref(), &mut pattern, left)
         })
     }
 }
 
 impl Progress {
     /// Writes until it is to stop, or fails.
-    fn write(&self, cx: &Context, stream: &dyn Stream) -> Outcome<Result<u64, io::Error>> {
+    fn write(&self, run: &Run, stream: &dyn Stream) -> Outcome<Result<u64, io::Error>> {
         let mut pattern = Pattern::new(1);
         while !self.stop.load(Relaxed) {
             let chunk = pattern.next(CHUNK);
@@ -99,7 +100,7 @@ impl Progress {
             if let Err(error) = stream.flush() {
                 return Ok(Err(error));
             }
-            cx.in_time("a write that nobody reads, and that does not block either")?;
+            run.in_time("a write that nobody reads, and that does not block either")?;
             // So that a write which takes nothing from the peer does not fill the memory before it is noticed.
             thread::yield_now();
         }

@@ -27,8 +27,8 @@
 //! The library gives buffers in any number, also empty ones among others, and is content with a part being taken. It
 //! does not trust a transport: counts that cannot be, and panics, end the connection and nothing else.
 //!
-//! [`conformance`] holds a transport against all of this. The repository's example `custom_transport` is a layer that
-//! packs what goes over another one.
+//! The crate `leads-comm-conformance` holds a transport against all of this. The repository's example
+//! `custom_transport` is a layer that packs what goes over another one.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -38,7 +38,6 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 mod accepting;
-pub mod conformance;
 mod connecting;
 mod contained;
 mod keepalive;
@@ -363,8 +362,9 @@ where
     }
 }
 
-/// Whether a read reports that there is nothing to read yet, which is not an end.
-pub(crate) fn is_nothing_yet(error: &io::Error) -> bool {
+/// Whether an error of [`Stream::read`] says that there is nothing to read yet, which is not an end: `Interrupted`,
+/// `WouldBlock` and `TimedOut` do.
+pub fn is_nothing_yet(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 

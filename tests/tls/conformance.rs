@@ -4,12 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use leads_comm::transport::conformance::Suite;
 use leads_comm::transport::memory;
 use leads_comm::transport::tcp::{TcpConnector, TcpListener};
 use leads_comm::transport::tls::rustls::pki_types::ServerName;
 use leads_comm::transport::tls::{TlsConnector, TlsListener, TlsStream};
 use leads_comm::transport::{Connector, Listener, Stream};
+use leads_comm_conformance::Suite;
 
 use crate::pairs::Below;
 use crate::support::certificates::Pki;

@@ -1,4 +1,4 @@
-//! The checks for transports (`transport::conformance`), over the transports that there are, and over some with one
+//! The checks for transports (`leads_comm_conformance`), over the transports that there are, and over some with one
 //! defect each.
 
 mod defective;

@@ -8,10 +8,11 @@ mod progress;
 
 use std::sync::Arc;
 
-use super::Suite;
-use super::context::{self, Context};
-use super::failure::{Failure, Outcome};
-use crate::transport::Stream;
+use leads_comm::transport::Stream;
+
+use crate::failure::{Failure, Outcome};
+use crate::run::{self, Run};
+use crate::suite::Suite;
 
 /// One thing that is asked of a stream. [`Suite::check_streams`] runs all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -122,10 +123,10 @@ impl StreamCheck {
         make: impl Fn() -> (Box<dyn Stream>, Box<dyn Stream>) + Clone + Send + 'static,
     ) -> Result<(), Failure> {
         let suite = suite.clone();
-        context::run(self.name(), suite.time, move |cx| {
+        run::check(self.name(), suite.time, move |run| {
             let make = &|| -> Make { Box::new(make.clone()) };
-            self.check(&Pairs { make, turned: false, cx, suite: &suite })?;
-            let turned = Pairs { make, turned: true, cx, suite: &suite };
+            self.check(&Pairs { make, turned: false, run, suite: &suite })?;
+            let turned = Pairs { make, turned: true, run, suite: &suite };
             self.check(&turned).map_err(|wrong| wrong.of("with the two ends exchanged: "))
         })
     }
@@ -161,7 +162,7 @@ type Make = Box<dyn FnOnce() -> (Box<dyn Stream>, Box<dyn Stream>) + Send>;
 struct Pairs<'a> {
     make: &'a dyn Fn() -> Make,
     turned: bool,
-    cx: &'a Context,
+    run: &'a Run,
     suite: &'a Suite,
 }
 
@@ -176,15 +177,15 @@ impl Pairs<'_> {
     /// A pair that is ready for bytes.
     fn open(&self) -> Outcome<Ends> {
         let ends = self.make()?;
-        opening::shake_hands(self.cx, &ends)?;
+        opening::shake_hands(self.run, &ends)?;
         Ok(ends)
     }
 
     /// A pair that may have its handshake before it.
     fn make(&self) -> Outcome<Ends> {
         let make = (self.make)();
-        let (one, other) = self.cx.call("making a pair of streams", move |_| Ok(make()))?;
-        let (one, other) = (self.cx.adopt(one), self.cx.adopt(other));
+        let (one, other) = self.run.call("making a pair of streams", move |_| Ok(make()))?;
+        let (one, other) = (self.run.adopt(one), self.run.adopt(other));
         Ok(if self.turned { Ends { one: other, other: one } } else { Ends { one, other } })
     }
 }

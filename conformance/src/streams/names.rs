@@ -3,16 +3,16 @@
 use std::net::Shutdown;
 use std::sync::Arc;
 
-use super::super::failure::{Outcome, ensure};
 use super::Pairs;
+use crate::failure::{Outcome, ensure};
 
 /// [`StreamCheck::PeerName`](super::StreamCheck::PeerName).
 pub(super) fn peer_name(pairs: &Pairs<'_>) -> Outcome {
-    let cx = pairs.cx;
+    let run = pairs.run;
     let ends = pairs.open()?;
     let asked = |when: &str| {
         let one = Arc::clone(&ends.one);
-        cx.call(format!("the peer's name {when}"), move |_| Ok((one.peer(), one.peer_addr())))
+        run.call(format!("the peer's name {when}"), move |_| Ok((one.peer(), one.peer_addr())))
     };
     let (name, address) = asked("at first")?;
     ensure(!name.is_empty(), "the peer has no name")?;
@@ -27,13 +27,13 @@ pub(super) fn peer_name(pairs: &Pairs<'_>) -> Outcome {
     };
     stays("when asked again")?;
     let other = Arc::clone(&ends.other);
-    cx.call("abort of the peer", move |_| {
+    run.call("abort of the peer", move |_| {
         let _ = other.abort();
         Ok(())
     })?;
     stays("when the peer has gone")?;
     let one = Arc::clone(&ends.one);
-    cx.call("shutdown", move |_| {
+    run.call("shutdown", move |_| {
         let _ = one.shutdown(Shutdown::Both);
         Ok(())
     })?;
