@@ -19,7 +19,7 @@ use leads_comm::{Client, CloseOnDrop, Error, Server};
 use lexopt::prelude::*;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 
-#[path = "support/cli.rs"]
+#[path = "../support/cli.rs"]
 mod cli;
 
 use cli::{Failure, fail};

@@ -139,13 +139,19 @@ impl Drop for Process {
 
 /// The command that starts such a child.
 pub fn command(wrap: &[&str], name: &str, task: &str) -> Command {
+    let mut command = test(wrap, name);
+    command.env(TASK, task).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
+/// The command that runs one test of this program, also one that is ignored, and shows what it prints.
+pub fn test(wrap: &[&str], name: &str) -> Command {
     let this = std::env::current_exe().unwrap();
     let mut words: Vec<_> = wrap.iter().map(Into::into).collect();
     words.push(this.into_os_string());
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]);
-    command.args(["--exact", name, "--nocapture", "--include-ignored", "--test-threads=1"]).env(TASK, task);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.args(["--exact", name, "--nocapture", "--include-ignored", "--test-threads=1"]);
     command
 }
 

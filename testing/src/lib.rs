@@ -1,8 +1,13 @@
 //! What the test suites share: transports to run over, peers that speak raw bytes, and waiting with a deadline.
+//!
+//! A suite begins with a server of some transport ([`Net::start_server`]) or with peers that take what it lets them
+//! ([`valve`]), and goes on by what the program is told ([`next`], [`find`], [`received`]). Whatever here fails, or
+//! takes longer than [`PATIENCE`], fails the test by a panic.
 
-#![allow(dead_code, unreachable_pub, reason = "each suite uses its own part")]
+#![allow(missing_debug_implementations, reason = "nobody prints what a test is made of")]
 
 pub mod account;
+pub mod alone;
 #[cfg(feature = "tls")]
 pub mod certificates;
 pub mod child;
@@ -26,6 +31,7 @@ pub mod valve;
 pub mod vitals;
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,13 +41,16 @@ use leads_comm::callback::{self, ChannelCallback, Event};
 use leads_comm::crossbeam_channel::Receiver;
 use seed::Random;
 
-#[allow(unused_imports, reason = "each suite uses its own part")]
-pub use net::{Dial, Net, Started, raw::Raw};
-#[allow(unused_imports, reason = "each suite uses its own part")]
-pub(crate) use net::{each_transport, over_every_transport, test_over_each};
+pub use net::raw::Raw;
+pub use net::{Dial, Net, Started};
 
 /// How long anything may take before a test gives up: far longer than it ever should, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The folder of the checkout.
+pub fn checkout() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate lies in the checkout")
+}
 
 /// A message of `len` bytes that can be told from all others, and from a part of itself.
 pub fn numbered(number: usize, len: usize) -> Vec<u8> {

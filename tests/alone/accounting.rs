@@ -1,11 +1,9 @@
 //! Nothing is lost silently: whatever ends a connection, every message that was accepted has either been handed to the
 //! operating system or is reported in the reason of the end.
 //!
-//! What the system was given is counted by the [streams](support::counted) themselves, and the [proxy](support::proxy)
+//! What the system was given is counted by the [streams](leads_comm_testing::counted) themselves, and the [proxy](leads_comm_testing::proxy)
 //! cannot have got more than that.
 #![cfg(unix)]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -20,11 +18,11 @@ use std::time::Duration;
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{Builder, Client, Connection, Error, Server, Service, SlowConsumer};
-use support::counted::{Streams, Written};
-use support::proxy::{Direction, End, Faults, Link, Proxy, Slices};
-use support::seed::{Random, Seed};
-use support::stamp::Stamp;
-use support::*;
+use leads_comm_testing::counted::{Streams, Written};
+use leads_comm_testing::proxy::{Direction, End, Faults, Link, Proxy, Slices};
+use leads_comm_testing::seed::{Random, Seed};
+use leads_comm_testing::stamp::Stamp;
+use leads_comm_testing::*;
 
 const SENDERS: u64 = 4;
 const LONGEST: usize = 16 * 1024;
@@ -236,7 +234,7 @@ impl Bench {
     fn connect_process(&self) -> Victim {
         let Side::Server { server, events, .. } = &self.side else { panic!("only servers have such peers") };
         let child = Command::new(env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "peer_process"])
+            .args(["--ignored", "--exact", "accounting::peer_process"])
             .env(PEER_OF, server.local_addr().unwrap().to_string())
             .stdout(Stdio::null())
             .spawn()
@@ -455,12 +453,14 @@ fn run(rounds: usize) {
 
 #[test]
 fn what_is_accepted_is_written_or_reported() {
+    alone!();
     run(100);
 }
 
 #[test]
 #[ignore = "long: takes 15 seconds"]
 fn what_is_accepted_is_written_or_reported_a_thousand_times() {
+    alone!();
     run(1000);
 }
 

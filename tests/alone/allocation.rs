@@ -1,17 +1,15 @@
 //! What the allocator has given for messages that wait, against the limits that are to bound it: whatever is sent, and
 //! on which way. One test, because all that the process allocates is counted.
 
-mod support;
-
 use std::alloc::System;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use leads_comm::{Client, Connection, Error, OutboundLimit, Reconnect, Server, ServerBuilder, SlowConsumer};
+use leads_comm_testing::valve::{self, EITHER, Writes};
+use leads_comm_testing::*;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-use support::valve::{self, EITHER, Writes};
-use support::*;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -246,6 +244,7 @@ fn over_tls() {
 
 #[test]
 fn what_waits_takes_no_more_of_memory_than_it_may() {
+    alone!();
     // Whatever is made once.
     drop(valve::start_server(Writes::Direct, limited));
     for writes in EITHER {

@@ -1,20 +1,19 @@
 //! The search for deadlocks finds one: else its silence in the other suites would mean nothing.
 #![cfg(leads_comm_deadlocks)]
 
-mod support;
-
 use std::env;
 use std::process::Command;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
+use leads_comm_testing::{PATIENCE, deadlocks, in_time};
 use parking_lot::Mutex;
-use support::{PATIENCE, deadlocks, in_time};
 
 #[test]
 fn a_deadlock_is_found() {
+    alone!();
     let mut child = Command::new(env::current_exe().unwrap());
-    child.args(["--ignored", "--exact", "two_locks_in_two_orders"]);
+    child.args(["--ignored", "--exact", "deadlocks::two_locks_in_two_orders"]);
     let output = in_time("the search", move || child.output().unwrap());
     assert!(!output.status.success());
     let told = String::from_utf8_lossy(&output.stderr);

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use leads_comm::{Caller, Denied, ServerBuilder};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use super::*;
+use leads_comm_testing::*;
 
 /// The token of this file's servers, and what callers say instead.
 const TOKEN: &[u8] = b"SECRET-4711";
@@ -39,6 +39,7 @@ fn gives_away(text: &str) -> bool {
 
 #[test]
 fn a_flood_of_wrong_tokens_shows_none_and_does_not_flood_the_log() {
+    alone!();
     const CALLERS: u64 = 300;
     log::set_logger(&Capture).unwrap();
     log::set_max_level(LevelFilter::Trace);

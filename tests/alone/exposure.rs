@@ -1,13 +1,11 @@
 //! Servers that strangers may reach: which address is listened on, and the one warning that there is.
 
-mod support;
-
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 
 use leads_comm::{Caller, Denied, Server, ServerBuilder, create_server, start_server};
+use leads_comm_testing::logged::Turn;
+use leads_comm_testing::*;
 use log::Level;
-use support::logged::Turn;
-use support::*;
 
 /// The warnings of a server's start and end, and the port that it had.
 fn warnings(server: Server) -> (Vec<String>, u16) {
@@ -24,6 +22,7 @@ fn open(adapt: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Vec<String> {
 
 #[test]
 fn a_server_listens_on_this_machine_only() {
+    alone!();
     deadlocks::watch();
     let server = Server::builder().port(0).build().unwrap();
     server.start(true).unwrap();
@@ -35,6 +34,7 @@ fn a_server_listens_on_this_machine_only() {
 
 #[test]
 fn every_address_without_a_guard_is_warned_of_once() {
+    alone!();
     let of_leads = warnings(create_server(0, ()));
     let of_builder = warnings(Server::builder().port(0).bind(Ipv4Addr::UNSPECIFIED).build().unwrap());
     let socket = TcpListener::bind(("0.0.0.0", 0)).unwrap();
@@ -49,6 +49,7 @@ fn every_address_without_a_guard_is_warned_of_once() {
 
 #[test]
 fn one_address_or_a_guard_is_not_warned_of() {
+    alone!();
     let everywhere = |builder: ServerBuilder| builder.bind(Ipv6Addr::UNSPECIFIED);
     assert_eq!(open(|builder| builder), [""; 0]);
     assert_eq!(open(|builder| builder.bind(Ipv6Addr::UNSPECIFIED).token("secret")), [""; 0]);
@@ -66,12 +67,14 @@ fn one_address_or_a_guard_is_not_warned_of() {
 #[test]
 #[cfg(feature = "tls")]
 fn tls_is_a_guard() {
+    alone!();
     let config = certificates::Pki::new().mutual_server();
     assert_eq!(open(|builder| builder.bind(Ipv4Addr::UNSPECIFIED).tls(config)), [""; 0]);
 }
 
 #[test]
 fn a_start_that_fails_is_not_warned_of() {
+    alone!();
     let taken = TcpListener::bind(("0.0.0.0", 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
     let server = Server::builder().port(port).bind(Ipv4Addr::UNSPECIFIED).build().unwrap();

@@ -1,7 +1,5 @@
 //! What unfinished messages may take of memory, for all connections together; and who goes when that is too little.
 
-mod support;
-
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::thread;
@@ -9,9 +7,9 @@ use std::time::Duration;
 
 use leads_comm::callback;
 use leads_comm::{Connection, DisconnectReason, Server, ServerBuilder};
-use support::child::{self, Process};
-use support::figures::{Prober, p99};
-use support::*;
+use leads_comm_testing::child::{self, Process};
+use leads_comm_testing::figures::{Prober, p99};
+use leads_comm_testing::*;
 
 const KIB: usize = 1024;
 
@@ -37,6 +35,7 @@ fn hog(started: &Started, len: usize) -> (Raw, Connection) {
 
 over_every_transport! {
     fn the_longest_unfinished_message_goes_first(net: Net) {
+        alone!();
         let started = net.start_server(limited);
         let hogs = [240, 245, 230].map(|kib| hog(&started, kib * KIB));
         // There is no room for all three, nor for two and what comes now.
@@ -58,6 +57,7 @@ over_every_transport! {
 
     /// Small messages need none of it, so they come through whoever has used it up.
     fn small_messages_are_not_concerned(net: Net) {
+        alone!();
         let started = net.start_server(|builder| limited(builder).max_total_buffered_bytes(LEN + 1));
         let (_raw, hog) = hog(&started, LEN - KIB);
         let small: Vec<_> = (0..30).map(|_| started.raw()).collect();
@@ -73,6 +73,7 @@ over_every_transport! {
 
     /// As little as `build` accepts.
     fn one_message_of_full_length_always_fits(net: Net) {
+        alone!();
         let started = net.start_server(|builder| limited(builder).max_total_buffered_bytes(LEN + 1));
         let raw = started.raw();
         for number in 0..5 {
@@ -86,6 +87,7 @@ over_every_transport! {
 
     /// Nobody can be ended for a message that a callback is still busy with: whoever needs that memory waits a moment.
     fn the_asker_goes_when_callbacks_hold_everything(net: Net) {
+        alone!();
         let ((begin, begun), (release, released)) = (mpsc::channel(), mpsc::channel::<()>());
         let released = Mutex::new(released);
         let slow = callback::on_receive(move |_, message: &[u8]| {
@@ -120,6 +122,7 @@ over_every_transport! {
 
     /// Whatever has become of those who held it, all of it can be used again.
     fn nothing_of_it_is_lost_for_ever(net: Net) {
+        alone!();
         expect_panics_in_callbacks();
         let faulty = callback::on_receive(|_, message: &[u8]| assert_ne!(message[0], b'p', "as asked"));
         let (recorder, events) = recorder();
@@ -174,14 +177,19 @@ over_every_transport! {
 #[test]
 #[cfg(target_os = "linux")]
 fn memory_is_bounded_whatever_peers_do() {
-    hoarding("memory_is_bounded_whatever_peers_do", Hoard { connections: 150, len: 256 * KIB, total: 8 << 20 });
+    alone!();
+    hoarding(
+        "inbound_budget::memory_is_bounded_whatever_peers_do",
+        Hoard { connections: 150, len: 256 * KIB, total: 8 << 20 },
+    );
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 #[ignore = "long: takes 1 minute"]
 fn a_thousand_hoarders() {
-    hoarding("a_thousand_hoarders", Hoard { connections: 1000, len: 1024 * KIB, total: 64 << 20 });
+    alone!();
+    hoarding("inbound_budget::a_thousand_hoarders", Hoard { connections: 1000, len: 1024 * KIB, total: 64 << 20 });
 }
 
 #[cfg(target_os = "linux")]

@@ -1,8 +1,6 @@
 //! What the system may do to a process at any time, signals that interrupt calls and clocks that jump, changes nothing.
 #![cfg(target_os = "linux")]
 
-mod support;
-
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,8 +8,8 @@ use std::time::{Duration, Instant};
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{Connection, DisconnectReason, SlowConsumer};
-use support::child::{self, Process};
-use support::*;
+use leads_comm_testing::child::{self, Process};
+use leads_comm_testing::*;
 
 /// How many messages go each way.
 const MESSAGES: usize = 2000;
@@ -65,6 +63,7 @@ fn failures(events: &Receiver<Event>, round: usize) -> usize {
 /// L5: every tenth call of each kind is interrupted by a signal, as far as the caller can tell.
 #[test]
 fn interrupted_calls_are_not_noticed() {
+    alone!();
     const CALLS: [&str; 9] =
         ["recvfrom", "recvmsg", "sendto", "sendmsg", "poll", "ppoll", "epoll_pwait", "accept4", "connect"];
     if child::task().is_some() {
@@ -80,7 +79,7 @@ fn interrupted_calls_are_not_noticed() {
     wrap.extend(["-e", &trace]);
     let inject: Vec<_> = CALLS.iter().map(|call| format!("inject=?{call}:error=EINTR:when=2+{}", step(call))).collect();
     inject.iter().for_each(|inject| wrap.extend(["-e", inject]));
-    let process = Process::start_under(&wrap, "interrupted_calls_are_not_noticed", "converse");
+    let process = Process::start_under(&wrap, "interruptions::interrupted_calls_are_not_noticed", "converse");
     let outcome = process.next_line();
     drop(process);
     let log_text = std::fs::read_to_string(&log).unwrap_or_default();
@@ -131,6 +130,7 @@ fn keep_time() {
 #[test]
 #[ignore = "needs faketime"]
 fn steps_of_the_wall_clock_are_not_noticed() {
+    alone!();
     if child::task().is_some() {
         return keep_time();
     }
@@ -143,7 +143,7 @@ fn steps_of_the_wall_clock_are_not_noticed() {
     let clock = std::env::temp_dir().join(format!("leads-comm-clock-{}", std::process::id()));
     let set = |years: &str| std::fs::write(&clock, years).unwrap();
     set("+0");
-    let mut command = child::command(&[], "steps_of_the_wall_clock_are_not_noticed", "keep time");
+    let mut command = child::command(&[], "interruptions::steps_of_the_wall_clock_are_not_noticed", "keep time");
     command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", &clock);
     command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     let process = Process::spawn(command);
@@ -163,6 +163,7 @@ fn steps_of_the_wall_clock_are_not_noticed() {
 #[test]
 #[ignore = "needs root"]
 fn any_time_since_the_systems_start_will_do() {
+    alone!();
     if child::task().is_some() {
         return keep_time();
     }
@@ -176,7 +177,8 @@ fn any_time_since_the_systems_start_will_do() {
             eprintln!("skipped: a clock of one's own needs unshare and root");
             return;
         }
-        let process = Process::start_under(&wrap, "any_time_since_the_systems_start_will_do", "keep time");
+        let process =
+            Process::start_under(&wrap, "interruptions::any_time_since_the_systems_start_will_do", "keep time");
         let outcome = process.line();
         println!("L4: the system has been running for {what}: {outcome}");
         assert_eq!(outcome, "missed or early time-outs 0");

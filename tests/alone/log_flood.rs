@@ -1,15 +1,13 @@
 //! That no peer can flood the log, and that what is left out of it is counted.
 
-mod support;
-
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::{Callback, Connection, DisconnectReason, Error, Service};
 use leads_comm::{callback, crossbeam_channel};
+use leads_comm_testing::*;
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use support::*;
 
 /// How many lines about one topic a service may log in a second.
 const CAP: usize = 10;
@@ -96,6 +94,7 @@ fn most_in_a_second(times: &[Instant]) -> usize {
 
 #[test]
 fn hostile_peers_do_not_flood_the_log() {
+    alone!();
     expect_panics_in_callbacks();
     log::set_logger(&Capture).unwrap();
     log::set_max_level(LevelFilter::Trace);

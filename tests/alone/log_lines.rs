@@ -6,8 +6,6 @@
 
 #![cfg(all(unix, not(leads_comm_portable)))]
 
-mod support;
-
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
@@ -23,9 +21,9 @@ use leads_comm::transport::{Listener, Stream, memory};
 use leads_comm::{
     Callback, Client, Connection, DisconnectReason, Error, Reconnect, RefusalCause, Server, ServerBuilder, Service,
 };
+use leads_comm_testing::layer::{self, Layer};
+use leads_comm_testing::*;
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use support::layer::{self, Layer};
-use support::*;
 
 /// Lines that no test reaches, by what they begin with, and why.
 const RARE: &[(&str, &str)] = &[("the system cannot tell which streams", "the system always has the memory to wait")];
@@ -613,7 +611,7 @@ scenarios! {
 /// Every line that the sources log, but for the rare ones.
 fn sites() -> BTreeSet<Site> {
     let mut sites = BTreeSet::new();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = checkout();
     scan(root, &root.join("src"), &mut sites);
     sites
 }
@@ -670,6 +668,7 @@ fn walk(turn: &Turn) -> Vec<(Scenario, BTreeMap<Site, BTreeSet<Level>>)> {
 
 #[test]
 fn every_line_is_reached_and_knows_where_it_is() {
+    alone!();
     let turn = Turn::take();
     let reached: BTreeSet<_> = walk(&turn).into_iter().flat_map(|(_, reached)| reached.into_keys()).collect();
     let sites = sites();
@@ -682,6 +681,7 @@ fn every_line_is_reached_and_knows_where_it_is() {
 
 #[test]
 fn a_logger_that_panics_at_any_one_line_changes_nothing() {
+    alone!();
     let turn = Turn::take();
     for (scenario, reached) in walk(&turn) {
         for (site, levels) in reached {
@@ -697,6 +697,7 @@ fn a_logger_that_panics_at_any_one_line_changes_nothing() {
 
 #[test]
 fn a_logger_that_always_panics_changes_nothing() {
+    alone!();
     let turn = Turn::take();
     for mode in [Mode::PanicEverywhere, Mode::PanicInEnabled] {
         for level in LevelFilter::iter() {
@@ -710,6 +711,7 @@ fn a_logger_that_always_panics_changes_nothing() {
 
 #[test]
 fn a_logger_may_call_the_library() {
+    alone!();
     let turn = Turn::take();
     for &scenario in SCENARIOS {
         turn.set(Mode::CallBack, LevelFilter::Trace);
@@ -752,6 +754,7 @@ fn services_that_may_be_closed_at_any_time() {
 
 #[test]
 fn a_logger_may_close_everything_at_any_line() {
+    alone!();
     let turn = Turn::take();
     let scenario: Scenario = ("services_that_may_be_closed_at_any_time", services_that_may_be_closed_at_any_time);
     run(scenario, &Mode::Listen, LevelFilter::Trace);
@@ -766,6 +769,7 @@ fn a_logger_may_close_everything_at_any_line() {
 
 #[test]
 fn the_port_is_free_when_close_returns_while_the_logger_takes_its_time() {
+    alone!();
     let turn = Turn::take();
     let stage = start(|builder| {
         builder.admit(|_| false).flush_timeout(Duration::from_millis(20)).close_timeout(Duration::from_millis(20))

@@ -2,8 +2,6 @@
 //!
 //! The logger belongs to the whole process, so the tests of this suite take turns.
 
-mod support;
-
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -14,12 +12,13 @@ use std::time::Duration;
 use leads_comm::callback;
 use leads_comm::transport::{Listener, Stream, memory};
 use leads_comm::{Connection, Error, Keepalive, Server, ServerBuilder};
+use leads_comm_testing::logged::Turn;
+use leads_comm_testing::*;
 use log::Level;
-use support::logged::Turn;
-use support::*;
 
 #[test]
 fn start_and_stop_are_information() {
+    alone!();
     let turn = Turn::take();
     let started = Net::Tcp.start_server(|builder| builder);
     let address = started.addr().to_string();
@@ -39,6 +38,7 @@ fn start_and_stop_are_information() {
 
 over_every_transport! {
     fn an_undisturbed_life_is_of_no_concern(net: Net) {
+        alone!();
         let turn = Turn::take();
         let started = net.start_server(|builder| builder);
         let (client, client_events) = started.start_client();
@@ -66,6 +66,7 @@ over_every_transport! {
     }
 
     fn a_peer_that_leaves_in_its_own_way_is_of_no_concern(net: Net) {
+        alone!();
         let turn = Turn::take();
         let started = net.start_server(|builder| builder);
         let leave: [fn(Raw); 3] = [drop, Raw::reset, |raw| raw.write(b"unfinished")];
@@ -83,6 +84,7 @@ over_every_transport! {
     }
 
     fn a_peer_dropped_for_cause_is_warned_of(net: Net) {
+        alone!();
         expect_panics_in_callbacks();
         let turn = Turn::take();
         let (callback, events) = recorder();
@@ -112,6 +114,7 @@ over_every_transport! {
     }
 
     fn a_failure_is_warned_of_and_one_that_cannot_be_told_is_an_error(net: Net) {
+        alone!();
         expect_panics_in_callbacks();
         let turn = Turn::take();
         let faulty = callback::closures().on_initialize(|_| panic!("first")).on_fail(|_, _| panic!("second"));
@@ -123,6 +126,7 @@ over_every_transport! {
     }
 
     fn contents_appear_nowhere(net: Net) {
+        alone!();
         expect_panics_in_callbacks();
         let turn = Turn::take();
         let mut told = Told::default();
@@ -165,6 +169,7 @@ impl Stream for Refusing {
 
 #[test]
 fn what_the_system_refuses_is_told_once_and_ends_nothing() {
+    alone!();
     let turn = Turn::take();
     let (callback, events) = recorder();
     let (arrive, arriving) = mpsc::sync_channel(10);
@@ -210,6 +215,7 @@ fn gives_away(text: &str) -> bool {
 
 #[test]
 fn the_secret_is_recognised_in_every_form() {
+    alone!();
     let shown = [
         format!("{:?}", SECRET),
         format!("{:02x?}", SECRET).replace(", ", ""),
@@ -338,6 +344,7 @@ fn impatient(builder: ServerBuilder) -> ServerBuilder {
 
 #[test]
 fn a_server_that_is_only_built_says_nothing() {
+    alone!();
     let turn = Turn::take();
     let server = Server::builder().port(0).build().unwrap();
     server.close();

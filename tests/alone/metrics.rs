@@ -1,15 +1,13 @@
 //! That what is exported through the facade of the crate `metrics` is what the service counts.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use leads_comm::metrics::Exporter;
 use leads_comm::stats::ServiceStats;
 use leads_comm::{DisconnectKind, SlowConsumer};
+use leads_comm_testing::*;
 use metrics::{Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
-use support::*;
 
 /// A metric by name and labels.
 type Series = String;
@@ -118,6 +116,7 @@ fn expected(stats: &ServiceStats) -> BTreeMap<Series, u64> {
 
 #[test]
 fn the_sum_of_what_is_published_is_what_is_counted() {
+    alone!();
     let adding = Adding::default();
     let publish = |exporter: &mut Exporter<_>| metrics::with_local_recorder(&adding, || exporter.publish());
     let started = Net::Memory.start_server(|builder| {
@@ -189,6 +188,7 @@ fn the_sum_of_what_is_published_is_what_is_counted() {
 
 #[test]
 fn a_service_goes_on_where_another_of_its_name_has_ended() {
+    alone!();
     let adding = Adding::default();
     for _ in 0..2 {
         let started = Net::Memory.start_server(|builder| builder);

@@ -3,15 +3,14 @@
 //! One test only, so that nothing else changes the memory of the process.
 #![cfg(target_os = "linux")]
 
-mod support;
-
 use std::panic::panic_any;
 
 use leads_comm::callback;
-use support::*;
+use leads_comm_testing::*;
 
 #[test]
 fn what_a_panic_carried_is_let_go() {
+    alone!();
     const PANICS: usize = 256;
     const LEN: usize = 512 * 1024;
     expect_panics_in_callbacks();

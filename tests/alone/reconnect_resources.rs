@@ -4,18 +4,17 @@
 //! One test only, so that nothing else runs in the process while it counts.
 #![cfg(target_os = "linux")]
 
-mod support;
-
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use leads_comm::callback::Event;
 use leads_comm::{Client, Reconnect};
-use support::leftovers::{expect, threads_and_descriptors};
-use support::*;
+use leads_comm_testing::leftovers::{expect, threads_and_descriptors};
+use leads_comm_testing::*;
 
 #[test]
 fn a_client_costs_the_same_after_any_number_of_connections_and_leaves_nothing_behind() {
+    alone!();
     let (threads, descriptors) = threads_and_descriptors();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

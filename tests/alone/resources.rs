@@ -3,12 +3,10 @@
 //! One test only, so that nothing else runs in the process while it counts.
 #![cfg(target_os = "linux")]
 
-mod support;
-
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
-use support::leftovers::{expect, threads_and_descriptors};
-use support::*;
+use leads_comm_testing::leftovers::{expect, threads_and_descriptors};
+use leads_comm_testing::*;
 
 fn wait_for(events: &Receiver<Event>, count: usize) -> Vec<leads_comm::Connection> {
     (0..count).map(|_| connected(events)).collect()
@@ -16,6 +14,7 @@ fn wait_for(events: &Receiver<Event>, count: usize) -> Vec<leads_comm::Connectio
 
 #[test]
 fn a_service_costs_what_it_says_and_leaves_nothing_behind() {
+    alone!();
     const PEERS: usize = 50;
     let (threads, descriptors) = threads_and_descriptors();
 

@@ -2,8 +2,6 @@
 //! and those that did not still are.
 #![cfg(unix)]
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
@@ -11,8 +9,8 @@ use std::time::Duration;
 
 use leads_comm::callback::Event;
 use leads_comm::{Server, ServerBuilder};
-use support::child::{self, Process, say, tell};
-use support::*;
+use leads_comm_testing::child::{self, Process, say, tell};
+use leads_comm_testing::*;
 
 /// The time-out that the process has, and for how long it is stopped.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -105,10 +103,11 @@ fn each(peers: &mut [TcpStream], bytes: &[u8]) {
 macro_rules! in_process {
     ($($(#[$doc:meta])* fn $name:ident($task:literal, $process:ident, $port:ident, $stuck:ident) $body:block)*) => {
         $($(#[$doc])* #[test] fn $name() {
+            alone!();
             if let Some(task) = child::task() {
                 return process(&task);
             }
-            let ($process, $port, mut $stuck) = start(stringify!($name), $task);
+            let ($process, $port, mut $stuck) = start(concat!("standstill::", stringify!($name)), $task);
             $body
         })*
     };

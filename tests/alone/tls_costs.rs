@@ -2,13 +2,13 @@
 
 use leads_comm::{Client, Server};
 
-use crate::support::certificates::Pki;
-use crate::support::until;
-use crate::support::vitals;
+use leads_comm_testing::certificates::Pki;
+use leads_comm_testing::{alone, until, vitals};
 
 #[test]
 #[ignore = "long: takes half a minute, and wants to be alone in the process"]
 fn idle_connections() {
+    alone!();
     const CONNECTIONS: usize = 500;
     let pki = Pki::new();
     let open = |tls: bool| {

@@ -1,16 +1,14 @@
 //! Peers that are gone without a word, or that are stopped: what is told apart, and how long that takes.
 #![cfg(unix)]
 
-mod support;
-
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::RecvTimeoutError;
 use leads_comm::{Connection, DisconnectReason, Keepalive, OutboundLimit, ServerBuilder, SlowConsumer};
-use support::child::{self, Process};
-use support::*;
+use leads_comm_testing::child::{self, Process};
+use leads_comm_testing::*;
 
 /// A process that is connected and reads nothing.
 fn hold_still(address: &str) {
@@ -66,13 +64,15 @@ fn fill(connection: &Connection) -> Instant {
 
 #[test]
 fn a_stopped_peer_is_a_slow_consumer() {
-    stopped("a_stopped_peer_is_a_slow_consumer", Duration::from_millis(1500));
+    alone!();
+    stopped("vanished::a_stopped_peer_is_a_slow_consumer", Duration::from_millis(1500));
 }
 
 #[test]
 #[ignore = "long: takes 15 seconds"]
 fn a_stopped_peer_is_a_slow_consumer_after_ten_seconds() {
-    stopped("a_stopped_peer_is_a_slow_consumer_after_ten_seconds", Duration::from_secs(10));
+    alone!();
+    stopped("vanished::a_stopped_peer_is_a_slow_consumer_after_ten_seconds", Duration::from_secs(10));
 }
 
 /// What is on its way to a peer.
@@ -154,8 +154,9 @@ fn fates(
 #[cfg(all(target_os = "linux", not(leads_comm_portable)))]
 #[test]
 fn a_stopped_peer_is_not_gone() {
+    alone!();
     const SOON: Duration = Duration::from_millis(500);
-    let name = "a_stopped_peer_is_not_gone";
+    let name = "vanished::a_stopped_peer_is_not_gone";
     if let Some(task) = child::task() {
         return hold_still(&task);
     }
@@ -204,6 +205,7 @@ mod sockets {
 
     #[test]
     fn every_socket_is_looked_after() {
+        alone!();
         let ways: [fn() -> ServerBuilder; 2] =
             [|| Server::builder().port(0), || Server::builder().listener(TcpListener::bind("127.0.0.1:0").unwrap())];
         for (way, keepalive, first) in ways.into_iter().flat_map(|way| {
@@ -264,6 +266,7 @@ mod sockets {
 
     #[test]
     fn each_part_is_told_to_the_system() {
+        alone!();
         type Adapt = fn(ClientBuilder) -> ClientBuilder;
         type Told = Option<(u64, u64, u32)>;
         const MIB_OF_MILLIS: Duration = Duration::from_millis(1 << 20);
@@ -371,6 +374,7 @@ mod network {
     #[test]
     #[ignore = "needs root"]
     fn a_peer_that_is_gone_is_noticed_whatever_waits_for_it() {
+        alone!();
         if let Some(task) = child::task() {
             return hold_still(&task);
         }
@@ -390,13 +394,14 @@ mod network {
             builder.user_timeout(3 * second).keepalive(Keepalive { idle: second, interval: second, count: 3 })
         };
         let wrap = ["ip", "netns", "exec", &cable.namespace];
-        let name = "network::a_peer_that_is_gone_is_noticed_whatever_waits_for_it";
+        let name = "vanished::network::a_peer_that_is_gone_is_noticed_whatever_waits_for_it";
         fates((name, &wrap, cable.here), quick, &cases, |_| cable.pull(), Duration::from_secs(25));
     }
 
     #[test]
     #[ignore = "needs root"]
     fn vanished_peers_are_noticed() {
+        alone!();
         if let Some(task) = child::task() {
             return hold_still(&task);
         }
@@ -408,7 +413,7 @@ mod network {
         server.start(true).unwrap();
         let address = server.local_addr().unwrap().to_string();
         let wrap = ["ip", "netns", "exec", &cable.namespace];
-        let name = "network::vanished_peers_are_noticed";
+        let name = "vanished::network::vanished_peers_are_noticed";
         let peers = ["idle", "data in flight", "queue full"].map(|state| {
             let process = Process::start_under(&wrap, name, &address);
             process.line();

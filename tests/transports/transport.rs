@@ -1,7 +1,5 @@
 //! Transports that a program brings: whatever they do, they harm their own connection only.
 
-mod support;
-
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, TcpListener as StdListener, TcpStream as StdStream};
 use std::sync::Mutex;
@@ -14,7 +12,7 @@ use leads_comm::transport::memory::{self, MemoryListener};
 use leads_comm::transport::tcp::TcpListener;
 use leads_comm::transport::{Listener, Stream};
 use leads_comm::{Client, DisconnectReason, Error, Server};
-use support::*;
+use leads_comm_testing::*;
 
 /// In which of its methods a stream misbehaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,10 +24,11 @@ use super::deadlocks;
 use raw::Raw;
 
 /// Hands every transport to another macro, as `#[cfg(…)] Variant name`. The module is called like the test, and the
-/// type in it that implements [`Transport`] like the variant.
+/// type in it that implements [`Transport`] like the variant. Whoever uses it has the features `serial` and `tls`.
+#[macro_export]
 macro_rules! each_transport {
-    ($then:ident) => {
-        $then! {
+    ($($then:tt)+) => {
+        $($then)+! {
             Tcp tcp,
             Memory memory,
             Blocking blocking,
@@ -37,9 +38,6 @@ macro_rules! each_transport {
         }
     };
 }
-#[allow(unused_imports, reason = "each suite uses its own part")]
-pub(crate) use each_transport;
-
 macro_rules! define_net {
     ($($(#[$available:meta])* $variant:ident $name:ident,)*) => {
         /// What joins a server and its clients in a test.
@@ -212,8 +210,8 @@ impl Drop for Started {
     }
 }
 
-#[allow(unused_macros, reason = "each suite uses its own part")]
 /// Runs each test once over every transport, as `name::tcp`, `name::memory` and so on.
+#[macro_export]
 macro_rules! over_every_transport {
     ($($(#[$attribute:meta])* fn $name:ident($net:ident: Net) $body:block)*) => {
         $(
@@ -221,27 +219,24 @@ macro_rules! over_every_transport {
                 use super::*;
 
                 $(#[$attribute])*
-                fn run($net: Net) $body
+                fn run($net: $crate::Net) $body
 
-                each_transport!(test_over_each);
+                $crate::each_transport!($crate::test_over_each);
             }
         )*
     };
 }
-#[allow(unused_imports, reason = "each suite uses its own part")]
-pub(crate) use over_every_transport;
 
-#[allow(unused_macros, reason = "each suite uses its own part")]
+#[doc(hidden)]
+#[macro_export]
 macro_rules! test_over_each {
     ($($(#[$available:meta])* $variant:ident $name:ident,)*) => {
         $(
             $(#[$available])*
             #[test]
             fn $name() {
-                run(Net::$variant);
+                run($crate::Net::$variant);
             }
         )*
     };
 }
-#[allow(unused_imports, reason = "each suite uses its own part")]
-pub(crate) use test_over_each;

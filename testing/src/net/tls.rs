@@ -14,7 +14,7 @@ use leads_comm::{Client, ClientBuilder, Server, ServerBuilder};
 use super::raw::Raw;
 use super::tcp::Tcp;
 use super::{Dial, Transport};
-use crate::support::certificates::Pki;
+use crate::certificates::Pki;
 
 pub struct Tls;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Direction, End, Faults, Link, LinkState, Slices, Sockets};
-use crate::support::seed::Random;
+use crate::seed::Random;
 
 /// How far ahead of its rate a direction may be before it waits.
 const AHEAD: Duration = Duration::from_millis(2);

@@ -1,7 +1,5 @@
 //! Who is let in, who is turned away and how, and that accepting survives whatever goes wrong with it.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::Shutdown;
@@ -16,7 +14,7 @@ use leads_comm::transport::memory::{self, MemoryListener};
 use leads_comm::transport::tcp::TcpStream;
 use leads_comm::transport::{Listener, Stream};
 use leads_comm::{Caller, Error, RefusalCause, Server};
-use support::*;
+use leads_comm_testing::*;
 
 /// The next failure that is told.
 fn failed(events: &Receiver<Event>) -> Error {

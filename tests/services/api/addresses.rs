@@ -1,7 +1,5 @@
 //! Where servers listen and clients connect, how addresses and threads are named, and LEADS's own functions.
 
-mod support;
-
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc;
@@ -12,7 +10,7 @@ use leads_comm::{
     Client, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectReason, Error, Server, create_client, create_server,
     my_ip_addresses, start_client, start_server,
 };
-use support::*;
+use leads_comm_testing::*;
 
 /// Whether this host speaks IPv6; says so when a test has to do without.
 fn has_ipv6() -> bool {

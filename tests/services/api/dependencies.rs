@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 fn read(path: &str) -> String {
-    fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    fs::read_to_string(leads_comm_testing::checkout().join(path)).unwrap()
 }
 
 /// The library's direct dependencies, and whether each is optional.

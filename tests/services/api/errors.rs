@@ -1,7 +1,5 @@
 //! Every error and every reason for an end: how each comes about, what it tells, and how it reads.
 
-mod support;
-
 use std::collections::VecDeque;
 use std::error;
 use std::fmt;
@@ -16,8 +14,8 @@ use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::memory::{self, MemoryListener};
 use leads_comm::transport::{Listener, Stream};
 use leads_comm::{Client, Connection, DisconnectReason, Error, OutboundLimit, RefusalCause, Server, Undelivered};
+use leads_comm_testing::*;
 use socket2::{Domain, Socket, Type};
-use support::*;
 
 /// A stack that no system has room for, so that the reader thread cannot be started.
 const IMPOSSIBLE_STACK: usize = usize::MAX / 2;

@@ -1,7 +1,5 @@
 //! What LEADS gets wrong: each test fails on its behaviour, which is stated above it.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,8 +14,8 @@ use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{
     Builder, Client, CloseOnDrop, DisconnectReason, Error, Server, SlowConsumer, create_server, start_server,
 };
-use support::leads_peer::LeadsPeer;
-use support::{PATIENCE, connected, disconnected, in_time, next, received, recorder, until};
+use leads_comm_testing::leads_peer::LeadsPeer;
+use leads_comm_testing::{PATIENCE, connected, disconnected, in_time, next, received, recorder, until};
 
 /// A server that runs, and what it tells.
 fn start(separator: &[u8]) -> (CloseOnDrop<Server>, Receiver<Event>) {

@@ -1,14 +1,12 @@
 //! The life of services and connections, over every transport: what is told, to whom, in what order.
 
-mod support;
-
 use std::sync::mpsc;
 use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
 
 use leads_comm::callback::{self, Event};
 use leads_comm::{Callback, Connection, DisconnectReason, Error, Server, Service};
-use support::*;
+use leads_comm_testing::*;
 
 over_every_transport! {
     fn messages_travel_both_ways(net: Net) {

@@ -1,20 +1,18 @@
 //! That the fault proxy does what it says, and nothing else: other suites rest on its word.
 #![cfg(unix)]
 
-mod support;
-
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use leads_comm_testing::proxy::lane::Cutter;
+use leads_comm_testing::proxy::{BOTH, Direction, End, Faults, Link, Proxy, Slices};
+use leads_comm_testing::seed::Seed;
+use leads_comm_testing::stamp::{Book, Faults as Wrongs, Stamp, checksum};
+use leads_comm_testing::*;
 use socket2::SockRef;
-use support::proxy::lane::Cutter;
-use support::proxy::{BOTH, Direction, End, Faults, Link, Proxy, Slices};
-use support::seed::Seed;
-use support::stamp::{Book, Faults as Wrongs, Stamp, checksum};
-use support::*;
 
 /// A proxy with one connection through it.
 struct Pair {

@@ -1,7 +1,5 @@
 //! The numbers of connections and services: exact, in every snapshot, whatever is sent and however it ends.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -12,8 +10,8 @@ use leads_comm::callback::{self, Event};
 use leads_comm::stats::{Traffic, Volume};
 use leads_comm::transport::memory;
 use leads_comm::{Callback, Connection, Error, ServerBuilder, Service, SlowConsumer};
-use support::account::{assert_adds_up, assert_service_adds_up, sums};
-use support::*;
+use leads_comm_testing::account::{assert_adds_up, assert_service_adds_up, sums};
+use leads_comm_testing::*;
 
 /// A volume's two numbers.
 fn numbers(volume: Volume) -> (u64, u64) {

@@ -1,7 +1,5 @@
 //! Events through a channel instead of calls: all of them, in order, none dropped, whatever the receiver does.
 
-mod support;
-
 use std::collections::HashMap;
 use std::sync::mpsc;
 use std::thread;
@@ -10,7 +8,7 @@ use std::time::Duration;
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::{self, Receiver, RecvTimeoutError};
 use leads_comm::{ConnectionId, DisconnectReason, Error, Server, SlowConsumer};
-use support::*;
+use leads_comm_testing::*;
 
 /// The number in a message of [`numbered`].
 fn number(message: &[u8]) -> usize {

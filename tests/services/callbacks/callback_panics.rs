@@ -1,14 +1,12 @@
 //! Callbacks that panic: each panic costs at most its own connection, is told once, and is survived.
 
-mod support;
-
 use std::panic::panic_any;
 use std::thread;
 
 use leads_comm::callback::{self, Closures, Event};
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{DisconnectReason, Error};
-use support::*;
+use leads_comm_testing::*;
 
 /// Something to panic with whose drop panics again.
 struct Bomb;

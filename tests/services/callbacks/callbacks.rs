@@ -1,7 +1,5 @@
 //! What makes up a callback: objects behind pointers, pairs, closures, and the chain that `set_callback` builds.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -10,7 +8,7 @@ use leads_comm::callback::{self, Closures, Event};
 use leads_comm::{
     Callback, Client, ClientBuilder, Connection, DisconnectReason, Error, Server, ServerBuilder, Service,
 };
-use support::*;
+use leads_comm_testing::*;
 
 /// One call: which callback was called, by which method, and with what.
 type Call = (&'static str, &'static str, String);

@@ -1,8 +1,6 @@
 //! The program's code where nobody looks for it: in destructors, in errors, on whatever thread; and threads of the
 //! library that end by it. Each costs what the documentation says, is told, and everything still ends.
 
-mod support;
-
 use std::error;
 use std::fmt;
 use std::io;
@@ -18,8 +16,8 @@ use leads_comm::{
     Authenticator, Callback, Caller, Client, CloseOnDrop, Connection, Denied, DisconnectReason, Error, Reconnect,
     Server, Service,
 };
-use support::layer::{self, Layer};
-use support::*;
+use leads_comm_testing::layer::{self, Layer};
+use leads_comm_testing::*;
 
 /// Longer than a test waits for anything.
 const NEVER: Duration = Duration::from_secs(600);

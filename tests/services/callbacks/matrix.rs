@@ -1,14 +1,12 @@
 //! Any call is allowed in any callback, and none deadlocks: every method × every callback × server and client.
 
-mod support;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use leads_comm::{Callback, Client, Connection, DisconnectReason, Error, Server, Service};
-use support::*;
+use leads_comm_testing::*;
 
 /// How often each cell is run.
 const ROUNDS: usize = 20;

@@ -1,7 +1,5 @@
 //! Closing: everything accepted is delivered, every call returns, and nothing happens afterwards.
 
-mod support;
-
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +12,7 @@ use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::{self, Receiver};
 use leads_comm::transport::Stream;
 use leads_comm::{Client, CloseOnDrop, DisconnectReason, Error, Server};
-use support::*;
+use leads_comm_testing::*;
 
 /// A server that tells who comes and goes, and nothing of what is sent.
 fn start_server_under_flood(net: Net) -> (Started, Receiver<Event>) {

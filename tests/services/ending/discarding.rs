@@ -3,8 +3,6 @@
 
 #![cfg(all(unix, not(leads_comm_portable)))]
 
-mod support;
-
 use std::io::{self, Read, Write};
 use std::net::{self, TcpStream};
 use std::sync::Arc;
@@ -16,8 +14,8 @@ use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::Stream;
 use leads_comm::transport::tcp::TcpListener;
 use leads_comm::{DisconnectReason, Error, RefusalCause, Server, ServerBuilder};
-use support::layer::{self, Layer};
-use support::*;
+use leads_comm_testing::layer::{self, Layer};
+use leads_comm_testing::*;
 
 /// The longest message.
 const LIMIT: usize = 100_000;

@@ -1,7 +1,5 @@
 //! How connections end: for every cause, `on_disconnect` comes once, last, and with the right reason.
 
-mod support;
-
 use std::collections::HashMap;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -16,7 +14,7 @@ use leads_comm::transport::{Listener, Stream};
 use leads_comm::{
     Connection, ConnectionId, DisconnectReason, Error, OutboundLimit, Server, ServerBuilder, Undelivered,
 };
-use support::*;
+use leads_comm_testing::*;
 
 /// Asserts that a connection's events were in order, with exactly one end, and returns its reason.
 fn only_end(events: &Receiver<Event>) -> DisconnectReason {

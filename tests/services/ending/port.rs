@@ -1,8 +1,6 @@
 //! The port, or the path, is free when `close` returns: whatever the accepting thread is doing then, and wherever `close`
 //! is called from. Callers are refused by the system from then on, and the one who is being asked about is ended.
 
-mod support;
-
 use std::io::{self, Read, Write};
 use std::net::{self, SocketAddr};
 #[cfg(unix)]
@@ -13,7 +11,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use leads_comm::{Callback, Caller, Connection, Denied, DisconnectReason, Error, Server, ServerBuilder, Service};
-use support::*;
+use leads_comm_testing::*;
 
 /// Where a server listens.
 #[derive(Debug, Clone)]

@@ -1,7 +1,5 @@
 //! Every connection's end has one reason of one kind, and those add up.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
@@ -9,8 +7,8 @@ use std::time::Duration;
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{Connection, DisconnectKind, ServerBuilder};
-use support::account::assert_service_adds_up;
-use support::*;
+use leads_comm_testing::account::assert_service_adds_up;
+use leads_comm_testing::*;
 
 const LEN: usize = 1000;
 

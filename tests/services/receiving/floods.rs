@@ -1,15 +1,13 @@
 //! Tight loops, which are joined into few writes: whole, in order, to the last message, for whoever is there.
 
-mod support;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
 use leads_comm::{Connection, Error, Server, SlowConsumer};
-use support::valve::{self, EITHER, Writes};
-use support::*;
+use leads_comm_testing::valve::{self, EITHER, Writes};
+use leads_comm_testing::*;
 
 /// Long enough never to be over in a test.
 const PATIENT: SlowConsumer = SlowConsumer::Block(Duration::from_secs(60));

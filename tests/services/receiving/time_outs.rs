@@ -1,7 +1,5 @@
 //! How long a peer may keep a connection waiting: for a message that it has begun, and for anything at all.
 
-mod support;
-
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::thread;
@@ -9,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
 use leads_comm::{Client, Connection, DisconnectReason, Error, Keepalive, Server, ServerBuilder, SlowConsumer};
-use support::figures::{Prober, p99};
-use support::*;
+use leads_comm_testing::figures::{Prober, p99};
+use leads_comm_testing::*;
 
 const SHORT: Duration = Duration::from_millis(150);
 
@@ -370,5 +368,5 @@ fn no_wall_clock_is_read() {
         }
         1
     }
-    assert!(check(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) > 30);
+    assert!(check(&checkout().join("src")) > 30);
 }

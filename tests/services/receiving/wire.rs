@@ -1,8 +1,6 @@
 //! The bytes on the wire, one by one, with a LEADS peer in either role: a plain socket that knows nothing of this
 //! library.
 
-mod support;
-
 use std::cell::Cell;
 use std::net::TcpListener;
 use std::thread;
@@ -13,8 +11,8 @@ use leads_comm::{
     Builder, Client, CloseOnDrop, Connection, DisconnectReason, Server, Service, create_client, create_server,
     start_client, start_server,
 };
-use support::leads_peer::LeadsPeer;
-use support::{PATIENCE, connected, in_time, next, recorder};
+use leads_comm_testing::leads_peer::LeadsPeer;
+use leads_comm_testing::{PATIENCE, connected, in_time, next, recorder};
 
 /// LEADS's separator, and the one of its video.
 const SEPARATORS: [&[u8]; 2] = [b";", b"end;"];

@@ -2,19 +2,17 @@
 //! then the goodbye, then the regular end, never a reset.
 #![cfg(unix)]
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 
 use leads_comm::Server;
 use leads_comm::codec::{Decoder, Separator};
-use support::counted::Streams;
-use support::proxy::{Direction, Faults, Proxy, Slices};
-use support::seed::Seed;
-use support::stamp::{Book, Stamp};
-use support::*;
+use leads_comm_testing::counted::Streams;
+use leads_comm_testing::proxy::{Direction, Faults, Proxy, Slices};
+use leads_comm_testing::seed::Seed;
+use leads_comm_testing::stamp::{Book, Stamp};
+use leads_comm_testing::*;
 
 /// More than the buffers of the system and the proxy hold together.
 const QUEUED: usize = 1024 * 1024;

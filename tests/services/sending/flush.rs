@@ -1,14 +1,12 @@
 //! Flushing: what `Ok` promises, and what every other outcome says.
 
-mod support;
-
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use leads_comm::{Callback, Connection, Error, Service, SlowConsumer};
-use support::valve::{self, EITHER};
-use support::*;
+use leads_comm_testing::valve::{self, EITHER};
+use leads_comm_testing::*;
 
 /// Long enough never to be over in a test.
 const LONG: Duration = Duration::from_secs(60);

@@ -1,8 +1,6 @@
 //! A transport that takes bytes and holds them, as one that encrypts or compresses does: what it holds is handed on
 //! without being asked for, and its end is the last of it.
 
-mod support;
-
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 #[cfg(unix)]
@@ -15,8 +13,8 @@ use leads_comm::transport::memory;
 use leads_comm::transport::tcp::TcpListener;
 use leads_comm::transport::{Listener, Stream};
 use leads_comm::{DisconnectReason, Error, Server, ServerBuilder, SlowConsumer};
-use support::net::{Dial, tcp};
-use support::*;
+use leads_comm_testing::net::{Dial, tcp};
+use leads_comm_testing::*;
 
 /// How much it takes at once.
 const AT_ONCE: usize = 3000;

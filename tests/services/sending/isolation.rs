@@ -1,12 +1,10 @@
 //! Peers that never read, and those beside them, who do not notice.
 
-mod support;
-
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{Client, Connection, DisconnectReason, SlowConsumer};
-use support::valve::{self, EITHER};
-use support::*;
+use leads_comm_testing::valve::{self, EITHER};
+use leads_comm_testing::*;
 
 const CLIENTS: usize = 16;
 const LEN: usize = 16_000;

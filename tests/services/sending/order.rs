@@ -2,18 +2,16 @@
 //! them down, from eight threads on each side at once.
 #![cfg(unix)]
 
-mod support;
-
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::{Callback, Client, Connection, Error, Server, Service, SlowConsumer};
-use support::proxy::{BOTH, Direction, Faults, Proxy, Slices};
-use support::seed::{Random, Seed};
-use support::stamp::{Book, Stamp};
-use support::*;
+use leads_comm_testing::proxy::{BOTH, Direction, Faults, Proxy, Slices};
+use leads_comm_testing::seed::{Random, Seed};
+use leads_comm_testing::stamp::{Book, Stamp};
+use leads_comm_testing::*;
 
 const SENDERS: u64 = 8;
 const LONGEST: usize = 64 * 1024;

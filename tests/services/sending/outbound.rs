@@ -1,7 +1,5 @@
 //! Sending: order, whole messages, and what happens to a peer that does not read.
 
-mod support;
-
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -13,7 +11,7 @@ use leads_comm::callback;
 use leads_comm::transport::memory::{self, MemoryListener};
 use leads_comm::transport::{Listener, Stream};
 use leads_comm::{DisconnectReason, Error, OutboundLimit, Server, SlowConsumer};
-use support::*;
+use leads_comm_testing::*;
 
 /// Long enough never to be over in a test.
 const PATIENT: SlowConsumer = SlowConsumer::Block(Duration::from_secs(60));

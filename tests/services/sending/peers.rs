@@ -1,8 +1,6 @@
 //! Who is slow, who is stopped, and what ends whom: peers that read fast, slowly or not at all, while nothing, little or
 //! much waits for them, over every transport and under every policy.
 
-mod support;
-
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +8,7 @@ use std::time::{Duration, Instant};
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::{Receiver, RecvTimeoutError};
 use leads_comm::{DisconnectReason, Error, OutboundLimit, SlowConsumer};
-use support::*;
+use leads_comm_testing::*;
 
 const STALL: Duration = Duration::from_secs(2);
 
@@ -169,7 +167,7 @@ mod thread_over_sockets {
 
     use leads_comm::Client;
     use leads_comm::transport::{Stream, tcp, unix};
-    use support::net::blocking::blocking;
+    use leads_comm_testing::net::blocking::blocking;
 
     use super::*;
 

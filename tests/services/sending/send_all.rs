@@ -1,15 +1,13 @@
 //! Batches: in order, in one piece, all or nothing.
 
-mod support;
-
 use std::iter;
 use std::thread;
 use std::time::Duration;
 
 use leads_comm::codec::EncodeError;
 use leads_comm::{Error, OutboundLimit, SlowConsumer};
-use support::valve::{self, EITHER};
-use support::*;
+use leads_comm_testing::valve::{self, EITHER};
+use leads_comm_testing::*;
 
 /// Long enough never to be over in a test.
 const PATIENT: SlowConsumer = SlowConsumer::Block(Duration::from_secs(60));

@@ -1,15 +1,13 @@
 //! What each policy does to a peer that reads too slowly, or not at all.
 
-mod support;
-
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use leads_comm::callback;
 use leads_comm::{Connection, DisconnectReason, Error, OutboundLimit, Server, SlowConsumer};
-use support::valve::{self, EITHER, Valve};
-use support::*;
+use leads_comm_testing::valve::{self, EITHER, Valve};
+use leads_comm_testing::*;
 
 /// Long enough never to be over in a test.
 const PATIENT: SlowConsumer = SlowConsumer::Block(Duration::from_secs(60));

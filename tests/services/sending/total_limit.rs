@@ -1,15 +1,13 @@
 //! The limit on what waits for all peers together.
 
-mod support;
-
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use leads_comm::callback::Event;
 use leads_comm::{Connection, DisconnectReason, Error, OutboundLimit, ServerBuilder, SlowConsumer};
-use support::valve::{self, EITHER, Valve, Valves, Writes};
-use support::*;
+use leads_comm_testing::valve::{self, EITHER, Valve, Valves, Writes};
+use leads_comm_testing::*;
 
 /// Long enough never to be over in a test.
 const PATIENT: SlowConsumer = SlowConsumer::Block(Duration::from_secs(60));

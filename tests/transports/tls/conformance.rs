@@ -11,9 +11,9 @@ use leads_comm::transport::tls::rustls::pki_types::ServerName;
 use leads_comm::transport::tls::{TlsConnector, TlsListener, TlsStream};
 use leads_comm::transport::{Connector, Listener, Stream};
 
-use crate::pairs::Below;
-use crate::support::certificates::Pki;
-use crate::support::net::blocking::blocking;
+use super::pairs::Below;
+use leads_comm_testing::certificates::Pki;
+use leads_comm_testing::net::blocking::blocking;
 
 fn pki() -> &'static Pki {
     static PKI: OnceLock<Pki> = OnceLock::new();

@@ -2,12 +2,7 @@
 
 #![allow(unreachable_pub, reason = "the modules share what they have")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod conformance;
-#[cfg(target_os = "linux")]
-mod costs;
 mod files;
 mod pairs;
 mod services;

@@ -10,7 +10,7 @@ use leads_comm::transport::tls::rustls::pki_types::ServerName;
 use leads_comm::transport::tls::{ClientConfig, ServerConfig, TlsStream};
 use leads_comm::transport::{Stream, memory};
 
-use crate::support::in_time;
+use leads_comm_testing::in_time;
 
 /// What lies below TLS.
 #[derive(Debug, Clone, Copy)]

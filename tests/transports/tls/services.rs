@@ -11,10 +11,10 @@ use leads_comm::transport::memory;
 use leads_comm::transport::tls::rustls;
 use leads_comm::{Caller, Client, DisconnectKind, DisconnectReason, RefusalCause, Server, SlowConsumer};
 
-use crate::support::certificates::Pki;
-use crate::support::figures::p99;
-use crate::support::net::Net;
-use crate::support::{PATIENCE, connected, disconnected, in_time, number_of, numbered, received, recorder, until};
+use leads_comm_testing::certificates::Pki;
+use leads_comm_testing::figures::p99;
+use leads_comm_testing::net::Net;
+use leads_comm_testing::{PATIENCE, connected, disconnected, in_time, number_of, numbered, received, recorder, until};
 
 #[test]
 fn a_stream_that_is_cut_off_is_truncated_unless_the_goodbye_was_said() {
@@ -56,7 +56,7 @@ impl Raw {
     }
 
     fn write(&self, bytes: &[u8]) {
-        crate::pairs::write_all(&self.stream, bytes).unwrap();
+        super::pairs::write_all(&self.stream, bytes).unwrap();
     }
 
     fn cut(&self) {
@@ -82,7 +82,7 @@ fn who_is_not_let_in_before_the_server_closes_is_not_cut_off() {
     raw.write(b"me;");
     asking.recv_timeout(PATIENCE).unwrap();
     let closing = thread::spawn(move || server.close());
-    let read = in_time("the end", move || crate::pairs::read_exact(&raw.stream, 100, 100));
+    let read = in_time("the end", move || super::pairs::read_exact(&raw.stream, 100, 100));
     drop(decide);
     closing.join().unwrap();
     assert_eq!(read.unwrap(), b"disconnect;");
@@ -179,7 +179,7 @@ fn whatever_is_below_serves() {
     );
     #[cfg(unix)]
     {
-        let path = crate::support::net::unix::free_path();
+        let path = leads_comm_testing::net::unix::free_path();
         let (events, heard) = recorder();
         talk(
             Server::builder().unix(&path).tls(pki.mutual_server()).callback(events).build().unwrap(),
@@ -294,7 +294,7 @@ impl rustls::server::ResolvesServerCert for Panicking {
 
 #[test]
 fn a_panic_in_what_the_program_gave_rustls_costs_that_caller_its_connection() {
-    crate::support::expect_panics_in_callbacks();
+    leads_comm_testing::expect_panics_in_callbacks();
     let pki = Pki::new();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = provider.key_provider.load_private_key(pki.server.private_key()).unwrap();
@@ -315,7 +315,7 @@ fn a_panic_in_what_the_program_gave_rustls_costs_that_caller_its_connection() {
             assert_eq!(received(&heard), b"served");
         } else {
             assert!(client.start(address, true).is_err());
-            let cause = crate::support::find(&heard, |event| match event {
+            let cause = leads_comm_testing::find(&heard, |event| match event {
                 Event::Fail { error: leads_comm::Error::Refused { cause, .. } } => Some(cause),
                 _ => None,
             });

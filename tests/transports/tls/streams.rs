@@ -11,10 +11,10 @@ use leads_comm::transport::tls::TlsStream;
 use leads_comm::transport::tls::rustls::pki_types::ServerName;
 use leads_comm::transport::tls::rustls::{self, AlertDescription};
 
-use crate::pairs::*;
-use crate::support::certificates::Pki;
-use crate::support::in_time;
-use crate::support::seed::Seed;
+use super::pairs::*;
+use leads_comm_testing::certificates::Pki;
+use leads_comm_testing::in_time;
+use leads_comm_testing::seed::Seed;
 
 /// Bytes that differ everywhere.
 fn bytes(len: usize) -> Vec<u8> {

@@ -6,9 +6,9 @@ use leads_comm::transport::tls::rustls::version;
 use leads_comm::transport::tls::{Authorities, ClientConfig, ServerConfig};
 use leads_comm::{Client, DisconnectReason, Error, RefusalCause, Server};
 
-use crate::support::certificates::{Authority, Certified, Pki, SERVER_NAMES};
-use crate::support::net::raw::Raw;
-use crate::support::{connected, disconnected, find, received, recorder};
+use leads_comm_testing::certificates::{Authority, Certified, Pki, SERVER_NAMES};
+use leads_comm_testing::net::raw::Raw;
+use leads_comm_testing::{connected, disconnected, find, received, recorder};
 
 /// One pair that meets, and what comes of it.
 struct Case {
@@ -206,7 +206,7 @@ fn callbacks_see_the_certificate() {
     let (events, heard) = recorder();
     let client = Client::builder().port(server.port()).tls(client).callback(events).build().unwrap();
     client.start("localhost", true).unwrap();
-    assert_eq!(certificates.recv_timeout(crate::support::PATIENCE).unwrap(), [pki.client.der()]);
+    assert_eq!(certificates.recv_timeout(leads_comm_testing::PATIENCE).unwrap(), [pki.client.der()]);
     assert_eq!(connected(&heard).peer_certificates(), [pki.server.der()]);
     client.close();
     server.close();
@@ -217,7 +217,7 @@ fn a_plain_peer_is_turned_away_at_once() {
     let pki = Pki::new();
     let (events, heard) = recorder();
     // So long that it would be noticed.
-    let forever = crate::support::PATIENCE * 100;
+    let forever = leads_comm_testing::PATIENCE * 100;
     let server =
         Server::builder().port(0).tls(pki.server()).handshake_timeout(forever).callback(events).build().unwrap();
     server.start(true).unwrap();
@@ -248,7 +248,7 @@ fn a_plain_server_is_recognised() {
     server.start(true).unwrap();
     let first = Client::builder().port(server.port()).build().unwrap();
     first.start("127.0.0.1", true).unwrap();
-    crate::support::until("the first is there", || server.num_connections() == 1);
+    leads_comm_testing::until("the first is there", || server.num_connections() == 1);
     // Who is one too many is told the goodbye.
     let client = Client::builder().port(server.port()).tls(pki.client()).build().unwrap();
     let error = client.start("127.0.0.1", true).unwrap_err();

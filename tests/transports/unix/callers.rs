@@ -127,8 +127,8 @@ mod exhausted {
 
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-    use super::super::support::child::{self, Process};
     use super::*;
+    use leads_comm_testing::child::{self, Process};
 
     /// A server at a path, in a process that may have so many descriptors: that is its task. Told to hold, it takes all
     /// that are left.
@@ -164,7 +164,7 @@ mod exhausted {
     }
 
     fn start(path: &Path, descriptors: u64) -> Process {
-        let process = Process::start("callers::exhausted::server", &format!("{descriptors} {}", path.display()));
+        let process = Process::start("unix::callers::exhausted::server", &format!("{descriptors} {}", path.display()));
         assert_eq!(process.line(), "listening");
         process
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use leads_comm::transport::unix;
 use leads_comm::{DisconnectKind, Reconnect};
 
-use super::support::child::{self, Process};
 use super::*;
+use leads_comm_testing::child::{self, Process};
 
 /// A server at the path that is its task, in the directory of this process; ended by its parent.
 #[test]
@@ -28,7 +28,7 @@ fn server() {
 
 /// Such a server in a directory.
 fn server_in(directory: &Directory, path: &str) -> Process {
-    let mut command = child::command(&[], "files::server", path);
+    let mut command = child::command(&[], "unix::files::server", path);
     command.current_dir(&directory.0);
     let process = Process::spawn(command);
     assert_eq!(process.line(), "listening");

@@ -1,9 +1,6 @@
 //! What is particular to Unix sockets: the file, names, who the peer is, and a server's queue.
 #![cfg(unix)]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod callers;
 mod files;
 mod names;
@@ -17,7 +14,7 @@ use std::{env, fs, io, process};
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{Client, Error, Server, callback};
-use support::*;
+use leads_comm_testing::*;
 
 /// A directory of the test's own, which goes with it.
 struct Directory(PathBuf);

@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream;
 
 use leads_comm::Connection;
 
-use super::support::child::{self, Process};
 use super::*;
+use leads_comm_testing::child::{self, Process};
 
 /// Connects to the path that is its task, and stays.
 #[test]
@@ -122,7 +122,7 @@ mod linux {
         let directory = Directory::new();
         let path = directory.join("leads.sock");
         let (server, events) = start_echo(&path);
-        let process = Process::start("names::peer", path.to_str().unwrap());
+        let process = Process::start("unix::names::peer", path.to_str().unwrap());
         let connection = connected(&events);
         assert_eq!(connection.to_string(), format!("pid {} uid {}", process.id(), own_uid()));
         server.close();

@@ -1,13 +1,9 @@
 //! What lies between being admitted and being a connection: handshakes, the first message, and who is turned away.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod accounts;
 mod authenticators;
 mod failures;
 mod handshakes;
-mod logs;
 mod ours;
 mod tokens;
 
@@ -16,7 +12,7 @@ use std::time::Duration;
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{Error, RefusalCause};
-use support::*;
+use leads_comm_testing::*;
 
 /// Longer than any test lasts.
 const NEVER: Duration = Duration::from_secs(600);

@@ -1,8 +1,5 @@
 //! Clients that connect again: when they do, how often, what they keep meanwhile, and how they are stopped.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod attempts;
 mod buffering;
 mod herd;
@@ -15,7 +12,7 @@ use std::time::Duration;
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{Attempt, Client, ClientBuilder, Connection, Reconnect, Server};
-use support::*;
+use leads_comm_testing::*;
 
 /// Delays that do not hold a test up.
 fn quick() -> Reconnect {

@@ -3,9 +3,7 @@
 //! `cargo test --release --test exhaustion -- --ignored --nocapture --test-threads=1` runs the long forms.
 #![cfg(target_os = "linux")]
 
-#[path = "support/server_process.rs"]
 mod server_process;
-mod support;
 
 use std::env;
 use std::fs;
@@ -18,10 +16,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::Connection;
+use leads_comm_testing::vitals::Vitals;
+use leads_comm_testing::{Net, PATIENCE, alone, child, connected, figures, number_of, numbered, until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use server_process::{Peer, Process, Setup};
-use support::vitals::Vitals;
-use support::{Net, PATIENCE, child, connected, figures, number_of, numbered, until};
 
 #[test]
 #[ignore = "what the other tests run in a process of its own"]
@@ -35,6 +33,7 @@ fn millis(time: Duration) -> f64 {
 
 #[test]
 fn a_process_out_of_descriptors_turns_callers_away_and_serves_the_others() {
+    alone!();
     const ESTABLISHED: usize = 10;
     const CALLERS: usize = 50;
     let mut server = Process::start(&Setup { descriptors: 100, ..Setup::default() });
@@ -87,6 +86,7 @@ fn a_process_out_of_descriptors_turns_callers_away_and_serves_the_others() {
 /// The limit is what there are descriptors for, so that these never run out by connections alone.
 #[test]
 fn the_limit_on_connections_fits_the_limit_on_descriptors() {
+    alone!();
     let mut server = Process::start(&Setup { descriptors: 50, max_connections: 1000, ..Setup::default() });
     let mut peers: Vec<_> = (0..30).map(|_| server.connect()).collect();
     let let_in = peers.iter_mut().filter_map(|peer| peer.is_let_in().then_some(())).count();
@@ -133,6 +133,7 @@ const ERRORS: [&str; 13] = [
 /// Each a few times in a row; then the caller that has waited is let in.
 #[test]
 fn accepting_survives_every_error_of_the_system() {
+    alone!();
     if !can_inject() {
         return;
     }
@@ -160,6 +161,7 @@ fn accepting_survives_every_error_of_the_system() {
 /// However often accepting fails, it is tried again only so often.
 #[test]
 fn accepting_that_fails_without_end_does_not_spin() {
+    alone!();
     if !can_inject() {
         return;
     }
@@ -242,6 +244,7 @@ impl Threads {
 
 #[test]
 fn a_process_out_of_threads_turns_callers_away_and_goes_on() {
+    alone!();
     const CALLERS: u64 = 50;
     let mut server = Process::start(&Setup::default());
     let Some(threads) = Threads::new(&server) else { return };
@@ -331,12 +334,14 @@ fn leaves_nothing_behind(count: usize, quiet: Duration) {
 
 #[test]
 fn a_flood_of_callers_leaves_nothing_behind() {
+    alone!();
     leaves_nothing_behind(1500, Duration::ZERO);
 }
 
 #[test]
 #[ignore = "long: takes 1 minute"]
 fn a_long_flood_of_callers_leaves_nothing_behind() {
+    alone!();
     leaves_nothing_behind(50_000, Duration::from_secs(4));
 }
 
@@ -375,12 +380,14 @@ fn restarts(closed: usize, killed: usize) {
 
 #[test]
 fn a_server_starts_again_on_its_port_at_once() {
+    alone!();
     restarts(20, 3);
 }
 
 #[test]
 #[ignore = "long: takes half a minute"]
 fn a_server_starts_again_on_its_port_at_once_every_time() {
+    alone!();
     restarts(100, 100);
 }
 
@@ -422,6 +429,7 @@ fn bare_listener() -> SocketAddr {
 #[test]
 #[ignore = "long: takes half a minute"]
 fn callers_over_the_limit_disturb_nobody() {
+    alone!();
     const LIMIT: usize = 100;
     const ROUNDS: usize = 5;
     const TIME: Duration = Duration::from_secs(2);
@@ -477,10 +485,12 @@ fn callers_over_the_limit_disturb_nobody() {
 /// As programs do that shut themselves in once everything is open.
 #[test]
 fn who_is_behind_is_served_although_no_further_descriptor_is_allowed() {
+    alone!();
     const STALLED: usize = 60;
     const MESSAGES: usize = 20_000;
     if child::task().is_none() {
-        let process = child::Process::start("who_is_behind_is_served_although_no_further_descriptor_is_allowed", "");
+        let process =
+            child::Process::start("exhaustion::who_is_behind_is_served_although_no_further_descriptor_is_allowed", "");
         assert_eq!(process.hear("served"), MESSAGES.to_string());
         return;
     }

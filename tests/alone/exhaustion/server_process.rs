@@ -3,8 +3,6 @@
 //!
 //! It is told what to do by lines on its stdin, and tells what happens by lines on its stdout that begin with `> `.
 
-#![allow(dead_code, unreachable_pub, reason = "each suite uses its own part")]
-
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,24 +10,23 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use leads_comm::{Callback, Client, Connection, Error, RefusalCause, Server, Service};
+use leads_comm_testing::vitals::Vitals;
+use leads_comm_testing::{PATIENCE, child, until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-use super::support::vitals::Vitals;
-use super::support::{PATIENCE, child, until};
 
 /// What the server is like.
 #[derive(Debug, Clone, Default)]
-pub struct Setup {
+pub(super) struct Setup {
     /// The port; 0 for a free one.
-    pub port: u16,
+    pub(super) port: u16,
     /// `RLIMIT_NOFILE`; 0 for what there is.
-    pub descriptors: u64,
+    pub(super) descriptors: u64,
     /// 0 for the default.
-    pub max_connections: usize,
+    pub(super) max_connections: usize,
 }
 
 /// The test in each suite that is a server when another test runs it so; on its own it does nothing.
-pub fn be_server() {
+pub(super) fn be_server() {
     let Some(task) = child::task() else { return };
     let [port, descriptors, max_connections] =
         task.split(' ').map(|number| number.parse().unwrap()).collect::<Vec<u64>>()[..]
@@ -131,22 +128,23 @@ fn say(line: std::fmt::Arguments<'_>) {
 }
 
 /// A running server. Killed when dropped.
-pub struct Process {
+pub(super) struct Process {
     process: child::Process,
-    pub port: u16,
+    pub(super) port: u16,
     /// What has failed before it was heard.
     failed: Vec<String>,
 }
 
 impl Process {
-    pub fn start(setup: &Setup) -> Self {
+    pub(super) fn start(setup: &Setup) -> Self {
         Self::start_under(&[], setup)
     }
 
     /// Starts it under another program.
-    pub fn start_under(wrap: &[&str], setup: &Setup) -> Self {
+    pub(super) fn start_under(wrap: &[&str], setup: &Setup) -> Self {
         let Setup { port, descriptors, max_connections } = setup;
-        let mut command = child::command(wrap, "server_process", &format!("{port} {descriptors} {max_connections}"));
+        let mut command =
+            child::command(wrap, "exhaustion::server_process", &format!("{port} {descriptors} {max_connections}"));
         command.stderr(Stdio::null());
         let process = child::Process::spawn(command);
         // Accepting may fail before the start has returned.
@@ -162,29 +160,29 @@ impl Process {
         Self { process, port, failed }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> u32 {
         self.process.id()
     }
 
-    pub fn addr(&self) -> SocketAddr {
+    pub(super) fn addr(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
     /// A client that has not been let in yet.
-    pub fn connect(&self) -> Peer {
+    pub(super) fn connect(&self) -> Peer {
         Peer::new(TcpStream::connect(self.addr()).unwrap())
     }
 
-    pub fn tell(&mut self, command: &str) {
+    pub(super) fn tell(&mut self, command: &str) {
         self.process.tell(command);
     }
 
-    pub fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         self.process.line()
     }
 
     /// Closes it; how many refused callers it has told of since, and what else has failed.
-    pub fn close(&mut self) -> (u64, Vec<String>) {
+    pub(super) fn close(&mut self) -> (u64, Vec<String>) {
         self.tell("close");
         let (mut refused, mut failed) = (0, std::mem::take(&mut self.failed));
         loop {
@@ -200,12 +198,12 @@ impl Process {
     }
 
     /// Ends it as a crash does.
-    pub fn kill(mut self) {
+    pub(super) fn kill(mut self) {
         self.process.kill();
     }
 
     /// How much processor time it has used.
-    pub fn cpu(&self) -> Duration {
+    pub(super) fn cpu(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
         let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();
         let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
@@ -214,25 +212,25 @@ impl Process {
     }
 
     /// What it takes of the machine.
-    pub fn vitals(&self) -> Vitals {
+    pub(super) fn vitals(&self) -> Vitals {
         Vitals::of(self.pid())
     }
 }
 
 /// A client that speaks bytes.
-pub struct Peer {
-    pub socket: BufReader<TcpStream>,
+pub(super) struct Peer {
+    pub(super) socket: BufReader<TcpStream>,
 }
 
 impl Peer {
-    pub fn new(socket: TcpStream) -> Self {
+    pub(super) fn new(socket: TcpStream) -> Self {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();
         Self { socket: BufReader::new(socket) }
     }
 
     /// The next message; `None` at the end of the stream.
-    pub fn message(&mut self) -> io::Result<Option<String>> {
+    pub(super) fn message(&mut self) -> io::Result<Option<String>> {
         let mut message = Vec::new();
         self.socket.read_until(b';', &mut message)?;
         Ok(match message.pop() {
@@ -242,12 +240,12 @@ impl Peer {
         })
     }
 
-    pub fn send(&mut self, message: &str) {
+    pub(super) fn send(&mut self, message: &str) {
         self.socket.get_mut().write_all(format!("{message};").as_bytes()).unwrap();
     }
 
     /// Whether it has been let in; otherwise it has been refused as it should be.
-    pub fn is_let_in(&mut self) -> bool {
+    pub(super) fn is_let_in(&mut self) -> bool {
         match self.message().unwrap().as_deref() {
             Some("welcome") => true,
             Some("disconnect") => {
@@ -259,7 +257,7 @@ impl Peer {
     }
 
     /// One round trip.
-    pub fn echo(&mut self, message: &str) -> Duration {
+    pub(super) fn echo(&mut self, message: &str) -> Duration {
         let begin = Instant::now();
         self.send(message);
         assert_eq!(self.message().unwrap().as_deref(), Some(message));
