@@ -14,11 +14,11 @@ use leads_comm::transport::{Listener, Stream, memory};
 use leads_comm::{Connection, DisconnectReason, Error, Server, SlowConsumer};
 use socket2::SockRef;
 
-use crate::alone::{again, alone};
 use crate::figures::Times;
 use crate::in_two_lengths;
-use crate::support::child::{Process, task, tell};
-use crate::support::*;
+use leads_comm_testing::alone::again;
+use leads_comm_testing::child::{Process, task, tell};
+use leads_comm_testing::*;
 
 /// A peer whose system takes as little as it can.
 fn narrow(started: &Started) -> TcpStream {
@@ -113,20 +113,18 @@ in_two_lengths! {
 /// A hundred peers that never read, broadcasts of 1 KiB in a rush until every one of them has been ended.
 #[test]
 fn i3_a_hundred_stalled_peers_cost_the_memory_of_one() {
-    alone(module_path!(), "i3_a_hundred_stalled_peers_cost_the_memory_of_one", || {
-        cost_of_stalled_peers(1024, |server, message| server.broadcast(message).unwrap())
-    });
+    alone!();
+    cost_of_stalled_peers(1024, |server, message| server.broadcast(message).unwrap());
 }
 
 /// The same with messages so small, each by itself, that an entry for it in each queue would be more than the message.
 #[test]
 fn i3_tiny_broadcasts_to_stalled_peers_cost_the_memory_of_one() {
-    alone(module_path!(), "i3_tiny_broadcasts_to_stalled_peers_cost_the_memory_of_one", || {
-        cost_of_stalled_peers(20, |server, message| server.broadcast_where(message, |_| true).unwrap())
-    });
+    alone!();
+    cost_of_stalled_peers(20, |server, message| server.broadcast_where(message, |_| true).unwrap());
 }
 
-fn cost_of_stalled_peers(len: usize, broadcast: impl Fn(&Server, &[u8]) -> usize) -> String {
+fn cost_of_stalled_peers(len: usize, broadcast: impl Fn(&Server, &[u8]) -> usize) {
     const PEERS: usize = 100;
     const LIMIT_KIB: usize = 4 * 1024;
     let started = Net::Tcp.start_server(|builder| builder);
@@ -156,10 +154,10 @@ fn cost_of_stalled_peers(len: usize, broadcast: impl Fn(&Server, &[u8]) -> usize
     // What a hundred threads use of their stacks and heaps when they end is in it, on a busy machine all of them at
     // once; without sharing it would be a hundred.
     assert!(ratio < 10.0, "{PEERS} peers have cost {growth} KiB");
-    format!(
+    println!(
         "I3: {PEERS} stalled peers cost {growth} KiB, {ratio:.2} of the limit of one, in {broadcasts} broadcasts of \
          {len} bytes"
-    )
+    );
 }
 
 /// A stream that counts what is read from it.

@@ -2,9 +2,6 @@
 
 #![cfg(unix)]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod conformance;
 mod finding;
 mod line;
@@ -17,6 +14,7 @@ use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::serial::{Identity, Ports, SerialConnector};
 use leads_comm::{Client, ClientBuilder};
+use leads_comm_testing as support;
 
 use support::pty::Device;
 use support::recorder;

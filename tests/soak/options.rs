@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
-use crate::seed;
 use crate::words::Role;
+use leads_comm_testing::seed;
 
 pub const USAGE: &str = "\
 cargo test --release --test soak -- [--minutes N | --seconds N] [--clients N] [--seed N] [--report FILE]

@@ -1,0 +1,9 @@
+//! What a program calls, and what it is told.
+
+mod addresses;
+mod dependencies;
+mod errors;
+mod leads_defects;
+mod lifecycle;
+mod proxy;
+mod stats;
