@@ -1,21 +1,21 @@
 //! Asking one port who is there.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::failure::Outcome;
-use super::identity::Identity;
-use super::stopping::Stopping;
-use super::stream::SerialStream;
-use crate::codec::Decoder;
-use crate::config::later;
+use leads_comm::codec::Decoder;
+
+use crate::failure::Outcome;
+use crate::identity::Identity;
+use crate::stopping::Stopping;
+use crate::stream::SerialStream;
 
 /// How long a message may be of which a device is recognised, and how much is listened to, in bytes.
 const MAX_MESSAGE_LEN: usize = 4096;
 const MAX_HEARD: usize = 256 * 1024;
 
 /// What a device has said.
-pub(super) enum Heard<T> {
+pub(crate) enum Heard<T> {
     /// A message that somebody recognises.
     Recognised(T),
     /// None.
@@ -24,7 +24,7 @@ pub(super) enum Heard<T> {
 
 /// Asks, and shows each message to `recognise`, until it gives something. What has arrived behind that message is put
 /// back into the stream.
-pub(super) fn ask<T>(
+pub(crate) fn ask<T>(
     stream: &SerialStream,
     identity: &Identity,
     stopping: &Stopping,
@@ -32,11 +32,11 @@ pub(super) fn ask<T>(
 ) -> io::Result<Heard<T>> {
     let question = identity.encoded_question()?;
     if !identity.settle.is_zero() {
-        stopping.pause(later(Instant::now(), identity.settle))?;
+        stopping.pause(after(identity.settle))?;
     }
-    let deadline = later(Instant::now(), identity.deadline);
+    let deadline = after(identity.deadline);
     let separator = identity.ends_messages_with();
-    stopping.watch(stream.line(), || {
+    stopping.watch(stream.device(), || {
         let silent = Outcome::Silent { time: identity.deadline };
         match stream.write_until(&question, deadline) {
             // It does not take the question; there is nothing to wait for.
@@ -75,4 +75,11 @@ pub(super) fn ask<T>(
         }
         Ok(Heard::Nobodys(if bytes == 0 { silent } else { Outcome::Unrecognised { messages, bytes } }))
     })
+}
+
+/// So much later than now; a time too far ahead for the clock is as good as a year.
+fn after(time: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or_else(|| now + FAR)
 }

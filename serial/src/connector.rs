@@ -2,18 +2,19 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use super::identity::Identity;
-use super::ports::Ports;
-use super::seeker::Seeker;
-use super::settings::{CharSize, FlowControl, Parity, Settings, StopBits};
-use crate::transport::{Connector, Stream};
+use leads_comm::transport::{Connector, Stream};
+
+use crate::identity::Identity;
+use crate::ports::Ports;
+use crate::seeker::Seeker;
+use crate::settings::{CharSize, FlowControl, Parity, Settings, StopBits};
 
 /// The address that stands for any port that has the device.
 const AUTO: &str = "auto";
 
 /// Connects over serial ports: 9600 baud, 8 bits, no parity, one stop bit, no flow control, unless told otherwise.
 ///
-/// The address given to [`Client::start`](crate::Client::start) is the name of a port, such as `/dev/ttyUSB0` or
+/// The address given to [`Client::start`](leads_comm::Client::start) is the name of a port, such as `/dev/ttyUSB0` or
 /// `COM3`; or `auto`, and the port is found by the device's [`Identity`].
 pub struct SerialConnector {
     settings: Settings,
@@ -93,7 +94,7 @@ impl Connector for SerialConnector {
     /// does not have.
     ///
     /// Of `auto`: `NotFound` when no port has the device. That, and another device, is an
-    /// [`IdentityError`](super::IdentityError). `ConnectionAborted` once the connector has been stopped.
+    /// [`IdentityError`](crate::IdentityError). `ConnectionAborted` once the connector has been stopped.
     fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
         self.seeker.stopping.go_on()?;
         let invalid = |what| Err(io::Error::new(io::ErrorKind::InvalidInput, what));

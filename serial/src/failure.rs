@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why no device was recognised. Inside the [`io::Error`] that [`connect`](crate::transport::Connector::connect) fails
+/// Why no device was recognised. Inside the [`io::Error`] that [`connect`](leads_comm::transport::Connector::connect) fails
 /// with, from which [`of`](Self::of) gets it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -65,7 +65,7 @@ impl IdentityError {
     /// # Examples
     ///
     /// ```
-    /// use leads_comm::transport::serial::{Identity, IdentityError, Ports, SerialConnector};
+    /// use leads_comm_serial::{Identity, IdentityError, Ports, SerialConnector};
     /// use leads_comm::{Client, Error};
     ///
     /// let connector = SerialConnector::new().identity(Identity::new(b"VeC")).ports(Ports::with_list(|| Ok(Vec::new())));

@@ -3,7 +3,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::codec::{self, Separator};
+use leads_comm::codec::{self, Separator};
 
 /// What LEADS asks devices.
 const QUESTION: &[u8] = b"ic";
@@ -21,7 +21,7 @@ type Recognise = dyn Fn(&[u8]) -> bool + Send + Sync;
 /// ```
 /// use std::time::Duration;
 ///
-/// use leads_comm::transport::serial::Identity;
+/// use leads_comm_serial::Identity;
 ///
 /// // As LEADS does it: `ic;` is answered by `VeC…;`, or by one of the devices behind it.
 /// let controller = Identity::new(b"VeC").or(b"WSC");
@@ -39,8 +39,8 @@ pub struct Identity {
     recognise: Option<Arc<Recognise>>,
     question: Vec<u8>,
     separator: Separator,
-    pub(super) settle: Duration,
-    pub(super) deadline: Duration,
+    pub(crate) settle: Duration,
+    pub(crate) deadline: Duration,
 }
 
 impl Identity {
@@ -102,13 +102,13 @@ impl Identity {
         self
     }
 
-    pub(super) fn recognises(&self, message: &[u8]) -> bool {
+    pub(crate) fn recognises(&self, message: &[u8]) -> bool {
         self.tags.iter().any(|tag| message.starts_with(tag))
             || self.recognise.as_ref().is_some_and(|recognise| recognise(message))
     }
 
     /// The question as it is sent.
-    pub(super) fn encoded_question(&self) -> io::Result<Vec<u8>> {
+    pub(crate) fn encoded_question(&self) -> io::Result<Vec<u8>> {
         if self.question.is_empty() {
             return Ok(Vec::new());
         }
@@ -116,12 +116,12 @@ impl Identity {
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
     }
 
-    pub(super) fn ends_messages_with(&self) -> &Separator {
+    pub(crate) fn ends_messages_with(&self) -> &Separator {
         &self.separator
     }
 
     /// Whether an answer to this one's question is as good as one to the other's.
-    pub(super) fn asks_like(&self, other: &Self) -> bool {
+    pub(crate) fn asks_like(&self, other: &Self) -> bool {
         self.question == other.question && self.separator == other.separator
     }
 }

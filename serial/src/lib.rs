@@ -1,11 +1,11 @@
-//! Serial lines behind the seam: clients of devices at serial ports.
+//! Serial lines for [`leads_comm`]: clients of devices at serial ports.
 //!
-//! Needs the feature `serial`. A client over a serial line is a client like any other, with the same callbacks, framing
+//! A client over a serial line is a client like any other, with the same callbacks, framing
 //! and limits; the address that it is started with is the name of a port.
 //!
 //! ```no_run
-//! use leads_comm::transport::serial::SerialConnector;
 //! use leads_comm::{Client, Reconnect, callback};
+//! use leads_comm_serial::SerialConnector;
 //!
 //! let client = Client::builder()
 //!     .transport(SerialConnector::new().baud_rate(115_200))
@@ -23,11 +23,11 @@
 //! Which port a device is at is often unknown, and changes. A client can state how it [recognises](Identity) its
 //! device, and leave the rest to `auto`: the ports that there are and that nobody uses are opened and asked one after
 //! the other. Several clients do not get into each other's way, and what one finds out serves the others: see
-//! [`Ports`]. With [`Reconnect`](crate::Reconnect), a device that is plugged in later is found, too:
+//! [`Ports`]. With [`Reconnect`](leads_comm::Reconnect), a device that is plugged in later is found, too:
 //!
 //! ```no_run
-//! use leads_comm::transport::serial::{Identity, SerialConnector};
 //! use leads_comm::{Client, Reconnect};
+//! use leads_comm_serial::{Identity, SerialConnector};
 //!
 //! // Two devices, at whichever ports.
 //! let clients = ["VeC", "WSC"].map(|tag| {
@@ -46,21 +46,21 @@
 //!
 //! - *It has no end.* That the program at the other end closes its port, or that the cable is pulled out of the device
 //!   and not out of the computer, cannot be seen. An adapter that is unplugged can: the connection ends with
-//!   [`DisconnectReason::Io`](crate::DisconnectReason::Io), whose source says `the device is gone`, kind
+//!   [`DisconnectReason::Io`](leads_comm::DisconnectReason::Io), whose source says `the device is gone`, kind
 //!   `ConnectionAborted`, whatever the system called it. A device that falls silent is noticed by
-//!   [`idle_timeout`](crate::Builder::idle_timeout).
+//!   [`idle_timeout`](leads_comm::ClientBuilder::idle_timeout).
 //! - *It has no half that could be closed.* A client that is closed says its goodbye, and is done when the device has
 //!   answered it. For a device that does not know the goodbye, it waits for all of
-//!   [`drain_timeout`](crate::Builder::drain_timeout): half a second unless told otherwise.
+//!   [`drain_timeout`](leads_comm::ClientBuilder::drain_timeout): half a second unless told otherwise.
 //! - *It checks nothing.* Without parity or a check in the messages themselves, what is disturbed arrives disturbed;
 //!   without flow control, what comes too fast is lost. A message that lost its separator continues into the next one.
-//! - *It may be slow.* What is on its way counts against [`flush_timeout`](crate::Builder::flush_timeout) when the client
-//!   is closed, and what waits for it against the [limits of the queue](crate::Builder::max_queued_bytes): 9600 baud are
+//! - *It may be slow.* What is on its way counts against [`flush_timeout`](leads_comm::ClientBuilder::flush_timeout) when the client
+//!   is closed, and what waits for it against the [limits of the queue](leads_comm::ClientBuilder::max_queued_bytes): 9600 baud are
 //!   about 900 bytes a second.
 //!
 //! A message that arrives in pieces, however late, is one message; half a message is never delivered, and one that is
 //! not finished in time ends the connection
-//! ([`partial_message_timeout`](crate::Builder::partial_message_timeout)).
+//! ([`partial_message_timeout`](leads_comm::ClientBuilder::partial_message_timeout)).
 //!
 //! # Opening and closing
 //!
@@ -77,6 +77,8 @@ mod connector;
 mod device;
 mod failure;
 mod identity;
+mod lease;
+mod logging;
 mod ports;
 mod seeker;
 mod settings;
@@ -89,3 +91,8 @@ pub use identity::Identity;
 pub use ports::{Ports, available_ports};
 pub use settings::{CharSize, FlowControl, Parity, StopBits};
 pub use stream::SerialStream;
+
+/// Compiles the program of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,17 +1,16 @@
-use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::fs;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::asking::{Heard, ask};
-use super::failure::{IdentityError, Outcome, Tried};
-use super::seeker::Seeker;
-use super::stream::SerialStream;
-use crate::user_code::debug;
+use crate::asking::{Heard, ask};
+use crate::failure::{IdentityError, Outcome, Tried};
+use crate::lease::{Lease, Leases};
+use crate::logging::debug;
+use crate::seeker::Seeker;
+use crate::stopping::stopped;
+use crate::stream::SerialStream;
 
 /// The names of the serial ports that the system knows of, in order, such as `/dev/ttyUSB0` or `COM3`. Whether anything
 /// is connected to one, and whether it is in use, is another question. Pseudo-terminals are not among them.
@@ -34,7 +33,7 @@ pub fn available_ports() -> io::Result<Vec<String>> {
 /// one finds out serves all: a port with the device of another client, started or not, is remembered for that, or given
 /// to it at once when it waits. This is forgotten when the port goes away.
 ///
-/// A cheap handle: clones stand for the same ports. Every [`SerialConnector`](super::SerialConnector) uses
+/// A cheap handle: clones stand for the same ports. Every [`SerialConnector`](crate::SerialConnector) uses
 /// [`shared`](Self::shared) unless told otherwise.
 #[derive(Clone)]
 pub struct Ports {
@@ -45,6 +44,7 @@ type List = dyn Fn() -> io::Result<Vec<String>> + Send + Sync;
 
 struct Shared {
     list: Box<List>,
+    leases: Arc<Leases>,
     /// Never held while a port is used, listed or dropped.
     state: Mutex<State>,
     /// A turn is over, something was found for somebody who waits, or a connector has been stopped.
@@ -59,9 +59,6 @@ struct State {
     waiting: Vec<(Arc<Seeker>, Option<SerialStream>)>,
     /// All who have a device to look for.
     seekers: Vec<Weak<Seeker>>,
-    /// Whose device was found at which port.
-    owners: HashMap<String, Weak<Seeker>>,
-    in_use: HashSet<PathBuf>,
 }
 
 impl Ports {
@@ -73,7 +70,14 @@ impl Ports {
     /// Other ports than those that the system [knows of](available_ports), for instance only some of them, or
     /// pseudo-terminals in a test. `list` is called whenever a device is looked for.
     pub fn with_list(list: impl Fn() -> io::Result<Vec<String>> + Send + Sync + 'static) -> Self {
-        Self { shared: Arc::new(Shared { list: Box::new(list), state: Mutex::default(), changed: Condvar::new() }) }
+        Self {
+            shared: Arc::new(Shared {
+                list: Box::new(list),
+                leases: Arc::default(),
+                state: Mutex::default(),
+                changed: Condvar::new(),
+            }),
+        }
     }
 
     /// The ports of the system, for all clients of the process.
@@ -83,28 +87,28 @@ impl Ports {
     }
 
     /// Makes somebody known who has a device to look for: what others find is remembered for them from now on.
-    pub(super) fn note(&self, seeker: &Arc<Seeker>) {
+    pub(crate) fn note(&self, seeker: &Arc<Seeker>) {
         let mut state = self.shared.state.lock();
         state.seekers.retain(|known| known.strong_count() > 0);
         state.seekers.push(Arc::downgrade(seeker));
     }
 
     /// Has everybody who waits look whether they have been stopped.
-    pub(super) fn stir(&self) {
+    pub(crate) fn stir(&self) {
         // After whoever has looked already waits.
         drop(self.shared.state.lock());
         self.shared.changed.notify_all();
     }
 
     /// Opens the port `name`, and sees to it that it has the right device, if there is one to be recognised.
-    pub(super) fn open(&self, name: &str, seeker: &Arc<Seeker>) -> io::Result<SerialStream> {
+    pub(crate) fn open(&self, name: &str, seeker: &Arc<Seeker>) -> io::Result<SerialStream> {
         // Who asks all ports has this one open for a moment only.
         let turn = match self.wait_for_turn(seeker, false)? {
             Turn::Found(stream) => return Ok(stream),
             Turn::Mine(turn) => turn,
         };
-        let lease =
-            self.lease(name).ok_or_else(|| io::Error::new(io::ErrorKind::ResourceBusy, "the port is in use"))?;
+        let lease = self.shared.leases.take(name);
+        let lease = lease.ok_or_else(|| io::Error::new(io::ErrorKind::ResourceBusy, "the port is in use"))?;
         if seeker.identity.is_none() {
             drop(turn);
             return SerialStream::open(name, seeker.settings, lease);
@@ -124,7 +128,7 @@ impl Ports {
     }
 
     /// Asks the ports that may have it, one after the other, until a device is recognised.
-    pub(super) fn find(&self, seeker: &Arc<Seeker>) -> io::Result<SerialStream> {
+    pub(crate) fn find(&self, seeker: &Arc<Seeker>) -> io::Result<SerialStream> {
         let _turn = match self.wait_for_turn(seeker, true)? {
             Turn::Found(stream) => return Ok(stream),
             Turn::Mine(turn) => turn,
@@ -132,9 +136,9 @@ impl Ports {
         let mut tried = Vec::new();
         for port in self.in_order(seeker)? {
             seeker.stopping.go_on()?;
-            let outcome = if self.is_of_another(&port, seeker) {
+            let outcome = if self.shared.leases.is_of_another(&port, seeker) {
                 Outcome::OfAnother
-            } else if let Some(lease) = self.lease(&port) {
+            } else if let Some(lease) = self.shared.leases.take(&port) {
                 match self.try_port(&port, lease, seeker) {
                     Ok(stream) => return Ok(stream),
                     Err(outcome) => outcome,
@@ -151,30 +155,23 @@ impl Ports {
     /// The ports that there are, the one where the device was before first; forgets what is known of others.
     fn in_order(&self, seeker: &Arc<Seeker>) -> io::Result<Vec<String>> {
         let mut ports = (self.shared.list)()?;
-        let mut state = self.shared.state.lock();
-        state.owners.retain(|port, owner| ports.contains(port) && owner.strong_count() > 0);
-        let is_own = |port: &String| state.owners.get(port).is_some_and(|owner| owner.as_ptr() == Arc::as_ptr(seeker));
-        ports.sort_by_key(|port| !is_own(port));
+        self.shared.leases.keep_only(&ports);
+        ports.sort_by_key(|port| !self.shared.leases.is_of(port, seeker));
         Ok(ports)
-    }
-
-    fn is_of_another(&self, port: &str, seeker: &Arc<Seeker>) -> bool {
-        let state = self.shared.state.lock();
-        state.owners.get(port).is_some_and(|owner| owner.strong_count() > 0 && owner.as_ptr() != Arc::as_ptr(seeker))
     }
 
     /// Opens a port and asks it. Whoever's device it has is remembered.
     fn try_port(&self, port: &str, lease: Lease, seeker: &Arc<Seeker>) -> Result<SerialStream, Outcome> {
         let result = self.ask_port(port, lease, seeker);
         if let Err(outcome) = &result {
-            debug!("{port} {outcome}");
+            debug(format_args!("{port} {outcome}"));
         }
         result
     }
 
     fn ask_port(&self, port: &str, lease: Lease, seeker: &Arc<Seeker>) -> Result<SerialStream, Outcome> {
         let identity = seeker.identity.as_ref().expect("only those with an identity ask");
-        self.forget(port);
+        self.shared.leases.forget(port);
         let stream = SerialStream::open(port, seeker.settings, lease).map_err(|error| match error.kind() {
             io::ErrorKind::ResourceBusy => Outcome::InUse,
             _ => Outcome::NotOpened(Arc::new(error)),
@@ -186,11 +183,11 @@ impl Ports {
         });
         let failed = match owner {
             Ok(Heard::Recognised(owner)) if Arc::ptr_eq(&owner, seeker) => {
-                self.remember(port, &owner);
+                self.shared.leases.remember(port, &owner);
                 return Ok(stream);
             }
             Ok(Heard::Recognised(owner)) => {
-                self.remember(port, &owner);
+                self.shared.leases.remember(port, &owner);
                 self.give_to(&owner, stream);
                 return Err(Outcome::FoundForAnother);
             }
@@ -198,7 +195,7 @@ impl Ports {
             Err(error) => Outcome::Failed(Arc::new(error)),
         };
         // It may not have taken the question, and the system would wait for it to do so.
-        stream.line().give_up();
+        stream.give_up();
         Err(failed)
     }
 
@@ -206,14 +203,6 @@ impl Ports {
     fn others_like(&self, seeker: &Arc<Seeker>) -> Vec<Arc<Seeker>> {
         let all: Vec<_> = self.shared.state.lock().seekers.iter().filter_map(Weak::upgrade).collect();
         all.into_iter().filter(|other| !Arc::ptr_eq(other, seeker) && other.asks_like(seeker)).collect()
-    }
-
-    fn remember(&self, port: &str, owner: &Arc<Seeker>) {
-        self.shared.state.lock().owners.insert(port.to_owned(), Arc::downgrade(owner));
-    }
-
-    fn forget(&self, port: &str) {
-        self.shared.state.lock().owners.remove(port);
     }
 
     /// Hands a port over to whom its device belongs, if they wait for it.
@@ -240,7 +229,7 @@ impl Ports {
         }
         let outcome = loop {
             if seeker.stopping.is_stopped() {
-                break Err(super::stopping::stopped());
+                break Err(stopped());
             }
             if any_port && state.has_found(seeker) {
                 break Ok(None);
@@ -258,14 +247,6 @@ impl Ports {
             (Some(turn), _) => Ok(Turn::Mine(turn)),
             (None, None) => unreachable!("it has been found, and nobody else takes it"),
         }
-    }
-
-    /// Takes a port for this program's use of it; `None` when it is in use.
-    fn lease(&self, port: &str) -> Option<Lease> {
-        // A port may have several names.
-        let path = fs::canonicalize(port).unwrap_or_else(|_| port.into());
-        let is_free = self.shared.state.lock().in_use.insert(path.clone());
-        is_free.then(|| Lease { shared: Arc::clone(&self.shared), port: port.to_owned(), path })
     }
 }
 
@@ -296,32 +277,6 @@ impl Drop for TurnGuard {
     }
 }
 
-/// A port that this program uses.
-pub(super) struct Lease {
-    shared: Arc<Shared>,
-    port: String,
-    path: PathBuf,
-}
-
-impl Lease {
-    /// Whatever comes to the port next may be another device.
-    pub(super) fn forget_owner(&self) {
-        self.shared.state.lock().owners.remove(&self.port);
-    }
-
-    /// Whether a program is at the other end, and not a device. What is written lies there then, to be read when that
-    /// program likes.
-    pub(super) fn is_pseudo_terminal(&self) -> bool {
-        self.path.starts_with("/dev/pts")
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.shared.state.lock().in_use.remove(&self.path);
-    }
-}
-
 impl Default for Ports {
     fn default() -> Self {
         Self::new()
@@ -330,7 +285,6 @@ impl Default for Ports {
 
 impl fmt::Debug for Ports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.shared.state.lock();
-        f.debug_struct("Ports").field("in_use", &state.in_use).finish_non_exhaustive()
+        f.debug_struct("Ports").field("in_use", &self.shared.leases.in_use()).finish_non_exhaustive()
     }
 }

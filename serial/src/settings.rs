@@ -56,12 +56,12 @@ const BITS_PER_CHARACTER: u32 = 12;
 
 /// All of it. Two ends understand each other only with the same settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Settings {
-    pub(super) baud_rate: u32,
-    pub(super) char_size: CharSize,
-    pub(super) parity: Parity,
-    pub(super) stop_bits: StopBits,
-    pub(super) flow_control: FlowControl,
+pub(crate) struct Settings {
+    pub(crate) baud_rate: u32,
+    pub(crate) char_size: CharSize,
+    pub(crate) parity: Parity,
+    pub(crate) stop_bits: StopBits,
+    pub(crate) flow_control: FlowControl,
 }
 
 impl Default for Settings {
@@ -78,12 +78,12 @@ impl Default for Settings {
 
 impl Settings {
     /// How long so many characters are on their way at most.
-    pub(super) fn time_for(&self, characters: u32) -> Duration {
+    pub(crate) fn time_for(&self, characters: u32) -> Duration {
         Duration::from_secs(1) * BITS_PER_CHARACTER * characters / self.baud_rate.max(1)
     }
 
     /// How many characters the line carries in a time, at least; more than none.
-    pub(super) fn characters_in(&self, time: Duration) -> usize {
+    pub(crate) fn characters_in(&self, time: Duration) -> usize {
         let characters = time.as_secs_f64() * f64::from(self.baud_rate / BITS_PER_CHARACTER);
         (characters as usize).max(1)
     }

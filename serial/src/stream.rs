@@ -4,15 +4,14 @@ use std::net::Shutdown;
 #[cfg(unix)]
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use leads_comm::transport::Stream;
 use parking_lot::Mutex;
 
-use super::device::{self, Device};
-use super::ports::Lease;
-use super::settings::Settings;
-use crate::transport::Stream;
+use crate::device::{self, Device};
+use crate::lease::Lease;
+use crate::settings::Settings;
 
 /// How many characters a device that is [drained](Device::is_drained) may still have to send.
 const LAST_CHARACTERS: u32 = 256;
@@ -22,19 +21,14 @@ const A_WHILE: Duration = Duration::from_secs(1);
 
 /// A serial port that is open.
 pub struct SerialStream {
-    line: Arc<Line>,
-    /// What was read while the device was identified, and belongs to its first messages.
-    ahead: Mutex<Vec<u8>>,
-}
-
-/// The port itself, which whoever identifies the device may have to end meanwhile.
-pub(super) struct Line {
-    device: Device,
+    /// Shared with whoever may have to end it while it is identified.
+    device: Arc<Device>,
     peer: String,
     settings: Settings,
+    /// What was read while the device was identified, and belongs to its first messages.
+    ahead: Mutex<Vec<u8>>,
     /// When the writing half was ended.
     finished: Mutex<Option<Instant>>,
-    given_up: AtomicBool,
     /// Dropped last: until then the port is open.
     lease: Option<Lease>,
 }
@@ -53,34 +47,34 @@ impl SerialStream {
         Ok(Self::of(Device::of(terminal.into())?, peer.into(), Settings::default(), None))
     }
 
-    pub(super) fn open(name: &str, settings: Settings, lease: Lease) -> io::Result<Self> {
+    pub(crate) fn open(name: &str, settings: Settings, lease: Lease) -> io::Result<Self> {
         Ok(Self::of(Device::open(name, settings)?, name.to_owned(), settings, Some(lease)))
     }
 
     fn of(device: Device, peer: String, settings: Settings, lease: Option<Lease>) -> Self {
-        let line = Line { device, peer, settings, finished: Mutex::new(None), given_up: AtomicBool::new(false), lease };
-        Self { line: Arc::new(line), ahead: Mutex::default() }
+        let device = Arc::new(device);
+        Self { device, peer, settings, ahead: Mutex::default(), finished: Mutex::default(), lease }
     }
 
-    pub(super) fn line(&self) -> &Arc<Line> {
-        &self.line
+    pub(crate) fn device(&self) -> &Arc<Device> {
+        &self.device
     }
 
     /// Gives back what was read too much of.
-    pub(super) fn put_back(&self, bytes: &[u8]) {
+    pub(crate) fn put_back(&self, bytes: &[u8]) {
         self.ahead.lock().extend_from_slice(bytes);
     }
 
     /// Reads, at most until `deadline`: `WouldBlock` then.
-    pub(super) fn read_until(&self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
-        self.line.read(buffer, Some(deadline.saturating_duration_since(Instant::now())))
+    pub(crate) fn read_until(&self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
+        self.read_within(buffer, Some(deadline.saturating_duration_since(Instant::now())))
     }
 
     /// Writes all of it, at most until `deadline`: `WouldBlock` then.
-    pub(super) fn write_until(&self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
+    pub(crate) fn write_until(&self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
         while !bytes.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.line.write(&[IoSlice::new(bytes)], Some(left)) {
+            match self.write_within(&[IoSlice::new(bytes)], Some(left)) {
                 Ok(count) => bytes = &bytes[count..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -96,14 +90,12 @@ impl SerialStream {
         ahead.drain(..count);
         count
     }
-}
 
-impl Line {
-    fn read(&self, buffer: &mut [u8], time: Option<Duration>) -> io::Result<usize> {
+    fn read_within(&self, buffer: &mut [u8], time: Option<Duration>) -> io::Result<usize> {
         self.device.read(buffer, time).inspect_err(|error| self.note(error))
     }
 
-    fn write(&self, buffers: &[IoSlice<'_>], time: Option<Duration>) -> io::Result<usize> {
+    fn write_within(&self, buffers: &[IoSlice<'_>], time: Option<Duration>) -> io::Result<usize> {
         self.device.write(&self.no_more_than_a_while(buffers), time).inspect_err(|error| self.note(error))
     }
 
@@ -126,14 +118,8 @@ impl Line {
         }
     }
 
-    /// Ends every read and write, now and later.
-    pub(super) fn end(&self) {
-        self.device.end();
-    }
-
-    /// Also gives up what is written and not on its way yet.
-    pub(super) fn give_up(&self) {
-        self.given_up.store(true, Ordering::Relaxed);
+    /// Ends every read and write, now and later, and gives up what is written and not on its way yet.
+    pub(crate) fn give_up(&self) {
         self.device.end();
         self.device.discard_output();
     }
@@ -149,7 +135,7 @@ impl Line {
 impl Stream for SerialStream {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.take_ahead(buffer) {
-            0 => self.line.read(buffer, None),
+            0 => self.read_within(buffer, None),
             count => Ok(count),
         }
     }
@@ -159,31 +145,30 @@ impl Stream for SerialStream {
         if !self.ahead.lock().is_empty() {
             return Ok(true);
         }
-        self.line.device.wait_readable(time)
+        self.device.wait_readable(time)
     }
 
     fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.line.write(buffers, None)
+        self.write_within(buffers, None)
     }
 
     #[cfg(all(unix, not(leads_comm_portable)))]
     fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        let line = &self.line;
-        line.device.try_write(&line.no_more_than_a_while(buffers)).inspect_err(|error| line.note(error))
+        self.device.try_write(&self.no_more_than_a_while(buffers)).inspect_err(|error| self.note(error))
     }
 
     fn flush(&self) -> io::Result<()> {
-        self.line.device.drain()
+        self.device.drain()
     }
 
     /// What it holds is what the system has not sent yet, but for the last 255 characters, where it tells.
     fn try_flush(&self) -> io::Result<()> {
-        if self.line.device.is_drained() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+        if self.device.is_drained() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
     }
 
     #[cfg(unix)]
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.line.device.poll_fd()
+        self.device.poll_fd()
     }
 
     fn has_end(&self) -> bool {
@@ -194,28 +179,28 @@ impl Stream for SerialStream {
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match how {
             Shutdown::Write => {
-                if !self.line.device.is_drained() {
+                if !self.device.is_drained() {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
-                self.line.finished.lock().get_or_insert_with(Instant::now);
+                self.finished.lock().get_or_insert_with(Instant::now);
             }
-            Shutdown::Read | Shutdown::Both => self.line.end(),
+            Shutdown::Read | Shutdown::Both => self.device.end(),
         }
         Ok(())
     }
 
     /// Throws away what the system has not sent yet. The peer sees nothing of it.
     fn abort(&self) -> io::Result<()> {
-        self.line.give_up();
+        self.give_up();
         Ok(())
     }
 
     fn peer(&self) -> String {
-        self.line.peer.clone()
+        self.peer.clone()
     }
 }
 
-impl Drop for Line {
+impl Drop for SerialStream {
     fn drop(&mut self) {
         if self.is_stuck() {
             self.device.discard_output();
@@ -225,6 +210,6 @@ impl Drop for Line {
 
 impl fmt::Debug for SerialStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SerialStream").field(&self.line.peer).finish()
+        f.debug_tuple("SerialStream").field(&self.peer).finish()
     }
 }

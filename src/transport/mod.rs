@@ -43,8 +43,6 @@ mod contained;
 mod keepalive;
 pub mod memory;
 pub(crate) mod poll;
-#[cfg(feature = "serial")]
-pub mod serial;
 #[cfg(all(target_os = "linux", not(leads_comm_portable)))]
 mod sock_diag;
 #[cfg(all(unix, not(leads_comm_portable)))]

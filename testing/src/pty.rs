@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 
 use leads_comm::codec::{Decoder, Separator};
 use leads_comm::transport::Stream;
-use leads_comm::transport::serial::SerialStream;
+use leads_comm_serial::SerialStream;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};

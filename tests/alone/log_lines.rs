@@ -570,18 +570,6 @@ fn fewer_descriptors_than_usual() {
     assert_ended(&stage.server);
 }
 
-#[cfg(feature = "serial")]
-fn a_serial_port_is_not_there() {
-    use leads_comm::transport::serial::{Identity, Ports, SerialConnector};
-    let ports = Ports::with_list(|| Ok(vec!["/dev/is-not-there".to_owned()]));
-    let connector = SerialConnector::new().identity(Identity::new("tag")).ports(ports);
-    let client = Client::builder().transport(connector).build().unwrap();
-    known(&client);
-    let failed = client.start("auto", true);
-    assert!(matches!(failed, Err(Error::Connect { .. } | Error::Closed)), "{failed:?}");
-    client.close();
-}
-
 type Scenario = (&'static str, fn());
 
 macro_rules! scenarios {
@@ -605,7 +593,6 @@ scenarios! {
     everybody_may_come_in,
     #[cfg(target_os = "linux")] more_connections_are_wanted_than_there_are_descriptors,
     #[cfg(target_os = "linux")] fewer_descriptors_than_usual,
-    #[cfg(feature = "serial")] a_serial_port_is_not_there,
 }
 
 /// Every line that the sources log, but for the rare ones.
@@ -620,9 +607,6 @@ fn scan(root: &Path, folder: &Path, sites: &mut BTreeSet<Site>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            if path.ends_with("serial") && !cfg!(feature = "serial") {
-                continue;
-            }
             scan(root, &path, sites);
             continue;
         }

@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 
 use leads_comm::transport::Stream;
-use leads_comm::transport::serial::SerialStream;
 use leads_comm::{Client, Error, callback};
+use leads_comm_serial::SerialStream;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};

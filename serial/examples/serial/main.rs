@@ -1,6 +1,6 @@
 //! Serial ports on the command line: lists them, finds a device by what it says, and talks to it.
 //!
-//! `cargo run --release --features serial --example serial -- --demo` needs no device.
+//! `cargo run --release --example serial -- --demo` needs no device.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -8,17 +8,17 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::transport::serial::{Identity, Ports, SerialConnector, available_ports};
 use leads_comm::{
     Attempt, Callback, Client, Connection, DEFAULT_SEPARATOR, DisconnectReason, Error, Reconnect, Service, SlowConsumer,
 };
+use leads_comm_serial::{Identity, Ports, SerialConnector, available_ports};
 use lexopt::prelude::*;
 
-#[path = "../support/cli.rs"]
+#[path = "../../../examples/support/cli.rs"]
 mod cli;
 #[cfg(unix)]
 mod demo;
-#[path = "../support/lines.rs"]
+#[path = "../../../examples/support/lines.rs"]
 mod lines;
 
 use cli::{Failure, complain, fail};

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::transport::serial::{SerialConnector, SerialStream};
 use leads_comm::transport::{Connector, Stream};
 use leads_comm_conformance::Suite;
+use leads_comm_serial::{SerialConnector, SerialStream};
 
 use crate::ports;
 use crate::support::PATIENCE;

@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::transport::serial::{Identity, IdentityError, Outcome, Ports, SerialConnector};
 use leads_comm::{Error, Reconnect};
+use leads_comm_serial::{Identity, IdentityError, Outcome, Ports, SerialConnector};
 
 use crate::support::pty::{Device, Names, Wire};
 use crate::support::{PATIENCE, connected, disconnected, in_time, received, until};

@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::transport::serial::SerialConnector;
 use leads_comm::{DisconnectReason, SlowConsumer};
+use leads_comm_serial::SerialConnector;
 
 use crate::support::pty::Device;
 use crate::support::{connected, disconnected, in_time, received, until};

@@ -5,6 +5,7 @@
 mod conformance;
 mod finding;
 mod line;
+mod logging;
 mod opening;
 mod unplugging;
 
@@ -12,8 +13,8 @@ use std::time::Duration;
 
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::transport::serial::{Identity, Ports, SerialConnector};
 use leads_comm::{Client, ClientBuilder};
+use leads_comm_serial::{Identity, Ports, SerialConnector};
 use leads_comm_testing as support;
 
 use support::pty::Device;

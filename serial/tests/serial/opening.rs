@@ -5,9 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use leads_comm::Error;
-use leads_comm::transport::serial::{
-    CharSize, FlowControl, Identity, IdentityError, Outcome, SerialConnector, StopBits,
-};
+use leads_comm_serial::{CharSize, FlowControl, Identity, IdentityError, Outcome, SerialConnector, StopBits};
 use rustix::fs::{FlockOperation, flock};
 use rustix::termios::{ControlModes, InputModes, tcgetattr};
 

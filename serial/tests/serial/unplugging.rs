@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use leads_comm::callback::Event;
-use leads_comm::transport::serial::{Ports, SerialConnector};
 use leads_comm::{DisconnectReason, Error, Reconnect};
+use leads_comm_serial::{Ports, SerialConnector};
 
 use crate::support::pty::{Device, Names};
 use crate::support::{connected, disconnected, find, in_time, received, until};

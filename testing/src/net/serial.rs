@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use leads_comm::transport::serial::{Ports, SerialConnector, SerialStream};
+use leads_comm_serial::{Ports, SerialConnector, SerialStream};
 use leads_comm::transport::{Connector, Listener, Stream};
 use leads_comm::{Client, ClientBuilder, Server, ServerBuilder};
 
