@@ -378,8 +378,8 @@
 //! # Ok::<(), leads_comm::Error>(())
 //! ```
 //!
-//! With the feature `serial`, `transport::serial` makes clients of devices on serial lines, at ports that are named or
-//! found by what the device says.
+//! The crate `leads-comm-serial` makes clients of devices on serial lines, at ports that are named or found by what the
+//! device says.
 //!
 //! The framing is usable without any of this: see [`codec`]. The wire protocol is written down in the repository, in
 //! `docs/protocol.md`, for peers in other languages.
@@ -435,7 +435,7 @@
 //! | error | `on_fail`, or the destructor of a callback, a hook, an authenticator, a listener or a connector, panicked |
 //! | warn | a peer dropped for cause; whatever is told to `on_fail`; connections cut off by the close time-out; waiting for streams failed; `max_connections`, where it was set, lowered to the descriptors that there are; a server that listens on every address of the machine and lets everybody in, at its start; how many lines were left out |
 //! | info | a server listens; a client is connected, each time; a service has closed; `max_connections`, where it was not set, lowered |
-//! | debug | a connection opened, or ended, and why; the destructor of a stream panicked; a caller refused, or gone before it was accepted; an attempt to connect again; that the system refuses a socket option, once for each service; what became of a serial port on which a device was looked for, in numbers |
+//! | debug | a connection opened, or ended, and why; the destructor of a stream panicked; a caller refused, or gone before it was accepted; an attempt to connect again; that the system refuses a socket option, once for each service |
 //! | trace | the length of each message accepted or received, and how much waits for a peer that reads slowly |
 //!
 //! A peer is dropped for cause when its message is too long, is not finished in time, or takes memory that others need;
@@ -463,7 +463,6 @@
 //! |---|---|
 //! | `metrics` | `metrics::Exporter`, which exports the [statistics](self#statistics) of a service through the facade of the crate `metrics`, whenever its `publish` is called |
 //! | `net-info` | [`my_ip_addresses`] lists every interface, not only the ones that lead out (crate `if-addrs`) |
-//! | `serial` | `transport::serial`: clients of devices on serial lines (crate `serial2`) |
 //! | `tls` | `Builder::tls`, `transport::tls`: [TLS](self#tls) 1.3 and 1.2 over any transport (crate `rustls`, with `ring`) |
 //!
 //! # Glossary

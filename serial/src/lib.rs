@@ -1,7 +1,7 @@
 //! Serial lines for [`leads_comm`]: clients of devices at serial ports.
 //!
-//! A client over a serial line is a client like any other, with the same callbacks, framing
-//! and limits; the address that it is started with is the name of a port.
+//! A client over a serial line is a client like any other, with the same callbacks, framing and limits; the address that
+//! it is started with is the name of a port.
 //!
 //! ```no_run
 //! use leads_comm::{Client, Reconnect, callback};
@@ -62,12 +62,18 @@
 //! not finished in time ends the connection
 //! ([`partial_message_timeout`](leads_comm::ClientBuilder::partial_message_timeout)).
 //!
+//! # Logging
+//!
+//! What became of each port on which a device was looked for is logged in numbers, at the level debug and with the target
+//! `leads_comm_serial`; what the device says is not.
+//!
 //! # Opening and closing
 //!
 //! A port is opened for one process alone (`flock` and `TIOCEXCL` on Unix), and what had arrived before is thrown away:
 //! it is most likely the rest of a message. On Unix, a program that has a port open and does neither cannot be noticed,
-//! and is disturbed: such a port is not to be among those that are [asked](Ports::with_list). Opening a port makes many boards restart; [`Identity::settle`] is for that.
-//! Settings are those of the line only, so nothing is echoed or translated.
+//! and is disturbed: such a port is not to be among those that are [asked](Ports::with_list). Opening a port makes many
+//! boards restart; [`Identity::settle`] is for that. Settings are those of the line only, so nothing is echoed or
+//! translated.
 //!
 //! What was written is sent before the port is closed. Of a device that takes nothing, the rest is thrown away in the
 //! end; for how long the system would wait otherwise is its own affair, on Linux half a minute.

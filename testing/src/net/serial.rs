@@ -12,9 +12,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use leads_comm_serial::{Ports, SerialConnector, SerialStream};
 use leads_comm::transport::{Connector, Listener, Stream};
 use leads_comm::{Client, ClientBuilder, Server, ServerBuilder};
+use leads_comm_serial::{Ports, SerialConnector, SerialStream};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
