@@ -46,6 +46,10 @@ impl Trickle {
 }
 
 impl Stream for Trickle {
+    fn below(&self) -> Option<&dyn Stream> {
+        Some(&*self.stream)
+    }
+
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let len = buffer.len().min(self.most);
         self.stream.read(&mut buffer[..len])
@@ -65,10 +69,6 @@ impl Stream for Trickle {
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.stream.shutdown(how)
-    }
-
-    fn abort(&self) -> io::Result<()> {
-        self.stream.abort()
     }
 
     fn peer(&self) -> String {
