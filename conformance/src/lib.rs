@@ -45,6 +45,7 @@
 mod bytes;
 mod connector;
 mod failure;
+mod layer;
 mod listener;
 mod run;
 mod streams;
@@ -54,6 +55,7 @@ mod suite;
 use leads_comm::transport::{Connector, Listener, Stream};
 
 pub use failure::Failure;
+pub use layer::LayerCheck;
 pub use listener::ListenerCheck;
 pub use streams::StreamCheck;
 pub use suite::Suite;
@@ -87,6 +89,58 @@ impl Suite {
     ) {
         let failures = ListenerCheck::ALL.iter().filter_map(|check| check.run(self, make.clone()).err());
         report("listener", ListenerCheck::ALL.len(), failures.collect());
+    }
+
+    /// Runs every check of layers, given a function that makes a stream over another one: what has nothing to do with
+    /// the bytes has to reach the stream below. There, the checks lay a stream that notes what does.
+    ///
+    /// What such streams carry is not looked at any closer; [`check_streams`](Self::check_streams) does that. A layer with
+    /// a protocol of its own answers some of this itself: it [runs](LayerCheck::run) those checks that concern it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::{self, IoSlice};
+    /// use std::net::Shutdown;
+    ///
+    /// use leads_comm::transport::Stream;
+    /// use leads_comm_conformance::Suite;
+    ///
+    /// struct Layer(Box<dyn Stream>);
+    ///
+    /// impl Stream for Layer {
+    ///     fn below(&self) -> Option<&dyn Stream> {
+    ///         Some(&*self.0)
+    ///     }
+    ///
+    ///     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    ///         self.0.read(buffer)
+    ///     }
+    ///
+    ///     fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+    ///         self.0.write_vectored(buffers)
+    ///     }
+    ///
+    ///     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+    ///         self.0.shutdown(how)
+    ///     }
+    ///
+    ///     fn peer(&self) -> String {
+    ///         self.0.peer()
+    ///     }
+    /// }
+    ///
+    /// // This one has no write that does not block.
+    /// Suite::new().try_write(false).check_layer(|below| Box::new(Layer(below)));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics when one of them fails, with all that do.
+    #[track_caller]
+    pub fn check_layer(&self, over: impl Fn(Box<dyn Stream>) -> Box<dyn Stream> + Clone + Send + 'static) {
+        let failures = LayerCheck::ALL.iter().filter_map(|check| check.run(self, over.clone()).err());
+        report("layer", LayerCheck::ALL.len(), failures.collect());
     }
 
     /// Checks that [`Connector::stop`] ends a [`connect`](Connector::connect) which nobody answers, and every later

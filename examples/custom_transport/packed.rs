@@ -22,7 +22,7 @@ pub(crate) struct Traffic {
 
 /// A stream that carries packed bytes. Reading and writing share nothing but the stream below, so neither waits for the
 /// other. `wait_readable` is left out: what can be read below may unpack to nothing yet.
-struct PackedStream {
+pub(crate) struct PackedStream {
     stream: Box<dyn Stream>,
     /// Locked by the one reading thread only.
     incoming: Mutex<Unpacker>,
@@ -33,7 +33,7 @@ struct PackedStream {
 }
 
 impl PackedStream {
-    fn boxed(stream: Box<dyn Stream>, traffic: &Arc<Traffic>) -> Box<dyn Stream> {
+    pub(crate) fn boxed(stream: Box<dyn Stream>, traffic: &Arc<Traffic>) -> Box<dyn Stream> {
         let traffic = Arc::clone(traffic);
         Box::new(Self { stream, incoming: Mutex::default(), outgoing: Mutex::default(), traffic })
     }

@@ -3,6 +3,7 @@
 
 mod defective;
 mod defects;
+mod layers;
 mod ours;
 #[path = "../../examples/custom_transport/packed.rs"]
 mod packed;

@@ -15,6 +15,9 @@ use crate::settings::Settings;
 /// How long a call blocks at most.
 const TURN: Duration = Duration::from_millis(50);
 
+/// How many buffers every system takes in one call.
+const MAX_BUFFERS: usize = 16;
+
 #[derive(Debug)]
 pub(crate) struct Device {
     port: SerialPort,
@@ -59,6 +62,7 @@ impl Device {
 
     /// Writes some bytes; waits until some are taken, at most for about `time`: `WouldBlock` then.
     pub(crate) fn write(&self, buffers: &[IoSlice<'_>], time: Option<Duration>) -> io::Result<usize> {
+        let buffers = &buffers[..buffers.len().min(MAX_BUFFERS)];
         self.until(time, || self.port.write_vectored(buffers))
     }
 

@@ -9,7 +9,7 @@ use leads_comm::transport::tcp::{TcpConnector, TcpListener};
 use leads_comm::transport::tls::rustls::pki_types::ServerName;
 use leads_comm::transport::tls::{TlsConnector, TlsListener, TlsStream};
 use leads_comm::transport::{Connector, Listener, Stream};
-use leads_comm_conformance::Suite;
+use leads_comm_conformance::{LayerCheck, Suite};
 
 use super::pairs::Below;
 use leads_comm_testing::certificates::Pki;
@@ -74,4 +74,19 @@ fn over_shaken(ends: (Box<dyn Stream>, Box<dyn Stream>)) -> (Box<dyn Stream>, Bo
         serving.join().unwrap();
     });
     (server, client)
+}
+
+/// Handshake, certificates, and the end of the stream are its own.
+#[test]
+fn it_passes_on_what_it_has_no_part_in() {
+    use LayerCheck::{Abort, Addresses, DropCloses, HasEnd, KeepAlive, Shutdown, Unanswered};
+    let client = |below| -> Box<dyn Stream> {
+        let name = ServerName::try_from("localhost").unwrap();
+        Box::new(TlsStream::client(below, &pki().mutual_client(), name).unwrap())
+    };
+    for check in [Addresses, KeepAlive, Unanswered, Abort, Shutdown, DropCloses] {
+        check.run(&Suite::new(), client).unwrap();
+    }
+    let ends = HasEnd.run(&Suite::new(), client).unwrap_err();
+    assert_eq!(ends.to_string(), "has end: has_end says true, and the stream below false", "close_notify is an end");
 }
