@@ -80,6 +80,7 @@ impl Streams {
         written.settled()
     }
 
+    /// A listener at a port of its own, whose streams count.
     pub fn listener(&self) -> CountedListener {
         let socket = net::TcpListener::bind("127.0.0.1:0").unwrap();
         if let Some(bytes) = self.send_buffer {
@@ -109,6 +110,7 @@ impl Streams {
     }
 }
 
+/// Gives out streams that count; see [`Streams::listener`].
 pub struct CountedListener {
     listener: TcpListener,
     streams: Streams,

@@ -15,6 +15,7 @@ use leads_comm::{Client, ClientBuilder, Server, ServerBuilder};
 
 use super::{Dial, Net, PATIENCE, Raw, Started, recorder};
 
+/// What each side says.
 pub const HELLO: &[u8] = b"hi\n";
 
 /// What a handshake does besides, before it reads.
@@ -111,6 +112,7 @@ pub struct ShakingListener<L> {
 }
 
 impl<L: Listener> ShakingListener<L> {
+    /// Every handshake runs `script` besides.
     pub fn new(listener: L, script: Arc<Script>) -> Self {
         Self { listener, script }
     }

@@ -10,6 +10,7 @@ use leads_comm::{Client, ClientBuilder, Server, ServerBuilder};
 use super::raw::Raw;
 use super::{Dial, Transport};
 
+/// See [`Net::Blocking`](super::Net::Blocking).
 pub struct Blocking;
 
 impl Transport for Blocking {
@@ -83,6 +84,7 @@ impl Dial for BlockingConnector {
     }
 }
 
+/// The stream without its non-blocking write.
 pub fn blocking(stream: Box<dyn Stream>) -> Box<dyn Stream> {
     Box::new(BlockingStream(stream))
 }

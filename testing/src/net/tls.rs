@@ -16,6 +16,7 @@ use super::tcp::Tcp;
 use super::{Dial, Transport};
 use crate::certificates::Pki;
 
+/// See [`Net::Tls`](super::Net::Tls).
 pub struct Tls;
 
 /// The same for all tests of a suite.
