@@ -252,7 +252,7 @@ impl Stream for Layered<dyn Stream> {
     }
 
     fn unanswered_for(&self) -> io::Result<Option<Duration>> {
-        self.unless_bare(unsupported(), |layer, stream| layer.unanswered_for(stream))
+        self.unless_bare(unsupported(), Layer::unanswered_for)
     }
 
     fn peer(&self) -> String {
