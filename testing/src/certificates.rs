@@ -21,12 +21,15 @@ pub struct Authority {
 
 /// A certificate with its key.
 pub struct Certified {
+    /// The certificate.
     pub certificate: rcgen::Certificate,
+    /// Its key.
     pub key: KeyPair,
     serial: SerialNumber,
 }
 
 impl Authority {
+    /// One that certifies itself.
     pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -47,6 +50,7 @@ impl Authority {
         Certified { certificate: params.signed_by(&key, &self.issuer).unwrap(), key, serial }
     }
 
+    /// Certifies whoever has these names.
     pub fn certify(&self, names: &[&str]) -> Certified {
         self.certify_as(names, |_| ())
     }
@@ -75,10 +79,12 @@ impl Authority {
         params.signed_by(&self.issuer).unwrap()
     }
 
+    /// Its own certificate, as PEM.
     pub fn pem(&self) -> String {
         self.issuer.pem()
     }
 
+    /// Its own certificate.
     pub fn certificate(&self) -> CertificateDer<'static> {
         self.issuer.der().clone()
     }
@@ -90,14 +96,17 @@ impl Authority {
 }
 
 impl Certified {
+    /// The certificate, as DER.
     pub fn der(&self) -> Vec<u8> {
         self.certificate.der().to_vec()
     }
 
+    /// Its key.
     pub fn private_key(&self) -> PrivateKeyDer<'static> {
         PrivatePkcs8KeyDer::from(self.key.serialize_der()).into()
     }
 
+    /// What those have who show it.
     pub fn identity(&self) -> Identity {
         Identity::new(vec![self.certificate.der().clone()], self.private_key()).unwrap()
     }
@@ -105,13 +114,18 @@ impl Certified {
 
 /// A server, a client, and authorities that go together.
 pub struct Pki {
+    /// Certifies servers; clients believe it.
     pub server_authority: Authority,
+    /// Certifies clients; servers believe it.
     pub client_authority: Authority,
+    /// Whom clients reach, by [any of these names](SERVER_NAMES).
     pub server: Certified,
+    /// Who reaches it.
     pub client: Certified,
 }
 
 impl Pki {
+    /// Fresh ones.
     pub fn new() -> Self {
         let (server_authority, client_authority) = (Authority::new("servers"), Authority::new("clients"));
         let server = server_authority.certify(&SERVER_NAMES);
@@ -119,10 +133,12 @@ impl Pki {
         Self { server_authority, client_authority, server, client }
     }
 
+    /// A server that takes whoever comes.
     pub fn server(&self) -> ServerConfig {
         ServerConfig::new(self.server.identity())
     }
 
+    /// A server that takes whom the authority of clients has certified.
     pub fn mutual_server(&self) -> ServerConfig {
         ServerConfig::mutual(self.server.identity(), self.client_authority.authorities())
     }
@@ -156,10 +172,12 @@ impl Pki {
         })
     }
 
+    /// A client that shows nothing.
     pub fn client(&self) -> ClientConfig {
         ClientConfig::new(self.server_authority.authorities())
     }
 
+    /// A client that shows its certificate.
     pub fn mutual_client(&self) -> ClientConfig {
         ClientConfig::mutual(self.client.identity(), self.server_authority.authorities())
     }

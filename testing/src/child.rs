@@ -32,20 +32,24 @@ pub fn tell(key: &str, value: impl Display) {
 
 /// A child that runs the test `name` with `task`; `wrap` is the command, if any, under which it runs.
 pub struct Process {
+    /// The process itself.
     pub child: Child,
     stdin: Option<ChildStdin>,
     lines: mpsc::Receiver<String>,
 }
 
 impl Process {
+    /// Runs the test `name` with `task`.
     pub fn start(name: &str, task: &str) -> Self {
         Self::start_under(&[], name, task)
     }
 
+    /// The same under another command.
     pub fn start_under(wrap: &[&str], name: &str, task: &str) -> Self {
         Self::spawn(command(wrap, name, task))
     }
 
+    /// Starts what [`command`] has made.
     pub fn spawn(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let (said, lines) = mpsc::channel();
@@ -60,6 +64,7 @@ impl Process {
         Self { stdin: child.stdin.take(), child, lines }
     }
 
+    /// Its number.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -83,6 +88,7 @@ impl Process {
         self.hear_within(key, 3 * PATIENCE)
     }
 
+    /// The same, for as long as this.
     pub fn hear_within(&self, key: &str, time: Duration) -> String {
         let deadline = Instant::now() + time;
         loop {

@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 use std::io::{self, IoSlice};
-use std::net::{self, Shutdown, SocketAddr};
-#[cfg(unix)]
-use std::os::fd::BorrowedFd;
+use std::net::{self, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use leads_comm::transport::tcp::{TcpListener, TcpStream};
 use leads_comm::transport::{Connector, Listener, Stream};
 use socket2::SockRef;
+
+use crate::layer::{self, How, Layer};
 
 const GOODBYE: &[u8] = b"disconnect";
 
@@ -80,66 +79,47 @@ impl Streams {
         written.settled()
     }
 
-    pub fn listener(&self) -> CountedListener {
+    /// A listener at a port of its own, whose streams count.
+    pub fn listener(&self) -> impl Listener {
         let socket = net::TcpListener::bind("127.0.0.1:0").unwrap();
         if let Some(bytes) = self.send_buffer {
             // Connections take it over.
             SockRef::from(&socket).set_send_buffer_size(bytes).unwrap();
         }
-        CountedListener { listener: TcpListener::new(socket).unwrap(), streams: self.clone() }
+        layer::listener(TcpListener::new(socket).unwrap(), &Arc::new(self.clone()))
     }
 
     /// A connector to one address, whatever the client is told.
     pub fn connector(&self, server: SocketAddr) -> impl Connector {
-        let streams = self.clone();
-        move |_: &str| {
+        let send_buffer = self.send_buffer;
+        let connect = move |_: &str| -> io::Result<Box<dyn Stream>> {
             let socket = net::TcpStream::connect(server)?;
-            if let Some(bytes) = streams.send_buffer {
+            if let Some(bytes) = send_buffer {
                 SockRef::from(&socket).set_send_buffer_size(bytes)?;
             }
-            Ok(streams.count(Box::new(TcpStream::new(socket)?)))
-        }
+            Ok(Box::new(TcpStream::new(socket)?))
+        };
+        layer::connector(connect, &Arc::new(self.clone()))
     }
+}
 
-    fn count(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+/// Each stream has its own count.
+impl Layer for Streams {
+    fn of(&self, stream: &dyn Stream) -> Option<Arc<dyn Layer>> {
         let written = Arc::new(Mutex::new(Written::default()));
         let peer = stream.peer_addr().expect("TCP has one");
         lock(&self.written).insert(peer, Arc::clone(&written));
-        Box::new(Counted { stream, written })
-    }
-}
-
-pub struct CountedListener {
-    listener: TcpListener,
-    streams: Streams,
-}
-
-impl Listener for CountedListener {
-    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        Ok(self.listener.accept()?.map(|stream| self.streams.count(stream)))
-    }
-
-    fn stop(&self) {
-        self.listener.stop();
-    }
-
-    fn name(&self) -> String {
-        self.listener.name()
-    }
-
-    fn local_addr(&self) -> Option<SocketAddr> {
-        self.listener.local_addr()
+        Some(Arc::new(Counted { written }))
     }
 }
 
 struct Counted {
-    stream: Box<dyn Stream>,
     written: Arc<Mutex<Written>>,
 }
 
-impl Counted {
-    /// Notes the outcome of a write of these.
-    fn note(&self, buffers: &[IoSlice<'_>], outcome: io::Result<usize>) -> io::Result<usize> {
+impl Layer for Counted {
+    fn write(&self, stream: &dyn Stream, buffers: &[IoSlice<'_>], how: How) -> io::Result<usize> {
+        let outcome = how.write(stream, buffers);
         let mut left = *outcome.as_ref().unwrap_or(&0);
         let mut written = lock(&self.written);
         for buffer in buffers {
@@ -148,49 +128,6 @@ impl Counted {
             left -= part.len();
         }
         outcome
-    }
-}
-
-impl Stream for Counted {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(buffer)
-    }
-
-    fn wait_readable(&self, time: Duration) -> io::Result<bool> {
-        self.stream.wait_readable(time)
-    }
-
-    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.note(buffers, self.stream.write_vectored(buffers))
-    }
-
-    fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.note(buffers, self.stream.try_write_vectored(buffers))
-    }
-
-    #[cfg(unix)]
-    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.stream.poll_fd()
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.stream.shutdown(how)
-    }
-
-    fn abort(&self) -> io::Result<()> {
-        self.stream.abort()
-    }
-
-    fn peer(&self) -> String {
-        self.stream.peer()
-    }
-
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        self.stream.peer_addr()
-    }
-
-    fn local_addr(&self) -> Option<SocketAddr> {
-        self.stream.local_addr()
     }
 }
 

@@ -21,6 +21,7 @@ pub struct Prober {
 }
 
 impl Prober {
+    /// A client of the server at `address`.
     pub fn start(builder: ClientBuilder, address: &str) -> Self {
         let (answered, answers) = mpsc::channel();
         let callback = callback::on_receive(move |_, message| answered.send(message.to_vec()).unwrap());
@@ -38,6 +39,7 @@ impl Prober {
         sent.elapsed()
     }
 
+    /// How long each of `count` messages takes.
     pub fn probes(&self, count: usize, message: &[u8]) -> Vec<Duration> {
         (0..count).map(|_| self.probe(message)).collect()
     }

@@ -8,6 +8,7 @@ use socket2::SockRef;
 
 use super::PATIENCE;
 
+/// One end of a stream, with the time-out of a test.
 #[derive(Debug)]
 pub struct LeadsPeer {
     socket: TcpStream,

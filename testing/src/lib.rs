@@ -5,6 +5,7 @@
 //! takes longer than [`PATIENCE`], fails the test by a panic.
 
 #![allow(missing_debug_implementations, reason = "nobody prints what a test is made of")]
+#![allow(clippy::new_without_default, reason = "a new one is unlike every other")]
 
 pub mod account;
 pub mod alone;

@@ -4,9 +4,12 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
+/// A line of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
+    /// At which level.
     pub level: Level,
+    /// What it says.
     pub text: String,
 }
 
@@ -44,6 +47,7 @@ pub struct Turn {
 }
 
 impl Turn {
+    /// Waits for the turn, and keeps the lines of every level from now on.
     pub fn take() -> Self {
         static ALONE: Mutex<()> = Mutex::new(());
         static INSTALL: Once = Once::new();
@@ -56,6 +60,7 @@ impl Turn {
         Self { _alone: alone }
     }
 
+    /// The lines so far.
     pub fn lines(&self) -> Vec<Line> {
         CAPTURE.lines().clone()
     }

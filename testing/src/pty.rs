@@ -19,13 +19,16 @@ use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 /// A pair of ends that pass on what is written to them, as it is.
 pub struct Pair {
+    /// The device's end.
     pub device: OwnedFd,
     /// The other end, which stays open, so that the device does not notice when a client closes it; as with a cable.
     pub port: OwnedFd,
+    /// The port's name.
     pub name: String,
 }
 
 impl Pair {
+    /// A pair that nobody has.
     pub fn open() -> Self {
         let device = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&device).unwrap();
@@ -55,6 +58,7 @@ pub struct Wire {
 }
 
 impl Wire {
+    /// Sends these bytes.
     pub fn say(&self, bytes: impl AsRef<[u8]>) {
         let mut bytes = bytes.as_ref();
         while !bytes.is_empty() {
@@ -132,6 +136,7 @@ impl Device {
         &self.name
     }
 
+    /// Sends these bytes.
     pub fn say(&self, bytes: impl AsRef<[u8]>) {
         self.wire.say(bytes);
     }
@@ -167,6 +172,7 @@ impl Drop for Device {
 pub struct Names(PathBuf);
 
 impl Names {
+    /// A folder that is empty.
     pub fn new() -> Self {
         static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -175,6 +181,7 @@ impl Names {
         Self(path)
     }
 
+    /// A name in it.
     pub fn name(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }

@@ -49,6 +49,7 @@ pub struct Random {
 }
 
 impl Random {
+    /// The same numbers for the same seed.
     pub fn new(seed: u64) -> Self {
         Self { state: seed }
     }
@@ -59,6 +60,7 @@ impl Random {
         Self { state: mixed.number() }
     }
 
+    /// Any number.
     pub fn number(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.state;
@@ -67,6 +69,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
+    /// A number in this range, all of them equally likely.
     pub fn within(&mut self, range: RangeInclusive<usize>) -> usize {
         let span = (range.end() - range.start() + 1) as u64;
         range.start() + (self.number() % span) as usize
@@ -83,6 +86,7 @@ impl Random {
         self.within(1..=times) == 1
     }
 
+    /// One of these.
     pub fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.within(0..=choices.len() - 1)]
     }

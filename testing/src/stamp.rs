@@ -12,7 +12,9 @@ use super::seed::Random;
 pub struct Stamp {
     /// What kind of message it is; not covered by the checksum, so that a reply may change it.
     pub kind: u8,
+    /// Who has sent it.
     pub sender: u64,
+    /// Its number among those of this sender.
     pub number: u64,
 }
 
@@ -84,9 +86,13 @@ struct Sequence {
 /// What must not happen to messages, and how often it did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Faults {
+    /// Have not come.
     pub lost: u64,
+    /// Have come more than once.
     pub duplicated: u64,
+    /// Have come later than others that were sent behind them.
     pub reordered: u64,
+    /// Are not what was sent.
     pub torn: u64,
 }
 
@@ -133,6 +139,7 @@ impl Book {
         }
     }
 
+    /// What has gone wrong so far.
     pub fn faults(&self) -> Faults {
         self.faults
     }

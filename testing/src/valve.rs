@@ -29,6 +29,7 @@ pub enum Writes {
     Unready,
 }
 
+/// Those that every system has.
 pub const EITHER: [Writes; 2] = [Writes::Direct, Writes::Blocking];
 
 /// One peer, as a test sees it: takes nothing until it is told to.

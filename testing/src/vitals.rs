@@ -7,7 +7,9 @@ use std::fs;
 pub struct Vitals {
     /// Resident memory, in bytes.
     pub memory: usize,
+    /// How many threads.
     pub threads: usize,
+    /// How many descriptors are open.
     pub descriptors: usize,
 }
 

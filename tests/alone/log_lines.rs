@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 use leads_comm::callback;
 use leads_comm::transport::{Listener, Stream, memory};
 use leads_comm::{
-    Callback, Client, Connection, DisconnectReason, Error, Reconnect, RefusalCause, Server, ServerBuilder, Service,
+    Callback, Client, Connection, DisconnectReason, Error, Keepalive, Reconnect, RefusalCause, Server, ServerBuilder,
+    Service,
 };
 use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::*;
@@ -533,7 +534,7 @@ fn a_caller_is_gone_before_it_is_accepted() {
 fn a_socket_does_not_take_an_option() {
     struct Refuses;
     impl Layer for Refuses {
-        fn keep_alive(&self) -> io::Result<()> {
+        fn keep_alive(&self, _: &dyn Stream, _: Option<Keepalive>, _: Option<Duration>) -> io::Result<()> {
             Err(io::ErrorKind::InvalidInput.into())
         }
     }

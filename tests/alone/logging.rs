@@ -4,14 +4,13 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
-use std::sync::mpsc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use leads_comm::callback;
-use leads_comm::transport::{Listener, Stream, memory};
+use leads_comm::transport::{Stream, memory};
 use leads_comm::{Connection, Error, Keepalive, Server, ServerBuilder};
+use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::logged::Turn;
 use leads_comm_testing::*;
 use log::Level;
@@ -142,28 +141,12 @@ over_every_transport! {
     }
 }
 
-/// A stream whose system refuses to look after the peer.
-struct Refusing(memory::MemoryStream);
+/// The system refuses to look after the peer.
+struct Refusing;
 
-impl Stream for Refusing {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-
-    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(buffers)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.0.shutdown(how)
-    }
-
-    fn keep_alive(&self, _: Option<Keepalive>, _: Option<Duration>) -> io::Result<()> {
+impl Layer for Refusing {
+    fn keep_alive(&self, _: &dyn Stream, _: Option<Keepalive>, _: Option<Duration>) -> io::Result<()> {
         Err(io::Error::new(io::ErrorKind::PermissionDenied, "as asked"))
-    }
-
-    fn peer(&self) -> String {
-        self.0.peer()
     }
 }
 
@@ -172,36 +155,19 @@ fn what_the_system_refuses_is_told_once_and_ends_nothing() {
     alone!();
     let turn = Turn::take();
     let (callback, events) = recorder();
-    let (arrive, arriving) = mpsc::sync_channel(10);
-    let server = Server::builder().transport(Arriving(Mutex::new(arriving))).callback(callback).build().unwrap();
+    let (listener, connector) = memory::listener();
+    let listener = layer::listener(listener, &Arc::new(Refusing));
+    let server = Server::builder().transport(listener).callback(callback).build().unwrap();
     server.start(true).unwrap();
     for _ in 0..3 {
-        let (there, here) = memory::pair();
-        arrive.send(Refusing(there)).unwrap();
+        let here = connector.open().unwrap();
         connected(&events);
         here.write_vectored(&[IoSlice::new(b"hello;")]).unwrap();
         assert_eq!(received(&events), b"hello");
         turn.assert_one(Level::Debug, &["the system does not look after", "as asked"]);
     }
-    drop(arrive);
     server.close();
     assert_eq!((turn.at(Level::Warn), turn.at(Level::Error)), (vec![], vec![]));
-}
-
-/// Accepts what a test gives it, and stops when there will be no more.
-struct Arriving(Mutex<mpsc::Receiver<Refusing>>);
-
-impl Listener for Arriving {
-    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        let arrived = self.0.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        Ok(arrived.ok().map(|stream| Box::new(stream) as Box<dyn Stream>))
-    }
-
-    fn stop(&self) {}
-
-    fn name(&self) -> String {
-        "a test".into()
-    }
 }
 
 /// What must not be seen.

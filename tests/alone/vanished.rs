@@ -179,13 +179,14 @@ fn a_stopped_peer_is_not_gone() {
 /// What the system is told of each socket, whoever made it.
 #[cfg(target_os = "linux")]
 mod sockets {
-    use std::io::{self, IoSlice};
-    use std::net::{Shutdown, TcpListener};
-    use std::sync::mpsc;
+    use std::io;
+    use std::net::TcpListener;
+    use std::sync::{Arc, mpsc};
 
     use leads_comm::transport::Stream;
     use leads_comm::transport::tcp;
     use leads_comm::{Client, ClientBuilder, Server};
+    use leads_comm_testing::layer::{self, Layer};
     use socket2::SockRef;
 
     use super::*;
@@ -232,35 +233,14 @@ mod sockets {
         }
     }
 
-    /// A stream of the program's own, made of one of the library's, and a way for the test to look into it.
-    struct Wrapped {
-        stream: tcp::TcpStream,
+    /// Whether the system's answers are passed on.
+    struct Asked {
         can_be_asked: bool,
     }
 
-    impl Stream for Wrapped {
-        fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-            self.stream.read(buffer)
-        }
-
-        fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-            self.stream.write_vectored(buffers)
-        }
-
-        fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-            self.stream.shutdown(how)
-        }
-
-        fn keep_alive(&self, keepalive: Option<Keepalive>, user_timeout: Option<Duration>) -> io::Result<()> {
-            self.stream.keep_alive(keepalive, user_timeout)
-        }
-
-        fn unanswered_for(&self) -> io::Result<Option<Duration>> {
-            if self.can_be_asked { self.stream.unanswered_for() } else { Err(io::ErrorKind::Unsupported.into()) }
-        }
-
-        fn peer(&self) -> String {
-            self.stream.peer()
+    impl Layer for Asked {
+        fn unanswered_for(&self, stream: &dyn Stream) -> io::Result<Option<Duration>> {
+            if self.can_be_asked { stream.unanswered_for() } else { Err(io::ErrorKind::Unsupported.into()) }
         }
     }
 
@@ -294,8 +274,8 @@ mod sockets {
             let connect = move |_: &str| {
                 let socket = TcpStream::connect(address)?;
                 keep.send(socket.try_clone()?).unwrap();
-                let stream = tcp::TcpStream::new(socket)?;
-                Ok(Box::new(Wrapped { stream, can_be_asked: asked }) as Box<dyn Stream>)
+                let stream = Box::new(tcp::TcpStream::new(socket)?);
+                Ok(layer::stream(stream, &Arc::new(Asked { can_be_asked: asked })))
             };
             let client = adapt(Client::builder().transport(connect)).build().unwrap();
             client.start("", true).unwrap();

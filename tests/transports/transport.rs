@@ -2,16 +2,17 @@
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, TcpListener as StdListener, TcpStream as StdStream};
-use std::sync::Mutex;
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use leads_comm::callback::{self, Event};
-use leads_comm::transport::memory::{self, MemoryListener};
+use leads_comm::transport::memory;
 use leads_comm::transport::tcp::TcpListener;
 use leads_comm::transport::{Listener, Stream};
 use leads_comm::{Client, DisconnectReason, Error, Server};
+use leads_comm_testing::layer::{self, Below, How, Layer};
 use leads_comm_testing::*;
 
 /// In which of its methods a stream misbehaves.
@@ -35,7 +36,6 @@ enum Fault {
 }
 
 struct Odd {
-    stream: Box<dyn Stream>,
     fault: Fault,
 }
 
@@ -43,84 +43,64 @@ impl Odd {
     fn at(&self, fault: Fault) {
         assert!(self.fault != fault, "as asked");
     }
-
-    fn count(&self, written: usize) -> io::Result<usize> {
-        Ok(if self.fault == Fault::WriteTooMuch { written + 1 } else { written })
-    }
 }
 
-impl Stream for Odd {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+impl Layer for Odd {
+    fn read(&self, stream: &dyn Stream, buffer: &mut [u8]) -> io::Result<usize> {
         self.at(Fault::Read);
-        let count = self.stream.read(buffer)?;
+        let count = stream.read(buffer)?;
         if count == 0 && self.fault == Fault::Truncate {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(if self.fault == Fault::ReadTooMuch { buffer.len() + 1 } else { count })
     }
 
-    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn write(&self, stream: &dyn Stream, buffers: &[IoSlice<'_>], how: How) -> io::Result<usize> {
         self.at(Fault::Write);
-        self.count(self.stream.write_vectored(buffers)?)
-    }
-
-    fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.at(Fault::Write);
-        if self.fault == Fault::NoDirectWrite {
+        if how == How::Direct && self.fault == Fault::NoDirectWrite {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        self.count(self.stream.try_write_vectored(buffers)?)
+        let written = how.write(stream, buffers)?;
+        Ok(if self.fault == Fault::WriteTooMuch { written + 1 } else { written })
     }
 
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+    fn shutdown(&self, stream: &dyn Stream, how: Shutdown) -> io::Result<()> {
         // Done all the same, so that the peer notices.
-        self.stream.shutdown(how)?;
+        stream.shutdown(how)?;
         self.at(Fault::Shutdown);
         Ok(())
     }
 
-    fn abort(&self) -> io::Result<()> {
-        self.stream.abort()?;
+    fn abort(&self, stream: &dyn Stream) -> io::Result<()> {
+        stream.abort()?;
         self.at(Fault::Abort);
         Ok(())
     }
 
-    fn peer(&self) -> String {
+    fn peer(&self, stream: &dyn Stream) -> String {
         self.at(Fault::Peer);
-        if self.fault == Fault::NulInName { "\0abstract".into() } else { self.stream.peer() }
+        if self.fault == Fault::NulInName { "\0abstract".into() } else { stream.peer() }
     }
-}
 
-impl Drop for Odd {
-    fn drop(&mut self) {
+    fn dropped(&self, _: Below<'_>) {
         self.at(Fault::Drop);
     }
 }
 
-/// Accepts, in turn, a stream with each of the faults.
-struct OddListener<L> {
-    listener: L,
+/// Gives each stream, in turn, one of the faults.
+struct OddStreams {
     faults: Mutex<Vec<Fault>>,
 }
 
-impl<L: Listener> Listener for OddListener<L> {
-    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        let Some(stream) = self.listener.accept()? else { return Ok(None) };
+impl Layer for OddStreams {
+    fn of(&self, _: &dyn Stream) -> Option<Arc<dyn Layer>> {
         let fault = self.faults.lock().unwrap().pop().unwrap_or(Fault::None);
-        Ok(Some(Box::new(Odd { stream, fault })))
-    }
-
-    fn stop(&self) {
-        self.listener.stop();
-    }
-
-    fn name(&self) -> String {
-        self.listener.name()
+        Some(Arc::new(Odd { fault }))
     }
 }
 
-fn odd(listener: MemoryListener, fault: Fault) -> OddListener<MemoryListener> {
-    OddListener { listener, faults: Mutex::new(vec![fault]) }
+fn odd(listener: impl Listener, fault: Fault) -> impl Listener {
+    layer::listener(listener, &Arc::new(OddStreams { faults: Mutex::new(vec![fault]) }))
 }
 
 #[test]
@@ -209,7 +189,7 @@ fn a_stream_that_is_cut_off_ends_its_connection_for_that() {
 fn giving_up_on_a_peer_wakes_a_write_that_is_blocked() {
     let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), 16, false).unwrap();
     let address = listener.local_addr().unwrap();
-    let listener = OddListener { listener, faults: Mutex::new(vec![Fault::NoDirectWrite]) };
+    let listener = odd(listener, Fault::NoDirectWrite);
     let (callback, events) = recorder();
     let server = Server::builder().transport(listener).callback(callback).build().unwrap();
     server.start(true).unwrap();

@@ -1,21 +1,23 @@
 //! Streams that cannot be written without blocking, so that a thread of their own writes them.
 
-use std::io::{self, IoSlice};
-use std::net::Shutdown;
+use std::sync::Arc;
 
-use leads_comm::transport::memory::{self, MemoryConnector, MemoryListener};
-use leads_comm::transport::{Connector, Listener, Stream};
+use leads_comm::transport::Stream;
+use leads_comm::transport::memory::{self, MemoryConnector};
 use leads_comm::{Client, ClientBuilder, Server, ServerBuilder};
 
 use super::raw::Raw;
 use super::{Dial, Transport};
+use crate::layer::{self, Layer};
 
+/// See [`Net::Blocking`](super::Net::Blocking).
 pub struct Blocking;
 
 impl Transport for Blocking {
     fn server(&self) -> (ServerBuilder, Box<dyn Dial>) {
         let (listener, connector) = memory::listener();
-        (Server::builder().transport(BlockingListener(listener)), Box::new(BlockingConnector(connector)))
+        let listener = layer::listener(listener, &Arc::new(Bare));
+        (Server::builder().transport(listener), Box::new(BlockingDial(connector)))
     }
 
     fn writes_without_blocking(&self) -> bool {
@@ -23,59 +25,19 @@ impl Transport for Blocking {
     }
 }
 
-/// A stream without its non-blocking write.
-struct BlockingStream(Box<dyn Stream>);
+struct Bare;
 
-impl Stream for BlockingStream {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-
-    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(buffers)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.0.shutdown(how)
-    }
-
-    fn abort(&self) -> io::Result<()> {
-        self.0.abort()
-    }
-
-    fn peer(&self) -> String {
-        self.0.peer()
+impl Layer for Bare {
+    fn is_bare(&self) -> bool {
+        true
     }
 }
 
-struct BlockingListener(MemoryListener);
+struct BlockingDial(MemoryConnector);
 
-impl Listener for BlockingListener {
-    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        Ok(self.0.accept()?.map(blocking))
-    }
-
-    fn stop(&self) {
-        self.0.stop();
-    }
-
-    fn name(&self) -> String {
-        self.0.name()
-    }
-}
-
-#[derive(Clone)]
-struct BlockingConnector(MemoryConnector);
-
-impl Connector for BlockingConnector {
-    fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
-        self.0.connect(address).map(blocking)
-    }
-}
-
-impl Dial for BlockingConnector {
+impl Dial for BlockingDial {
     fn client(&self, _: &Server) -> ClientBuilder {
-        Client::builder().transport(self.clone())
+        Client::builder().transport(layer::connector(self.0.clone(), &Arc::new(Bare)))
     }
 
     fn raw(&self, server: &Server) -> Raw {
@@ -83,6 +45,7 @@ impl Dial for BlockingConnector {
     }
 }
 
+/// The stream without its non-blocking write, and without what else may be left out.
 pub fn blocking(stream: Box<dyn Stream>) -> Box<dyn Stream> {
-    Box::new(BlockingStream(stream))
+    layer::stream(stream, &Arc::new(Bare))
 }

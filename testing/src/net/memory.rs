@@ -6,6 +6,7 @@ use leads_comm::{Client, ClientBuilder, Server, ServerBuilder};
 use super::raw::Raw;
 use super::{Dial, Transport};
 
+/// See [`Net::Memory`](super::Net::Memory).
 pub struct Memory;
 
 impl Transport for Memory {

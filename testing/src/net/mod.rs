@@ -43,10 +43,15 @@ macro_rules! define_net {
         /// What joins a server and its clients in a test.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Net {
-            $($(#[$available])* $variant,)*
+            $(
+                $(#[$available])*
+                #[doc = concat!("See [`", stringify!($name), "`].")]
+                $variant,
+            )*
         }
 
         impl Net {
+            /// Every one that is built.
             pub const ALL: &[Self] = &[$($(#[$available])* Self::$variant,)*];
 
             fn transport(self) -> &'static dyn Transport {
@@ -155,6 +160,7 @@ pub trait Dial: Send + Sync {
         self.raw(server)
     }
 
+    /// The address with which a client is started.
     fn address(&self) -> &str {
         "127.0.0.1"
     }
@@ -162,8 +168,11 @@ pub trait Dial: Send + Sync {
 
 /// A running server, what it tells, and how to reach it. Closed when dropped.
 pub struct Started {
+    /// The server.
     pub server: Server,
+    /// What its callback is told.
     pub events: Receiver<Event>,
+    /// How it is reached.
     pub dial: Box<dyn Dial>,
 }
 
@@ -173,6 +182,7 @@ impl Started {
         self.dial.client(&self.server)
     }
 
+    /// The address with which a client is started.
     pub fn address(&self) -> &str {
         self.dial.address()
     }
@@ -183,6 +193,7 @@ impl Started {
         (self.start_client_with(callback), events)
     }
 
+    /// A started client with this callback.
     pub fn start_client_with(&self, callback: impl leads_comm::Callback) -> Client {
         let client = self.client().callback(callback).build().unwrap();
         client.start(self.address(), true).unwrap();
@@ -199,6 +210,7 @@ impl Started {
         self.dial.stalled(&self.server)
     }
 
+    /// The address on which it listens.
     pub fn addr(&self) -> SocketAddr {
         self.server.local_addr().unwrap()
     }

@@ -15,6 +15,7 @@ use super::super::PATIENCE;
 
 /// A peer that speaks bytes, over any transport.
 pub struct Raw {
+    /// Its end of the stream.
     pub stream: Box<dyn Stream>,
     /// The TCP socket, where it is one.
     socket: Option<std::net::TcpStream>,
@@ -32,6 +33,7 @@ impl Raw {
         Self { stream: Box::new(stream), socket: Some(socket) }
     }
 
+    /// Writes all of it.
     pub fn write(&self, bytes: &[u8]) {
         self.try_write(bytes).unwrap();
     }

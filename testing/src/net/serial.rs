@@ -22,6 +22,7 @@ use super::super::pty::Pair;
 use super::raw::Raw;
 use super::{Dial, Transport};
 
+/// See [`Net::Serial`](super::Net::Serial).
 pub struct Serial;
 
 impl Transport for Serial {

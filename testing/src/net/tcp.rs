@@ -7,6 +7,7 @@ use socket2::{Domain, Socket, Type};
 use super::raw::Raw;
 use super::{Dial, Transport};
 
+/// See [`Net::Tcp`](super::Net::Tcp).
 pub struct Tcp;
 
 impl Transport for Tcp {

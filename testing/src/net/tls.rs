@@ -1,10 +1,9 @@
 //! TLS over TCP, with certificates on both sides.
 
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
-use std::sync::OnceLock;
+use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 use leads_comm::transport::Stream;
 use leads_comm::transport::tls::TlsStream;
@@ -15,7 +14,9 @@ use super::raw::Raw;
 use super::tcp::Tcp;
 use super::{Dial, Transport};
 use crate::certificates::Pki;
+use crate::layer::{self, Below, How, Layer};
 
+/// See [`Net::Tls`](super::Net::Tls).
 pub struct Tls;
 
 /// The same for all tests of a suite.
@@ -62,7 +63,10 @@ fn over(raw: Raw) -> Raw {
     let name = ServerName::try_from("localhost").unwrap();
     let stream = TlsStream::client(raw.stream, &pki().mutual_client(), name).unwrap();
     match stream.handshake() {
-        Ok(()) => Raw::of(Box::new(Polite { stream, aborted: AtomicBool::new(false) })),
+        Ok(()) => {
+            let polite = Arc::new(Polite { aborted: AtomicBool::new(false) });
+            Raw::of(layer::stream(Box::new(stream), &polite))
+        }
         Err(error) => {
             assert_eq!(error.to_string(), "the peer refuses the handshake: received fatal alert: AccessDenied");
             Raw::of(Box::new(Refused))
@@ -93,48 +97,25 @@ impl Stream for Refused {
 
 /// A peer that says `close_notify` when it goes, unless it gives up.
 struct Polite {
-    stream: TlsStream,
     aborted: AtomicBool,
 }
 
-impl Drop for Polite {
-    fn drop(&mut self) {
-        if !self.aborted.load(Ordering::Relaxed) {
-            let _ = self.stream.shutdown(Shutdown::Write);
-        }
-    }
-}
-
-impl Stream for Polite {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(buffer)
-    }
-
-    fn wait_readable(&self, time: Duration) -> io::Result<bool> {
-        self.stream.wait_readable(time)
-    }
-
+impl Layer for Polite {
     /// As a socket does: what is taken is out.
-    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        let count = self.stream.write_vectored(buffers)?;
-        self.stream.flush()?;
+    fn write(&self, stream: &dyn Stream, buffers: &[IoSlice<'_>], how: How) -> io::Result<usize> {
+        let count = how.write(stream, buffers)?;
+        how.flush(stream)?;
         Ok(count)
     }
 
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.stream.shutdown(how)
-    }
-
-    fn abort(&self) -> io::Result<()> {
+    fn abort(&self, stream: &dyn Stream) -> io::Result<()> {
         self.aborted.store(true, Ordering::Relaxed);
-        self.stream.abort()
+        stream.abort()
     }
 
-    fn peer(&self) -> String {
-        self.stream.peer()
-    }
-
-    fn local_addr(&self) -> Option<SocketAddr> {
-        self.stream.local_addr()
+    fn dropped(&self, below: Below<'_>) {
+        if let (Below::Stream(stream), false) = (below, self.aborted.load(Ordering::Relaxed)) {
+            let _ = stream.shutdown(Shutdown::Write);
+        }
     }
 }

@@ -12,6 +12,7 @@ use leads_comm::{Client, ClientBuilder, Server, ServerBuilder};
 use super::raw::Raw;
 use super::{Dial, Transport};
 
+/// See [`Net::Unix`](super::Net::Unix).
 pub struct Unix;
 
 /// The path of one server.

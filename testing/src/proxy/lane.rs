@@ -218,6 +218,7 @@ pub struct Cutter {
 }
 
 impl Cutter {
+    /// Cuts as `slices` says.
     pub fn new(slices: Slices, random: Random) -> Self {
         let mut cutter = Self { slices, random, left: 0 };
         cutter.pass(0);

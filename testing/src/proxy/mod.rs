@@ -24,15 +24,19 @@ use lane::Lane;
 /// Which way bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
+    /// What clients send.
     ToServer,
+    /// What the server sends.
     ToClient,
 }
 
+/// Both directions.
 pub const BOTH: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
 
 /// What the proxy does to the bytes that go in one direction. By default nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
+    /// Into what it is cut.
     pub slices: Slices,
     /// The shortest and the longest wait before each slice.
     pub delay: Option<[Duration; 2]>,
@@ -97,6 +101,7 @@ struct Shared {
 }
 
 impl Proxy {
+    /// A proxy in front of the server at `target`.
     pub fn start(target: SocketAddr, random: Random, to_server: Faults, to_client: Faults) -> Self {
         let buffers = to_server.buffers;
         let shared = Arc::new(Shared {
@@ -264,6 +269,7 @@ impl Link {
         self.shared.client_addr
     }
 
+    /// What has passed so far.
     pub fn counts(&self, direction: Direction) -> Counts {
         self.state().lanes[direction as usize].counts
     }
@@ -273,6 +279,7 @@ impl Link {
         self.change(|state| state.lanes[direction as usize].stalled = true);
     }
 
+    /// Lets bytes pass again.
     pub fn resume(&self, direction: Direction) {
         self.change(|state| state.lanes[direction as usize].stalled = false);
     }

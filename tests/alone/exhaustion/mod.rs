@@ -1,6 +1,6 @@
 //! Servers in a process that runs out of descriptors or threads, or whose accept fails in every way that the system has.
 //!
-//! `cargo test --release --test exhaustion -- --ignored --nocapture --test-threads=1` runs the long forms.
+//! `cargo test --release --test alone -- exhaustion:: --ignored --nocapture --test-threads=1` runs the long forms.
 #![cfg(target_os = "linux")]
 
 mod server_process;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::net::Shutdown;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -10,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::transport::memory::{self, MemoryListener};
+use leads_comm::transport::memory;
 use leads_comm::transport::tcp::TcpStream;
 use leads_comm::transport::{Listener, Stream};
 use leads_comm::{Caller, Error, RefusalCause, Server};
+use leads_comm_testing::layer::{self, Below, Layer};
 use leads_comm_testing::*;
 
 /// The next failure that is told.
@@ -344,66 +344,34 @@ fn a_client_is_told_as_by_any_goodbye() {
     client.close();
 }
 
-/// A listener that has room for so many streams at a time, as a process has descriptors, and says when it fails.
+/// Has room for so many streams at a time, as a process has descriptors, and says when accepting fails. A stream takes up
+/// room until it is dropped.
 struct Scarce {
-    listener: MemoryListener,
     error: fn() -> io::Error,
     room: usize,
-    open: Arc<AtomicUsize>,
+    open: AtomicUsize,
     failures: Mutex<mpsc::Sender<Instant>>,
 }
 
-impl Listener for Scarce {
-    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
+impl Layer for Scarce {
+    fn accept(&self, listener: &dyn Listener) -> io::Result<Option<Box<dyn Stream>>> {
         if self.open.load(Ordering::SeqCst) == self.room {
             let _ = self.failures.lock().unwrap().send(Instant::now());
             return Err((self.error)());
         }
-        let Some(stream) = self.listener.accept()? else { return Ok(None) };
-        self.open.fetch_add(1, Ordering::SeqCst);
-        Ok(Some(Box::new(Held { stream, open: Arc::clone(&self.open) })))
+        let accepted = listener.accept()?;
+        self.open.fetch_add(usize::from(accepted.is_some()), Ordering::SeqCst);
+        Ok(accepted)
     }
 
-    fn stop(&self) {
-        self.listener.stop();
+    fn accept_for(&self, _: &dyn Listener, _: Duration) -> io::Result<Option<Box<dyn Stream>>> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn name(&self) -> String {
-        "scarce".into()
-    }
-}
-
-/// A stream that takes up room until it is dropped.
-struct Held {
-    stream: Box<dyn Stream>,
-    open: Arc<AtomicUsize>,
-}
-
-impl Stream for Held {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(buffer)
-    }
-
-    fn write_vectored(&self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.stream.write_vectored(buffers)
-    }
-
-    fn try_write_vectored(&self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.stream.try_write_vectored(buffers)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.stream.shutdown(how)
-    }
-
-    fn peer(&self) -> String {
-        self.stream.peer()
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::SeqCst);
+    fn dropped(&self, below: Below<'_>) {
+        if let Below::Stream(_) = below {
+            self.open.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 }
 
@@ -412,15 +380,11 @@ impl Drop for Held {
 fn accepting_goes_on_as_soon_as_a_connection_has_ended() {
     let (listener, connector) = memory::listener();
     let (tell, failures) = mpsc::channel();
-    let scarce = Scarce {
-        listener,
-        error: || io::ErrorKind::OutOfMemory.into(),
-        room: 2,
-        open: Arc::default(),
-        failures: Mutex::new(tell),
-    };
+    let error = || io::ErrorKind::OutOfMemory.into();
+    let scarce = Scarce { error, room: 2, open: AtomicUsize::new(0), failures: Mutex::new(tell) };
     let (callback, events) = recorder();
-    let server = Server::builder().transport(scarce).callback(callback).build().unwrap();
+    let server =
+        Server::builder().transport(layer::listener(listener, &Arc::new(scarce))).callback(callback).build().unwrap();
     server.start(true).unwrap();
     let mut inside: Vec<_> = (0..2).map(|_| connector.open().unwrap()).collect();
     (0..2).for_each(|_| drop(connected(&events)));
@@ -461,9 +425,13 @@ fn accepting_that_keeps_failing_neither_spins_nor_floods() {
     for (quick, rate, error) in cases {
         let (listener, _connector) = memory::listener();
         let (tell, failures) = mpsc::channel();
-        let scarce = Scarce { listener, error, room: 0, open: Arc::default(), failures: Mutex::new(tell) };
+        let scarce = Scarce { error, room: 0, open: AtomicUsize::new(0), failures: Mutex::new(tell) };
         let (callback, events) = recorder();
-        let server = Server::builder().transport(scarce).callback(callback).build().unwrap();
+        let server = Server::builder()
+            .transport(layer::listener(listener, &Arc::new(scarce)))
+            .callback(callback)
+            .build()
+            .unwrap();
         let begin = Instant::now();
         server.start(true).unwrap();
         assert!(matches!(failed(&events), Error::Accept { .. }));
@@ -480,23 +448,11 @@ fn accepting_that_keeps_failing_neither_spins_nor_floods() {
 }
 
 /// Waits for whole milliseconds, and so not quite as long as it is asked to.
-struct Hasty(MemoryListener);
+struct Hasty;
 
-impl Listener for Hasty {
-    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        self.0.accept()
-    }
-
-    fn accept_for(&self, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
-        self.0.accept_for(Duration::from_millis(u64::try_from(time.as_millis()).unwrap()))
-    }
-
-    fn stop(&self) {
-        self.0.stop();
-    }
-
-    fn name(&self) -> String {
-        self.0.name()
+impl Layer for Hasty {
+    fn accept_for(&self, listener: &dyn Listener, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
+        listener.accept_for(Duration::from_millis(u64::try_from(time.as_millis()).unwrap()))
     }
 }
 
@@ -504,7 +460,8 @@ impl Listener for Hasty {
 fn a_wait_that_ends_early_is_no_failure() {
     let (listener, connector) = memory::listener();
     let (callback, events) = recorder();
-    let builder = Server::builder().transport(Hasty(listener)).max_connections(1).callback(callback);
+    let builder =
+        Server::builder().transport(layer::listener(listener, &Arc::new(Hasty))).max_connections(1).callback(callback);
     let server = builder.build().unwrap();
     server.start(true).unwrap();
     let _only = connector.open().unwrap();

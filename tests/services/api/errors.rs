@@ -11,9 +11,10 @@ use std::time::Duration;
 use leads_comm::callback::{self, Event};
 use leads_comm::codec::{EncodeError, MAX_SEPARATOR_LEN, SeparatorError};
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::transport::memory::{self, MemoryListener};
+use leads_comm::transport::memory;
 use leads_comm::transport::{Listener, Stream};
 use leads_comm::{Client, Connection, DisconnectReason, Error, OutboundLimit, RefusalCause, Server, Undelivered};
+use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::*;
 use socket2::{Domain, Socket, Type};
 
@@ -314,34 +315,23 @@ fn a_connectors_own_errors_are_kept() {
     assert_reads(&error, "cannot connect to carrier pigeon: no carrier pigeon");
 }
 
-/// A listener that fails a few times before it accepts.
-struct Failing {
-    failures: Mutex<VecDeque<fn() -> io::Error>>,
-    then: MemoryListener,
-}
+/// Accepting fails a few times before it goes on.
+struct Failing(Mutex<VecDeque<fn() -> io::Error>>);
 
-impl Listener for Failing {
-    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        let failure = self.failures.lock().unwrap().pop_front();
+impl Layer for Failing {
+    fn accept(&self, listener: &dyn Listener) -> io::Result<Option<Box<dyn Stream>>> {
+        let failure = self.0.lock().unwrap().pop_front();
         match failure {
             Some(failure) => Err(failure()),
-            None => self.then.accept(),
+            None => listener.accept(),
         }
-    }
-
-    fn stop(&self) {
-        self.then.stop();
-    }
-
-    fn name(&self) -> String {
-        "failing".into()
     }
 }
 
 #[test]
 fn a_server_goes_on_when_accepting_fails_and_tells_unless_it_was_the_callers_affair() {
     expect_panics_in_callbacks();
-    let (then, connector) = memory::listener();
+    let (listener, connector) = memory::listener();
     let failures: [fn() -> io::Error; 6] = [
         || io::ErrorKind::OutOfMemory.into(),
         || io::ErrorKind::ConnectionAborted.into(),
@@ -350,7 +340,7 @@ fn a_server_goes_on_when_accepting_fails_and_tells_unless_it_was_the_callers_aff
         || panic!("as asked"),
         || io::ErrorKind::ResourceBusy.into(),
     ];
-    let listener = Failing { failures: Mutex::new(failures.into()), then };
+    let listener = layer::listener(listener, &Arc::new(Failing(Mutex::new(failures.into()))));
     let (callback, events) = recorder();
     let server = Server::builder().transport(listener).callback(callback).build().unwrap();
     server.start(true).unwrap();

@@ -16,7 +16,7 @@ use leads_comm::{
     Authenticator, Callback, Caller, Client, CloseOnDrop, Connection, Denied, DisconnectReason, Error, Reconnect,
     Server, Service,
 };
-use leads_comm_testing::layer::{self, Layer};
+use leads_comm_testing::layer::{self, Below, Layer};
 use leads_comm_testing::*;
 
 /// Longer than a test waits for anything.
@@ -228,8 +228,8 @@ fn destructors_that_panic_cost_nobody_anything() {
     expect_panics_in_callbacks();
     struct Fragile;
     impl Layer for Fragile {
-        fn dropped(&self, what: &'static str) {
-            panic!("dropping a {what}");
+        fn dropped(&self, below: Below<'_>) {
+            panic!("dropping a {below}");
         }
     }
 

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
+use leads_comm::transport::Stream;
 use leads_comm::transport::memory;
-use leads_comm::transport::{Listener, Stream};
 use leads_comm::{
     Connection, ConnectionId, DisconnectReason, Error, OutboundLimit, Server, ServerBuilder, Undelivered,
 };
+use leads_comm_testing::layer::{self, How, Layer};
 use leads_comm_testing::*;
 
 /// Asserts that a connection's events were in order, with exactly one end, and returns its reason.
@@ -321,44 +322,12 @@ const CAUSES: [fn(&Raw, &Connection); 8] = [
     |_, connection| while connection.send(&[b'x'; 900]).is_ok() {},
 ];
 
-/// A stream that reads like another one but cannot be written.
-struct Unwritable(Box<dyn Stream>);
+/// Reads like another one but cannot be written.
+struct Unwritable;
 
-impl Stream for Unwritable {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-
-    fn write_vectored(&self, _: &[IoSlice<'_>]) -> io::Result<usize> {
+impl Layer for Unwritable {
+    fn write(&self, _: &dyn Stream, _: &[IoSlice<'_>], _: How) -> io::Result<usize> {
         Err(io::ErrorKind::BrokenPipe.into())
-    }
-
-    fn try_write_vectored(&self, _: &[IoSlice<'_>]) -> io::Result<usize> {
-        Err(io::ErrorKind::BrokenPipe.into())
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.0.shutdown(how)
-    }
-
-    fn peer(&self) -> String {
-        self.0.peer()
-    }
-}
-
-struct UnwritableListener(memory::MemoryListener);
-
-impl Listener for UnwritableListener {
-    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        Ok(self.0.accept()?.map(|stream| Box::new(Unwritable(stream)) as Box<dyn Stream>))
-    }
-
-    fn stop(&self) {
-        self.0.stop();
-    }
-
-    fn name(&self) -> String {
-        self.0.name()
     }
 }
 
@@ -366,7 +335,11 @@ impl Listener for UnwritableListener {
 fn writing_fails() {
     let (listener, connector) = memory::listener();
     let (callback, events) = recorder();
-    let server = Server::builder().transport(UnwritableListener(listener)).callback(callback).build().unwrap();
+    let server = Server::builder()
+        .transport(layer::listener(listener, &Arc::new(Unwritable)))
+        .callback(callback)
+        .build()
+        .unwrap();
     server.start(true).unwrap();
 
     let raw = connector.open().unwrap();
@@ -390,7 +363,7 @@ fn a_message_too_long_after_a_failed_write_ends_the_connection() {
     let (listener, connector) = memory::listener();
     let (callback, events) = recorder();
     let answer = callback::on_receive(|connection, _| drop(connection.send(b"answer")));
-    let builder = Server::builder().max_message_len(1000).transport(UnwritableListener(listener));
+    let builder = Server::builder().max_message_len(1000).transport(layer::listener(listener, &Arc::new(Unwritable)));
     let server = builder.callback((answer, callback)).build().unwrap();
     server.start(true).unwrap();
     let raw = connector.open().unwrap();
@@ -412,7 +385,11 @@ fn a_goodbye_explains_a_failed_write() {
         }
     });
     let callback = (answer, callback);
-    let server = Server::builder().transport(UnwritableListener(listener)).callback(callback).build().unwrap();
+    let server = Server::builder()
+        .transport(layer::listener(listener, &Arc::new(Unwritable)))
+        .callback(callback)
+        .build()
+        .unwrap();
     server.start(true).unwrap();
 
     let raw = connector.open().unwrap();

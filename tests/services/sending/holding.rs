@@ -3,16 +3,15 @@
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-#[cfg(unix)]
-use std::os::fd::BorrowedFd;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use leads_comm::callback::Event;
+use leads_comm::transport::Stream;
 use leads_comm::transport::memory;
 use leads_comm::transport::tcp::TcpListener;
-use leads_comm::transport::{Listener, Stream};
 use leads_comm::{DisconnectReason, Error, Server, ServerBuilder, SlowConsumer};
+use leads_comm_testing::layer::{self, How, Layer};
 use leads_comm_testing::net::{Dial, tcp};
 use leads_comm_testing::*;
 
@@ -23,8 +22,8 @@ const AT_ONCE: usize = 3000;
 const END: &[u8] = b"<end>";
 
 /// Holds what it is given until it is asked to hand it on, and so it does with its own end.
+#[derive(Default)]
 struct Holding {
-    stream: Box<dyn Stream>,
     held: Mutex<Held>,
 }
 
@@ -34,56 +33,25 @@ struct Held {
     ended: bool,
 }
 
-impl Holding {
-    fn new(stream: Box<dyn Stream>) -> Self {
-        Self { stream, held: Mutex::default() }
-    }
-
-    fn take(&self, buffers: &[IoSlice<'_>]) -> usize {
+impl Layer for Holding {
+    fn write(&self, _: &dyn Stream, buffers: &[IoSlice<'_>], _: How) -> io::Result<usize> {
         let mut held = self.held.lock().unwrap();
         assert!(held.bytes.is_empty() && !held.ended, "a write while something is held, or behind the end");
         let bytes = buffers.iter().flat_map(|buffer| buffer.iter().copied());
         held.bytes.extend(bytes.take(AT_ONCE));
-        held.bytes.len()
+        Ok(held.bytes.len())
     }
 
-    fn hand_on(&self, write: impl Fn(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<()> {
+    fn flush(&self, stream: &dyn Stream, how: How) -> io::Result<()> {
         let mut held = self.held.lock().unwrap();
         while !held.bytes.is_empty() {
-            let written = write(&[IoSlice::new(&held.bytes)])?;
+            let written = how.write(stream, &[IoSlice::new(&held.bytes)])?;
             held.bytes.drain(..written);
         }
         Ok(())
     }
-}
 
-impl Stream for Holding {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(buffer)
-    }
-
-    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(self.take(buffers))
-    }
-
-    fn flush(&self) -> io::Result<()> {
-        self.hand_on(|bytes| self.stream.write_vectored(bytes))
-    }
-
-    fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(self.take(buffers))
-    }
-
-    fn try_flush(&self) -> io::Result<()> {
-        self.hand_on(|bytes| self.stream.try_write_vectored(bytes))
-    }
-
-    #[cfg(unix)]
-    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.stream.poll_fd()
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+    fn shutdown(&self, stream: &dyn Stream, how: Shutdown) -> io::Result<()> {
         if how == Shutdown::Write {
             let mut held = self.held.lock().unwrap();
             if !held.ended {
@@ -94,35 +62,16 @@ impl Stream for Holding {
             }
             assert!(held.bytes.is_empty(), "ended before what is held was handed on");
         }
-        self.stream.shutdown(how)
-    }
-
-    fn abort(&self) -> io::Result<()> {
-        self.stream.abort()
-    }
-
-    fn peer(&self) -> String {
-        self.stream.peer()
+        stream.shutdown(how)
     }
 }
 
-struct HoldingListener<L>(L);
+/// Has each stream hold what it is given.
+struct HoldingStreams;
 
-impl<L: Listener> Listener for HoldingListener<L> {
-    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        Ok(self.0.accept()?.map(|stream| Box::new(Holding::new(stream)) as _))
-    }
-
-    fn stop(&self) {
-        self.0.stop();
-    }
-
-    fn name(&self) -> String {
-        self.0.name()
-    }
-
-    fn local_addr(&self) -> Option<std::net::SocketAddr> {
-        self.0.local_addr()
+impl Layer for HoldingStreams {
+    fn of(&self, _: &dyn Stream) -> Option<Arc<dyn Layer>> {
+        Some(Arc::new(Holding::default()))
     }
 }
 
@@ -133,10 +82,10 @@ fn start(polled: bool, adapt: impl FnOnce(ServerBuilder) -> ServerBuilder) -> St
     let builder = Server::builder().callback(callback);
     let (builder, dial): (_, Box<dyn Dial>) = if polled {
         let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), 16, false).unwrap();
-        (builder.transport(HoldingListener(listener)), Box::new(tcp::Tcp))
+        (builder.transport(layer::listener(listener, &Arc::new(HoldingStreams))), Box::new(tcp::Tcp))
     } else {
         let (listener, connector) = memory::listener();
-        (builder.transport(HoldingListener(listener)), Box::new(connector))
+        (builder.transport(layer::listener(listener, &Arc::new(HoldingStreams))), Box::new(connector))
     };
     let server = adapt(builder).build().unwrap();
     server.start(true).unwrap();

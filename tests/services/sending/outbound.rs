@@ -8,9 +8,10 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm::callback;
-use leads_comm::transport::memory::{self, MemoryListener};
-use leads_comm::transport::{Listener, Stream};
+use leads_comm::transport::Stream;
+use leads_comm::transport::memory;
 use leads_comm::{DisconnectReason, Error, OutboundLimit, Server, SlowConsumer};
+use leads_comm_testing::layer::{self, How, Layer};
 use leads_comm_testing::*;
 
 /// Long enough never to be over in a test.
@@ -185,70 +186,21 @@ over_every_transport! {
     }
 }
 
-/// A stream that counts what it takes.
+/// Counts what the stream takes.
 struct Counting {
-    stream: Box<dyn Stream>,
     taken: Arc<AtomicUsize>,
     direct: bool,
 }
 
-impl Counting {
-    fn count(&self, result: io::Result<usize>) -> io::Result<usize> {
-        result.inspect(|count| {
+impl Layer for Counting {
+    fn is_bare(&self) -> bool {
+        !self.direct
+    }
+
+    fn write(&self, stream: &dyn Stream, buffers: &[IoSlice<'_>], how: How) -> io::Result<usize> {
+        how.write(stream, buffers).inspect(|count| {
             self.taken.fetch_add(*count, Ordering::SeqCst);
         })
-    }
-}
-
-impl Stream for Counting {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(buffer)
-    }
-
-    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.count(self.stream.write_vectored(buffers))
-    }
-
-    fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self.direct {
-            true => self.count(self.stream.try_write_vectored(buffers)),
-            false => Err(io::ErrorKind::Unsupported.into()),
-        }
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.stream.shutdown(how)
-    }
-
-    fn abort(&self) -> io::Result<()> {
-        self.stream.abort()
-    }
-
-    fn peer(&self) -> String {
-        self.stream.peer()
-    }
-}
-
-struct CountingListener {
-    listener: MemoryListener,
-    taken: Arc<AtomicUsize>,
-    direct: bool,
-}
-
-impl Listener for CountingListener {
-    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        let stream = self.listener.accept()?;
-        Ok(stream.map(|stream| {
-            Box::new(Counting { stream, taken: Arc::clone(&self.taken), direct: self.direct }) as Box<dyn Stream>
-        }))
-    }
-
-    fn stop(&self) {
-        self.listener.stop();
-    }
-
-    fn name(&self) -> String {
-        self.listener.name()
     }
 }
 
@@ -259,7 +211,8 @@ fn accepted_is_written_or_reported_unsent() {
     for round in 0..200 {
         let (listener, connector) = memory::listener();
         let taken = Arc::new(AtomicUsize::new(0));
-        let listener = CountingListener { listener, taken: Arc::clone(&taken), direct: round % 2 == 0 };
+        let listener =
+            layer::listener(listener, &Arc::new(Counting { taken: Arc::clone(&taken), direct: round % 2 == 0 }));
         let (callback, events) = recorder();
         let server = Server::builder().transport(listener).callback(callback).max_message_len(1000);
         let server = server.max_queued_bytes(100_000).build().unwrap();

@@ -252,12 +252,12 @@ fn a_few_kilobytes_a_second_are_enough_with_the_defaults() {
 
 /// A transport that says itself whether its peer answers.
 mod answers {
-    use std::io::{self, IoSlice};
-    use std::net::Shutdown;
-    use std::sync::Mutex;
+    use std::io;
+    use std::sync::{Arc, Mutex};
 
-    use leads_comm::transport::{Connector, Stream, memory};
+    use leads_comm::transport::{Stream, memory};
     use leads_comm::{Client, Connection, Server};
+    use leads_comm_testing::layer::{self, Layer};
 
     use super::*;
 
@@ -266,31 +266,14 @@ mod answers {
     type Answer = fn() -> io::Result<Option<Duration>>;
 
     struct Asked {
-        stream: Box<dyn Stream>,
         answer: Answer,
         asked: Mutex<mpsc::Sender<()>>,
     }
 
-    impl Stream for Asked {
-        fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-            self.stream.read(buffer)
-        }
-
-        fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-            self.stream.write_vectored(buffers)
-        }
-
-        fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-            self.stream.shutdown(how)
-        }
-
-        fn unanswered_for(&self) -> io::Result<Option<Duration>> {
+    impl Layer for Asked {
+        fn unanswered_for(&self, _: &dyn Stream) -> io::Result<Option<Duration>> {
             let _ = self.asked.lock().unwrap().send(());
             (self.answer)()
-        }
-
-        fn peer(&self) -> String {
-            self.stream.peer()
         }
     }
 
@@ -301,10 +284,7 @@ mod answers {
         server.start(true).unwrap();
         let (callback, events) = recorder();
         let (ask, asked) = mpsc::channel();
-        let connect = move |address: &str| {
-            let stream = Asked { stream: connector.connect(address)?, answer, asked: Mutex::new(ask.clone()) };
-            Ok(Box::new(stream) as Box<dyn Stream>)
-        };
+        let connect = layer::connector(connector, &Arc::new(Asked { answer, asked: Mutex::new(ask) }));
         let client =
             Client::builder().transport(connect).callback(callback).user_timeout(USER_TIMEOUT).build().unwrap();
         client.start("", true).unwrap();

@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
 
-use leads_comm::transport::tls::{Authorities, Error, Identity};
+use leads_comm::transport::tls::{Authorities, ClientConfig, Error, Identity, ServerConfig};
+use leads_comm::{Client, Server};
+use leads_comm_testing::certificates::{Authority, Certified, Pki};
+use leads_comm_testing::{connected, recorder};
 use rcgen::KeyPair;
 
 /// A directory that goes with the test.
 struct Files(PathBuf);
 
 impl Files {
-    fn new() -> Self {
-        let directory = env::temp_dir().join(format!("leads-comm-tls-files-{}", process::id()));
+    fn new(test: &str) -> Self {
+        let directory = env::temp_dir().join(format!("leads-comm-tls-{test}-{}", process::id()));
         fs::create_dir_all(&directory).unwrap();
         Self(directory)
     }
@@ -35,7 +38,7 @@ fn of(path: &Path, what: &str) -> String {
 
 #[test]
 fn an_error_names_the_file_and_what_is_wrong_with_it() {
-    let files = Files::new();
+    let files = Files::new("errors");
     let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let pem = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
     let certificate = files.write("certificate.pem", &pem);
@@ -67,4 +70,27 @@ fn an_error_names_the_file_and_what_is_wrong_with_it() {
     assert!(matches!(&error, Error::File { path, .. } if *path == missing), "{error:?}");
     // What came from no file names none.
     assert_eq!(Authorities::from_pem(b"").unwrap_err().to_string(), "no certificate found");
+}
+
+/// The example of the module's documentation, with files that are there.
+#[test]
+fn a_server_and_a_client_know_each_other_by_files() {
+    let (files, pki) = (Files::new("mutual"), Pki::new());
+    let write = |name: &str, certified: &Certified| {
+        let certificate = files.write(&format!("{name}.pem"), &certified.certificate.pem());
+        let key = files.write(&format!("{name}.key"), &certified.key.serialize_pem());
+        Identity::from_pem_files(certificate, key).unwrap()
+    };
+    let authorities =
+        |name: &str, authority: &Authority| Authorities::from_pem_file(files.write(name, &authority.pem())).unwrap();
+    let (callback, events) = recorder();
+    let config = ServerConfig::mutual(write("server", &pki.server), authorities("clients.pem", &pki.client_authority));
+    let server = Server::builder().port(0).tls(config).callback(callback).build().unwrap();
+    server.start(true).unwrap();
+    let config = ClientConfig::mutual(write("client", &pki.client), authorities("servers.pem", &pki.server_authority));
+    let client = Client::builder().port(server.port()).tls(config).build().unwrap();
+    client.start("localhost", true).unwrap();
+    assert_eq!(connected(&events).peer_certificates(), [pki.client.der()]);
+    client.close();
+    server.close();
 }

@@ -14,6 +14,7 @@ use leads_comm::transport::tls::rustls::{self, AlertDescription};
 use super::pairs::*;
 use leads_comm_testing::certificates::Pki;
 use leads_comm_testing::in_time;
+use leads_comm_testing::layer::{self, How, Layer};
 use leads_comm_testing::seed::Seed;
 
 /// Bytes that differ everywhere.
@@ -264,28 +265,16 @@ fn the_peer_is_told_of_what_is_forged_right_behind_what_was_not() {
     });
 }
 
-/// Memory, of which only what blocks is there, and which says so of both calls that do not.
-struct Blocking(Box<dyn Stream>);
+/// Only what blocks is there, and it says so of both calls that do not.
+struct Blocking;
 
-impl Stream for Blocking {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
+impl Layer for Blocking {
+    fn is_bare(&self) -> bool {
+        true
     }
 
-    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(buffers)
-    }
-
-    fn try_flush(&self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.0.shutdown(how)
-    }
-
-    fn peer(&self) -> String {
-        self.0.peer()
+    fn flush(&self, stream: &dyn Stream, how: How) -> io::Result<()> {
+        if how == How::Direct { Err(io::ErrorKind::Unsupported.into()) } else { how.flush(stream) }
     }
 }
 
@@ -295,7 +284,8 @@ fn the_end_of_a_stream_that_only_blocks_is_handed_on_by_a_flush() {
     let (server_end, client_end) = Below::Memory.pair();
     let name = ServerName::try_from("localhost").unwrap();
     let server = Arc::new(TlsStream::server(server_end, &pki.server()).unwrap());
-    let client = Arc::new(TlsStream::client(Box::new(Blocking(client_end)), &pki.client(), name).unwrap());
+    let client =
+        Arc::new(TlsStream::client(layer::stream(client_end, &Arc::new(Blocking)), &pki.client(), name).unwrap());
     let (served, connected) = shake_hands(&server, &client);
     served.and(connected).unwrap();
     in_time("the end", move || {

@@ -7,7 +7,7 @@ use std::thread;
 use leads_comm::transport::memory;
 use leads_comm::{Client, Error, Reconnect};
 
-use super::shaking::{HELLO, ShakingConnector};
+use super::shaking::HELLO;
 use super::*;
 
 /// A client that shakes hands, and the peer that each of its connections finds.
@@ -18,7 +18,7 @@ fn client() -> (leads_comm::ClientBuilder, mpsc::Receiver<Raw>) {
         let _ = opened.send(Raw::of(Box::new(there)));
         Ok(Box::new(here) as Box<dyn leads_comm::transport::Stream>)
     };
-    (Client::builder().transport(ShakingConnector(connector)).handshake_timeout(NEVER), peers)
+    (Client::builder().transport(shaking::connector(connector)).handshake_timeout(NEVER), peers)
 }
 
 #[test]
