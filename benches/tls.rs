@@ -7,10 +7,6 @@
 //!
 //! `cargo bench --features tls --bench tls`
 
-#[path = "../tests/support/certificates.rs"]
-#[allow(dead_code, unreachable_pub, reason = "the tests use the rest")]
-mod certificates;
-
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
@@ -21,7 +17,7 @@ use leads_comm::transport::tls::rustls::pki_types::ServerName;
 use leads_comm::transport::tls::rustls::{ClientConnection, Connection, ServerConnection, version};
 use leads_comm::{Callback, Client, Server, Service, SlowConsumer, callback};
 
-use certificates::Pki;
+use leads_comm_testing::certificates::Pki;
 
 /// How often each is measured. The scheduler makes rounds differ by a factor of two.
 const ROUNDS: usize = 21;

@@ -3,7 +3,7 @@
 //! Whatever carries bytes both ways can carry messages. Three traits are asked for: a stream, a listener where streams
 //! arrive, and a connector that opens them. Those of `custom_transport/packed.rs` are a layer over any others, and pass
 //! on what these can do: writing without blocking, being polled, being stopped. A test holds them against
-//! `transport::conformance`, as it should any transport.
+//! `leads_comm_conformance`, as it should any transport.
 //!
 //! ```text
 //! cargo run --release --example custom_transport

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use leads_comm::transport::Keepalive;
 use leads_comm::transport::{Connector, Listener, Stream};
 
 /// Announces a run: the escape, how many, and of what. Other bytes stand for themselves.
@@ -23,7 +22,7 @@ pub(crate) struct Traffic {
 
 /// A stream that carries packed bytes. Reading and writing share nothing but the stream below, so neither waits for the
 /// other. `wait_readable` is left out: what can be read below may unpack to nothing yet.
-struct PackedStream {
+pub(crate) struct PackedStream {
     stream: Box<dyn Stream>,
     /// Locked by the one reading thread only.
     incoming: Mutex<Unpacker>,
@@ -34,7 +33,7 @@ struct PackedStream {
 }
 
 impl PackedStream {
-    fn boxed(stream: Box<dyn Stream>, traffic: &Arc<Traffic>) -> Box<dyn Stream> {
+    pub(crate) fn boxed(stream: Box<dyn Stream>, traffic: &Arc<Traffic>) -> Box<dyn Stream> {
         let traffic = Arc::clone(traffic);
         Box::new(Self { stream, incoming: Mutex::default(), outgoing: Mutex::default(), traffic })
     }
@@ -57,12 +56,9 @@ impl PackedStream {
 }
 
 impl Stream for PackedStream {
-    fn needs_handshake(&self) -> bool {
-        self.stream.needs_handshake()
-    }
-
-    fn handshake(&self) -> io::Result<()> {
-        self.stream.handshake()
+    /// Has the last word on all that has nothing to do with the bytes: the handshake, names and addresses, keeping alive.
+    fn below(&self) -> Option<&dyn Stream> {
+        Some(&*self.stream)
     }
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -119,13 +115,10 @@ impl Stream for PackedStream {
         self.stream.try_flush()
     }
 
+    /// Waits for nothing but the stream below.
     #[cfg(unix)]
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         self.stream.poll_fd()
-    }
-
-    fn has_end(&self) -> bool {
-        self.stream.has_end()
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
@@ -136,32 +129,8 @@ impl Stream for PackedStream {
         self.stream.shutdown(how)
     }
 
-    fn abort(&self) -> io::Result<()> {
-        self.stream.abort()
-    }
-
-    fn keep_alive(&self, keepalive: Option<Keepalive>, user_timeout: Option<Duration>) -> io::Result<()> {
-        self.stream.keep_alive(keepalive, user_timeout)
-    }
-
-    fn unanswered_for(&self) -> io::Result<Option<Duration>> {
-        self.stream.unanswered_for()
-    }
-
     fn peer(&self) -> String {
         self.stream.peer()
-    }
-
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        self.stream.peer_addr()
-    }
-
-    fn local_addr(&self) -> Option<SocketAddr> {
-        self.stream.local_addr()
-    }
-
-    fn peer_certificates(&self) -> Vec<Vec<u8>> {
-        self.stream.peer_certificates()
     }
 }
 

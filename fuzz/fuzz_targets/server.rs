@@ -17,6 +17,7 @@ use std::fs;
 use std::io::IoSlice;
 use std::net::Shutdown;
 use std::panic;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,7 +25,8 @@ use std::time::{Duration, Instant};
 use leads_comm::transport::Stream;
 use leads_comm::transport::memory::{self, MemoryConnector, MemoryStream};
 use leads_comm::{Callback, Connection, DisconnectCause, DisconnectReason, Error, Server, Service};
-use leads_comm_fuzz::{Input, TricklingListener};
+use leads_comm_fuzz::{Input, Trickle, TricklingListener};
+use leads_comm_testing::layer;
 use libfuzzer_sys::fuzz_target;
 use oracle::{End, NO_LIMIT, SEPARATORS, split};
 
@@ -76,9 +78,10 @@ fn run(input: &mut Input<'_>) {
     let threads = count_threads();
     let setting = Setting::read(input);
     let (listener, connector) = memory::listener();
+    let trickle = Trickle { most: setting.most, non_blocking: setting.non_blocking };
     let (entries, told) = mpsc::channel();
     let server = Server::builder()
-        .transport(TricklingListener { listener, most: setting.most, non_blocking: setting.non_blocking })
+        .transport(layer::listener(listener, &Arc::new(trickle)))
         .separator(setting.separator)
         .max_received_len(setting.max_received_len)
         .flush_timeout(PATIENCE)

@@ -4,7 +4,7 @@ mod trickle;
 
 use leads_comm::codec::Separator;
 
-pub use trickle::TricklingListener;
+pub use trickle::Trickle;
 
 /// What a fuzzer has made up, taken from the front. When it is used up, it gives nothing, and zeros.
 #[derive(Debug)]

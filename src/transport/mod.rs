@@ -21,8 +21,8 @@
 //!   a read may say that there is nothing yet.
 //! - A stream that writes other bytes than it is given (encrypted, compressed) cannot always hand on all that it has
 //!   taken. It keeps the rest, and [`Stream::flush`] and [`Stream::try_flush`] hand it on.
-//! - A layer over another stream passes on everything: also the descriptor to poll, `abort`, `keep_alive`,
-//!   `unanswered_for` and the handshake.
+//! - A layer over another stream says which: from [`Stream::below`] all those methods have their answers in which a layer
+//!   seldom has a part. What has to do with bytes it writes itself, and `poll_fd` too.
 //!
 //! The library gives buffers in any number, also empty ones among others, and is content with a part being taken. It
 //! does not trust a transport: counts that cannot be, and panics, end the connection and nothing else.
@@ -36,8 +36,8 @@
 //! whoever writes some of them asks for one such version (`~0.1`). Who only uses a transport, by `transport` of a
 //! builder or from [`tcp`] and [`memory`], is not concerned.
 //!
-//! [`conformance`] holds a transport against all of this. The repository's example `custom_transport` is a layer that
-//! packs what goes over another one.
+//! The crate `leads-comm-conformance` holds a transport against all of this. The repository's example
+//! `custom_transport` is a layer that packs what goes over another one.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -46,12 +46,9 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-pub mod conformance;
 mod contained;
 mod keepalive;
 pub mod memory;
-#[cfg(feature = "serial")]
-pub mod serial;
 pub(crate) mod socket;
 pub mod tcp;
 #[cfg(feature = "tls")]
@@ -67,14 +64,42 @@ pub use keepalive::Keepalive;
 /// reading and writing run side by side. [`shutdown`](Self::shutdown) and [`abort`](Self::abort) may come from any
 /// thread at any moment, and more than once, and must not block. The stream is closed by dropping it, when the
 /// connection has ended. A panic in any method counts as an error of that method.
+///
+/// # Layers
+///
+/// A stream over another one, which packs, counts or delays what goes through it, names that one by
+/// [`below`](Self::below). By default it then passes on what concerns the peer and the line, and not the bytes:
+///
+/// | | methods |
+/// |---|---|
+/// | passed on | `needs_handshake`, `handshake`, `flush`, `try_flush`, `has_end`, `abort`, `keep_alive`, `unanswered_for`, `peer_addr`, `local_addr`, `peer_certificates` |
+/// | written by each layer | `read`, `write_vectored`, `shutdown`, `peer` |
+/// | not there unless the layer writes it | `try_write_vectored`, `poll_fd`, `wait_readable` |
+///
+/// A write that went past the layer would put bytes on the line as they were before it. A descriptor, or a wait, that
+/// went past it would tell of bytes of the line, where the layer may hold some of its own: one that holds none may pass
+/// them on, in a line each. A layer that does hold written bytes writes both flushes, its own part first, and ends with
+/// those of the stream below.
 pub trait Stream: Send + Sync + 'static {
-    /// Whether a [`handshake`](Self::handshake) comes before everything else. Default false.
+    /// The stream over which this one is a layer, and which answers in its place what it does not answer itself; see
+    /// [Layers](Self#layers). Always the same one, and never the stream itself. Default none.
+    ///
+    /// The library does not call it.
+    fn below(&self) -> Option<&dyn Stream> {
+        None
+    }
+
+    /// Whether a [`handshake`](Self::handshake) comes before everything else. Default false, or what the stream
+    /// [below](Self::below) says.
     fn needs_handshake(&self) -> bool {
-        false
+        self.below().is_some_and(Stream::needs_handshake)
     }
 
     /// Agrees with the peer on whatever the stream's protocol asks for, for instance on keys. Blocks until that is
     /// done.
+    ///
+    /// The default is that of the stream [below](Self::below), if there is one. A layer with a handshake of its own has
+    /// that one done first, where it is needed.
     ///
     /// Where it is [needed](Self::needs_handshake), called once, before anything is read or written, on a thread that
     /// may be kept waiting; the caller sees to it that it does not last too long, by [`abort`](Self::abort).
@@ -85,7 +110,7 @@ pub trait Stream: Send + Sync + 'static {
     /// spoken, and knows nothing of the handshake: what is written now goes out as it is, so that the peer can be told
     /// the goodbye.
     fn handshake(&self) -> io::Result<()> {
-        Ok(())
+        self.below().map_or(Ok(()), Stream::handshake)
     }
 
     /// Reads some bytes into `buffer` and returns how many; blocks until there is at least one. 0 is the end of the
@@ -103,6 +128,9 @@ pub trait Stream: Send + Sync + 'static {
     ///
     /// With it, the library keeps a large read buffer between two reads of a busy stream, and gives it back when the
     /// stream falls idle. Without it, which is the default, the buffer goes whenever a read has taken all there was.
+    ///
+    /// Not passed on to a stream [below](Self::below): what can be read there may not be enough for a byte here, and a
+    /// byte here may need nothing from there.
     ///
     /// # Errors
     ///
@@ -126,19 +154,21 @@ pub trait Stream: Send + Sync + 'static {
     /// Hands on what [`write_vectored`](Self::write_vectored) has taken and the stream itself still holds, for instance
     /// because it writes other bytes than it is given; blocks until all is handed on.
     ///
-    /// Called after each such write. The default is for streams that hold nothing.
+    /// Called after each such write. The default is for streams that hold nothing themselves, also as a layer: it has
+    /// the stream [below](Self::below) do it.
     ///
     /// # Errors
     ///
     /// As for [`write_vectored`](Self::write_vectored).
     fn flush(&self) -> io::Result<()> {
-        Ok(())
+        self.below().map_or(Ok(()), Stream::flush)
     }
 
     /// Like [`write_vectored`](Self::write_vectored), but never blocks: `WouldBlock` when not one byte is taken.
     ///
     /// With it, messages are written on the thread that sends them, and callers who are refused are told the goodbye.
     /// Without it, which is the default, a thread of the library writes messages, and refused callers get no goodbye.
+    /// Never passed on to a stream [below](Self::below), which would write what it is given as it is.
     ///
     /// # Errors
     ///
@@ -153,7 +183,7 @@ pub trait Stream: Send + Sync + 'static {
     ///
     /// Called after each such write, and again, as soon as the stream is ready for it, until all is handed on; nothing
     /// more is written before. What is held when the connection breaks counts as written, as what the system holds
-    /// does.
+    /// does. The default has the stream [below](Self::below) do it.
     ///
     /// # Errors
     ///
@@ -161,13 +191,15 @@ pub trait Stream: Send + Sync + 'static {
     /// [`flush`](Self::flush) hands on what is held, be it the end; `Interrupted` is tried again; every other error
     /// ends the connection.
     fn try_flush(&self) -> io::Result<()> {
-        Ok(())
+        self.below().map_or(Ok(()), Stream::try_flush)
     }
 
     /// A descriptor that polls writable when [`try_write_vectored`](Self::try_write_vectored) can go on.
     ///
     /// With it, one thread of the service serves every stream that is not taking bytes. Without it, which is the
-    /// default, such a stream gets a writing thread of its own.
+    /// default, such a stream gets a writing thread of its own. A layer whose `try_write_vectored` waits for nothing but
+    /// the stream [below](Self::below) may give the descriptor of that one; it is never passed on by itself, because for
+    /// a layer that waits for something else it would be ready again and again, and no byte be taken.
     #[cfg(unix)]
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         None
@@ -175,9 +207,10 @@ pub trait Stream: Send + Sync + 'static {
 
     /// Whether a read reports that the peer has ended its writing half. Default true. Where it never does, as on a
     /// serial line, a connection is over when the peer has said its goodbye; a peer that says none is given all of
-    /// [`drain_timeout`](crate::ServerBuilder::drain_timeout).
+    /// [`drain_timeout`](crate::ServerBuilder::drain_timeout). By default a layer has one when the stream
+    /// [below](Self::below) has; one whose own protocol has an end says so.
     fn has_end(&self) -> bool {
-        true
+        self.below().is_none_or(Stream::has_end)
     }
 
     /// Ends the writing half, after what has been written (`Write`), or both halves (`Both`).
@@ -195,13 +228,14 @@ pub trait Stream: Send + Sync + 'static {
     /// Gives up the stream, and what has been written but not delivered: a blocked read or write returns soon, and the
     /// peer learns, if there is a way, that this is no regular end; at the latest when the stream is dropped.
     ///
-    /// The default is [`shutdown`](Self::shutdown) of both halves.
+    /// The default is that of the stream [below](Self::below), or [`shutdown`](Self::shutdown) of both halves where there
+    /// is none. A layer whose calls may block elsewhere than in the stream below writes its own, which wakes those too.
     ///
     /// # Errors
     ///
     /// As for [`shutdown`](Self::shutdown).
     fn abort(&self) -> io::Result<()> {
-        self.shutdown(Shutdown::Both)
+        self.below().map_or_else(|| self.shutdown(Shutdown::Both), Stream::abort)
     }
 
     /// Has the system look after the peer, so that one that vanishes is noticed: while it is silent (`keepalive`), and
@@ -209,15 +243,14 @@ pub trait Stream: Send + Sync + 'static {
     /// Called once, before anything is read or written;
     /// [`dead_peer_timeout`](crate::ServerBuilder::dead_peer_timeout) says what a program may expect.
     ///
-    /// A stream that is made of a [`TcpStream`](tcp::TcpStream) hands this on to it. The default is for streams to
-    /// which it means nothing.
+    /// The default hands it on to the stream [below](Self::below), as one that is made of a
+    /// [`TcpStream`](tcp::TcpStream) should; where there is none, it means nothing.
     ///
     /// # Errors
     ///
     /// `Unsupported` where it means nothing; what the system refuses. Neither ends the connection.
     fn keep_alive(&self, keepalive: Option<Keepalive>, user_timeout: Option<Duration>) -> io::Result<()> {
-        let _ = (keepalive, user_timeout);
-        Err(io::ErrorKind::Unsupported.into())
+        self.below().map_or(Err(io::ErrorKind::Unsupported.into()), |below| below.keep_alive(keepalive, user_timeout))
     }
 
     /// For how long nothing at all has come from the peer's system, while something that was sent to it is not
@@ -225,36 +258,35 @@ pub trait Stream: Send + Sync + 'static {
     /// all is sent and answered. What the system does counts, and not the peer's program, which may be reading nothing.
     ///
     /// Asked once before anything is read or written, and from then on, by one thread at a time, while something may be
-    /// unanswered; must not block. Where it can be told, the library looks at the time by itself,
-    /// and gives [`keep_alive`](Self::keep_alive) no `user_timeout`. A stream that is made of a
-    /// [`TcpStream`](tcp::TcpStream) hands this on to it.
+    /// unanswered; must not block. Where it can be told, the library looks at the time by itself, and gives
+    /// [`keep_alive`](Self::keep_alive) no `user_timeout`. The default asks the stream [below](Self::below).
     ///
     /// # Errors
     ///
-    /// Where it cannot be told, `Unsupported` or others, which is the default. An error later ends nothing; it is asked
-    /// again.
+    /// Where it cannot be told, `Unsupported` or others, which is the default where there is no stream below. An error
+    /// later ends nothing; it is asked again.
     fn unanswered_for(&self) -> io::Result<Option<Duration>> {
-        Err(io::ErrorKind::Unsupported.into())
+        self.below().map_or(Err(io::ErrorKind::Unsupported.into()), Stream::unanswered_for)
     }
 
     /// What the peer is called, for people: in logs, thread names and `Display` of a connection. One line, not empty,
     /// and the same whatever becomes of the stream. For TCP `ip:port`.
     fn peer(&self) -> String;
 
-    /// The peer's network address, where there is such a thing.
+    /// The peer's network address, where there is such a thing. Default that of the stream [below](Self::below).
     fn peer_addr(&self) -> Option<SocketAddr> {
-        None
+        self.below().and_then(Stream::peer_addr)
     }
 
-    /// The local network address, where there is such a thing.
+    /// The local network address, where there is such a thing. Default that of the stream [below](Self::below).
     fn local_addr(&self) -> Option<SocketAddr> {
-        None
+        self.below().and_then(Stream::local_addr)
     }
 
     /// The certificates by which the peer has proved who it is, in DER, its own first; none where there is no such
-    /// proof. Known after the [`handshake`](Self::handshake).
+    /// proof. Known after the [`handshake`](Self::handshake). Default those of the stream [below](Self::below).
     fn peer_certificates(&self) -> Vec<Vec<u8>> {
-        Vec::new()
+        self.below().map_or_else(Vec::new, Stream::peer_certificates)
     }
 }
 
@@ -365,8 +397,9 @@ where
     }
 }
 
-/// Whether a read reports that there is nothing to read yet, which is not an end.
-pub(crate) fn is_nothing_yet(error: &io::Error) -> bool {
+/// Whether an error of [`Stream::read`] says that there is nothing to read yet, which is not an end: `Interrupted`,
+/// `WouldBlock` and `TimedOut` do.
+pub fn is_nothing_yet(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 

@@ -7,11 +7,10 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use leads_comm::transport::Stream;
 use leads_comm::{
     Attempt, Callback, Client, Connection, DisconnectReason, Error, Reconnect, Server, Service, SlowConsumer,
 };
-
+use leads_comm_testing::layer;
 use socket2::{SockAddr, Socket};
 
 use crate::case::{Case, Program, Role};
@@ -19,7 +18,7 @@ use crate::over::{self, dial, listen};
 use crate::patience;
 use crate::peer::Peer;
 use crate::show::show;
-use crate::tap::{TappedListener, Taps};
+use crate::tap::Taps;
 
 /// Longer than anything in a case may take.
 const LONG: Duration = Duration::from_secs(60);
@@ -150,7 +149,7 @@ pub(crate) struct Ours {
 /// Where peers and library meet.
 struct Meeting {
     place: Place,
-    taps: Taps,
+    taps: Arc<Taps>,
     narrow: bool,
     separator: Vec<u8>,
 }
@@ -273,7 +272,7 @@ pub(crate) fn open(case: &Case, role: Role) -> Result<(Ours, Told, Vec<Peer>), S
     let (seen, events) = mpsc::channel();
     let mut told = Told { events, waiting: VecDeque::new() };
     let noting = Noting { program: case.program, seen: Mutex::new(seen) };
-    let taps = Taps::default();
+    let taps = Arc::new(Taps::default());
     let (service, place, mut peers) = match role {
         Role::Server => serve(case, noting, &taps),
         Role::Client => connect(case, noting, &taps),
@@ -289,13 +288,11 @@ pub(crate) fn open(case: &Case, role: Role) -> Result<(Ours, Told, Vec<Peer>), S
     Ok((Ours { service, connections, meeting }, told, peers))
 }
 
-fn serve(case: &Case, noting: Noting, taps: &Taps) -> Opened {
+fn serve(case: &Case, noting: Noting, taps: &Arc<Taps>) -> Opened {
     let socket = listen(case.narrow)?;
     let address = socket.local_addr()?;
-    let listener = over::listener(socket)?;
-    let mut builder = Server::builder()
-        .transport(TappedListener { listener, taps: taps.clone() })
-        .max_connections_per_address(case.door.max_per_address);
+    let listener = over::listener(socket, taps)?;
+    let mut builder = Server::builder().transport(listener).max_connections_per_address(case.door.max_per_address);
     if let Some(connections) = case.door.max_connections {
         builder = builder.max_connections(connections);
     }
@@ -309,13 +306,12 @@ fn serve(case: &Case, noting: Noting, taps: &Taps) -> Opened {
     Ok((Arc::new(server), Place::Server(address), peers))
 }
 
-fn connect(case: &Case, noting: Noting, taps: &Taps) -> Opened {
+fn connect(case: &Case, noting: Noting, taps: &Arc<Taps>) -> Opened {
     let listener = listen(case.narrow)?;
     let address = listener.local_addr()?;
-    let (taps, narrow) = (taps.clone(), case.narrow);
-    let mut builder = Client::builder().transport(move |_: &str| -> io::Result<Box<dyn Stream>> {
-        Ok(taps.tap(over::stream(dial(&address, narrow)?)?))
-    });
+    let narrow = case.narrow;
+    let connector = move |_: &str| over::stream(dial(&address, narrow)?);
+    let mut builder = Client::builder().transport(layer::connector(connector, taps));
     if case.reconnects {
         builder = builder.reconnect(Reconnect::new().first_delay(Duration::from_millis(1)).longest_delay(LONG));
     }

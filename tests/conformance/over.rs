@@ -3,11 +3,12 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::RwLock;
 #[cfg(target_os = "linux")]
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock};
 
 use leads_comm::transport::{Listener, Stream, tcp};
+use leads_comm_testing::layer::{self, Layer};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::case::{Case, Step};
@@ -140,11 +141,11 @@ pub(crate) fn stream(socket: Socket) -> io::Result<Box<dyn Stream>> {
     })
 }
 
-/// The library's listener on a listening socket.
-pub(crate) fn listener(socket: Socket) -> io::Result<Box<dyn Listener>> {
+/// The library's listener on a listening socket, under a layer.
+pub(crate) fn listener(socket: Socket, layer: &Arc<impl Layer>) -> io::Result<impl Listener> {
     Ok(match over() {
-        Over::Tcp => Box::new(tcp::TcpListener::new(socket.into())?),
+        Over::Tcp => layer::listener(tcp::TcpListener::new(socket.into())?, layer),
         #[cfg(target_os = "linux")]
-        Over::Unix => Box::new(leads_comm::transport::unix::UnixListener::new(socket.into())?),
+        Over::Unix => layer::listener(leads_comm::transport::unix::UnixListener::new(socket.into())?, layer),
     })
 }

@@ -4,14 +4,12 @@
 //! the system joins. Bytes and errors pass through unchanged.
 
 use std::collections::HashMap;
-use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
-#[cfg(unix)]
-use std::os::fd::BorrowedFd;
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use leads_comm::transport::{Listener, Stream};
+use leads_comm_testing::layer::{Below, Layer};
 
 use crate::patience;
 
@@ -61,108 +59,42 @@ impl Taps {
         self.gate.lock().unwrap()
     }
 
-    /// Listens in on a stream.
-    pub(crate) fn tap(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
-        let progress = Arc::new(Progress::default());
-        self.opened.lock().unwrap().insert(stream.peer(), Arc::clone(&progress));
-        Box::new(Tap { stream, progress })
-    }
-
     /// What the library has read from the peer of that name.
     pub(crate) fn progress(&self, name: &str) -> Option<Arc<Progress>> {
         self.opened.lock().unwrap().get(name).cloned()
     }
 }
 
+impl Layer for Taps {
+    fn of(&self, stream: &dyn Stream) -> Option<Arc<dyn Layer>> {
+        let progress = Arc::new(Progress::default());
+        self.opened.lock().unwrap().insert(stream.peer(), Arc::clone(&progress));
+        Some(Arc::new(Tap { progress }))
+    }
+
+    fn accept(&self, listener: &dyn Listener) -> io::Result<Option<Box<dyn Stream>>> {
+        listener.accept().inspect(|_| drop(self.hold_callers()))
+    }
+
+    fn accept_for(&self, listener: &dyn Listener, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
+        listener.accept_for(time).inspect(|_| drop(self.hold_callers()))
+    }
+}
+
 struct Tap {
-    stream: Box<dyn Stream>,
     progress: Arc<Progress>,
 }
 
-impl Stream for Tap {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let result = self.stream.read(buffer);
+impl Layer for Tap {
+    fn read(&self, stream: &dyn Stream, buffer: &mut [u8]) -> io::Result<usize> {
+        let result = stream.read(buffer);
         if let Ok(count) = result {
             self.progress.update(|state| state.read += count);
         }
         result
     }
 
-    fn wait_readable(&self, time: Duration) -> io::Result<bool> {
-        self.stream.wait_readable(time)
-    }
-
-    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.stream.write_vectored(buffers)
-    }
-
-    fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.stream.try_write_vectored(buffers)
-    }
-
-    #[cfg(unix)]
-    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.stream.poll_fd()
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.stream.shutdown(how)
-    }
-
-    fn abort(&self) -> io::Result<()> {
-        self.stream.abort()
-    }
-
-    fn peer(&self) -> String {
-        self.stream.peer()
-    }
-
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        self.stream.peer_addr()
-    }
-
-    fn local_addr(&self) -> Option<SocketAddr> {
-        self.stream.local_addr()
-    }
-}
-
-impl Drop for Tap {
-    fn drop(&mut self) {
+    fn dropped(&self, _: Below<'_>) {
         self.progress.update(|state| state.over = true);
-    }
-}
-
-/// A listener whose streams are listened in on.
-pub(crate) struct TappedListener {
-    pub(crate) listener: Box<dyn Listener>,
-    pub(crate) taps: Taps,
-}
-
-impl TappedListener {
-    fn tap(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
-        drop(self.taps.hold_callers());
-        self.taps.tap(stream)
-    }
-}
-
-impl Listener for TappedListener {
-    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        Ok(self.listener.accept()?.map(|stream| self.tap(stream)))
-    }
-
-    fn accept_for(&self, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
-        Ok(self.listener.accept_for(time)?.map(|stream| self.tap(stream)))
-    }
-
-    fn stop(&self) {
-        self.listener.stop();
-    }
-
-    fn name(&self) -> String {
-        self.listener.name()
-    }
-
-    fn local_addr(&self) -> Option<SocketAddr> {
-        self.listener.local_addr()
     }
 }

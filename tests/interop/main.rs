@@ -7,9 +7,6 @@
 //! LEADS has sent the last one back. What LEADS sends comes all at once.
 
 mod peer;
-#[path = "../support/mod.rs"]
-mod support;
-
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -17,8 +14,8 @@ use std::time::Duration;
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{Client, Connection, DisconnectCause, RefusalKind, Server, Service, SlowConsumer};
+use leads_comm_testing::*;
 use peer::{Peer, leads};
-use support::*;
 
 /// How many messages are sent in each direction.
 const MESSAGES: usize = 10_000;

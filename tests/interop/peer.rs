@@ -9,14 +9,14 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Instant;
 
-use crate::support::{PATIENCE, until};
+use leads_comm_testing::{PATIENCE, checkout, until};
 
 /// Where LEADS is; none when it, or Python, is not there, which is told once.
 pub(crate) fn leads() -> Option<&'static Path> {
     static LEADS: OnceLock<Option<PathBuf>> = OnceLock::new();
     let find = || {
         let folder = env::var_os("LEADS_PATH").map(PathBuf::from);
-        let folder = folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/leads"));
+        let folder = folder.unwrap_or_else(|| checkout().join("target/leads"));
         let missing = if !has_python() {
             "python3, 3.11 or later, is not there".to_owned()
         } else if !folder.join("leads/comm").is_dir() {
@@ -60,7 +60,7 @@ impl Peer {
     ) -> (Self, u16) {
         let mut child = Command::new("python3")
             .envs(token.map(|token| ("LEADS_TOKEN", token)))
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/peer.py"))
+            .arg(checkout().join("tests/interop/peer.py"))
             .args([role, &port.to_string(), separator])
             .env("PYTHONPATH", leads)
             .env("PYTHONDONTWRITEBYTECODE", "1")

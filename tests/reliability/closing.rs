@@ -13,11 +13,10 @@ use leads_comm::{
 };
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::alone::alone;
 use crate::figures::Times;
 use crate::in_two_lengths;
-use crate::support::leftovers::threads_and_descriptors;
-use crate::support::*;
+use leads_comm_testing::leftovers::threads_and_descriptors;
+use leads_comm_testing::*;
 
 /// The time-outs of the services that are closed here.
 const STEP: Duration = Duration::from_millis(100);
@@ -168,81 +167,80 @@ in_two_lengths! {
 
     /// While others connect, send and leave all the time.
     fn x2_nothing_is_left_after_close(count: 15, or 1_000: "long: takes a minute") {
-        alone(module_path!(), if count < 100 { "short" } else { "long" }, || {
-            let before = threads_and_descriptors();
-            let (mut accepted, mut called, mut taken, mut connects) = (0, 0, 0, 0);
-            let mut port = 0;
-            for _ in 0..count {
-                let is_closed = Arc::new(AtomicBool::new(false));
-                let late = Arc::new(AtomicUsize::new(0));
-                let calls = Arc::new(AtomicUsize::new(0));
-                let note = {
-                    let (is_closed, late, calls) = (Arc::clone(&is_closed), Arc::clone(&late), Arc::clone(&calls));
-                    move || {
-                        calls.fetch_add(1, Ordering::SeqCst);
-                        late.fetch_add(usize::from(is_closed.load(Ordering::SeqCst)), Ordering::SeqCst);
-                    }
-                };
-                let (on_connect, on_receive, on_disconnect) = (note.clone(), note.clone(), note);
-                let callback = callback::on_receive(move |_, _| on_receive())
-                    .on_connect(move |_, _| on_connect())
-                    .on_disconnect(move |_, _, _| on_disconnect());
-                let server = Server::builder().bind(OWN_ADDRESS).port(port).close_timeout(PATIENCE).callback(callback).build().unwrap();
-                // The port of the round before: it is free, unless another program has been faster.
-                if server.start(true).is_err() {
-                    taken += 1;
-                    port = 0;
-                    continue;
+        alone!();
+        let before = threads_and_descriptors();
+        let (mut accepted, mut called, mut taken, mut connects) = (0, 0, 0, 0);
+        let mut port = 0;
+        for _ in 0..count {
+            let is_closed = Arc::new(AtomicBool::new(false));
+            let late = Arc::new(AtomicUsize::new(0));
+            let calls = Arc::new(AtomicUsize::new(0));
+            let note = {
+                let (is_closed, late, calls) = (Arc::clone(&is_closed), Arc::clone(&late), Arc::clone(&calls));
+                move || {
+                    calls.fetch_add(1, Ordering::SeqCst);
+                    late.fetch_add(usize::from(is_closed.load(Ordering::SeqCst)), Ordering::SeqCst);
                 }
-                port = server.port();
-                let address = server.local_addr().unwrap();
-                thread::scope(|scope| {
-                    let connecting: Vec<_> = (0..2)
-                        .map(|_| {
-                            scope.spawn(|| {
-                                let mut accepted = 0;
-                                loop {
-                                    let was_closed = is_closed.load(Ordering::SeqCst);
-                                    match TcpStream::connect(address) {
-                                        // A socket that was given the port that it calls has called itself.
-                                        Ok(peer) if was_closed && peer.local_addr().unwrap() != address => accepted += 1,
-                                        Ok(mut peer) => {
-                                            let _ = peer.write_all(b"hello;");
-                                            // By a reset, which does not keep the port for a minute.
-                                            SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
-                                        }
-                                        Err(_) => {}
+            };
+            let (on_connect, on_receive, on_disconnect) = (note.clone(), note.clone(), note);
+            let callback = callback::on_receive(move |_, _| on_receive())
+                .on_connect(move |_, _| on_connect())
+                .on_disconnect(move |_, _, _| on_disconnect());
+            let server = Server::builder().bind(OWN_ADDRESS).port(port).close_timeout(PATIENCE).callback(callback).build().unwrap();
+            // The port of the round before: it is free, unless another program has been faster.
+            if server.start(true).is_err() {
+                taken += 1;
+                port = 0;
+                continue;
+            }
+            port = server.port();
+            let address = server.local_addr().unwrap();
+            thread::scope(|scope| {
+                let connecting: Vec<_> = (0..2)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            let mut accepted = 0;
+                            loop {
+                                let was_closed = is_closed.load(Ordering::SeqCst);
+                                match TcpStream::connect(address) {
+                                    // A socket that was given the port that it calls has called itself.
+                                    Ok(peer) if was_closed && peer.local_addr().unwrap() != address => accepted += 1,
+                                    Ok(mut peer) => {
+                                        let _ = peer.write_all(b"hello;");
+                                        // By a reset, which does not keep the port for a minute.
+                                        SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
                                     }
-                                    if was_closed {
-                                        return accepted;
-                                    }
+                                    Err(_) => {}
                                 }
-                            })
+                                if was_closed {
+                                    return accepted;
+                                }
+                            }
                         })
-                        .collect();
-                    until("somebody has come", || calls.load(Ordering::SeqCst) > 3);
-                    server.close();
-                    is_closed.store(true, Ordering::SeqCst);
-                    accepted += connecting.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>();
-                });
-                connects += calls.load(Ordering::SeqCst);
-                drop(server);
-                called += late.load(Ordering::SeqCst);
-            }
-            // Threads that have been counted out may still be on their way out of the system's lists.
-            let deadline = Instant::now() + PATIENCE;
-            while threads_and_descriptors() != before && Instant::now() < deadline {
-                thread::yield_now();
-            }
-            let after = threads_and_descriptors();
-            let (threads, descriptors) = (after.0 as isize - before.0 as isize, after.1 as isize - before.1 as isize);
-            assert_eq!((accepted, called, taken, threads, descriptors), (0, 0, 0, 0, 0));
-            assert!(connects > 0);
-            format!(
-                "X2: accepted after close {accepted}, callbacks after it {called}, port not free {taken}, threads left {threads}, \
-                 descriptors left {descriptors} after {count} rounds with {connects} callbacks"
-            )
-        });
+                    })
+                    .collect();
+                until("somebody has come", || calls.load(Ordering::SeqCst) > 3);
+                server.close();
+                is_closed.store(true, Ordering::SeqCst);
+                accepted += connecting.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>();
+            });
+            connects += calls.load(Ordering::SeqCst);
+            drop(server);
+            called += late.load(Ordering::SeqCst);
+        }
+        // Threads that have been counted out may still be on their way out of the system's lists.
+        let deadline = Instant::now() + PATIENCE;
+        while threads_and_descriptors() != before && Instant::now() < deadline {
+            thread::yield_now();
+        }
+        let after = threads_and_descriptors();
+        let (threads, descriptors) = (after.0 as isize - before.0 as isize, after.1 as isize - before.1 as isize);
+        assert_eq!((accepted, called, taken, threads, descriptors), (0, 0, 0, 0, 0));
+        assert!(connects > 0);
+        println!(
+            "X2: accepted after close {accepted}, callbacks after it {called}, port not free {taken}, threads left {threads}, \
+             descriptors left {descriptors} after {count} rounds with {connects} callbacks"
+        );
     }
 
     /// Eight threads at once, each twice or by a guard, and callbacks of every connection besides.

@@ -5,9 +5,9 @@ use std::process::Command;
 
 use leads_comm::codec::{Decoder, Separator};
 
-use crate::alone::{self, again_under};
-use crate::support::PATIENCE;
-use crate::support::child::{Process, task, tell};
+use leads_comm_testing::PATIENCE;
+use leads_comm_testing::alone::{self, again_under};
+use leads_comm_testing::child::{Process, task, tell};
 
 /// The lengths of the streams in bytes: four times as long is to cost four times as much.
 const SHORT: usize = 64 * 1024;

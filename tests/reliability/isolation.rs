@@ -1,8 +1,8 @@
 //! I: what peers that do not read, or callbacks that do not return, cost others.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, Read};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, Read};
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
@@ -10,15 +10,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::callback;
-use leads_comm::transport::{Listener, Stream, memory};
+use leads_comm::transport::{Stream, memory};
 use leads_comm::{Connection, DisconnectCause, Error, Server, SlowConsumer};
 use socket2::SockRef;
 
-use crate::alone::{again, alone};
 use crate::figures::Times;
 use crate::in_two_lengths;
-use crate::support::child::{Process, task, tell};
-use crate::support::*;
+use leads_comm_testing::alone::again;
+use leads_comm_testing::child::{Process, task, tell};
+use leads_comm_testing::layer::{self, Layer};
+use leads_comm_testing::*;
 
 /// A peer whose system takes as little as it can.
 fn narrow(started: &Started) -> TcpStream {
@@ -116,20 +117,18 @@ in_two_lengths! {
 /// A hundred peers that never read, broadcasts of 1 KiB in a rush until every one of them has been ended.
 #[test]
 fn i3_a_hundred_stalled_peers_cost_the_memory_of_one() {
-    alone(module_path!(), "i3_a_hundred_stalled_peers_cost_the_memory_of_one", || {
-        cost_of_stalled_peers(1024, |server, message| server.broadcast(message).unwrap())
-    });
+    alone!();
+    cost_of_stalled_peers(1024, |server, message| server.broadcast(message).unwrap());
 }
 
 /// The same with messages so small, each by itself, that an entry for it in each queue would be more than the message.
 #[test]
 fn i3_tiny_broadcasts_to_stalled_peers_cost_the_memory_of_one() {
-    alone(module_path!(), "i3_tiny_broadcasts_to_stalled_peers_cost_the_memory_of_one", || {
-        cost_of_stalled_peers(20, |server, message| server.broadcast_where(message, |_| true).unwrap())
-    });
+    alone!();
+    cost_of_stalled_peers(20, |server, message| server.broadcast_where(message, |_| true).unwrap());
 }
 
-fn cost_of_stalled_peers(len: usize, broadcast: impl Fn(&Server, &[u8]) -> usize) -> String {
+fn cost_of_stalled_peers(len: usize, broadcast: impl Fn(&Server, &[u8]) -> usize) {
     const PEERS: usize = 100;
     const LIMIT_KIB: usize = 4 * 1024;
     let started = Net::Tcp.start_server(|builder| builder);
@@ -159,64 +158,35 @@ fn cost_of_stalled_peers(len: usize, broadcast: impl Fn(&Server, &[u8]) -> usize
     // What a hundred threads use of their stacks and heaps when they end is in it, on a busy machine all of them at
     // once; without sharing it would be a hundred.
     assert!(ratio < 10.0, "{PEERS} peers have cost {growth} KiB");
-    format!(
+    println!(
         "I3: {PEERS} stalled peers cost {growth} KiB, {ratio:.2} of the limit of one, in {broadcasts} broadcasts of \
          {len} bytes"
-    )
+    );
 }
 
-/// A stream that counts what is read from it.
+/// Counts what is read from a stream.
 struct Counting {
-    stream: Box<dyn Stream>,
     read: Arc<AtomicUsize>,
 }
 
-impl Stream for Counting {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.stream.read(buffer)?;
+impl Layer for Counting {
+    fn read(&self, stream: &dyn Stream, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = stream.read(buffer)?;
         self.read.fetch_add(count, Ordering::SeqCst);
         Ok(count)
-    }
-
-    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.stream.write_vectored(buffers)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.stream.shutdown(how)
-    }
-
-    fn abort(&self) -> io::Result<()> {
-        self.stream.abort()
-    }
-
-    fn peer(&self) -> String {
-        self.stream.peer()
     }
 }
 
 /// Counts what is read from the first who connects.
-struct CountingListener {
-    listener: memory::MemoryListener,
+struct CountingFirst {
     read: Arc<AtomicUsize>,
     is_first: AtomicBool,
 }
 
-impl Listener for CountingListener {
-    fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        let stream = self.listener.accept()?;
-        if !self.is_first.swap(false, Ordering::SeqCst) {
-            return Ok(stream);
-        }
-        Ok(stream.map(|stream| Box::new(Counting { stream, read: Arc::clone(&self.read) }) as Box<dyn Stream>))
-    }
-
-    fn stop(&self) {
-        self.listener.stop();
-    }
-
-    fn name(&self) -> String {
-        self.listener.name()
+impl Layer for CountingFirst {
+    fn of(&self, _: &dyn Stream) -> Option<Arc<dyn Layer>> {
+        let is_first = self.is_first.swap(false, Ordering::SeqCst);
+        is_first.then(|| Arc::new(Counting { read: Arc::clone(&self.read) }) as Arc<dyn Layer>)
     }
 }
 
@@ -247,7 +217,10 @@ in_two_lengths! {
         const READ_BUFFER: usize = 128 * 1024;
         let (listener, connector) = memory::listener();
         let read = Arc::new(AtomicUsize::new(0));
-        let listener = CountingListener { listener, read: Arc::clone(&read), is_first: AtomicBool::new(true) };
+        let listener = layer::listener(
+            listener,
+            &Arc::new(CountingFirst { read: Arc::clone(&read), is_first: AtomicBool::new(true) }),
+        );
         let messages = Arc::new(AtomicUsize::new(0));
         let gate = Arc::new((Mutex::new(false), Condvar::new()));
         let callback = callback::on_receive({

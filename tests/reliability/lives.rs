@@ -15,8 +15,8 @@ use socket2::SockRef;
 
 use crate::figures::Times;
 use crate::in_two_lengths;
-use crate::support::seed::Random;
-use crate::support::*;
+use leads_comm_testing::seed::Random;
+use leads_comm_testing::*;
 
 /// Keeps account of every connection: `on_connect` first, `on_disconnect` last, both once, all on one thread.
 #[derive(Debug, Default)]

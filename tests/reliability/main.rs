@@ -7,10 +7,6 @@
 //! They count what Linux tells of processes, send signals, and stop and kill processes of their own.
 #![cfg(target_os = "linux")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
-mod alone;
 mod closing;
 mod cost;
 mod entrance;

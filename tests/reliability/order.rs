@@ -10,7 +10,7 @@ use std::time::Duration;
 use leads_comm::{SlowConsumer, callback};
 
 use crate::in_two_lengths;
-use crate::support::*;
+use leads_comm_testing::*;
 
 const BROADCASTERS: usize = 4;
 const CLIENTS: usize = 16;

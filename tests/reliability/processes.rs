@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use leads_comm::{Client, CloseOnDrop, Server, callback};
 use socket2::SockRef;
 
-use crate::alone::{again, again_under};
 use crate::figures::Times;
 use crate::in_two_lengths;
-use crate::support::child::{Process, task, tell};
-use crate::support::*;
+use leads_comm_testing::alone::{again, again_under};
+use leads_comm_testing::child::{Process, task, tell};
+use leads_comm_testing::*;
 
 const STALLED: usize = 10;
 

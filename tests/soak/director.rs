@@ -14,13 +14,13 @@ use leads_comm::Server;
 use crate::client::Resident;
 use crate::options::Options;
 use crate::report::Report;
-use crate::seed::Random;
 use crate::server::Hall;
 use crate::settings::{MEMORY, PATIENCE};
 use crate::tally::{Stop, Tally};
-use crate::vitals::Vitals;
 use crate::words::Role;
 use crate::{client, process, raw};
+use leads_comm_testing::seed::Random;
+use leads_comm_testing::vitals::Vitals;
 
 /// How many processes there are at a time.
 const PROCESSES: usize = 5;

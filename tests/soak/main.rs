@@ -30,23 +30,11 @@ mod raw;
 #[cfg(target_os = "linux")]
 mod report;
 #[cfg(target_os = "linux")]
-#[allow(dead_code, reason = "shared with other suites")]
-#[path = "../support/seed.rs"]
-mod seed;
-#[cfg(target_os = "linux")]
 mod server;
 #[cfg(target_os = "linux")]
 mod settings;
 #[cfg(target_os = "linux")]
-#[allow(dead_code, reason = "shared with other suites")]
-#[path = "../support/stamp.rs"]
-mod stamp;
-#[cfg(target_os = "linux")]
 mod tally;
-#[cfg(target_os = "linux")]
-#[allow(dead_code, reason = "shared with other suites")]
-#[path = "../support/vitals.rs"]
-mod vitals;
 #[cfg(target_os = "linux")]
 mod words;
 

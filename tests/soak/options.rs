@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
-use crate::seed;
 use crate::words::Role;
+use leads_comm_testing::{checkout, seed};
 
 pub const USAGE: &str = "\
 cargo test --release --test soak -- [--minutes N | --seconds N] [--clients N] [--seed N] [--report FILE]
@@ -59,7 +59,8 @@ pub fn parse() -> Result<Task, lexopt::Error> {
             Long("seconds") => options.time = seconds(arguments.value()?.parse()?)?,
             Long("clients") => options.clients = arguments.value()?.parse::<usize>()?.max(1),
             Long("seed") => options.seed = arguments.value()?.parse()?,
-            Long("report") => options.report = Some(arguments.value()?.into()),
+            // Not of the folder of the tests, where cargo runs them.
+            Long("report") => options.report = Some(checkout().join(arguments.value()?)),
             Long("child") => {
                 let role = arguments.value()?.string()?;
                 let role = Role::of_name(role.as_bytes()).ok_or("no such role")?;

@@ -12,10 +12,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client;
 use crate::options::ChildOptions;
-use crate::seed::Random;
 use crate::settings::PATIENCE;
 use crate::tally::{Stop, Tally};
 use crate::words::Role;
+use leads_comm_testing::seed::Random;
 
 /// What a process says when much is on its way to it.
 const FULL: &str = "full";

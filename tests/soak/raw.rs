@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use leads_comm::codec::{Decoder, Separator};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::seed::Random;
 use crate::settings::{DRIPPERS_ARE_ENDED, MAX_MESSAGE_LEN, MAX_QUEUED_BYTES, PATIENCE};
-use crate::stamp::{Book, Faults, Stamp};
 use crate::tally::Tally;
 use crate::words::{self, Role};
+use leads_comm_testing::seed::Random;
+use leads_comm_testing::stamp::{Book, Faults, Stamp};
 
 /// A socket, and what has come from it.
 pub struct Raw {

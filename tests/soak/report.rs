@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::tally::{Summary, Tally};
-use crate::vitals::Vitals;
+use leads_comm_testing::vitals::Vitals;
 
 pub struct Report {
     rows: Vec<(&'static str, String)>,

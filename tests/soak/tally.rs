@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use leads_comm::DisconnectReason;
 
-use crate::vitals::Vitals;
 use crate::words::Role;
+use leads_comm_testing::vitals::Vitals;
 
 /// So many violations are kept with their words; all are counted.
 const KEPT: usize = 50;

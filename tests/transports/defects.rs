@@ -8,9 +8,9 @@ use std::sync::{Arc, Once};
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::transport::conformance::{Failure, ListenerCheck, StreamCheck, Suite};
 use leads_comm::transport::memory::{self, MemoryListener};
 use leads_comm::transport::{Connector, Listener, Stream};
+use leads_comm_conformance::{Failure, ListenerCheck, StreamCheck, Suite};
 
 use crate::defective::{Bad, Defect};
 use crate::ours::{LITTLE, memory_listener, memory_pair, memory_suite};

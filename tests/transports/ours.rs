@@ -11,12 +11,12 @@ use std::time::Duration;
 #[cfg(unix)]
 use std::{env, process};
 
-use leads_comm::transport::conformance::{StreamCheck, Suite};
 use leads_comm::transport::memory;
 use leads_comm::transport::tcp::{TcpConnector, TcpListener, TcpStream};
 #[cfg(unix)]
 use leads_comm::transport::unix::{UnixConnector, UnixListener};
 use leads_comm::transport::{Connector, Listener, Stream};
+use leads_comm_conformance::{StreamCheck, Suite};
 
 use crate::packed::{PackedConnector, PackedListener, Traffic};
 

@@ -1,13 +1,13 @@
 //! Where, when and with what it was measured.
 
 use std::fs;
-use std::process::Command;
 use std::thread;
 
 use serde::Serialize;
 
 use crate::cli::Options;
 use crate::peers;
+use crate::process::said;
 
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct About {
@@ -53,11 +53,4 @@ impl About {
 fn load() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').next().unwrap_or_default().to_owned()
-}
-
-/// What a command prints, on one line; empty if it cannot.
-pub(crate) fn said(command: &str, arguments: &[&str]) -> String {
-    let output = Command::new(command).args(arguments).output();
-    let printed = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
-    String::from_utf8_lossy(&printed.unwrap_or_default()).trim().to_owned()
 }

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
-use crate::peers;
-use crate::results::VARIANTS;
+use crate::peers::{self, VARIANTS};
 use crate::scenario::{self, SCENARIOS, Scenario};
 use crate::task::{Job, Task};
 

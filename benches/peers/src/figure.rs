@@ -1,6 +1,6 @@
 //! Figures: what is computed of a round, and how it is written.
 
-use crate::scenario::Round;
+use crate::round::Round;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {

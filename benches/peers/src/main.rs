@@ -16,6 +16,7 @@ mod process;
 mod report;
 mod results;
 mod roles;
+mod round;
 mod runner;
 mod scenario;
 mod series;

@@ -1,4 +1,4 @@
-//! One of the two processes of a run, as the runner sees it.
+//! Other processes: the two of a run, as the runner sees them, and commands that are asked something.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -102,4 +102,11 @@ impl fmt::Display for Side {
             Side::Client => "client",
         })
     }
+}
+
+/// What a command prints, on one line; empty if it cannot.
+pub(crate) fn said(command: &str, arguments: &[&str]) -> String {
+    let output = Command::new(command).args(arguments).output();
+    let printed = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+    String::from_utf8_lossy(&printed.unwrap_or_default()).trim().to_owned()
 }

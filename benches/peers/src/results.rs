@@ -3,6 +3,7 @@
 use crate::about::About;
 use crate::figure::Figure;
 use crate::measure::median;
+use crate::peers::VARIANTS;
 use crate::scenario::Scenario;
 use crate::series::Entry;
 
@@ -10,9 +11,6 @@ pub(crate) const OURS: &str = "leads-comm";
 pub(crate) const LIMIT: &str = "raw";
 /// What somebody makes of a peer who tunes it for these very scenarios.
 pub(crate) const TUNED: &str = "tokio-tuned";
-
-/// Measured beside the others, and no peer of ours: another way to use it, and the tuned one.
-pub(crate) const VARIANTS: [&str; 2] = ["leads-comm-batch", TUNED];
 
 pub(crate) struct Results {
     pub(crate) about: About,

@@ -6,8 +6,9 @@ use crate::cli::Options;
 use crate::figure::Unit;
 use crate::measure::median;
 use crate::peers;
+use crate::round::Round;
 use crate::runner::{self, Trouble};
-use crate::scenario::{Amount, Round, Scenario};
+use crate::scenario::{Amount, Scenario};
 use crate::task::Task;
 
 /// What a peer came to in a scenario.

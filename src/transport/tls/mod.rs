@@ -7,26 +7,13 @@
 //! closing) is as without TLS, over TCP, [Unix sockets](crate::transport::unix), [memory](crate::transport::memory), or
 //! a transport of the program's own.
 //!
-//! ```
+//! ```no_run
+//! use std::path::Path;
+//!
 //! use leads_comm::transport::tls::{Authorities, ClientConfig, Identity, ServerConfig};
 //! use leads_comm::{Client, Server, callback::{self, Event}};
 //!
-//! # let mut params = rcgen::CertificateParams::default();
-//! # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-//! # let authority = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate()?)?;
-//! # let directory = std::env::temp_dir().join(format!("leads-comm-tls-{}", std::process::id()));
-//! # std::fs::create_dir_all(&directory)?;
-//! # std::fs::write(directory.join("ca.pem"), authority.pem())?;
-//! # for name in ["server", "client"] {
-//! #     let key = rcgen::KeyPair::generate()?;
-//! #     let params = rcgen::CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
-//! #     std::fs::write(directory.join(format!("{name}.pem")), params.signed_by(&key, &authority)?.pem())?;
-//! #     std::fs::write(directory.join(format!("{name}.key")), key.serialize_pem())?;
-//! # }
-//! # let file = |name: &str| directory.join(name);
-//! # const _: &str = stringify! {
 //! let file = |name: &str| Path::new("/etc/leads").join(name);
-//! # };
 //! let authorities = Authorities::from_pem_file(file("ca.pem"))?;
 //!
 //! let identity = Identity::from_pem_files(file("server.pem"), file("server.key"))?;
@@ -50,7 +37,6 @@
 //!
 //! client.close();
 //! server.close();
-//! # std::fs::remove_dir_all(directory)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

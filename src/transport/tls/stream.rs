@@ -1,7 +1,7 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::mem;
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use rustls::{ClientConnection, Connection, ServerConnection};
 use super::failure;
 use super::session::{Outgoing, Session};
 use super::{ClientConfig, ServerConfig};
-use crate::transport::{Keepalive, Stream};
+use crate::transport::Stream;
 
 /// TLS over any other stream.
 ///
@@ -178,6 +178,10 @@ impl TlsStream {
 }
 
 impl Stream for TlsStream {
+    fn below(&self) -> Option<&dyn Stream> {
+        Some(&*self.inner)
+    }
+
     fn needs_handshake(&self) -> bool {
         true
     }
@@ -241,6 +245,11 @@ impl Stream for TlsStream {
         self.inner.poll_fd()
     }
 
+    /// `close_notify` is one, whatever there is below.
+    fn has_end(&self) -> bool {
+        true
+    }
+
     /// `Write` says `close_notify` first; before the handshake, that there will be none.
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         if how != Shutdown::Read {
@@ -268,24 +277,8 @@ impl Stream for TlsStream {
         self.inner.abort()
     }
 
-    fn keep_alive(&self, keepalive: Option<Keepalive>, user_timeout: Option<Duration>) -> io::Result<()> {
-        self.inner.keep_alive(keepalive, user_timeout)
-    }
-
-    fn unanswered_for(&self) -> io::Result<Option<Duration>> {
-        self.inner.unanswered_for()
-    }
-
     fn peer(&self) -> String {
         self.inner.peer()
-    }
-
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        self.inner.peer_addr()
-    }
-
-    fn local_addr(&self) -> Option<SocketAddr> {
-        self.inner.local_addr()
     }
 
     fn peer_certificates(&self) -> Vec<Vec<u8>> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use crate::about::said;
+use crate::process::said;
 
 pub(super) const NAME: &str = "leads";
 

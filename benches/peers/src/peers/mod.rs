@@ -81,6 +81,9 @@ pub(crate) const NAMES: &[&str] = &[
     "leads",
 ];
 
+/// Measured beside the others, and no peers of ours: another way to use it, and the tuned one.
+pub(crate) const VARIANTS: [&str; 2] = ["leads-comm-batch", "tokio-tuned"];
+
 /// The peer of that name, if it is one that this program can play.
 pub(crate) fn find(name: &str) -> Option<&'static dyn Peer> {
     Some(match name {

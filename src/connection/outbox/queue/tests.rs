@@ -1,10 +1,9 @@
 //! Every sequence of operations against a naive model: a list of messages.
 
-use std::mem;
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 use std::sync::Arc;
-
-use proptest::collection::vec;
-use proptest::prelude::*;
+use std::{mem, thread};
 
 use super::{Amount, Loan, Queue};
 use crate::connection::outbox::batch::{BATCH_LEN, Batch, Place};
@@ -13,53 +12,59 @@ use crate::settings::OVERHEAD;
 
 const SEPARATOR: &[u8] = b";";
 
-#[derive(Debug, Clone)]
-enum Operation {
-    Append(usize),
-    /// A batch of messages; a shared one is held by somebody else as well, and has so many between it and the last.
-    Push {
-        lens: Vec<usize>,
-        shared: Option<u64>,
-    },
-    /// A write of what is queued and one message more from where it lies, of which so much is taken.
-    WriteThrough {
-        len: usize,
-        taken: usize,
-        meanwhile: Vec<usize>,
-    },
-    /// A write of what is queued, of which so much is taken, while more is queued and dropped.
-    Write {
-        most: usize,
-        bytes: usize,
-        taken: usize,
-        meanwhile: Vec<usize>,
-        dropping: Option<usize>,
-    },
-    DropOldest {
-        charge: usize,
-        limit: usize,
-    },
-    Clear,
-    Shrink,
+/// Numbers by chance, the same ones for the same seed: SplitMix64.
+struct Chance {
+    state: u64,
 }
 
-fn operation() -> impl Strategy<Value = Operation> {
-    let len = || prop_oneof![20 => 0..40usize, 1 => BATCH_LEN - 50..BATCH_LEN + 50];
-    let taken = || prop_oneof![2 => 0..100usize, 1 => 0..2 * BATCH_LEN, 1 => Just(usize::MAX)];
-    prop_oneof![
-        6 => len().prop_map(Operation::Append),
-        3 => (vec(len(), 1..5), proptest::option::of(0..2u64))
-            .prop_map(|(lens, shared)| Operation::Push { lens, shared }),
-        6 => len().prop_map(|len| Operation::Push { lens: vec![len], shared: Some(0) }),
-        2 => (len(), taken(), vec(len(), 0..3))
-            .prop_map(|(len, taken, meanwhile)| Operation::WriteThrough { len, taken, meanwhile }),
-        4 => (1..5usize, 1..300usize, taken(), vec(len(), 0..3), proptest::option::of(0..1000usize)).prop_map(
-            |(most, bytes, taken, meanwhile, dropping)| Operation::Write { most, bytes, taken, meanwhile, dropping }
-        ),
-        3 => (0..500usize, 500..1500usize).prop_map(|(charge, limit)| Operation::DropOldest { charge, limit }),
-        1 => Just(Operation::Clear),
-        1 => Just(Operation::Shrink),
-    ]
+impl Chance {
+    fn number(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn within(&mut self, range: Range<usize>) -> usize {
+        range.start + (self.number() % range.len() as u64) as usize
+    }
+
+    /// The length of a message: short, or once in a while about that of a batch.
+    fn len(&mut self) -> usize {
+        match self.within(0..21) {
+            0 => self.within(BATCH_LEN - 50..BATCH_LEN + 50),
+            _ => self.within(0..40),
+        }
+    }
+
+    fn lens(&mut self, how_many: Range<usize>) -> Vec<usize> {
+        (0..self.within(how_many)).map(|_| self.len()).collect()
+    }
+
+    /// How much a write takes.
+    fn taken(&mut self) -> usize {
+        match self.within(0..4) {
+            0 | 1 => self.within(0..100),
+            2 => self.within(0..2 * BATCH_LEN),
+            _ => usize::MAX,
+        }
+    }
+
+    fn is_heads(&mut self) -> bool {
+        self.within(0..2) == 0
+    }
+}
+
+/// Says how to repeat what has failed.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("the seed is {}", self.0);
+        }
+    }
 }
 
 /// What is left of one message.
@@ -101,12 +106,35 @@ impl Test {
         Left { charge: bytes.len() + OVERHEAD, bytes, begun: false }
     }
 
+    /// One operation.
+    fn step(&mut self, chance: &mut Chance) {
+        match chance.within(0..26) {
+            0..6 => self.append(chance.len()),
+            6..9 => {
+                let lens = chance.lens(1..5);
+                self.push(&lens, chance.is_heads().then(|| chance.number() % 2));
+            }
+            9..15 => self.push(&[chance.len()], Some(0)),
+            15..17 => self.write_direct(chance.len(), chance.taken(), &chance.lens(0..3)),
+            17..21 => {
+                let (most, bytes) = (chance.within(1..5), chance.within(1..300));
+                let (taken, meanwhile) = (chance.taken(), chance.lens(0..3));
+                let dropping = chance.is_heads().then(|| chance.within(0..1000));
+                self.write(most, bytes, taken, &meanwhile, dropping);
+            }
+            21..24 => self.drop_oldest(chance.within(0..500), chance.within(500..1500), 0),
+            24 => self.clear(),
+            _ => self.queue.shrink(),
+        }
+    }
+
     fn append(&mut self, len: usize) {
         let message = self.message(len);
         assert!(self.queue.append(&message, SEPARATOR, Purpose::Queue));
         self.model.push(Self::left(&message));
     }
 
+    /// A batch of messages; a shared one is held by somebody else as well, and has so many between it and the last.
     fn push(&mut self, lens: &[usize], shared: Option<u64>) {
         let mut batch = Batch::new(&self.budget);
         for len in lens {
@@ -126,6 +154,7 @@ impl Test {
         self.queue.push(batch);
     }
 
+    /// A write of what is queued and one message more from where it lies, of which so much is taken.
     fn write_direct(&mut self, len: usize, taken: usize, meanwhile: &[usize]) {
         if self.single && !self.model.is_empty() {
             return self.append(len);
@@ -155,6 +184,7 @@ impl Test {
         self.model_write(written.min(queued));
     }
 
+    /// A write of what is queued, of which so much is taken, while more is queued and dropped.
     fn write(&mut self, most: usize, bytes: usize, taken: usize, meanwhile: &[usize], dropping: Option<usize>) {
         let loan = self.queue.lend(most, bytes);
         let lent = joined(&loan, usize::MAX);
@@ -259,27 +289,16 @@ fn joined(loan: &Loan, most: usize) -> Vec<u8> {
     loan.slices(most).iter().flat_map(|slice| slice.to_vec()).collect()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn every_sequence_of_operations_is_that_of_a_list_of_messages(
-        single: bool,
-        operations in vec(operation(), 0..60),
-    ) {
-        let mut test = Test::new(single);
-        for operation in operations {
-            match operation {
-                Operation::Append(len) => test.append(len),
-                Operation::Push { lens, shared } => test.push(&lens, shared),
-                Operation::WriteThrough { len, taken, meanwhile } => test.write_direct(len, taken, &meanwhile),
-                Operation::Write { most, bytes, taken, meanwhile, dropping } => {
-                    test.write(most, bytes, taken, &meanwhile, dropping);
-                }
-                Operation::DropOldest { charge, limit } => test.drop_oldest(charge, limit, 0),
-                Operation::Clear => test.clear(),
-                Operation::Shrink => test.queue.shrink(),
-            }
+#[test]
+fn every_sequence_of_operations_is_that_of_a_list_of_messages() {
+    const SEQUENCES: u64 = 512;
+    let first = RandomState::new().hash_one("seed") >> 16;
+    for seed in first..first + SEQUENCES {
+        let seed = Seed(seed);
+        let mut chance = Chance { state: seed.0 };
+        let mut test = Test::new(chance.is_heads());
+        for _ in 0..chance.within(0..60) {
+            test.step(&mut chance);
             test.check();
         }
         test.end();

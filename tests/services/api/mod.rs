@@ -1,0 +1,10 @@
+//! What a program calls, and what it is told.
+
+mod addresses;
+mod dependencies;
+mod documents;
+mod errors;
+mod leads_defects;
+mod lifecycle;
+mod proxy;
+mod stats;

@@ -1,0 +1,3 @@
+//! Clients that connect again.
+
+mod reconnect;

@@ -1,0 +1,5 @@
+//! What peers send.
+
+mod floods;
+mod time_outs;
+mod wire;

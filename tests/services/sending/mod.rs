@@ -1,0 +1,13 @@
+//! What is sent, and to peers that do not read.
+
+mod delivery;
+mod dropping;
+mod flush;
+mod holding;
+mod isolation;
+mod order;
+mod outbound;
+mod peers;
+mod send_all;
+mod slow_consumers;
+mod total_limit;
