@@ -11,6 +11,7 @@ use leads_comm_testing::valve::{self, EITHER, Writes};
 use leads_comm_testing::*;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
+/// That of the whole program. It counts for the other tests as well, which do not ask.
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 

@@ -13,7 +13,7 @@ const GUESS: &[u8] = b"SECRET-4712;SECRET-4713;SECRET";
 
 static LINES: Mutex<Vec<(Level, String)>> = Mutex::new(Vec::new());
 
-/// Keeps the library's lines, of every test in this program.
+/// Keeps the library's lines.
 struct Capture;
 
 impl Log for Capture {
@@ -49,7 +49,6 @@ fn a_flood_of_wrong_tokens_shows_none_and_does_not_flood_the_log() {
         |builder| builder.authenticate(|_: &Caller<'_>, _: &[u8]| Err(Denied::new("as the test wants it"))),
     ];
     for adapt in kinds {
-        // The other tests' servers have other ports.
         let started = Net::Tcp.start_server(adapt);
         let name = format!("server {}", started.addr());
         for number in 0..CALLERS {

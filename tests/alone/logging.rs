@@ -1,6 +1,6 @@
 //! What is logged, and at which level; and that no byte of a message is, nor gets into an error or a reason.
 //!
-//! The logger belongs to the whole process, so the tests of this suite take turns.
+//! The logger belongs to the whole process, so that each test has one of its own.
 
 use std::fmt;
 use std::io::{self, IoSlice};
