@@ -14,17 +14,19 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::Admission;
 use super::authenticator::Authenticator;
+use super::goodbye::write_goodbye;
 use super::penalties::{FAILURES, Penalties};
-use super::{Admission, refusal};
+use super::refusals::LastCauses;
 use crate::connection::engine::Engine;
 use crate::connection::link::TURN;
 use crate::connection::pump::{Deadline, Watched};
+use crate::error::RefusalCause;
 use crate::sync::later;
 use crate::sync::user_code::Foreign;
 use crate::transport::Stream;
 use crate::transport::socket::poll::has_unread;
-use refusal::{LastCauses, RefusalCause, write_goodbye};
 
 /// How many callers are pending at once unless a server is told otherwise.
 pub(crate) const MAX_HANDSHAKES: usize = 64;

@@ -1,9 +1,10 @@
 //! Who is admitted: the limits on connections, and the program's own say.
 
 mod authenticator;
+pub(crate) mod goodbye;
 pub(crate) mod handshakes;
 mod penalties;
-pub(crate) mod refusal;
+mod refusals;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,12 +14,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::admission::refusal::{RefusalCause, RefusalCounts};
-use crate::error::Error;
+use crate::error::{Error, RefusalCause};
 use crate::settings::require;
 use crate::sync::user_code::{self, Foreign, info, warn};
 pub use authenticator::Authenticator;
 use handshakes::MAX_HANDSHAKES;
+use refusals::RefusalCounts;
 
 /// How many connections a server takes unless it is told otherwise.
 const MAX_CONNECTIONS: usize = 1024;

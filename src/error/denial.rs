@@ -3,7 +3,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use super::first_line;
+use super::first_line::first_line;
 
 /// Why a caller was not authenticated: the facts of
 /// [`RefusalCause::NotAuthenticated`](crate::RefusalCause::NotAuthenticated).

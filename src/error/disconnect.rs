@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::first_line;
+use super::first_line::first_line;
 use crate::stats::{DisconnectKind, Volume};
 
 /// Why a connection has ended, and what did not arrive because of it.

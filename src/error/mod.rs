@@ -2,16 +2,19 @@
 
 mod denial;
 mod disconnect;
+mod first_line;
+mod refusal;
 
 use std::error;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-pub use crate::admission::refusal::RefusalCause;
 use crate::codec::{EncodeError, SeparatorError};
 pub use denial::{DenialCause, Denied};
 pub use disconnect::{DisconnectCause, DisconnectReason, OutboundLimit, Undelivered};
+use first_line::first_line;
+pub use refusal::RefusalCause;
 
 /// What went wrong, by what can be done about it: the program's mistakes first, then the service's or the connection's
 /// state, then what the system refused.
@@ -188,11 +191,6 @@ impl fmt::Display for Error {
             }
         }
     }
-}
-
-/// What a message that may have many lines comes down to in one.
-pub(crate) fn first_line(message: &str) -> &str {
-    message.lines().next().unwrap_or_default()
 }
 
 impl error::Error for Error {

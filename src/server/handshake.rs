@@ -5,10 +5,10 @@ use std::net::Shutdown;
 use std::sync::Arc;
 
 use super::first_message::FirstMessage;
+use crate::admission::goodbye::say_goodbye;
 use crate::admission::handshakes::{Pending, PendingGuard};
-use crate::admission::refusal::{RefusalCause, say_goodbye};
 use crate::connection::ConnectionId;
-use crate::error::{DenialCause, Error};
+use crate::error::{DenialCause, Error, RefusalCause};
 use crate::service::Core;
 use crate::service::reader::Opened;
 use crate::sync::user_code::{self, debug};

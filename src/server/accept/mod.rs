@@ -2,6 +2,7 @@
 //! Nothing that goes wrong ends it but the end of the server.
 
 mod failure;
+mod lingering;
 mod reports;
 
 use std::io;
@@ -9,10 +10,10 @@ use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use crate::admission::Refusal;
+use crate::admission::goodbye::{Patience, say_goodbye};
 use crate::admission::handshakes::{LOOK, News, PendingGuard};
-use crate::admission::refusal::{Lingering, Patience, RefusalCause, say_goodbye};
 use crate::connection::ConnectionId;
-use crate::error::Error;
+use crate::error::{Error, RefusalCause};
 use crate::server::handshake;
 use crate::service::Core;
 use crate::service::callback::Chain;
@@ -22,6 +23,7 @@ use crate::sync::later;
 use crate::sync::user_code::debug;
 use crate::transport::{Listener, Stream};
 use failure::{AcceptFailure, AcceptPause, FIRST_PAUSE};
+use lingering::Lingering;
 use reports::Reports;
 
 /// How many callers are refused for want of a descriptor before everything else gets a turn.

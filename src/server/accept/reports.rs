@@ -4,8 +4,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::admission::refusal::RefusalCause;
-use crate::error::Error;
+use crate::error::{Error, RefusalCause};
 use crate::service::Core;
 use crate::stats::RefusalKind;
 
