@@ -180,8 +180,8 @@
 //!
 //! Closing is a conversation. [`Connection::close`] refuses further messages, writes what was accepted, says *goodbye*
 //! (the message `disconnect`), ends its half of the stream, and reads on, without delivering, until the peer has done
-//! the same. Each step has its time-out ([`flush_timeout`](ServerBuilder::flush_timeout),
-//! [`drain_timeout`](ServerBuilder::drain_timeout), [`close_timeout`](ServerBuilder::close_timeout) for all of it).
+//! the same. Each step has its time-out ([`flush_timeout`](Closing::flush_timeout),
+//! [`drain_timeout`](Closing::drain_timeout), [`close_timeout`](Closing::close_timeout) for all of it).
 //! [`Connection::abort`] does none of this.
 //!
 //! [`Server::close`] and [`Client::close`] do it for every connection at once, and return when the service's threads
@@ -245,7 +245,7 @@
 //!
 //! The goodbye is written without blocking: a stream without a non-blocking write (also TCP on systems other than Unix)
 //! is ended without one. A refused caller's stream is kept for a moment, as
-//! [`drain_timeout`](ServerBuilder::drain_timeout) says, so that what it has sent does not turn the goodbye into a
+//! [`drain_timeout`](Closing::drain_timeout) says, so that what it has sent does not turn the goodbye into a
 //! reset. No more than 16 are kept, none where the process has run out of descriptors, and none where the
 //! [`Listener`](transport::Listener) cannot wait for a limited time.
 //!
@@ -541,7 +541,7 @@ pub use builder::{BindAddress, ClientBuilder, ServerBuilder};
 pub use callback::contract::Callback;
 pub use client::{Client, Reconnect};
 pub use codec::separator::DEFAULT_SEPARATOR;
-pub use config::SlowConsumer;
+pub use config::{Closing, SlowConsumer};
 pub use connection::Connection;
 /// The crate whose channels [`callback::channel`] gives out.
 pub use crossbeam_channel;

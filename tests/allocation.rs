@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::{Client, Connection, Error, OutboundLimit, Reconnect, Server, ServerBuilder, SlowConsumer};
+use leads_comm::{Client, Closing, Connection, Error, OutboundLimit, Reconnect, Server, ServerBuilder, SlowConsumer};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use support::valve::{self, EITHER, Writes};
 use support::*;
@@ -139,7 +139,7 @@ const WORK: [(&str, Work); 17] = [
 
 fn limited(builder: ServerBuilder) -> ServerBuilder {
     let builder = builder.max_queued_bytes(TOTAL).max_total_queued_bytes(TOTAL).max_total_unfinished_bytes(TOTAL);
-    builder.flush_timeout(Duration::ZERO).stall_timeout(Duration::from_secs(600))
+    builder.closing(Closing::new().flush_timeout(Duration::ZERO)).stall_timeout(Duration::from_secs(600))
 }
 
 fn assert_bounded(what: &str, before: usize, most: usize) {

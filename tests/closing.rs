@@ -13,7 +13,7 @@ use std::time::Duration;
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::{self, Receiver};
 use leads_comm::transport::Stream;
-use leads_comm::{Client, CloseOnDrop, DisconnectReason, Error, Server};
+use leads_comm::{Client, CloseOnDrop, Closing, DisconnectReason, Error, Server};
 use support::*;
 
 /// A server that tells who comes and goes, and nothing of what is sent.
@@ -143,7 +143,10 @@ over_every_transport! {
     }
 
     fn peers_that_ignore_the_goodbye_are_cut_off(net: Net) {
-        let started = net.start_server(|builder| builder.drain_timeout(Duration::from_millis(100)));
+        let started = net.start_server(|builder| {
+            let closing = Closing::new().drain_timeout(Duration::from_millis(100));
+            builder.closing(closing)
+        });
         let raws: Vec<_> = (0..8).map(|_| started.raw()).collect();
         for _ in &raws {
             connected(&started.events);
@@ -157,7 +160,7 @@ over_every_transport! {
 
     fn peers_that_read_nothing_are_cut_off_and_what_they_miss_is_counted(net: Net) {
         let started = net.start_server(|builder| {
-            builder.max_queued_bytes(64 * 1024 * 1024).flush_timeout(Duration::from_millis(200))
+            builder.max_queued_bytes(64 * 1024 * 1024).closing(Closing::new().flush_timeout(Duration::from_millis(200)))
         });
         let raw = started.raw();
         let connection = connected(&started.events);
@@ -185,7 +188,8 @@ over_every_transport! {
                 entered.send(()).unwrap();
                 let _ = woken.lock().unwrap().recv();
             });
-            let builder = builder.flush_timeout(Duration::from_millis(100)).close_timeout(Duration::from_millis(200));
+            let closing = Closing::new().flush_timeout(Duration::from_millis(100)).close_timeout(Duration::from_millis(200));
+            let builder = builder.closing(closing);
             builder.callback((sleep, callback))
         });
         let raw = started.raw();
@@ -302,7 +306,8 @@ fn callers_in_the_backlog_are_sent_away() {
             entered.send(()).unwrap();
             let _ = gate.lock().unwrap().recv();
         });
-        let builder = builder.flush_timeout(Duration::ZERO).close_timeout(Duration::from_millis(100));
+        let builder =
+            builder.closing(Closing::new().flush_timeout(Duration::ZERO).close_timeout(Duration::from_millis(100)));
         builder.callback((hold, callback))
     });
     busy.recv_timeout(PATIENCE).unwrap();

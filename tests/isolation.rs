@@ -4,7 +4,7 @@ mod support;
 
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::{Client, Connection, DisconnectReason, SlowConsumer};
+use leads_comm::{Client, Closing, Connection, DisconnectReason, SlowConsumer};
 use support::valve::{self, EITHER};
 use support::*;
 
@@ -37,7 +37,7 @@ impl Healthy {
 fn isolate(net: Net, count: usize, policy: SlowConsumer) {
     let started = net.start_server(|builder| {
         let builder = builder.max_sent_len(LEN).max_queued_bytes(400_000).slow_consumer(policy);
-        builder.flush_timeout(std::time::Duration::from_millis(200))
+        builder.closing(Closing::new().flush_timeout(std::time::Duration::from_millis(200)))
     });
     let stalled: Vec<_> = (0..count).map(|_| stalled(&started)).collect();
     let healthy: Vec<_> = (count..CLIENTS)

@@ -13,7 +13,9 @@ use std::time::Instant;
 use leads_comm::callback::{self, Event};
 use leads_comm::codec::EncodeError;
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::{Client, CloseOnDrop, DisconnectReason, Error, Server, SlowConsumer, create_server, start_server};
+use leads_comm::{
+    Client, CloseOnDrop, Closing, DisconnectReason, Error, Server, SlowConsumer, create_server, start_server,
+};
 use support::leads_peer::LeadsPeer;
 use support::{PATIENCE, connected, disconnected, in_time, next, received, recorder, until};
 
@@ -23,8 +25,7 @@ macro_rules! lossless {
         $builder
             .slow_consumer(SlowConsumer::Block(2 * PATIENCE))
             .stall_timeout(2 * PATIENCE)
-            .flush_timeout(2 * PATIENCE)
-            .close_timeout(3 * PATIENCE)
+            .closing(Closing::new().flush_timeout(2 * PATIENCE).close_timeout(3 * PATIENCE))
     };
 }
 

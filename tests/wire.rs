@@ -10,8 +10,8 @@ use std::thread;
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{
-    Client, CloseOnDrop, Connection, DisconnectReason, Server, Service, create_client, create_server, start_client,
-    start_server,
+    Client, CloseOnDrop, Closing, Connection, DisconnectReason, Server, Service, create_client, create_server,
+    start_client, start_server,
 };
 use support::leads_peer::LeadsPeer;
 use support::{PATIENCE, connected, in_time, next, recorder};
@@ -65,7 +65,7 @@ impl Drop for Ours {
 /// Leaves a slow machine's peer the time to answer.
 macro_rules! patient {
     ($builder:expr) => {
-        $builder.drain_timeout(PATIENCE).flush_timeout(PATIENCE).close_timeout(2 * PATIENCE)
+        $builder.closing(Closing::new().drain_timeout(PATIENCE).flush_timeout(PATIENCE).close_timeout(2 * PATIENCE))
     };
 }
 

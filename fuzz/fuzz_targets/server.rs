@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::transport::Stream;
 use leads_comm::transport::memory::{self, MemoryConnector, MemoryStream};
-use leads_comm::{Callback, Connection, DisconnectReason, Error, Server, Service};
+use leads_comm::{Callback, Closing, Connection, DisconnectReason, Error, Server, Service};
 use leads_comm_fuzz::{Input, TricklingListener};
 use libfuzzer_sys::fuzz_target;
 use oracle::{End, NO_LIMIT, SEPARATORS, split};
@@ -81,9 +81,12 @@ fn run(input: &mut Input<'_>) {
         .transport(TricklingListener { listener, most: setting.most, non_blocking: setting.non_blocking })
         .separator(setting.separator)
         .max_received_len(setting.max_received_len)
-        .flush_timeout(PATIENCE)
-        .drain_timeout(if setting.close_early { Duration::from_millis(5) } else { PATIENCE })
-        .close_timeout(2 * PATIENCE)
+        .closing(
+            Closing::new()
+                .flush_timeout(PATIENCE)
+                .drain_timeout(if setting.close_early { Duration::from_millis(5) } else { PATIENCE })
+                .close_timeout(2 * PATIENCE),
+        )
         .callback(Obedient { entries })
         .build()
         .expect("the settings fit together");

@@ -121,9 +121,9 @@ impl Entering {
     fn see_out(&self) {
         let Entrant { core, stream, seen_out_by, .. } = &*self.entrant;
         let settings = core.settings();
-        let by = later(core.context().pump.live(), settings.drain_timeout);
+        let by = later(core.context().pump.live(), settings.closing.drain_timeout);
         *seen_out_by.lock() = Some(by);
-        self.watch(settings.drain_timeout);
+        self.watch(settings.closing.drain_timeout);
         let Some(mut patience) = say_goodbye(&**stream, settings.separator.goodbye()) else { return };
         // What arrives now is of no interest. Unread, it could turn the goodbye into a reset.
         let mut chunk = [0; 1024];

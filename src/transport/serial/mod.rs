@@ -51,10 +51,10 @@
 //!   [`idle_timeout`](crate::ServerBuilder::idle_timeout).
 //! - *It has no half that could be closed.* A client that is closed says its goodbye, and is done when the device has
 //!   answered it. For a device that does not know the goodbye, it waits for all of
-//!   [`drain_timeout`](crate::ServerBuilder::drain_timeout): half a second unless told otherwise.
+//!   [`drain_timeout`](crate::Closing::drain_timeout): half a second unless told otherwise.
 //! - *It checks nothing.* Without parity or a check in the messages themselves, what is disturbed arrives disturbed;
 //!   without flow control, what comes too fast is lost. A message that lost its separator continues into the next one.
-//! - *It may be slow.* What is on its way counts against [`flush_timeout`](crate::ServerBuilder::flush_timeout) when
+//! - *It may be slow.* What is on its way counts against [`flush_timeout`](crate::Closing::flush_timeout) when
 //!   the client is closed, and what waits for it against the [limits of the
 //!   queue](crate::ServerBuilder::max_queued_bytes): 9600 baud are about 900 bytes a second.
 //!
