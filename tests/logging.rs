@@ -338,7 +338,6 @@ fn impatient(builder: ServerBuilder) -> ServerBuilder {
     let (flush, close) = (Duration::from_millis(50), Duration::from_millis(100));
     builder
         .max_received_len(1000)
-        .max_sent_len(1000)
         .max_queued_bytes(32 * 1024 * 1024)
         .closing(Closing::new().flush_timeout(flush).close_timeout(close))
 }
