@@ -244,7 +244,7 @@ impl ServerBuilder {
     }
 
     /// How a server listens that binds a TCP address or a Unix socket: see
-    /// [`ListenOptions`](crate::transport::tcp::ListenOptions). Default: up to 4096 connections are kept while the
+    /// [`ListenOptions`]. Default: up to 4096 connections are kept while the
     /// server is busy accepting, and `::` serves IPv4 as well. Of a Unix socket only the first counts.
     pub fn listen_options(mut self, options: ListenOptions) -> Self {
         self.side.listen_options = options;
