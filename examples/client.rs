@@ -11,8 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm::{
-    Attempt, Callback, Client, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectCause, DisconnectReason, Error,
-    Reconnect, Service, SlowConsumer,
+    Attempt, Callback, Client, Closing, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectCause, DisconnectReason,
+    Error, Reconnect, Service, SlowConsumer,
 };
 use lexopt::prelude::*;
 
@@ -204,9 +204,7 @@ fn talk(options: Options) -> Result<(), Failure> {
         .separator(separator)
         .slow_consumer(SlowConsumer::Block(PATIENCE))
         .stall_timeout(PATIENCE)
-        .flush_timeout(PATIENCE)
-        .close_timeout(PATIENCE)
-        .drain_timeout(DRAIN)
+        .closing(Closing::new().flush_timeout(PATIENCE).close_timeout(PATIENCE).drain_timeout(DRAIN))
         .callback(Terminal { wait, reconnect, news: tell.clone(), input, cause });
     if is_path {
         #[cfg(unix)]

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::transport::Stream;
 use leads_comm::transport::memory::{self, MemoryConnector, MemoryStream};
-use leads_comm::{Callback, Connection, DisconnectCause, DisconnectReason, Error, Server, Service};
+use leads_comm::{Callback, Closing, Connection, DisconnectCause, DisconnectReason, Error, Server, Service};
 use leads_comm_fuzz::{Input, Trickle, TricklingListener};
 use leads_comm_testing::layer;
 use libfuzzer_sys::fuzz_target;
@@ -84,9 +84,12 @@ fn run(input: &mut Input<'_>) {
         .transport(layer::listener(listener, &Arc::new(trickle)))
         .separator(setting.separator)
         .max_received_len(setting.max_received_len)
-        .flush_timeout(PATIENCE)
-        .drain_timeout(if setting.close_early { Duration::from_millis(5) } else { PATIENCE })
-        .close_timeout(2 * PATIENCE)
+        .closing(
+            Closing::new()
+                .flush_timeout(PATIENCE)
+                .drain_timeout(if setting.close_early { Duration::from_millis(5) } else { PATIENCE })
+                .close_timeout(2 * PATIENCE),
+        )
         .callback(Obedient { entries })
         .build()
         .expect("the settings fit together");

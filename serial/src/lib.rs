@@ -51,10 +51,10 @@
 //!   [`idle_timeout`](leads_comm::ClientBuilder::idle_timeout).
 //! - *It has no half that could be closed.* A client that is closed says its goodbye, and is done when the device has
 //!   answered it. For a device that does not know the goodbye, it waits for all of
-//!   [`drain_timeout`](leads_comm::ClientBuilder::drain_timeout): half a second unless told otherwise.
+//!   [`drain_timeout`](leads_comm::Closing::drain_timeout): half a second unless told otherwise.
 //! - *It checks nothing.* Without parity or a check in the messages themselves, what is disturbed arrives disturbed;
 //!   without flow control, what comes too fast is lost. A message that lost its separator continues into the next one.
-//! - *It may be slow.* What is on its way counts against [`flush_timeout`](leads_comm::ClientBuilder::flush_timeout) when the client
+//! - *It may be slow.* What is on its way counts against [`flush_timeout`](leads_comm::Closing::flush_timeout) when the client
 //!   is closed, and what waits for it against the [limits of the queue](leads_comm::ClientBuilder::max_queued_bytes): 9600 baud are
 //!   about 900 bytes a second.
 //!

@@ -359,7 +359,7 @@ impl PendingGuard {
 
     /// The caller is refused, and its stream kept for a moment; until when, in live time.
     pub(crate) fn linger(&self) -> Instant {
-        let time = self.handshakes.engine.settings.drain_timeout;
+        let time = self.handshakes.engine.settings.closing.drain_timeout;
         let until = later(self.handshakes.engine.pump.live(), time);
         *self.lingers_until.lock() = Some(until);
         self.watch_for(time);

@@ -173,7 +173,7 @@ impl Connection {
     /// Says goodbye and ends the connection once everything accepted before has been sent; does not wait for it.
     ///
     /// Messages from the peer are no longer delivered; `on_disconnect` follows, on the reader thread. A peer that takes
-    /// too long is cut off (see [`ServerBuilder::close_timeout`](crate::ServerBuilder::close_timeout)). Closing twice,
+    /// too long is cut off (see [`Closing::close_timeout`](crate::Closing::close_timeout)). Closing twice,
     /// or when the connection has ended, does nothing.
     pub fn close(&self) {
         self.link.close(DisconnectCause::LocalClose);

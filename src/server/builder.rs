@@ -9,13 +9,13 @@ use crate::error::Error;
 use crate::service::builder::{Common, further_settings, usual_settings};
 use crate::sync::user_code::Foreign;
 use crate::transport::Listener;
+use crate::transport::tcp::ListenOptions;
 
 /// What only a server is told.
 #[derive(Debug)]
 pub(crate) struct ServerSide {
     pub(crate) bind: BindAddress,
-    pub(crate) ipv6_only: bool,
-    pub(crate) backlog: u32,
+    pub(crate) listen_options: ListenOptions,
     #[cfg(unix)]
     pub(crate) unix_mode: Option<u32>,
     pub(crate) policy: AdmissionSettings,
@@ -242,16 +242,11 @@ impl ServerBuilder {
         self
     }
 
-    /// Whether a server on `::` leaves IPv4 out. Default false.
-    pub fn ipv6_only(mut self, ipv6_only: bool) -> Self {
-        self.side.ipv6_only = ipv6_only;
-        self
-    }
-
-    /// How many connections the system may keep for the server while it is busy accepting. At least 1. Default 4096;
-    /// the system caps it (Linux at `net.core.somaxconn`).
-    pub fn backlog(mut self, connections: u32) -> Self {
-        self.side.backlog = connections;
+    /// How a server listens that binds a TCP address or a Unix socket: see
+    /// [`ListenOptions`]. Default: up to 4096 connections are kept while the
+    /// server is busy accepting, and `::` serves IPv4 as well. Of a Unix socket only the first counts.
+    pub fn listen_options(mut self, options: ListenOptions) -> Self {
+        self.side.listen_options = options;
         self
     }
 
@@ -307,7 +302,7 @@ impl ServerBuilder {
     /// [`max_connections_per_address`](Self::max_connections_per_address) all the same, so that whoever comes through
     /// finds a place. Callers over this limit are refused as with [`max_connections`](Self::max_connections). One that
     /// was refused on its way counts here until it has ended its stream, at most for
-    /// [`drain_timeout`](Self::drain_timeout).
+    /// [`drain_timeout`](crate::Closing::drain_timeout).
     pub fn max_handshakes(mut self, callers: usize) -> Self {
         self.side.policy.max_handshakes = callers;
         self
@@ -326,8 +321,7 @@ impl Default for ServerSide {
     fn default() -> Self {
         Self {
             bind: Ipv4Addr::LOCALHOST.into(),
-            ipv6_only: false,
-            backlog: 4096,
+            listen_options: ListenOptions::default(),
             #[cfg(unix)]
             unix_mode: None,
             policy: AdmissionSettings::default(),

@@ -67,7 +67,6 @@ pub struct Server {
 struct Shared {
     core: Arc<Core>,
     place: Place,
-    backlog: u32,
     lets_everybody_in: bool,
     #[cfg(feature = "tls")]
     tls: Option<tls::ServerConfig>,
@@ -82,6 +81,7 @@ enum Place {
     #[cfg(unix)]
     Path {
         path: PathBuf,
+        backlog: u32,
         mode: Option<u32>,
     },
 }
@@ -94,7 +94,8 @@ impl ServerBuilder {
     /// [`Error::InvalidSeparator`], [`Error::InvalidSetting`]; [`Error::Bind`] when a given socket cannot be used.
     pub fn build(self) -> Result<Server, Error> {
         let settings = self.common.settings()?;
-        require(self.side.backlog > 0, "backlog", "must not be 0")?;
+        let options = self.side.listen_options;
+        require(options.backlog > 0, "listen_options", "must have a backlog of at least 1")?;
         self.side.policy.check()?;
         let asks_twice = settings.token.is_some() && self.side.policy.authenticator.is_some();
         require(!asks_twice, "authenticate", "must not be combined with token")?;
@@ -105,13 +106,12 @@ impl ServerBuilder {
         }
         let lets_everybody_in = exposure::lets_everybody_in(&settings, &self.side);
         let address = SocketAddr::new(self.side.bind.ip()?, self.common.port);
-        let options = ListenOptions::new().backlog(self.side.backlog).ipv6_only(self.side.ipv6_only);
         let mut place = Place::Address { address, options };
         let given: Option<Arc<dyn Listener>> = match self.side.source {
             ListenerSource::Address => None,
             #[cfg(unix)]
             ListenerSource::Path(path) => {
-                place = Place::Path { path, mode: self.side.unix_mode };
+                place = Place::Path { path, backlog: options.backlog, mode: self.side.unix_mode };
                 None
             }
             ListenerSource::Transport(listener) => Some(Arc::new(listener)),
@@ -128,7 +128,6 @@ impl ServerBuilder {
             shared: Arc::new(Shared {
                 core: Core::new(role, port, self.common.callback, settings),
                 place,
-                backlog: self.side.backlog,
                 lets_everybody_in,
                 #[cfg(feature = "tls")]
                 tls: self.side.tls,
@@ -196,7 +195,7 @@ impl Server {
     }
 
     fn listen_in_plain(&self) -> Result<Arc<dyn Listener>, Error> {
-        let Shared { core, place, backlog, .. } = &*self.shared;
+        let Shared { core, place, .. } = &*self.shared;
         if let Some(given) = core.lifecycle().listener() {
             return Ok(given);
         }
@@ -206,7 +205,7 @@ impl Server {
                 Err(source) => Err(bind_error(&address.to_string(), source)),
             },
             #[cfg(unix)]
-            Place::Path { path, mode } => match UnixListener::bind(path, *backlog, *mode) {
+            Place::Path { path, backlog, mode } => match UnixListener::bind(path, *backlog, *mode) {
                 Ok(listener) => Ok(Arc::new(listener)),
                 Err(source) => Err(bind_error(&path.display().to_string(), source)),
             },

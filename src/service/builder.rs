@@ -167,7 +167,7 @@ macro_rules! usual_settings {
         ///
         /// `on_disconnect` comes after this time and a twentieth of a second, in which what has just arrived is read:
         /// such a peer is told the goodbye, and not waited for. Where something still waits to be written to it, that
-        /// has its [`flush_timeout`](Self::flush_timeout) first.
+        /// has its [`flush_timeout`](crate::Closing::flush_timeout) first.
         pub fn idle_timeout(mut self, time: impl Into<Option<std::time::Duration>>) -> Self {
             self.common.settings.idle_timeout = time.into();
             self
@@ -208,8 +208,8 @@ macro_rules! further_settings {
         /// message that has begun to arrive behind the one that it was given counts from its return.
         ///
         /// `on_disconnect` comes after this time and what the regular end takes: nothing, when the peer closes its side
-        /// upon the goodbye, and otherwise up to [`drain_timeout`](Self::drain_timeout), so that what it is still
-        /// sending does not cost it the goodbye; with the defaults 30.5 s.
+        /// upon the goodbye, and otherwise up to [`drain_timeout`](crate::Closing::drain_timeout), so that what it is
+        /// still sending does not cost it the goodbye; with the defaults 30.5 s.
         pub fn partial_message_timeout(mut self, time: std::time::Duration) -> Self {
             self.common.settings.partial_message_timeout = time;
             self
@@ -269,27 +269,10 @@ macro_rules! further_settings {
             self
         }
 
-        /// How long a connection that closes may take to write what had been accepted. Default 2 s.
-        pub fn flush_timeout(mut self, time: std::time::Duration) -> Self {
-            self.common.settings.flush_timeout = time;
-            self
-        }
-
-        /// How long, after everything is written, a closing connection waits for the peer to close its side; starts
-        /// anew with whatever still arrives from it, within [`close_timeout`](Self::close_timeout). Default 0.5 s.
-        ///
-        /// It comes on top of what a connection was ended for, but not where that was silence
-        /// ([`idle_timeout`](Self::idle_timeout)), or that the peer took nothing
-        /// ([`stall_timeout`](Self::stall_timeout)) or was gone ([`dead_peer_timeout`](Self::dead_peer_timeout)).
-        pub fn drain_timeout(mut self, time: std::time::Duration) -> Self {
-            self.common.settings.drain_timeout = time;
-            self
-        }
-
-        /// How long closing may take in all, for one connection and for the service. Not shorter than
-        /// [`flush_timeout`](Self::flush_timeout). Default 3 s.
-        pub fn close_timeout(mut self, time: std::time::Duration) -> Self {
-            self.common.settings.close_timeout = time;
+        /// How long the end of a connection, and of the service, may take: see [`Closing`](crate::Closing). Default: 2
+        /// s to write what had been accepted, then 0.5 s of silence until the peer has closed its side, 3 s in all.
+        pub fn closing(mut self, closing: $crate::Closing) -> Self {
+            self.common.settings.closing = closing;
             self
         }
 

@@ -81,7 +81,7 @@ pub trait Service: Sealed + Send + Sync {
     /// Ends the service: no more connections, a goodbye to every peer behind all that was accepted for it, and the
     /// end of every thread.
     ///
-    /// Blocks until that is done, at most for the [close time-out](crate::ServerBuilder::close_timeout) and a moment,
+    /// Blocks until that is done, at most for the [close time-out](crate::Closing::close_timeout) and a moment,
     /// after which the peers that are left are cut off. Inside a callback, a hook, an authenticator, a transport or the
     /// logger, of whatever service, and on every other thread that a service might be waiting for, it only starts all
     /// this and returns at once: also where it is called by a destructor that happens to run there. May be called from

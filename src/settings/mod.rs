@@ -51,6 +51,76 @@ pub enum SlowConsumer {
     Block(Duration),
 }
 
+/// How long the end of a connection may take: see [`ServerBuilder::closing`](crate::ServerBuilder::closing).
+///
+/// A regular end has two steps, each with its time: what had been accepted is written, with the goodbye behind it; then
+/// the peer is waited for, until it closes its side. There is a time for both together as well, which is that of a
+/// whole service, too. A peer for which one of them is over is cut off.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use leads_comm::{Closing, Server};
+///
+/// // Peers on a slow line get their messages to the end.
+/// let second = Duration::from_secs(1);
+/// let closing = Closing::new().flush_timeout(20 * second).drain_timeout(5 * second).close_timeout(30 * second);
+/// let server = Server::builder().closing(closing).build()?;
+/// # drop(server);
+/// # Ok::<(), leads_comm::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct Closing {
+    pub(crate) flush_timeout: Duration,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) close_timeout: Duration,
+}
+
+impl Default for Closing {
+    fn default() -> Self {
+        Self {
+            flush_timeout: Duration::from_secs(2),
+            drain_timeout: Duration::from_millis(500),
+            close_timeout: Duration::from_secs(3),
+        }
+    }
+}
+
+impl Closing {
+    /// The default times.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How long a connection that closes may take to write what had been accepted. Default 2 s.
+    pub fn flush_timeout(mut self, time: Duration) -> Self {
+        self.flush_timeout = time;
+        self
+    }
+
+    /// How long, after everything is written, a closing connection waits for the peer to close its side; starts anew
+    /// with whatever still arrives from it, within [`close_timeout`](Self::close_timeout). Default 0.5 s.
+    ///
+    /// It comes on top of what a connection was ended for, but not where that was silence
+    /// ([`idle_timeout`](crate::ServerBuilder::idle_timeout)), or that the peer took nothing
+    /// ([`stall_timeout`](crate::ServerBuilder::stall_timeout)) or was gone
+    /// ([`dead_peer_timeout`](crate::ServerBuilder::dead_peer_timeout)).
+    pub fn drain_timeout(mut self, time: Duration) -> Self {
+        self.drain_timeout = time;
+        self
+    }
+
+    /// How long closing may take in all, for one connection and for the service. Not shorter than
+    /// [`flush_timeout`](Self::flush_timeout). Default 3 s.
+    pub fn close_timeout(mut self, time: Duration) -> Self {
+        self.close_timeout = time;
+        self
+    }
+}
+
 /// What both kinds of service are told; the builder's methods say what each is.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -69,9 +139,7 @@ pub(crate) struct Settings {
     pub(crate) token: Option<Token>,
     /// `None`: as the policy for slow consumers has it.
     pub(crate) stall_timeout: Option<Duration>,
-    pub(crate) flush_timeout: Duration,
-    pub(crate) drain_timeout: Duration,
-    pub(crate) close_timeout: Duration,
+    pub(crate) closing: Closing,
     pub(crate) reader_stack: usize,
 }
 
@@ -92,9 +160,7 @@ impl Default for Settings {
             handshake_timeout: Duration::from_secs(5),
             token: None,
             stall_timeout: None,
-            flush_timeout: Duration::from_secs(2),
-            drain_timeout: Duration::from_millis(500),
-            close_timeout: Duration::from_secs(3),
+            closing: Closing::default(),
             reader_stack: 512 * 1024,
         }
     }
@@ -125,7 +191,11 @@ impl Settings {
         require(self.dead_peer_timeout != Some(Duration::ZERO), "dead_peer_timeout", "must not be 0")?;
         require(!self.handshake_timeout.is_zero(), "handshake_timeout", "must not be 0")?;
         require(self.stall_timeout != Some(Duration::ZERO), "stall_timeout", "must not be 0")?;
-        require(self.close_timeout >= self.flush_timeout, "close_timeout", "must not be shorter than flush_timeout")
+        require(
+            self.closing.close_timeout >= self.closing.flush_timeout,
+            "closing",
+            "must have a close_timeout that is not shorter than its flush_timeout",
+        )
     }
 
     /// Refuses a message that cannot be sent.
@@ -147,7 +217,7 @@ impl Settings {
 
     /// When an end that begins now is to be over.
     pub(crate) fn close_deadline(&self) -> Instant {
-        later(Instant::now(), self.close_timeout)
+        later(Instant::now(), self.closing.close_timeout)
     }
 }
 

@@ -207,7 +207,7 @@ pub trait Stream: Send + Sync + 'static {
 
     /// Whether a read reports that the peer has ended its writing half. Default true. Where it never does, as on a
     /// serial line, a connection is over when the peer has said its goodbye; a peer that says none is given all of
-    /// [`drain_timeout`](crate::ServerBuilder::drain_timeout). By default a layer has one when the stream
+    /// [`drain_timeout`](crate::Closing::drain_timeout). By default a layer has one when the stream
     /// [below](Self::below) has; one whose own protocol has an end says so.
     fn has_end(&self) -> bool {
         self.below().is_none_or(Stream::has_end)
@@ -378,7 +378,7 @@ pub trait Connector: Send + Sync + 'static {
     ///
     /// With it, closing a client that is connecting takes no time. Without it, which is the default, the client ends
     /// only when `connect` has returned, and its [`close`](crate::Service::close) waits for that, at most for the
-    /// [close time-out](crate::ServerBuilder::close_timeout). A connector that wraps another one passes the call on.
+    /// [close time-out](crate::Closing::close_timeout). A connector that wraps another one passes the call on.
     fn stop(&self) {}
 
     /// What `address` stands for, for people: in [`Error::Connect`](crate::Error::Connect). The address itself unless

@@ -161,11 +161,12 @@ fn opened(mut accept: impl FnMut() -> io::Result<Option<net::TcpStream>>) -> io:
     Err(io::ErrorKind::ConnectionAborted.into())
 }
 
-/// How a [`TcpListener`] listens, besides where.
+/// How a [`TcpListener`] listens, besides where; also that of
+/// [`ServerBuilder::listen_options`](crate::ServerBuilder::listen_options).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct ListenOptions {
-    backlog: u32,
+    pub(crate) backlog: u32,
     ipv6_only: bool,
 }
 
@@ -181,8 +182,8 @@ impl ListenOptions {
         Self::default()
     }
 
-    /// How many connections the system may keep for [`accept`](Listener::accept). Default 4096; the system caps it
-    /// (Linux at `net.core.somaxconn`).
+    /// How many connections the system may keep for [`accept`](Listener::accept). At least 1. Default 4096; the system
+    /// caps it (Linux at `net.core.somaxconn`).
     pub fn backlog(mut self, connections: u32) -> Self {
         self.backlog = connections;
         self

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::{Client, Connection, Error, OutboundLimit, Reconnect, Server, ServerBuilder, SlowConsumer};
+use leads_comm::{Client, Closing, Connection, Error, OutboundLimit, Reconnect, Server, ServerBuilder, SlowConsumer};
 use leads_comm_testing::valve::{self, EITHER, Writes};
 use leads_comm_testing::*;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -138,7 +138,7 @@ const WORK: [(&str, Work); 17] = [
 
 fn limited(builder: ServerBuilder) -> ServerBuilder {
     let builder = builder.max_queued_bytes(TOTAL).max_total_queued_bytes(TOTAL).max_total_unfinished_bytes(TOTAL);
-    builder.flush_timeout(Duration::ZERO).stall_timeout(Duration::from_secs(600))
+    builder.closing(Closing::new().flush_timeout(Duration::ZERO)).stall_timeout(Duration::from_secs(600))
 }
 
 fn assert_bounded(what: &str, before: usize, most: usize) {

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm::callback;
-use leads_comm::{Connection, DisconnectCause, DisconnectReason, Server, ServerBuilder};
+use leads_comm::{Closing, Connection, DisconnectCause, DisconnectReason, Server, ServerBuilder};
 use leads_comm_testing::child::{self, Process};
 use leads_comm_testing::figures::{Prober, p99};
 use leads_comm_testing::*;
@@ -131,7 +131,8 @@ over_every_transport! {
         let (recorder, events) = recorder();
         let started = net.start_server(|builder| {
             let drain = Duration::from_millis(50);
-            limited(builder).max_total_unfinished_bytes(LEN + 1).drain_timeout(drain).callback((recorder, faulty))
+            let closing = Closing::new().drain_timeout(drain);
+            limited(builder).max_total_unfinished_bytes(LEN + 1).closing(closing).callback((recorder, faulty))
         });
         type Ending = fn(Raw, &Connection) -> Option<Raw>;
         let endings: [Ending; 6] = [

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use leads_comm::{Callback, Connection, DisconnectReason, Error, Service};
+use leads_comm::{Callback, Closing, Connection, DisconnectReason, Error, Service};
 use leads_comm::{callback, crossbeam_channel};
 use leads_comm_testing::*;
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -149,7 +149,9 @@ fn what_a_callback_leaves_behind_is_said_too() {
     });
     let close = Duration::from_millis(50);
     let started = Net::Memory.start_server(|builder| {
-        builder.callback((callback, stuck)).flush_timeout(close).drain_timeout(close).close_timeout(close)
+        builder
+            .callback((callback, stuck))
+            .closing(Closing::new().flush_timeout(close).drain_timeout(close).close_timeout(close))
     });
     let raws: Vec<_> = (0..PEERS).map(|_| started.raw()).collect();
     raws.iter().for_each(|raw| raw.write(b";"));

@@ -20,7 +20,8 @@ use leads_comm::callback;
 use leads_comm::transport::Keepalive;
 use leads_comm::transport::{Listener, Stream, memory};
 use leads_comm::{
-    Callback, Client, Connection, DisconnectReason, Error, Reconnect, RefusalCause, Server, ServerBuilder, Service,
+    Callback, Client, Closing, Connection, DisconnectReason, Error, Reconnect, RefusalCause, Server, ServerBuilder,
+    Service,
 };
 use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::*;
@@ -476,8 +477,10 @@ fn a_peer_reads_slowly() {
 fn a_callback_outlasts_the_close() {
     let (release, released) = mpsc::channel::<()>();
     let released = Mutex::new(released);
-    let stage =
-        build(|builder| builder.flush_timeout(Duration::from_millis(20)).close_timeout(Duration::from_millis(20)));
+    let stage = build(|builder| {
+        builder
+            .closing(Closing::new().flush_timeout(Duration::from_millis(20)).close_timeout(Duration::from_millis(20)))
+    });
     stage.server.set_callback(callback::closures().on_connect(move |_, connection| {
         if number(connection) == 2 {
             let _ = lock(&released).recv();
@@ -757,7 +760,9 @@ fn the_port_is_free_when_close_returns_while_the_logger_takes_its_time() {
     alone!();
     let turn = Turn::take();
     let stage = start(|builder| {
-        builder.admit(|_| false).flush_timeout(Duration::from_millis(20)).close_timeout(Duration::from_millis(20))
+        builder
+            .admit(|_| false)
+            .closing(Closing::new().flush_timeout(Duration::from_millis(20)).close_timeout(Duration::from_millis(20)))
     });
     turn.set(Mode::HangAt(Level::Debug, "refused"), LevelFilter::Debug);
     let mut caller = stage.call();

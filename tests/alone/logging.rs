@@ -10,7 +10,7 @@ use std::time::Duration;
 use leads_comm::callback;
 use leads_comm::transport::Keepalive;
 use leads_comm::transport::{Stream, memory};
-use leads_comm::{Connection, Error, Server, ServerBuilder};
+use leads_comm::{Closing, Connection, Error, Server, ServerBuilder};
 use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::logged::Turn;
 use leads_comm_testing::*;
@@ -92,7 +92,8 @@ over_every_transport! {
         let started = net.start_server(|builder| {
             let builder = builder.callback((callback, faulty)).max_received_len(1000);
             let limited = builder.max_sent_len(1000).max_queued_bytes(64 * 1024);
-            limited.partial_message_timeout(Duration::from_millis(100)).drain_timeout(Duration::from_millis(20))
+            let closing = Closing::new().drain_timeout(Duration::from_millis(20));
+            limited.partial_message_timeout(Duration::from_millis(100)).closing(closing)
         });
         let causes: [fn(&Raw, &Connection); 4] = [
             |raw, _| raw.write(&[b'x'; 1001]),
@@ -309,10 +310,8 @@ fn impatient(builder: ServerBuilder) -> ServerBuilder {
     let (flush, close) = (Duration::from_millis(50), Duration::from_millis(100));
     builder
         .max_received_len(1000)
-        .max_sent_len(1000)
         .max_queued_bytes(32 * 1024 * 1024)
-        .flush_timeout(flush)
-        .close_timeout(close)
+        .closing(Closing::new().flush_timeout(flush).close_timeout(close))
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use leads_comm::{
-    Attempt, Callback, Client, Connection, DisconnectReason, Error, Reconnect, Server, Service, SlowConsumer,
+    Attempt, Callback, Client, Closing, Connection, DisconnectReason, Error, Reconnect, Server, Service, SlowConsumer,
 };
 use leads_comm_testing::layer;
 use socket2::{SockAddr, Socket};
@@ -44,7 +44,14 @@ pub(crate) enum Setting {
 macro_rules! adapt {
     ($builder:expr, $case:expr, $noting:expr) => {{
         // However busy the machine is: a time-out that is over is part of the case.
-        let builder = $builder.stall_timeout(LONG).flush_timeout(LONG).drain_timeout(LONG).close_timeout(LONG);
+        let closing = Closing::new().flush_timeout(LONG).drain_timeout(LONG).close_timeout(LONG);
+        let closing = $case.settings.iter().fold(closing, |closing, setting| match *setting {
+            Setting::FlushTimeout(time) => closing.flush_timeout(time),
+            Setting::DrainTimeout(time) => closing.drain_timeout(time),
+            Setting::CloseTimeout(time) => closing.close_timeout(time),
+            _ => closing,
+        });
+        let builder = $builder.stall_timeout(LONG).closing(closing);
         let builder = builder.partial_message_timeout(LONG).separator(&$case.separator).callback($noting);
         $case.settings.iter().fold(builder, |builder, setting| match *setting {
             Setting::MaxReceivedLen(bytes) => builder.max_received_len(bytes),
@@ -56,9 +63,7 @@ macro_rules! adapt {
             Setting::SlowConsumer(policy) => builder.slow_consumer(policy),
             Setting::Coalesce(coalesce) => builder.coalesce(coalesce),
             Setting::StallTimeout(time) => builder.stall_timeout(time),
-            Setting::FlushTimeout(time) => builder.flush_timeout(time),
-            Setting::DrainTimeout(time) => builder.drain_timeout(time),
-            Setting::CloseTimeout(time) => builder.close_timeout(time),
+            Setting::FlushTimeout(_) | Setting::DrainTimeout(_) | Setting::CloseTimeout(_) => builder,
         })
     }};
 }

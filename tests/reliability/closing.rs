@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::{
-    Callback, Client, CloseOnDrop, Connection, DisconnectCause, DisconnectReason, Server, ServerBuilder, Service,
-    callback,
+    Callback, Client, CloseOnDrop, Closing, Connection, DisconnectCause, DisconnectReason, Server, ServerBuilder,
+    Service, callback,
 };
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_millis(200);
 const OWN_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 77, 0, 1));
 
 fn hasty(builder: ServerBuilder) -> ServerBuilder {
-    builder.flush_timeout(STEP).drain_timeout(STEP).close_timeout(LIMIT)
+    builder.closing(Closing::new().flush_timeout(STEP).drain_timeout(STEP).close_timeout(LIMIT))
 }
 
 /// How long closing takes, which has an end in any case.
@@ -59,9 +59,9 @@ impl Bed {
 }
 
 /// Closes its service whenever it is told anything.
-struct Closing;
+struct Closer;
 
-impl Callback for Closing {
+impl Callback for Closer {
     fn on_receive(&self, service: &dyn Service, _: &Connection, _: &[u8]) {
         service.close();
     }
@@ -186,7 +186,7 @@ in_two_lengths! {
             let callback = callback::on_receive(move |_, _| on_receive())
                 .on_connect(move |_, _| on_connect())
                 .on_disconnect(move |_, _, _| on_disconnect());
-            let server = Server::builder().bind(OWN_ADDRESS).port(port).close_timeout(PATIENCE).callback(callback).build().unwrap();
+            let server = Server::builder().bind(OWN_ADDRESS).port(port).closing(Closing::new().close_timeout(PATIENCE)).callback(callback).build().unwrap();
             // The port of the round before: it is free, unless another program has been faster.
             if server.start(true).is_err() {
                 taken += 1;
@@ -250,7 +250,7 @@ in_two_lengths! {
         let mut panics = 0;
         for _ in 0..count {
             let (recorder, events) = recorder();
-            let started = Net::Tcp.start_server(|builder| builder.callback((Closing, recorder)));
+            let started = Net::Tcp.start_server(|builder| builder.callback((Closer, recorder)));
             let clients: Vec<_> = (0..CLIENTS).map(|_| started.start_client_with(())).collect();
             clients.iter().for_each(|_| drop(connected(&events)));
             let together = Arc::new(Barrier::new(THREADS + 1));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback;
 use leads_comm::transport::{Stream, memory};
-use leads_comm::{Connection, DisconnectCause, Error, Server, SlowConsumer};
+use leads_comm::{Closing, Connection, DisconnectCause, Error, Server, SlowConsumer};
 use socket2::SockRef;
 
 use crate::figures::Times;
@@ -38,7 +38,7 @@ in_two_lengths! {
             let policy = if round % 2 == 0 { SlowConsumer::Disconnect } else { SlowConsumer::DropNewest };
             let started = Net::Tcp.start_server(|builder| {
                 let builder = builder.max_received_len(LEN).max_sent_len(LEN).max_queued_bytes(20_000);
-                let builder = builder.flush_timeout(Duration::ZERO);
+                let builder = builder.closing(Closing::new().flush_timeout(Duration::ZERO));
                 builder.slow_consumer(policy)
             });
             let peer = narrow(&started);
@@ -90,11 +90,12 @@ in_two_lengths! {
             let started = Net::Tcp.start_server(|builder| {
                 let builder = builder.max_received_len(LEN).max_sent_len(LEN);
                 let builder = builder.max_queued_bytes(20_000).slow_consumer(policy);
-                builder.flush_timeout(Duration::from_millis(200)).callback(amplify())
+                builder.closing(Closing::new().flush_timeout(Duration::from_millis(200))).callback(amplify())
             });
             let client = started.client().max_received_len(LEN).max_sent_len(LEN);
             let client = client.max_queued_bytes(20_000).slow_consumer(policy);
-            let client = client.flush_timeout(Duration::from_millis(200)).callback(amplify()).build().unwrap();
+            let closing = Closing::new().flush_timeout(Duration::from_millis(200));
+            let client = client.closing(closing).callback(amplify()).build().unwrap();
             client.start(started.address(), true).unwrap();
             client.send(&[b'x'; LEN]).unwrap();
             let deadline = Instant::now() + PATIENCE;
@@ -293,7 +294,7 @@ fn latencies(stalled: usize, slow: Slow, module: &str, test: &str) -> (Times, Ti
             .max_sent_len(10_000)
             .max_queued_bytes(100_000)
             .slow_consumer(SlowConsumer::DropOldest);
-        builder.stall_timeout(3 * PATIENCE).flush_timeout(Duration::ZERO)
+        builder.stall_timeout(3 * PATIENCE).closing(Closing::new().flush_timeout(Duration::ZERO))
     });
     let mut processes = VecDeque::new();
     let mut narrows = Vec::new();

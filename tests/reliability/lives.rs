@@ -10,7 +10,7 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
-use leads_comm::{Callback, Connection, ConnectionId, DisconnectReason, Server, Service};
+use leads_comm::{Callback, Closing, Connection, ConnectionId, DisconnectReason, Server, Service};
 use socket2::SockRef;
 
 use crate::figures::Times;
@@ -153,7 +153,8 @@ in_two_lengths! {
             let act = act.on_connect(move |_, connection| events.send(connection.clone()).unwrap());
             let builder = Server::builder().port(0).max_received_len(MAX_LEN).max_sent_len(MAX_LEN);
             let builder = builder.max_queued_bytes(20_000);
-            let builder = builder.drain_timeout(Duration::from_millis(50)).close_timeout(PATIENCE);
+            let closing = Closing::new().drain_timeout(Duration::from_millis(50)).close_timeout(PATIENCE);
+            let builder = builder.closing(closing);
             let builder = builder.callback((Arc::clone(&witness), act));
             let server = builder.build().unwrap();
             server.start(true).unwrap();

@@ -7,7 +7,7 @@ use std::sync::{Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::{SlowConsumer, callback};
+use leads_comm::{Closing, SlowConsumer, callback};
 
 use crate::in_two_lengths;
 use leads_comm_testing::*;
@@ -85,7 +85,8 @@ in_two_lengths! {
         for round in 0..count {
             let (tell, connections) = mpsc::channel();
             let started = Net::Tcp.start_server(|builder| {
-                let builder = builder.flush_timeout(PATIENCE).drain_timeout(PATIENCE).close_timeout(2 * PATIENCE);
+                let closing = Closing::new().flush_timeout(PATIENCE).drain_timeout(PATIENCE).close_timeout(2 * PATIENCE);
+                let builder = builder.closing(closing);
                 builder.callback(callback::closures().on_connect(move |_, peer| tell.send(peer.clone()).unwrap()))
             });
             let peer = TcpStream::connect(started.addr()).unwrap();

@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use leads_comm::{Client, CloseOnDrop, Server, callback};
+use leads_comm::{Client, CloseOnDrop, Closing, Server, callback};
 use socket2::SockRef;
 
 use crate::figures::Times;
@@ -33,7 +33,7 @@ fn end_with_stalled_peers(way: &str) {
         move || terminated.store(true, Ordering::SeqCst)
     })
     .unwrap();
-    let builder = Server::builder().port(0).flush_timeout(LIMIT).close_timeout(LIMIT);
+    let builder = Server::builder().port(0).closing(Closing::new().flush_timeout(LIMIT).close_timeout(LIMIT));
     let server = builder.stall_timeout(3 * PATIENCE).build().unwrap();
     server.start(true).unwrap();
     let guard = (way == "closes" || way == "is told to by SIGTERM").then(|| CloseOnDrop::new(server.clone()));
@@ -87,7 +87,8 @@ fn send_to(address: SocketAddr) {
 /// Serves a hundred peers that go away while they are being sent to, in this process.
 fn send_to_peers_that_are_gone() {
     const ROUNDS: usize = 100;
-    let (started, mut failed) = (Net::Tcp.start_server(|builder| builder.flush_timeout(Duration::ZERO)), 0);
+    let (started, mut failed) =
+        (Net::Tcp.start_server(|builder| builder.closing(Closing::new().flush_timeout(Duration::ZERO))), 0);
     for round in 0..ROUNDS {
         let raw = started.raw();
         let connection = connected(&started.events);

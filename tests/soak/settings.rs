@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leads_comm::{ClientBuilder, Reconnect, ServerBuilder};
+use leads_comm::{ClientBuilder, Closing, Reconnect, ServerBuilder};
 
 /// Whether the server ends peers who take too long over one message: then they go on dripping until it does, for the
 /// reason `PartialMessageTimeout`. Otherwise they finish their message, and it has to arrive.
@@ -43,15 +43,11 @@ pub fn server(builder: ServerBuilder) -> ServerBuilder {
         .max_total_queued_bytes(MAX_TOTAL_QUEUED_BYTES)
         .stall_timeout(STALL)
         .partial_message_timeout(Duration::from_secs(2))
-        .flush_timeout(FLUSH)
-        .drain_timeout(DRAIN)
-        .close_timeout(CLOSE)
+        .closing(Closing::new().flush_timeout(FLUSH).drain_timeout(DRAIN).close_timeout(CLOSE))
 }
 
 pub fn client(builder: ClientBuilder) -> ClientBuilder {
     builder
         .reconnect(Reconnect::new().longest_delay(Duration::from_secs(1)))
-        .flush_timeout(FLUSH)
-        .drain_timeout(DRAIN)
-        .close_timeout(CLOSE)
+        .closing(Closing::new().flush_timeout(FLUSH).drain_timeout(DRAIN).close_timeout(CLOSE))
 }

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::{DisconnectCause, SlowConsumer};
+use leads_comm::{Closing, DisconnectCause, SlowConsumer};
 use leads_comm_serial::SerialConnector;
 
 use crate::support::pty::Device;
@@ -87,7 +87,7 @@ fn a_client_of_a_silent_device_closes_after_the_drain_time_out() {
 fn a_connection_is_over_when_both_have_said_goodbye() {
     let patient = |builder: leads_comm::ClientBuilder| {
         let hours = Duration::from_secs(3600);
-        builder.drain_timeout(hours).close_timeout(hours)
+        builder.closing(Closing::new().drain_timeout(hours).close_timeout(hours))
     };
     let device = Device::new(|wire, message| {
         if message == b"disconnect" {
@@ -114,7 +114,7 @@ fn a_goodbye_is_heard_in_any_pieces() {
     let device = Device::silent();
     let (client, events) = client(SerialConnector::new(), |builder| {
         let hours = Duration::from_secs(3600);
-        builder.separator("\r\n").drain_timeout(hours).close_timeout(hours)
+        builder.separator("\r\n").closing(Closing::new().drain_timeout(hours).close_timeout(hours))
     });
     client.start(device.port(), true).unwrap();
     let connection = connected(&events);

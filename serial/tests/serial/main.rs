@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::{Client, ClientBuilder};
+use leads_comm::{Client, ClientBuilder, Closing};
 use leads_comm_serial::{Identity, Ports, SerialConnector};
 use leads_comm_testing as support;
 
@@ -23,7 +23,10 @@ use support::recorder;
 /// A client, and what it tells. It does not wait long for devices that know no goodbye.
 fn client(connector: SerialConnector, adapt: impl FnOnce(ClientBuilder) -> ClientBuilder) -> (Client, Receiver<Event>) {
     let (callback, events) = recorder();
-    let builder = Client::builder().transport(connector).callback(callback).drain_timeout(Duration::from_millis(50));
+    let builder = Client::builder()
+        .transport(connector)
+        .callback(callback)
+        .closing(Closing::new().drain_timeout(Duration::from_millis(50)));
     (adapt(builder).build().unwrap(), events)
 }
 

@@ -41,7 +41,7 @@ impl Link {
         }
         self.engine.broadcast_batch.settle();
         let step = self.outbox.close();
-        self.watch_for(Deadline::Sending, self.engine.settings.flush_timeout);
+        self.watch_for(Deadline::Sending, self.engine.settings.closing.flush_timeout);
         self.follow(step);
         true
     }
@@ -77,7 +77,7 @@ impl Link {
             *discarded = discarded.saturating_add(count);
             if !cause.is_what_came() || *discarded <= settings.max_received_len.max(LEAST_DISCARDED) {
                 if let Some(drain_by) = drain_by.as_mut().filter(|_| !cause.is_unfinished_message()) {
-                    *drain_by = later(self.engine.pump.live(), settings.drain_timeout).min(*close_by);
+                    *drain_by = later(self.engine.pump.live(), settings.closing.drain_timeout).min(*close_by);
                 }
                 return true;
             }
@@ -114,9 +114,9 @@ impl Link {
                 *ending = Some(Ending {
                     cause,
                     write_failed,
-                    flush_by: later(now, settings.flush_timeout),
+                    flush_by: later(now, settings.closing.flush_timeout),
                     drain_by: None,
-                    close_by: later(now, settings.close_timeout),
+                    close_by: later(now, settings.closing.close_timeout),
                     discarded: 0,
                 });
                 self.discarding.store(!write_failed, Ordering::Release);
@@ -177,7 +177,7 @@ impl Link {
     /// Everything is written: the peer has a little time to close its side, unless it was ended for its silence. Of such
     /// a peer nothing is on its way that could cost it the goodbye, and waiting would only tell of its end later.
     pub(super) fn begin_drain(&self) {
-        let time = self.engine.settings.drain_timeout;
+        let time = self.engine.settings.closing.drain_timeout;
         let drain_by = later(self.engine.pump.live(), time);
         let mut is_silent = false;
         if let Some(ending) = &mut *self.ending.lock() {

@@ -197,7 +197,7 @@ impl AcceptLoop<'_> {
         let patience = self.tell_goodbye(&*stream, &cause);
         // Without a limited wait there is nobody to let it go in time.
         if let Some(patience) = patience.filter(|_| self.is_timed) {
-            self.lingering.keep(stream, patience, later(Instant::now(), self.core.settings().drain_timeout));
+            self.lingering.keep(stream, patience, later(Instant::now(), self.core.settings().closing.drain_timeout));
         }
         self.reports.refused(cause);
     }

@@ -54,7 +54,7 @@ pub enum Event {
 /// by its own stream. Sending, broadcasting and accepting go on, unless the accepting thread itself has something to
 /// tell (`on_initialize`, `on_fail`). A program that stops receiving should drop the receiver; events are thrown away
 /// from then on. Closing a service while its channel is full takes the whole [close
-/// time-out](crate::ServerBuilder::close_timeout) unless somebody keeps receiving. Once every service that feeds it has
+/// time-out](crate::Closing::close_timeout) unless somebody keeps receiving. Once every service that feeds it has
 /// ended, the channel ends behind the last event.
 ///
 /// # Examples

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use leads_comm::{Callback, Client, Connection, Error, RefusalCause, Server, Service};
+use leads_comm::{Callback, Client, Closing, Connection, Error, RefusalCause, Server, Service};
 use leads_comm_testing::vitals::Vitals;
 use leads_comm_testing::{PATIENCE, child, until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -75,7 +75,11 @@ pub(super) fn be_server() {
 fn restarts(port: u16, rounds: usize) -> usize {
     let mut failed = 0;
     for _ in 0..rounds {
-        let server = Server::builder().port(port).drain_timeout(Duration::from_millis(5)).build().unwrap();
+        let server = Server::builder()
+            .port(port)
+            .closing(Closing::new().drain_timeout(Duration::from_millis(5)))
+            .build()
+            .unwrap();
         if server.start(true).is_err() {
             failed += 1;
             continue;

@@ -12,7 +12,7 @@ use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::memory;
 use leads_comm::transport::tcp::TcpStream;
 use leads_comm::transport::{Listener, Stream};
-use leads_comm::{Caller, Error, RefusalCause, RefusalKind, Server};
+use leads_comm::{Caller, Closing, Error, RefusalCause, RefusalKind, Server};
 use leads_comm_testing::layer::{self, Below, Layer};
 use leads_comm_testing::*;
 
@@ -152,7 +152,8 @@ fn what_a_refused_caller_has_sent_before_is_thrown_away() {
 /// The same for what a refused caller sends in the moment after its goodbye.
 #[test]
 fn what_a_refused_caller_sends_later_is_thrown_away() {
-    let started = Net::Tcp.start_server(|builder| builder.max_connections(1).drain_timeout(PATIENCE));
+    let started =
+        Net::Tcp.start_server(|builder| builder.max_connections(1).closing(Closing::new().drain_timeout(PATIENCE)));
     let _inside = started.raw();
     connected(&started.events);
     let caller = started.raw();
@@ -166,7 +167,8 @@ fn what_a_refused_caller_sends_later_is_thrown_away() {
 /// However many there are that neither read nor end, and nobody else waits for them.
 #[test]
 fn refused_callers_that_stay_hold_nobody_up() {
-    let started = Net::Tcp.start_server(|builder| builder.max_connections(1).drain_timeout(PATIENCE));
+    let started =
+        Net::Tcp.start_server(|builder| builder.max_connections(1).closing(Closing::new().drain_timeout(PATIENCE)));
     let inside = started.raw();
     connected(&started.events);
     let silent: Vec<_> = (0..50).map(|_| started.raw()).collect();
@@ -287,7 +289,7 @@ fn the_hook_may_close_the_server() {
         let server = Arc::clone(&server);
         move |builder| {
             // Far longer than the test waits, should the close wait for itself.
-            builder.close_timeout(3 * PATIENCE).admit(move |_: &Caller<'_>| {
+            builder.closing(Closing::new().close_timeout(3 * PATIENCE)).admit(move |_: &Caller<'_>| {
                 server.lock().unwrap().as_ref().unwrap().close();
                 true
             })

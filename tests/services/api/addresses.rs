@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use leads_comm::callback;
+use leads_comm::transport::tcp::ListenOptions;
 use leads_comm::{
     Client, CloseOnDrop, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectCause, Error, Server, Service,
     create_client, create_server, my_ip_addresses, start_client, start_server,
@@ -160,7 +161,12 @@ fn ipv4_can_be_left_out() {
     }
     // Another program may happen to have the port on IPv4: then again with another one.
     until("the IPv4 side of the port is free", || {
-        let server = Server::builder().bind(Ipv6Addr::UNSPECIFIED).ipv6_only(true).port(0).build().unwrap();
+        let server = Server::builder()
+            .bind(Ipv6Addr::UNSPECIFIED)
+            .listen_options(ListenOptions::new().ipv6_only(true))
+            .port(0)
+            .build()
+            .unwrap();
         server.start(true).unwrap();
         let client = Client::builder().port(server.port()).build().unwrap();
         client.start("::1", true).unwrap();

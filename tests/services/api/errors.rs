@@ -12,10 +12,11 @@ use leads_comm::callback::{self, Event};
 use leads_comm::codec::{EncodeError, MAX_SEPARATOR_LEN, SeparatorError};
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::memory;
+use leads_comm::transport::tcp::ListenOptions;
 use leads_comm::transport::{Listener, Stream};
 use leads_comm::{
-    Client, Connection, DenialCause, Denied, DisconnectCause, DisconnectKind, DisconnectReason, Error, OutboundLimit,
-    RefusalCause, RefusalKind, Server, Undelivered,
+    Client, Closing, Connection, DenialCause, Denied, DisconnectCause, DisconnectKind, DisconnectReason, Error,
+    OutboundLimit, RefusalCause, RefusalKind, Server, Undelivered,
 };
 use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::*;
@@ -99,8 +100,11 @@ fn a_setting_is_refused_by_build_with_its_name() {
         (Server::builder().max_sent_len(usize::MAX).build().map(drop), "max_queued_bytes"),
         (Server::builder().max_received_len(usize::MAX).build().map(drop), "max_total_unfinished_bytes"),
         (Server::builder().stall_timeout(Duration::ZERO).build().map(drop), "stall_timeout"),
-        (Server::builder().flush_timeout(2 * second).close_timeout(second).build().map(drop), "close_timeout"),
-        (Server::builder().backlog(0).build().map(drop), "backlog"),
+        (
+            Server::builder().closing(Closing::new().flush_timeout(2 * second).close_timeout(second)).build().map(drop),
+            "closing",
+        ),
+        (Server::builder().listen_options(ListenOptions::new().backlog(0)).build().map(drop), "listen_options"),
         (Client::builder().max_received_len(0).build().map(drop), "max_received_len"),
         (Client::builder().connect_timeout(Duration::ZERO).build().map(drop), "connect_timeout"),
     ];
@@ -116,8 +120,17 @@ fn a_setting_is_refused_by_build_with_its_name() {
     }
     // One byte less than what was refused, and everything else that is only just right.
     Server::builder().max_sent_len(935).max_queued_bytes(1000).build().unwrap();
-    Server::builder().flush_timeout(second).close_timeout(second).drain_timeout(Duration::ZERO).build().unwrap();
-    Server::builder().max_received_len(10).max_sent_len(10).max_queued_bytes(75).backlog(1).build().unwrap();
+    Server::builder()
+        .closing(Closing::new().flush_timeout(second).close_timeout(second).drain_timeout(Duration::ZERO))
+        .build()
+        .unwrap();
+    Server::builder()
+        .max_received_len(10)
+        .max_sent_len(10)
+        .max_queued_bytes(75)
+        .listen_options(ListenOptions::new().backlog(1))
+        .build()
+        .unwrap();
 }
 
 #[test]

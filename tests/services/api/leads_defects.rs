@@ -12,7 +12,8 @@ use leads_comm::callback::{self, Event};
 use leads_comm::codec::EncodeError;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{
-    Client, CloseOnDrop, DisconnectCause, DisconnectReason, Error, Server, SlowConsumer, create_server, start_server,
+    Client, CloseOnDrop, Closing, DisconnectCause, DisconnectReason, Error, Server, SlowConsumer, create_server,
+    start_server,
 };
 use leads_comm_testing::leads_peer::LeadsPeer;
 use leads_comm_testing::{PATIENCE, connected, disconnected, in_time, next, received, recorder, until};
@@ -23,8 +24,7 @@ macro_rules! lossless {
         $builder
             .slow_consumer(SlowConsumer::Block(2 * PATIENCE))
             .stall_timeout(2 * PATIENCE)
-            .flush_timeout(2 * PATIENCE)
-            .close_timeout(3 * PATIENCE)
+            .closing(Closing::new().flush_timeout(2 * PATIENCE).close_timeout(3 * PATIENCE))
     };
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
 use leads_comm::stats::{Traffic, Volume};
-use leads_comm::{Callback, Connection, Error, ServerBuilder, Service, SlowConsumer};
+use leads_comm::{Callback, Closing, Connection, Error, ServerBuilder, Service, SlowConsumer};
 use leads_comm_testing::account::{assert_adds_up, assert_service_adds_up, sums};
 use leads_comm_testing::*;
 
@@ -152,7 +152,10 @@ over_every_transport! {
             connection.close();
         }];
         for cut in cuts {
-            let started = net.start_server(|builder| builder.flush_timeout(Duration::from_millis(20)));
+            let started = net.start_server(|builder| {
+                let closing = Closing::new().flush_timeout(Duration::from_millis(20));
+                builder.closing(closing)
+            });
             let _stalled = started.raw();
             let connection = connected(&started.events);
             while connection.stats().traffic.waiting.messages < 100 {
@@ -310,7 +313,8 @@ over_every_transport! {
 #[test]
 fn a_goodbye_that_is_cut_off_is_in_no_number() {
     for out in [0, 5] {
-        let started = Net::Memory.start_server(|builder| builder.flush_timeout(Duration::from_millis(20)));
+        let started = Net::Memory
+            .start_server(|builder| builder.closing(Closing::new().flush_timeout(Duration::from_millis(20))));
         let _stalled = started.raw();
         let connection = connected(&started.events);
         // So much of the goodbye gets out.

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use leads_comm::callback::{self, ChannelCallback, Event};
 use leads_comm::crossbeam_channel::{self, Receiver, RecvTimeoutError};
-use leads_comm::{Client, CloseOnDrop, ConnectionId, DisconnectCause, DisconnectKind, Error, Server, SlowConsumer};
+use leads_comm::{
+    Client, CloseOnDrop, Closing, ConnectionId, DisconnectCause, DisconnectKind, Error, Server, SlowConsumer,
+};
 use leads_comm_testing::*;
 
 /// The number in a message of [`numbered`].
@@ -167,7 +169,7 @@ over_every_transport! {
         let announce = callback::on_receive(move |_, _| entered.send(()).unwrap());
         let (builder, dial) = net.server();
         let (flush, close) = (Duration::from_millis(50), Duration::from_millis(100));
-        let builder = builder.flush_timeout(flush).close_timeout(close);
+        let builder = builder.closing(Closing::new().flush_timeout(flush).close_timeout(close));
         let server = builder.callback((announce, channel)).build().unwrap();
         server.start(true).unwrap();
         let client = dial.client(&server).build().unwrap();
@@ -280,7 +282,7 @@ fn closing_is_bounded_while_on_initialize_waits_for_room() {
     let (channel, events) = callback::channel(1);
     let build = || {
         let (flush, close) = (Duration::from_millis(50), Duration::from_millis(100));
-        let builder = Server::builder().port(0).flush_timeout(flush).close_timeout(close);
+        let builder = Server::builder().port(0).closing(Closing::new().flush_timeout(flush).close_timeout(close));
         let server = builder.callback(channel.clone()).build().unwrap();
         server.start(true).unwrap();
         server

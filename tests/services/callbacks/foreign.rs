@@ -13,8 +13,8 @@ use std::time::Duration;
 use leads_comm::callback;
 use leads_comm::transport::{Connector, Listener, Stream, memory};
 use leads_comm::{
-    Authenticator, Callback, Caller, Client, CloseOnDrop, Connection, Denied, DisconnectCause, DisconnectReason, Error,
-    Reconnect, Server, Service,
+    Authenticator, Callback, Caller, Client, CloseOnDrop, Closing, Connection, Denied, DisconnectCause,
+    DisconnectReason, Error, Reconnect, Server, Service,
 };
 use leads_comm_testing::layer::{self, Below, Layer};
 use leads_comm_testing::*;
@@ -171,7 +171,7 @@ fn a_guard_that_a_thread_of_the_library_drops_waits_for_nobody() {
 
     let (listener, connector) = memory::listener();
     // Whoever waits for its own thread here waits for longer than this test does.
-    let server = Server::builder().transport(listener).close_timeout(NEVER).build().unwrap();
+    let server = Server::builder().transport(listener).closing(Closing::new().close_timeout(NEVER)).build().unwrap();
     let (dropped, is_dropped) = mpsc::channel();
     server.set_callback(Owner { server: Mutex::new(Some(CloseOnDrop::new(server.clone()))), dropped });
     server.start(true).unwrap();
@@ -189,7 +189,8 @@ fn a_guard_that_a_thread_of_the_library_drops_waits_for_nobody() {
 fn the_thread_that_a_service_is_run_on_waits_for_no_service() {
     let (listener, connector) = memory::listener();
     let (callback, events) = recorder();
-    let other = Server::builder().port(0).close_timeout(NEVER).flush_timeout(NEVER).build().unwrap();
+    let other =
+        Server::builder().port(0).closing(Closing::new().close_timeout(NEVER).flush_timeout(NEVER)).build().unwrap();
     // A callback of the other one that does not return, so that waiting for that one would take for ever.
     let (release, released) = mpsc::channel::<()>();
     let released = Mutex::new(released);
@@ -368,7 +369,7 @@ fn errors_whose_destructors_panic_end_no_thread() {
     let server = Server::builder()
         .transport(layer::listener(listener, &Arc::new(Fails(AtomicUsize::new(0)))))
         // What is closed is cut off by the pump a moment later.
-        .drain_timeout(Duration::from_millis(1))
+        .closing(Closing::new().drain_timeout(Duration::from_millis(1)))
         .callback(tell)
         .build()
         .unwrap();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::{self, Receiver};
 use leads_comm::transport::Stream;
-use leads_comm::{Client, CloseOnDrop, DisconnectCause, Error, Server};
+use leads_comm::{Client, CloseOnDrop, Closing, DisconnectCause, Error, Server};
 use leads_comm_testing::*;
 
 /// A server that tells who comes and goes, and nothing of what is sent.
@@ -141,7 +141,10 @@ over_every_transport! {
     }
 
     fn peers_that_ignore_the_goodbye_are_cut_off(net: Net) {
-        let started = net.start_server(|builder| builder.drain_timeout(Duration::from_millis(100)));
+        let started = net.start_server(|builder| {
+            let closing = Closing::new().drain_timeout(Duration::from_millis(100));
+            builder.closing(closing)
+        });
         let raws: Vec<_> = (0..8).map(|_| started.raw()).collect();
         for _ in &raws {
             connected(&started.events);
@@ -155,7 +158,7 @@ over_every_transport! {
 
     fn peers_that_read_nothing_are_cut_off_and_what_they_miss_is_counted(net: Net) {
         let started = net.start_server(|builder| {
-            builder.max_queued_bytes(64 * 1024 * 1024).flush_timeout(Duration::from_millis(200))
+            builder.max_queued_bytes(64 * 1024 * 1024).closing(Closing::new().flush_timeout(Duration::from_millis(200)))
         });
         let raw = started.raw();
         let connection = connected(&started.events);
@@ -183,7 +186,8 @@ over_every_transport! {
                 entered.send(()).unwrap();
                 let _ = woken.lock().unwrap().recv();
             });
-            let builder = builder.flush_timeout(Duration::from_millis(100)).close_timeout(Duration::from_millis(200));
+            let closing = Closing::new().flush_timeout(Duration::from_millis(100)).close_timeout(Duration::from_millis(200));
+            let builder = builder.closing(closing);
             builder.callback((sleep, callback))
         });
         let raw = started.raw();
@@ -300,7 +304,8 @@ fn callers_in_the_backlog_are_sent_away() {
             entered.send(()).unwrap();
             let _ = gate.lock().unwrap().recv();
         });
-        let builder = builder.flush_timeout(Duration::ZERO).close_timeout(Duration::from_millis(100));
+        let builder =
+            builder.closing(Closing::new().flush_timeout(Duration::ZERO).close_timeout(Duration::from_millis(100)));
         builder.callback((hold, callback))
     });
     busy.recv_timeout(PATIENCE).unwrap();

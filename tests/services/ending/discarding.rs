@@ -13,7 +13,7 @@ use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::Stream;
 use leads_comm::transport::tcp::TcpListener;
-use leads_comm::{DisconnectCause, Error, RefusalCause, Server, ServerBuilder};
+use leads_comm::{Closing, DisconnectCause, Error, RefusalCause, Server, ServerBuilder};
 use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::*;
 
@@ -52,9 +52,7 @@ fn start(adapt: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Started {
     let builder = Server::builder()
         .transport(layer::listener(listener, &counting))
         .max_received_len(LIMIT)
-        .flush_timeout(LONG)
-        .drain_timeout(LONG)
-        .close_timeout(LONG)
+        .closing(Closing::new().flush_timeout(LONG).drain_timeout(LONG).close_timeout(LONG))
         .callback(callback);
     let server = adapt(builder).build().unwrap();
     server.start(true).unwrap();

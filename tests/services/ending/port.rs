@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use leads_comm::{Callback, Caller, Connection, Denied, DisconnectReason, Error, Server, ServerBuilder, Service};
+use leads_comm::{
+    Callback, Caller, Closing, Connection, Denied, DisconnectReason, Error, Server, ServerBuilder, Service,
+};
 use leads_comm_testing::*;
 
 /// Where a server listens.
@@ -159,8 +161,9 @@ impl Drop for Dropped {
 
 /// Starts a server and brings it to where `at` runs something; the peers that took.
 fn reach(place: &Place, at: &At, server: &Arc<Mutex<Option<Server>>>) -> (Option<SocketAddr>, Vec<Box<dyn Peer>>) {
-    let mut builder =
-        place.server().close_timeout(Duration::from_millis(300)).flush_timeout(Duration::from_millis(200));
+    let mut builder = place
+        .server()
+        .closing(Closing::new().close_timeout(Duration::from_millis(300)).flush_timeout(Duration::from_millis(200)));
     let (admits, authenticates) = (at.clone(), at.clone());
     builder = match at.place {
         Where::Admit => builder.admit(move |_| {

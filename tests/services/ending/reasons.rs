@@ -8,7 +8,7 @@ use std::time::Duration;
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::stats::{Counts, Kind};
-use leads_comm::{Connection, DisconnectKind, RefusalKind, ServerBuilder};
+use leads_comm::{Closing, Connection, DisconnectKind, RefusalKind, ServerBuilder};
 use leads_comm_testing::account::assert_service_adds_up;
 use leads_comm_testing::*;
 
@@ -48,7 +48,7 @@ fn faulty(builder: ServerBuilder) -> (ServerBuilder, Receiver<Event>) {
     let faulty = callback::on_receive(|_, message| assert_ne!(message, b"panic", "as asked"));
     let time = Duration::from_millis(100);
     let builder = builder.callback((callback, faulty)).max_received_len(LEN).max_sent_len(LEN).max_queued_bytes(20_000);
-    (builder.flush_timeout(time).drain_timeout(time / 10).close_timeout(time), events)
+    (builder.closing(Closing::new().flush_timeout(time).drain_timeout(time / 10).close_timeout(time)), events)
 }
 
 /// Ends `count` connections, in turn by each cause, by two at once, and by the close of their server.
@@ -143,7 +143,7 @@ over_every_transport! {
                 DisconnectKind::IdleTimeout => builder.idle_timeout(time),
                 _ => builder.partial_message_timeout(time),
             };
-            let started = net.start_server(|builder| set(builder, time).drain_timeout(time));
+            let started = net.start_server(|builder| set(builder, time).closing(Closing::new().drain_timeout(time)));
             let raws: Vec<_> = (0..5).map(|_| started.raw()).collect();
             raws.iter().for_each(|raw| raw.write(sent));
             (0..5).for_each(|_| assert_eq!(disconnected(&started.events).kind(), kind));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::{Connection, Error, Server, SlowConsumer};
+use leads_comm::{Closing, Connection, Error, Server, SlowConsumer};
 use leads_comm_testing::valve::{self, EITHER, Writes};
 use leads_comm_testing::*;
 
@@ -178,7 +178,10 @@ over_every_transport! {
         const CLOSES: [Close; 2] = [|_, connection| connection.close(), |server, _| server.close()];
         for close in CLOSES {
             for messages in [1, 10, 40, 1000, 20_000] {
-                let started = net.start_server(|builder| builder.slow_consumer(PATIENT).flush_timeout(Duration::from_secs(3)));
+                let started = net.start_server(|builder| {
+                    let closing = Closing::new().flush_timeout(Duration::from_secs(3));
+                    builder.slow_consumer(PATIENT).closing(closing)
+                });
                 let raw = started.raw();
                 let connection = connected(&started.events);
                 let reading = thread::spawn(move || raw.read_to_end().0);

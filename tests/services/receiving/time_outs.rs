@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
 use leads_comm::{
-    Client, Connection, DisconnectCause, DisconnectReason, Error, OutboundLimit, Server, ServerBuilder, SlowConsumer,
+    Client, Closing, Connection, DisconnectCause, DisconnectReason, Error, OutboundLimit, Server, ServerBuilder,
+    SlowConsumer,
 };
 use leads_comm_testing::figures::{Prober, p99};
 use leads_comm_testing::*;
@@ -41,11 +42,11 @@ macro_rules! at_once_over_every_transport {
 }
 
 fn impatient(builder: ServerBuilder) -> ServerBuilder {
-    builder.partial_message_timeout(SHORT).drain_timeout(DRAIN)
+    builder.partial_message_timeout(SHORT).closing(Closing::new().drain_timeout(DRAIN))
 }
 
 fn silent(builder: ServerBuilder) -> ServerBuilder {
-    builder.idle_timeout(SHORT).drain_timeout(DRAIN)
+    builder.idle_timeout(SHORT).closing(Closing::new().drain_timeout(DRAIN))
 }
 
 fn assert_partial(reason: &DisconnectReason) {
@@ -140,7 +141,10 @@ at_once_over_every_transport! {
     /// Each read leaves the beginning of a message behind, and at no time is there none; but none takes long.
     fn a_peer_that_sends_many_messages_is_not_concerned(net: Net) {
         with_longer_and_longer(|long| {
-            let started = net.start_server(|builder| builder.partial_message_timeout(long).drain_timeout(DRAIN));
+            let started = net.start_server(|builder| {
+                let closing = Closing::new().drain_timeout(DRAIN);
+                builder.partial_message_timeout(long).closing(closing)
+            });
             let raw = started.raw();
             raw.write(b"a");
             let mut sent = 0;
@@ -167,7 +171,8 @@ at_once_over_every_transport! {
     fn the_time_of_our_own_callback_does_not_count(net: Net) {
         with_longer_and_longer(|long| {
             let (builder, dial) = net.server();
-            let (builder, begun, release) = slow(builder.partial_message_timeout(long).drain_timeout(DRAIN));
+            let closing = Closing::new().drain_timeout(DRAIN);
+            let (builder, begun, release) = slow(builder.partial_message_timeout(long).closing(closing));
             let server = leads_comm::CloseOnDrop::new(builder.build().unwrap());
             server.start(true).unwrap();
             let raw = dial.raw(&server);
@@ -209,7 +214,7 @@ at_once_over_every_transport! {
     /// Its end is told when its time is over, although it does not close its side.
     fn a_silent_peer_is_not_waited_for(net: Net) {
         let started = net.start_server(|builder| {
-            builder.idle_timeout(SHORT).drain_timeout(2 * PATIENCE).close_timeout(2 * PATIENCE)
+            builder.idle_timeout(SHORT).closing(Closing::new().drain_timeout(2 * PATIENCE).close_timeout(2 * PATIENCE))
         });
         let raw = started.raw();
         assert_idle(&disconnected(&started.events));
@@ -220,7 +225,8 @@ at_once_over_every_transport! {
     fn a_peer_that_takes_nothing_is_not_waited_for(net: Net) {
         let started = net.start_server(|builder| {
             let builder = builder.slow_consumer(SlowConsumer::DropNewest).stall_timeout(SHORT);
-            builder.flush_timeout(2 * PATIENCE).drain_timeout(2 * PATIENCE).close_timeout(2 * PATIENCE)
+            let closing = Closing::new().flush_timeout(2 * PATIENCE).drain_timeout(2 * PATIENCE).close_timeout(2 * PATIENCE);
+            builder.closing(closing)
         });
         let raw = started.raw();
         let connection = connected(&started.events);
@@ -237,7 +243,10 @@ at_once_over_every_transport! {
 
     /// A peer in the midst of a message may be sending: it has its time to read the goodbye, on top.
     fn a_peer_in_the_midst_of_a_message_is_waited_for(net: Net) {
-        let started = net.start_server(|builder| builder.partial_message_timeout(SHORT).drain_timeout(2 * SHORT));
+        let started = net.start_server(|builder| {
+            let closing = Closing::new().drain_timeout(2 * SHORT);
+            builder.partial_message_timeout(SHORT).closing(closing)
+        });
         let raw = started.raw();
         let begun = Instant::now();
         raw.write(b"unfinished");
@@ -249,7 +258,10 @@ at_once_over_every_transport! {
     /// Also one that never finishes a message: that is another time-out's affair.
     fn whatever_arrives_is_no_silence(net: Net) {
         with_longer_and_longer(|long| {
-            let started = net.start_server(|builder| builder.idle_timeout(long).drain_timeout(DRAIN));
+            let started = net.start_server(|builder| {
+                let closing = Closing::new().drain_timeout(DRAIN);
+                builder.idle_timeout(long).closing(closing)
+            });
             let raw = started.raw();
             let connection = connected(&started.events);
             in_steps(long, || drop(raw.try_write(b"x")));
@@ -264,7 +276,8 @@ at_once_over_every_transport! {
     fn a_callback_is_no_silence(net: Net) {
         with_longer_and_longer(|long| {
             let (builder, dial) = net.server();
-            let (builder, begun, release) = slow(builder.idle_timeout(long).drain_timeout(DRAIN));
+            let closing = Closing::new().drain_timeout(DRAIN);
+            let (builder, begun, release) = slow(builder.idle_timeout(long).closing(closing));
             let server = leads_comm::CloseOnDrop::new(builder.build().unwrap());
             server.start(true).unwrap();
             let raw = dial.raw(&server);

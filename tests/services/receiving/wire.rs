@@ -8,8 +8,8 @@ use std::thread;
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{
-    Client, CloseOnDrop, Connection, DisconnectCause, DisconnectReason, Server, Service, create_client, create_server,
-    start_client, start_server,
+    Client, CloseOnDrop, Closing, Connection, DisconnectCause, DisconnectReason, Server, Service, create_client,
+    create_server, start_client, start_server,
 };
 use leads_comm_testing::leads_peer::LeadsPeer;
 use leads_comm_testing::{PATIENCE, connected, in_time, next, recorder};
@@ -63,7 +63,7 @@ impl Drop for Ours {
 /// Leaves a slow machine's peer the time to answer.
 macro_rules! patient {
     ($builder:expr) => {
-        $builder.drain_timeout(PATIENCE).flush_timeout(PATIENCE).close_timeout(2 * PATIENCE)
+        $builder.closing(Closing::new().drain_timeout(PATIENCE).flush_timeout(PATIENCE).close_timeout(2 * PATIENCE))
     };
 }
 

@@ -6,8 +6,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 
-use leads_comm::Server;
 use leads_comm::codec::{Decoder, Separator};
+use leads_comm::{Closing, Server};
 use leads_comm_testing::counted::Streams;
 use leads_comm_testing::proxy::{Direction, Faults, Proxy, Slices};
 use leads_comm_testing::seed::Seed;
@@ -58,7 +58,8 @@ fn run(rounds: u64) {
         let mut random = seed.random(round);
         let listener = Streams::with_send_buffer(SYSTEM_BUFFER).listener();
         let server = Server::builder().transport(listener);
-        let server = server.flush_timeout(PATIENCE).drain_timeout(PATIENCE).close_timeout(PATIENCE);
+        let server =
+            server.closing(Closing::new().flush_timeout(PATIENCE).drain_timeout(PATIENCE).close_timeout(PATIENCE));
         let server = server.build().unwrap();
         server.start(true).unwrap();
         let slow = Faults {

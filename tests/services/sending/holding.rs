@@ -10,7 +10,7 @@ use leads_comm::callback::Event;
 use leads_comm::transport::Stream;
 use leads_comm::transport::memory;
 use leads_comm::transport::tcp::TcpListener;
-use leads_comm::{DisconnectCause, Error, Server, ServerBuilder, SlowConsumer};
+use leads_comm::{Closing, DisconnectCause, Error, Server, ServerBuilder, SlowConsumer};
 use leads_comm_testing::layer::{self, How, Layer};
 use leads_comm_testing::net::{Dial, tcp};
 use leads_comm_testing::*;
@@ -112,8 +112,7 @@ fn everything_is_handed_on_before_the_end() {
                 builder
                     .max_queued_bytes(64 << 20)
                     .max_total_queued_bytes(64 << 20)
-                    .flush_timeout(PATIENCE)
-                    .close_timeout(PATIENCE)
+                    .closing(Closing::new().flush_timeout(PATIENCE).close_timeout(PATIENCE))
             });
             let raw = started.raw();
             let connection = connected(&started.events);
@@ -159,7 +158,7 @@ fn what_is_dropped_is_dropped_whole_behind_what_is_held() {
     for polled in [true, false] {
         let started = start(polled, |builder| {
             let builder = builder.slow_consumer(SlowConsumer::DropOldest).max_sent_len(LEN).max_queued_bytes(20_000);
-            builder.flush_timeout(PATIENCE).close_timeout(PATIENCE).stall_timeout(3 * PATIENCE)
+            builder.closing(Closing::new().flush_timeout(PATIENCE).close_timeout(PATIENCE)).stall_timeout(3 * PATIENCE)
         });
         let stalled = started.raw();
         let connection = connected(&started.events);

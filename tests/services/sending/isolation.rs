@@ -2,7 +2,7 @@
 
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::{Client, Connection, DisconnectCause, SlowConsumer};
+use leads_comm::{Client, Closing, Connection, DisconnectCause, SlowConsumer};
 use leads_comm_testing::valve::{self, EITHER};
 use leads_comm_testing::*;
 
@@ -35,7 +35,7 @@ impl Healthy {
 fn isolate(net: Net, count: usize, policy: SlowConsumer) {
     let started = net.start_server(|builder| {
         let builder = builder.max_sent_len(LEN).max_queued_bytes(400_000).slow_consumer(policy);
-        builder.flush_timeout(std::time::Duration::from_millis(200))
+        builder.closing(Closing::new().flush_timeout(std::time::Duration::from_millis(200)))
     });
     let stalled: Vec<_> = (0..count).map(|_| stalled(&started)).collect();
     let healthy: Vec<_> = (count..CLIENTS)

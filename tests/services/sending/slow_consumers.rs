@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm::callback;
-use leads_comm::{Connection, DisconnectCause, Error, OutboundLimit, Server, SlowConsumer};
+use leads_comm::{Closing, Connection, DisconnectCause, Error, OutboundLimit, Server, SlowConsumer};
 use leads_comm_testing::valve::{self, EITHER, Valve};
 use leads_comm_testing::*;
 
@@ -391,7 +391,7 @@ fn a_peer_who_has_taken_everything_is_written_to_at_once() {
     let (started, valves) = valve::start_server(valve::Writes::Unready, |builder| {
         let builder = builder.slow_consumer(SlowConsumer::DropNewest).stall_timeout(Duration::from_millis(400));
         // The pump is never told that it could write the goodbye.
-        builder.flush_timeout(Duration::from_millis(100))
+        builder.closing(Closing::new().flush_timeout(Duration::from_millis(100)))
     });
     let valve = valves.connect();
     let connection = connected(&started.events);

@@ -5,7 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm::callback::Event;
-use leads_comm::{Connection, DisconnectCause, DisconnectReason, Error, OutboundLimit, ServerBuilder, SlowConsumer};
+use leads_comm::{
+    Closing, Connection, DisconnectCause, DisconnectReason, Error, OutboundLimit, ServerBuilder, SlowConsumer,
+};
 use leads_comm_testing::valve::{self, EITHER, Valve, Valves, Writes};
 use leads_comm_testing::*;
 
@@ -23,7 +25,7 @@ const STALLED: usize = 8;
 fn limited(builder: ServerBuilder) -> ServerBuilder {
     let builder = builder.max_sent_len(LEN).max_queued_bytes(QUEUE).max_total_queued_bytes(TOTAL);
     // Those who are stalled at the end of a test are not waited for.
-    builder.flush_timeout(Duration::from_millis(100))
+    builder.closing(Closing::new().flush_timeout(Duration::from_millis(100)))
 }
 
 /// Whether a connection has ended because of the sum.

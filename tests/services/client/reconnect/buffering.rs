@@ -8,7 +8,7 @@ use std::thread;
 
 use leads_comm::codec::{Decoder, EncodeError, Separator};
 use leads_comm::transport::{Connector, Stream, memory};
-use leads_comm::{DisconnectReason, Error, OutboundLimit, Service};
+use leads_comm::{Closing, DisconnectReason, Error, OutboundLimit, Service};
 
 use super::*;
 
@@ -152,8 +152,10 @@ fn what_a_connection_was_to_take_that_came_too_late_is_told_as_well() {
         memory.connect(address)
     };
     let builder = Client::builder().transport(connector).reconnect(quick().at_start(true).keep_bytes(1000));
-    let (client, events) =
-        start(builder.flush_timeout(Duration::from_millis(50)).close_timeout(Duration::from_millis(50)));
+    let (client, events) = start(
+        builder
+            .closing(Closing::new().flush_timeout(Duration::from_millis(50)).close_timeout(Duration::from_millis(50))),
+    );
     client.send(b"kept").unwrap();
     connecting.recv_timeout(PATIENCE).unwrap();
     client.close();

@@ -7,8 +7,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use leads_comm::Error;
 use leads_comm::transport::{Connector, Stream};
+use leads_comm::{Closing, Error};
 use socket2::{Domain, Socket, Type};
 
 use super::*;
@@ -61,7 +61,8 @@ fn closing_while_on_reconnect_runs_waits_for_it_and_no_longer() {
         released.lock().unwrap().recv_timeout(PATIENCE).unwrap();
     });
     let reconnect = quick().keep_bytes(1000);
-    let builder = Client::builder().port(server.port()).close_timeout(PATIENCE).reconnect(reconnect);
+    let builder =
+        Client::builder().port(server.port()).closing(Closing::new().close_timeout(PATIENCE)).reconnect(reconnect);
     let client = builder.callback(holding).build().unwrap();
     client.start("127.0.0.1", true).unwrap();
     server.close();
@@ -274,8 +275,7 @@ fn a_connector_that_cannot_be_stopped_holds_closing_up_for_the_close_time_out_on
     let (client, events) = start(
         Client::builder()
             .transport(connector)
-            .flush_timeout(Duration::from_millis(50))
-            .close_timeout(Duration::from_millis(100))
+            .closing(Closing::new().flush_timeout(Duration::from_millis(50)).close_timeout(Duration::from_millis(100)))
             .reconnect(quick().at_start(true)),
     );
     stuck.wait_until_called();
