@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use leads_comm_testing::{PATIENCE, deadlocks, in_time};
+use leads_comm_testing::{PATIENCE, alone, deadlocks, in_time};
 use parking_lot::Mutex;
 
 #[test]

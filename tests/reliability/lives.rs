@@ -265,6 +265,8 @@ in_two_lengths! {
                 drop(raw.read_to_end());
             }
         }
+        // The last one may not even have been accepted yet.
+        until("all victims have come", || started.server.stats().opened == count as u64 + 1);
         until("all victims are gone", || started.server.num_connections() == 1);
         assert_eq!(started.server.broadcast(b"still here").unwrap(), 1);
         client.close();
