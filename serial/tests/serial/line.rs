@@ -133,7 +133,7 @@ fn a_goodbye_is_heard_in_any_pieces() {
 fn a_device_that_is_stuck_blocks_neither_send_nor_close() {
     let device = crate::support::pty::Pair::open();
     let (client, events) = client(SerialConnector::new(), |builder| {
-        builder.slow_consumer(SlowConsumer::DropNewest).max_queued_bytes(200_000).max_received_len(10_000)
+        builder.slow_consumer(SlowConsumer::DropNewest).max_queued_bytes(200_000).max_sent_len(10_000)
     });
     client.start(&device.name, true).unwrap();
     let connection = connected(&events);
