@@ -126,9 +126,9 @@ pub struct Summary {
     pub round_trips: Vec<u32>,
 }
 
-/// The name of a reason's variant.
+/// The name of the variant of its cause.
 pub fn name(reason: &DisconnectReason) -> String {
-    let text = format!("{reason:?}");
+    let text = format!("{:?}", reason.cause);
     text.split([' ', '{', '(']).next().unwrap_or_default().to_owned()
 }
 
