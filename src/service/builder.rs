@@ -158,7 +158,7 @@ macro_rules! usual_settings {
         }
 
         /// How long nothing at all may arrive from a peer. Then the connection is closed, with a goodbye and
-        /// [`DisconnectReason::IdleTimeout`](crate::DisconnectReason::IdleTimeout). More than 0; `None` is for ever.
+        /// [`DisconnectCause::IdleTimeout`](crate::DisconnectCause::IdleTimeout). More than 0; `None` is for ever.
         /// Default `None`, because a peer that only listens is as good as one that speaks.
         ///
         /// Any bytes count, also those of a message that is not whole; what is sent to the peer does not, nor do the
@@ -200,7 +200,7 @@ macro_rules! further_settings {
 
         /// How long a peer may take to finish a message that it has begun: from the time at which its first bytes were
         /// read to the arrival of its separator, however many bytes come in between. Then the connection is ended, with
-        /// [`DisconnectReason::PartialMessageTimeout`](crate::DisconnectReason::PartialMessageTimeout). More than 0.
+        /// [`DisconnectCause::PartialMessageTimeout`](crate::DisconnectCause::PartialMessageTimeout). More than 0.
         /// Default 30 s.
         ///
         /// It is counted anew for each message, so that it does not concern a peer that sends many. Nor does the time
@@ -228,7 +228,7 @@ macro_rules! further_settings {
 
         /// How long, over TCP, no sign of life may come from a peer's *system* before the peer is taken for gone: its
         /// machine has lost its power, or the network between. Then the connection ends, with
-        /// [`DisconnectReason::Io`](crate::DisconnectReason::Io), whatever the
+        /// [`DisconnectCause::Io`](crate::DisconnectCause::Io), whatever the
         /// [stall time-out](Self::stall_timeout). More than 0. Default 30 s. `None` leaves the sockets as they are,
         /// and it to the system: hours, or a quarter of an hour where something is on its way to the peer.
         ///
@@ -299,7 +299,7 @@ macro_rules! further_settings {
         ///
         /// When half of it is used, peers are read from in small steps, without large buffers. When all of it is used
         /// and a message needs more, the connection with the longest unfinished message is ended at once, with
-        /// [`DisconnectReason::TotalUnfinishedBytes`](crate::DisconnectReason::TotalUnfinishedBytes); so one that
+        /// [`DisconnectCause::TotalUnfinishedBytes`](crate::DisconnectCause::TotalUnfinishedBytes); so one that
         /// hoards goes before one that sends a little at a time. The message that needs more waits for that memory, at
         /// most for a second, and then its own connection is ended in the same way: also when it is running callbacks
         /// that hold all of it.

@@ -37,7 +37,7 @@ struct State {
     stopping: Option<ThreadId>,
     /// What a client connects with; taken by whoever closes.
     connector: Option<Arc<dyn Connector>>,
-    /// Counts what those who rest are woken for.
+    /// Raised to wake the thread that [pauses](Lifecycle::pause).
     wakes: u64,
 }
 
@@ -234,18 +234,18 @@ impl Lifecycle {
         true
     }
 
-    /// How often those who rest have been stirred.
+    /// How often the thread that pauses has been woken.
     pub(crate) fn wakes(&self) -> u64 {
         self.state.lock().wakes
     }
 
-    /// Something has changed that whoever [rests](Self::rest) may be waiting for.
+    /// Something has changed that the thread which [pauses](Self::pause) may be waiting for.
     pub(crate) fn wake(&self) {
         self.state.lock().wakes += 1;
         self.changed.notify_all();
     }
 
-    /// Rests for `time`, less when the service is closed meanwhile, or has been stirred more often than `wakes` times.
+    /// Waits for `time`, less when the service is closed meanwhile, or has been woken more often than `wakes` times.
     pub(crate) fn pause(&self, time: Duration, wakes: u64) -> Paused {
         let until = later(Instant::now(), time);
         let mut state = self.state.lock();
@@ -263,7 +263,7 @@ impl Lifecycle {
     }
 }
 
-/// Why a rest is over.
+/// Why a pause is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Paused {
     /// The time is over.

@@ -25,7 +25,8 @@ use crate::sync::user_code::Calls;
 ///
 /// # Panics
 ///
-/// A panic in `on_connect` or `on_receive` ends that connection with [`DisconnectCause::CallbackPanicked`]; one in
+/// A panic in `on_connect` or `on_receive` ends that connection with
+/// [`DisconnectCause::CallbackPanicked`](crate::DisconnectCause::CallbackPanicked); one in
 /// `on_initialize`, `on_disconnect` or `on_reconnect` is told to [`on_fail`](Self::on_fail); one in `on_fail` is
 /// logged, and so is one in the destructor of a callback. The service goes on. (A program built with `panic = "abort"`
 /// aborts.)
