@@ -1,7 +1,7 @@
 //! What a server and a client have in common: their callbacks, their connections, and how they begin and end.
 //!
-//! [`notify`] has what goes to the callbacks, [`relief`] what is done when memory runs out,
-//! [`close`] the one way in which a service ends.
+//! [`notify`] has what goes to the callbacks, [`relief`] what is done when memory runs out, [`close`] the one way in
+//! which a service ends.
 
 mod close;
 mod notify;
@@ -79,8 +79,8 @@ impl Core {
             let engine = Arc::new(Engine::new(settings, this.clone()));
             let (max_handshakes, authenticator) = (policy.max_handshakes, policy.authenticator.clone());
             let admission = Arc::new(Admission::new(policy));
-            let (who, on) = (Arc::clone(&admission), Arc::clone(&engine));
-            let handshakes = Handshakes::new(who, on, max_handshakes, authenticator);
+            let handshakes =
+                Handshakes::new(Arc::clone(&admission), Arc::clone(&engine), max_handshakes, authenticator);
             Self {
                 callback: RwLock::new(Arc::new(callback)),
                 table: ConnectionTable::new(),
