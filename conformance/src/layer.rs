@@ -6,9 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use leads_comm::transport::Keepalive;
-use leads_comm::transport::Stream;
 use leads_comm::transport::memory::{self, MemoryStream};
+use leads_comm::transport::{Keepalive, Stream};
 use parking_lot::Mutex;
 
 use crate::failure::{Failure, Outcome, broken, ensure};

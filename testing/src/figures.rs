@@ -3,8 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use leads_comm::callback;
-use leads_comm::{Client, ClientBuilder};
+use leads_comm::{Client, ClientBuilder, callback};
 
 use super::PATIENCE;
 

@@ -9,8 +9,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leads_comm::transport::Keepalive;
-use leads_comm::transport::{Connector, Listener, Stream};
+use leads_comm::transport::{Connector, Keepalive, Listener, Stream};
 
 /// What a layer does otherwise. Every method passes on what it is asked, unless it is written anew.
 pub trait Layer: Send + Sync + 'static {

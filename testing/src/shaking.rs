@@ -4,9 +4,8 @@
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use leads_comm::transport::memory;
 use leads_comm::transport::tcp::{TcpConnector, TcpListener};
-use leads_comm::transport::{Connector, Listener, Stream};
+use leads_comm::transport::{Connector, Listener, Stream, memory};
 use leads_comm::{Client, ClientBuilder, Server, ServerBuilder};
 
 use super::layer::{self, Layer};

@@ -1,12 +1,10 @@
 //! What unfinished messages may take of memory, for all connections together; and who goes when that is too little.
 
-use std::sync::Mutex;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::callback;
-use leads_comm::{Closing, Connection, DisconnectCause, DisconnectReason, Server, ServerBuilder};
+use leads_comm::{Closing, Connection, DisconnectCause, DisconnectReason, Server, ServerBuilder, callback};
 use leads_comm_testing::child::{self, Process};
 use leads_comm_testing::figures::{Prober, p99};
 use leads_comm_testing::*;

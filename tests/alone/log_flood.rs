@@ -4,8 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use leads_comm::{Callback, Closing, Connection, DisconnectReason, Error, Service};
-use leads_comm::{callback, crossbeam_channel};
+use leads_comm::{Callback, Closing, Connection, DisconnectReason, Error, Service, callback, crossbeam_channel};
 use leads_comm_testing::*;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 

@@ -16,12 +16,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use leads_comm::callback;
-use leads_comm::transport::Keepalive;
-use leads_comm::transport::{Listener, Stream, memory};
+use leads_comm::transport::{Keepalive, Listener, Stream, memory};
 use leads_comm::{
     Callback, Client, Closing, Connection, DisconnectReason, Error, Reconnect, RefusalCause, Server, ServerBuilder,
-    Service,
+    Service, callback,
 };
 use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::*;

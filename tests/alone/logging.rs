@@ -7,10 +7,8 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::Duration;
 
-use leads_comm::callback;
-use leads_comm::transport::Keepalive;
-use leads_comm::transport::{Stream, memory};
-use leads_comm::{Closing, Connection, Error, Server, ServerBuilder};
+use leads_comm::transport::{Keepalive, Stream, memory};
+use leads_comm::{Closing, Connection, Error, Server, ServerBuilder, callback};
 use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::logged::Turn;
 use leads_comm_testing::*;

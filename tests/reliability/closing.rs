@@ -11,12 +11,12 @@ use leads_comm::{
     Callback, Client, CloseOnDrop, Closing, Connection, DisconnectCause, DisconnectReason, Server, ServerBuilder,
     Service, callback,
 };
+use leads_comm_testing::leftovers::threads_and_descriptors;
+use leads_comm_testing::*;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::figures::Times;
 use crate::in_two_lengths;
-use leads_comm_testing::leftovers::threads_and_descriptors;
-use leads_comm_testing::*;
 
 /// The time-outs of the services that are closed here.
 const STEP: Duration = Duration::from_millis(100);

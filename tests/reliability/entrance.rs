@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
 use leads_comm::{RefusalKind, ServerBuilder};
-
-use crate::figures::Times;
-use crate::in_two_lengths;
 use leads_comm_testing::alone::{self, again_under};
 use leads_comm_testing::child::{Process, task, tell};
 use leads_comm_testing::shaking::{self, HELLO};
 use leads_comm_testing::*;
+
+use crate::figures::Times;
+use crate::in_two_lengths;
 
 /// A server that sends every message back, and whose callers shake hands first.
 fn echo(adapt: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Started {

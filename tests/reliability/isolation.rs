@@ -9,17 +9,16 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use leads_comm::callback;
 use leads_comm::transport::{Stream, memory};
-use leads_comm::{Closing, Connection, DisconnectCause, Error, Server, SlowConsumer};
-use socket2::SockRef;
-
-use crate::figures::Times;
-use crate::in_two_lengths;
+use leads_comm::{Closing, Connection, DisconnectCause, Error, Server, SlowConsumer, callback};
 use leads_comm_testing::alone::again;
 use leads_comm_testing::child::{Process, task, tell};
 use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::*;
+use socket2::SockRef;
+
+use crate::figures::Times;
+use crate::in_two_lengths;
 
 /// A peer whose system takes as little as it can.
 fn narrow(started: &Started) -> TcpStream {

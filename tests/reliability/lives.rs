@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
 use leads_comm::{Callback, Closing, Connection, ConnectionId, DisconnectReason, Server, Service};
+use leads_comm_testing::seed::Random;
+use leads_comm_testing::*;
 use socket2::SockRef;
 
 use crate::figures::Times;
 use crate::in_two_lengths;
-use leads_comm_testing::seed::Random;
-use leads_comm_testing::*;
 
 /// Keeps account of every connection: `on_connect` first, `on_disconnect` last, both once, all on one thread.
 #[derive(Debug, Default)]

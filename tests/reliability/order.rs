@@ -8,9 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm::{Closing, SlowConsumer, callback};
+use leads_comm_testing::*;
 
 use crate::in_two_lengths;
-use leads_comm_testing::*;
 
 const BROADCASTERS: usize = 4;
 const CLIENTS: usize = 16;

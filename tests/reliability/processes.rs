@@ -9,13 +9,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::{Client, CloseOnDrop, Closing, Server, callback};
+use leads_comm_testing::alone::{again, again_under};
+use leads_comm_testing::child::{Process, task, tell};
+use leads_comm_testing::*;
 use socket2::SockRef;
 
 use crate::figures::Times;
 use crate::in_two_lengths;
-use leads_comm_testing::alone::{again, again_under};
-use leads_comm_testing::child::{Process, task, tell};
-use leads_comm_testing::*;
 
 const STALLED: usize = 10;
 

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use leads_comm::transport::{Stream, tcp};
 use leads_comm::{Callback, Client, Connection, DisconnectReason, Service};
+use leads_comm_testing::seed::Random;
+use leads_comm_testing::stamp::{Book, Faults, Stamp};
 
 use crate::server::FIRST_BROADCASTER;
 use crate::settings::{self, CLIENTS_RECONNECT, PATIENCE};
 use crate::tally::{Stop, Tally, name};
 use crate::words::{self, Role};
-use leads_comm_testing::seed::Random;
-use leads_comm_testing::stamp::{Book, Faults, Stamp};
 
 /// The numbers of a client's two senders: whose messages are counted, and whose are replied to.
 const COUNTED: u64 = 0;

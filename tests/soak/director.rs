@@ -10,6 +10,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use leads_comm::Server;
+use leads_comm_testing::seed::Random;
+use leads_comm_testing::vitals::Vitals;
 
 use crate::client::Resident;
 use crate::options::Options;
@@ -19,8 +21,6 @@ use crate::settings::{MEMORY, PATIENCE};
 use crate::tally::{Stop, Tally};
 use crate::words::Role;
 use crate::{client, process, raw};
-use leads_comm_testing::seed::Random;
-use leads_comm_testing::vitals::Vitals;
 
 /// How many processes there are at a time.
 const PROCESSES: usize = 5;

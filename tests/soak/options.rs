@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use leads_comm_testing::{checkout, seed};
 use lexopt::prelude::*;
 
 use crate::words::Role;
-use leads_comm_testing::{checkout, seed};
 
 pub const USAGE: &str = "\
 cargo test --release --test soak -- [--minutes N | --seconds N] [--clients N] [--seed N] [--report FILE]

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use leads_comm_testing::seed::Random;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client;
@@ -15,7 +16,6 @@ use crate::options::ChildOptions;
 use crate::settings::PATIENCE;
 use crate::tally::{Stop, Tally};
 use crate::words::Role;
-use leads_comm_testing::seed::Random;
 
 /// What a process says when much is on its way to it.
 const FULL: &str = "full";

@@ -5,13 +5,13 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use leads_comm::codec::{Decoder, Separator};
+use leads_comm_testing::seed::Random;
+use leads_comm_testing::stamp::{Book, Faults, Stamp};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::settings::{DRIPPERS_ARE_ENDED, MAX_MESSAGE_LEN, MAX_QUEUED_BYTES, PATIENCE};
 use crate::tally::Tally;
 use crate::words::{self, Role};
-use leads_comm_testing::seed::Random;
-use leads_comm_testing::stamp::{Book, Faults, Stamp};
 
 /// A socket, and what has come from it.
 pub struct Raw {

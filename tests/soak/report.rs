@@ -4,8 +4,9 @@ use std::fmt::{self, Write};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::tally::{Summary, Tally};
 use leads_comm_testing::vitals::Vitals;
+
+use crate::tally::{Summary, Tally};
 
 pub struct Report {
     rows: Vec<(&'static str, String)>,

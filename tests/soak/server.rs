@@ -8,13 +8,13 @@ use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
 use leads_comm::{Callback, Connection, ConnectionId, DisconnectCause, DisconnectReason, Server, Service};
+use leads_comm_testing::seed::Random;
+use leads_comm_testing::stamp::{Book, Faults, Stamp};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::settings;
 use crate::tally::{Stop, Tally, name};
 use crate::words::{self, Role};
-use leads_comm_testing::seed::Random;
-use leads_comm_testing::stamp::{Book, Faults, Stamp};
 
 /// How many threads broadcast.
 pub const BROADCASTERS: usize = 2;

@@ -6,9 +6,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use leads_comm::DisconnectReason;
+use leads_comm_testing::vitals::Vitals;
 
 use crate::words::Role;
-use leads_comm_testing::vitals::Vitals;
 
 /// So many violations are kept with their words; all are counted.
 const KEPT: usize = 50;

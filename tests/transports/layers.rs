@@ -6,10 +6,9 @@ use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use leads_comm::callback;
 use leads_comm::transport::tcp::{TcpConnector, TcpListener};
 use leads_comm::transport::{Listener, Stream};
-use leads_comm::{Client, Server};
+use leads_comm::{Client, Server, callback};
 use leads_comm_conformance::{LayerCheck, Suite};
 use leads_comm_testing::PATIENCE;
 

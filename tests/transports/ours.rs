@@ -2,20 +2,18 @@
 
 use std::io::{ErrorKind, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
-use std::sync::Arc;
 #[cfg(unix)]
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 #[cfg(unix)]
 use std::{env, process};
 
-use leads_comm::transport::memory;
 use leads_comm::transport::tcp::{TcpConnector, TcpListener, TcpStream};
 #[cfg(unix)]
 use leads_comm::transport::unix::{UnixConnector, UnixListener};
-use leads_comm::transport::{Connector, Listener, Stream};
+use leads_comm::transport::{Connector, Listener, Stream, memory};
 use leads_comm_conformance::{StreamCheck, Suite};
 
 use crate::packed::{PackedConnector, PackedListener, Traffic};

@@ -2,15 +2,13 @@
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, TcpListener as StdListener, TcpStream as StdStream};
-use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use leads_comm::callback::{self, Event};
-use leads_comm::transport::memory;
 use leads_comm::transport::tcp::TcpListener;
-use leads_comm::transport::{Listener, Stream};
+use leads_comm::transport::{Listener, Stream, memory};
 use leads_comm::{Client, DisconnectCause, Error, Server};
 use leads_comm_testing::layer::{self, Below, How, Layer};
 use leads_comm_testing::*;

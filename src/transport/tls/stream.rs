@@ -11,9 +11,8 @@ use parking_lot::{Mutex, MutexGuard};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, Connection, ServerConnection};
 
-use super::failure;
 use super::session::{Outgoing, Session};
-use super::{ClientConfig, ServerConfig};
+use super::{ClientConfig, ServerConfig, failure};
 use crate::transport::Stream;
 
 /// TLS over any other stream.

@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::transport::memory;
 use leads_comm::transport::tcp::TcpStream;
-use leads_comm::transport::{Listener, Stream};
+use leads_comm::transport::{Listener, Stream, memory};
 use leads_comm::{Caller, Closing, Error, RefusalCause, RefusalKind, Server};
 use leads_comm_testing::layer::{self, Below, Layer};
 use leads_comm_testing::*;

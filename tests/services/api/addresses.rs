@@ -5,11 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, U
 use std::sync::mpsc;
 use std::thread;
 
-use leads_comm::callback;
 use leads_comm::transport::tcp::ListenOptions;
 use leads_comm::{
     Client, CloseOnDrop, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectCause, Error, Server, Service,
-    create_client, create_server, my_ip_addresses, start_client, start_server,
+    callback, create_client, create_server, my_ip_addresses, start_client, start_server,
 };
 use leads_comm_testing::*;
 

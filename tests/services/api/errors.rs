@@ -11,9 +11,8 @@ use std::time::Duration;
 use leads_comm::callback::{self, Event};
 use leads_comm::codec::{EncodeError, MAX_SEPARATOR_LEN, SeparatorError};
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::transport::memory;
 use leads_comm::transport::tcp::ListenOptions;
-use leads_comm::transport::{Listener, Stream};
+use leads_comm::transport::{Listener, Stream, memory};
 use leads_comm::{
     Client, Closing, Connection, DenialCause, Denied, DisconnectCause, DisconnectKind, DisconnectReason, Error,
     OutboundLimit, RefusalCause, RefusalKind, Server, Undelivered,

@@ -1,7 +1,6 @@
 //! The life of services and connections, over every transport: what is told, to whom, in what order.
 
-use std::sync::mpsc;
-use std::sync::{Arc, Barrier, OnceLock};
+use std::sync::{Arc, Barrier, OnceLock, mpsc};
 use std::thread;
 
 use leads_comm::callback::{self, Event};

@@ -1,8 +1,7 @@
 //! The numbers of connections and services: exact, in every snapshot, whatever is sent and however it ends.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 

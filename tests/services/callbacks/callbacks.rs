@@ -1,8 +1,7 @@
 //! What makes up a callback: objects behind pointers, pairs, closures, and the chain that `set_callback` builds.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use leads_comm::callback::{self, Closures, Event};
 use leads_comm::{

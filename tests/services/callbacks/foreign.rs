@@ -10,11 +10,10 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::callback;
 use leads_comm::transport::{Connector, Listener, Stream, memory};
 use leads_comm::{
     Authenticator, Callback, Caller, Client, CloseOnDrop, Closing, Connection, Denied, DisconnectCause,
-    DisconnectReason, Error, Reconnect, Server, Service,
+    DisconnectReason, Error, Reconnect, Server, Service, callback,
 };
 use leads_comm_testing::layer::{self, Below, Layer};
 use leads_comm_testing::*;

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::transport::Stream;
-use leads_comm::transport::memory;
+use leads_comm::transport::{Stream, memory};
 use leads_comm::{
     Connection, ConnectionId, DisconnectCause, DisconnectReason, Error, OutboundLimit, Server, ServerBuilder,
     Undelivered,

@@ -1,7 +1,6 @@
 //! How long a peer may keep a connection waiting: for a message that it has begun, and for anything at all.
 
-use std::sync::Mutex;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 

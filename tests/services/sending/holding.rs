@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use leads_comm::callback::Event;
-use leads_comm::transport::Stream;
-use leads_comm::transport::memory;
 use leads_comm::transport::tcp::TcpListener;
+use leads_comm::transport::{Stream, memory};
 use leads_comm::{Closing, DisconnectCause, Error, Server, ServerBuilder, SlowConsumer};
 use leads_comm_testing::layer::{self, How, Layer};
 use leads_comm_testing::net::{Dial, tcp};

@@ -7,10 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::callback;
-use leads_comm::transport::Stream;
-use leads_comm::transport::memory;
-use leads_comm::{DisconnectCause, Error, OutboundLimit, Server, SlowConsumer};
+use leads_comm::transport::{Stream, memory};
+use leads_comm::{DisconnectCause, Error, OutboundLimit, Server, SlowConsumer, callback};
 use leads_comm_testing::layer::{self, How, Layer};
 use leads_comm_testing::*;
 

@@ -4,8 +4,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::callback;
-use leads_comm::{Closing, Connection, DisconnectCause, Error, OutboundLimit, Server, SlowConsumer};
+use leads_comm::{Closing, Connection, DisconnectCause, Error, OutboundLimit, Server, SlowConsumer, callback};
 use leads_comm_testing::valve::{self, EITHER, Valve};
 use leads_comm_testing::*;
 

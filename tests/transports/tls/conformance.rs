@@ -4,16 +4,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use leads_comm::transport::memory;
 use leads_comm::transport::tcp::{TcpConnector, TcpListener};
 use leads_comm::transport::tls::rustls::pki_types::ServerName;
 use leads_comm::transport::tls::{TlsConnector, TlsListener, TlsStream};
-use leads_comm::transport::{Connector, Listener, Stream};
+use leads_comm::transport::{Connector, Listener, Stream, memory};
 use leads_comm_conformance::{LayerCheck, Suite};
-
-use super::pairs::Below;
 use leads_comm_testing::certificates::Pki;
 use leads_comm_testing::net::blocking::blocking;
+
+use super::pairs::Below;
 
 fn pki() -> &'static Pki {
     static PKI: OnceLock<Pki> = OnceLock::new();

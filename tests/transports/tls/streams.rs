@@ -10,12 +10,12 @@ use leads_comm::transport::Stream;
 use leads_comm::transport::tls::TlsStream;
 use leads_comm::transport::tls::rustls::pki_types::ServerName;
 use leads_comm::transport::tls::rustls::{self, AlertDescription};
-
-use super::pairs::*;
 use leads_comm_testing::certificates::Pki;
 use leads_comm_testing::in_time;
 use leads_comm_testing::layer::{self, How, Layer};
 use leads_comm_testing::seed::Seed;
+
+use super::pairs::*;
 
 /// Bytes that differ everywhere.
 fn bytes(len: usize) -> Vec<u8> {

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use leads_comm::transport::unix;
 use leads_comm::{DisconnectKind, Reconnect};
+use leads_comm_testing::child::{self, Process};
 
 use super::*;
-use leads_comm_testing::child::{self, Process};
 
 /// A server at the path that is its task, in the directory of this process; ended by its parent.
 #[test]

@@ -4,9 +4,9 @@ use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
 
 use leads_comm::Connection;
+use leads_comm_testing::child::{self, Process};
 
 use super::*;
-use leads_comm_testing::child::{self, Process};
 
 /// Connects to the path that is its task, and stays.
 #[test]

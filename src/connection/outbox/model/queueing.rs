@@ -1,5 +1,7 @@
 //! What waits: for whom, for how long, and what becomes of it when there is no more room.
 
+use std::time::Duration;
+
 use super::join;
 use super::peer::{Peer, Sent, Setup};
 use super::wire::Take;
@@ -7,8 +9,6 @@ use crate::connection::outbox::{Flushed, RUSH};
 use crate::settings::{OVERHEAD, SlowConsumer};
 use crate::sync::explore::explore;
 use crate::sync::{be_late, now};
-
-use std::time::Duration;
 
 /// What a message of two bytes is charged.
 const CHARGE: usize = 3 + OVERHEAD;
