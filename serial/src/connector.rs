@@ -112,7 +112,7 @@ impl Connector for SerialConnector {
     /// At once, also in the middle of asking.
     fn stop(&self) {
         self.seeker.stopping.stop();
-        self.ports.stir();
+        self.ports.wake();
     }
 }
 

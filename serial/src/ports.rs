@@ -94,7 +94,7 @@ impl Ports {
     }
 
     /// Has everybody who waits look whether they have been stopped.
-    pub(crate) fn stir(&self) {
+    pub(crate) fn wake(&self) {
         // After whoever has looked already waits.
         drop(self.shared.state.lock());
         self.shared.changed.notify_all();

@@ -5,7 +5,6 @@
 mod accounting;
 mod allocation;
 mod deadlocks;
-mod entrance_logs;
 mod exhaustion;
 mod exposure;
 mod inbound_budget;
@@ -16,6 +15,7 @@ mod logging;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod panic_memory;
+mod pending_logs;
 mod reconnect_resources;
 mod resources;
 mod standstill;

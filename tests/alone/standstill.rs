@@ -22,7 +22,7 @@ const LONG: usize = 8 * 1024 * 1024;
 fn adapt(task: &str, builder: ServerBuilder) -> ServerBuilder {
     match task {
         "idle" => builder.idle_timeout(TIMEOUT),
-        "entrance" => builder.token("secret").handshake_timeout(TIMEOUT).max_handshakes(2 * PEERS).admit(|_| {
+        "pending" => builder.token("secret").handshake_timeout(TIMEOUT).max_handshakes(2 * PEERS).admit(|_| {
             say("asked");
             true
         }),
@@ -67,7 +67,7 @@ fn start(name: &str, task: &str) -> (Process, u16, TcpStream) {
     let process = Process::start(name, task);
     let port = process.hear("port").parse().unwrap();
     let mut stuck = connect(port);
-    if task == "entrance" {
+    if task == "pending" {
         stuck.write_all(b"secret;").unwrap();
     }
     expect(&process, "stuck", 1);
@@ -161,7 +161,7 @@ in_process! {
         }
     }
 
-    fn callers_who_said_who_they_are_in_time_are_let_in("entrance", process, port, stuck) {
+    fn callers_who_said_who_they_are_in_time_are_let_in("pending", process, port, stuck) {
         let mut peers: Vec<_> = (0..PEERS).map(|_| connect(port)).collect();
         each(&mut peers, b"sec");
         expect(&process, "asked", PEERS);

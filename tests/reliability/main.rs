@@ -9,11 +9,11 @@
 
 mod closing;
 mod cost;
-mod entrance;
 mod figures;
 mod isolation;
 mod lives;
 mod order;
+mod pending;
 mod processes;
 
 /// Makes a short test and a long one of each function: `name::short` and `name::long`, which do the same a different

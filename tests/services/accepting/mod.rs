@@ -3,4 +3,4 @@
 #![allow(clippy::module_inception, reason = "the suite of this name is one of several")]
 
 mod accepting;
-mod entrance;
+mod pending;
