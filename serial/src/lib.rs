@@ -54,9 +54,9 @@
 //!   [`drain_timeout`](leads_comm::Closing::drain_timeout): half a second unless told otherwise.
 //! - *It checks nothing.* Without parity or a check in the messages themselves, what is disturbed arrives disturbed;
 //!   without flow control, what comes too fast is lost. A message that lost its separator continues into the next one.
-//! - *It may be slow.* What is on its way counts against [`flush_timeout`](leads_comm::Closing::flush_timeout) when the client
-//!   is closed, and what waits for it against the [limits of the queue](leads_comm::ClientBuilder::max_queued_bytes): 9600 baud are
-//!   about 900 bytes a second.
+//! - *It may be slow.* What is on its way counts against [`flush_timeout`](leads_comm::Closing::flush_timeout) when the
+//!   client is closed, and what waits for it against the [limits of the
+//!   queue](leads_comm::ClientBuilder::max_queued_bytes): 9600 baud are about 900 bytes a second.
 //!
 //! A message that arrives in pieces, however late, is one message; half a message is never delivered, and one that is
 //! not finished in time ends the connection
@@ -64,8 +64,8 @@
 //!
 //! # Logging
 //!
-//! What became of each port on which a device was looked for is logged in numbers, at the level debug and with the target
-//! `leads_comm_serial`; what the device says is not.
+//! What became of each port on which a device was looked for is logged in numbers, at the level debug and with the
+//! target `leads_comm_serial`; what the device says is not.
 //!
 //! # Opening and closing
 //!

@@ -17,7 +17,7 @@ use std::fmt;
 /// });
 /// let id = connection.unwrap().id();
 /// assert_eq!(id.get(), 1);
-/// // A handle, for whoever has kept the id only.
+/// // A handle, where only the id has been kept.
 /// assert!(server.connection(id).is_some());
 /// # client.close();
 /// # server.close();

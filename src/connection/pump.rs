@@ -4,7 +4,7 @@
 //! What a wake costs depends on who is ready, not on who is behind.
 //!
 //! Deadlines are kept in *live time*, which stands still while the process does, because it was stopped, or its machine
-//! suspended: whoever had no chance to be heard meanwhile has it then. The pump notices by waking much later than it
+//! suspended: a peer that had no chance to be heard meanwhile has it then. The pump notices by waking much later than it
 //! meant to, so it sleeps no longer than a part of the shortest time-out that is running.
 
 use std::cmp::Reverse;
@@ -38,7 +38,7 @@ const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
 const LATE: Duration = Duration::from_millis(50);
 
 /// How often the pump looks after what is corked. Short, because a message may wait for two looks; and not shorter,
-/// because each look takes the processor from whoever is sending in a rush. It becomes longer while they do the
+/// because each look takes the processor from those who send in a rush. It becomes longer while they do the
 /// writing.
 const SHORT_TICK: Duration = Duration::from_micros(50);
 const LONG_TICK: Duration = Duration::from_micros(200);
@@ -548,7 +548,7 @@ mod tests {
             drop(gone);
             assert!(pump.collect(&mut work, &writable));
             assert!(work.alarms.len() <= 2 * live + FEW_ALARMS, "{} alarms", work.alarms.len());
-            // Whoever leaves an alarm relies on it that the pump wakes when it has said.
+            // A thread that leaves an alarm relies on it that the pump wakes when it has said.
             let says = pump.inbox.lock().wakes_at;
             let wakes = work.alarms.peek().map(|Reverse(alarm)| alarm.at);
             assert!(matches!((says, wakes), (Some(WakesAt::At(says)), Some(wakes)) if says <= wakes));

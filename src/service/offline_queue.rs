@@ -3,7 +3,7 @@
 //!
 //! A message goes to one of the two, and from the queue to one connection, so that nothing is sent twice. The queue is
 //! put into the outbox of a connection before anybody can send to that one, and under the lock that keeps others from
-//! adding to the queue: so what was accepted earlier is sent earlier, whoever sends.
+//! adding to the queue: so what was accepted earlier is sent earlier, whichever thread sends.
 //!
 //! The lock comes before that of the connection table and those of the outboxes.
 
@@ -68,8 +68,8 @@ impl OfflineQueue {
         self.changed.notify_all();
     }
 
-    /// What is left in the queue of a client that ends; it is gone then, and nothing is queued from now on: whoever
-    /// closes the client may still be about to [say so](Self::close).
+    /// What is left in the queue of a client that ends; it is gone then, and nothing is queued from now on: the
+    /// thread that closes the client may still be about to [say so](Self::close).
     pub(crate) fn take_unsent(&self) -> Volume {
         let mut state = self.state.lock();
         state.stage = Stage::Closed;

@@ -21,8 +21,8 @@
 //!   a read may say that there is nothing yet.
 //! - A stream that writes other bytes than it is given (encrypted, compressed) cannot always hand on all that it has
 //!   taken. It keeps the rest, and [`Stream::flush`] and [`Stream::try_flush`] hand it on.
-//! - A layer over another stream says which: from [`Stream::below`] all those methods have their answers in which a layer
-//!   seldom has a part. What has to do with bytes it writes itself, and `poll_fd` too.
+//! - A layer over another stream says which: from [`Stream::below`] all those methods have their answers in which a
+//!   layer seldom has a part. What has to do with bytes it writes itself, and `poll_fd` too.
 //!
 //! The library gives buffers in any number, also empty ones among others, and is content with a part being taken. It
 //! does not trust a transport: counts that cannot be, and panics, end the connection and nothing else.
@@ -228,8 +228,9 @@ pub trait Stream: Send + Sync + 'static {
     /// Gives up the stream, and what has been written but not delivered: a blocked read or write returns soon, and the
     /// peer learns, if there is a way, that this is no regular end; at the latest when the stream is dropped.
     ///
-    /// The default is that of the stream [below](Self::below), or [`shutdown`](Self::shutdown) of both halves where there
-    /// is none. A layer whose calls may block elsewhere than in the stream below writes its own, which wakes those too.
+    /// The default is that of the stream [below](Self::below), or [`shutdown`](Self::shutdown) of both halves where
+    /// there is none. A layer whose calls may block elsewhere than in the stream below writes its own, which wakes
+    /// those too.
     ///
     /// # Errors
     ///

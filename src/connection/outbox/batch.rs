@@ -322,8 +322,8 @@ impl Drop for Batch {
     }
 }
 
-/// How many bytes of room a batch gets that has room for `capacity`, and needs it for `needed`: twice as many while there
-/// are few, so that each byte is not copied often, and never many that it may not use.
+/// How many bytes of room a batch gets that has room for `capacity`, and needs it for `needed`: twice as many while
+/// there are few, so that each byte is not copied often, and never many that it may not use.
 fn grown(capacity: usize, needed: usize) -> usize {
     needed.max((capacity + capacity.min(STEP)).min(BATCH_LEN))
 }

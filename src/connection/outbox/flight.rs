@@ -169,7 +169,7 @@ impl Outbox {
     }
 
     /// If the outbox is dead and no write is under way: counts what is queued as lost, and drops it, without the lock.
-    /// The outbox is not over before that is done, so that whoever waits for it finds the budget given back.
+    /// The outbox is not over before that is done, so that a thread that waits for it finds the budget given back.
     pub(super) fn discard_queue(&self, state: &mut MutexGuard<'_, State>) {
         if state.stage != Stage::Dead || state.in_flight {
             return;

@@ -1,4 +1,4 @@
-//! The accepting thread: listener -> admission -> a reader for whoever is admitted, a goodbye for everybody else.
+//! The accepting thread: listener -> admission -> a reader for each caller that is admitted, a goodbye for the others.
 //! Nothing that goes wrong ends it but the end of the server.
 
 mod failure;
@@ -172,7 +172,7 @@ impl AcceptLoop<'_> {
                     open(core, id, stream)
                 };
                 if let Some(given) = given {
-                    // Whoever is not waited for any more is ended by that.
+                    // Where the thread does not wait for it any more, this ends it.
                     let _ = give.send(given);
                 }
             }
@@ -235,7 +235,8 @@ impl AcceptLoop<'_> {
         match self.core.lifecycle().pause(self.pauses.pause(), wakes) {
             Paused::Enough => true,
             Paused::Woken => {
-                // Whoever else still holds the stream of the connection that has ended lets it go within moments.
+                // The stream of the connection that has ended may have other holders still; they let it go within
+                // moments.
                 self.pauses.reset_pause();
                 true
             }

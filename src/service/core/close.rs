@@ -1,4 +1,4 @@
-//! How a service ends: whoever begins it, the service's own thread sees everything out.
+//! How a service ends: whichever thread begins it, the service's own thread sees everything out.
 
 use std::thread;
 use std::time::{Duration, Instant};

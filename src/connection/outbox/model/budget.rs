@@ -44,7 +44,7 @@ fn budget_wait_beside_a_refusal() {
     });
 }
 
-/// What is refused for want of room is what has none, whoever asks for too much at the same time.
+/// What is refused for want of room is what has none, whichever thread asks for too much at the same time.
 #[test]
 fn budget_take() {
     explore("budget_take", None, || {

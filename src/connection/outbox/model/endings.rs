@@ -146,7 +146,7 @@ fn abort_corked() {
     explore("abort_corked", 3, || ending(Setup { tight: 0, ..room(4) }, Peer::abort));
 }
 
-/// The stream takes a byte at a time, so that whoever writes has used up its writes before all is written, and corks.
+/// The stream takes a byte at a time, so that the writer has used up its writes before all is written, and corks.
 #[test]
 fn close_after_many_writes() {
     let take = Take { at_once: 1, ..Take::ALL };

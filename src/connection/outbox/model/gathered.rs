@@ -136,7 +136,7 @@ fn broadcast(service: &Service, names: &[&str]) -> [Vec<Sent>; 2] {
     sent
 }
 
-/// What a thread broadcasts comes before what it sends next, whoever gathers or settles at the same time.
+/// What a thread broadcasts comes before what it sends next, whichever threads gather or settle at the same time.
 #[test]
 fn gather_and_send() {
     explore("gather_and_send", 3, || {
@@ -214,7 +214,7 @@ fn gather_and_abort() {
     });
 }
 
-/// Whoever sends meanwhile does not take the room of what is being gathered: no queue exceeds its limit.
+/// A sender does meanwhile not take the room of what is being gathered: no queue exceeds its limit.
 #[test]
 fn gather_and_fill() {
     const HALF: usize = GATHERED_CHARGE / 2 - 100;

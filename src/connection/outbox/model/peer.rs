@@ -59,7 +59,7 @@ impl Setup {
     }
 }
 
-/// An outbox, its stream, and whoever looks after both.
+/// An outbox, its stream, and what looks after both.
 pub(crate) struct Peer {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) wire: Arc<Wire>,

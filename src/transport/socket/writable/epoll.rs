@@ -72,8 +72,8 @@ impl Writable {
         }
     }
 
-    /// Blocks until one of those that are watched takes bytes or is broken, a wake, or the end of the time; who is ready.
-    /// `_watched` is everybody, for systems that forget.
+    /// Blocks until one of those that are watched takes bytes or is broken, a wake, or the end of the time; who is
+    /// ready. `_watched` is everybody, for systems that forget.
     pub(crate) fn wait<'a>(
         &self,
         _watched: impl Iterator<Item = (u64, &'a dyn Stream)>,
