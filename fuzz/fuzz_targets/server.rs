@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use leads_comm::transport::Stream;
 use leads_comm::transport::memory::{self, MemoryConnector, MemoryStream};
 use leads_comm::{Callback, Closing, Connection, DisconnectCause, DisconnectReason, Error, Server, Service};
-use leads_comm_fuzz::{Input, Trickle, TricklingListener};
+use leads_comm_fuzz::{Input, Trickle};
 use leads_comm_testing::layer;
 use libfuzzer_sys::fuzz_target;
 use oracle::{End, NO_LIMIT, SEPARATORS, split};
