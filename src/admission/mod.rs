@@ -130,15 +130,15 @@ pub(crate) struct Refusal {
 }
 
 impl Admission {
-    pub(crate) fn new(policy: AdmissionSettings) -> Self {
+    pub(crate) fn new(settings: AdmissionSettings) -> Self {
         let counts_addresses =
-            policy.max_per_address.is_some() || policy.admit.is_some() || policy.authenticator.is_some();
+            settings.max_per_address.is_some() || settings.admit.is_some() || settings.authenticator.is_some();
         Self {
-            limit: AtomicUsize::new(policy.max_connections.unwrap_or(MAX_CONNECTIONS)),
+            limit: AtomicUsize::new(settings.max_connections.unwrap_or(MAX_CONNECTIONS)),
             by_address: counts_addresses.then(Mutex::default),
-            max_connections: policy.max_connections,
-            max_per_address: policy.max_per_address,
-            admit: Mutex::new(policy.admit),
+            max_connections: settings.max_connections,
+            max_per_address: settings.max_per_address,
+            admit: Mutex::new(settings.admit),
             refusals: RefusalCounts::default(),
         }
     }

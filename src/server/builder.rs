@@ -18,7 +18,7 @@ pub(crate) struct ServerSide {
     pub(crate) listen_options: ListenOptions,
     #[cfg(unix)]
     pub(crate) unix_mode: Option<u32>,
-    pub(crate) policy: AdmissionSettings,
+    pub(crate) admission: AdmissionSettings,
     pub(crate) source: ListenerSource,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<crate::transport::tls::ServerConfig>,
@@ -144,7 +144,7 @@ impl ServerBuilder {
     /// -n`), less 32 for everything else, and logs that: at warn where this was called, at info where not. Two servers
     /// of one process share its descriptors, and neither knows of the other.
     pub fn max_connections(mut self, connections: usize) -> Self {
-        self.side.policy.max_connections = Some(connections);
+        self.side.admission.max_connections = Some(connections);
         self
     }
 
@@ -169,7 +169,7 @@ impl ServerBuilder {
     /// # Ok::<(), leads_comm::Error>(())
     /// ```
     pub fn admit(mut self, hook: impl Fn(&Caller<'_>) -> bool + Send + Sync + 'static) -> Self {
-        self.side.policy.admit = Some(Arc::new(Foreign::new("the hook `admit`", Box::new(hook))));
+        self.side.admission.admit = Some(Arc::new(Foreign::new("the hook `admit`", Box::new(hook))));
         self
     }
 
@@ -257,7 +257,7 @@ impl ServerBuilder {
     /// Callers over it are refused as with [`max_connections`](Self::max_connections). On a transport without
     /// addresses nobody is.
     pub fn max_connections_per_address(mut self, connections: impl Into<Option<usize>>) -> Self {
-        self.side.policy.max_per_address = connections.into();
+        self.side.admission.max_per_address = connections.into();
         self
     }
 
@@ -288,7 +288,7 @@ impl ServerBuilder {
     /// # Ok::<(), leads_comm::Error>(())
     /// ```
     pub fn authenticate(mut self, authenticator: impl Authenticator) -> Self {
-        self.side.policy.authenticator = Some(Arc::new(Foreign::new("the authenticator", Box::new(authenticator))));
+        self.side.admission.authenticator = Some(Arc::new(Foreign::new("the authenticator", Box::new(authenticator))));
         self
     }
 
@@ -304,7 +304,7 @@ impl ServerBuilder {
     /// was refused on its way counts here until it has ended its stream, at most for
     /// [`drain_timeout`](crate::Closing::drain_timeout).
     pub fn max_handshakes(mut self, callers: usize) -> Self {
-        self.side.policy.max_handshakes = callers;
+        self.side.admission.max_handshakes = callers;
         self
     }
 
@@ -324,7 +324,7 @@ impl Default for ServerSide {
             listen_options: ListenOptions::default(),
             #[cfg(unix)]
             unix_mode: None,
-            policy: AdmissionSettings::default(),
+            admission: AdmissionSettings::default(),
             source: ListenerSource::Address,
             #[cfg(feature = "tls")]
             tls: None,

@@ -15,8 +15,8 @@ pub(crate) fn lets_everybody_in(settings: &Settings, side: &ServerSide) -> bool 
     }
     !matches!(side.source, ListenerSource::Transport(_))
         && settings.token.is_none()
-        && side.policy.authenticator.is_none()
-        && side.policy.admit.is_none()
+        && side.admission.authenticator.is_none()
+        && side.admission.admit.is_none()
 }
 
 /// Warns of a server that lets everybody in and listens on every address of the machine.

@@ -96,8 +96,8 @@ impl ServerBuilder {
         let settings = self.common.settings()?;
         let options = self.side.listen_options;
         require(options.backlog > 0, "listen_options", "must have a backlog of at least 1")?;
-        self.side.policy.check()?;
-        let asks_twice = settings.token.is_some() && self.side.policy.authenticator.is_some();
+        self.side.admission.check()?;
+        let asks_twice = settings.token.is_some() && self.side.admission.authenticator.is_some();
         require(!asks_twice, "authenticate", "must not be combined with token")?;
         #[cfg(unix)]
         {
@@ -123,7 +123,7 @@ impl ServerBuilder {
             .as_ref()
             .and_then(|listener| listener.local_addr())
             .map_or(self.common.port, |address| address.port());
-        let role = Role::Server { listener: given, policy: self.side.policy };
+        let role = Role::Server { listener: given, admission: self.side.admission };
         Ok(Server {
             shared: Arc::new(Shared {
                 core: Core::new(role, port, self.common.callback, settings),

@@ -1,4 +1,4 @@
-//! The accept_loop thread: listener -> admission -> a reader for whoever is admitted, a goodbye for everybody else.
+//! The accepting thread: listener -> admission -> a reader for whoever is admitted, a goodbye for everybody else.
 //! Nothing that goes wrong ends it but the end of the server.
 
 mod failure;
@@ -29,7 +29,7 @@ use reports::Reports;
 /// How many callers are refused for want of a descriptor before everything else gets a turn.
 const AT_ONCE: usize = 64;
 
-/// Accepts until the server is closed, then sees everything out, also when accept_loop has failed.
+/// Accepts until the server is closed, then sees everything out, also when accepting has failed.
 pub(crate) fn run(core: &Arc<Core>, callback: Arc<Chain>, listener: Arc<dyn Listener>) {
     core.initialize(&*callback);
     drop(callback);
@@ -73,7 +73,7 @@ enum Given {
     Caller(PendingGuard),
 }
 
-/// What accept_loop was woken by.
+/// What accepting was woken by.
 enum Next {
     Caller(Box<dyn Stream>),
     Stopped,
@@ -89,7 +89,7 @@ impl From<Option<Box<dyn Stream>>> for Next {
 impl AcceptLoop<'_> {
     fn accept_all(&mut self) {
         loop {
-            // Before accept_loop, so that no descriptor becomes free unnoticed between a failure and the rest after it.
+            // Before accepting, so that no descriptor becomes free unnoticed between a failure and the rest after it.
             let wakes = self.core.lifecycle().wakes();
             match self.accept() {
                 Ok(Next::Stopped) => return,
@@ -209,7 +209,7 @@ impl AcceptLoop<'_> {
         say_goodbye(stream, self.core.settings().separator.goodbye())
     }
 
-    /// After a failure: does what is to be done before accept_loop is tried again; false when the server has been closed.
+    /// After a failure: does what is to be done before accepting is tried again; false when the server has been closed.
     fn survive(&mut self, error: io::Error, wakes: u64) -> bool {
         let now = Instant::now();
         match AcceptFailure::of(&error) {

@@ -61,7 +61,7 @@ pub(crate) enum Role {
     Server {
         /// What the program has given it to listen on.
         listener: Option<Arc<dyn Listener>>,
-        policy: AdmissionSettings,
+        admission: AdmissionSettings,
     },
     Client {
         /// For one that connects again: how much it may keep meanwhile.
@@ -71,16 +71,17 @@ pub(crate) enum Role {
 
 impl Core {
     pub(crate) fn new(role: Role, port: u16, callback: Chain, settings: Settings) -> Arc<Self> {
-        let (kind, listener, policy, keep_bytes) = match role {
-            Role::Server { listener, policy } => ("server", listener, policy, None),
+        let (kind, listener, who_may_connect, keep_bytes) = match role {
+            Role::Server { listener, admission } => ("server", listener, admission, None),
             Role::Client { keep_bytes } => ("client", None, AdmissionSettings::default(), keep_bytes),
         };
         Arc::new_cyclic(|this: &Weak<Self>| {
             let engine = Arc::new(Engine::new(settings, this.clone()));
-            let (max_handshakes, authenticator) = (policy.max_handshakes, policy.authenticator.clone());
-            let admission = Arc::new(Admission::new(policy));
-            let (who, on) = (Arc::clone(&admission), Arc::clone(&engine));
-            let handshakes = Handshakes::new(who, on, max_handshakes, authenticator);
+            let (max_handshakes, authenticator) =
+                (who_may_connect.max_handshakes, who_may_connect.authenticator.clone());
+            let admission = Arc::new(Admission::new(who_may_connect));
+            let handshakes =
+                Handshakes::new(Arc::clone(&admission), Arc::clone(&engine), max_handshakes, authenticator);
             Self {
                 callback: RwLock::new(Arc::new(callback)),
                 table: ConnectionTable::new(),
