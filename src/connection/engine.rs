@@ -25,7 +25,7 @@ pub(crate) struct Engine {
     pub(crate) inbound_budget: InboundBudget,
     pub(crate) log_limits: Arc<LogLimits>,
     service: Weak<dyn Relief>,
-    /// InboundShare by whoever disconnects a peer to make room.
+    /// Held by the sender that disconnects a peer to make room.
     relieving: Mutex<()>,
     /// Whether it has been told that sockets do not take what they should.
     keepalive_told: AtomicBool,

@@ -11,7 +11,7 @@ const FREE: usize = 4 * 1024;
 
 pub(crate) struct InboundBudget {
     pub(crate) budget: Budget,
-    /// InboundShare by the reader that ends a connection to make room.
+    /// Held by the reader that ends a connection to make room.
     pub(crate) evicting: Mutex<()>,
 }
 

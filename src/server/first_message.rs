@@ -3,9 +3,8 @@
 use crate::codec::{Decoder, GOODBYE, MessageTooLong, Separator};
 use crate::error::DenialCause;
 use crate::service::reader::SMALL_CHUNK;
-use crate::transport::{Stream, is_nothing_yet};
-
 use crate::settings::MAX_FIRST_LEN;
+use crate::transport::{Stream, is_nothing_yet};
 
 /// The first message, and what the peer has sent right behind it: less than a [`SMALL_CHUNK`].
 pub(super) struct FirstMessage {

@@ -29,7 +29,7 @@ struct State {
     rush: Rush,
     /// For how many connections the batch is.
     members: usize,
-    /// The other ones.
+    /// Those without room for a whole batch.
     others: Arc<[Connection]>,
     /// How many of those who gather are writing a batch.
     writing: usize,

@@ -66,8 +66,8 @@ pub trait Service: Sealed + Send + Sync {
 
     /// Blocks until all that was accepted before, for every connection, has been handed to the operating system, at
     /// most for `time`. A connection that has ended, or ends meanwhile, is not waited for: its
-    /// [`DisconnectReason`](crate::DisconnectReason) tells what it lost, and `Ok` does not say that nothing was. What a client
-    /// [keeps](crate::Reconnect::keep_bytes) for its next connection is waited for.
+    /// [`DisconnectReason`](crate::DisconnectReason) tells what it lost, and `Ok` does not say that nothing was. What a
+    /// client [keeps](crate::Reconnect::keep_bytes) for its next connection is waited for.
     ///
     /// # Errors
     ///

@@ -21,7 +21,7 @@ pub const DEFAULT_PORT: u16 = 16900;
 /// ([`max_queued_bytes`](crate::ServerBuilder::max_queued_bytes)), or those of all peers together are
 /// ([`max_total_queued_bytes`](crate::ServerBuilder::max_total_queued_bytes)).
 ///
-/// | AdmissionSettings | When the queue is full | `send` returns | `broadcast` | Choose it for |
+/// | Policy | When the queue is full | `send` returns | `broadcast` | Choose it for |
 /// |---|---|---|---|---|
 /// | `Disconnect`, the default | the peer is disconnected | [`Error::SlowConsumer`] | does not count it | peers that connect again, and must not get gaps unnoticed |
 /// | `DropOldest` | the oldest messages that wait make room | `Ok` | counts it | displays: what is new matters |

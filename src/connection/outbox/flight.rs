@@ -159,7 +159,7 @@ impl Outbox {
     pub(super) fn fail(&self, mut state: MutexGuard<'_, State>, error: io::Error) -> Step {
         state.writer = Writer::Nobody;
         if state.stage == Stage::Dead {
-            // Killed meanwhile: that is why the write failed.
+            // Aborted meanwhile: that is why the write failed.
             return Step::Nothing;
         }
         state.stage = Stage::Dead;

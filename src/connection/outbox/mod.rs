@@ -40,7 +40,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::settings::OVERHEAD;
+pub(crate) use background::Progress;
 pub(crate) use batch::{BATCH_LEN, Batch};
 pub(crate) use broadcast_batch::{BroadcastBatch, GATHERED_CHARGE, GatherOutcome};
 pub(crate) use budget::{Budget, Purpose};
@@ -49,16 +49,16 @@ pub(crate) use rules::{Patience, Rules};
 #[cfg(all(test, loom))]
 pub(crate) use rush::RUSH;
 pub(crate) use rush::Rush;
+pub(crate) use tally::Lost;
 
+use crate::settings::OVERHEAD;
 use crate::stats::{Volume, nanos_since};
 use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, now};
 use crate::transport::Stream;
 use account::Account;
 use background::Background;
-pub(crate) use background::Progress;
 use queue::{Amount, Queue};
 use room::OUTCOME_PATIENCE;
-pub(crate) use tally::Lost;
 use tally::Tally;
 
 /// How many messages are written one by one, at once, before a tight loop is taken for one.

@@ -55,7 +55,7 @@ impl Work {
 
     /// Takes a connection in, whose stream took no more a moment ago.
     pub(super) fn adopt(&mut self, writable: &Writable, number: u64, backlogged: Backlogged) {
-        // Killed meanwhile: its stream may never become ready, and must not be held.
+        // Aborted meanwhile: its stream may never become ready, and must not be held.
         if backlogged.connection.is_over() {
             return;
         }

@@ -151,19 +151,18 @@ impl AcceptLoop<'_> {
         // The thread comes first: as long as there is none, there is no connection that anybody could see.
         let id = core.next_id();
         let (give, given) = mpsc::sync_channel(1);
-        let service = Arc::clone(core);
-        let started = core.threads().try_spawn(
-            &format!("leads-comm reader {id} {peer}"),
-            core.settings().reader_stack,
+        let name = format!("leads-comm reader {id} {peer}");
+        let started = core.threads().try_spawn(&name, core.settings().reader_stack, {
+            let core = Arc::clone(core);
             move || {
                 match given.recv() {
                     Ok(Given::Connection(opened)) => opened.read(Vec::new()),
-                    Ok(Given::Caller(caller)) => handshake::run(&service, id, caller),
+                    Ok(Given::Caller(caller)) => handshake::run(&core, id, caller),
                     // The service is closing.
                     Err(_) => {}
                 }
-            },
-        );
+            }
+        });
         match started {
             Ok(()) => {
                 let given = if enters {

@@ -1,7 +1,7 @@
 //! What a server and a client have in common: their callbacks, their connections, and how they begin and end.
 //!
-//! [`notify`] has what goes to the callbacks, [`relief`] what is done when memory runs out,
-//! [`close`] the one way in which a service ends.
+//! [`notify`] has what goes to the callbacks, [`relief`] what is done when memory runs out, [`close`] the one way in
+//! which a service ends.
 
 mod close;
 mod notify;
@@ -71,15 +71,14 @@ pub(crate) enum Role {
 
 impl Core {
     pub(crate) fn new(role: Role, port: u16, callback: Chain, settings: Settings) -> Arc<Self> {
-        let (kind, listener, who_may_connect, keep_bytes) = match role {
+        let (kind, listener, admission, keep_bytes) = match role {
             Role::Server { listener, admission } => ("server", listener, admission, None),
             Role::Client { keep_bytes } => ("client", None, AdmissionSettings::default(), keep_bytes),
         };
         Arc::new_cyclic(|this: &Weak<Self>| {
             let engine = Arc::new(Engine::new(settings, this.clone()));
-            let (max_handshakes, authenticator) =
-                (who_may_connect.max_handshakes, who_may_connect.authenticator.clone());
-            let admission = Arc::new(Admission::new(who_may_connect));
+            let (max_handshakes, authenticator) = (admission.max_handshakes, admission.authenticator.clone());
+            let admission = Arc::new(Admission::new(admission));
             let handshakes =
                 Handshakes::new(Arc::clone(&admission), Arc::clone(&engine), max_handshakes, authenticator);
             Self {

@@ -42,18 +42,18 @@ fn close_with_room_for_all() {
 }
 
 #[test]
-fn kill_without_room() {
-    explore("kill_without_room", 3, || ending(room(0), Peer::kill));
+fn abort_without_room() {
+    explore("abort_without_room", 3, || ending(room(0), Peer::abort));
 }
 
 #[test]
-fn kill_with_room_for_a_byte() {
-    explore("kill_with_room_for_a_byte", 3, || ending(room(1), Peer::kill));
+fn abort_with_room_for_a_byte() {
+    explore("abort_with_room_for_a_byte", 3, || ending(room(1), Peer::abort));
 }
 
 #[test]
-fn kill_with_room_for_all() {
-    explore("kill_with_room_for_all", 3, || ending(room(100), Peer::kill));
+fn abort_with_room_for_all() {
+    explore("abort_with_room_for_all", 3, || ending(room(100), Peer::abort));
 }
 
 fn tried(room: usize) -> Setup {
@@ -66,8 +66,8 @@ fn close_while_trying() {
 }
 
 #[test]
-fn kill_while_trying() {
-    explore("kill_while_trying", 2, || ending(tried(4), Peer::kill));
+fn abort_while_trying() {
+    explore("abort_while_trying", 2, || ending(tried(4), Peer::abort));
 }
 
 /// Two threads that send, one of which closes behind its messages, and a stream that takes all in parts: in every
@@ -100,13 +100,13 @@ fn three_threads() {
 
 /// The goodbye itself may be torn.
 #[test]
-fn kill_while_closing() {
-    explore("kill_while_closing", 3, || {
+fn abort_while_closing() {
+    explore("abort_while_closing", 3, || {
         let peer = Peer::new(room(4));
         let sender = peer.spawn_sender('a', 1);
         let closer = peer.spawn(Peer::close);
         let pump = peer.spawn_pump();
-        peer.kill();
+        peer.abort();
         peer.wait_until_over();
         let sent = [join(sender)];
         join(closer);
@@ -130,9 +130,9 @@ fn close_with_writing_thread() {
 }
 
 #[test]
-fn kill_with_writing_thread() {
+fn abort_with_writing_thread() {
     let take = Take { directly: false, at_once: 4, ..Take::room(0) };
-    explore("kill_with_writing_thread", 3, move || ending(Setup { take, ..Setup::default() }, Peer::kill));
+    explore("abort_with_writing_thread", 3, move || ending(Setup { take, ..Setup::default() }, Peer::abort));
 }
 
 /// The first sender corks the outbox, and the pump ticks.
@@ -142,8 +142,8 @@ fn close_corked() {
 }
 
 #[test]
-fn kill_corked() {
-    explore("kill_corked", 3, || ending(Setup { tight: 0, ..room(4) }, Peer::kill));
+fn abort_corked() {
+    explore("abort_corked", 3, || ending(Setup { tight: 0, ..room(4) }, Peer::abort));
 }
 
 /// The stream takes a byte at a time, so that whoever writes has used up its writes before all is written, and corks.

@@ -201,15 +201,15 @@ fn gather_then_close() {
 
 /// A peer is cut off and retires while others broadcast: all that was accepted for it is in what it reports.
 #[test]
-fn gather_and_kill() {
-    explore("gather_and_kill", None, || {
+fn gather_and_abort() {
+    explore("gather_and_abort", None, || {
         let service = Service::new(100);
-        let killer = service.spawn(|service| {
-            service.peers[0].kill();
+        let aborter = service.spawn(|service| {
+            service.peers[0].abort();
             service.retire();
         });
         let sent = broadcast_and_send(&service, ["a1", "a2", "a3"]);
-        join(killer);
+        join(aborter);
         service.end(vec![sent]);
     });
 }
@@ -233,21 +233,21 @@ fn gather_and_fill() {
         assert_limit(&service);
         // Where there was no room for a batch, the message has gone another way.
         assert!(refused || sent[0].is_empty(), "both have found room");
-        service.peers.iter().for_each(|peer| peer.kill());
+        service.peers.iter().for_each(|peer| peer.abort());
     });
 }
 
 #[test]
-fn gather_twice_and_kill() {
-    explore("gather_twice_and_kill", 4, || {
+fn gather_twice_and_abort() {
+    explore("gather_twice_and_abort", 4, || {
         let service = Service::new(100);
-        let killer = service.spawn(|service| {
-            service.peers[0].kill();
+        let aborter = service.spawn(|service| {
+            service.peers[0].abort();
             service.retire();
         });
         let other = service.spawn(|service| broadcast(service, &["b1", "b2"]));
         let sent = broadcast(&service, &["a1", "a2"]);
-        join(killer);
+        join(aborter);
         let others = join(other);
         service.end(vec![sent, others]);
     });

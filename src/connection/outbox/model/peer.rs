@@ -177,7 +177,7 @@ impl Peer {
         self.follow(self.outbox.close());
     }
 
-    pub(crate) fn kill(&self) {
+    pub(crate) fn abort(&self) {
         if self.outbox.abort() {
             let _ = self.wire.abort();
         }
@@ -213,7 +213,7 @@ impl Peer {
                     inbox.handed_over = true;
                 });
             }
-            Step::Failed => self.kill(),
+            Step::Failed => self.abort(),
         }
     }
 

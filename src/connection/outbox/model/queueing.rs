@@ -75,7 +75,7 @@ fn flush_while_closing() {
 
 #[test]
 fn flush_while_dying() {
-    explore("flush_while_dying", 3, || flushing(room(4), Peer::kill));
+    explore("flush_while_dying", 3, || flushing(room(4), Peer::abort));
 }
 
 /// What is dropped behind a message that is being written must not be taken for that one.
@@ -102,7 +102,7 @@ fn flush_what_is_held() {
 #[test]
 fn flush_what_is_held_while_dying() {
     let setup = Setup { take: Take { holds: true, at_once: 4, ..Take::room(1) }, reads: 2, ..Setup::default() };
-    explore("flush_what_is_held_while_dying", 2, move || flushing(setup, Peer::kill));
+    explore("flush_what_is_held_while_dying", 2, move || flushing(setup, Peer::abort));
 }
 
 #[test]
@@ -166,9 +166,9 @@ fn wait_for_room_until_closed() {
 }
 
 #[test]
-fn wait_for_room_until_killed() {
+fn wait_for_room_until_aborted() {
     let setup = Setup { limit: CHARGE, slow_consumer: SlowConsumer::Block(LONG), reads: 1, ..room(1) };
-    explore("wait_for_room_until_killed", 2, move || drop(sending(setup, Peer::kill)));
+    explore("wait_for_room_until_aborted", 2, move || drop(sending(setup, Peer::abort)));
 }
 
 /// Who waits for the outcome of a write that is under way is refused only if that made no room.
