@@ -94,8 +94,8 @@ impl Suite {
     /// Runs every check of layers, given a function that makes a stream over another one: what has nothing to do with
     /// the bytes has to reach the stream below. There, the checks lay a stream that notes what does.
     ///
-    /// What such streams carry is not looked at any closer; [`check_streams`](Self::check_streams) does that. A layer with
-    /// a protocol of its own answers some of this itself: it [runs](LayerCheck::run) those checks that concern it.
+    /// What such streams carry is not looked at any closer; [`check_streams`](Self::check_streams) does that. A layer
+    /// with a protocol of its own answers some of this itself: it [runs](LayerCheck::run) those checks that concern it.
     ///
     /// # Examples
     ///

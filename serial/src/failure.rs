@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why no device was recognised. Inside the [`io::Error`] that [`connect`](leads_comm::transport::Connector::connect) fails
-/// with, from which [`of`](Self::of) gets it.
+/// Why no device was recognised. Inside the [`io::Error`] that [`connect`](leads_comm::transport::Connector::connect)
+/// fails with, from which [`of`](Self::of) gets it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum IdentityError {

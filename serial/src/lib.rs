@@ -1,7 +1,7 @@
 //! Serial lines for [`leads_comm`]: clients of devices at serial ports.
 //!
-//! A client over a serial line is a client like any other, with the same callbacks, framing and limits; the address that
-//! it is started with is the name of a port.
+//! A client over a serial line is a client like any other, with the same callbacks, framing and limits; the address
+//! that it is started with is the name of a port.
 //!
 //! ```no_run
 //! use leads_comm::{Client, Reconnect, callback};
@@ -64,8 +64,8 @@
 //!
 //! # Logging
 //!
-//! What became of each port on which a device was looked for is logged in numbers, at the level debug and with the target
-//! `leads_comm_serial`; what the device says is not.
+//! What became of each port on which a device was looked for is logged in numbers, at the level debug and with the
+//! target `leads_comm_serial`; what the device says is not.
 //!
 //! # Opening and closing
 //!

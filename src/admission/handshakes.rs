@@ -1,6 +1,6 @@
 //! Handshakes: what lies between a stream and a connection. A stream that shakes hands first does it then, and a caller
-//! who has to say who it is says it then, with a deadline, and in a limited number at once. Whoever is *pending* is in no
-//! table, and no callback has been told of it.
+//! who has to say who it is says it then, with a deadline, and in a limited number at once. A caller who is *pending*
+//! is in no table, and no callback has been told of it.
 //!
 //! Here is the account of them; how each is taken through is the server's and the client's own affair.
 
@@ -102,8 +102,8 @@ impl Handshakes {
         drop(authenticator);
     }
 
-    /// Whether one more from this address may be pending. The accepting thread, which asks, is the only one that makes more
-    /// pending.
+    /// Whether one more from this address may be pending. The accepting thread, which asks, is the only one that makes
+    /// more pending.
     pub(crate) fn check(&self, address: Option<SocketAddr>) -> Result<(), RefusalCause> {
         self.check_failures(address)?;
         match self.state.lock().pending.len() < self.limit {
@@ -132,7 +132,7 @@ impl Handshakes {
     }
 
     /// Makes a stream pending, whose peer `understands` a goodbye at once or after a handshake, until its time is over,
-    /// which whoever calls has kept; `None` when the service is closing.
+    /// which the caller of this has kept; `None` when the service is closing.
     pub(crate) fn enter(self: &Arc<Self>, stream: Arc<dyn Stream>, understands: bool) -> Option<PendingGuard> {
         let deadline = later(self.engine.pump.live(), self.engine.settings.handshake_timeout);
         let peer_addr = stream.peer_addr();
@@ -157,8 +157,8 @@ impl Handshakes {
         Some(PendingGuard { pending })
     }
 
-    /// Takes a pending one out when it is made a connection by `join`, so that nobody sees it in both places, or in none;
-    /// false when its fate has been another, or `join` says so.
+    /// Takes a pending one out when it is made a connection by `join`, so that nobody sees it in both places, or in
+    /// none; false when its fate has been another, or `join` says so.
     pub(crate) fn let_through(&self, pending: &Pending, join: impl FnOnce() -> bool) -> bool {
         let mut state = self.state.lock();
         let is_open = state.pending.get(&pending.number).is_some_and(|place| place.is_open);

@@ -157,7 +157,7 @@ impl Admission {
             return;
         }
         self.limit.store(limit, Ordering::Relaxed);
-        // Whoever has asked for a number wants to know that it is another.
+        // A program that has asked for a number wants to know that it is another.
         match self.max_connections {
             Some(_) => warn!("{server} takes {limit} connections, not {wanted}: it may have {descriptors} descriptors"),
             None => info!("{server} takes {limit} connections: it may have {descriptors} descriptors"),
@@ -222,7 +222,7 @@ impl Admission {
         *by_address.lock().entry(address.ip().to_canonical()).or_default() += 1;
     }
 
-    /// Whoever had [entered](Self::enter) has ended.
+    /// One that had [entered](Self::enter) has ended.
     pub(crate) fn leave(&self, address: Option<SocketAddr>) {
         let (Some(by_address), Some(address)) = (&self.by_address, address) else { return };
         let mut by_address = by_address.lock();

@@ -49,8 +49,8 @@ fn decode(separator: &[u8], pattern: &[u8], len: usize, size: usize, way: WayIn)
     cost
 }
 
-/// Decodes `short` bytes, then 8 times as many, which has to cost 8 times as much. Each byte is looked at once, and a few
-/// of them again wherever two chunks meet.
+/// Decodes `short` bytes, then 8 times as many, which has to cost 8 times as much. Each byte is looked at once, and a
+/// few of them again wherever two chunks meet.
 fn check(separator: &[u8], pattern: &[u8], short: usize, size: usize) {
     for way in [WayIn::Decode, WayIn::Fill] {
         let costs = [short, 8 * short].map(|len| {

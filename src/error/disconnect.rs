@@ -108,8 +108,9 @@ pub enum DisconnectCause {
         timeout: Duration,
     },
     /// The peers together sent more of messages that were not whole than there was memory for, and this one the most,
-    /// or it needed more when there was none: [`max_total_unfinished_bytes`](crate::ServerBuilder::max_total_unfinished_bytes).
-    /// How much of its message there was is in [`Undelivered::unfinished_bytes`].
+    /// or it needed more when there was none:
+    /// [`max_total_unfinished_bytes`](crate::ServerBuilder::max_total_unfinished_bytes). How much of its message there
+    /// was is in [`Undelivered::unfinished_bytes`].
     TotalUnfinishedBytes {
         /// The limit, in bytes.
         limit: usize,

@@ -6,7 +6,7 @@ use super::builder::{ListenerSource, ServerSide};
 use crate::settings::Settings;
 use crate::sync::user_code::warn;
 
-/// Whether whoever reaches the server becomes a connection without being asked anything. Every way of keeping strangers
+/// Whether every caller becomes a connection without being asked anything. Every way of keeping strangers
 /// out has its line here. A transport that the program has made is its own affair.
 pub(crate) fn lets_everybody_in(settings: &Settings, side: &ServerSide) -> bool {
     #[cfg(feature = "tls")]

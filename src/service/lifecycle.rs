@@ -30,12 +30,13 @@ struct State {
     name: String,
     port: u16,
     local_addr: Option<SocketAddr>,
-    /// What a server listens on, as soon as there is one; taken by whoever closes.
+    /// What a server listens on, as soon as there is one; taken by the thread that closes.
     listener: Option<Arc<dyn Listener>>,
-    /// Who may hold a port that nobody else knows of: whoever starts a server, and whoever stops its listener.
+    /// Who may hold a port that nobody else knows of: the thread that starts a server, and the one that stops its
+    /// listener.
     starting: Option<ThreadId>,
     stopping: Option<ThreadId>,
-    /// What a client connects with; taken by whoever closes.
+    /// What a client connects with; taken by the thread that closes.
     connector: Option<Arc<dyn Connector>>,
     /// Raised to wake the thread that [pauses](Lifecycle::pause).
     wakes: u64,
@@ -89,7 +90,7 @@ impl Lifecycle {
         self.state.lock().connector = Some(connector);
     }
 
-    /// Gives away the right to start. Whoever gets it goes on with [`run`](Self::run), or with
+    /// Gives away the right to start. The thread that gets it goes on with [`run`](Self::run), or with
     /// [`start_failed`](Self::start_failed). Until then, nobody who closes returns if it `binds` a port.
     pub(crate) fn begin_start(&self, binds: bool) -> Result<(), Error> {
         let mut state = self.state.lock();
@@ -113,12 +114,12 @@ impl Lifecycle {
             state.phase = Phase::New;
             state.started = false;
         }
-        // Whoever waits for the end has nothing to wait for any more.
+        // The threads that wait for the end have nothing to wait for any more.
         self.changed.notify_all();
     }
 
     /// The service is bound, or connected; refused when it was closed meanwhile. `port` is the real one, if there is
-    /// one; the listener is kept for whoever closes.
+    /// one; the listener is kept for the thread that closes.
     pub(crate) fn run(
         &self,
         name: String,
@@ -156,8 +157,8 @@ impl Lifecycle {
         matches!(self.state.lock().phase, Phase::Closing { .. } | Phase::Closed)
     }
 
-    /// Begins the end, which is to be over at `by`; false when it has begun before. Stops listening, and connecting: the
-    /// port is free when this returns, whoever it is that stops.
+    /// Begins the end, which is to be over at `by`; false when it has begun before. Stops listening, and connecting:
+    /// the port is free when this returns, whichever thread it is that stops.
     pub(crate) fn begin_close(&self, by: Instant) -> bool {
         let mut state = self.state.lock();
         let begins = match state.phase {

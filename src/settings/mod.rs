@@ -30,8 +30,8 @@ pub const DEFAULT_PORT: u16 = 16900;
 ///
 /// Messages are dropped whole, never one that has been written in part, and counted.
 ///
-/// Whatever the policy, a peer that takes nothing at all for [`stall_timeout`](crate::ServerBuilder::stall_timeout) while
-/// something waits for it is disconnected. One that reads, however much less than it is sent, is not.
+/// Whatever the policy, a peer that takes nothing at all for [`stall_timeout`](crate::ServerBuilder::stall_timeout)
+/// while something waits for it is disconnected. One that reads, however much less than it is sent, is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SlowConsumer {

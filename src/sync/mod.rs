@@ -47,8 +47,8 @@ mod imp {
         *NOW.get_or_init(Instant::now)
     }
 
-    /// Whether whoever waits until some time is at once out of it, from now on, in the models of this thread; otherwise
-    /// nobody ever is.
+    /// Whether a thread that waits until some time is at once out of it, from now on, in the models of this thread;
+    /// otherwise nobody ever is.
     #[cfg(test)]
     pub(crate) fn be_late(late: bool) {
         LATE.set(late);

@@ -1,6 +1,6 @@
 //! The one door to code that is not the library's own: callbacks, hooks, authenticators, transports, the logger, and
 //! the destructors of what the program gave. What happens behind it costs nobody else anything: a panic is contained,
-//! and the thread is known to be inside, so that it waits for no service. Whoever goes through it holds no lock.
+//! and the thread is known to be inside, so that it waits for no service. A thread that goes through it holds no lock.
 //!
 //! The log macros below have the names, and take what those of the crate `log` take.
 
@@ -106,8 +106,8 @@ impl Calls {
     }
 }
 
-/// Something that the program gave, to be owned in no other way: whoever is the last to let it go, its destructor runs
-/// behind the door.
+/// Something that the program gave, to be owned in no other way: whichever thread is the last to let it go, its
+/// destructor runs behind the door.
 pub(crate) struct Foreign<T: ?Sized> {
     /// Gone only while it is dropped.
     inner: Option<Box<T>>,

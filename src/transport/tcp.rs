@@ -98,7 +98,8 @@ impl Stream for TcpStream {
     /// Ends it by a reset, which the peer sees when the stream is dropped.
     fn abort(&self) -> io::Result<()> {
         self.aborted.store(true, Ordering::SeqCst);
-        // Where a socket that has ended already takes no options, there is nobody left to reset; readers are woken still.
+        // Where a socket that has ended already takes no options, there is nobody left to reset; readers are woken
+        // still.
         let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
         // Shutting the writing half sends a regular end first, and a peer that has read that sees no reset; but nothing
         // else wakes a blocked write.

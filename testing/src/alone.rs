@@ -15,8 +15,8 @@ pub const LONG: Duration = Duration::from_secs(15 * 60);
 const ALONE: &str = "LEADS_COMM_TEST_ALONE";
 
 /// Runs the test that begins with it in a process of its own: what counts the threads, descriptors or memory of its
-/// process, or changes what belongs to it, such as its logger or its limits. Also what starts processes, since those have
-/// a moment's share in whatever other tests have open: a port stays taken, a stream does not end.
+/// process, or changes what belongs to it, such as its logger or its limits. Also what starts processes, since those
+/// have a moment's share in whatever other tests have open: a port stays taken, a stream does not end.
 ///
 /// In the process that was asked to run the test, the rest of it is not run.
 #[macro_export]

@@ -1,4 +1,5 @@
-//! TCP streams that count what they hand to the operating system, so that a test need not take the library's word for it.
+//! TCP streams that count what they hand to the operating system, so that a test need not take the library's word for
+//! it.
 
 use std::collections::HashMap;
 use std::io::{self, IoSlice};

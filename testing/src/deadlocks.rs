@@ -1,5 +1,5 @@
-//! Deadlocks among the library's locks, found by `parking_lot` when the tests are built for it; `docs/testing.md` has the
-//! command. What would be a test that takes too long ends at once then, and says where its threads wait.
+//! Deadlocks among the library's locks, found by `parking_lot` when the tests are built for it; `docs/testing.md` has
+//! the command. What would be a test that takes too long ends at once then, and says where its threads wait.
 
 /// Looks for deadlocks from now on, until the process ends, if the tests are built for it.
 pub fn watch() {

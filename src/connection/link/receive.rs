@@ -12,8 +12,8 @@ use crate::transport::socket::poll::has_unread;
 /// What the reader is waiting for. While a callback runs it is not waiting, and no time counts. Times are in [live
 /// time](crate::connection::pump::Pump::live).
 ///
-/// A peer whose time is over is looked at a second time [a moment later](TURN), and is not ended while the reader has not
-/// had its turn: what ends the silence may have arrived long ago.
+/// A peer whose time is over is looked at a second time [a moment later](TURN), and is not ended while the reader has
+/// not had its turn: what ends the silence may have arrived long ago.
 #[derive(Debug, Default)]
 pub(super) struct Receiving {
     /// Since when there has been an unfinished message.

@@ -14,9 +14,9 @@
 //! ```
 //!
 //! When sends come in a tight loop, or from several threads at once, the outbox is *corked*: messages are left in the
-//! queue although nobody writes, and whoever fills a batch writes it, so that one write carries hundreds of them. The
-//! pump looks after a corked outbox in short [ticks](Outbox::tick): it writes what has been left for one tick, and
-//! takes the cork out when the rush is over.
+//! queue although nobody writes, and the sender that fills a batch writes it, so that one write carries hundreds of
+//! them. The pump looks after a corked outbox in short [ticks](Outbox::tick): it writes what has been left for one
+//! tick, and takes the cork out when the rush is over.
 
 mod account;
 mod attempt;
@@ -84,7 +84,7 @@ pub(crate) struct Outbox {
 struct State {
     /// Given up when the connection is gone, so that its descriptor does not depend on who keeps a handle.
     stream: Option<Arc<dyn Stream>>,
-    /// The same for whoever writes; absent while a write is under way.
+    /// The same for the writer; absent while a write is under way.
     writers_stream: Option<Arc<dyn Stream>>,
     queue: Queue,
     writer: Writer,
@@ -136,7 +136,7 @@ pub(crate) enum Outgoing<'a> {
     Batches(&'a [Arc<Batch>]),
 }
 
-/// What whoever touched the outbox has to see to next.
+/// What the thread that touched the outbox has to see to next.
 #[must_use]
 pub(crate) enum Step {
     Nothing,
@@ -167,7 +167,8 @@ pub(crate) enum Refused {
     OverBudget,
     /// What waits in the corked outbox has to be [written](Outbox::write_ready) first.
     WriteFirst,
-    /// There is no room but that promised to what is being gathered, which has to be [settled](BroadcastBatch::end) first.
+    /// There is no room but that promised to what is being gathered, which has to be [settled](BroadcastBatch::end)
+    /// first.
     SettleFirst,
 }
 
@@ -251,7 +252,7 @@ impl Outbox {
         Ok(self.write_or_leave(state))
     }
 
-    /// Puts a batch into the queue for which room was [promised](Self::promise), to be written by whoever calls
+    /// Puts a batch into the queue for which room was [promised](Self::promise), to be written by the thread that calls
     /// [`write_ready`](Self::write_ready) next. If the outbox has closed meanwhile, its messages are lost.
     pub(crate) fn enqueue(&self, batch: &Arc<Batch>) {
         let mut state = self.state.lock();
@@ -273,7 +274,7 @@ impl Outbox {
         state.stage = Stage::Closing;
         state.goodbye_queued = true;
         state.push_uncounted(self.rules.goodbye());
-        // Whoever waits for room has nothing to wait for any more.
+        // Senders that wait for room have nothing to wait for any more.
         self.room.notify_all();
         self.write_or_leave(state)
     }
@@ -284,7 +285,7 @@ impl Outbox {
         let mut state = self.state.lock();
         match state.stage {
             Stage::Open | Stage::Closing => {}
-            // Discarded already, or about to be by whoever writes: once it is over, it stays so.
+            // Discarded already, or about to be by the writer: once it is over, it stays so.
             Stage::Dead => return true,
             Stage::Finished => return false,
         }
@@ -460,8 +461,8 @@ impl State {
         if self.is_behind() { Purpose::Queue } else { Purpose::Write }
     }
 
-    /// Whether something waits because the stream takes no more. A writing thread keeps the role also when it has nothing
-    /// to do.
+    /// Whether something waits because the stream takes no more. A writing thread keeps the role also when it has
+    /// nothing to do.
     fn is_behind(&self) -> bool {
         self.writer == Writer::Background && self.has_work()
     }

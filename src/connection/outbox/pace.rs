@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// A pause between two writes that is shorter than this is none: whoever sends does nothing else. An answer that waits
+/// A pause between two writes that is shorter than this is none: the sender does nothing else. An answer that waits
 /// for its question does not follow so closely, because the question has to cross the wire.
 const NO_PAUSE: Duration = Duration::from_micros(2);
 

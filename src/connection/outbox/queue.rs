@@ -327,8 +327,8 @@ impl Queue {
         dropped
     }
 
-    /// Drops batches that no other queue has, the oldest first, until so much memory has come back, or there are no more.
-    /// Those that are being written, or have been in part, stay.
+    /// Drops batches that no other queue has, the oldest first, until so much memory has come back, or there are no
+    /// more. Those that are being written, or have been in part, stay.
     pub(crate) fn drop_for_memory(&mut self, memory: usize) -> Amount {
         self.seal();
         let mut dropped = Amount::default();

@@ -31,8 +31,8 @@ impl Outbox {
         if state.queue.is_empty() { Step::Nothing } else { self.take_role(state) }
     }
 
-    /// One write of the pump's; whether the stream takes no more and the pump has to go on. Not when the role has been laid
-    /// down before the pump was given the stream, by [`try_stuck`](Self::try_stuck).
+    /// One write of the pump's; whether the stream takes no more and the pump has to go on. Not when the role has been
+    /// laid down before the pump was given the stream, by [`try_stuck`](Self::try_stuck).
     pub(crate) fn pump_turn(&self) -> (bool, Step) {
         let state = self.state.lock();
         if state.writer != Writer::Background {
@@ -92,8 +92,8 @@ impl Outbox {
         }
     }
 
-    /// Since when the background has been stuck, and how often that has been asked, this time included; `None` when it has
-    /// nothing to do.
+    /// Since when the background has been stuck, and how often that has been asked, this time included; `None` when it
+    /// has nothing to do.
     pub(crate) fn look_whether_stuck(&self) -> Option<Progress> {
         let mut state = self.state.lock();
         if state.is_stuck() {

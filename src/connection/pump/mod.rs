@@ -4,8 +4,8 @@
 //! What a wake costs depends on who is ready, not on who is behind.
 //!
 //! Deadlines are kept in *live time*, which stands still while the process does, because it was stopped, or its machine
-//! suspended: whoever had no chance to be heard meanwhile has it then. The pump notices by waking much later than it
-//! meant to, so it sleeps no longer than a part of the shortest time-out that is running.
+//! suspended: a peer that had no chance to be heard meanwhile has it then. The pump notices by waking much later than
+//! it meant to, so it sleeps no longer than a part of the shortest time-out that is running.
 
 mod alarms;
 mod clock;
@@ -287,7 +287,7 @@ mod tests {
             drop(gone);
             assert!(pump.collect(&mut work, &writable));
             assert!(work.alarms.heap.len() <= 2 * live + FEW_ALARMS, "{} alarms", work.alarms.heap.len());
-            // Whoever leaves an alarm relies on it that the pump wakes when it has said.
+            // A thread that leaves an alarm relies on it that the pump wakes when it has said.
             let says = pump.inbox.lock().wakes_at;
             let wakes = work.alarms.heap.peek().map(|Reverse(alarm)| alarm.at);
             assert!(matches!((says, wakes), (Some(WakesAt::At(says)), Some(wakes)) if says <= wakes));

@@ -19,7 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const PASSING: Duration = Duration::from_secs(5);
 
 /// How often the pump looks after what is corked. Short, because a message may wait for two looks; and not shorter,
-/// because each look takes the processor from whoever is sending in a rush. It becomes longer while they do the
+/// because each look takes the processor from those who send in a rush. It becomes longer while they do the
 /// writing.
 const SHORT_TICK: Duration = Duration::from_micros(50);
 const LONG_TICK: Duration = Duration::from_micros(200);

@@ -10,7 +10,7 @@ use crate::connection::{Connection, ConnectionId};
 use crate::stats::{Counts, DisconnectKind, ServiceStats, Traffic};
 use crate::sync::Mutex;
 
-/// Who is connected. Never locked while anything is called or written: whoever wants to do something for each
+/// Who is connected. Never locked while anything is called or written: the thread that wants to do something for each
 /// connection takes a [`snapshot`](Self::snapshot) first.
 #[derive(Debug)]
 pub(crate) struct ConnectionTable {

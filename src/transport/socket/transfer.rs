@@ -17,9 +17,9 @@ pub(crate) fn read(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(count)
 }
 
-/// Blocks until some of it is taken. The system wakes whoever blocks in writing only when there is much room again, a
-/// third of up to 4 MiB for TCP, so that a peer who reads slowly would seem to take nothing for minutes: it is tried
-/// in between.
+/// Blocks until some of it is taken. The system wakes a thread that blocks in writing only when there is much room
+/// again, a third of up to 4 MiB for TCP, so that a peer who reads slowly would seem to take nothing for minutes: it is
+/// tried in between.
 pub(crate) fn write(socket: impl AsFd, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
     loop {
         match try_write(&socket, buffers) {

@@ -138,7 +138,7 @@ impl TlsStream {
             let mut rest = &mut rest[..];
             IoSlice::advance_slices(&mut rest, taken);
             while !rest.is_empty() {
-                // What is wrong is told to whoever flushes or writes next.
+                // What is wrong is told to the next flush or write.
                 let Ok(more @ 1..) = self.encrypt(rest, mode) else { break };
                 IoSlice::advance_slices(&mut rest, more);
                 taken += more;

@@ -1,8 +1,8 @@
 //! A TCP proxy on this machine that does to a stream what networks and dying peers do.
 //!
-//! It cuts what passes into slices, holds it up, slows it down, and ends it: at a chosen byte or on command, by a regular
-//! end or by a reset. Unless it is told to end a stream it loses nothing, and it never duplicates or reorders. It counts
-//! what it has taken and what it has passed on, in each direction, so that a test can account for every byte.
+//! It cuts what passes into slices, holds it up, slows it down, and ends it: at a chosen byte or on command, by a
+//! regular end or by a reset. Unless it is told to end a stream it loses nothing, and it never duplicates or reorders.
+//! It counts what it has taken and what it has passed on, in each direction, so that a test can account for every byte.
 //!
 //! Chance comes from a [`Random`]: the same one cuts at the same bytes.
 

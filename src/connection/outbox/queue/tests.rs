@@ -305,8 +305,8 @@ fn every_sequence_of_operations_is_that_of_a_list_of_messages() {
     }
 }
 
-/// What is shared by queues that nobody writes, however many batches they are given, is joined in the same places: in the
-/// memory of a few although some have not every batch, and so hold a part in smaller pieces than the others.
+/// What is shared by queues that nobody writes, however many batches they are given, is joined in the same places: in
+/// the memory of a few although some have not every batch, and so hold a part in smaller pieces than the others.
 #[test]
 fn shared_batches_are_joined_and_still_shared() {
     const QUEUES: usize = 100;

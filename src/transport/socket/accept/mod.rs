@@ -66,8 +66,8 @@ impl<S> Slot<S> {
         self.state.lock().is_stopped
     }
 
-    /// Closes the socket, as soon as whoever blocks in its system calls has been woken by `wake`. Whoever cannot be, for
-    /// so long and so often, is left to close it itself.
+    /// Closes the socket, as soon as the thread that blocks in its system calls has been woken by `wake`. One that
+    /// cannot be, for so long and so often, is left to close it itself.
     fn close(&self, wake: impl Fn(&S), patience: Duration, tries: u32) {
         let mut state = self.state.lock();
         state.is_stopped = true;

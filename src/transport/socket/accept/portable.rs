@@ -1,4 +1,4 @@
-//! Where descriptors cannot be polled, whoever stops it interrupts the blocked call.
+//! Where descriptors cannot be polled, the thread that stops it interrupts the blocked call.
 
 use std::io;
 use std::time::Duration;
@@ -24,7 +24,7 @@ impl<S: AcceptSocket> StoppableListener<S> {
     pub(crate) fn accept(&self) -> io::Result<Option<S::Accepted>> {
         let Some(socket) = self.slot.lend() else { return Ok(None) };
         let accepted = socket.accept();
-        // It may have been whoever stops.
+        // It may have been the thread that stops.
         if self.slot.is_stopped() { Ok(None) } else { accepted.map(Some) }
     }
 

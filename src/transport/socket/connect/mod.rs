@@ -20,7 +20,7 @@ const ASIDE_STACK: usize = 512 * 1024;
 /// The attempts of one connector, of which there is one at a time, and whether they have been stopped for good.
 #[derive(Debug)]
 pub(crate) struct StoppableConnect {
-    /// Dropped by whoever stops, which closes the channel.
+    /// Dropped by the thread that stops, which closes the channel.
     going: Mutex<Option<Sender<()>>>,
     stopped: Receiver<()>,
     waiting: imp::Waiting,
