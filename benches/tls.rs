@@ -2,8 +2,8 @@
 //! threads, blocking sockets, no messages. Both are measured in turn, in one process; the ratio is what counts.
 //!
 //! A round trip costs several times as much when the two threads run on different cores as on one, because each has to
-//! wake the other's core. Where they run is the scheduler's choice, and it changes its mind; so on Linux round trips are
-//! also measured with both ends on one core, and with a core for each.
+//! wake the other's core. Where they run is the scheduler's choice, and it changes its mind; so on Linux round trips
+//! are also measured with both ends on one core, and with a core for each.
 //!
 //! `cargo bench --features tls --bench tls`
 
@@ -25,8 +25,8 @@ const ROUNDS: usize = 21;
 const MESSAGE: usize = 1024 * 1024;
 const MESSAGES: usize = 256;
 
-/// How much this library has rustls encrypt at once, in bytes. On a loopback device that makes rustls alone some 1.5 times
-/// as fast as the 64 KiB that are its default.
+/// How much this library has rustls encrypt at once, in bytes. On a loopback device that makes rustls alone some 1.5
+/// times as fast as the 64 KiB that are its default.
 const OUR_BUFFER: usize = 48 * 1024;
 
 const PING: usize = 64;

@@ -56,7 +56,8 @@ impl PackedStream {
 }
 
 impl Stream for PackedStream {
-    /// Has the last word on all that has nothing to do with the bytes: the handshake, names and addresses, keeping alive.
+    /// Has the last word on all that has nothing to do with the bytes: the handshake, names and addresses, keeping
+    /// alive.
     fn below(&self) -> Option<&dyn Stream> {
         Some(&*self.stream)
     }

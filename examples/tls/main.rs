@@ -1,4 +1,5 @@
-//! TLS from end to end: an authority, a server and a client that prove to each other who they are, and those who cannot.
+//! TLS from end to end: an authority, a server and a client that prove to each other who they are, and those who
+//! cannot.
 //!
 //! ```text
 //! cargo run --release --features tls --example tls

@@ -1,8 +1,8 @@
-//! A decoder gives out what a naive one does, however the stream is cut and whichever way each piece is given to it, and
-//! looks at each byte a limited number of times.
+//! A decoder gives out what a naive one does, however the stream is cut and whichever way each piece is given to it,
+//! and looks at each byte a limited number of times.
 //!
-//! Input: a separator, counted; the limit, 255 for none; the number of cuts; for each its distance from the one before, and
-//! the way of the piece before it; then the stream.
+//! Input: a separator, counted; the limit, 255 for none; the number of cuts; for each its distance from the one before,
+//! and the way of the piece before it; then the stream.
 #![no_main]
 
 #[allow(dead_code, reason = "the suites of the framing use the rest")]

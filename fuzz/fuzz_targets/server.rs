@@ -1,11 +1,11 @@
 //! A whole server, its callback, and one to three peers that write, end their half, vanish and reset as the input says.
 //!
-//! Whatever they do: each `on_connect` has one `on_disconnect`, which is the last that is told of that connection; messages
-//! are those of a naive receiver, none invented, none torn; a peer that ends as it should is told all that was sent to
-//! it, and a goodbye; the reason is the one that the bytes give; closing ends; no thread is left.
+//! Whatever they do: each `on_connect` has one `on_disconnect`, which is the last that is told of that connection;
+//! messages are those of a naive receiver, none invented, none torn; a peer that ends as it should is told all that was
+//! sent to it, and a goodbye; the reason is the one that the bytes give; closing ends; no thread is left.
 //!
-//! Input: flags (see [`Setting`]), then deeds (see [`act`]) until it is used up. A message that the server receives tells
-//! the callback what to do by its first byte (see [`Told`]).
+//! Input: flags (see [`Setting`]), then deeds (see [`act`]) until it is used up. A message that the server receives
+//! tells the callback what to do by its first byte (see [`Told`]).
 #![no_main]
 
 #[allow(dead_code, reason = "the suites of the framing use the rest")]

@@ -1,7 +1,7 @@
 //! Serial lines for [`leads_comm`]: clients of devices at serial ports.
 //!
-//! A client over a serial line is a client like any other, with the same callbacks, framing and limits; the address that
-//! it is started with is the name of a port.
+//! A client over a serial line is a client like any other, with the same callbacks, framing and limits; the address
+//! that it is started with is the name of a port.
 //!
 //! ```no_run
 //! use leads_comm::{Client, Reconnect, callback};

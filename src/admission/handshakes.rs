@@ -1,6 +1,6 @@
 //! Handshakes: what lies between a stream and a connection. A stream that shakes hands first does it then, and a caller
-//! who has to say who it is says it then, with a deadline, and in a limited number at once. A *pending* one is in no
-//! table, and no callback has been told of it.
+//! who has to say who it is says it then, with a deadline, and in a limited number at once. A caller who is *pending*
+//! is in no table, and no callback has been told of it.
 //!
 //! Here is the account of them; how each is taken through is the server's and the client's own affair.
 
@@ -132,7 +132,7 @@ impl Handshakes {
     }
 
     /// Makes a stream pending, whose peer `understands` a goodbye at once or after a handshake, until its time is over,
-    /// which is not kept here; `None` when the service is closing.
+    /// which the caller of this has kept; `None` when the service is closing.
     pub(crate) fn enter(self: &Arc<Self>, stream: Arc<dyn Stream>, understands: bool) -> Option<PendingGuard> {
         let deadline = later(self.engine.pump.live(), self.engine.settings.handshake_timeout);
         let peer_addr = stream.peer_addr();

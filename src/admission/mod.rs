@@ -222,7 +222,7 @@ impl Admission {
         *by_address.lock().entry(address.ip().to_canonical()).or_default() += 1;
     }
 
-    /// One of those that had [entered](Self::enter) has ended.
+    /// One that had [entered](Self::enter) has ended.
     pub(crate) fn leave(&self, address: Option<SocketAddr>) {
         let (Some(by_address), Some(address)) = (&self.by_address, address) else { return };
         let mut by_address = by_address.lock();

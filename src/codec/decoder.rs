@@ -159,7 +159,7 @@ impl Decoder {
         self.remainder.capacity_with(len)
     }
 
-    /// How many bytes have been looked at in the search for separators, over the decoder's whole lifecycle.
+    /// How many bytes have been looked at in the search for separators, over the decoder's whole life.
     ///
     /// Linear in the bytes received: each chunk adds its own length and fewer than four separators' lengths.
     #[cfg(any(test, fuzzing))]

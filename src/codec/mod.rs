@@ -41,7 +41,7 @@ pub use decoder::{Decoder, MessageTooLong, Messages};
 pub use encoder::{EncodeError, check, encode, encode_into};
 pub use separator::{MAX_SEPARATOR_LEN, Separator, SeparatorError};
 
-/// The message that announces a close: the side that closes sends it first, the other one answers with its own.
+/// The message that announces a close: the side that closes sends it first, the other answers with its own.
 ///
 /// Only a whole message equal to it is a goodbye; inside a longer message it is data.
 pub const GOODBYE: &[u8] = b"disconnect";

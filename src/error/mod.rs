@@ -19,7 +19,7 @@ pub use refusal::RefusalCause;
 /// What went wrong, by what can be done about it: the program's mistakes first, then the service's or the connection's
 /// state, then what the system refused.
 ///
-/// Each failure is reported in one place: to the caller that asked, or, when a thread of the service met it, to
+/// Each failure is reported in one place: to the call that met it, or, when a thread of the service met it, to
 /// [`Callback::on_fail`](crate::Callback::on_fail). Why a *connection* ended is not an `Error` but a
 /// [`DisconnectReason`].
 #[derive(Debug, Clone)]

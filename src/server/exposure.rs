@@ -6,8 +6,8 @@ use super::builder::{ListenerSource, ServerSide};
 use crate::settings::Settings;
 use crate::sync::user_code::warn;
 
-/// Whether every caller that reaches the server becomes a connection without being asked anything. Every way of keeping
-/// strangers out has its line here. A transport that the program has made is its own affair.
+/// Whether every caller becomes a connection without being asked anything. Every way of keeping strangers
+/// out has its line here. A transport that the program has made is its own affair.
 pub(crate) fn lets_everybody_in(settings: &Settings, side: &ServerSide) -> bool {
     #[cfg(feature = "tls")]
     if side.tls.is_some() {

@@ -13,7 +13,7 @@ pub(super) struct FirstMessage {
 }
 
 impl FirstMessage {
-    /// Blocks until it has arrived, as long as the reader `is_patient`.
+    /// Blocks until it has arrived, as long as the caller may still come in: `is_patient`.
     pub(super) fn read(
         stream: &dyn Stream,
         separator: &Separator,

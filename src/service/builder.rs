@@ -186,9 +186,9 @@ macro_rules! further_settings {
         ///
         /// This is for peers whose system answers and whose program reads nothing. A write is tried four times in that
         /// time, so that a peer which reads slowly, and is never ended for it, is seen to read. Systems open the way
-        /// for more in steps, which are what the slowest peer has to read in that time: over TCP on one machine 128 KiB,
-        /// or a sixteenth of the peer's receive buffer where that is more; over Unix sockets on Linux what was written
-        /// at once, up to some 36 KiB. What the system still has room for is taken first, by the next try.
+        /// for more in steps, which are what the slowest peer has to read in that time: over TCP on one machine 128
+        /// KiB, or a sixteenth of the peer's receive buffer where that is more; over Unix sockets on Linux what was
+        /// written at once, up to some 36 KiB. What the system still has room for is taken first, by the next try.
         /// `docs/peers.md` has the whole table.
         ///
         /// `on_disconnect` comes after this time, or up to a quarter of it later; the end itself takes none, because

@@ -5,8 +5,8 @@ use super::Service;
 /// Closes a service when it is dropped; otherwise it is used as the service itself.
 ///
 /// Dropping the handles of a service does not stop it. Where a scope should, put one of them into this guard. The drop
-/// blocks as [`Service::close`] does: at most for the close time-out, and not at all inside a callback, on a thread of a
-/// service, or as a part of something that a service drops, such as a callback. A clone of what is guarded is a plain
+/// blocks as [`Service::close`] does: at most for the close time-out, and not at all inside a callback, on a thread of
+/// a service, or as a part of something that a service drops, such as a callback. A clone of what is guarded is a plain
 /// handle.
 ///
 /// # Examples

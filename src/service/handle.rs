@@ -27,7 +27,7 @@ macro_rules! impl_service {
             /// Adds a callback: those set before are called first, then this one.
             ///
             /// A connection keeps the callbacks that there were when it was opened (accepted by a server, connected by
-            /// a client), so that each callback told of its beginning is told of its end. A client's callbacks are
+            /// a client), so that those which are told of its beginning are told of its end. A client's callbacks are
             /// therefore set before it is started; one that [reconnects](crate::ClientBuilder::reconnect) takes what is
             /// set later for its next connection, and for what happens before that.
             pub fn set_callback(&self, callback: impl Callback) {

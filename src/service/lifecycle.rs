@@ -114,7 +114,7 @@ impl Lifecycle {
             state.phase = Phase::New;
             state.started = false;
         }
-        // Those who wait for the end have nothing to wait for any more.
+        // The threads that wait for the end have nothing to wait for any more.
         self.changed.notify_all();
     }
 
@@ -157,8 +157,8 @@ impl Lifecycle {
         matches!(self.state.lock().phase, Phase::Closing { .. } | Phase::Closed)
     }
 
-    /// Begins the end, which is to be over at `by`; false when it has begun before. Stops listening, and connecting: the
-    /// port is free when this returns, whichever thread it is that stops.
+    /// Begins the end, which is to be over at `by`; false when it has begun before. Stops listening, and connecting:
+    /// the port is free when this returns, whichever thread it is that stops.
     pub(crate) fn begin_close(&self, by: Instant) -> bool {
         let mut state = self.state.lock();
         let begins = match state.phase {

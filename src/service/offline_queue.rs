@@ -3,7 +3,7 @@
 //!
 //! A message goes to one of the two, and from the queue to one connection, so that nothing is sent twice. The queue is
 //! put into the outbox of a connection before anybody can send to that one, and under the lock that keeps others from
-//! adding to the queue: so what was accepted earlier is sent earlier, whichever thread sends.
+//! adding to the queue: so what was accepted earlier is sent earlier, on whatever thread.
 //!
 //! The lock comes before that of the connection table and those of the outboxes.
 

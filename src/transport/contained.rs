@@ -17,7 +17,7 @@ fn contain<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     user_code::call(|| call().map_err(owned)).unwrap_or_else(|_| Err(io::Error::other("the transport panicked")))
 }
 
-/// An error whose destructor runs behind the door, whichever thread drops it; shown as it is, and found as the source.
+/// An error whose destructor runs behind the door, on whatever thread; shown as it is, and found as the source.
 fn owned(error: io::Error) -> io::Error {
     let kind = error.kind();
     if error.get_ref().is_none() {

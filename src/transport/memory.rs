@@ -2,7 +2,7 @@
 //!
 //! Everything is as over a network: the same callbacks on the same threads, closing, limits and time-outs. There is no
 //! port and no address, so that any number of tests run side by side, and nothing is left behind. Each direction is a
-//! pipe of 64 KiB: a write into a full one waits, as with a socket.
+//! pipe of 64 KiB: a writer waits while it is full, as with a socket.
 //!
 //! # Testing a callback
 //!

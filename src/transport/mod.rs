@@ -32,9 +32,9 @@
 //! This seam is younger than the rest of the crate, and will move with what transports turn out to need. Stable are the
 //! methods that have to be written (of a stream `read`, `write_vectored`, `shutdown` and `peer`, of a listener
 //! `accept`, `stop` and `name`, of a connector `connect`), what they promise, and that every other one has a default
-//! with which everything works, if less well. The methods with a default may change in a minor version before 1.0, so
-//! whoever writes some of them asks for one such version (`~0.1`). Who only uses a transport, by `transport` of a
-//! builder or from [`tcp`] and [`memory`], is not concerned.
+//! with which everything works, if less well. The methods with a default may change in a minor version before 1.0, so a
+//! transport that has some of them asks for one such version (`~0.1`). A program that only uses a transport, by
+//! `transport` of a builder or from [`tcp`] and [`memory`], is not concerned.
 //!
 //! The crate `leads-comm-conformance` holds a transport against all of this. The repository's example
 //! `custom_transport` is a layer that packs what goes over another one.
@@ -197,9 +197,9 @@ pub trait Stream: Send + Sync + 'static {
     /// A descriptor that polls writable when [`try_write_vectored`](Self::try_write_vectored) can go on.
     ///
     /// With it, one thread of the service serves every stream that is not taking bytes. Without it, which is the
-    /// default, such a stream gets a writing thread of its own. A layer whose `try_write_vectored` waits for nothing but
-    /// the stream [below](Self::below) may give the descriptor of that one; it is never passed on by itself, because for
-    /// a layer that waits for something else it would be ready again and again, and no byte be taken.
+    /// default, such a stream gets a writing thread of its own. A layer whose `try_write_vectored` waits for nothing
+    /// but the stream [below](Self::below) may give the descriptor of that one; it is never passed on by itself,
+    /// because for a layer that waits for something else it would be ready again and again, and no byte be taken.
     #[cfg(unix)]
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         None

@@ -120,7 +120,8 @@ impl Book {
         stamp
     }
 
-    /// Says that what a sender sent before this number concerns somebody else. Does nothing once something came from it.
+    /// Says that what a sender sent before this number concerns somebody else. Does nothing once something came from
+    /// it.
     pub fn begin(&mut self, sender: u64, number: u64) {
         self.senders.entry(sender).or_insert(Sequence { next: number, missing: BTreeSet::new() });
     }

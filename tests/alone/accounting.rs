@@ -1,8 +1,8 @@
 //! Nothing is lost silently: whatever ends a connection, every message that was accepted has either been handed to the
 //! operating system or is reported in the reason of the end.
 //!
-//! What the system was given is counted by the [streams](leads_comm_testing::counted) themselves, and the [proxy](leads_comm_testing::proxy)
-//! cannot have got more than that.
+//! What the system was given is counted by the [streams](leads_comm_testing::counted) themselves, and the
+//! [proxy](leads_comm_testing::proxy) cannot have got more than that.
 #![cfg(unix)]
 
 use std::collections::BTreeMap;

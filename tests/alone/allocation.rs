@@ -225,7 +225,9 @@ fn inbound(net: Net, of_stream: usize) {
         }
         assert_bounded("unfinished messages", before, TOTAL + PEERS * (OWN + of_stream));
     }
-    assert!(ended + peers.iter().filter(|peer| peer.is_closed()).count() > 0, "there was room for everything");
+    // There was not room for everything: a reader that lacks memory sees to that, in its own time.
+    until("somebody goes for it", || ended + peers.iter().filter(|peer| peer.is_closed()).count() > 0);
+    assert_bounded("unfinished messages", before, TOTAL + PEERS * (OWN + of_stream));
 }
 
 /// Messages that wait for peers over a transport with buffers of its own.

@@ -14,8 +14,9 @@ use leads_comm_testing::*;
 /// How many messages go each way.
 const MESSAGES: usize = 2000;
 
-/// A conversation of two services over TCP, in which every call of the system's has its turn: short messages and such as
-/// do not fit into a socket, connecting and closing. Says what was lost, and what was told to anybody that should not be.
+/// A conversation of two services over TCP, in which every call of the system's has its turn: short messages and such
+/// as do not fit into a socket, connecting and closing. Says what was lost, and what was told to anybody that should
+/// not be.
 fn converse() {
     let (callback, events) = recorder();
     let echo = callback::on_receive(|connection: &Connection, message: &[u8]| connection.send(message).unwrap());
@@ -104,7 +105,8 @@ fn step(call: &str) -> usize {
     if ["accept4", "connect"].contains(&call) { 2 } else { 10 }
 }
 
-/// What takes time in the library, each measured from its beginning to its end: how many were early, or came not at all.
+/// What takes time in the library, each measured from its beginning to its end: how many were early, or came not at
+/// all.
 fn keep_time() {
     const SHORT: Duration = Duration::from_millis(300);
     let mut wrong = 0;

@@ -1,8 +1,8 @@
-//! Every line that the library logs, with a logger that misbehaves right there: it panics, or calls the library. Whatever
-//! it does, everything is served, told and ended as always.
+//! Every line that the library logs, with a logger that misbehaves right there: it panics, or calls the library.
+//! Whatever it does, everything is served, told and ended as always.
 //!
-//! The lines are taken from the sources, so that none is forgotten. The logger belongs to the whole process, so that each
-//! test has one of its own. Only where refused callers are told at once, and a pump writes.
+//! The lines are taken from the sources, so that none is forgotten. The logger belongs to the whole process, so that
+//! each test has one of its own. Only where refused callers are told at once, and a pump writes.
 
 #![cfg(all(unix, not(leads_comm_portable)))]
 

@@ -1,14 +1,14 @@
 //! The language in which cases are written.
 //!
 //! A case is a script. Three take part in it, and the verb says who acts: the *peer*, a plain socket (`sends`, `reads`,
-//! `half_closes`, `resets` …); the library, through what its callback is told (`receives`, `ends`); and the *program* that
-//! uses the library (`program_sends`, `program_closes` …). A step that waits for something waits until it is there, and
-//! for nothing else.
+//! `half_closes`, `resets` …); the library, through what its callback is told (`receives`, `ends`); and the *program*
+//! that uses the library (`program_sends`, `program_closes` …). A step that waits for something waits until it is
+//! there, and for nothing else.
 //!
 //! What a script leaves out is the regular end. After its last step the peer says goodbye unless the connection is
-//! ending, reads the library's goodbye and the end of the stream, and closes; `on_disconnect` comes with the reason that
-//! the script [names](Case::ends), or else with `PeerGoodbye`. Whatever else comes, on the wire or to the callback, fails
-//! the case.
+//! ending, reads the library's goodbye and the end of the stream, and closes; `on_disconnect` comes with the reason
+//! that the script [names](Case::ends), or else with `PeerGoodbye`. Whatever else comes, on the wire or to the
+//! callback, fails the case.
 
 use std::fmt;
 
@@ -268,8 +268,8 @@ impl Case {
         self.step(Step::Flood(bytes.as_ref().to_vec()))
     }
 
-    /// The peer writes the same without pause, until the stream ends or breaks, each time when the library has read what
-    /// it wrote.
+    /// The peer writes the same without pause, until the stream ends or breaks, each time when the library has read
+    /// what it wrote.
     pub(crate) fn drips(self, bytes: impl AsRef<[u8]>) -> Self {
         self.step(Step::Drip(bytes.as_ref().to_vec()))
     }
@@ -280,8 +280,8 @@ impl Case {
         self.step(Step::Call { first: Vec::new(), admitted: true })
     }
 
-    /// One more peer connects, and is the one at hand. It is not let in: it reads the goodbye and the end of the stream,
-    /// and the callback is not told of it, but by number.
+    /// One more peer connects, and is the one at hand. It is not let in: it reads the goodbye and the end of the
+    /// stream, and the callback is not told of it, but by number.
     pub(crate) fn another_is_refused(self) -> Self {
         self.another_is_refused_behind("")
     }
@@ -292,8 +292,8 @@ impl Case {
         self.step(Step::Call { first: bytes.as_ref().to_vec(), admitted: false })
     }
 
-    /// The client connects again, and this is the connection at hand; `on_reconnect` has told of this attempt, the latest
-    /// since a message was received. Nor does it connect once more.
+    /// The client connects again, and this is the connection at hand; `on_reconnect` has told of this attempt, the
+    /// latest since a message was received. Nor does it connect once more.
     pub(crate) fn comes_again(mut self, attempt: u32) -> Self {
         self.ends.push(Some(End::default()));
         self.step(Step::ComeAgain { attempt })

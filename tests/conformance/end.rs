@@ -25,8 +25,8 @@ pub(crate) enum Why {
     Panicked(&'static str),
     /// The peer reset the connection.
     Reset,
-    /// The same while the library was writing. A system tells one call of a reset: where that is the write, reading sees
-    /// the end of the stream.
+    /// The same while the library was writing. A system tells one call of a reset: where that is the write, reading
+    /// sees the end of the stream.
     ResetWhileWriting,
 }
 

@@ -1,10 +1,10 @@
 //! This library and LEADS, the Python original, in both roles: LEADS is no imitation here but the module itself.
 //!
-//! `python3 tests/interop/fetch.py` puts it into `target/leads`; `LEADS_PATH` names another folder that has `leads/comm`.
-//! Without it, or without Python, the tests are skipped, and say so.
+//! `python3 tests/interop/fetch.py` puts it into `target/leads`; `LEADS_PATH` names another folder that has
+//! `leads/comm`. Without it, or without Python, the tests are skipped, and say so.
 //!
-//! The receiver of LEADS breaks when messages arrive together. So what is sent to it is paced: the next message follows when
-//! LEADS has sent the last one back. What LEADS sends comes all at once.
+//! The receiver of LEADS breaks when messages arrive together. So what is sent to it is paced: the next message follows
+//! when LEADS has sent the last one back. What LEADS sends comes all at once.
 
 mod peer;
 use std::path::Path;
@@ -167,7 +167,8 @@ fn our_client_and_a_server_of_leads() {
     exchange(Role::Client);
 }
 
-/// The other way round the receiver of LEADS is at fault: behind each message it delivers the separator's rest as another.
+/// The other way round the receiver of LEADS is at fault: behind each message it delivers the separator's rest as
+/// another.
 #[test]
 fn a_separator_of_several_bytes_from_leads() {
     let Some(path) = leads() else { return };
@@ -179,7 +180,8 @@ fn a_separator_of_several_bytes_from_leads() {
     }
 }
 
-/// LEADS notices a reset, and spins at an end of the stream without a goodbye; so it must be a reset that an abort gives it.
+/// LEADS notices a reset, and spins at an end of the stream without a goodbye; so it must be a reset that an abort
+/// gives it.
 #[test]
 fn an_abort_leaves_nothing_running_in_leads() {
     let Some(path) = leads() else { return };
@@ -219,8 +221,8 @@ fn a_client_of_leads_says_a_token() {
     joined.leads_closes();
 }
 
-/// How far apart messages must be for LEADS to receive them whole. No gap is large enough for a machine that is busy, and so
-/// nothing is asserted but that LEADS was sent every byte.
+/// How far apart messages must be for LEADS to receive them whole. No gap is large enough for a machine that is busy,
+/// and so nothing is asserted but that LEADS was sent every byte.
 #[test]
 #[ignore = "long: takes 1 minute"]
 fn the_pace_that_leads_needs() {

@@ -288,8 +288,8 @@ in_two_lengths! {
 
     /// Twenty callers, some of them in the backlog and some in the middle of being accepted.
     ///
-    /// Linux itself forgets a caller now and then whose handshake ends in the very moment in which the listening socket is
-    /// closed, without a word to it: three of 55,856 when a bare socket was closed in this way.
+    /// Linux itself forgets a caller now and then whose handshake ends in the very moment in which the listening socket
+    /// is closed, without a word to it: three of 55,856 when a bare socket was closed in this way.
     fn x4_callers_do_not_hang(count: 4, or 500: "long: takes half a minute") {
         const CALLERS: usize = 20;
         let (mut hanging, mut forgotten, mut callers, mut late) = (0, 0, 0, 0);

@@ -391,8 +391,8 @@ fn i1_stalled_peers_delay_nobody() {
 }
 
 in_two_lengths! {
-    /// What it costs the pump that many are behind: bursts of small messages, the last of which the pump writes, to a peer
-    /// that reads, beside few and beside many who read nothing, in turn.
+    /// What it costs the pump that many are behind: bursts of small messages, the last of which the pump writes, to a
+    /// peer that reads, beside few and beside many who read nothing, in turn.
     fn i7_a_burst_takes_as_long_beside_many_who_are_behind(count: 4, or 2_000: "long: takes half a minute, and 2,100 descriptors") {
         const BURST: usize = 500;
         const FEW: usize = 16;

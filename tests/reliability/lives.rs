@@ -135,8 +135,8 @@ const CAUSES: [fn(&Peer, &Connection); 12] = [
 const PER_SERVER: usize = 50;
 
 in_two_lengths! {
-    /// Each connection is ended by one of the causes, by two of them at once, or by the server's close, which races with
-    /// the last of them.
+    /// Each connection is ended by one of the causes, by two of them at once, or by the server's close, which races
+    /// with the last of them.
     fn c1_each_connection_is_told_of_once(count: 400, or 10_000: "long: takes half a minute") {
         expect_panics_in_callbacks();
         let mut random = Random::new(1);

@@ -1,4 +1,5 @@
-//! What the peers of the soak say to each other: one byte for the kind of message, then numbers or a [stamp](leads_comm_testing::stamp).
+//! What the peers of the soak say to each other: one byte for the kind of message, then numbers or a
+//! [stamp](leads_comm_testing::stamp).
 
 /// Who speaks: the name of its role.
 pub const HELLO: u8 = b'h';

@@ -1,5 +1,5 @@
-//! Transports: what is particular to each, and the checks for transports (`leads_comm_conformance`) over those that there
-//! are, and over some with one defect each.
+//! Transports: what is particular to each, and the checks for transports (`leads_comm_conformance`) over those that
+//! there are, and over some with one defect each.
 
 mod defective;
 mod defects;

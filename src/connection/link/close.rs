@@ -174,8 +174,8 @@ impl Link {
         Some(None)
     }
 
-    /// Everything is written: the peer has a little time to close its side, unless it was ended for its silence. Of such
-    /// a peer nothing is on its way that could cost it the goodbye, and waiting would only tell of its end later.
+    /// Everything is written: the peer has a little time to close its side, unless it was ended for its silence. Of
+    /// such a peer nothing is on its way that could cost it the goodbye, and waiting would only tell of its end later.
     pub(super) fn begin_drain(&self) {
         let time = self.engine.settings.closing.drain_timeout;
         let drain_by = later(self.engine.pump.live(), time);

@@ -102,8 +102,8 @@ impl Link {
         Ok(accepted)
     }
 
-    /// Takes what a part needs of memory from the budget: of what is left for writing at once if that is what becomes of
-    /// it; what others can be made to give, as the rule for full queues says. False when there is not so much, or it
+    /// Takes what a part needs of memory from the budget: of what is left for writing at once if that is what becomes
+    /// of it; what others can be made to give, as the rule for full queues says. False when there is not so much, or it
     /// would have to be waited for although the messages can be written one by one.
     fn find_budget_for(&self, part: &mut [Batch], patience: &mut Patience) -> bool {
         let budget = &self.engine.rules.budget;
@@ -168,7 +168,8 @@ impl Link {
         }
         let Progress { since, looks } = self.outbox.look_whether_stuck()?;
         let left = stall.saturating_sub(since.elapsed());
-        // It is looked in live time, so that a standstill, in which the peer may have had its own, counts for one pause.
+        // It is looked in live time, so that a standstill, in which the peer may have had its own, counts for one
+        // pause.
         if !left.is_zero() || looks < TRIES {
             return Some(later(now, left.clamp(pause / 4, pause)));
         }

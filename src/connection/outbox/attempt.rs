@@ -58,7 +58,7 @@ impl Mode {
     }
 }
 
-/// An interrupted call is made again, by the one that goes on.
+/// An interrupted call is made again, by the writer that goes on.
 fn or_again(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }
 }

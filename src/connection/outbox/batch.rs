@@ -20,8 +20,8 @@ const STEP: usize = 4 * 1024;
 const FEW_ENDS: usize = 4;
 
 /// A batch is filled by one owner, and never changes once it is shared. It takes what it needs of memory from the
-/// budget of the service, spare room included, once for however many outboxes it is shared by, and gives it back when it
-/// is dropped.
+/// budget of the service, spare room included, once for however many outboxes it is shared by, and gives it back when
+/// it is dropped.
 #[derive(Debug)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
@@ -125,8 +125,8 @@ impl Batch {
         Some(joined)
     }
 
-    /// It and what is `behind` it, which together have this `place`: made once for however many outboxes ask, as long as
-    /// one of them holds it. `None` when the budget is used up, or nobody holds it any more.
+    /// It and what is `behind` it, which together have this `place`: made once for however many outboxes ask, as long
+    /// as one of them holds it. `None` when the budget is used up, or nobody holds it any more.
     pub(super) fn joined_with(&self, behind: &[&Self], place: Place) -> Option<Arc<Self>> {
         let mut made = None;
         let joined = self.joined.get_or_init(|| {

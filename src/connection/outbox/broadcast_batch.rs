@@ -1,8 +1,8 @@
 //! Broadcasts that come in a tight loop, gathered into one batch for many outboxes.
 //!
-//! A gathered message has been accepted for each of the outboxes, and is in none of their queues yet. What is about to
-//! happen to an outbox, and must come behind it, [settles](BroadcastBatch::settle) the batch first: a send, also the
-//! broadcaster's own, the close of a connection, and the count of what it lost.
+//! A gathered message has been accepted for each of the outboxes, and is in none of their queues yet. So whoever is
+//! about to do something to an outbox that must come behind it [settles](BroadcastBatch::settle) first: a sender, who
+//! may be the broadcaster itself, the thread that closes the connection, and the reader that counts what it lost.
 
 use std::mem;
 use std::sync::Arc;
@@ -91,7 +91,7 @@ impl BroadcastBatch {
         others
     }
 
-    /// Queues what has been gathered in each of its outboxes, and leaves the writing to the gathering sender.
+    /// Queues what has been gathered in each of its outboxes, and leaves the writing to the thread that gathers.
     #[inline]
     pub(crate) fn settle(&self) {
         if self.pending.load(Ordering::Acquire) {

@@ -26,8 +26,8 @@ const BYTES_PER_BLOCKING_WRITE: usize = 16 * 1024;
 /// write than two.
 const SHORT: usize = 256;
 
-/// A message that is no longer than this, separator included, is written although the budget is used up: what the stream
-/// does not take of it waits all the same, one such message for each connection.
+/// A message that is no longer than this, separator included, is written although the budget is used up: what the
+/// stream does not take of it waits all the same, one such message for each connection.
 const ALWAYS: usize = 4 * 1024;
 
 impl Outbox {
@@ -169,7 +169,7 @@ impl Outbox {
     }
 
     /// If the outbox is dead and no write is under way: counts what is queued as lost, and drops it, without the lock.
-    /// The outbox is not over before that is done, so that a thread that waits for it finds the budget given back.
+    /// The outbox is not over before that is done, so that a thread which waits for it finds the budget given back.
     pub(super) fn discard_queue(&self, state: &mut MutexGuard<'_, State>) {
         if state.stage != Stage::Dead || state.in_flight {
             return;

@@ -84,7 +84,7 @@ pub(crate) struct Outbox {
 struct State {
     /// Given up when the connection is gone, so that its descriptor does not depend on who keeps a handle.
     stream: Option<Arc<dyn Stream>>,
-    /// The same for the holder of the role; absent while a write is under way.
+    /// The same for the writer; absent while a write is under way.
     writers_stream: Option<Arc<dyn Stream>>,
     queue: Queue,
     writer: Writer,
@@ -136,7 +136,7 @@ pub(crate) enum Outgoing<'a> {
     Batches(&'a [Arc<Batch>]),
 }
 
-/// What has to be seen to next, by the thread that has touched the outbox.
+/// What the thread that touched the outbox has to see to next.
 #[must_use]
 pub(crate) enum Step {
     Nothing,
@@ -252,8 +252,8 @@ impl Outbox {
         Ok(self.write_or_leave(state))
     }
 
-    /// Puts a batch into the queue for which room was [promised](Self::promise), to be written by the next
-    /// [`write_ready`](Self::write_ready). If the outbox has closed meanwhile, its messages are lost.
+    /// Puts a batch into the queue for which room was [promised](Self::promise), to be written by the thread that calls
+    /// [`write_ready`](Self::write_ready) next. If the outbox has closed meanwhile, its messages are lost.
     pub(crate) fn enqueue(&self, batch: &Arc<Batch>) {
         let mut state = self.state.lock();
         state.promised = 0;
@@ -274,7 +274,7 @@ impl Outbox {
         state.stage = Stage::Closing;
         state.goodbye_queued = true;
         state.push_uncounted(self.rules.goodbye());
-        // Senders who wait for room have nothing to wait for any more.
+        // Senders that wait for room have nothing to wait for any more.
         self.room.notify_all();
         self.write_or_leave(state)
     }

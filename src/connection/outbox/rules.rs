@@ -106,7 +106,7 @@ impl Patience {
     }
 
     /// After a wait until then that was in vain: whether it is over. Not where the wait took much longer, because the
-    /// process stood still, and the thread that makes room has had no chance.
+    /// process stood still, and the peer that makes room has had no chance.
     pub(crate) fn is_over(&mut self) -> bool {
         let late = self.until.map(|until| now().saturating_duration_since(until));
         self.is_over |= late.is_none_or(|late| late <= STANDSTILL);

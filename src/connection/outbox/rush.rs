@@ -65,8 +65,8 @@ impl Rush {
         self.written = 0;
     }
 
-    /// At a tick: ends a rush that does not go on. Of one that does, there is nothing to write when those who queue have
-    /// written: what waits has been waiting for less than a tick.
+    /// At a tick: ends a rush that does not go on. Of one that does, there is nothing to write when those who queue
+    /// have written: what waits has been waiting for less than a tick.
     pub(crate) fn tick(&mut self) -> Tick {
         let tick = match (self.goes_on(), self.written) {
             (false, _) => Tick::Done,

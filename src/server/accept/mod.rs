@@ -1,4 +1,4 @@
-//! The accepting thread: listener -> admission -> a reader for each caller that is admitted, a goodbye for the others.
+//! The accepting thread: listener -> admission -> a reader for each caller who is admitted, a goodbye for the others.
 //! Nothing that goes wrong ends it but the end of the server.
 
 mod failure;
@@ -172,7 +172,7 @@ impl AcceptLoop<'_> {
                     open(core, id, stream)
                 };
                 if let Some(given) = given {
-                    // Where the thread does not wait for it any more, this ends it.
+                    // A thread that is not waited for any more is ended by that.
                     let _ = give.send(given);
                 }
             }
@@ -235,8 +235,8 @@ impl AcceptLoop<'_> {
         match self.core.lifecycle().pause(self.pauses.pause(), wakes) {
             Paused::Enough => true,
             Paused::Woken => {
-                // The stream of the connection that has ended may have other holders still; they let it go within
-                // moments.
+                // A sender or the pump may still hold the stream of the connection that has ended, and lets it go in a
+                // moment.
                 self.pauses.reset_pause();
                 true
             }

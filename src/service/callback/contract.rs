@@ -21,7 +21,7 @@ use crate::sync::user_code::Calls;
 ///
 /// Anything, of any service: no lock is held while a callback runs. [`Service::close`] called in a callback starts the
 /// close and returns at once, because it would otherwise wait for the callback itself. The same holds in a destructor:
-/// a callback is dropped by the last thread that holds it, which may be one of the library.
+/// a callback is dropped by its last owner, which may be a thread of the library.
 ///
 /// # Panics
 ///

@@ -103,8 +103,8 @@ impl Core {
         self.handshakes.drop_authenticator();
     }
 
-    /// Waits until the service has ended, at most until `deadline`; whether it has. Where it might be what it waits for,
-    /// it only looks.
+    /// Waits until the service has ended, at most until `deadline`; whether it has. Where it might be what it waits
+    /// for, it only looks.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
         if user_code::is_inside() { self.lifecycle.is_over() } else { self.lifecycle.wait(deadline) }
     }

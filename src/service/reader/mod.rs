@@ -28,7 +28,7 @@ pub(crate) struct Opened {
     connection: Connection,
     /// Until somebody reads it.
     stream: Option<Arc<dyn Stream>>,
-    /// What there was when it was opened, so that each callback that is told of its beginning is told of its end.
+    /// What there was when it was opened, so that the callbacks which are told of its beginning are told of its end.
     callback: Arc<Chain>,
 }
 

@@ -10,8 +10,8 @@ use crate::connection::{Connection, ConnectionId};
 use crate::stats::{Counts, DisconnectKind, ServiceStats, Traffic};
 use crate::sync::Mutex;
 
-/// Who is connected. Never locked while anything is called or written: to do something for each connection, take a
-/// [`snapshot`](Self::snapshot) first.
+/// Who is connected. Never locked while anything is called or written: the thread that wants to do something for each
+/// connection takes a [`snapshot`](Self::snapshot) first.
 #[derive(Debug)]
 pub(crate) struct ConnectionTable {
     state: Mutex<State>,

@@ -1,5 +1,5 @@
-//! Sockets of any kind, as the systems have them: reading and writing where each call can say how it is meant, accepting
-//! and connecting that can be stopped, and waiting for what is ready.
+//! Sockets of any kind, as the systems have them: reading and writing where each call can say how it is meant,
+//! accepting and connecting that can be stopped, and waiting for what is ready.
 
 pub(crate) mod accept;
 pub(crate) mod connect;

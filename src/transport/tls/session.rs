@@ -152,7 +152,7 @@ impl Session {
     }
 
     /// Says that this side sends no more, or calls the handshake off; once. Not while another thread writes what the
-    /// handshake has to say: the thread that wants it asks again.
+    /// handshake has to say: it has to be asked for again.
     pub(super) fn close(&mut self) {
         if self.is_plain {
             return;

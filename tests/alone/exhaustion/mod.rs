@@ -1,4 +1,5 @@
-//! Servers in a process that runs out of descriptors or threads, or whose accept fails in every way that the system has.
+//! Servers in a process that runs out of descriptors or threads, or whose accept fails in every way that the system
+//! has.
 //!
 //! `cargo test --release --test alone -- exhaustion:: --ignored --nocapture --test-threads=1` runs the long forms.
 #![cfg(target_os = "linux")]
@@ -352,8 +353,8 @@ fn quiet_port() -> u16 {
     (first..).step_by(2).find(|port| free(*port) && free(port + 1)).unwrap()
 }
 
-/// Ends and starts again on the same port: by a close, which leaves its side waiting for the last of the peers' packets,
-/// and by a crash.
+/// Ends and starts again on the same port: by a close, which leaves its side waiting for the last of the peers'
+/// packets, and by a crash.
 fn restarts(closed: usize, killed: usize) {
     let setup = Setup { port: quiet_port(), ..Setup::default() };
     let mut server = Process::start(&setup);

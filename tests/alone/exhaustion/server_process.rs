@@ -1,5 +1,5 @@
-//! A server in a process of its own, which is this test's binary run again: so that a limit can be put on it, and what it
-//! uses be counted.
+//! A server in a process of its own, which is this test's binary run again: so that a limit can be put on it, and what
+//! it uses be counted.
 //!
 //! It is told what to do by lines on its stdin, and tells what happens by lines on its stdout that begin with `> `.
 

@@ -336,8 +336,8 @@ fn a_client_is_told_as_by_any_goodbye() {
     client.close();
 }
 
-/// Has room for so many streams at a time, as a process has descriptors, and says when accepting fails. A stream takes up
-/// room until it is dropped.
+/// Has room for so many streams at a time, as a process has descriptors, and says when accepting fails. A stream takes
+/// up room until it is dropped.
 struct Scarce {
     error: fn() -> io::Error,
     room: usize,

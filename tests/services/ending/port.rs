@@ -1,5 +1,6 @@
-//! The port, or the path, is free when `close` returns: whatever the accepting thread is doing then, and wherever `close`
-//! is called from. Callers are refused by the system from then on, and the one who is being asked about is ended.
+//! The port, or the path, is free when `close` returns: whatever the accepting thread is doing then, and wherever
+//! `close` is called from. Callers are refused by the system from then on, and the one who is being asked about is
+//! ended.
 
 use std::io::{self, Read, Write};
 use std::net::{self, SocketAddr};

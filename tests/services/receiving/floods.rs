@@ -350,8 +350,8 @@ fn with_coalescing_a_flood_takes_few_writes() {
             let numbers: Vec<_> = valve.messages().iter().map(|message| number_of(message)).collect();
             assert!(numbers.into_iter().eq(0..MESSAGES));
             let count = valve.writes().len();
-            // A thread of its own that writes takes what there is each time that it gets a turn, and on a busy machine those
-            // may be many.
+            // A thread of its own that writes takes what there is each time that it gets a turn, and on a busy machine
+            // those may be many.
             let most = if matches!(writes, Writes::Blocking) { MESSAGES / 2 } else { MESSAGES / 4 };
             assert!(count < most, "{writes:?}, broadcast {broadcast}: {count} writes");
         }

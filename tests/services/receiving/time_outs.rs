@@ -14,8 +14,8 @@ use leads_comm_testing::*;
 
 const SHORT: Duration = Duration::from_millis(150);
 
-/// For tests in which the time-out must not come, one after the other: a busy machine may keep a thread from running for
-/// longer than the first.
+/// For tests in which the time-out must not come, one after the other: a busy machine may keep a thread from running
+/// for longer than the first.
 const LONG: [Duration; 3] = [Duration::from_millis(400), Duration::from_secs(2), Duration::from_secs(10)];
 
 /// How long peers that do not know of the end of their connection hold the tests up.

@@ -1,5 +1,5 @@
-//! Who is slow, who is stopped, and what ends whom: peers that read fast, slowly or not at all, while nothing, little or
-//! much waits for them, over every transport and under every policy.
+//! Who is slow, who is stopped, and what ends whom: peers that read fast, slowly or not at all, while nothing, little
+//! or much waits for them, over every transport and under every policy.
 
 use std::sync::mpsc;
 use std::thread;

@@ -1,6 +1,7 @@
 //! The crate message-io: one node per process, whose thread handles all connections.
 //!
-//! Its `FramedTcp` keeps messages apart; over its `Tcp` the program ends them with a separator, and splits what arrives.
+//! Its `FramedTcp` keeps messages apart; over its `Tcp` the program ends them with a separator, and splits what
+//! arrives.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;

@@ -214,7 +214,7 @@ fn gather_and_abort() {
     });
 }
 
-/// A sender does meanwhile not take the room of what is being gathered: no queue exceeds its limit.
+/// A sender does not take, meanwhile, the room of what is being gathered: no queue exceeds its limit.
 #[test]
 fn gather_and_fill() {
     const HALF: usize = GATHERED_CHARGE / 2 - 100;

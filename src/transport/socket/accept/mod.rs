@@ -66,7 +66,7 @@ impl<S> Slot<S> {
         self.state.lock().is_stopped
     }
 
-    /// Closes the socket, as soon as the threads that block in its system calls have been woken by `wake`. One that
+    /// Closes the socket, as soon as the thread that blocks in its system calls has been woken by `wake`. One that
     /// cannot be, for so long and so often, is left to close it itself.
     fn close(&self, wake: impl Fn(&S), patience: Duration, tries: u32) {
         let mut state = self.state.lock();

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::{AcceptSocket, Slot};
 use crate::transport::socket::poll::Poller;
 
-/// How long a waiting thread is given to wake; it always does.
+/// How long the accepting thread is given to wake; it always does.
 const WAKING: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]

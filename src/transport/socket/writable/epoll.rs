@@ -51,8 +51,8 @@ impl Writable {
     ///
     /// # Errors
     ///
-    /// The system refuses, because its descriptor is of a kind that is always ready, or is watched already under another
-    /// number.
+    /// The system refuses, because its descriptor is of a kind that is always ready, or is watched already under
+    /// another number.
     pub(crate) fn watch(&self, number: u64, stream: &dyn Stream) -> io::Result<()> {
         let fd = stream.poll_fd().ok_or(io::ErrorKind::Unsupported)?;
         Ok(epoll::add(&self.epoll, fd, EventData::new_u64(number), READY_ONCE)?)
