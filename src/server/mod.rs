@@ -30,7 +30,7 @@ use crate::transport::tls;
 #[cfg(unix)]
 use crate::transport::unix::UnixListener;
 use builder::ListenerSource;
-pub use builder::ServerBuilder;
+pub use builder::{BindAddress, ServerBuilder};
 
 /// The accepting thread's stack, in bytes; `on_initialize`, `on_fail` and `admit` run on it.
 const ACCEPT_STACK: usize = 2 * 1024 * 1024;
