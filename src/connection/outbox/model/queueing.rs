@@ -173,8 +173,8 @@ fn wait_for_room_until_aborted() {
 
 /// Who waits for the outcome of a write that is under way is refused only if that made no room.
 #[test]
-fn refuse_only_slow_consumer() {
-    explore("refuse_only_slow_consumer", 3, || {
+fn refuse_only_when_full() {
+    explore("refuse_only_when_full", 3, || {
         let setup = Setup { limit: CHARGE, ..room(100) };
         let (sent, written) = sending(setup, |_| ());
         assert_eq!((accepted(&sent), written.len()), (4, 4));
