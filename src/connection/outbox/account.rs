@@ -12,10 +12,12 @@ pub(super) struct Account {
 }
 
 impl Account {
+    #[inline]
     pub(super) fn accepted(&self) -> u64 {
         self.accepted
     }
 
+    #[inline]
     pub(super) fn accept(&mut self, bytes: usize) {
         self.accepted += bytes as u64;
     }
@@ -26,6 +28,7 @@ impl Account {
     }
 
     /// The outcome of a write.
+    #[inline]
     pub(super) fn write(&mut self, taken: usize, holds: bool) {
         if taken > 0 || !holds {
             self.settled += std::mem::take(&mut self.held);
@@ -43,6 +46,7 @@ impl Account {
         self.settled += std::mem::take(&mut self.held) + bytes as u64;
     }
 
+    #[inline]
     pub(super) fn holds(&self) -> bool {
         self.holds
     }

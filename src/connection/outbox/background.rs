@@ -23,6 +23,7 @@ impl Background {
         Self { has_thread: false, watched: false, progress: Progress { since: time, looks: 0 } }
     }
 
+    #[inline]
     pub(super) fn note_progress(&mut self, time: Instant) {
         self.progress = Progress { since: time, looks: 0 };
     }

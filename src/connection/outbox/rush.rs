@@ -49,6 +49,7 @@ impl Rush {
     }
 
     /// Whether so much was queued since the last tick, or since [`pause`](Self::pause), that it would go on.
+    #[inline]
     pub(crate) fn goes_on(&self) -> bool {
         self.queued >= RUSH
     }
@@ -60,6 +61,7 @@ impl Rush {
     }
 
     /// At a tick that has nothing to say.
+    #[inline]
     pub(crate) fn forget_tick(&mut self) {
         self.queued = 0;
         self.written = 0;
