@@ -29,6 +29,8 @@ pub(crate) struct Engine {
     relieving: Mutex<()>,
     /// Whether it has been told that sockets do not take what they should.
     keepalive_told: AtomicBool,
+    /// Whether a stream has told what is unanswered.
+    tells_unanswered: AtomicBool,
 }
 
 /// A service that can make room for all of its connections at the cost of one.
@@ -55,6 +57,7 @@ impl Engine {
             service,
             relieving: Mutex::new(()),
             keepalive_told: AtomicBool::new(false),
+            tells_unanswered: AtomicBool::new(false),
         }
     }
 
@@ -100,12 +103,21 @@ impl Engine {
     /// Has the system look after the peer of a new connection, as far as it can.
     pub(crate) fn keep_alive(&self, stream: &dyn Stream) {
         let timeout = self.settings.dead_peer_timeout;
-        // Where the stream can be asked, the library sees to it, and tells a peer without room from one that is gone.
-        let user_timeout = timeout.filter(|_| stream.unanswered_for().is_err());
+        // Where streams can be asked, the library sees to it, and tells a peer without room from one that is gone.
+        let user_timeout = timeout.filter(|_| !self.can_be_asked(stream));
         let Err(error) = stream.keep_alive(timeout.map(Keepalive::within), user_timeout) else { return };
         if error.kind() != io::ErrorKind::Unsupported && !self.keepalive_told.swap(true, Ordering::Relaxed) {
             debug!("the system does not look after {} as it should: {error}", stream.peer());
         }
+    }
+
+    /// Whether a stream tells what is unanswered. Once one does, all of the service's do, which are of one transport:
+    /// the question costs several calls of the system.
+    fn can_be_asked(&self, stream: &dyn Stream) -> bool {
+        if !self.tells_unanswered.load(Ordering::Relaxed) {
+            self.tells_unanswered.store(stream.unanswered_for().is_ok(), Ordering::Relaxed);
+        }
+        self.tells_unanswered.load(Ordering::Relaxed)
     }
 
     /// Disconnects a peer unless there is room by now: one at a time, so that no more have to go than it takes.
