@@ -1,7 +1,7 @@
 //! Broadcasts that come in a tight loop, gathered into one batch for many outboxes.
 //!
-//! A gathered message has been accepted for each of the outboxes, and is in none of their queues yet. So whoever is
-//! about to do something to an outbox that must come behind it [settles](BroadcastBatch::settle) first: a sender, who
+//! A gathered message has been accepted for each of the outboxes, and is in none of their queues yet. So three
+//! threads [settle](BroadcastBatch::settle) first, because what they do to an outbox must come behind it: a sender, who
 //! may be the broadcaster itself, the thread that closes the connection, and the reader that counts what it lost.
 
 use std::mem;
