@@ -126,7 +126,7 @@ impl Queue {
             return false;
         }
         self.seal();
-        let is_rush = self.bytes >= BATCH_LEN / 2;
+        let is_rush = self.bytes >= BATCH_LEN / 2 && self.budget.is_plentiful();
         let mut open = match self.spare.pop() {
             Some(spare) => spare,
             None if is_rush => Batch::roomy(&self.budget, purpose),

@@ -386,3 +386,23 @@ fn what_is_dropped_for_memory_gives_it_back() {
     queue.take_back(lent);
     assert_eq!(joined(&queue.lend(9, usize::MAX), usize::MAX), shared.bytes());
 }
+
+/// Room for messages that may not come is taken only while there is plenty of memory: else each peer that is behind
+/// would keep a batch of it from the others.
+#[test]
+fn room_is_taken_ahead_only_while_there_is_plenty() {
+    const LEN: usize = 10_000;
+    let budget = Arc::new(Budget::new(400_000));
+    let used_by_one_more = || {
+        let mut queue = Queue::new(false, &budget);
+        (0..4).for_each(|_| assert!(queue.append(&[b'x'; LEN], SEPARATOR, Purpose::Queue)));
+        // What has been lent takes no further message.
+        drop(queue.lend(usize::MAX, usize::MAX));
+        let before = budget.used();
+        assert!(queue.append(&[b'x'; LEN], SEPARATOR, Purpose::Queue));
+        budget.used() - before
+    };
+    assert!(used_by_one_more() >= BATCH_LEN);
+    assert!(budget.take(100_000, Purpose::Queue));
+    assert!(used_by_one_more() < LEN + 1000);
+}
