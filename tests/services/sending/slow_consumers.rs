@@ -4,7 +4,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::{Closing, Connection, DisconnectCause, Error, OutboundLimit, Server, SlowConsumer, callback};
+use leads_comm::{
+    Closing, Connection, DisconnectCause, Error, MemoryLimits, OutboundLimit, Server, SlowConsumer, Timeouts, callback,
+};
 use leads_comm_testing::valve::{self, EITHER, Valve};
 use leads_comm_testing::*;
 
@@ -76,7 +78,7 @@ over_every_transport! {
         const STALL: Duration = Duration::from_millis(200);
         for policy in [SlowConsumer::Disconnect, SlowConsumer::DropOldest, SlowConsumer::DropNewest, PATIENT] {
             let started = net.start_server(|builder| {
-                builder.max_sent_len(100_000).max_queued_bytes(400_000).slow_consumer(policy).stall_timeout(STALL)
+                builder.max_sent_len(100_000).max_queued_bytes(400_000).slow_consumer(policy).timeouts(Timeouts::new().stall_timeout(STALL))
             });
             let stalled = started.raw();
             let connection = connected(&started.events);
@@ -354,7 +356,10 @@ fn a_queue_of_messages_that_are_not_joined_holds_as_many() {
         for len in [0, 20, 1000] {
             let mut held = [true, false].map(|coalesce| {
                 let (started, valves) = valve::start_server(writes, |builder| {
-                    let builder = builder.max_sent_len(LEN).max_queued_bytes(QUEUE).max_total_queued_bytes(QUEUE * 4);
+                    let builder = builder
+                        .max_sent_len(LEN)
+                        .max_queued_bytes(QUEUE)
+                        .memory_limits(MemoryLimits::new().max_total_queued_bytes(QUEUE * 4));
                     builder.coalesce(coalesce).slow_consumer(SlowConsumer::DropNewest)
                 });
                 let peers: Vec<_> = (0..3).map(|_| (valves.connect(), connected(&started.events))).collect();
@@ -388,7 +393,9 @@ fn a_queue_of_messages_that_are_not_joined_holds_as_many() {
 #[test]
 fn a_peer_who_has_taken_everything_is_written_to_at_once() {
     let (started, valves) = valve::start_server(valve::Writes::Unready, |builder| {
-        let builder = builder.slow_consumer(SlowConsumer::DropNewest).stall_timeout(Duration::from_millis(400));
+        let builder = builder
+            .slow_consumer(SlowConsumer::DropNewest)
+            .timeouts(Timeouts::new().stall_timeout(Duration::from_millis(400)));
         // The pump is never told that it could write the goodbye.
         builder.closing(Closing::new().flush_timeout(Duration::from_millis(100)))
     });
