@@ -60,7 +60,7 @@ in_two_lengths! {
                 miscounted += connection.dropped_messages().abs_diff(refused + 1);
                 connection.abort();
                 let reason = disconnected(&started.events);
-                miscounted += (reason.undelivered.dropped.messages as usize).abs_diff(refused + 1);
+                miscounted += reason.undelivered.dropped.messages.abs_diff(refused + 1);
             }
             drop(peer);
         }

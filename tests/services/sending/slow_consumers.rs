@@ -119,7 +119,7 @@ over_every_transport! {
                 count += 1;
             }
             assert!(count < sent, "{way}: it all fitted somewhere");
-            assert_eq!(count + connection.dropped_messages(), sent, "{way}");
+            assert_eq!(count + connection.dropped_messages() as usize, sent, "{way}");
             // The connection lives on, and what was dropped is all that was lost.
             connection.send(b"still here").unwrap();
             assert_eq!(messages.recv_timeout(PATIENCE).unwrap(), b"still here");
@@ -144,7 +144,7 @@ over_every_transport! {
             });
             let dropped = sent - accepted.len();
             assert!(dropped > 0, "{way}: it all fitted somewhere");
-            assert_eq!(connection.dropped_messages(), dropped, "{way}");
+            assert_eq!(connection.dropped_messages() as usize, dropped, "{way}");
             let messages = raw.into_messages();
             for number in accepted {
                 assert_eq!(number_of(&messages.recv_timeout(PATIENCE).expect(way)), number, "{way}");
@@ -236,7 +236,7 @@ fn a_message_that_is_partly_written_is_never_dropped() {
             for number in 1..100 {
                 assert_eq!(send(&started.server, &connection, &numbered(number, LEN)), 1, "{writes:?} {way} {number}");
             }
-            let dropped = connection.dropped_messages();
+            let dropped = connection.dropped_messages() as usize;
             valve.open();
             connection.send(b"end").unwrap();
             valve.wait_for_end(b"end;");
@@ -284,7 +284,7 @@ fn a_blocked_write_keeps_nothing_else_from_being_dropped() {
         let numbers: Vec<_> = valve.messages()[1..].split_last().unwrap().1.iter().map(|it| number_of(it)).collect();
         assert!(numbers.is_sorted());
         assert_eq!((numbers[0], numbers.last().unwrap() + 1), (0, sent), "{writes:?}");
-        assert_eq!(numbers.len() + connection.dropped_messages(), sent, "{writes:?}");
+        assert_eq!(numbers.len() + connection.dropped_messages() as usize, sent, "{writes:?}");
         let new = numbers.iter().filter(|number| **number >= full).count();
         assert!(new > full / 2, "{writes:?}: only {new} of {full} have made room");
     }

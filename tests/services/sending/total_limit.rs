@@ -425,7 +425,7 @@ fn whoever_takes_everything_is_served_though_others_hold_the_reserve() {
         assert_eq!(healthy.valve.messages().len(), MESSAGES);
         assert_eq!(healthy.connection.dropped_messages(), 0);
         // No more has been dropped than had to be, and the account of it comes out.
-        let dropped: usize = stalled.iter().map(|peer| peer.connection.dropped_messages()).sum();
+        let dropped: u64 = stalled.iter().map(|peer| peer.connection.dropped_messages()).sum();
         assert!((1..=20).contains(&dropped), "{policy:?}: {dropped} dropped for others");
         assert!(queued(&stalled) + queued(&stopped) > TOTAL / 2);
     }
