@@ -70,10 +70,15 @@
 //! # Opening and closing
 //!
 //! A port is opened for one process alone (`flock` and `TIOCEXCL` on Unix), and what had arrived before is thrown away:
-//! it is most likely the rest of a message. On Unix, a program that has a port open and does neither cannot be noticed,
-//! and is disturbed: such a port is not to be among those that are [asked](Ports::with_list). Opening a port makes many
-//! boards restart; [`Identity::settle`] is for that. Settings are those of the line only, so nothing is echoed or
-//! translated.
+//! it is most likely the rest of a message. Opening a port makes many boards restart; [`Identity::settle`] is for that.
+//! Settings are those of the line only, so nothing is echoed or translated.
+//!
+//! A program that has a port open and does neither, such as one with pyserial's defaults, would be disturbed. What
+//! looks for a device leaves such a port alone on Linux, where `/proc` shows what processes have open. It does not see
+//! those of other users unless it runs as root (or with `CAP_SYS_PTRACE`), nor those in containers beside its own, nor
+//! what its own process has open by other means. On other systems than Linux and Windows (which opens no port twice)
+//! nothing of it can be seen. A port that may be in use so is not to be among those that are [asked](Ports::with_list).
+//! One that is named is opened in any case.
 //!
 //! What was written is sent before the port is closed. Of a device that takes nothing, the rest is thrown away in the
 //! end; for how long the system would wait otherwise is its own affair, on Linux half a minute.
@@ -81,6 +86,7 @@
 mod asking;
 mod connector;
 mod device;
+mod elsewhere;
 mod failure;
 mod identity;
 mod lease;

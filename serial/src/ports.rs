@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use parking_lot::{Condvar, Mutex};
 
 use crate::asking::{Heard, ask};
+use crate::elsewhere::is_open_elsewhere;
 use crate::failure::{IdentityError, Outcome, Tried};
 use crate::lease::{Lease, Leases};
 use crate::logging::debug;
@@ -138,6 +139,8 @@ impl Ports {
             seeker.stopping.go_on()?;
             let outcome = if self.shared.leases.is_of_another(&port, seeker) {
                 Outcome::OfAnother
+            } else if is_open_elsewhere(&port) {
+                Outcome::InUse
             } else if let Some(lease) = self.shared.leases.take(&port) {
                 match self.try_port(&port, lease, seeker) {
                     Ok(stream) => return Ok(stream),

@@ -1,5 +1,6 @@
 //! Devices at unknown ports.
 
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -140,6 +141,43 @@ fn a_port_in_use_is_not_asked() {
     first.close();
     assert_eq!(busy.heard(), [b"disconnect".to_vec()]);
     assert_eq!(mine.heard(), [b"ic".to_vec(), b"disconnect".to_vec()]);
+}
+
+/// Ends with the test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// Without a lock, as most programs do it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_port_that_another_program_has_open_is_not_asked() {
+    use std::os::unix::fs::OpenOptionsExt;
+    let (theirs, mine) = (device("VeC"), device("VeC"));
+    let no_terminal = rustix::fs::OFlags::NOCTTY.bits().try_into().unwrap();
+    let port = std::fs::File::options().read(true).write(true).custom_flags(no_terminal).open(theirs.port()).unwrap();
+    let mut sleep = std::process::Command::new("sleep");
+    let other = Killed(sleep.arg("600").stdin(port).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let find = |ports| client(SerialConnector::new().identity(patient("VeC")).ports(ports), |builder| builder);
+    let (first, events) = find(ports([&theirs, &mine]));
+    first.start("auto", true).unwrap();
+    assert_eq!(connected(&events).to_string(), mine.port());
+    first.close();
+    let outcomes = searched(SerialConnector::new().identity(patient("VeC")).ports(ports([&theirs])));
+    assert!(matches!(&outcomes[..], [(_, Outcome::InUse)]), "{outcomes:?}");
+    let heard = theirs.heard();
+    assert!(heard.is_empty(), "{heard:?}");
+    drop(other);
+
+    let (second, events) = find(ports([&theirs]));
+    second.start("auto", true).unwrap();
+    assert_eq!(connected(&events).to_string(), theirs.port());
+    second.close();
 }
 
 #[test]
