@@ -231,6 +231,9 @@ impl ServerBuilder {
     }
 
     /// Listens on a socket that the program has bound; address, port and backlog are the socket's then.
+    ///
+    /// The program may keep a clone (`try_clone`). On Unix, accepting by it does not block as long as the server has the
+    /// socket; behind that it does, if it did before.
     pub fn listener(mut self, listener: TcpListener) -> Self {
         self.side.source = ListenerSource::Socket(listener);
         self

@@ -26,20 +26,28 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    /// Takes over a connected socket and makes it blocking.
+    /// Takes over a connected socket. On Unix, whether it blocks is left as it is, because that would concern all
+    /// clones of it; elsewhere it is made blocking.
     ///
     /// # Errors
     ///
     /// What the operating system reports, for instance `NotConnected`.
     pub fn new(socket: net::TcpStream) -> io::Result<Self> {
         let peer = canonical(socket.peer_addr()?);
-        // Where accepted sockets inherit the mode of the listener's.
+        #[cfg(any(not(unix), leads_comm_portable))]
         socket.set_nonblocking(false)?;
         socket.set_nodelay(true)?;
         // With one, Windows would report its end in the same way as that of a peer that has vanished.
         #[cfg(windows)]
         socket.set_read_timeout(None)?;
         Ok(Self { socket, peer, writing: AtomicBool::new(false), aborted: AtomicBool::new(false) })
+    }
+
+    /// One that is nobody else's, and blocks then without being asked whether it would. Accepted sockets inherit the
+    /// mode of the listener's on some systems.
+    fn own(socket: net::TcpStream) -> io::Result<Self> {
+        socket.set_nonblocking(false)?;
+        Self::new(socket)
     }
 
     #[cfg(all(unix, not(leads_comm_portable)))]
@@ -155,7 +163,7 @@ const GONE: usize = 64;
 fn opened(mut accept: impl FnMut() -> io::Result<Option<net::TcpStream>>) -> io::Result<Option<Box<dyn Stream>>> {
     for _ in 0..GONE {
         let Some(socket) = accept()? else { return Ok(None) };
-        if let Ok(stream) = TcpStream::new(socket) {
+        if let Ok(stream) = TcpStream::own(socket) {
             return Ok(Some(Box::new(stream)));
         }
     }
@@ -248,7 +256,8 @@ impl TcpListener {
         Self::new(socket)
     }
 
-    /// Takes over a socket that is listening already.
+    /// Takes over a socket that is listening already. On Unix, accepting by a clone of it does not block as long as it
+    /// is used here; behind that it does, if it did before. Elsewhere it is made blocking.
     ///
     /// # Errors
     ///
@@ -375,7 +384,7 @@ impl Connector for TcpConnector {
     fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
         let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in self.resolve(address)? {
-            match self.connecting.open(address, self.connect_timeout).and_then(refuse_self).and_then(TcpStream::new) {
+            match self.connecting.open(address, self.connect_timeout).and_then(refuse_self).and_then(TcpStream::own) {
                 Ok(stream) => return Ok(Box::new(stream)),
                 Err(error) => last_error = error,
             }

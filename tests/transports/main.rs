@@ -3,6 +3,8 @@
 
 mod defective;
 mod defects;
+#[cfg(all(unix, not(leads_comm_portable)))]
+mod given;
 mod layers;
 mod ours;
 #[path = "../../examples/custom_transport/packed.rs"]

@@ -31,6 +31,8 @@ pub(crate) struct Device {
     woken: UnixStream,
     /// Whether the system has been asked to keep others out.
     exclusive: bool,
+    /// Whether it was blocking when the program gave it, which may use it still.
+    was_blocking: bool,
 }
 
 impl Device {
@@ -57,13 +59,16 @@ impl Device {
 
     /// Takes over a descriptor, with the settings that it has.
     pub(crate) fn of(fd: OwnedFd) -> io::Result<Self> {
-        fcntl_setfl(&fd, fcntl_getfl(&fd)? | OFlags::NONBLOCK)?;
-        Self::with_wake_up(fd.into())
+        let flags = fcntl_getfl(&fd)?;
+        fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?;
+        let mut device = Self::with_wake_up(fd.into())?;
+        device.was_blocking = !flags.contains(OFlags::NONBLOCK);
+        Ok(device)
     }
 
     fn with_wake_up(port: SerialPort) -> io::Result<Self> {
         let (wake, woken) = UnixStream::pair()?;
-        Ok(Self { port, ended: AtomicBool::new(false), wake, woken, exclusive: false })
+        Ok(Self { port, ended: AtomicBool::new(false), wake, woken, exclusive: false, was_blocking: false })
     }
 
     /// Reads what there is; waits for it, at most for `time`: `WouldBlock` then. 0 once this has been ended.
@@ -176,6 +181,9 @@ impl Drop for Device {
         if self.exclusive {
             // A pseudo-terminal would remember it as long as its other end is open.
             let _ = ioctl_tiocnxcl(&self.port);
+        }
+        if let (true, Ok(flags)) = (self.was_blocking, fcntl_getfl(&self.port)) {
+            let _ = fcntl_setfl(&self.port, flags - OFlags::NONBLOCK);
         }
     }
 }

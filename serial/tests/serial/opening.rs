@@ -5,8 +5,10 @@ use std::io;
 use std::time::Duration;
 
 use leads_comm::Error;
-use leads_comm_serial::{CharSize, FlowControl, Identity, IdentityError, Outcome, SerialConnector, StopBits};
-use rustix::fs::{FlockOperation, flock};
+use leads_comm_serial::{
+    CharSize, FlowControl, Identity, IdentityError, Outcome, SerialConnector, SerialStream, StopBits,
+};
+use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, flock};
 use rustix::termios::{ControlModes, InputModes, tcgetattr};
 
 use crate::support::pty::{Device, Names, Pair};
@@ -23,6 +25,16 @@ fn refused(connector: SerialConnector, address: &str) -> std::sync::Arc<io::Erro
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// That its other users' reads block is a property of the open terminal, and not of the descriptor.
+#[test]
+fn a_terminal_that_was_given_is_given_back_as_it_was() {
+    let pair = Pair::open();
+    let blocks = || !fcntl_getfl(&pair.device).unwrap().contains(OFlags::NONBLOCK);
+    assert!(blocks());
+    drop(SerialStream::new(pair.device.try_clone().unwrap(), "client").unwrap());
+    assert!(blocks());
 }
 
 #[test]

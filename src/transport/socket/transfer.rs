@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
 /// How many buffers the systems take in one call (`IOV_MAX`); more would be an error.
@@ -12,9 +13,17 @@ const MOST_BUFFERS: usize = 1024;
 /// How long a write that blocks relies on the system to say that it can go on.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
 
+/// Blocks until there is something, also where the program has made the socket non-blocking, or uses it so elsewhere.
 pub(crate) fn read(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
-    let (count, _) = rustix::net::recv(socket, buffer, RecvFlags::empty())?;
-    Ok(count)
+    loop {
+        match rustix::net::recv(&socket, &mut *buffer, RecvFlags::empty()) {
+            Ok((count, _)) => return Ok(count),
+            Err(Errno::WOULDBLOCK) => {
+                poll(&mut [PollFd::new(&socket, PollFlags::IN)], None)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Blocks until some of it is taken. The system wakes a thread that blocks in writing only when there is much room

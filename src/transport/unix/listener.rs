@@ -29,7 +29,9 @@ impl UnixListener {
     /// unless another one has taken its place meanwhile.
     ///
     /// A socket file that no process listens on any more, because the last one was killed, is removed and bound anew.
-    /// Of several processes that do so at once, one gets it. `backlog` is how many connections the system may keep for
+    /// Of several processes that do so at once, one gets it: for that moment there is a second file, `….leads-comm-lock`,
+    /// which only this user can open, so that no other user of the machine can hold a server up. (In a directory in which
+    /// others may make files, they can take the path itself.) `backlog` is how many connections the system may keep for
     /// [`accept`](Listener::accept); it caps the number by itself. `mode` is the file's permissions, such as `0o660`,
     /// from before anybody can connect; `None` leaves them to the process's umask.
     ///
@@ -56,7 +58,8 @@ impl UnixListener {
         Ok(Self { place: Mutex::new(place), accepting: StoppableListener::new(socket.into())?, name })
     }
 
-    /// Takes over a socket that is listening already. Its file, if it has one, is not removed.
+    /// Takes over a socket that is listening already. Its file, if it has one, is not removed. As long as it is used
+    /// here, accepting by a clone of it does not block; behind that it does, if it did before.
     ///
     /// # Errors
     ///
@@ -69,7 +72,9 @@ impl UnixListener {
 
 fn opened(accepted: Option<net::UnixStream>) -> io::Result<Option<Box<dyn Stream>>> {
     let Some(socket) = accepted else { return Ok(None) };
-    Ok(Some(Box::new(UnixStream::new(socket)?)))
+    // Accepted sockets inherit the mode of the listener's on some systems.
+    let peer = name::of_peer(&socket);
+    Ok(Some(Box::new(UnixStream::own(socket, peer)?)))
 }
 
 impl AcceptSocket for net::UnixListener {

@@ -1,11 +1,13 @@
 //! A non-blocking listener, polled together with a wake-up.
 
 use std::io;
+use std::ops::Deref;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 
 use super::{AcceptSocket, Slot};
@@ -15,15 +17,15 @@ use crate::transport::socket::poll::Poller;
 const WAKING: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(crate) struct StoppableListener<S> {
-    slot: Slot<S>,
+pub(crate) struct StoppableListener<S: AcceptSocket> {
+    slot: Slot<NonBlocking<S>>,
     poller: Poller,
     spare: Spare,
 }
 
 impl<S: AcceptSocket + AsFd> StoppableListener<S> {
     pub(crate) fn new(socket: S) -> io::Result<Self> {
-        socket.set_nonblocking(true)?;
+        let socket = NonBlocking::new(socket)?;
         Ok(Self { slot: Slot::new(socket), poller: Poller::new()?, spare: Spare::new() })
     }
 
@@ -37,12 +39,14 @@ impl<S: AcceptSocket + AsFd> StoppableListener<S> {
         let Some(socket) = self.slot.lend() else { return Ok(None) };
         let mut has_caller = false;
         while !self.slot.is_stopped() {
+            // Another service may have had the same socket, and have given it back.
+            socket.set_nonblocking(true)?;
             match socket.accept() {
                 Ok(stream) => return Ok(Some(stream)),
                 // The system looks for a descriptor before it looks for a caller.
                 Err(error) if !has_caller && (is_nobody(&error) || is_out_of_descriptors(&error)) => {
                     let time = until.map(|until| until.saturating_duration_since(Instant::now()));
-                    has_caller = self.poller.wait_readable(&*socket, time)?;
+                    has_caller = self.poller.wait_readable(&**socket, time)?;
                     if !has_caller && time.is_some_and(|time| time.is_zero()) {
                         return Err(io::ErrorKind::WouldBlock.into());
                     }
@@ -72,6 +76,39 @@ impl<S: AcceptSocket + AsFd> StoppableListener<S> {
 
     pub(crate) fn stop(&self) {
         self.slot.close(|_| self.poller.wake(), WAKING, u32::MAX);
+    }
+}
+
+/// A socket that may be the program's as well, which has it back as it was. Whether accepting blocks is a property of
+/// the open socket, and not of the descriptor.
+#[derive(Debug)]
+struct NonBlocking<S: AcceptSocket> {
+    socket: S,
+    was_blocking: bool,
+}
+
+impl<S: AcceptSocket + AsFd> NonBlocking<S> {
+    fn new(socket: S) -> io::Result<Self> {
+        let was_blocking = !fcntl_getfl(&socket)?.contains(OFlags::NONBLOCK);
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, was_blocking })
+    }
+}
+
+impl<S: AcceptSocket> Deref for NonBlocking<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.socket
+    }
+}
+
+impl<S: AcceptSocket> Drop for NonBlocking<S> {
+    fn drop(&mut self) {
+        if self.was_blocking {
+            // Nobody is left to be told.
+            let _ = self.socket.set_nonblocking(false);
+        }
     }
 }
 
