@@ -1,6 +1,6 @@
 //! The file of a listening socket: how it comes to be there, and how it goes.
 
-use std::fs::{self, File, Metadata, Permissions};
+use std::fs::{self, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use socket2::{SockAddr, SockRef, Socket};
+
+use super::lock::Lock;
 
 /// How long others may hold the lock under which files are removed, or be quicker in binding the path.
 const LOCK_TIME: Duration = Duration::from_secs(1);
@@ -72,21 +72,18 @@ impl Drop for Place {
 /// Removes what is at a path, if it is a socket that is nobody's.
 ///
 /// Several processes that do so at once would remove what one of them has bound a moment ago. So it is done under a
-/// lock of the directory, which the system releases when a process dies.
+/// lock, which the system releases when a process dies.
 fn make_room(path: &Path, address: &SockAddr, until: Instant) -> io::Result<()> {
     if !is_stale(path, address)? {
         // It has gone meanwhile; with somebody who takes and leaves it all the time, this would never end.
         return if Instant::now() < until { Ok(()) } else { Err(in_use("others bind the path again and again")) };
     }
-    let lock = lock_directory(path).map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("an abandoned socket is there, and its directory cannot be locked: {error}"),
-        )
+    let lock = Lock::try_take(path).map_err(|error| {
+        io::Error::new(error.kind(), format!("an abandoned socket is there, and it cannot be locked: {error}"))
     });
     let Some(_lock) = lock? else {
         if Instant::now() >= until {
-            return Err(in_use("an abandoned socket is there, and its directory is locked by another process"));
+            return Err(in_use("an abandoned socket is there, and it is locked by another process or user"));
         }
         thread::sleep(LOCK_PAUSE);
         return Ok(());
@@ -120,15 +117,4 @@ fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
 
 fn in_use(reason: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::AddrInUse, reason)
-}
-
-/// Locks the directory that a path is in, without waiting; `None` when it is locked already.
-fn lock_directory(path: &Path) -> io::Result<Option<File>> {
-    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
-    let directory = File::open(directory.unwrap_or(Path::new(".")))?;
-    match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(directory)),
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }

@@ -3,6 +3,8 @@
 use std::sync::Barrier;
 use std::thread;
 
+use rustix::fs::{FlockOperation, flock};
+
 use super::*;
 
 /// Lets so many servers start at once, round after round, where a dead one has left its file; in how many of them there
@@ -55,14 +57,27 @@ fn one_of_many_gets_the_path_again_and_again() {
     assert_eq!(wrong, 0);
 }
 
+/// Whoever may read a directory can lock it.
 #[test]
-fn a_directory_that_is_locked_is_waited_for() {
-    use rustix::fs::{FlockOperation, flock};
-
+fn a_lock_that_another_user_can_take_holds_nobody_up() {
     let directory = Directory::new();
     let path = directory.join("leads.sock");
     abandon(&path);
     let lock = fs::File::open(&directory.0).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let (server, _events) = start_echo(&path);
+    reach(&path).close();
+    assert_eq!(directory.names(), ["leads.sock"]);
+    server.close();
+}
+
+#[test]
+fn a_path_that_is_locked_is_waited_for() {
+    let directory = Directory::new();
+    let path = directory.join("leads.sock");
+    abandon(&path);
+    // As by a process that is killed in between.
+    let lock = fs::File::create(directory.join("leads.sock.leads-comm-lock")).unwrap();
     flock(&lock, FlockOperation::LockExclusive).unwrap();
     let error = refused(&path);
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
@@ -76,5 +91,19 @@ fn a_directory_that_is_locked_is_waited_for() {
     drop(lock);
     let (server, _events) = starting.join().unwrap();
     reach(&path).close();
+    assert_eq!(directory.names(), ["leads.sock"]);
     server.close();
+    assert_eq!(directory.names(), [""; 0]);
+}
+
+/// What somebody has put there is neither followed nor removed.
+#[test]
+fn a_lock_that_is_a_link_is_refused() {
+    let directory = Directory::new();
+    let path = directory.join("leads.sock");
+    abandon(&path);
+    let lock = directory.join("leads.sock.leads-comm-lock");
+    std::os::unix::fs::symlink(directory.join("elsewhere"), &lock).unwrap();
+    refused(&path);
+    assert!(lock.is_symlink() && path.exists() && !directory.join("elsewhere").exists());
 }
