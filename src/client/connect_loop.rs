@@ -81,9 +81,10 @@ impl ConnectLoop {
         }
         // That of its first connection, where there is one.
         let name = match first.as_ref().map(Opened::connection) {
-            Ok(connection) => format!("leads-comm reader {} {connection}", connection.id()),
-            Err(_) => format!("leads-comm reader {}", self.server()),
+            Ok(connection) => format!("rd-{} {connection}", connection.id()),
+            Err(_) => format!("rd {}", self.server()),
         };
+        let name = self.core.engine().thread_name(name);
         let core = Arc::clone(&self.core);
         threads::start(name, core.settings().memory_limits.reader_stack, move || self.run(first))
             .inspect_err(|_| core.finish())

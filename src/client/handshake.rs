@@ -30,7 +30,8 @@ pub(super) fn run(core: &Core, stream: &Arc<dyn Stream>, failed: impl FnOnce(io:
     let (over, is_over) = mpsc::channel::<()>();
     let (handshakes, pending) = (Arc::clone(core.handshakes()), server.share());
     let timeout = core.settings().timeouts.handshake_timeout;
-    core.threads().spawn(format!("leads-comm handshake {}", stream.peer()), TIMER_STACK, move || {
+    let name = core.engine().thread_name(format_args!("hs {}", stream.peer()));
+    core.threads().spawn(name, TIMER_STACK, move || {
         // In steps, so that a time for which the process stood still counts for one of them only.
         let mut steps = iter::repeat_n(timeout / STEPS, STEPS as usize).chain([TURN]);
         let is_in_time = steps.any(|step| is_over.recv_timeout(step) != Err(mpsc::RecvTimeoutError::Timeout));

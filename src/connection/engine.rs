@@ -1,7 +1,8 @@
 //! What the connections of a service share.
 
+use std::fmt::Display;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -16,6 +17,8 @@ use crate::sync::user_code::debug;
 use crate::transport::{Keepalive, Stream};
 
 pub(crate) struct Engine {
+    /// The how-manieth service of the process it is.
+    number: u64,
     pub(crate) settings: Settings,
     pub(crate) rules: Arc<Rules>,
     pub(crate) pump: Pump,
@@ -45,8 +48,10 @@ pub(crate) trait Relief: Send + Sync {
 
 impl Engine {
     pub(crate) fn new(settings: Settings, service: Weak<dyn Relief>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         let rules = Arc::new(Rules::new(&settings));
         Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             broadcast_batch: BroadcastBatch::new(Arc::clone(&rules)),
             inbound_budget: InboundBudget::new(settings.memory_limits.max_total_unfinished_bytes),
             settings,
@@ -59,6 +64,12 @@ impl Engine {
             keepalive_told: AtomicBool::new(false),
             tells_unanswered: AtomicBool::new(false),
         }
+    }
+
+    /// The name of a thread of the service, which is all its own: systems show 15 bytes of a name, and less tells one
+    /// thread from all others of the process.
+    pub(crate) fn thread_name(&self, what: impl Display) -> String {
+        format!("lc{}-{what}", self.number)
     }
 
     /// Whether a line that a peer can cause may be logged now; if not, it is counted, and that is said later.
@@ -107,7 +118,7 @@ impl Engine {
         let user_timeout = timeout.filter(|_| !self.can_be_asked(stream));
         let Err(error) = stream.keep_alive(timeout.map(Keepalive::within), user_timeout) else { return };
         if error.kind() != io::ErrorKind::Unsupported && !self.keepalive_told.swap(true, Ordering::Relaxed) {
-            debug!("the system does not look after {} as it should: {error}", stream.peer());
+            debug!("the system does not look after {} as it should: {error:#}", stream.peer());
         }
     }
 

@@ -177,8 +177,8 @@ impl Server {
             accept::run(&accepting, callback, listener);
             return Ok(());
         }
-        let name =
-            format!("leads-comm accept {}", local_addr.map_or(listener.name(), |address| address.port().to_string()));
+        let place = local_addr.map_or(listener.name(), |address| address.port().to_string());
+        let name = core.engine().thread_name(format_args!("acc {place}"));
         threads::start(name, ACCEPT_STACK, move || accept::run(&accepting, callback, listener))
             .inspect_err(|_| core.finish())
     }
@@ -276,7 +276,7 @@ mod tests {
         server.start(true).unwrap();
         let _peer = connector.open().unwrap();
         let (failing, (done, is_done)) = (server.clone(), mpsc::channel());
-        threads::start("leads-comm test".into(), ACCEPT_STACK, move || {
+        threads::start("lc-test".into(), ACCEPT_STACK, move || {
             failing.core().rely_on(|| panic!("boom"));
             let _ = done.send(());
         })

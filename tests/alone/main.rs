@@ -19,6 +19,8 @@ mod pending_logs;
 mod reconnect_resources;
 mod resources;
 mod standstill;
+#[cfg(target_os = "linux")]
+mod thread_names;
 #[cfg(all(target_os = "linux", feature = "tls"))]
 mod tls_costs;
 mod vanished;

@@ -169,7 +169,7 @@ impl Link {
             self.engine.pump.adopt(self.id.0, this, stream);
             return;
         }
-        let name = format!("leads-comm writer {} {}", self.id, self.peer);
+        let name = self.engine.thread_name(format_args!("wr-{} {}", self.id, self.peer));
         let started = self.engine.threads.spawn(name, WRITER_STACK, move || {
             if let Err(message) = user_code::survive(|| this.follow(this.outbox.write_blocking())) {
                 this.fail(io::Error::other(format!("the writing thread panicked: {message}")));

@@ -159,7 +159,7 @@ impl Core {
         local_addr: Option<SocketAddr>,
         listener: Option<Arc<dyn Listener>>,
     ) -> Result<(), Error> {
-        let thread = format!("leads-comm pump {}", port.unwrap_or(self.port()));
+        let thread = self.engine.thread_name(format_args!("pump {}", port.unwrap_or(self.port())));
         self.engine.pump.open().map_err(|source| spawn_error(thread.clone(), source))?;
         let core = Arc::clone(self);
         self.pump_thread

@@ -42,7 +42,7 @@ impl StoppableConnect {
     /// is left to itself when this is stopped.
     pub(crate) fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         let host = host.to_owned();
-        self.aside("leads-comm resolver", move || Ok((host, port).to_socket_addrs()?.collect()))
+        self.aside("lc-resolver", move || Ok((host, port).to_socket_addrs()?.collect()))
     }
 
     /// Connects to one address, which is given `time` to answer.

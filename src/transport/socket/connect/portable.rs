@@ -15,5 +15,5 @@ impl Waiting {
 }
 
 pub(crate) fn open(connecting: &StoppableConnect, address: SocketAddr, time: Duration) -> io::Result<TcpStream> {
-    connecting.aside("leads-comm connector", move || TcpStream::connect_timeout(&address, time))
+    connecting.aside("lc-connector", move || TcpStream::connect_timeout(&address, time))
 }
