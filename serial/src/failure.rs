@@ -4,6 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use leads_comm::transport;
+
 /// Why no device was recognised. Inside the [`io::Error`] that [`connect`](leads_comm::transport::Connector::connect)
 /// fails with, from which [`of`](Self::of) gets it.
 #[derive(Debug, Clone)]
@@ -35,7 +37,7 @@ pub struct Tried {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The program has it open, or another one that keeps others out. It was asked nothing.
+    /// The program has it open, or another one, as far as can be [seen](crate#opening-and-closing). It was asked nothing.
     InUse,
     /// It has the device of another identity of the program. It was asked nothing.
     OfAnother,
@@ -76,9 +78,7 @@ impl IdentityError {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn of(error: &io::Error) -> Option<&Self> {
-        let error = error.get_ref()?;
-        // A service shows the errors of transports in the place of others, as their source.
-        error.downcast_ref().or_else(|| error.source()?.downcast_ref())
+        transport::reported(error)?.downcast_ref()
     }
 }
 

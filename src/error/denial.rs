@@ -3,7 +3,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use super::first_line::first_line;
+use super::text::{first_line, write_sources};
 
 /// Why a caller was not authenticated: the facts of
 /// [`RefusalCause::NotAuthenticated`](crate::RefusalCause::NotAuthenticated).
@@ -49,15 +49,16 @@ impl fmt::Display for DenialCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WrongToken => f.write_str("its first message is not the token"),
-            Self::ByProgram(denied) => write!(f, "denied by the program: {denied}"),
+            Self::ByProgram(_) => f.write_str("denied by the program"),
             Self::AuthenticatorPanicked => f.write_str("the authenticator panicked"),
             Self::MessageTooLong { limit } => write!(f, "its first message is longer than {limit} bytes"),
             Self::Goodbye => f.write_str("it said goodbye first"),
             Self::Closed { unfinished_bytes } => {
                 write!(f, "its stream ended {unfinished_bytes} bytes into its first message")
             }
-            Self::Io { source } => write!(f, "its stream failed before its first message: {source}"),
-        }
+            Self::Io { .. } => f.write_str("its stream failed before its first message"),
+        }?;
+        write_sources(f, self)
     }
 }
 
@@ -106,7 +107,7 @@ impl From<String> for Denied {
 
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(first_line(&self.text))
+        first_line(&self.text).fmt(f)
     }
 }
 

@@ -4,12 +4,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::first_line::first_line;
+use super::text::{first_line, write_sources};
 use crate::stats::{DisconnectKind, Volume};
 
 /// Why a connection has ended, and what did not arrive because of it.
 ///
-/// Displayed in one line: the cause, and behind it what was lost, where something was.
+/// Displayed in one line: the cause, and behind it what was lost, where something was. `{reason:#}` says what caused
+/// the cause as well, such as the error of the system.
 ///
 /// # Examples
 ///
@@ -49,7 +50,7 @@ impl DisconnectReason {
 impl fmt::Display for DisconnectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { cause, undelivered: Undelivered { unfinished_bytes, unsent, dropped } } = self;
-        write!(f, "{cause}")?;
+        cause.fmt(f)?;
         if *unfinished_bytes > 0 {
             write!(f, ", {unfinished_bytes} bytes of an unfinished message discarded")?;
         }
@@ -217,8 +218,9 @@ impl fmt::Display for DisconnectCause {
                 write!(f, "the callback {callback} panicked: {}", first_line(message))
             }
             Self::ServiceFailed { message } => write!(f, "the service failed: {}", first_line(message)),
-            Self::Io { source } => write!(f, "the stream failed: {source}"),
-        }
+            Self::Io { .. } => f.write_str("the stream failed"),
+        }?;
+        write_sources(f, self)
     }
 }
 

@@ -2,8 +2,8 @@
 
 mod denial;
 mod disconnect;
-mod first_line;
 mod refusal;
+mod text;
 
 use std::error;
 use std::fmt;
@@ -13,8 +13,9 @@ use std::sync::Arc;
 use crate::codec::{EncodeError, SeparatorError};
 pub use denial::{DenialCause, Denied};
 pub use disconnect::{DisconnectCause, DisconnectReason, OutboundLimit, Undelivered};
-use first_line::first_line;
 pub use refusal::RefusalCause;
+use text::first_line;
+pub(crate) use text::{OneLine, write_sources};
 
 /// What went wrong, by what can be done about it: the program's mistakes first, then the service's or the connection's
 /// state, then what the system refused.
@@ -22,6 +23,9 @@ pub use refusal::RefusalCause;
 /// Each failure is reported in one place: to the call that met it, or, when a thread of the service met it, to
 /// [`Callback::on_fail`](crate::Callback::on_fail). Why a *connection* ended is not an `Error` but a
 /// [`DisconnectReason`].
+///
+/// `{error}` says what went wrong here, and leaves what caused it to [`source`](error::Error::source); `{error:#}` says
+/// both, in one line. So do all errors of the library.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Error {
@@ -155,9 +159,9 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InvalidSeparator(error) => write!(f, "invalid separator: {error}"),
+            Self::InvalidSeparator(_) => f.write_str("invalid separator"),
             Self::InvalidSetting { setting, requirement } => write!(f, "invalid setting: {setting} {requirement}"),
-            Self::InvalidMessage(error) => write!(f, "invalid message: {error}"),
+            Self::InvalidMessage(_) => f.write_str("invalid message"),
             Self::MessageTooLong { len, limit } => {
                 write!(f, "a message of {len} bytes is over the limit of {limit} bytes")
             }
@@ -169,11 +173,13 @@ impl fmt::Display for Error {
             Self::SlowConsumer { limit } => write!(f, "the peer reads too slowly: {limit}"),
             Self::Dropped { limit } => write!(f, "the message was dropped: {limit}"),
             Self::NotFlushed { bytes } => write!(f, "the time was over with {bytes} bytes not yet written"),
-            Self::Bind { address, source } => write!(f, "cannot listen on {address}: {source}"),
-            Self::Connect { address, source } => write!(f, "cannot connect to {address}: {source}"),
-            Self::GaveUp { address, attempts: 1 } => write!(f, "gave up connecting to {address} after 1 attempt"),
+            Self::Bind { address, .. } => write!(f, "cannot listen on {}", OneLine(address)),
+            Self::Connect { address, .. } => write!(f, "cannot connect to {}", OneLine(address)),
+            Self::GaveUp { address, attempts: 1 } => {
+                write!(f, "gave up connecting to {} after 1 attempt", OneLine(address))
+            }
             Self::GaveUp { address, attempts } => {
-                write!(f, "gave up connecting to {address} after {attempts} attempts")
+                write!(f, "gave up connecting to {} after {attempts} attempts", OneLine(address))
             }
             Self::Unsent { messages: 1, bytes } => {
                 write!(f, "the client has ended with 1 message ({bytes} bytes) that it could not send")
@@ -181,15 +187,18 @@ impl fmt::Display for Error {
             Self::Unsent { messages, bytes } => {
                 write!(f, "the client has ended with {messages} messages ({bytes} bytes) that it could not send")
             }
-            Self::Accept { source } => write!(f, "cannot accept a connection: {source}"),
-            Self::Refused { callers: 1, cause } => write!(f, "a caller was refused: {cause}"),
-            Self::Refused { callers, cause } => write!(f, "{callers} callers were refused: {cause}"),
-            Self::SpawnThread { name, source } => write!(f, "cannot start the thread `{name}`: {source}"),
-            Self::ServiceFailed { name, message } => write!(f, "the thread `{name}` failed: {}", first_line(message)),
+            Self::Accept { .. } => f.write_str("cannot accept a connection"),
+            Self::Refused { callers: 1, .. } => f.write_str("a caller was refused"),
+            Self::Refused { callers, .. } => write!(f, "{callers} callers were refused"),
+            Self::SpawnThread { name, .. } => write!(f, "cannot start the thread `{}`", OneLine(name)),
+            Self::ServiceFailed { name, message } => {
+                write!(f, "the thread `{}` failed: {}", OneLine(name), first_line(message))
+            }
             Self::CallbackPanicked { callback, message } => {
                 write!(f, "the callback {callback} panicked: {}", first_line(message))
             }
-        }
+        }?;
+        write_sources(f, self)
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::DenialCause;
+use super::{DenialCause, write_sources};
 use crate::stats::RefusalKind;
 
 /// Why a server has refused callers. None of them got a callback, or was ever counted as a connection.
@@ -94,17 +94,18 @@ impl fmt::Display for RefusalCause {
             }
             Self::MaxHandshakes { limit } => write!(f, "the limit on callers on their way in is {limit}"),
             Self::NotAdmitted => f.write_str("not admitted by the program"),
-            Self::NoDescriptor { source } => write!(f, "no descriptor left: {source}"),
-            Self::NoThread { source } => write!(f, "no thread left: {source}"),
-            Self::HandshakeFailed { source } => write!(f, "the handshake failed: {source}"),
+            Self::NoDescriptor { .. } => f.write_str("no descriptor left"),
+            Self::NoThread { .. } => f.write_str("no thread left"),
+            Self::HandshakeFailed { .. } => f.write_str("the handshake failed"),
             Self::HandshakeTimeout { timeout } => {
                 write!(f, "the handshake or the first message took longer than {timeout:?}")
             }
-            Self::NotAuthenticated { cause } => write!(f, "not authenticated: {cause}"),
+            Self::NotAuthenticated { .. } => f.write_str("not authenticated"),
             Self::TooManyFailures { limit } => {
                 write!(f, "{limit} callers from its address were not authenticated a short while ago")
             }
-        }
+        }?;
+        write_sources(f, self)
     }
 }
 

@@ -129,5 +129,5 @@ fn note_given_up(core: &Core, caller: &Pending) {
 }
 
 fn note(core: &Core, caller: &Pending, cause: &RefusalCause) {
-    debug!("{}: refused {}: {cause}", core.lifecycle().name(), caller.stream().peer());
+    debug!("{}: refused {}: {cause:#}", core.lifecycle().name(), caller.stream().peer());
 }

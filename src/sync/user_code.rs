@@ -2,7 +2,8 @@
 //! the destructors of what the program gave. What happens behind it costs nobody else anything: a panic is contained,
 //! and the thread is known to be inside, so that it waits for no service. A thread that goes through it holds no lock.
 //!
-//! The log macros below have the names, and take what those of the crate `log` take.
+//! The log macros below have the names, and take what those of the crate `log` take. What they write is one line,
+//! whatever is in it.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -170,7 +171,8 @@ macro_rules! log_line {
     ($level:expr, $($arg:tt)+) => {{
         let level = $level;
         if $crate::sync::user_code::is_logged(level) {
-            $crate::sync::user_code::write_line(|| ::log::log!(level, $($arg)+));
+            let line = |line: ::std::fmt::Arguments<'_>| ::log::log!(level, "{}", $crate::error::OneLine(line));
+            $crate::sync::user_code::write_line(|| line(::std::format_args!($($arg)+)));
         }
     }};
 }

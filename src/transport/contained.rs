@@ -10,6 +10,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::{Connector, Keepalive, Listener, Stream};
+use crate::error::{OneLine, write_sources};
 use crate::sync::user_code::{self, Foreign};
 
 /// Calls; a panic comes back as an error.
@@ -17,7 +18,7 @@ fn contain<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     user_code::call(|| call().map_err(owned)).unwrap_or_else(|_| Err(io::Error::other("the transport panicked")))
 }
 
-/// An error whose destructor runs behind the door, on whatever thread; shown as it is, and found as the source.
+/// An error whose destructor runs behind the door, on whatever thread; shown as it is.
 fn owned(error: io::Error) -> io::Error {
     let kind = error.kind();
     if error.get_ref().is_none() {
@@ -25,6 +26,12 @@ fn owned(error: io::Error) -> io::Error {
     }
     let inner = error.into_inner().map(|inner| OwnedError(Foreign::one_of_many("an error of a transport", inner)));
     inner.map_or(kind.into(), |inner| io::Error::new(kind, inner))
+}
+
+/// What was reported, of an error that may be [`owned`].
+pub(super) fn reported(error: &io::Error) -> Option<&(dyn Error + Send + Sync + 'static)> {
+    let error = error.get_ref()?;
+    Some(error.downcast_ref::<OwnedError>().map_or(error, |owned| &*owned.0))
 }
 
 struct OwnedError(Foreign<dyn Error + Send + Sync>);
@@ -37,14 +44,19 @@ impl fmt::Debug for OwnedError {
 
 impl fmt::Display for OwnedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&*self.0, f)
+        write!(f, "{}", OneLine(&*self.0))?;
+        write_sources(f, self)
     }
 }
 
 impl Error for OwnedError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.0)
+        self.0.source()
     }
+}
+
+fn in_one_line(name: String) -> String {
+    OneLine(name).to_string()
 }
 
 /// The same for a call that is a part of many. Errors of the kinds `steps` only say what to do next, and are shown to
@@ -56,6 +68,14 @@ fn contain_step<T>(steps: &[ErrorKind], call: impl FnOnce() -> io::Result<T>) ->
 const READING: &[ErrorKind] = &[ErrorKind::Interrupted, ErrorKind::WouldBlock, ErrorKind::TimedOut];
 const WRITING: &[ErrorKind] = &[ErrorKind::Interrupted];
 const TRYING: &[ErrorKind] = &[ErrorKind::Interrupted, ErrorKind::WouldBlock, ErrorKind::Unsupported];
+
+/// Refuses a count of read bytes that cannot be.
+fn no_more_than_room(room: usize, read: io::Result<usize>) -> io::Result<usize> {
+    match read {
+        Ok(count) if count > room => Err(io::Error::other("the transport read more than it was asked for")),
+        read => read,
+    }
+}
 
 /// Refuses a count of written bytes that cannot be.
 fn no_more_than(buffers: &[IoSlice<'_>], written: io::Result<usize>) -> io::Result<usize> {
@@ -81,11 +101,11 @@ impl Stream for Foreign<dyn Stream> {
     }
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let room = buffer.len();
-        match contain_step(READING, || (**self).read(buffer)) {
-            Ok(count) if count > room => Err(io::Error::other("the transport read more than it was asked for")),
-            result => result,
-        }
+        no_more_than_room(buffer.len(), contain_step(READING, || (**self).read(buffer)))
+    }
+
+    fn read_once(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        no_more_than_room(buffer.len(), contain_step(READING, || (**self).read_once(buffer)))
     }
 
     fn wait_readable(&self, time: Duration) -> io::Result<bool> {
@@ -113,6 +133,10 @@ impl Stream for Foreign<dyn Stream> {
         contain(|| Ok((**self).poll_fd())).unwrap_or_default()
     }
 
+    fn holds_part(&self) -> bool {
+        contain(|| Ok((**self).holds_part())).unwrap_or_default()
+    }
+
     fn has_end(&self) -> bool {
         contain(|| Ok((**self).has_end())).unwrap_or_default()
     }
@@ -134,7 +158,7 @@ impl Stream for Foreign<dyn Stream> {
     }
 
     fn peer(&self) -> String {
-        contain(|| Ok((**self).peer())).unwrap_or_default()
+        contain(|| Ok(in_one_line((**self).peer()))).unwrap_or_default()
     }
 
     fn peer_addr(&self) -> Option<SocketAddr> {
@@ -175,7 +199,7 @@ impl Listener for Foreign<dyn Listener> {
     }
 
     fn name(&self) -> String {
-        contain(|| Ok((**self).name())).unwrap_or_default()
+        contain(|| Ok(in_one_line((**self).name()))).unwrap_or_default()
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

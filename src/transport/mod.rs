@@ -39,6 +39,7 @@
 //! The crate `leads-comm-conformance` holds a transport against all of this. The repository's example
 //! `custom_transport` is a layer that packs what goes over another one.
 
+use std::error::Error;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
@@ -58,6 +59,29 @@ pub mod unix;
 
 pub use keepalive::Keepalive;
 
+/// The error that a transport has reported, inside one that a service gives out; `None` where it is one of the system's.
+///
+/// A service shows an error of the program's own transport as it is, but wrapped, so that its destructor runs where it
+/// can do no harm.
+///
+/// # Examples
+///
+/// ```
+/// use std::io;
+///
+/// use leads_comm::transport::{self, Stream};
+/// use leads_comm::{Client, Error};
+///
+/// let connect = |_: &str| Err::<Box<dyn Stream>, _>(io::Error::other("no number".parse::<u8>().unwrap_err()));
+/// let client = Client::builder().transport(connect).build()?;
+/// let Err(Error::Connect { source, .. }) = client.start("", true) else { panic!("connected") };
+/// assert!(transport::reported(&source).is_some_and(|error| error.is::<std::num::ParseIntError>()));
+/// # Ok::<(), Error>(())
+/// ```
+pub fn reported(error: &io::Error) -> Option<&(dyn Error + Send + Sync + 'static)> {
+    contained::reported(error)
+}
+
 /// An open, ordered, reliable stream of bytes to one peer.
 ///
 /// The library calls [`read`](Self::read) from one thread at a time, and the write methods from one thread at a time;
@@ -72,7 +96,8 @@ pub use keepalive::Keepalive;
 ///
 /// | | methods |
 /// |---|---|
-/// | passed on | `needs_handshake`, `handshake`, `flush`, `try_flush`, `has_end`, `abort`, `keep_alive`, `unanswered_for`, `peer_addr`, `local_addr`, `peer_certificates` |
+/// | passed on | `needs_handshake`, `handshake`, `flush`, `try_flush`, `holds_part`, `has_end`, `abort`, `keep_alive`, `unanswered_for`, `peer_addr`, `local_addr`, `peer_certificates` |
+/// | that of the layer, unless it writes another | `read_once` |
 /// | written by each layer | `read`, `write_vectored`, `shutdown`, `peer` |
 /// | not there unless the layer writes it | `try_write_vectored`, `poll_fd`, `wait_readable` |
 ///
@@ -203,6 +228,25 @@ pub trait Stream: Send + Sync + 'static {
     #[cfg(unix)]
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         None
+    }
+
+    /// Reads as [`read`](Self::read) does, but says `WouldBlock` when what has come is a part of something of which
+    /// nothing can be handed out yet, such as a record of TLS: then [`holds_part`](Self::holds_part) is asked. What the
+    /// reader of a connection calls. Default: `read`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read).
+    fn read_once(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read(buffer)
+    }
+
+    /// Whether the beginning of something has arrived of which a read can hand out nothing before all of it is there,
+    /// such as a record of TLS. The peer has to finish it within
+    /// [`partial_message_timeout`](crate::Timeouts::partial_message_timeout), as if it were a message. Default false, or
+    /// what the stream [below](Self::below) says.
+    fn holds_part(&self) -> bool {
+        self.below().is_some_and(Stream::holds_part)
     }
 
     /// Whether a read reports that the peer has ended its writing half. Default true. Where it never does, as on a

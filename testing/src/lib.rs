@@ -48,6 +48,21 @@ pub use net::{Dial, Net, Started};
 /// How long anything may take before a test gives up: far longer than it ever should, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// An error and its sources, one behind the other, as programs show them.
+///
+/// # Panics
+///
+/// If one of them says what another one says.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let all: Vec<String> =
+        std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+    for (at, text) in all.iter().enumerate() {
+        let is_repeated = all.iter().enumerate().any(|(other, longer)| other != at && longer.contains(text.as_str()));
+        assert!(!is_repeated, "{text:?} is said twice: {all:?}");
+    }
+    all.join(": ")
+}
+
 /// The folder of the checkout.
 pub fn checkout() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate lies in the checkout")

@@ -75,7 +75,7 @@ over_every_transport! {
             let peer = format!("connection {} {connection} ", connection.id());
             leave(raw);
             let reason = disconnected(&started.events);
-            turn.assert_one(Level::Debug, &[&peer, "ended", &reason.to_string()]);
+            turn.assert_one(Level::Debug, &[&peer, "ended", &format!("{reason:#}")]);
         }
         started.server.close();
         assert_eq!((turn.at(Level::Warn), turn.at(Level::Error)), (vec![], vec![]));
@@ -106,7 +106,7 @@ over_every_transport! {
             let reason = disconnected(&events);
             drop(raw);
             assert_eq!(turn.at(Level::Warn).len(), before + 1);
-            turn.assert_one(Level::Warn, &[&connection.to_string(), &reason.to_string()]);
+            turn.assert_one(Level::Warn, &[&connection.to_string(), &format!("{reason:#}")]);
         }
         started.server.close();
         assert_eq!(turn.at(Level::Warn).len(), 4);
@@ -320,4 +320,36 @@ fn a_server_that_is_only_built_says_nothing() {
     server.close();
     drop(server);
     assert_eq!(turn.lines(), []);
+}
+
+/// What a peer is called, and what a panic says, can neither begin a line nor hide in one.
+#[test]
+fn a_line_is_one_line_in_which_all_can_be_seen() {
+    alone!();
+    expect_panics_in_callbacks();
+    struct Named;
+    impl Layer for Named {
+        fn peer(&self, _: &dyn Stream) -> String {
+            "a\u{2028}b\u{202e}c".into()
+        }
+    }
+    let turn = Turn::take();
+    let (callback, events) = recorder();
+    let (listener, connector) = memory::listener();
+    let failing = callback::closures().on_fail(|_, _| panic!("one\ntwo\u{200b}"));
+    let bomb = callback::closures().on_disconnect(|_, _, _| panic!("as asked"));
+    let server = Server::builder()
+        .transport(layer::listener(listener, &Arc::new(Named)))
+        .callback((callback, bomb))
+        .build()
+        .unwrap();
+    server.set_callback(failing);
+    server.start(true).unwrap();
+    drop(connector.open().unwrap());
+    let shown = "a\\u{2028}b\\u{202e}c";
+    assert_eq!(connected(&events).to_string(), shown);
+    disconnected(&events);
+    server.close();
+    turn.assert_one(Level::Debug, &[shown, "opened"]);
+    turn.assert_one(Level::Error, &["on_fail panicked: one\\ntwo\\u{200b}"]);
 }

@@ -142,7 +142,7 @@ fn fates(
     for ((started, connection), (waits, _, expected)) in services.iter().zip(cases) {
         let (fate, how) = match started.events.recv_deadline(until) {
             Ok(Event::Disconnect { reason, .. }) => match reason.cause {
-                DisconnectCause::Io { .. } => (Fate::Gone, reason.to_string()),
+                DisconnectCause::Io { .. } => (Fate::Gone, chain(&reason)),
                 DisconnectCause::SlowConsumer { limit: OutboundLimit::Stalled(_) } => {
                     (Fate::Stalled, reason.to_string())
                 }

@@ -162,7 +162,7 @@ fn a_peers_name_may_hold_what_a_threads_name_may_not() {
     let server = Server::builder().transport(odd(listener, Fault::NulInName)).callback(callback).build().unwrap();
     server.start(true).unwrap();
     let _peer = connector.open().unwrap();
-    assert_eq!(connected(&events).to_string(), "\0abstract");
+    assert_eq!(connected(&events).to_string(), "\\u{0}abstract");
     server.close();
 }
 

@@ -29,8 +29,7 @@ pub(crate) fn is_gone(error: &io::Error) -> bool {
 
 impl fmt::Display for Gone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the device is gone")?;
-        self.source.as_ref().map_or(Ok(()), |source| write!(f, ": {source}"))
+        f.write_str("the device is gone")
     }
 }
 

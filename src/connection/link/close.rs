@@ -100,7 +100,7 @@ impl Link {
         let is_fault = reason.cause.is_fault();
         let level = if is_fault && self.engine.may_log(Topic::Dropped) { Level::Warn } else { Level::Debug };
         let fate = if is_fault { "dropped" } else { "ended" };
-        log!(level, "connection {} {} {fate}: {reason}", self.id, self.peer);
+        log!(level, "connection {} {} {fate}: {reason:#}", self.id, self.peer);
         self.reason.get_or_init(|| reason)
     }
 

@@ -151,7 +151,7 @@ impl AcceptLoop<'_> {
         // The thread comes first: as long as there is none, there is no connection that anybody could see.
         let id = core.next_id();
         let (give, given) = mpsc::sync_channel(1);
-        let name = format!("leads-comm reader {id} {peer}");
+        let name = core.engine().thread_name(format_args!("rd-{id} {peer}"));
         let started = core.threads().try_spawn(&name, core.settings().memory_limits.reader_stack, {
             let core = Arc::clone(core);
             move || {
@@ -202,7 +202,7 @@ impl AcceptLoop<'_> {
     }
 
     fn tell_goodbye(&self, stream: &dyn Stream, cause: &RefusalCause) -> Option<Patience> {
-        debug!("{}: refused {}: {cause}", self.core.lifecycle().name(), stream.peer());
+        debug!("{}: refused {}: {cause:#}", self.core.lifecycle().name(), stream.peer());
         // Counted before the caller can know.
         self.core.admission().refusals().count(cause.kind());
         say_goodbye(stream, self.core.settings().separator.goodbye())
@@ -213,7 +213,7 @@ impl AcceptLoop<'_> {
         let now = Instant::now();
         match AcceptFailure::of(&error) {
             AcceptFailure::OfOneCaller => {
-                debug!("a caller was gone before it was accepted: {error}");
+                debug!("a caller was gone before it was accepted: {error:#}");
                 if self.pauses.passes_over(now) {
                     return true;
                 }

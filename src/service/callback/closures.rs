@@ -27,7 +27,7 @@ type OnFail = dyn Fn(&dyn Service, &Error) + Send + Sync;
 /// })
 /// .on_connect(|_service, connection| println!("{connection} is here"))
 /// .on_disconnect(|service, connection, reason| {
-///     println!("{connection} has left ({reason}), {} remain", service.num_connections());
+///     println!("{connection} has left ({reason:#}), {} remain", service.num_connections());
 /// });
 /// let server = Server::builder().port(0).callback(callback).build()?;
 /// # drop(server);

@@ -34,7 +34,7 @@ impl Core {
     /// Tells `on_fail`.
     pub(crate) fn fail(&self, callback: &dyn Callback, error: &Error) {
         if self.engine.may_log(Topic::Failure) {
-            warn!("{}: {error}", self.lifecycle.name());
+            warn!("{}: {error:#}", self.lifecycle.name());
         }
         if let Err(message) = user_code::call(|| callback.on_fail(self, error)) {
             if self.engine.may_log(Topic::FailPanic) {

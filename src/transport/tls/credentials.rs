@@ -5,13 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{InconsistentKeys, RootCertStore};
 
 use super::{Error, provider};
 
@@ -27,11 +27,13 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// [`Error::File`], [`Error::Pem`], [`Error::None`]; [`Error::Unusable`] when the two do not belong together.
+    /// [`Error::File`], [`Error::Pem`], [`Error::None`], [`Error::Key`]; [`Error::Unusable`] when the two do not belong
+    /// together.
     pub fn from_pem_files(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, Error> {
         let (certificates, key) = (certificates.as_ref(), key.as_ref());
         let chain = all_of("certificate", &read(certificates)?).map_err(|error| error.in_file(certificates))?;
-        Self::new(chain, private_key(&read(key)?).map_err(|error| error.in_file(key))?)
+        let private = private_key(&read(key)?).map_err(|error| error.in_file(key))?;
+        Self::new(chain, private).map_err(|error| error.in_file(key))
     }
 
     /// Takes what [`from_pem_files`](Self::from_pem_files) reads.
@@ -47,9 +49,17 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// [`Error::Unusable`].
+    /// [`Error::Key`], [`Error::Unusable`].
     pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, Error> {
-        Ok(Self { key: Arc::new(CertifiedKey::from_der(chain, key, &provider())?) })
+        let key = provider().key_provider.load_private_key(key).map_err(|source| Error::Key { path: None, source })?;
+        let certified = CertifiedKey::new(chain, key);
+        match certified.keys_match() {
+            // Only a key that does not tell its public half is of unknown consistency.
+            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
+                Ok(Self { key: Arc::new(certified) })
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(super) fn resolver(&self) -> Arc<SingleCertAndKey> {

@@ -4,7 +4,9 @@ use std::error;
 use std::fmt;
 use std::io;
 
-use rustls::{Error, InvalidMessage};
+use rustls::{CertificateError, Error, InvalidMessage};
+
+use crate::error::write_sources;
 
 /// What it means, and what rustls said.
 #[derive(Debug)]
@@ -15,7 +17,8 @@ struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.meaning, self.source)
+        f.write_str(self.meaning)?;
+        write_sources(f, self)
     }
 }
 
@@ -40,6 +43,9 @@ pub(super) fn not_tls() -> io::Error {
 pub(super) fn of_handshake(error: Error) -> io::Error {
     let meaning = match &error {
         Error::InvalidMessage(_) => NOT_TLS,
+        Error::InvalidCertificate(error) if is_of_an_authority(error) => {
+            "the peer's certificate is refused: it is for an authority (CA:TRUE), and cannot be a service's own"
+        }
         Error::InvalidCertificate(_) => "the peer's certificate is refused",
         Error::NoCertificatesPresented => "the peer has no certificate",
         Error::AlertReceived(_) => "the peer refuses the handshake",
@@ -47,6 +53,12 @@ pub(super) fn of_handshake(error: Error) -> io::Error {
         _ => "the handshake failed",
     };
     failure(io::ErrorKind::InvalidData, meaning, error)
+}
+
+/// Whether a peer shows the certificate of an authority as its own, which many tools make when they are asked for one
+/// that is signed by itself. The type of the error is nobody's but rustls's.
+fn is_of_an_authority(error: &CertificateError) -> bool {
+    matches!(error, CertificateError::Other(error) if error.0.to_string() == "CaUsedAsEndEntity")
 }
 
 /// Of a connection that was there. A server that refuses a certificate tells its client here, where both speak TLS 1.3:

@@ -68,7 +68,7 @@ fn over(raw: Raw) -> Raw {
             Raw::of(layer::stream(Box::new(stream), &polite))
         }
         Err(error) => {
-            assert_eq!(error.to_string(), "the peer refuses the handshake: received fatal alert: AccessDenied");
+            assert_eq!(crate::chain(&error), "the peer refuses the handshake: received fatal alert: AccessDenied");
             Raw::of(Box::new(Refused))
         }
     }

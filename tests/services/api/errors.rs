@@ -31,10 +31,11 @@ fn assert_one_clause(text: &impl fmt::Display) {
     assert!(!text.contains('\n') && !text.ends_with(['.', ' ']), "{text:?}");
 }
 
-/// Asserts how an error reads.
+/// Asserts how an error reads with what caused it.
 fn assert_reads(error: &Error, text: &str) {
     assert_one_clause(error);
-    assert_eq!(error.to_string(), text);
+    assert_eq!(format!("{error:#}"), text);
+    assert_eq!(chain(error), text);
 }
 
 /// What an error was caused by.
@@ -239,11 +240,10 @@ over_every_transport! {
             }
             let error = failed(&started.events);
             match &error {
-                Error::Refused { callers: 1, cause: cause @ RefusalCause::NoThread { source: system } } => {
+                Error::Refused { callers: 1, cause: RefusalCause::NoThread { source: system } } => {
                     let cause_of_cause = error::Error::source(source::<RefusalCause>(&error));
                     assert_eq!(cause_of_cause.unwrap().downcast_ref::<io::Error>().unwrap().kind(), system.kind());
-                    assert_reads(&error, &format!("a caller was refused: {cause}"));
-                    assert_eq!(cause.to_string(), format!("no thread left: {system}"));
+                    assert_reads(&error, &format!("a caller was refused: no thread left: {system}"));
                 }
                 other => panic!("{other:?}"),
             }
@@ -262,7 +262,7 @@ over_every_transport! {
         let started = net.start_server(|builder| builder);
         let client = started.client().memory_limits(MemoryLimits::new().reader_stack(IMPOSSIBLE_STACK)).build().unwrap();
         let error = client.start(started.address(), true).unwrap_err();
-        assert!(matches!(&error, Error::SpawnThread { name, .. } if name.starts_with("leads-comm reader 1 ")), "{error:?}");
+        assert!(matches!(&error, Error::SpawnThread { name, .. } if name.contains("-rd-1 ")), "{error:?}");
         source::<io::Error>(&error);
         assert!(matches!(client.send(b"m"), Err(Error::NotConnected)));
         assert!(client.wait_timeout(PATIENCE));
@@ -376,7 +376,8 @@ fn a_server_goes_on_when_accepting_fails_and_tells_unless_it_was_the_callers_aff
             Event::Fail { error: error @ Error::Accept { .. } } => {
                 assert_eq!(source::<io::Error>(&error).kind(), kind);
                 assert_one_clause(&error);
-                assert!(error.to_string().starts_with("cannot accept a connection: "), "{error}");
+                assert_eq!(error.to_string(), "cannot accept a connection");
+                assert!(chain(&error).starts_with("cannot accept a connection: "), "{error:#}");
             }
             other => panic!("expected {kind}, got {other:?}"),
         }
@@ -444,11 +445,12 @@ fn reasons_read_with_their_facts() {
     let kinds: Vec<_> = causes.iter().map(|(cause, _)| cause.kind()).collect();
     assert_eq!(kinds, DisconnectKind::ALL);
     for (cause, text) in causes {
-        assert_eq!(cause.to_string(), text);
+        assert_eq!((chain(&cause), format!("{cause:#}")), (text.to_owned(), text.to_owned()));
         for (undelivered, lost) in [(none, ""), (both, lost)] {
             let reason = DisconnectReason::new(cause.clone(), undelivered);
             assert_eq!((reason.kind(), reason.undelivered), (cause.kind(), undelivered));
-            assert_eq!(reason.to_string(), format!("{text}{lost}"));
+            assert_eq!(format!("{reason:#}"), format!("{text}{lost}"));
+            chain(&reason);
             assert_one_clause(&reason);
             // The stream's failure, and no other cause, was caused by something.
             let source = error::Error::source(&reason).map(ToString::to_string);
@@ -459,6 +461,37 @@ fn reasons_read_with_their_facts() {
     }
     let reason = DisconnectReason::new(DisconnectCause::Io { source: reset }, none);
     assert!(error::Error::source(&reason).unwrap().is::<io::Error>());
+}
+
+/// What peers and programs have written can neither begin a line nor hide in one.
+#[test]
+fn texts_of_others_are_shown_in_one_line_in_which_all_can_be_seen() {
+    let forged = "a\u{2028}b\u{202e}c\u{200b}d\te\u{feff}f\u{e0041}\u{e9} \u{4e2d} \\";
+    let shown = "a\\u{2028}b\\u{202e}c\\u{200b}d\\te\\u{feff}f\\u{e0041}\u{e9} \u{4e2d} \\";
+    let source = || Arc::new(io::Error::other(forged));
+    let (name, message) = (|| forged.to_owned(), || format!("{forged}\nsecond line"));
+    let texts = [
+        format!("{}", Error::Bind { address: name(), source: source() }),
+        format!("{}", Error::Connect { address: name(), source: source() }),
+        format!("{}", Error::GaveUp { address: name(), attempts: 1 }),
+        format!("{}", Error::GaveUp { address: name(), attempts: 2 }),
+        format!("{:#}", Error::Accept { source: source() }),
+        format!("{}", Error::SpawnThread { name: name(), source: source() }),
+        format!("{}", Error::ServiceFailed { name: name(), message: "failed".into() }),
+        format!("{}", Error::ServiceFailed { name: "name".into(), message: message() }),
+        format!("{}", Error::CallbackPanicked { callback: "on_fail", message: message() }),
+        format!("{}", DisconnectCause::CallbackPanicked { callback: "on_receive", message: message() }),
+        format!("{}", DisconnectCause::ServiceFailed { message: message() }),
+        format!("{:#}", DisconnectCause::Io { source: source() }),
+        format!("{:#}", DisconnectReason::new(DisconnectCause::Io { source: source() }, Undelivered::default())),
+        format!("{:#}", RefusalCause::HandshakeFailed { source: source() }),
+        format!("{:#}", DenialCause::ByProgram(Denied::new(message()))),
+        format!("{}", Denied::new(message())),
+    ];
+    for text in texts {
+        assert!(text.contains(shown), "{text:?}");
+        assert_eq!(text.lines().count(), 1, "{text:?}");
+    }
 }
 
 #[test]
@@ -502,7 +535,7 @@ fn refusals_read_with_their_facts() {
     let kinds: Vec<_> = causes.iter().map(|(cause, _)| cause.kind()).collect();
     assert_eq!(kinds, RefusalKind::ALL);
     for (cause, text) in causes {
-        assert_eq!(cause.to_string(), text);
+        assert_eq!((chain(&cause), format!("{cause:#}")), (text.to_owned(), text.to_owned()));
         let source = error::Error::source(&cause);
         let kind = cause.kind();
         match kind {
@@ -531,7 +564,7 @@ fn denials_read_with_their_facts() {
         (DenialCause::Io { source: io }, "its stream failed before its first message: reset by somebody"),
     ];
     for (cause, text) in causes {
-        assert_eq!(cause.to_string(), text);
+        assert_eq!((chain(&cause), format!("{cause:#}")), (text.to_owned(), text.to_owned()));
         assert_one_clause(&cause);
         let source = error::Error::source(&cause);
         match &cause {

@@ -6,7 +6,7 @@ use std::{env, fs, process};
 use leads_comm::transport::tls::{Authorities, ClientConfig, Error, Identity, ServerConfig};
 use leads_comm::{Client, Server};
 use leads_comm_testing::certificates::{Authority, Certified, Pki};
-use leads_comm_testing::{connected, recorder};
+use leads_comm_testing::{chain, connected, recorder};
 use rcgen::KeyPair;
 
 /// A directory that goes with the test.
@@ -59,15 +59,25 @@ fn an_error_names_the_file_and_what_is_wrong_with_it() {
     assert_eq!(none.to_string(), of(&certificate, "no revocation list found"));
 
     let cut = files.write("cut.pem", pem.rsplit_once("-----END").unwrap().0);
-    let error = identity(&cut, &key);
-    assert!(matches!(&error, Error::Pem { path: Some(path), .. } if *path == cut), "{error:?}");
+    let cut_error = identity(&cut, &key);
+    let error = &cut_error;
+    assert!(matches!(error, Error::Pem { path: Some(path), .. } if *path == cut), "{error:?}");
     assert_eq!(error.to_string(), of(&cut, "the PEM of a certificate has no end"));
 
-    let error = identity(&certificate, &other);
-    assert_eq!(error.to_string(), "the certificate and the private key do not belong together");
+    let together = identity(&certificate, &other);
+    assert_eq!(together.to_string(), "the certificate and the private key do not belong together");
     let missing = files.0.join("missing.pem");
-    let error = identity(&missing, &key);
-    assert!(matches!(&error, Error::File { path, .. } if *path == missing), "{error:?}");
+    let missing_error = identity(&missing, &key);
+    assert!(matches!(&missing_error, Error::File { path, .. } if *path == missing), "{missing_error:?}");
+    // Of a kind that is not supported, as far as anybody can tell.
+    let unusable = files.write("unusable.key", "-----BEGIN PRIVATE KEY-----\nMAAw\n-----END PRIVATE KEY-----\n");
+    let error = identity(&certificate, &unusable);
+    assert!(matches!(&error, Error::Key { path: Some(path), .. } if *path == unusable), "{error:?}");
+    assert!(error.to_string().starts_with(&of(&unusable, "the private key is broken, or of a kind")), "{error}");
+    assert!(error.to_string().contains("ECDSA with P-256 or P-384"), "{error}");
+    for error in [none, cut_error, together, missing_error, error] {
+        assert_eq!(chain(&error), format!("{error:#}"));
+    }
     // What came from no file names none.
     assert_eq!(Authorities::from_pem(b"").unwrap_err().to_string(), "no certificate found");
 }

@@ -8,7 +8,7 @@ use leads_comm::{Client, DisconnectCause, Error, RefusalCause, Server, Timeouts}
 
 use leads_comm_testing::certificates::{Authority, Certified, Pki, SERVER_NAMES};
 use leads_comm_testing::net::raw::Raw;
-use leads_comm_testing::{connected, disconnected, find, received, recorder};
+use leads_comm_testing::{chain, connected, disconnected, find, received, recorder};
 
 /// One pair that meets, and what comes of it.
 struct Case {
@@ -40,9 +40,9 @@ fn meet(server: ServerConfig, client: ClientConfig) -> Result<leads_comm::Connec
                 assert_eq!(received(&client_heard), b"welcome");
                 Ok(connection)
             }
-            Err(error) => Err([refusal(error), disconnected(&client_heard).to_string()]),
+            Err(error) => Err([refusal(error), chain(&disconnected(&client_heard))]),
         },
-        Err(error) => Err([refused(&heard), error.to_string()]),
+        Err(error) => Err([refused(&heard), chain(&error)]),
     };
     client.close();
     server.close();
@@ -63,7 +63,7 @@ fn refused(events: &Receiver<Event>) -> String {
 
 fn refusal(error: Error) -> String {
     match error {
-        Error::Refused { callers: 1, cause: RefusalCause::HandshakeFailed { source } } => source.to_string(),
+        Error::Refused { callers: 1, cause: RefusalCause::HandshakeFailed { source } } => chain(&*source),
         error => panic!("{error}"),
     }
 }
@@ -257,7 +257,7 @@ fn a_plain_server_is_recognised() {
     // Who is one too many is told the goodbye.
     let client = Client::builder().port(server.port()).tls(pki.client()).build().unwrap();
     let error = client.start("127.0.0.1", true).unwrap_err();
-    assert!(error.to_string().contains("the peer does not speak TLS"), "{error}");
+    assert!(chain(&error).contains("the peer does not speak TLS"), "{error:#}");
     // Another one ends the stream.
     first.close();
     let closing = callback::closures().on_connect(|_, connection| connection.abort());
@@ -291,10 +291,25 @@ fn an_address_without_a_name_needs_one_set() {
     server.start(true).unwrap();
     let client = Client::builder().transport(connector.clone()).tls(pki.client()).build().unwrap();
     let error = client.start("/no/name", true).unwrap_err();
-    assert!(error.to_string().contains("neither a host's name nor an IP address"), "{error}");
+    assert!(chain(&error).contains("neither a host's name nor an IP address"), "{error:#}");
     let named = pki.client().server_name("localhost").unwrap();
     let client = Client::builder().transport(connector).tls(named).build().unwrap();
     client.start("/no/name", true).unwrap();
     client.close();
+    server.close();
+}
+
+/// Which is what many tools make when they are asked for a certificate that is signed by itself.
+#[test]
+fn the_certificate_of_an_authority_is_told_of_in_words() {
+    let pki = Pki::new();
+    let of_an_authority = pki.server_authority.certify_as(&SERVER_NAMES, |params| {
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    });
+    let server = Server::builder().port(0).tls(ServerConfig::new(of_an_authority.identity())).build().unwrap();
+    server.start(true).unwrap();
+    let client = Client::builder().port(server.port()).tls(pki.client()).build().unwrap();
+    let error = client.start("localhost", true).unwrap_err();
+    assert!(chain(&error).contains("it is for an authority (CA:TRUE), and cannot be a service's own"), "{error:#}");
     server.close();
 }

@@ -83,7 +83,7 @@ fn a_handshake_that_fails_refuses_the_caller_and_says_nothing_more() {
             matches!(&cause, RefusalCause::HandshakeFailed { source } if source.to_string() == "no hello"),
             "{cause:?}"
         );
-        assert_eq!(cause.to_string(), "the handshake failed: no hello");
+        assert_eq!(chain(&cause), "the handshake failed: no hello");
         let refused = started.server.stats().callers_refused;
         assert_eq!((refused.get(RefusalKind::HandshakeFailed), refused.total()), (1, 1));
         assert_unheard(&started.events);
