@@ -1,4 +1,4 @@
-//! Asking Linux what it knows of a TCP connection's peer, by `NETLINK_SOCK_DIAG`: see sock_diag(7), and for the layout
+//! Asking Linux what it knows of sockets, and of a TCP connection's peer, by `NETLINK_SOCK_DIAG`: see sock_diag(7), and for the layout
 //! `linux/netlink.h`, `linux/inet_diag.h` and `linux/tcp.h`. Everybody may ask; some sandboxes have no such sockets.
 
 use std::io;
@@ -32,22 +32,42 @@ const LAST_ACK_RECV: usize = 56;
 
 /// What [`Stream::unanswered_for`](crate::transport::Stream::unanswered_for) says of a socket.
 pub(crate) fn unanswered_for(socket: &TcpStream) -> io::Result<Option<Duration>> {
+    read_answer(&ask(&question(socket.local_addr()?, socket.peer_addr()?, sockopt::socket_cookie(socket)?))?)
+}
+
+/// The system's answer to a question.
+pub(crate) fn ask(question: &[u8]) -> io::Result<Vec<u8>> {
     let netlink = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
-    let question = question(socket.local_addr()?, socket.peer_addr()?, sockopt::socket_cookie(socket)?);
-    sendto(&netlink, &question, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
+    sendto(&netlink, question, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
     // It has been answered before `sendto` returns.
     let mut answer = [0; 1024];
     let (len, _) = recv(&netlink, &mut answer, RecvFlags::DONTWAIT)?;
-    read_answer(&answer[..len])
+    Ok(answer[..len].to_vec())
+}
+
+/// The header of a question about one socket, of `len` bytes more.
+pub(crate) fn header(len: usize) -> Vec<u8> {
+    let mut header = Vec::with_capacity(HEADER + len);
+    header.extend(((HEADER + len) as u32).to_ne_bytes());
+    header.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    header.extend(NLM_F_REQUEST.to_ne_bytes());
+    header.extend([0; 8]);
+    header
+}
+
+/// What is in an answer.
+pub(crate) fn body(answer: &[u8]) -> io::Result<&[u8]> {
+    let body = answer.get(HEADER..).ok_or_else(unreadable)?;
+    match u16_at(answer, 4)? {
+        SOCK_DIAG_BY_FAMILY => Ok(body),
+        NLMSG_ERROR => Err(io::Error::from_raw_os_error(-(u32_at(body, 0)? as i32))),
+        _ => Err(unreadable()),
+    }
 }
 
 /// A header with a `struct inet_diag_req_v2` that asks for the information of one socket.
 fn question(local: SocketAddr, peer: SocketAddr, cookie: u64) -> Vec<u8> {
-    let mut question = Vec::with_capacity(HEADER + 56);
-    question.extend(72u32.to_ne_bytes());
-    question.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    question.extend(NLM_F_REQUEST.to_ne_bytes());
-    question.extend([0; 8]);
+    let mut question = header(56);
     let family = if local.is_ipv4() { AF_INET } else { AF_INET6 };
     question.extend([family, IPPROTO_TCP, 1 << (INET_DIAG_INFO - 1), 0]);
     // In whatever state.
@@ -76,12 +96,7 @@ fn question(local: SocketAddr, peer: SocketAddr, cookie: u64) -> Vec<u8> {
 }
 
 fn read_answer(answer: &[u8]) -> io::Result<Option<Duration>> {
-    let body = answer.get(HEADER..).ok_or_else(unreadable)?;
-    match u16_at(answer, 4)? {
-        SOCK_DIAG_BY_FAMILY => {}
-        NLMSG_ERROR => return Err(io::Error::from_raw_os_error(-(u32_at(body, 0)? as i32))),
-        _ => return Err(unreadable()),
-    }
+    let body = body(answer)?;
     if u32_at(body, WQUEUE)? == 0 {
         return Ok(None);
     }
@@ -95,7 +110,7 @@ fn read_answer(answer: &[u8]) -> io::Result<Option<Duration>> {
 }
 
 /// The contents of one of a message's attributes.
-fn attribute(mut attributes: &[u8], wanted: u16) -> io::Result<&[u8]> {
+pub(crate) fn attribute(mut attributes: &[u8], wanted: u16) -> io::Result<&[u8]> {
     loop {
         let (len, kind) = (usize::from(u16_at(attributes, 0)?), u16_at(attributes, 2)?);
         if kind == wanted {
@@ -110,7 +125,7 @@ fn u16_at(bytes: &[u8], at: usize) -> io::Result<u16> {
     bytes.get(at..).and_then(|bytes| bytes.first_chunk()).map(|bytes| u16::from_ne_bytes(*bytes)).ok_or_else(unreadable)
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> io::Result<u32> {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> io::Result<u32> {
     bytes.get(at..).and_then(|bytes| bytes.first_chunk()).map(|bytes| u32::from_ne_bytes(*bytes)).ok_or_else(unreadable)
 }
 

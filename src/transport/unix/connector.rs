@@ -83,7 +83,7 @@ impl Connector for UnixConnector {
     /// long; `ConnectionAborted` once it has been stopped.
     fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
         let socket = self.open(&name::address(Path::new(address))?)?;
-        Ok(Box::new(UnixStream::named(socket.into(), name::shown(address.as_bytes()))?))
+        Ok(Box::new(UnixStream::own(socket.into(), name::shown(address.as_bytes()))?))
     }
 
     fn stop(&self) {

@@ -18,8 +18,9 @@
 //! # Peers
 //!
 //! Most clients have no name of their own, so to the server a peer is called by what the system of Linux knows of it:
-//! `pid 4242 uid 1000`, the process that connected and its user; `unix` where even that is unknown, for instance
-//! because the process is in another container. A peer that has bound a name is called by that, `./…` where it is
+//! `pid 4242 uid 1000`, the process that connected and its user; `uid 1000` where the process cannot be seen, because it
+//! is in another PID namespace; `unix` where even that is unknown, for instance because it is in another network
+//! namespace as well, such as most containers have. A peer that has bound a name is called by that, `./…` where it is
 //! relative, so that none can be taken for a process. To a client, its server is called by the path. There are no
 //! addresses.
 //!
@@ -32,7 +33,10 @@
 
 mod connector;
 mod listener;
+mod lock;
 mod name;
+#[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+mod owner;
 mod place;
 
 use std::io::{self, IoSlice};
@@ -54,18 +58,21 @@ pub struct UnixStream {
 }
 
 impl UnixStream {
-    /// Takes over a connected socket and makes it blocking.
+    /// Takes over a connected socket. Whether it blocks is left as it is, because that would concern all
+    /// clones of it.
     ///
     /// # Errors
     ///
     /// What the operating system reports.
     pub fn new(socket: net::UnixStream) -> io::Result<Self> {
+        #[cfg(leads_comm_portable)]
+        socket.set_nonblocking(false)?;
         let peer = name::of_peer(&socket);
-        Self::named(socket, peer)
+        Ok(Self { socket, peer })
     }
 
-    fn named(socket: net::UnixStream, peer: String) -> io::Result<Self> {
-        // Where accepted sockets inherit the mode of the listener's.
+    /// One that is nobody else's, and blocks then without being asked whether it would.
+    fn own(socket: net::UnixStream, peer: String) -> io::Result<Self> {
         socket.set_nonblocking(false)?;
         Ok(Self { socket, peer })
     }

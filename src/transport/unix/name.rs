@@ -1,12 +1,13 @@
 //! What sockets are called: paths, abstract names, processes.
 
-use std::fmt::Write;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use socket2::{SockAddr, SockRef};
+
+use crate::error::OneLine;
 
 /// Whether the system has names that are no files.
 const HAS_ABSTRACT_NAMES: bool = cfg!(any(target_os = "linux", target_os = "android"));
@@ -73,9 +74,22 @@ fn of_address(address: &SockAddr) -> Option<String> {
 /// The process that connected, and its user.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn of_process(socket: &impl AsFd) -> Option<String> {
-    // Fails for a process that cannot be seen from here, because it is in another PID namespace.
-    let peer = rustix::net::sockopt::socket_peercred(socket).ok()?;
-    Some(format!("pid {} uid {}", peer.pid.as_raw_pid(), peer.uid.as_raw()))
+    match rustix::net::sockopt::socket_peercred(socket) {
+        Ok(peer) => Some(format!("pid {} uid {}", peer.pid.as_raw_pid(), peer.uid.as_raw())),
+        // It cannot be seen from here, because it is in another PID namespace.
+        Err(_) => of_owner(socket),
+    }
+}
+
+/// The user to whom the peer's socket belongs.
+#[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+fn of_owner(socket: &impl AsFd) -> Option<String> {
+    super::owner::of_peer(socket).ok().map(|uid| format!("uid {uid}"))
+}
+
+#[cfg(any(target_os = "android", all(target_os = "linux", leads_comm_portable)))]
+fn of_owner(_: &impl AsFd) -> Option<String> {
+    None
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -85,13 +99,5 @@ fn of_process(_: &impl AsFd) -> Option<String> {
 
 /// A name in one line of text, whatever it is made of.
 pub(super) fn shown(name: &[u8]) -> String {
-    let mut shown = String::new();
-    for char in String::from_utf8_lossy(name).chars() {
-        if char.is_control() {
-            let _ = write!(shown, "{}", char.escape_default());
-        } else {
-            shown.push(char);
-        }
-    }
-    shown
+    OneLine(String::from_utf8_lossy(name)).to_string()
 }

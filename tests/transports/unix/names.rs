@@ -17,6 +17,18 @@ fn peer() {
     child::wait_for_parent();
 }
 
+/// Listens on the path that is its task, and says what its callers are called.
+#[test]
+#[ignore = "what the other tests run in a process of its own"]
+fn server() {
+    let Some(path) = child::task() else { return };
+    let (server, events) = start_echo(path);
+    child::say("listens");
+    child::say(&connected(&events).to_string());
+    child::wait_for_parent();
+    server.close();
+}
+
 /// A client's error, which must name the path.
 fn not_reached(path: &str) -> Arc<io::Error> {
     match Client::builder().unix().build().unwrap().start(path, true) {
@@ -128,6 +140,26 @@ mod linux {
         server.close();
     }
 
+    /// Its number would mean another process here.
+    #[test]
+    fn a_peer_in_another_pid_namespace_is_called_by_its_user() {
+        let can_be_had = || process::Command::new("unshare").args(["--pid", "--fork", "true"]).status();
+        if !can_be_had().is_ok_and(|status| status.success()) {
+            return println!("skipped: no PID namespace can be had (needs root and `unshare`)");
+        }
+        let directory = Directory::new();
+        let path = directory.join("leads.sock");
+        // In a namespace one sees nobody outside of it.
+        let wrap = ["unshare", "--pid", "--fork"];
+        let mut server = Process::start_under(&wrap, "unix::names::server", path.to_str().unwrap());
+        assert_eq!(server.line(), "listens");
+        let client = reach(&path);
+        assert_eq!(server.line(), format!("uid {}", own_uid()));
+        client.close();
+        server.release();
+        server.wait(PATIENCE);
+    }
+
     /// Also where the program would rather be taken for something else.
     #[test]
     fn a_peer_with_a_name_is_called_by_it() {
@@ -141,11 +173,12 @@ mod linux {
             (socket, connected(&events))
         };
         let named = directory.join("named").to_str().unwrap().to_owned();
-        let forged = directory.join("two\nlines").to_str().unwrap().to_owned();
+        let forged = directory.join("two\nlines\u{2028}\u{202e}\u{200b}").to_str().unwrap().to_owned();
         let (_socket, connection) = connect_from(&named);
         assert_eq!(connection.to_string(), named);
         let (_socket, connection) = connect_from(&forged);
-        assert_eq!(connection.to_string(), forged.replace('\n', "\\n"));
+        let shown = directory.join("two\\nlines\\u{2028}\\u{202e}\\u{200b}");
+        assert_eq!(connection.to_string(), shown.to_str().unwrap());
         let (_socket, connection) = connect_from(&format!("\0leads-comm-peer-{}", process::id()));
         assert_eq!(connection.to_string(), format!("@leads-comm-peer-{}", process::id()));
 
