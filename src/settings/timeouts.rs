@@ -73,6 +73,8 @@ impl Timeouts {
     /// [`DisconnectCause::PartialMessageTimeout`](crate::DisconnectCause::PartialMessageTimeout). More than 0.
     /// Default 30 s.
     ///
+    /// Over TLS, a record that has begun has to be whole in that time, too, whatever is in it.
+    ///
     /// It is counted anew for each message, so that it does not concern a peer that sends many. Nor does the time
     /// that callbacks take count against the peer: while one is running, the connection is not being read, and a
     /// message that has begun to arrive behind the one that it was given counts from its return.

@@ -234,6 +234,10 @@ impl Stream for Layered<dyn Stream> {
         if self.layer.is_bare() { None } else { self.inner.poll_fd() }
     }
 
+    fn holds_part(&self) -> bool {
+        self.inner.holds_part()
+    }
+
     fn has_end(&self) -> bool {
         self.inner.has_end()
     }

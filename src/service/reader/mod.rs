@@ -135,13 +135,14 @@ impl Reader<'_> {
                     if self.link.is_discarding() {
                         self.discard(&mut buffer);
                     }
-                    self.note_remainder(buffer.unfinished());
+                    self.note_remainder(stream, buffer.unfinished());
                     buffer.adapt(count, stream);
                 }
                 Err(error) if is_nothing_yet(&error) => {
                     if self.link.is_given_up() {
                         return self.unfinished(&buffer);
                     }
+                    self.note_part(stream, buffer.unfinished());
                 }
                 Err(error) => {
                     let unfinished = self.unfinished(&buffer);
@@ -207,9 +208,23 @@ impl Reader<'_> {
         true
     }
 
-    /// Tells the link what a chunk has left.
-    fn note_remainder(&self, len: usize) {
-        if len > 0 {
+    /// Tells the link that a part of something has arrived of which the stream can hand out nothing yet, or that what
+    /// it was a part of is whole, and was of no interest.
+    fn note_part(&self, stream: &dyn Stream, len: usize) {
+        if self.link.is_discarding() {
+            return;
+        }
+        if stream.holds_part() {
+            self.link.note_arrival();
+            self.note_remainder(stream, len);
+        } else if len == 0 {
+            self.note_finished();
+        }
+    }
+
+    /// Tells the link what a chunk has left, or the stream has kept.
+    fn note_remainder(&self, stream: &dyn Stream, len: usize) {
+        if len > 0 || stream.holds_part() {
             self.begun.set(true);
             self.link.note_unfinished(len);
         } else {

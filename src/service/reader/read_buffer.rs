@@ -78,8 +78,8 @@ impl<'a> ReadBuffer<'a> {
         let space = self.busy.filter(|len| self.share.cover_ample(self.decoder.capacity_with(*len)));
         self.is_direct = space.is_some();
         match space {
-            Some(len) => stream.read(self.decoder.space(len)),
-            None => stream.read(self.idle_chunk),
+            Some(len) => stream.read_once(self.decoder.space(len)),
+            None => stream.read_once(self.idle_chunk),
         }
     }
 

@@ -75,8 +75,9 @@
 //! move. Messages are encrypted only when they are written, so that [`SlowConsumer::DropOldest`] may drop whatever is
 //! still in the outbox. Up to 48 KiB of what has been encrypted is held for a peer that takes nothing; it counts
 //! neither as queued nor against [`max_queued_bytes`](crate::ServerBuilder::max_queued_bytes). A connection on which
-//! nothing moves takes some 8 KiB more than without TLS, and one on which much does up to 160 KiB. A record that has
-//! not arrived whole counts as nothing received.
+//! nothing moves takes some 8 KiB more than without TLS, and one on which much does up to 160 KiB. Of a record that
+//! has not arrived whole nothing can be delivered; like a message that is not whole, it has to be within
+//! [`partial_message_timeout`](crate::Timeouts::partial_message_timeout).
 //!
 //! Keys are renewed by rustls, and whenever the peer asks for it, without anything being seen of that. TLS 1.2 cannot
 //! renew them: after 2²⁴ records (a lone message is one) with AES, such a connection ends, with
@@ -99,6 +100,7 @@ mod ends;
 mod error;
 mod failure;
 mod handshake;
+mod records;
 mod session;
 mod stream;
 

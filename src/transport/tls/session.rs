@@ -8,6 +8,7 @@ use std::ops::Deref;
 use rustls::{CommonState, Connection};
 
 use super::failure;
+use super::records::Records;
 
 /// How much plaintext is encrypted at once, in bytes: three records. That much, and a little more, is held for a peer
 /// that takes nothing, besides what waits for it in its outbox.
@@ -28,6 +29,8 @@ const ACCESS_DENIED: [u8; 7] = [21, 3, 3, 0, 2, 2, 49];
 /// Behind the lock of a [`TlsStream`](super::TlsStream).
 pub(super) struct Session {
     connection: Connection,
+    /// What has arrived, by records.
+    records: Records,
     /// What is to be written next.
     pub(super) outgoing: Outgoing,
     /// Whether a thread has taken `outgoing`, and is writing it. Nothing is put there until it comes back.
@@ -44,6 +47,7 @@ impl Session {
         connection.set_buffer_limit(Some(PLAINTEXT_HELD));
         Self {
             connection,
+            records: Records::default(),
             outgoing: Outgoing::default(),
             writing: false,
             broken: None,
@@ -62,6 +66,11 @@ impl Session {
             || !matches!(self.connection.reader().into_first_chunk(), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// Whether a record has begun and is not whole, so that nothing of it can be handed out.
+    pub(super) fn holds_part(&self) -> bool {
+        self.records.is_within() && self.broken.is_none() && !self.is_plain
+    }
+
     pub(super) fn peer_certificates(&self) -> Vec<Vec<u8>> {
         let certificates = self.state().peer_certificates().unwrap_or_default();
         certificates.iter().map(|certificate| certificate.to_vec()).collect()
@@ -69,6 +78,7 @@ impl Session {
 
     /// Takes in what a handshake brings.
     pub(super) fn take_in(&mut self, mut bytes: &[u8]) -> Result<(), rustls::Error> {
+        self.records.pass(bytes);
         while !bytes.is_empty() {
             match self.connection.read_tls(&mut bytes) {
                 Ok(0) => break,
@@ -103,6 +113,7 @@ impl Session {
             self.connection.read_tls(&mut io::empty())?;
             return self.read(buffer);
         }
+        self.records.pass(&buffer[..received]);
         // Plaintext is shorter than what it was made of. What there is too much of it belongs to a record that began
         // with an earlier read; it stays with rustls, and is too little for rustls to refuse more.
         let (mut taken, mut filled) = (0, 0);

@@ -166,6 +166,27 @@ impl TlsStream {
         session.encrypt(buffers)
     }
 
+    /// Hands out what is there; else reads what there is below, which may be no whole record: `None` then.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let mut session = self.session.lock();
+        if session.is_called_off() {
+            drop(session);
+            // For a caller that discards it.
+            return self.inner.read(buffer).map(Some);
+        }
+        match session.read(buffer) {
+            Ok(Some(count)) => return Ok(Some(count)),
+            Ok(None) => drop(session),
+            Err(error) => return Err(self.fail(session, error)),
+        }
+        let received = self.inner.read(buffer)?;
+        let mut session = self.session.lock();
+        match session.decrypt(buffer, received) {
+            Ok(received) => Ok(received),
+            Err(error) => Err(self.fail(session, error)),
+        }
+    }
+
     /// Tells the peer what is wrong, where that can be done at once.
     fn fail(&self, mut session: MutexGuard<'_, Session>, error: io::Error) -> io::Error {
         // Not in the way of a write that blocks, to which this one would be another thread's.
@@ -190,26 +211,19 @@ impl Stream for TlsStream {
     }
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut session = self.session.lock();
-        if session.is_called_off() {
-            drop(session);
-            // For a caller that discards it.
-            return self.inner.read(buffer);
-        }
-        match session.read(buffer) {
-            Ok(Some(count)) => return Ok(count),
-            Ok(None) => drop(session),
-            Err(error) => return Err(self.fail(session, error)),
-        }
         loop {
-            let received = self.inner.read(buffer)?;
-            let mut session = self.session.lock();
-            match session.decrypt(buffer, received) {
-                Ok(Some(count)) => return Ok(count),
-                Ok(None) => {}
-                Err(error) => return Err(self.fail(session, error)),
+            if let Some(count) = self.receive(buffer)? {
+                return Ok(count);
             }
         }
+    }
+
+    fn read_once(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.receive(buffer)?.ok_or(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn holds_part(&self) -> bool {
+        self.session.lock().holds_part() || self.inner.holds_part()
     }
 
     /// Whether there is something to decrypt, which may turn out to be no whole record.

@@ -1,5 +1,6 @@
 //! Servers and clients over TLS, where it makes a difference to them.
 
+use std::io::Write;
 use std::net::TcpStream;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -330,4 +331,66 @@ fn a_panic_in_what_the_program_gave_rustls_costs_that_caller_its_connection() {
     let closing = server.clone();
     in_time("close", move || closing.close());
     assert!(server.wait_timeout(PATIENCE));
+}
+
+/// However slowly its bytes come, and whatever there would be in it.
+#[test]
+fn a_record_that_is_begun_has_to_be_finished_in_time() {
+    let pki = Pki::new();
+    let (events, heard) = recorder();
+    let timeouts = Timeouts::new().partial_message_timeout(Duration::from_millis(400));
+    let builder = Server::builder().port(0).tls(pki.server()).callback(events).timeouts(timeouts);
+    // Which a record that comes in drops does not exceed.
+    let server = builder.idle_timeout(Some(Duration::from_secs(60))).build().unwrap();
+    server.start(true).unwrap();
+    let connect = || {
+        let name = "localhost".try_into().unwrap();
+        let config = pki.rustls_client(&rustls::version::TLS13, None);
+        let mut tls = rustls::ClientConnection::new(config, name).unwrap();
+        let mut socket = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        socket.set_nodelay(true).unwrap();
+        while tls.is_handshaking() {
+            tls.complete_io(&mut socket).unwrap();
+        }
+        (tls, socket, connected(&heard))
+    };
+    let record = |tls: &mut rustls::ClientConnection, message: &[u8]| {
+        tls.writer().write_all(message).unwrap();
+        let mut record = Vec::new();
+        tls.write_tls(&mut record).unwrap();
+        record
+    };
+    // In time.
+    let (mut tls, mut socket, _connection) = connect();
+    for cut in 1..8 {
+        let record = record(&mut tls, b"m;");
+        socket.write_all(&record[..cut]).unwrap();
+        socket.write_all(&record[cut..]).unwrap();
+        assert_eq!(received(&heard), b"m");
+    }
+    // The beginning of its header, and all but its last byte.
+    for len in [1, 4, 5, 23] {
+        let (mut tls, mut socket, _connection) = connect();
+        let record = record(&mut tls, b"m;");
+        assert_eq!(record.len(), 24);
+        socket.write_all(&record[..len]).unwrap();
+        let reason = disconnected(&heard);
+        assert!(matches!(reason.cause, DisconnectCause::PartialMessageTimeout { .. }), "{len}: {reason}");
+    }
+    // By drops, behind a message that was whole.
+    let (mut tls, mut socket, connection) = connect();
+    let record = [record(&mut tls, b"m;"), record(&mut tls, &[b'x'; 10_000])].concat();
+    thread::spawn(move || {
+        for byte in record {
+            if socket.write_all(&[byte]).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+    assert_eq!(received(&heard), b"m");
+    until("it is ended", || connection.is_closed());
+    let reason = disconnected(&heard);
+    assert!(matches!(reason.cause, DisconnectCause::PartialMessageTimeout { .. }), "{reason}");
+    server.close();
 }
