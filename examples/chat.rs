@@ -128,11 +128,11 @@ impl Chat {
             Event::Receive { connection, message } => self.hear(&connection, &printable(&message)),
             Event::Disconnect { connection, reason } => {
                 let name = self.names.remove(&connection.id()).unwrap_or_default();
-                complain(format_args!("{connection} {name} disconnected: {reason}"));
+                complain(format_args!("{connection} {name} disconnected: {reason:#}"));
                 self.tell_others(&connection, &format!("{name} leaves"))
             }
             Event::Fail { error } => {
-                complain(format_args!("chat: {error}"));
+                complain(format_args!("chat: {error:#}"));
                 Ok(())
             }
             _ => Ok(()),
@@ -170,7 +170,7 @@ impl Chat {
         let is_other = |peer: &Connection| peer != speaker && self.names.contains_key(&peer.id());
         if let Err(error) = self.server.broadcast_where(text.as_bytes(), is_other) {
             // For instance with a separator that occurs in our own words.
-            complain(format_args!("chat: not passed on: {error}"));
+            complain(format_args!("chat: not passed on: {error:#}"));
         }
         say(text)
     }
@@ -178,7 +178,7 @@ impl Chat {
 
 fn send(connection: &Connection, text: &str) {
     if let Err(error) = connection.send(text.as_bytes()) {
-        complain(format_args!("chat: {connection} was not answered: {error}"));
+        complain(format_args!("chat: {connection} was not answered: {error:#}"));
     }
 }
 

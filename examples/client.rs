@@ -135,7 +135,7 @@ impl Callback for Terminal {
     }
 
     fn on_disconnect(&self, _: &dyn Service, _: &Connection, reason: &DisconnectReason) {
-        self.note(reason.to_string());
+        self.note(format!("{reason:#}"));
         let _ = self.news.send(News::Disconnected(reason.clone()));
     }
 
@@ -146,7 +146,7 @@ impl Callback for Terminal {
     }
 
     fn on_fail(&self, _: &dyn Service, error: &Error) {
-        self.note(error.to_string());
+        self.note(format!("{error:#}"));
     }
 }
 
@@ -263,7 +263,7 @@ fn live_with_connection(wait: bool, news: &Receiver<News>) -> Result<(), Failure
                 };
                 return match unsent {
                     _ if !expected || reason.undelivered.unsent.messages > 0 => {
-                        Err(fail(format!("disconnected: {reason}")))
+                        Err(fail(format!("disconnected: {reason:#}")))
                     }
                     0 => Ok(()),
                     lines => Err(fail(format!("lines that were not sent: {lines}"))),
@@ -313,7 +313,7 @@ fn read_input(connections: &Receiver<Connection>, wait: bool, reconnect: bool, n
     let Ok(mut connection) = connections.recv() else { return };
     let input = send_lines(&mut connection, || if reconnect { connections.recv().ok() } else { None });
     let broken = input.is_err();
-    let _ = news.send(input.unwrap_or_else(|error| News::Broken(fail(format!("cannot read stdin: {error}")))));
+    let _ = news.send(input.unwrap_or_else(|error| News::Broken(fail(format!("cannot read stdin: {error:#}")))));
     if !reconnect && (broken || !wait) {
         // Begins the end; `on_disconnect` follows when everything is sent.
         connection.close();
@@ -332,7 +332,7 @@ fn send_lines(connection: &mut Connection, mut next: impl FnMut() -> Option<Conn
                 Ok(()) => break,
                 // Concerns this line only.
                 Err(error @ (Error::InvalidMessage(_) | Error::MessageTooLong { .. })) => {
-                    complain(format_args!("client: line {number} was not sent: {error}"));
+                    complain(format_args!("client: line {number} was not sent: {error:#}"));
                     unsent += 1;
                     break;
                 }

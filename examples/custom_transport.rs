@@ -67,7 +67,8 @@ fn show() -> Result<(), Failure> {
     let (tell, checked) = mpsc::channel();
 
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let listener = TcpListener::bind(address).map_err(|error| fail(format!("cannot listen on {address}: {error}")))?;
+    let listener =
+        TcpListener::bind(address).map_err(|error| fail(format!("cannot listen on {address}: {error:#}")))?;
     let listener = PackedListener { listener, traffic: Arc::clone(&traffic) };
     let callback = check("server", tell.clone()).on_connect(|_, connection| {
         // On a thread of its own, so that the server receives at the same time.

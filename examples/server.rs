@@ -124,11 +124,11 @@ impl Callback for Terminal {
     }
 
     fn on_disconnect(&self, _: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
-        complain(format_args!("{connection} disconnected: {reason}"));
+        complain(format_args!("{connection} disconnected: {reason:#}"));
     }
 
     fn on_fail(&self, _: &dyn Service, error: &Error) {
-        complain(format_args!("server: {error}"));
+        complain(format_args!("server: {error:#}"));
     }
 }
 
@@ -213,10 +213,10 @@ fn broadcast_lines(server: &Server) {
         match lines::read_line(&mut stdin, &mut line) {
             Ok(true) => {}
             Ok(false) => return,
-            Err(error) => return complain(format_args!("server: cannot read stdin: {error}")),
+            Err(error) => return complain(format_args!("server: cannot read stdin: {error:#}")),
         }
         if let Err(error) = server.broadcast(&line) {
-            complain(format_args!("server: a line was not sent: {error}"));
+            complain(format_args!("server: a line was not sent: {error:#}"));
         }
     }
 }

@@ -60,28 +60,28 @@ impl Failure {
     pub(crate) fn of_stdout(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::Unread,
-            _ => fail(format!("cannot write to stdout: {error}")),
+            _ => fail(format!("cannot write to stdout: {error:#}")),
         }
     }
 }
 
 impl From<lexopt::Error> for Failure {
     fn from(error: lexopt::Error) -> Self {
-        Self::Usage(error.to_string())
+        Self::Usage(format!("{error:#}"))
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::InvalidSeparator(_) | Error::InvalidSetting { .. } => Self::Usage(error.to_string()),
-            _ => Self::Failed(error.to_string()),
+            Error::InvalidSeparator(_) | Error::InvalidSetting { .. } => Self::Usage(format!("{error:#}")),
+            _ => Self::Failed(format!("{error:#}")),
         }
     }
 }
 
 impl From<ctrlc::Error> for Failure {
     fn from(error: ctrlc::Error) -> Self {
-        Self::Failed(format!("cannot wait for Ctrl-C: {error}"))
+        Self::Failed(format!("cannot wait for Ctrl-C: {error:#}"))
     }
 }

@@ -71,7 +71,7 @@ mod imp {
     }
 
     fn failed(error: Error) -> Failure {
-        fail(error.to_string())
+        fail(format!("{error:#}"))
     }
 }
 

@@ -130,7 +130,7 @@ pub(crate) fn connect(address: &str, seconds: Option<Duration>) -> Result<(), Fa
     report_loss(&mut screen, lost, received + lost)?;
     match end {
         None | Some(DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. }) => Ok(()),
-        Some(reason) => Err(fail(format!("disconnected: {reason}"))),
+        Some(reason) => Err(fail(format!("disconnected: {reason:#}"))),
     }
 }
 
@@ -158,7 +158,7 @@ fn send_commands(connection: &Connection, tell: &SyncSender<Note>) {
         let command = line.escape_ascii();
         let outcome = match connection.send(&line) {
             Ok(()) => format!("sent {command}"),
-            Err(error) => format!("{command} was not sent: {error}"),
+            Err(error) => format!("{command} was not sent: {error:#}"),
         };
         let _ = tell.send(if typed { Note::Typed(outcome) } else { Note::Line(outcome) });
     }

@@ -101,7 +101,7 @@ struct Files {
 impl Files {
     /// An authority, and those it certifies.
     fn make(name: &str, names: Vec<String>) -> Result<Self, Failure> {
-        let failed = |error: rcgen::Error| fail(format!("cannot make a certificate: {error}"));
+        let failed = |error: rcgen::Error| fail(format!("cannot make a certificate: {error:#}"));
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -122,7 +122,7 @@ impl Files {
     fn read(directory: &Path) -> Result<Self, Failure> {
         let read = |name: &str| {
             let path = directory.join(name);
-            fs::read_to_string(&path).map_err(|error| fail(format!("cannot read {}: {error}", path.display())))
+            fs::read_to_string(&path).map_err(|error| fail(format!("cannot read {}: {error:#}", path.display())))
         };
         Ok(Self {
             authority: read("ca.pem")?,
@@ -134,18 +134,18 @@ impl Files {
     }
 
     fn identity(certificates: &str, key: &str) -> Result<Identity, Failure> {
-        Identity::from_pem(certificates.as_bytes(), key.as_bytes()).map_err(|error| fail(error.to_string()))
+        Identity::from_pem(certificates.as_bytes(), key.as_bytes()).map_err(|error| fail(format!("{error:#}")))
     }
 
     fn authorities(&self) -> Result<Authorities, Failure> {
-        Authorities::from_pem(self.authority.as_bytes()).map_err(|error| fail(error.to_string()))
+        Authorities::from_pem(self.authority.as_bytes()).map_err(|error| fail(format!("{error:#}")))
     }
 }
 
 /// Puts new files into `directory`, and never over others.
 fn make(directory: &Path, names: Vec<String>) -> Result<(), Failure> {
     let files = Files::make(AUTHORITY, names)?;
-    let cannot = |what: &Path, error: io::Error| fail(format!("cannot write {}: {error}", what.display()));
+    let cannot = |what: &Path, error: io::Error| fail(format!("cannot write {}: {error:#}", what.display()));
     fs::create_dir_all(directory).map_err(|error| cannot(directory, error))?;
     for (name, content, is_secret) in [
         ("ca.pem", &files.authority, false),
@@ -206,13 +206,13 @@ fn meet(port: u16, config: Option<ClientConfig>, server: &Receiver<Event>) -> Re
     }
     let client = CloseOnDrop::new(builder.build()?);
     let told = match client.start("127.0.0.1", true) {
-        Err(error) => error.to_string(),
+        Err(error) => format!("{error:#}"),
         Ok(()) => {
             // One that is refused after its own handshake, which TLS 1.3 allows, may have ended again.
             let _ = client.send(b"m1");
             let outcome = find(&heard, |event| match event {
                 Event::Receive { message, .. } => Some(format!("its {} came back", message.escape_ascii())),
-                Event::Disconnect { reason, .. } => Some(reason.to_string()),
+                Event::Disconnect { reason, .. } => Some(format!("{reason:#}")),
                 _ => None,
             })?;
             client.close();
@@ -224,7 +224,7 @@ fn meet(port: u16, config: Option<ClientConfig>, server: &Receiver<Event>) -> Re
             let lens: Vec<_> = connection.peer_certificates().iter().map(Vec::len).collect();
             Some(format!("let in, with {} certificate of {} bytes", lens.len(), lens.iter().sum::<usize>()))
         }
-        Event::Fail { error: error @ Error::Refused { .. } } => Some(error.to_string()),
+        Event::Fail { error: error @ Error::Refused { .. } } => Some(format!("{error:#}")),
         _ => None,
     })?;
     Ok(format!("{told}\n  the server says: {says}"))

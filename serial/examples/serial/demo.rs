@@ -25,9 +25,10 @@ pub(crate) struct Device {
 
 impl Device {
     pub(crate) fn plug_in(separator: &[u8]) -> Result<Self, Failure> {
-        let (device, line, port) = pair().map_err(|error| fail(format!("cannot make a pseudo-terminal: {error}")))?;
+        let (device, line, port) = pair().map_err(|error| fail(format!("cannot make a pseudo-terminal: {error:#}")))?;
         // It speaks the same protocol, so it is a client as well: one whose stream is there already.
-        let stream = Mutex::new(Some(SerialStream::new(device, "the port").map_err(|error| fail(error.to_string()))?));
+        let stream =
+            Mutex::new(Some(SerialStream::new(device, "the port").map_err(|error| fail(format!("{error:#}")))?));
         let take = move |_: &str| {
             let stream = stream.lock().expect("nothing panics here").take();
             Ok(Box::new(stream.ok_or(io::ErrorKind::NotConnected)?) as Box<dyn Stream>)
@@ -42,7 +43,7 @@ impl Device {
             let _ = connection.send(&answer);
         });
         let device = Client::builder().transport(take).separator(separator).callback(program).build()?;
-        device.start("", true).map_err(|error: Error| fail(error.to_string()))?;
+        device.start("", true).map_err(|error: Error| fail(format!("{error:#}")))?;
         Ok(Self { port, _line: line })
     }
 

@@ -108,7 +108,7 @@ impl Callback for Terminal {
     }
 
     fn on_fail(&self, _: &dyn Service, error: &Error) {
-        complain(format_args!("serial: {error}"));
+        complain(format_args!("serial: {error:#}"));
     }
 }
 
@@ -127,7 +127,7 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
             Long("question") => question = Some(arguments.value()?.into_encoded_bytes()),
             Long("settle") => {
                 let seconds = arguments.value()?.parse()?;
-                settle = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
+                settle = Duration::try_from_secs_f64(seconds).map_err(|error| format!("{error:#}"))?;
             }
             Long("baud") => baud_rate = arguments.value()?.parse()?,
             Long("separator") => separator = arguments.value()?.into_encoded_bytes(),
@@ -158,7 +158,7 @@ fn run(options: Options) -> Result<(), Failure> {
 }
 
 fn list() -> Result<(), Failure> {
-    let ports = available_ports().map_err(|error| fail(format!("cannot list ports: {error}")))?;
+    let ports = available_ports().map_err(|error| fail(format!("cannot list ports: {error:#}")))?;
     let lines: String = ports.iter().map(|port| format!("{port}\n")).collect();
     io::stdout().write_all(lines.as_bytes()).map_err(|error| Failure::of_stdout(&error))
 }
@@ -187,7 +187,7 @@ fn talk(port: &str, tags: &[Vec<u8>], ports: Ports, options: &Options) -> Result
             Some(question) => identity.question(question),
             None => identity,
         };
-        let identity = identity.separator(&options.separator).map_err(|error| Failure::Usage(error.to_string()))?;
+        let identity = identity.separator(&options.separator).map_err(|error| Failure::Usage(format!("{error:#}")))?;
         connector = connector.identity(identity);
     }
     let (tell, news) = mpsc::channel();
@@ -233,8 +233,10 @@ fn talk(port: &str, tags: &[Vec<u8>], ports: Ports, options: &Options) -> Result
             News::Disconnected(reason) if matches!(reason.cause, DisconnectCause::ServiceClosed) => {
                 unsent += reason.undelivered.unsent.messages;
             }
-            News::Disconnected(reason) if options.reconnect => complain(format_args!("serial: disconnected: {reason}")),
-            News::Disconnected(reason) => end = Some(fail(format!("disconnected: {reason}"))),
+            News::Disconnected(reason) if options.reconnect => {
+                complain(format_args!("serial: disconnected: {reason:#}"))
+            }
+            News::Disconnected(reason) => end = Some(fail(format!("disconnected: {reason:#}"))),
             News::Ended(result) => {
                 result?;
                 break;
@@ -263,10 +265,10 @@ fn read_input(client: &Client) -> News {
         match lines::read_line(&mut stdin, &mut line) {
             Ok(false) => return News::InputEnded(unsent),
             Ok(true) => number += 1,
-            Err(error) => return News::Broken(fail(format!("cannot read stdin: {error}"))),
+            Err(error) => return News::Broken(fail(format!("cannot read stdin: {error:#}"))),
         }
         if let Err(error) = client.send(&line) {
-            complain(format_args!("serial: line {number} was not sent: {error}"));
+            complain(format_args!("serial: line {number} was not sent: {error:#}"));
             unsent += 1;
         }
     }
