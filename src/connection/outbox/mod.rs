@@ -43,7 +43,7 @@ use std::time::Instant;
 pub(crate) use background::Progress;
 pub(crate) use batch::{BATCH_LEN, Batch};
 pub(crate) use broadcast_batch::{BroadcastBatch, GATHERED_CHARGE, GatherOutcome};
-pub(crate) use budget::{Budget, Purpose};
+pub(crate) use budget::{Budget, Lacking, Purpose};
 pub(crate) use parts::Parts;
 pub(crate) use rules::{Patience, Rules};
 #[cfg(all(test, loom))]
@@ -164,12 +164,18 @@ pub(crate) enum Refused {
     /// The queue is full, and the message is dropped for it, and counted.
     Dropped,
     /// All outboxes of the service together are full.
-    OverBudget,
+    OverBudget(Lacking),
     /// What waits in the corked outbox has to be [written](Outbox::write_ready) first.
     WriteFirst,
     /// There is no room but that promised to what is being gathered, which has to be [settled](BroadcastBatch::end)
     /// first.
     SettleFirst,
+}
+
+impl From<Lacking> for Refused {
+    fn from(lacking: Lacking) -> Self {
+        Self::OverBudget(lacking)
+    }
 }
 
 /// What became of a flush.
@@ -220,7 +226,7 @@ impl Outbox {
     pub(crate) fn push(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<Step, Refused> {
         match self.push_once(outgoing, patience) {
             // Nothing waits for this peer: it is only being written to, and then there is a way without memory.
-            Err(Refused::OverBudget) if self.await_outcome() => self.push_once(outgoing, patience),
+            Err(Refused::OverBudget(_)) if self.await_outcome() => self.push_once(outgoing, patience),
             pushed => pushed,
         }
     }
@@ -234,7 +240,7 @@ impl Outbox {
             Outgoing::Message(message) if message.len() >= LONG_COPY => {
                 let purpose = state.purpose();
                 drop(state);
-                let copy = self.rules.batch_of(message, purpose).ok_or(Refused::OverBudget)?;
+                let copy = self.rules.batch_of(message, purpose)?;
                 return self.push_once(Outgoing::Batches(&[copy]), patience);
             }
             Outgoing::Message(message) => {
@@ -243,9 +249,7 @@ impl Outbox {
             }
             Outgoing::Batches(batches) => {
                 let purpose = state.purpose();
-                if !state.queue.make_entries(batches.len() + 1, purpose) {
-                    return Err(Refused::OverBudget);
-                }
+                state.queue.make_entries(batches.len() + 1, purpose)?;
                 batches.iter().for_each(|batch| state.push(Arc::clone(batch)));
             }
         }
@@ -422,9 +426,7 @@ impl State {
     /// Copies a message into the queue.
     fn append(&mut self, rules: &Rules, message: &[u8], purpose: Purpose) -> Result<(), Refused> {
         self.note_work();
-        if !self.queue.append(message, rules.separator.as_bytes(), purpose) {
-            return Err(Refused::OverBudget);
-        }
+        self.queue.append(message, rules.separator.as_bytes(), purpose)?;
         let len = message.len() + rules.separator.len();
         self.account.accept(len);
         self.tally.accepted += Volume::new(1, len);

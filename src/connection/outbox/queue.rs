@@ -1,13 +1,14 @@
 //! What waits to be written, in order, and the account of it. Pure: no lock, no stream, no clock.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io::IoSlice;
 use std::mem;
 use std::ops::{AddAssign, Range};
 use std::sync::Arc;
 
 use super::batch::{BATCH_LEN, Batch};
-use super::budget::{Budget, Purpose};
+use super::budget::{Budget, Lacking, Purpose};
 use crate::settings::OVERHEAD;
 
 /// How many written batches are kept to be filled again.
@@ -104,27 +105,22 @@ impl Queue {
         self.charged
     }
 
-    /// Copies a message behind the others; false when the budget is used up.
+    /// Copies a message behind the others.
     #[inline]
-    #[must_use]
-    pub(crate) fn append(&mut self, message: &[u8], separator: &[u8], purpose: Purpose) -> bool {
+    pub(crate) fn append(&mut self, message: &[u8], separator: &[u8], purpose: Purpose) -> Result<(), Lacking> {
         let len = message.len() + separator.len();
-        let pushed = match &mut self.open {
-            Some(open) if open.len() + len <= BATCH_LEN => open.push(message, separator, purpose),
-            _ => self.append_to_new(message, separator, purpose),
-        };
-        if pushed {
-            self.bytes += len;
-            self.charged += len + OVERHEAD;
+        match &mut self.open {
+            Some(open) if open.len() + len <= BATCH_LEN => open.push(message, separator, purpose)?,
+            _ => self.append_to_new(message, separator, purpose)?,
         }
-        pushed
+        self.bytes += len;
+        self.charged += len + OVERHEAD;
+        Ok(())
     }
 
     #[inline(never)]
-    fn append_to_new(&mut self, message: &[u8], separator: &[u8], purpose: Purpose) -> bool {
-        if !self.make_entries(2, purpose) {
-            return false;
-        }
+    fn append_to_new(&mut self, message: &[u8], separator: &[u8], purpose: Purpose) -> Result<(), Lacking> {
+        self.make_entries(2, purpose)?;
         self.seal();
         let is_rush = self.bytes >= BATCH_LEN / 2 && self.budget.is_plentiful();
         let mut open = match self.spare.pop() {
@@ -132,42 +128,42 @@ impl Queue {
             None if is_rush => Batch::roomy(&self.budget, purpose),
             None => Batch::new(&self.budget),
         };
-        let pushed = open.push(message, separator, purpose);
-        if pushed {
-            self.open = Some(open);
-        }
-        pushed
+        open.push(message, separator, purpose)?;
+        self.open = Some(open);
+        Ok(())
     }
 
-    /// Makes sure that there is room for so many entries more; false when the budget is used up.
+    /// Makes sure that there is room for so many entries more.
     #[inline]
-    #[must_use]
-    pub(crate) fn make_entries(&mut self, more: usize, purpose: Purpose) -> bool {
+    pub(crate) fn make_entries(&mut self, more: usize, purpose: Purpose) -> Result<(), Lacking> {
         let needed = self.sealed.len() + more;
-        needed <= self.sealed.capacity() || self.grow(needed, |budget, bytes| budget.take(bytes, purpose))
+        if needed <= self.sealed.capacity() {
+            return Ok(());
+        }
+        self.grow(needed, |budget, bytes| if budget.take(bytes, purpose) { Ok(()) } else { Err(Lacking(bytes)) })
     }
 
     /// The same, where there is no way back.
     fn make_entries_anyway(&mut self, more: usize) {
         let needed = self.sealed.len() + more;
         if needed > self.sealed.capacity() {
-            self.grow(needed, |budget, bytes| {
+            let Ok(()) = self.grow(needed, |budget, bytes| {
                 budget.take_anyway(bytes);
-                true
+                Ok::<_, Infallible>(())
             });
         }
     }
 
     #[cold]
-    fn grow(&mut self, needed: usize, take: impl FnOnce(&Budget, usize) -> bool) -> bool {
+    fn grow<E>(&mut self, needed: usize, take: impl FnOnce(&Budget, usize) -> Result<(), E>) -> Result<(), E> {
         let capacity = needed.max(2 * self.sealed.capacity()).max(FREE_ENTRIES);
         let more = Self::entries_charge(capacity) - self.entries_reserved;
-        if more > 0 && !take(&self.budget, more) {
-            return false;
+        if more > 0 {
+            take(&self.budget, more)?;
         }
         self.entries_reserved += more;
         self.sealed.reserve_exact(capacity - self.sealed.len());
-        true
+        Ok(())
     }
 
     /// Gives room for entries back of which most is not used.
@@ -192,7 +188,7 @@ impl Queue {
         self.charged += batch.charge();
         if let Some(open) = self.open.as_mut().filter(|open| open.len() + batch.len() <= BATCH_LEN) {
             let is_short = batch.len() <= SHORT && batch.messages() == 1;
-            if is_short && open.push(batch.bytes(), &[], Purpose::Queue) {
+            if is_short && open.push(batch.bytes(), &[], Purpose::Queue).is_ok() {
                 return;
             }
         }
