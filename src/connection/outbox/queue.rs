@@ -1,15 +1,18 @@
 //! What waits to be written, in order, and the account of it. Pure: no lock, no stream, no clock.
 
+mod queued;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io::IoSlice;
 use std::mem;
-use std::ops::{AddAssign, Range};
 use std::sync::Arc;
 
 use super::batch::{BATCH_LEN, Batch};
 use super::budget::{Budget, Lacking, Purpose};
 use crate::settings::OVERHEAD;
+pub(crate) use queued::Amount;
+use queued::Queued;
 
 /// How many written batches are kept to be filled again.
 const MOST_SPARE: usize = 4;
@@ -44,24 +47,6 @@ pub(crate) struct Queue {
     /// Whether each write carries one message.
     single: bool,
     budget: Arc<Budget>,
-}
-
-/// Messages of one batch that wait: those of a range, without the bytes that are gone.
-#[derive(Debug, Clone)]
-struct Queued {
-    batch: Arc<Batch>,
-    messages: Range<usize>,
-    /// Where the next byte to be written lies.
-    at: usize,
-    /// Whether the beginning of the first message was written before it was queued.
-    torn: bool,
-}
-
-/// Messages, and their bytes that had not been written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Amount {
-    pub(crate) messages: usize,
-    pub(crate) bytes: usize,
 }
 
 impl Queue {
@@ -361,76 +346,6 @@ impl Queue {
     }
 }
 
-impl Queued {
-    fn new(batch: Arc<Batch>, torn: bool) -> Self {
-        Self { messages: 0..batch.messages(), at: 0, batch, torn }
-    }
-
-    /// Whether nothing of its batch has been written or dropped, or waits elsewhere.
-    fn is_whole(&self) -> bool {
-        !self.torn && self.at == 0 && self.messages == (0..self.batch.messages())
-    }
-
-    fn end(&self) -> usize {
-        self.batch.start_of(self.messages.end)
-    }
-
-    /// How many bytes it has left.
-    fn len(&self) -> usize {
-        self.end() - self.at
-    }
-
-    /// How many bytes of its first message have been written.
-    fn begun(&self) -> usize {
-        self.at - self.batch.start_of(self.messages.start)
-    }
-
-    /// Counts the next `count` bytes as written; the charge of the messages that are whole with them.
-    fn pass(&mut self, count: usize) -> usize {
-        self.at += count;
-        let first = self.messages.start;
-        self.messages.start = self.batch.done_within(first, self.at);
-        self.torn &= self.messages.start == first;
-        self.batch.charge_of(first..self.messages.start)
-    }
-
-    /// Cuts off the first message if it has been written in part.
-    fn split_begun(&mut self) -> Option<Self> {
-        let first = self.messages.start;
-        if !self.torn && self.at == self.batch.start_of(first) {
-            return None;
-        }
-        let begun = Self { messages: first..first + 1, ..self.clone() };
-        self.messages.start = first + 1;
-        self.at = self.batch.start_of(first + 1);
-        self.torn = false;
-        Some(begun)
-    }
-
-    /// Cuts off the messages that begin behind the next `bytes`.
-    fn split_behind(&mut self, bytes: usize) -> Option<Self> {
-        if bytes >= self.len() {
-            return None;
-        }
-        let end = self.at + bytes;
-        let within = self.batch.done_within(self.messages.start, end);
-        let cut = within + usize::from(self.batch.start_of(within) < end);
-        if cut >= self.messages.end {
-            return None;
-        }
-        let behind =
-            Self { messages: cut..self.messages.end, at: self.batch.start_of(cut), torn: false, ..self.clone() };
-        self.messages.end = cut;
-        Some(behind)
-    }
-
-    fn drop_first(&mut self) -> Amount {
-        self.messages.start += 1;
-        let start = mem::replace(&mut self.at, self.batch.start_of(self.messages.start));
-        Amount { messages: 1, bytes: self.at - start }
-    }
-}
-
 /// What is lent for one write.
 pub(crate) struct Loan {
     parts: Vec<Queued>,
@@ -463,13 +378,6 @@ impl Drop for Queue {
         if self.entries_reserved > 0 {
             self.budget.give_back(self.entries_reserved);
         }
-    }
-}
-
-impl AddAssign for Amount {
-    fn add_assign(&mut self, other: Self) {
-        self.messages += other.messages;
-        self.bytes += other.bytes;
     }
 }
 
