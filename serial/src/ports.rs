@@ -70,6 +70,9 @@ impl Ports {
 
     /// Other ports than those that the system [knows of](available_ports), for instance only some of them, or
     /// pseudo-terminals in a test. `list` is called whenever a device is looked for.
+    ///
+    /// On Linux, a process that plays a device in a pseudo-terminal and has the port's end open as well (Python's
+    /// `os.openpty` does) is taken for a user of the port, unless it is this one.
     pub fn with_list(list: impl Fn() -> io::Result<Vec<String>> + Send + Sync + 'static) -> Self {
         Self {
             shared: Arc::new(Shared {

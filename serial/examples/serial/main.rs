@@ -234,7 +234,7 @@ fn talk(port: &str, tags: &[Vec<u8>], ports: Ports, options: &Options) -> Result
                 unsent += reason.undelivered.unsent.messages;
             }
             News::Disconnected(reason) if options.reconnect => {
-                complain(format_args!("serial: disconnected: {reason:#}"))
+                complain(format_args!("serial: disconnected: {reason:#}"));
             }
             News::Disconnected(reason) => end = Some(fail(format!("disconnected: {reason:#}"))),
             News::Ended(result) => {

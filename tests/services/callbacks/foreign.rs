@@ -471,7 +471,7 @@ fn an_error_of_a_transport_can_still_be_found() {
     let client = Client::builder().transport(connect).build().unwrap();
     let Err(Error::Connect { source, .. }) = client.start("", true) else { panic!("connected") };
     assert_eq!(source.to_string(), "marked");
-    assert!(transport::reported(&source).is_some_and(|error| error.is::<Marked>()));
+    assert!(transport::reported(&source).is_some_and(<dyn error::Error + Send + Sync>::is::<Marked>));
     assert!(error::Error::source(&source).is_none(), "the error is shown twice");
 }
 
