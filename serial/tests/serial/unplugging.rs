@@ -112,7 +112,7 @@ fn a_device_plugged_in_later_is_found() {
         Event::Fail { error, .. } => Some(error),
         _ => None,
     });
-    assert_eq!(error.to_string(), "cannot connect to auto: no available port");
+    assert_eq!(crate::support::chain(&error), "cannot connect to auto: no available port");
     let device = Device::at(&names.name("ttyACM0"), |wire, message| {
         if message == b"ic" {
             wire.say("VeC 1;hello;");
