@@ -250,9 +250,11 @@ impl ServerBuilder {
         self
     }
 
-    /// How many connections the server has at most from one IP address. At least 1. Default `None`: as many as there
-    /// may be in all. Many peers may share an address, behind a router or on one machine; and a host with a whole IPv6
-    /// network has many.
+    /// How many connections the server has at most from one IP address; with IPv6, where a host commonly has a whole
+    /// network of 64 bits to itself, from one such network. At least 1. Default `None`: as many as there may be in all.
+    ///
+    /// Many peers may share an address, behind a router or on one machine, and the hosts of a local network share those
+    /// 64 bits. An IPv4 address counts as such, also where it comes as an IPv6 one (`::ffff:192.0.2.1`).
     ///
     /// Callers over it are refused as with [`max_connections`](Self::max_connections). On a transport without
     /// addresses nobody is.
