@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use leads_comm::{
     Attempt, Callback, Client, Closing, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectCause, DisconnectReason,
-    Error, Reconnect, Service, SlowConsumer,
+    Error, Reconnect, Service, SlowConsumer, Timeouts,
 };
 use lexopt::prelude::*;
 
@@ -203,7 +203,7 @@ fn talk(options: Options) -> Result<(), Failure> {
         .port(port)
         .separator(separator)
         .slow_consumer(SlowConsumer::Block(PATIENCE))
-        .stall_timeout(PATIENCE)
+        .timeouts(Timeouts::new().stall_timeout(PATIENCE))
         .closing(Closing::new().flush_timeout(PATIENCE).close_timeout(PATIENCE).drain_timeout(DRAIN))
         .callback(Terminal { wait, reconnect, news: tell.clone(), input, cause });
     if is_path {

@@ -60,7 +60,7 @@
 //!
 //! A message that arrives in pieces, however late, is one message; half a message is never delivered, and one that is
 //! not finished in time ends the connection
-//! ([`partial_message_timeout`](leads_comm::ClientBuilder::partial_message_timeout)).
+//! ([`partial_message_timeout`](leads_comm::Timeouts::partial_message_timeout)).
 //!
 //! # Logging
 //!

@@ -39,7 +39,7 @@ pub trait Authenticator: Send + Sync + 'static {
     /// Whether a caller is let in, whose first message, without its separator, is `message`.
     ///
     /// Called on the thread that becomes the caller's reader, so that nobody else waits for it, and for several callers
-    /// at the same time; it has no more than the caller's [time](crate::ServerBuilder::handshake_timeout), after which
+    /// at the same time; it has no more than the caller's [time](crate::Timeouts::handshake_timeout), after which
     /// the caller is refused whatever it returns. May call anything, as a callback may.
     ///
     /// # Errors

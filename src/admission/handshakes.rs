@@ -134,7 +134,7 @@ impl Handshakes {
     /// Makes a stream pending, whose peer `understands` a goodbye at once or after a handshake, until its time is over,
     /// which the caller of this has kept; `None` when the service is closing.
     pub(crate) fn enter(self: &Arc<Self>, stream: Arc<dyn Stream>, understands: bool) -> Option<PendingGuard> {
-        let deadline = later(self.engine.pump.live(), self.engine.settings.handshake_timeout);
+        let deadline = later(self.engine.pump.live(), self.engine.settings.timeouts.handshake_timeout);
         let peer_addr = stream.peer_addr();
         let mut state = self.state.lock();
         if state.closed {
@@ -331,7 +331,7 @@ impl Watched for Pending {
             None if self.deadline > now => return Some(self.deadline),
             None if self.has_a_turn_left(now) => return Some(later(now, TURN)),
             None => {
-                let timeout = self.handshakes.engine.settings.handshake_timeout;
+                let timeout = self.handshakes.engine.settings.timeouts.handshake_timeout;
                 if self.handshakes.refuse(self, &RefusalCause::HandshakeTimeout { timeout }) {
                     self.close();
                 }
@@ -354,7 +354,7 @@ impl PendingGuard {
 
     /// Has the pump keep the deadline.
     pub(crate) fn watch(&self) {
-        self.watch_for(self.handshakes.engine.settings.handshake_timeout);
+        self.watch_for(self.handshakes.engine.settings.timeouts.handshake_timeout);
     }
 
     /// The caller is refused, and its stream kept for a moment; until when, in live time.

@@ -63,7 +63,7 @@ impl ClientBuilder {
     ///
     /// The server's certificate has to be for the host in the address given to [`Client::start`](crate::Client::start),
     /// or for the [name that is set](crate::transport::tls::ClientConfig::server_name). The handshake, within
-    /// [`handshake_timeout`](Self::handshake_timeout), is a part of connecting. Takes a configuration of
+    /// [`handshake_timeout`](crate::Timeouts::handshake_timeout), is a part of connecting. Takes a configuration of
     /// [rustls] as well.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: impl Into<crate::transport::tls::ClientConfig>) -> Self {

@@ -85,7 +85,8 @@ impl ConnectLoop {
             Err(_) => format!("leads-comm reader {}", self.server()),
         };
         let core = Arc::clone(&self.core);
-        threads::start(name, core.settings().reader_stack, move || self.run(first)).inspect_err(|_| core.finish())
+        threads::start(name, core.settings().memory_limits.reader_stack, move || self.run(first))
+            .inspect_err(|_| core.finish())
     }
 
     /// Whether the client runs also when the first attempt has failed.

@@ -29,7 +29,7 @@ pub(super) fn run(core: &Core, stream: &Arc<dyn Stream>, failed: impl FnOnce(io:
     // The pump is not running yet when a client connects for the first time.
     let (over, is_over) = mpsc::channel::<()>();
     let (handshakes, pending) = (Arc::clone(core.handshakes()), server.share());
-    let timeout = core.settings().handshake_timeout;
+    let timeout = core.settings().timeouts.handshake_timeout;
     core.threads().spawn(format!("leads-comm handshake {}", stream.peer()), TIMER_STACK, move || {
         // In steps, so that a time for which the process stood still counts for one of them only.
         let mut steps = iter::repeat_n(timeout / STEPS, STEPS as usize).chain([TURN]);
@@ -53,7 +53,7 @@ pub(super) fn run(core: &Core, stream: &Arc<dyn Stream>, failed: impl FnOnce(io:
 }
 
 fn timed_out(core: &Core, shakes_hands: bool) -> io::Error {
-    let timeout = core.settings().handshake_timeout;
+    let timeout = core.settings().timeouts.handshake_timeout;
     let what = if shakes_hands { "the handshake was not over" } else { "the token was not taken" };
     io::Error::new(io::ErrorKind::TimedOut, format!("{what} within {timeout:?}"))
 }

@@ -48,7 +48,7 @@ impl Engine {
         let rules = Arc::new(Rules::new(&settings));
         Self {
             broadcast_batch: BroadcastBatch::new(Arc::clone(&rules)),
-            inbound_budget: InboundBudget::new(settings.max_total_unfinished_bytes),
+            inbound_budget: InboundBudget::new(settings.memory_limits.max_total_unfinished_bytes),
             settings,
             rules,
             pump: Pump::default(),
@@ -102,7 +102,7 @@ impl Engine {
 
     /// Has the system look after the peer of a new connection, as far as it can.
     pub(crate) fn keep_alive(&self, stream: &dyn Stream) {
-        let timeout = self.settings.dead_peer_timeout;
+        let timeout = self.settings.timeouts.dead_peer_timeout;
         // Where streams can be asked, the library sees to it, and tells a peer without room from one that is gone.
         let user_timeout = timeout.filter(|_| !self.can_be_asked(stream));
         let Err(error) = stream.keep_alive(timeout.map(Keepalive::within), user_timeout) else { return };

@@ -149,8 +149,8 @@ impl Connection {
     /// How many messages to this peer have been dropped because its queue was full, by
     /// [`SlowConsumer::DropOldest`](crate::SlowConsumer::DropOldest) or
     /// [`SlowConsumer::DropNewest`](crate::SlowConsumer::DropNewest).
-    pub fn dropped_messages(&self) -> usize {
-        self.link.outbox().lost().dropped.messages as usize
+    pub fn dropped_messages(&self) -> u64 {
+        self.link.outbox().lost().dropped.messages
     }
 
     /// What has gone through this connection so far, in numbers; all of it once it has ended. Never blocks.

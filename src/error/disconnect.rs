@@ -96,7 +96,7 @@ pub enum DisconnectCause {
         limit: usize,
     },
     /// The peer began a message and did not finish it in time:
-    /// [`partial_message_timeout`](crate::ServerBuilder::partial_message_timeout). How much of it there was is in
+    /// [`partial_message_timeout`](crate::Timeouts::partial_message_timeout). How much of it there was is in
     /// [`Undelivered::unfinished_bytes`].
     PartialMessageTimeout {
         /// The time that it had.
@@ -109,7 +109,7 @@ pub enum DisconnectCause {
     },
     /// The peers together sent more of messages that were not whole than there was memory for, and this one the most,
     /// or it needed more when there was none:
-    /// [`max_total_unfinished_bytes`](crate::ServerBuilder::max_total_unfinished_bytes). How much of its message there
+    /// [`max_total_unfinished_bytes`](crate::MemoryLimits::max_total_unfinished_bytes). How much of its message there
     /// was is in [`Undelivered::unfinished_bytes`].
     TotalUnfinishedBytes {
         /// The limit, in bytes.
@@ -135,7 +135,7 @@ pub enum DisconnectCause {
         message: String,
     },
     /// Reading or writing failed, for instance because the peer reset the connection, or because it has vanished and
-    /// the system has given up on it ([`dead_peer_timeout`](crate::ServerBuilder::dead_peer_timeout)).
+    /// the system has given up on it ([`dead_peer_timeout`](crate::Timeouts::dead_peer_timeout)).
     Io {
         /// What the system, or the transport, reported.
         source: Arc<io::Error>,
@@ -256,7 +256,7 @@ pub enum OutboundLimit {
     /// The queues of all peers of the service would have held more than this many bytes.
     TotalQueuedBytes(usize),
     /// The peer took nothing for this long, as far as writes can tell: see
-    /// [`stall_timeout`](crate::ServerBuilder::stall_timeout).
+    /// [`stall_timeout`](crate::Timeouts::stall_timeout).
     Stalled(Duration),
 }
 

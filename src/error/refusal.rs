@@ -47,7 +47,7 @@ pub enum RefusalCause {
         /// What the transport reported, at the last of them.
         source: Arc<io::Error>,
     },
-    /// They were not through in time: [`ServerBuilder::handshake_timeout`](crate::ServerBuilder::handshake_timeout).
+    /// They were not through in time: [`Timeouts::handshake_timeout`](crate::Timeouts::handshake_timeout).
     HandshakeTimeout {
         /// How long they had.
         timeout: Duration,

@@ -177,7 +177,7 @@ impl ServerBuilder {
     /// Default: no TLS.
     ///
     /// Callers shake hands before they become connections: on their reader threads, within
-    /// [`handshake_timeout`](Self::handshake_timeout), no more than [`max_handshakes`](Self::max_handshakes) at once.
+    /// [`handshake_timeout`](crate::Timeouts::handshake_timeout), no more than [`max_handshakes`](Self::max_handshakes) at once.
     /// Takes a configuration of [rustls] as well.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: impl Into<crate::transport::tls::ServerConfig>) -> Self {
@@ -299,7 +299,7 @@ impl ServerBuilder {
     /// [authenticates](Self::authenticate) them, if only by a [`token`](Self::token). At least 1. Default 64.
     ///
     /// Each of them has a thread, which becomes its reader, and no more than
-    /// [`handshake_timeout`](Self::handshake_timeout). They are no connections: no callback has been told of them, no
+    /// [`handshake_timeout`](crate::Timeouts::handshake_timeout). They are no connections: no callback has been told of them, no
     /// broadcast reaches them. They count for [`max_connections`](Self::max_connections) and
     /// [`max_connections_per_address`](Self::max_connections_per_address) all the same, so that whoever comes through
     /// finds a place. Callers over this limit are refused as with [`max_connections`](Self::max_connections). One that

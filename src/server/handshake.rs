@@ -124,7 +124,7 @@ fn linger(core: &Core, caller: &PendingGuard) {
 /// The caller's fate has been decided by another thread: its time is over, or the server closes.
 fn note_given_up(core: &Core, caller: &Pending) {
     if core.lifecycle().is_running() {
-        note(core, caller, &RefusalCause::HandshakeTimeout { timeout: core.settings().handshake_timeout });
+        note(core, caller, &RefusalCause::HandshakeTimeout { timeout: core.settings().timeouts.handshake_timeout });
     }
 }
 

@@ -68,7 +68,7 @@ macro_rules! usual_settings {
         ///
         /// On the wire it is a message like any other, the first one of each connection; but it is told to no callback,
         /// and is in no statistics. Until it has arrived the caller is no connection: no callback is told of it, no
-        /// broadcast reaches it, and it has [`handshake_timeout`](Self::handshake_timeout) and counts for
+        /// broadcast reaches it, and it has [`handshake_timeout`](crate::Timeouts::handshake_timeout) and counts for
         /// [`max_handshakes`](crate::ServerBuilder::max_handshakes). A caller whose first message is anything else is
         /// refused, with [`RefusalCause::NotAuthenticated`](crate::RefusalCause::NotAuthenticated). The comparison
         /// takes equally long wherever two tokens of the same length differ.
@@ -123,11 +123,11 @@ macro_rules! usual_settings {
 
         /// The longest message that is received, in payload bytes; a peer that sends a longer one is disconnected. At
         /// least 10, so that the peer can say goodbye, and no more than
-        /// [`max_total_unfinished_bytes`](Self::max_total_unfinished_bytes) can hold. Default 1 MiB.
+        /// [`max_total_unfinished_bytes`](crate::MemoryLimits::max_total_unfinished_bytes) can hold. Default 1 MiB.
         ///
         /// Of what such a peer goes on sending as much again is read and thrown away, but at least 64 KiB, so that it
         /// gets to read the goodbye; a peer that sends more is given up, and sees a reset where there is one. The same
-        /// holds for one that has not finished a message [in time](Self::partial_message_timeout), and behind its own
+        /// holds for one that has not finished a message [in time](crate::Timeouts::partial_message_timeout), and behind its own
         /// goodbye.
         pub fn max_received_len(mut self, bytes: usize) -> Self {
             self.common.settings.max_received_len = bytes;
@@ -162,7 +162,7 @@ macro_rules! usual_settings {
         /// Default `None`, because a peer that only listens is as good as one that speaks.
         ///
         /// Any bytes count, also those of a message that is not whole; what is sent to the peer does not, nor do the
-        /// probes of [`dead_peer_timeout`](Self::dead_peer_timeout). Silence begins when the callback has returned from
+        /// probes of [`dead_peer_timeout`](crate::Timeouts::dead_peer_timeout). Silence begins when the callback has returned from
         /// the last message that arrived, so that the time that callbacks take does not count.
         ///
         /// `on_disconnect` comes after this time and a twentieth of a second, in which what has just arrived is read:
@@ -178,133 +178,10 @@ macro_rules! usual_settings {
 /// The methods of both builders that few programs use.
 macro_rules! further_settings {
     () => {
-        /// How long a peer may take nothing of what waits for it in its outbox before it is disconnected, with
-        /// [`OutboundLimit::Stalled`](crate::OutboundLimit::Stalled). More than 0. Default 30 s with
-        /// [`SlowConsumer::Disconnect`](crate::SlowConsumer::Disconnect) and
-        /// [`SlowConsumer::Block`](crate::SlowConsumer::Block), and 10 minutes with the policies that drop: they hold
-        /// up nobody, and have no reason to end a peer that is alive.
-        ///
-        /// This is for peers whose system answers and whose program reads nothing. A write is tried four times in that
-        /// time, so that a peer which reads slowly, and is never ended for it, is seen to read. Systems open the way
-        /// for more in steps, which are what the slowest peer has to read in that time: over TCP on one machine 128
-        /// KiB, or a sixteenth of the peer's receive buffer where that is more; over Unix sockets on Linux what was
-        /// written at once, up to some 36 KiB. What the system still has room for is taken first, by the next try.
-        /// `docs/peers.md` has the whole table.
-        ///
-        /// `on_disconnect` comes after this time, or up to a quarter of it later; the end itself takes none, because
-        /// such a peer is neither flushed to nor waited for.
-        pub fn stall_timeout(mut self, time: std::time::Duration) -> Self {
-            self.common.settings.stall_timeout = Some(time);
-            self
-        }
-
-        /// How long a peer may take to finish a message that it has begun: from the time at which its first bytes were
-        /// read to the arrival of its separator, however many bytes come in between. Then the connection is ended, with
-        /// [`DisconnectCause::PartialMessageTimeout`](crate::DisconnectCause::PartialMessageTimeout). More than 0.
-        /// Default 30 s.
-        ///
-        /// It is counted anew for each message, so that it does not concern a peer that sends many. Nor does the time
-        /// that callbacks take count against the peer: while one is running, the connection is not being read, and a
-        /// message that has begun to arrive behind the one that it was given counts from its return.
-        ///
-        /// `on_disconnect` comes after this time and what the regular end takes: nothing, when the peer closes its side
-        /// upon the goodbye, and otherwise up to [`drain_timeout`](crate::Closing::drain_timeout), so that what it is
-        /// still sending does not cost it the goodbye; with the defaults 30.5 s.
-        pub fn partial_message_timeout(mut self, time: std::time::Duration) -> Self {
-            self.common.settings.partial_message_timeout = time;
-            self
-        }
-
-        /// How long the handshake of a stream that [needs](crate::transport::Stream::needs_handshake) one may take, and
-        /// what [authenticates](Self::token) a caller, together. More than 0. Default 5 s.
-        ///
-        /// A server counts from the moment at which it has accepted the stream; when the time is over the caller is
-        /// refused ([`RefusalCause::HandshakeTimeout`](crate::RefusalCause::HandshakeTimeout)). A client
-        /// [fails to connect](crate::Error::Connect), with a source of the kind `TimedOut`.
-        pub fn handshake_timeout(mut self, time: std::time::Duration) -> Self {
-            self.common.settings.handshake_timeout = time;
-            self
-        }
-
-        /// How long, over TCP, no sign of life may come from a peer's *system* before the peer is taken for gone: its
-        /// machine has lost its power, or the network between. Then the connection ends, with
-        /// [`DisconnectCause::Io`](crate::DisconnectCause::Io), whatever the
-        /// [stall time-out](Self::stall_timeout). More than 0. Default 30 s. `None` leaves the sockets as they are,
-        /// and it to the system: hours, or a quarter of an hour where something is on its way to the peer.
-        ///
-        /// - While nothing that was sent is unanswered, the system asks the peer's (keepalive), from half of the time
-        ///   on, three times, so that the last answer is missing when it is over: with 30 s after 15 s of silence, then
-        ///   every 5 s. That goes by whole seconds, and takes 2 s at least; the first question comes after 32,767 s of
-        ///   silence at the latest. See [`Keepalive::within`](crate::transport::Keepalive::within).
-        /// - While something is unanswered, data or the system's questions whether there is room again, nothing at all
-        ///   may come for that time; this is noticed a quarter of it later at most. Of a peer that has no room, the
-        ///   system asks at intervals which double, up to 2 minutes, and two questions have to be unanswered.
-        ///
-        /// A peer whose system answers stays, also when its program reads nothing for hours: that is a matter of
-        /// [`stall_timeout`](Self::stall_timeout). A system that refuses to do this, or a part of it, is no error; what
-        /// it refuses is logged, at debug, once for each service. Transports of the program's own do what their
-        /// [`Stream::keep_alive`](crate::transport::Stream::keep_alive) and
-        /// [`unanswered_for`](crate::transport::Stream::unanswered_for) say.
-        ///
-        /// What is unanswered, the service asks the system on Linux, four times within the time and only while
-        /// something may be, over a socket of the family `AF_NETLINK` (`NETLINK_SOCK_DIAG`), which takes a descriptor
-        /// for that moment. Where a sandbox denies such sockets, and on Android and Fuchsia, the socket is given
-        /// `TCP_USER_TIMEOUT` instead, which also ends a peer that answers but has had no room for so long. Elsewhere
-        /// the system's own patience ends it, within minutes.
-        ///
-        /// # Examples
-        ///
-        /// ```
-        /// use std::time::Duration;
-        ///
-        /// use leads_comm::Server;
-        ///
-        /// // Somebody pays for every packet: asked after 75 s of silence, and noticed after two and a half minutes.
-        /// let server = Server::builder().dead_peer_timeout(Duration::from_secs(150)).build()?;
-        /// # drop(server);
-        /// # Ok::<(), leads_comm::Error>(())
-        /// ```
-        pub fn dead_peer_timeout(mut self, time: impl Into<Option<std::time::Duration>>) -> Self {
-            self.common.settings.dead_peer_timeout = time.into();
-            self
-        }
-
         /// How long the end of a connection, and of the service, may take: see [`Closing`](crate::Closing). Default: 2
         /// s to write what had been accepted, then 0.5 s of silence until the peer has closed its side, 3 s in all.
         pub fn closing(mut self, closing: $crate::Closing) -> Self {
             self.common.settings.closing = closing;
-            self
-        }
-
-        /// How much memory what waits to be written to all peers together may take, in bytes: the messages themselves,
-        /// room for more of them that is kept ready, and what it takes to keep them in order, some 8 to 130 bytes for a
-        /// message. One that is broadcast counts once, however many peers it waits for; an entry for it in a peer's
-        /// queue, if there has to be one, counts for that peer. Not less than
-        /// [`max_queued_bytes`](Self::max_queued_bytes). Default 64 MiB.
-        ///
-        /// Up to an eighth more is used for messages that are just being written, and what is left of one of up to 4
-        /// KiB for each connection. So peers who take what they are sent are always served, whatever call the messages
-        /// come by and whatever the [policy](Self::slow_consumer), although others have used everything up. Peers that
-        /// have stopped in the middle of longer messages may hold that eighth as well; then room for another long one
-        /// is made as the policy has it: the peer with the longest queue is disconnected, or loses the oldest of what
-        /// waits for it, or is waited for.
-        pub fn max_total_queued_bytes(mut self, bytes: usize) -> Self {
-            self.common.settings.max_total_queued_bytes = bytes;
-            self
-        }
-
-        /// How much the messages that peers have begun and not finished, and the buffers that they are read into, may
-        /// take of memory for all connections together, in bytes; besides, each connection has 4 KiB that do not count.
-        /// Must hold a message of [`max_received_len`](Self::max_received_len) with its separator. Default 64 MiB.
-        ///
-        /// When half of it is used, peers are read from in small steps, without large buffers. When all of it is used
-        /// and a message needs more, the connection with the longest unfinished message is ended at once, with
-        /// [`DisconnectCause::TotalUnfinishedBytes`](crate::DisconnectCause::TotalUnfinishedBytes); so one that
-        /// hoards goes before one that sends a little at a time. The message that needs more waits for that memory, at
-        /// most for a second, and then its own connection is ended in the same way: also when it is running callbacks
-        /// that hold all of it.
-        pub fn max_total_unfinished_bytes(mut self, bytes: usize) -> Self {
-            self.common.settings.max_total_unfinished_bytes = bytes;
             self
         }
 
@@ -320,11 +197,18 @@ macro_rules! further_settings {
             self
         }
 
-        /// The stack of each reader thread, in bytes, on which the callbacks run. Default 512 KiB: a quarter of what
-        /// Rust gives a thread otherwise, so that 10,000 connections take 5 GB of addresses; only what is used of it
-        /// costs memory. Callbacks that recurse deeply, or keep large arrays on the stack, need more.
-        pub fn reader_stack(mut self, bytes: usize) -> Self {
-            self.common.settings.reader_stack = bytes;
+        /// How long a peer may leave undone what it has to do: see [`Timeouts`](crate::Timeouts). Default: 30 s to take
+        /// something of what waits for it, or 10 minutes with the policies that drop; 30 s to finish a message that it
+        /// has begun; 5 s for a handshake; 30 s for a sign of life from its system.
+        pub fn timeouts(mut self, timeouts: $crate::Timeouts) -> Self {
+            self.common.settings.timeouts = timeouts;
+            self
+        }
+
+        /// How much memory the connections may take together: see [`MemoryLimits`](crate::MemoryLimits). Default: 64
+        /// MiB for what waits to be written, as much for what comes in, and 512 KiB of stack for each reader thread.
+        pub fn memory_limits(mut self, limits: $crate::MemoryLimits) -> Self {
+            self.common.settings.memory_limits = limits;
             self
         }
     };

@@ -1,6 +1,8 @@
 //! What a service is told: limits and time-outs, with their defaults, checked once.
 
+mod memory_limits;
 mod reconnect;
+mod timeouts;
 mod token;
 
 use std::time::{Duration, Instant};
@@ -8,7 +10,9 @@ use std::time::{Duration, Instant};
 use crate::codec::{self, Separator};
 use crate::error::Error;
 use crate::sync::later;
+pub use memory_limits::MemoryLimits;
 pub use reconnect::Reconnect;
+pub use timeouts::Timeouts;
 pub(crate) use token::{MAX_FIRST_LEN, Token};
 
 /// What each message is charged beyond its bytes, so that a flood of tiny ones is bounded too.
@@ -19,7 +23,7 @@ pub const DEFAULT_PORT: u16 = 16900;
 
 /// What happens when more is sent to a peer than it reads, and its queue is full
 /// ([`max_queued_bytes`](crate::ServerBuilder::max_queued_bytes)), or those of all peers together are
-/// ([`max_total_queued_bytes`](crate::ServerBuilder::max_total_queued_bytes)).
+/// ([`max_total_queued_bytes`](crate::MemoryLimits::max_total_queued_bytes)).
 ///
 /// | Policy | When the queue is full | `send` returns | `broadcast` | Choose it for |
 /// |---|---|---|---|---|
@@ -30,7 +34,7 @@ pub const DEFAULT_PORT: u16 = 16900;
 ///
 /// Messages are dropped whole, never one that has been written in part, and counted.
 ///
-/// Whatever the policy, a peer that takes nothing at all for [`stall_timeout`](crate::ServerBuilder::stall_timeout)
+/// Whatever the policy, a peer that takes nothing at all for [`stall_timeout`](crate::Timeouts::stall_timeout)
 /// while something waits for it is disconnected. One that reads, however much less than it is sent, is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -106,8 +110,8 @@ impl Closing {
     ///
     /// It comes on top of what a connection was ended for, but not where that was silence
     /// ([`idle_timeout`](crate::ServerBuilder::idle_timeout)), or that the peer took nothing
-    /// ([`stall_timeout`](crate::ServerBuilder::stall_timeout)) or was gone
-    /// ([`dead_peer_timeout`](crate::ServerBuilder::dead_peer_timeout)).
+    /// ([`stall_timeout`](crate::Timeouts::stall_timeout)) or was gone
+    /// ([`dead_peer_timeout`](crate::Timeouts::dead_peer_timeout)).
     pub fn drain_timeout(mut self, time: Duration) -> Self {
         self.drain_timeout = time;
         self
@@ -125,43 +129,32 @@ impl Closing {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) separator: Separator,
+    pub(crate) token: Option<Token>,
     pub(crate) max_received_len: usize,
     pub(crate) max_sent_len: usize,
-    pub(crate) max_total_unfinished_bytes: usize,
     pub(crate) max_queued_bytes: usize,
-    pub(crate) max_total_queued_bytes: usize,
-    pub(crate) coalesce: bool,
     pub(crate) slow_consumer: SlowConsumer,
-    pub(crate) partial_message_timeout: Duration,
     pub(crate) idle_timeout: Option<Duration>,
-    pub(crate) dead_peer_timeout: Option<Duration>,
-    pub(crate) handshake_timeout: Duration,
-    pub(crate) token: Option<Token>,
-    /// `None`: as the policy for slow consumers has it.
-    pub(crate) stall_timeout: Option<Duration>,
+    pub(crate) coalesce: bool,
+    pub(crate) timeouts: Timeouts,
     pub(crate) closing: Closing,
-    pub(crate) reader_stack: usize,
+    pub(crate) memory_limits: MemoryLimits,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             separator: Separator::default(),
+            token: None,
             max_received_len: 1024 * 1024,
             max_sent_len: 1024 * 1024,
-            max_total_unfinished_bytes: 64 * 1024 * 1024,
             max_queued_bytes: 4 * 1024 * 1024,
-            max_total_queued_bytes: 64 * 1024 * 1024,
-            coalesce: true,
             slow_consumer: SlowConsumer::default(),
-            partial_message_timeout: Duration::from_secs(30),
             idle_timeout: None,
-            dead_peer_timeout: Some(Duration::from_secs(30)),
-            handshake_timeout: Duration::from_secs(5),
-            token: None,
-            stall_timeout: None,
+            coalesce: true,
+            timeouts: Timeouts::default(),
             closing: Closing::default(),
-            reader_stack: 512 * 1024,
+            memory_limits: MemoryLimits::default(),
         }
     }
 }
@@ -176,21 +169,9 @@ impl Settings {
             "max_queued_bytes",
             "must hold one message of max_sent_len, with its separator and 64 bytes more",
         )?;
-        require(
-            self.max_total_queued_bytes >= self.max_queued_bytes,
-            "max_total_queued_bytes",
-            "must not be less than max_queued_bytes",
-        )?;
-        require(
-            self.max_total_unfinished_bytes >= self.max_received_len.saturating_add(self.separator.len()),
-            "max_total_unfinished_bytes",
-            "must hold one message of max_received_len, with its separator",
-        )?;
-        require(!self.partial_message_timeout.is_zero(), "partial_message_timeout", "must not be 0")?;
         require(self.idle_timeout != Some(Duration::ZERO), "idle_timeout", "must not be 0")?;
-        require(self.dead_peer_timeout != Some(Duration::ZERO), "dead_peer_timeout", "must not be 0")?;
-        require(!self.handshake_timeout.is_zero(), "handshake_timeout", "must not be 0")?;
-        require(self.stall_timeout != Some(Duration::ZERO), "stall_timeout", "must not be 0")?;
+        self.memory_limits.check(self.max_queued_bytes, self.max_received_len.saturating_add(self.separator.len()))?;
+        self.timeouts.check()?;
         require(
             self.closing.close_timeout >= self.closing.flush_timeout,
             "closing",
@@ -206,13 +187,9 @@ impl Settings {
         Ok(codec::check(message, &self.separator)?)
     }
 
-    /// How long a peer may take nothing of what waits for it. One that loses what it does not take in time holds up
-    /// nobody, and there is no reason to end it while it is alive.
+    /// How long a peer may take nothing of what waits for it.
     pub(crate) fn stall_timeout(&self) -> Duration {
-        self.stall_timeout.unwrap_or(match self.slow_consumer {
-            SlowConsumer::Disconnect | SlowConsumer::Block(_) => Duration::from_secs(30),
-            SlowConsumer::DropOldest | SlowConsumer::DropNewest => Duration::from_secs(600),
-        })
+        self.timeouts.stall_timeout_under(self.slow_consumer)
     }
 
     /// When an end that begins now is to be over.

@@ -15,7 +15,7 @@ const MOST_QUESTIONS: u64 = 3;
 /// systems of Apple, FreeBSD, NetBSD, DragonFly and illumos know all three parts. OpenBSD, Solaris, Haiku and QNX use
 /// `idle` at most, and defaults of their own for the others, which are minutes to hours.
 ///
-/// A program sets the [time in all](crate::ServerBuilder::dead_peer_timeout); these are the parts that a
+/// A program sets the [time in all](crate::Timeouts::dead_peer_timeout); these are the parts that a
 /// [`Stream`](super::Stream) is told. On Android and Fuchsia, and where Linux does not say whether a peer has answered,
 /// the time for what is unanswered takes the place of `count`: the connection ends when it is time for the next
 /// question, one at least is unanswered, and nothing has come for that long.

@@ -242,7 +242,7 @@ pub trait Stream: Send + Sync + 'static {
     /// Has the system look after the peer, so that one that vanishes is noticed: while it is silent (`keepalive`), and
     /// while it leaves without acknowledgement what is sent to it (`user_timeout`). `None` is to leave that as it is.
     /// Called once, before anything is read or written;
-    /// [`dead_peer_timeout`](crate::ServerBuilder::dead_peer_timeout) says what a program may expect.
+    /// [`dead_peer_timeout`](crate::Timeouts::dead_peer_timeout) says what a program may expect.
     ///
     /// The default hands it on to the stream [below](Self::below), as one that is made of a
     /// [`TcpStream`](tcp::TcpStream) should; where there is none, it means nothing.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::{Client, Closing, Connection, Error, Server, Service, SlowConsumer};
+use leads_comm::{Client, Closing, Connection, Error, Server, Service, SlowConsumer, Timeouts};
 use leads_comm_testing::counted::{Streams, Written};
 use leads_comm_testing::proxy::{Direction, End, Faults, Link, Proxy, Slices};
 use leads_comm_testing::seed::{Random, Seed};
@@ -59,7 +59,7 @@ macro_rules! apply {
             .max_received_len(LONGEST)
             .max_sent_len(LONGEST)
             .max_queued_bytes($setting.max_queued_bytes)
-            .stall_timeout(Duration::from_millis(100))
+            .timeouts(Timeouts::new().stall_timeout(Duration::from_millis(100)))
             .closing(Closing::new().flush_timeout(Duration::from_millis(300)).drain_timeout(Duration::from_millis(100)))
     };
 }

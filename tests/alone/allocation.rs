@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::{Client, Closing, Connection, Error, OutboundLimit, Reconnect, Server, ServerBuilder, SlowConsumer};
+use leads_comm::{
+    Client, Closing, Connection, Error, MemoryLimits, OutboundLimit, Reconnect, Server, ServerBuilder, SlowConsumer,
+    Timeouts,
+};
 use leads_comm_testing::valve::{self, EITHER, Writes};
 use leads_comm_testing::*;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -137,8 +140,12 @@ const WORK: [(&str, Work); 17] = [
 ];
 
 fn limited(builder: ServerBuilder) -> ServerBuilder {
-    let builder = builder.max_queued_bytes(TOTAL).max_total_queued_bytes(TOTAL).max_total_unfinished_bytes(TOTAL);
-    builder.closing(Closing::new().flush_timeout(Duration::ZERO)).stall_timeout(Duration::from_secs(600))
+    let builder = builder
+        .max_queued_bytes(TOTAL)
+        .memory_limits(MemoryLimits::new().max_total_queued_bytes(TOTAL).max_total_unfinished_bytes(TOTAL));
+    builder
+        .closing(Closing::new().flush_timeout(Duration::ZERO))
+        .timeouts(Timeouts::new().stall_timeout(Duration::from_secs(600)))
 }
 
 fn assert_bounded(what: &str, before: usize, most: usize) {
@@ -192,7 +199,11 @@ fn kept() {
         let delay = Duration::from_secs(60);
         let reconnect = Reconnect::new().first_delay(delay).longest_delay(delay).at_start(true).keep_bytes(TOTAL);
         let client = Client::builder().port(free_port()).callback(callback).reconnect(reconnect);
-        let client = client.max_queued_bytes(TOTAL).max_total_queued_bytes(TOTAL).build().unwrap();
+        let client = client
+            .max_queued_bytes(TOTAL)
+            .memory_limits(MemoryLimits::new().max_total_queued_bytes(TOTAL))
+            .build()
+            .unwrap();
         client.start("127.0.0.1", true).unwrap();
         let before = allocated();
         let is_full = |sent: Result<(), Error>| match sent {

@@ -4,7 +4,9 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::{Closing, Connection, DisconnectCause, DisconnectReason, Server, ServerBuilder, callback};
+use leads_comm::{
+    Closing, Connection, DisconnectCause, DisconnectReason, MemoryLimits, Server, ServerBuilder, callback,
+};
 use leads_comm_testing::child::{self, Process};
 use leads_comm_testing::figures::{Prober, p99};
 use leads_comm_testing::*;
@@ -16,7 +18,7 @@ const LEN: usize = 256 * KIB;
 const TOTAL: usize = 2 * LEN;
 
 fn limited(builder: ServerBuilder) -> ServerBuilder {
-    builder.max_received_len(LEN).max_total_unfinished_bytes(TOTAL)
+    builder.max_received_len(LEN).memory_limits(MemoryLimits::new().max_total_unfinished_bytes(TOTAL))
 }
 
 fn assert_total(reason: &DisconnectReason, limit: usize) {
@@ -59,7 +61,7 @@ over_every_transport! {
     /// Small messages need none of it, so they come through whoever has used it up.
     fn small_messages_are_not_concerned(net: Net) {
         alone!();
-        let started = net.start_server(|builder| limited(builder).max_total_unfinished_bytes(LEN + 1));
+        let started = net.start_server(|builder| limited(builder).memory_limits(MemoryLimits::new().max_total_unfinished_bytes(LEN + 1)));
         let (_raw, hog) = hog(&started, LEN - KIB);
         let small: Vec<_> = (0..30).map(|_| started.raw()).collect();
         small.iter().for_each(|_| drop(connected(&started.events)));
@@ -75,7 +77,7 @@ over_every_transport! {
     /// As little as `build` accepts.
     fn one_message_of_full_length_always_fits(net: Net) {
         alone!();
-        let started = net.start_server(|builder| limited(builder).max_total_unfinished_bytes(LEN + 1));
+        let started = net.start_server(|builder| limited(builder).memory_limits(MemoryLimits::new().max_total_unfinished_bytes(LEN + 1)));
         let raw = started.raw();
         for number in 0..5 {
             let message = numbered(number, LEN);
@@ -99,7 +101,7 @@ over_every_transport! {
         });
         let (recorder, events) = recorder();
         let started =
-            net.start_server(|builder| limited(builder).max_total_unfinished_bytes(LEN + 1).callback((recorder, slow)));
+            net.start_server(|builder| limited(builder).memory_limits(MemoryLimits::new().max_total_unfinished_bytes(LEN + 1)).callback((recorder, slow)));
         let busy = started.raw();
         let connection = connected(&events);
         busy.write(&b"x".repeat(LEN));
@@ -130,7 +132,7 @@ over_every_transport! {
         let started = net.start_server(|builder| {
             let drain = Duration::from_millis(50);
             let closing = Closing::new().drain_timeout(drain);
-            limited(builder).max_total_unfinished_bytes(LEN + 1).closing(closing).callback((recorder, faulty))
+            limited(builder).memory_limits(MemoryLimits::new().max_total_unfinished_bytes(LEN + 1)).closing(closing).callback((recorder, faulty))
         });
         type Ending = fn(Raw, &Connection) -> Option<Raw>;
         let endings: [Ending; 6] = [
@@ -275,8 +277,11 @@ fn hoarded(hoard: &Hoard) {
     let server = Server::builder()
         .port(0)
         .max_received_len(hoard.len)
-        .max_total_unfinished_bytes(hoard.total)
-        .max_total_queued_bytes(hoard.total.max(4 << 20))
+        .memory_limits(
+            MemoryLimits::new()
+                .max_total_unfinished_bytes(hoard.total)
+                .max_total_queued_bytes(hoard.total.max(4 << 20)),
+        )
         .callback((echo, recorder))
         .build()
         .unwrap();

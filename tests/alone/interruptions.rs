@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::{Connection, DisconnectCause, SlowConsumer};
+use leads_comm::{Connection, DisconnectCause, SlowConsumer, Timeouts};
 use leads_comm_testing::child::{self, Process};
 use leads_comm_testing::*;
 
@@ -111,7 +111,9 @@ fn keep_time() {
     const SHORT: Duration = Duration::from_millis(300);
     let mut wrong = 0;
     for _ in 0..5 {
-        let started = Net::Tcp.start_server(|builder| builder.partial_message_timeout(SHORT).idle_timeout(2 * SHORT));
+        let started = Net::Tcp.start_server(|builder| {
+            builder.timeouts(Timeouts::new().partial_message_timeout(SHORT)).idle_timeout(2 * SHORT)
+        });
         let begun = Instant::now();
         let (unfinished, silent) = (started.raw(), started.raw());
         unfinished.write(b"x");

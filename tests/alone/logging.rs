@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leads_comm::transport::{Keepalive, Stream, memory};
-use leads_comm::{Closing, Connection, Error, Server, ServerBuilder, callback};
+use leads_comm::{Closing, Connection, Error, Server, ServerBuilder, Timeouts, callback};
 use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::logged::Turn;
 use leads_comm_testing::*;
@@ -91,7 +91,7 @@ over_every_transport! {
             let builder = builder.callback((callback, faulty)).max_received_len(1000);
             let limited = builder.max_sent_len(1000).max_queued_bytes(64 * 1024);
             let closing = Closing::new().drain_timeout(Duration::from_millis(20));
-            limited.partial_message_timeout(Duration::from_millis(100)).closing(closing)
+            limited.timeouts(Timeouts::new().partial_message_timeout(Duration::from_millis(100))).closing(closing)
         });
         let causes: [fn(&Raw, &Connection); 4] = [
             |raw, _| raw.write(&[b'x'; 1001]),

@@ -8,26 +8,31 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm::callback::Event;
-use leads_comm::{Server, ServerBuilder};
+use leads_comm::{MemoryLimits, Server, ServerBuilder, Timeouts};
 use leads_comm_testing::child::{self, Process, say, tell};
 use leads_comm_testing::*;
 
 /// The time-out that the process has, and for how long it is stopped.
-const TIMEOUT: Duration = Duration::from_secs(1);
-const STOPPED: Duration = Duration::from_millis(2500);
+const TIMEOUT: Duration = Duration::from_secs(2);
+const STOPPED: Duration = Duration::from_millis(4500);
 
 const PEERS: usize = 100;
 const LONG: usize = 8 * 1024 * 1024;
 
 fn adapt(task: &str, builder: ServerBuilder) -> ServerBuilder {
+    let timeouts = Timeouts::new().stall_timeout(Duration::from_secs(60));
     match task {
-        "idle" => builder.idle_timeout(TIMEOUT),
-        "pending" => builder.token("secret").handshake_timeout(TIMEOUT).max_handshakes(2 * PEERS).admit(|_| {
-            say("asked");
-            true
-        }),
+        "idle" => builder.timeouts(timeouts).idle_timeout(TIMEOUT),
+        "pending" => {
+            builder.token("secret").timeouts(timeouts.handshake_timeout(TIMEOUT)).max_handshakes(2 * PEERS).admit(
+                |_| {
+                    say("asked");
+                    true
+                },
+            )
+        }
         _ => builder
-            .partial_message_timeout(TIMEOUT)
+            .timeouts(timeouts.partial_message_timeout(TIMEOUT))
             .max_received_len(LONG)
             .max_sent_len(LONG)
             .max_queued_bytes(2 * LONG),
@@ -38,8 +43,9 @@ fn adapt(task: &str, builder: ServerBuilder) -> ServerBuilder {
 fn process(task: &str) {
     let (callback, events) = recorder();
     // What is long and what waits are in nobody's way.
-    let builder = adapt(task, Server::builder().port(0)).max_total_unfinished_bytes(4 * LONG);
-    let server = builder.stall_timeout(Duration::from_secs(60)).callback(callback).build().unwrap();
+    let builder =
+        adapt(task, Server::builder().port(0)).memory_limits(MemoryLimits::new().max_total_unfinished_bytes(4 * LONG));
+    let server = builder.callback(callback).build().unwrap();
     server.start(true).unwrap();
     tell("port", server.port());
     for event in events.iter() {

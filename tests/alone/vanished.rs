@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::RecvTimeoutError;
-use leads_comm::{Connection, DisconnectCause, OutboundLimit, ServerBuilder, SlowConsumer};
+use leads_comm::{Connection, DisconnectCause, MemoryLimits, OutboundLimit, ServerBuilder, SlowConsumer, Timeouts};
 use leads_comm_testing::child::{self, Process};
 use leads_comm_testing::*;
 
@@ -31,10 +31,9 @@ fn stopped(name: &str, stall: Duration) {
         // Where the system cannot be asked, it is the first of the two that ends such a peer.
         let dead_after = TELLS_GONE.then_some(Duration::from_millis(100));
         builder
-            .stall_timeout(stall)
-            .dead_peer_timeout(dead_after)
+            .timeouts(Timeouts::new().stall_timeout(stall).dead_peer_timeout(dead_after))
             .max_queued_bytes(64 << 20)
-            .max_total_queued_bytes(64 << 20)
+            .memory_limits(MemoryLimits::new().max_total_queued_bytes(64 << 20))
     });
     let process = Process::start(name, &started.addr().to_string());
     process.line();
@@ -99,21 +98,24 @@ enum Fate {
 }
 
 /// What waits for a peer, of a service with what settings, and what becomes of it.
-type Case = (Waits, fn(ServerBuilder) -> ServerBuilder, Fate);
+type Case = (Waits, fn(ServerBuilder, Timeouts) -> ServerBuilder, Fate);
 
 /// Starts a peer for each case, a process that reads nothing, has something happen to all of them, and compares what
 /// becomes of each within `time`.
 fn fates(
     (name, wrap, bind): (&str, &[&str], Ipv4Addr),
-    settings: impl Fn(ServerBuilder) -> ServerBuilder,
+    timeouts: Timeouts,
     cases: &[Case],
     happen: impl FnOnce(&[Process]),
     time: Duration,
 ) {
     let services = cases.iter().map(|(waits, adapt, _)| {
         let started = Net::Tcp.start_server(|builder| {
-            let builder = builder.bind(bind).max_queued_bytes(16 << 20).max_total_queued_bytes(16 << 20);
-            adapt(settings(builder))
+            let builder = builder
+                .bind(bind)
+                .max_queued_bytes(16 << 20)
+                .memory_limits(MemoryLimits::new().max_total_queued_bytes(16 << 20));
+            adapt(builder, timeouts)
         });
         let process = Process::start_under(wrap, name, &started.addr().to_string());
         process.line();
@@ -165,14 +167,18 @@ fn a_stopped_peer_is_not_gone() {
         return hold_still(&task);
     }
     let cases: [Case; 5] = [
-        (Waits::Nothing, |builder| builder.stall_timeout(SOON), Fate::Stays),
-        (Waits::OnTheWay, |builder| builder.stall_timeout(SOON), Fate::Stays),
-        (Waits::InTheSystem, |builder| builder.stall_timeout(SOON), Fate::Stays),
-        (Waits::InTheOutbox, |builder| builder.stall_timeout(2 * SOON), Fate::Stalled),
+        (Waits::Nothing, |builder, timeouts| builder.timeouts(timeouts.stall_timeout(SOON)), Fate::Stays),
+        (Waits::OnTheWay, |builder, timeouts| builder.timeouts(timeouts.stall_timeout(SOON)), Fate::Stays),
+        (Waits::InTheSystem, |builder, timeouts| builder.timeouts(timeouts.stall_timeout(SOON)), Fate::Stays),
+        (Waits::InTheOutbox, |builder, timeouts| builder.timeouts(timeouts.stall_timeout(2 * SOON)), Fate::Stalled),
         // Nobody is held up by a peer that loses what it does not take.
-        (Waits::InTheOutbox, |builder| builder.slow_consumer(SlowConsumer::DropOldest), Fate::Stays),
+        (
+            Waits::InTheOutbox,
+            |builder, timeouts| builder.timeouts(timeouts).slow_consumer(SlowConsumer::DropOldest),
+            Fate::Stays,
+        ),
     ];
-    let quick = |builder: ServerBuilder| builder.dead_peer_timeout(SOON);
+    let quick = Timeouts::new().dead_peer_timeout(SOON);
     let stop = |processes: &[Process]| processes.iter().for_each(|process| process.signal("STOP"));
     fates((name, &[], Ipv4Addr::LOCALHOST), quick, &cases, stop, Duration::from_secs(4));
 }
@@ -214,9 +220,13 @@ mod sockets {
             [(way, Some(time(30)), 15), (way, Some(time(200)), 100), (way, None, 0)]
         }) {
             let (callback, events) = recorder();
-            let server = way().dead_peer_timeout(time).callback(callback).build().unwrap();
+            let server = way().timeouts(Timeouts::new().dead_peer_timeout(time)).callback(callback).build().unwrap();
             server.start(true).unwrap();
-            let client = Client::builder().port(server.port()).dead_peer_timeout(time).build().unwrap();
+            let client = Client::builder()
+                .port(server.port())
+                .timeouts(Timeouts::new().dead_peer_timeout(time))
+                .build()
+                .unwrap();
             client.start("127.0.0.1", true).unwrap();
             let (here, there) = (connected(&events).peer_addr().unwrap().port(), server.port());
             for (from, to) in [(here, there), (there, here)] {
@@ -252,10 +262,18 @@ mod sockets {
         let second = Duration::from_secs(1);
         let cases: [(Adapt, Told, Option<Duration>); 5] = [
             (|builder| builder, Some((15, 5, 3)), Some(30 * second)),
-            (|builder| builder.dead_peer_timeout(None), None, None),
-            (|builder| builder.dead_peer_timeout(Duration::from_secs(44)), Some((22, 7, 3)), Some(44 * second)),
+            (|builder| builder.timeouts(Timeouts::new().dead_peer_timeout(None)), None, None),
+            (
+                |builder| builder.timeouts(Timeouts::new().dead_peer_timeout(Duration::from_secs(44))),
+                Some((22, 7, 3)),
+                Some(44 * second),
+            ),
             // However long a peer may take nothing.
-            (|builder| builder.dead_peer_timeout(Duration::from_secs(6)), Some((3, 1, 3)), Some(6 * second)),
+            (
+                |builder| builder.timeouts(Timeouts::new().dead_peer_timeout(Duration::from_secs(6))),
+                Some((3, 1, 3)),
+                Some(6 * second),
+            ),
             (|builder| builder.slow_consumer(SlowConsumer::DropOldest), Some((15, 5, 3)), Some(30 * second)),
         ];
         let started = Net::Tcp.start_server(|builder| builder);
@@ -353,16 +371,32 @@ mod network {
         }
         let cable = Cable::lay();
         let cases: [Case; 7] = [
-            (Waits::Nothing, |builder| builder.stall_timeout(LONG), Fate::Gone),
-            (Waits::OnTheWay, |builder| builder.stall_timeout(LONG), Fate::Gone),
-            (Waits::InTheSystem, |builder| builder.stall_timeout(LONG), Fate::Gone),
-            (Waits::InTheOutbox, |builder| builder.slow_consumer(SlowConsumer::DropOldest), Fate::Gone),
-            (Waits::InTheOutbox, |builder| builder.slow_consumer(SlowConsumer::DropNewest), Fate::Gone),
-            (Waits::InTheOutbox, |builder| builder.slow_consumer(SlowConsumer::Block(LONG)), Fate::Gone),
+            (Waits::Nothing, |builder, timeouts| builder.timeouts(timeouts.stall_timeout(LONG)), Fate::Gone),
+            (Waits::OnTheWay, |builder, timeouts| builder.timeouts(timeouts.stall_timeout(LONG)), Fate::Gone),
+            (Waits::InTheSystem, |builder, timeouts| builder.timeouts(timeouts.stall_timeout(LONG)), Fate::Gone),
+            (
+                Waits::InTheOutbox,
+                |builder, timeouts| builder.timeouts(timeouts).slow_consumer(SlowConsumer::DropOldest),
+                Fate::Gone,
+            ),
+            (
+                Waits::InTheOutbox,
+                |builder, timeouts| builder.timeouts(timeouts).slow_consumer(SlowConsumer::DropNewest),
+                Fate::Gone,
+            ),
+            (
+                Waits::InTheOutbox,
+                |builder, timeouts| builder.timeouts(timeouts).slow_consumer(SlowConsumer::Block(LONG)),
+                Fate::Gone,
+            ),
             // Whichever is over first.
-            (Waits::InTheOutbox, |builder| builder.stall_timeout(Duration::from_secs(1)), Fate::Stalled),
+            (
+                Waits::InTheOutbox,
+                |builder, timeouts| builder.timeouts(timeouts.stall_timeout(Duration::from_secs(1))),
+                Fate::Stalled,
+            ),
         ];
-        let quick = |builder: ServerBuilder| builder.dead_peer_timeout(Duration::from_secs(3));
+        let quick = Timeouts::new().dead_peer_timeout(Duration::from_secs(3));
         let wrap = ["ip", "netns", "exec", &cable.namespace];
         let name = "vanished::network::a_peer_that_is_gone_is_noticed_whatever_waits_for_it";
         fates((name, &wrap, cable.here), quick, &cases, |_| cable.pull(), Duration::from_secs(25));
@@ -377,8 +411,11 @@ mod network {
         }
         let cable = Cable::lay();
         let (callback, events) = recorder();
-        let builder =
-            Server::builder().port(0).bind(cable.here).max_queued_bytes(64 << 20).max_total_queued_bytes(64 << 20);
+        let builder = Server::builder()
+            .port(0)
+            .bind(cable.here)
+            .max_queued_bytes(64 << 20)
+            .memory_limits(MemoryLimits::new().max_total_queued_bytes(64 << 20));
         let server = CloseOnDrop::new(builder.callback(callback).build().unwrap());
         server.start(true).unwrap();
         let address = server.local_addr().unwrap().to_string();

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use leads_comm::{
-    Attempt, Callback, Client, Closing, Connection, DisconnectReason, Error, Reconnect, Server, Service, SlowConsumer,
+    Attempt, Callback, Client, Closing, Connection, DisconnectReason, Error, MemoryLimits, Reconnect, Server, Service,
+    SlowConsumer, Timeouts,
 };
 use leads_comm_testing::layer;
 use socket2::{SockAddr, Socket};
@@ -51,18 +52,24 @@ macro_rules! adapt {
             Setting::CloseTimeout(time) => closing.close_timeout(time),
             _ => closing,
         });
-        let builder = $builder.stall_timeout(LONG).closing(closing);
-        let builder = builder.partial_message_timeout(LONG).separator(&$case.separator).callback($noting);
+        let timeouts = Timeouts::new().stall_timeout(LONG).partial_message_timeout(LONG);
+        let timeouts = $case.settings.iter().fold(timeouts, |timeouts, setting| match *setting {
+            Setting::PartialMessageTimeout(time) => timeouts.partial_message_timeout(time),
+            Setting::StallTimeout(time) => timeouts.stall_timeout(time),
+            _ => timeouts,
+        });
+        let builder = $builder.timeouts(timeouts).closing(closing).separator(&$case.separator).callback($noting);
         $case.settings.iter().fold(builder, |builder, setting| match *setting {
             Setting::MaxReceivedLen(bytes) => builder.max_received_len(bytes),
             Setting::MaxSentLen(bytes) => builder.max_sent_len(bytes),
             Setting::MaxQueuedBytes(bytes) => builder.max_queued_bytes(bytes),
-            Setting::MaxTotalUnfinishedBytes(bytes) => builder.max_total_unfinished_bytes(bytes),
-            Setting::PartialMessageTimeout(time) => builder.partial_message_timeout(time),
+            Setting::MaxTotalUnfinishedBytes(bytes) => {
+                builder.memory_limits(MemoryLimits::new().max_total_unfinished_bytes(bytes))
+            }
             Setting::IdleTimeout(time) => builder.idle_timeout(time),
             Setting::SlowConsumer(policy) => builder.slow_consumer(policy),
             Setting::Coalesce(coalesce) => builder.coalesce(coalesce),
-            Setting::StallTimeout(time) => builder.stall_timeout(time),
+            Setting::PartialMessageTimeout(_) | Setting::StallTimeout(_) => builder,
             Setting::FlushTimeout(_) | Setting::DrainTimeout(_) | Setting::CloseTimeout(_) => builder,
         })
     }};

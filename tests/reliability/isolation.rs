@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::transport::{Stream, memory};
-use leads_comm::{Closing, Connection, DisconnectCause, Error, Server, SlowConsumer, callback};
+use leads_comm::{Closing, Connection, DisconnectCause, Error, Server, SlowConsumer, Timeouts, callback};
 use leads_comm_testing::alone::again;
 use leads_comm_testing::child::{Process, task, tell};
 use leads_comm_testing::layer::{self, Layer};
@@ -60,7 +60,7 @@ in_two_lengths! {
                 miscounted += connection.dropped_messages().abs_diff(refused + 1);
                 connection.abort();
                 let reason = disconnected(&started.events);
-                miscounted += (reason.undelivered.dropped.messages as usize).abs_diff(refused + 1);
+                miscounted += reason.undelivered.dropped.messages.abs_diff(refused + 1);
             }
             drop(peer);
         }
@@ -293,7 +293,9 @@ fn latencies(stalled: usize, slow: Slow, module: &str, test: &str) -> (Times, Ti
             .max_sent_len(10_000)
             .max_queued_bytes(100_000)
             .slow_consumer(SlowConsumer::DropOldest);
-        builder.stall_timeout(3 * PATIENCE).closing(Closing::new().flush_timeout(Duration::ZERO))
+        builder
+            .timeouts(Timeouts::new().stall_timeout(3 * PATIENCE))
+            .closing(Closing::new().flush_timeout(Duration::ZERO))
     });
     let mut processes = VecDeque::new();
     let mut narrows = Vec::new();
@@ -399,7 +401,7 @@ in_two_lengths! {
         let many = if count > 10 { 1000 } else { 50 };
         let beside = |stalled: usize| {
             let started = Net::Tcp.start_server(|builder| {
-                builder.stall_timeout(Duration::from_secs(600))
+                builder.timeouts(Timeouts::new().stall_timeout(Duration::from_secs(600)))
             });
             let narrow: Vec<_> = (0..stalled).map(|_| narrow(&started)).collect();
             let reading = started.raw();

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
-use leads_comm::{RefusalKind, ServerBuilder};
+use leads_comm::{RefusalKind, ServerBuilder, Timeouts};
 use leads_comm_testing::alone::{self, again_under};
 use leads_comm_testing::child::{Process, task, tell};
 use leads_comm_testing::shaking::{self, HELLO};
@@ -33,7 +33,7 @@ in_two_lengths! {
     /// Four silent ones for each good one, all of them inside at the same time.
     fn s2_silent_callers_hold_nobody_up(count: 20, or 200: "long: takes half a minute") {
         let timeout = if count < 100 { Duration::from_secs(1) } else { Duration::from_secs(5) };
-        let started = echo(|builder| builder.handshake_timeout(timeout).max_handshakes(2 * count));
+        let started = echo(|builder| builder.timeouts(Timeouts::new().handshake_timeout(timeout)).max_handshakes(2 * count));
         let called = Instant::now();
         let silent: Vec<_> = (0..count).map(|_| started.raw()).collect();
         let mut served = Times::default();
@@ -93,7 +93,7 @@ in_two_lengths! {
 /// until there is room.
 fn full(count: usize, timeout: Duration) {
     let places = 64.min(count / 2);
-    let started = echo(|builder| builder.handshake_timeout(timeout).max_handshakes(places));
+    let started = echo(|builder| builder.timeouts(Timeouts::new().handshake_timeout(timeout)).max_handshakes(places));
     let _silent: Vec<_> = (0..count).map(|_| started.raw()).collect();
     let mut served = Times::default();
     for _ in 0..count / 4 {

@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use leads_comm::{Client, CloseOnDrop, Closing, Server, callback};
+use leads_comm::{Client, CloseOnDrop, Closing, Server, Timeouts, callback};
 use leads_comm_testing::alone::{again, again_under};
 use leads_comm_testing::child::{Process, task, tell};
 use leads_comm_testing::*;
@@ -34,7 +34,7 @@ fn end_with_stalled_peers(way: &str) {
     })
     .unwrap();
     let builder = Server::builder().port(0).closing(Closing::new().flush_timeout(LIMIT).close_timeout(LIMIT));
-    let server = builder.stall_timeout(3 * PATIENCE).build().unwrap();
+    let server = builder.timeouts(Timeouts::new().stall_timeout(3 * PATIENCE)).build().unwrap();
     server.start(true).unwrap();
     let guard = (way == "closes" || way == "is told to by SIGTERM").then(|| CloseOnDrop::new(server.clone()));
     tell("port", server.port());

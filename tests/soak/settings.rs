@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leads_comm::{ClientBuilder, Closing, Reconnect, ServerBuilder};
+use leads_comm::{ClientBuilder, Closing, MemoryLimits, Reconnect, ServerBuilder, Timeouts};
 
 /// Whether the server ends peers who take too long over one message: then they go on dripping until it does, for the
 /// reason `PartialMessageTimeout`. Otherwise they finish their message, and it has to arrive.
@@ -40,9 +40,8 @@ pub fn server(builder: ServerBuilder) -> ServerBuilder {
         .max_received_len(MAX_MESSAGE_LEN)
         .max_sent_len(MAX_MESSAGE_LEN)
         .max_queued_bytes(MAX_QUEUED_BYTES)
-        .max_total_queued_bytes(MAX_TOTAL_QUEUED_BYTES)
-        .stall_timeout(STALL)
-        .partial_message_timeout(Duration::from_secs(2))
+        .memory_limits(MemoryLimits::new().max_total_queued_bytes(MAX_TOTAL_QUEUED_BYTES))
+        .timeouts(Timeouts::new().stall_timeout(STALL).partial_message_timeout(Duration::from_secs(2)))
         .closing(Closing::new().flush_timeout(FLUSH).drain_timeout(DRAIN).close_timeout(CLOSE))
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use leads_comm::{
     Attempt, Callback, Client, Connection, DEFAULT_SEPARATOR, DisconnectCause, DisconnectReason, Error, Reconnect,
-    Service, SlowConsumer,
+    Service, SlowConsumer, Timeouts,
 };
 use leads_comm_serial::{Identity, Ports, SerialConnector, available_ports};
 use lexopt::prelude::*;
@@ -195,7 +195,7 @@ fn talk(port: &str, tags: &[Vec<u8>], ports: Ports, options: &Options) -> Result
         .transport(connector)
         .separator(&options.separator)
         .slow_consumer(SlowConsumer::Block(PATIENCE))
-        .stall_timeout(PATIENCE)
+        .timeouts(Timeouts::new().stall_timeout(PATIENCE))
         .callback(Terminal { news: tell.clone() });
     if options.reconnect {
         builder = builder.reconnect(Reconnect::new().longest_delay(Duration::from_secs(3)).at_start(true));

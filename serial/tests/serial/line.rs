@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::{Closing, DisconnectCause, SlowConsumer};
+use leads_comm::{Closing, DisconnectCause, SlowConsumer, Timeouts};
 use leads_comm_serial::SerialConnector;
 
 use crate::support::pty::Device;
@@ -154,7 +154,9 @@ fn a_device_that_is_stuck_blocks_neither_send_nor_close() {
 #[test]
 fn a_stuck_device_ends_by_the_stall_time_out() {
     let device = crate::support::pty::Pair::open();
-    let (client, events) = client(SerialConnector::new(), |builder| builder.stall_timeout(Duration::from_millis(200)));
+    let (client, events) = client(SerialConnector::new(), |builder| {
+        builder.timeouts(Timeouts::new().stall_timeout(Duration::from_millis(200)))
+    });
     client.start(&device.name, true).unwrap();
     client.send(&[b'x'; 100_000]).unwrap();
     assert!(matches!(disconnected(&events).cause, DisconnectCause::SlowConsumer { .. }));

@@ -38,7 +38,7 @@ impl Link {
 
     #[cold]
     fn watch_answer(&self) {
-        let Some(timeout) = self.engine.settings.dead_peer_timeout else { return };
+        let Some(timeout) = self.engine.settings.timeouts.dead_peer_timeout else { return };
         if !self.answering.watched.swap(true, Ordering::SeqCst) {
             *self.answering.since.lock() = self.engine.pump.live();
             self.watch_for(Deadline::Answer, timeout / LOOKS);
@@ -48,7 +48,7 @@ impl Link {
     /// Ends the connection when its peer's system has not answered for too long, or tells when to ask again: only
     /// while something is unanswered.
     pub(super) fn check_answer(&self, now: Instant) -> Option<Instant> {
-        let timeout = self.engine.settings.dead_peer_timeout?;
+        let timeout = self.engine.settings.timeouts.dead_peer_timeout?;
         if self.is_closed() {
             return None;
         }

@@ -63,7 +63,7 @@ impl Link {
             local_addr,
             peer_certificates,
             received: Received::new(outbox.since()),
-            answering: Answering::new(engine.settings.dead_peer_timeout, outbox.since()),
+            answering: Answering::new(engine.settings.timeouts.dead_peer_timeout, outbox.since()),
             outbox,
             receiving: Mutex::default(),
             ending: Mutex::new(None),

@@ -49,7 +49,7 @@ impl Link {
         let watched = std::mem::replace(&mut receiving.watched, true);
         drop(receiving);
         if !watched {
-            self.watch_for(Deadline::PartialMessage, self.engine.settings.partial_message_timeout);
+            self.watch_for(Deadline::PartialMessage, self.engine.settings.timeouts.partial_message_timeout);
         }
     }
 
@@ -92,7 +92,7 @@ impl Link {
 
     /// For a message that has begun: ends the connection when its time is over, or tells when that will be.
     pub(super) fn check_partial_message(&self, now: Instant) -> Option<Instant> {
-        let timeout = self.engine.settings.partial_message_timeout;
+        let timeout = self.engine.settings.timeouts.partial_message_timeout;
         let is_unread = self.has_unread();
         {
             let mut receiving = self.receiving.lock();

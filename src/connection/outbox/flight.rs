@@ -126,7 +126,7 @@ impl Outbox {
             state.tally.last_written = Some(time);
         }
         state.account.write(taken, holds);
-        self.discard_queue(state);
+        self.give_up_queue(state);
         // Waiting senders are woken when there is much room, not for every bit of it.
         if state.charged() <= self.rules.limit / 2 || state.awaiting_outcome > 0 {
             self.room.notify_all();
@@ -164,13 +164,13 @@ impl Outbox {
         }
         state.stage = Stage::Dead;
         state.failure = Some(Arc::new(error));
-        self.discard_queue(&mut state);
+        self.give_up_queue(&mut state);
         Step::Failed
     }
 
     /// If the outbox is dead and no write is under way: counts what is queued as lost, and drops it, without the lock.
     /// The outbox is not over before that is done, so that a thread which waits for it finds the budget given back.
-    pub(super) fn discard_queue(&self, state: &mut MutexGuard<'_, State>) {
+    pub(super) fn give_up_queue(&self, state: &mut MutexGuard<'_, State>) {
         if state.stage != Stage::Dead || state.in_flight {
             return;
         }

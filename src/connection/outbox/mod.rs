@@ -285,12 +285,12 @@ impl Outbox {
         let mut state = self.state.lock();
         match state.stage {
             Stage::Open | Stage::Closing => {}
-            // Discarded already, or about to be by the writer: once it is over, it stays so.
+            // Given up already, or about to be by the writer: once it is over, it stays so.
             Stage::Dead => return true,
             Stage::Finished => return false,
         }
         state.stage = Stage::Dead;
-        self.discard_queue(&mut state);
+        self.give_up_queue(&mut state);
         true
     }
 
@@ -380,7 +380,7 @@ impl Outbox {
 
     /// Blocks until nothing more will be written, and what waited is given back; not for long, because no more than a
     /// write under way can be in between.
-    pub(crate) fn wait_until_discarded(&self) {
+    pub(crate) fn wait_until_given_up(&self) {
         let mut state = self.state.lock();
         let deadline = now() + OUTCOME_PATIENCE;
         while !state.is_over() && !self.changed.wait_until(&mut state, deadline).timed_out() {}

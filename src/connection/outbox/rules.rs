@@ -36,7 +36,7 @@ impl Rules {
             limit: settings.max_queued_bytes,
             slow_consumer: settings.slow_consumer,
             coalesce: settings.coalesce,
-            budget: Arc::new(Budget::new(settings.max_total_queued_bytes)),
+            budget: Arc::new(Budget::new(settings.memory_limits.max_total_queued_bytes)),
             shared: AtomicU64::new(0),
             gathered: AtomicU64::new(0),
         }

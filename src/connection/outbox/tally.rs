@@ -14,7 +14,7 @@ pub(crate) struct Lost {
 }
 
 /// What else is counted than what is [lost](Lost). Without the goodbye, but for `written`, which counts what has
-/// been written of it until the outbox is discarded.
+/// been written of it until the queue is given up.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) accepted: Volume,

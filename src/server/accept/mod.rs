@@ -152,7 +152,7 @@ impl AcceptLoop<'_> {
         let id = core.next_id();
         let (give, given) = mpsc::sync_channel(1);
         let name = format!("leads-comm reader {id} {peer}");
-        let started = core.threads().try_spawn(&name, core.settings().reader_stack, {
+        let started = core.threads().try_spawn(&name, core.settings().memory_limits.reader_stack, {
             let core = Arc::clone(core);
             move || {
                 match given.recv() {

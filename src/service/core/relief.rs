@@ -86,7 +86,7 @@ impl Relief for Core {
         let queued = connections.iter().map(|connection| (connection.queued_bytes(), connection));
         let Some((1.., slowest)) = queued.max_by_key(|(bytes, _)| *bytes) else { return false };
         slowest.link().abort_slow(OutboundLimit::TotalQueuedBytes(self.engine.rules.budget.limit()));
-        slowest.link().outbox().wait_until_discarded();
+        slowest.link().outbox().wait_until_given_up();
         true
     }
 

@@ -44,7 +44,7 @@
 //!
 //! It comes before the connection: a caller who is in it is in no table, gets no broadcast, and no callback has been
 //! told. A server has it made on the thread that becomes the connection's reader, within
-//! [`handshake_timeout`](crate::ServerBuilder::handshake_timeout) and for no more than
+//! [`handshake_timeout`](crate::Timeouts::handshake_timeout) and for no more than
 //! [`max_handshakes`](crate::ServerBuilder::max_handshakes) callers at once; a client makes it where it connects.
 //!
 //! TLS 1.3 is spoken with every peer that can, and 1.2 with others; nothing older. Every connection makes a full

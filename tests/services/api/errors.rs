@@ -15,7 +15,7 @@ use leads_comm::transport::tcp::ListenOptions;
 use leads_comm::transport::{Listener, Stream, memory};
 use leads_comm::{
     Client, Closing, Connection, DenialCause, Denied, DisconnectCause, DisconnectKind, DisconnectReason, Error,
-    OutboundLimit, RefusalCause, RefusalKind, Server, Undelivered,
+    MemoryLimits, OutboundLimit, RefusalCause, RefusalKind, Server, Timeouts, Undelivered,
 };
 use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::*;
@@ -97,8 +97,8 @@ fn a_setting_is_refused_by_build_with_its_name() {
         (Server::builder().max_received_len(9).build().map(drop), "max_received_len"),
         (Server::builder().max_sent_len(936).max_queued_bytes(1000).build().map(drop), "max_queued_bytes"),
         (Server::builder().max_sent_len(usize::MAX).build().map(drop), "max_queued_bytes"),
-        (Server::builder().max_received_len(usize::MAX).build().map(drop), "max_total_unfinished_bytes"),
-        (Server::builder().stall_timeout(Duration::ZERO).build().map(drop), "stall_timeout"),
+        (Server::builder().max_received_len(usize::MAX).build().map(drop), "memory_limits"),
+        (Server::builder().timeouts(Timeouts::new().stall_timeout(Duration::ZERO)).build().map(drop), "timeouts"),
         (
             Server::builder().closing(Closing::new().flush_timeout(2 * second).close_timeout(second)).build().map(drop),
             "closing",
@@ -228,7 +228,7 @@ over_every_transport! {
     }
 
     fn a_caller_without_a_thread_is_sent_away_and_the_server_goes_on(net: Net) {
-        let started = net.start_server(|builder| builder.reader_stack(IMPOSSIBLE_STACK));
+        let started = net.start_server(|builder| builder.memory_limits(MemoryLimits::new().reader_stack(IMPOSSIBLE_STACK)));
         for number in 1..=3 {
             let client = started.client().build().unwrap();
             // May come too late to see the connection.
@@ -260,7 +260,7 @@ over_every_transport! {
 
     fn a_client_without_a_thread_does_not_start(net: Net) {
         let started = net.start_server(|builder| builder);
-        let client = started.client().reader_stack(IMPOSSIBLE_STACK).build().unwrap();
+        let client = started.client().memory_limits(MemoryLimits::new().reader_stack(IMPOSSIBLE_STACK)).build().unwrap();
         let error = client.start(started.address(), true).unwrap_err();
         assert!(matches!(&error, Error::SpawnThread { name, .. } if name.starts_with("leads-comm reader 1 ")), "{error:?}");
         source::<io::Error>(&error);

@@ -12,8 +12,8 @@ use leads_comm::callback::{self, Event};
 use leads_comm::codec::EncodeError;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{
-    Client, CloseOnDrop, Closing, DisconnectCause, DisconnectReason, Error, Server, SlowConsumer, create_server,
-    start_server,
+    Client, CloseOnDrop, Closing, DisconnectCause, DisconnectReason, Error, Server, SlowConsumer, Timeouts,
+    create_server, start_server,
 };
 use leads_comm_testing::leads_peer::LeadsPeer;
 use leads_comm_testing::{PATIENCE, connected, disconnected, in_time, next, received, recorder, until};
@@ -23,7 +23,7 @@ macro_rules! lossless {
     ($builder:expr) => {
         $builder
             .slow_consumer(SlowConsumer::Block(2 * PATIENCE))
-            .stall_timeout(2 * PATIENCE)
+            .timeouts(Timeouts::new().stall_timeout(2 * PATIENCE))
             .closing(Closing::new().flush_timeout(2 * PATIENCE).close_timeout(3 * PATIENCE))
     };
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use leads_comm::transport::{Connector, Listener, Stream, memory};
 use leads_comm::{
     Authenticator, Callback, Caller, Client, CloseOnDrop, Closing, Connection, Denied, DisconnectCause,
-    DisconnectReason, Error, Reconnect, Server, Service, callback,
+    DisconnectReason, Error, MemoryLimits, Reconnect, Server, Service, callback,
 };
 use leads_comm_testing::layer::{self, Below, Layer};
 use leads_comm_testing::*;
@@ -308,7 +308,7 @@ fn a_reader_that_panics_outside_callbacks_leaves_as_every_other() {
     let server = Server::builder()
         .transport(layer::listener(listener, &Arc::new(CutOff(AtomicBool::new(false)))))
         .max_connections(1)
-        .max_total_unfinished_bytes(2 << 20)
+        .memory_limits(MemoryLimits::new().max_total_unfinished_bytes(2 << 20))
         .callback(callback)
         .build()
         .unwrap();

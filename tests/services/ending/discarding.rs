@@ -13,7 +13,7 @@ use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::Stream;
 use leads_comm::transport::tcp::TcpListener;
-use leads_comm::{Closing, DisconnectCause, Error, RefusalCause, Server, ServerBuilder};
+use leads_comm::{Closing, DisconnectCause, Error, RefusalCause, Server, ServerBuilder, Timeouts};
 use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::*;
 
@@ -112,7 +112,7 @@ fn behind_the_goodbye() {
 
 #[test]
 fn behind_a_message_that_is_not_finished_in_time() {
-    let started = start(|builder| builder.partial_message_timeout(Duration::from_millis(20)));
+    let started = start(|builder| builder.timeouts(Timeouts::new().partial_message_timeout(Duration::from_millis(20))));
     let mut socket = started.call();
     socket.write_all(b"unfinished").unwrap();
     // It is told the goodbye when its time is over.
@@ -149,7 +149,7 @@ fn of_a_caller_who_is_refused_at_the_door() {
 
 #[test]
 fn of_a_caller_who_is_refused_on_the_way_in() {
-    let started = start(|builder| builder.token("secret").handshake_timeout(LONG));
+    let started = start(|builder| builder.token("secret").timeouts(Timeouts::new().handshake_timeout(LONG)));
     let socket = started.call();
     in_time("the end", move || flood(&socket, b"guess;"));
     assert!(matches!(refused(&started.events), RefusalCause::NotAuthenticated { .. }));

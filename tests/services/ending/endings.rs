@@ -11,7 +11,7 @@ use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::{Stream, memory};
 use leads_comm::{
-    Connection, ConnectionId, DisconnectCause, DisconnectReason, Error, OutboundLimit, Server, ServerBuilder,
+    Connection, ConnectionId, DisconnectCause, DisconnectReason, Error, OutboundLimit, Server, ServerBuilder, Timeouts,
     Undelivered,
 };
 use leads_comm_testing::layer::{self, How, Layer};
@@ -217,7 +217,7 @@ over_every_transport! {
     }
 
     fn the_peer_takes_nothing(net: Net) {
-        let started = net.start_server(|builder| builder.stall_timeout(Duration::from_millis(300)));
+        let started = net.start_server(|builder| builder.timeouts(Timeouts::new().stall_timeout(Duration::from_millis(300))));
         let raw = started.raw();
         let connection = connected(&started.events);
         // Enough to fill every buffer of the system, and not enough to fill the queue.

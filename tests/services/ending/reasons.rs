@@ -8,7 +8,7 @@ use std::time::Duration;
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::stats::{Counts, Kind};
-use leads_comm::{Closing, Connection, DisconnectKind, RefusalKind, ServerBuilder};
+use leads_comm::{Closing, Connection, DisconnectKind, RefusalKind, ServerBuilder, Timeouts};
 use leads_comm_testing::account::assert_service_adds_up;
 use leads_comm_testing::*;
 
@@ -141,7 +141,7 @@ over_every_transport! {
         for (kind, sent) in cases {
             let set = |builder: ServerBuilder, time| match kind {
                 DisconnectKind::IdleTimeout => builder.idle_timeout(time),
-                _ => builder.partial_message_timeout(time),
+                _ => builder.timeouts(Timeouts::new().partial_message_timeout(time)),
             };
             let started = net.start_server(|builder| set(builder, time).closing(Closing::new().drain_timeout(time)));
             let raws: Vec<_> = (0..5).map(|_| started.raw()).collect();

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
 use leads_comm::{
-    Client, Closing, Connection, DisconnectCause, DisconnectReason, Error, OutboundLimit, Server, ServerBuilder,
-    SlowConsumer,
+    Client, Closing, Connection, DisconnectCause, DisconnectReason, Error, MemoryLimits, OutboundLimit, Server,
+    ServerBuilder, SlowConsumer, Timeouts,
 };
 use leads_comm_testing::figures::{Prober, p99};
 use leads_comm_testing::*;
@@ -41,7 +41,7 @@ macro_rules! at_once_over_every_transport {
 }
 
 fn impatient(builder: ServerBuilder) -> ServerBuilder {
-    builder.partial_message_timeout(SHORT).closing(Closing::new().drain_timeout(DRAIN))
+    builder.timeouts(Timeouts::new().partial_message_timeout(SHORT)).closing(Closing::new().drain_timeout(DRAIN))
 }
 
 fn silent(builder: ServerBuilder) -> ServerBuilder {
@@ -142,7 +142,7 @@ at_once_over_every_transport! {
         with_longer_and_longer(|long| {
             let started = net.start_server(|builder| {
                 let closing = Closing::new().drain_timeout(DRAIN);
-                builder.partial_message_timeout(long).closing(closing)
+                builder.timeouts(Timeouts::new().partial_message_timeout(long)).closing(closing)
             });
             let raw = started.raw();
             raw.write(b"a");
@@ -171,7 +171,7 @@ at_once_over_every_transport! {
         with_longer_and_longer(|long| {
             let (builder, dial) = net.server();
             let closing = Closing::new().drain_timeout(DRAIN);
-            let (builder, begun, release) = slow(builder.partial_message_timeout(long).closing(closing));
+            let (builder, begun, release) = slow(builder.timeouts(Timeouts::new().partial_message_timeout(long)).closing(closing));
             let server = leads_comm::CloseOnDrop::new(builder.build().unwrap());
             server.start(true).unwrap();
             let raw = dial.raw(&server);
@@ -223,7 +223,7 @@ at_once_over_every_transport! {
     /// Nor is one that takes nothing, whatever waits for it.
     fn a_peer_that_takes_nothing_is_not_waited_for(net: Net) {
         let started = net.start_server(|builder| {
-            let builder = builder.slow_consumer(SlowConsumer::DropNewest).stall_timeout(SHORT);
+            let builder = builder.slow_consumer(SlowConsumer::DropNewest).timeouts(Timeouts::new().stall_timeout(SHORT));
             let closing = Closing::new().flush_timeout(2 * PATIENCE).drain_timeout(2 * PATIENCE).close_timeout(2 * PATIENCE);
             builder.closing(closing)
         });
@@ -244,7 +244,7 @@ at_once_over_every_transport! {
     fn a_peer_in_the_midst_of_a_message_is_waited_for(net: Net) {
         let started = net.start_server(|builder| {
             let closing = Closing::new().drain_timeout(2 * SHORT);
-            builder.partial_message_timeout(SHORT).closing(closing)
+            builder.timeouts(Timeouts::new().partial_message_timeout(SHORT)).closing(closing)
         });
         let raw = started.raw();
         let begun = Instant::now();
@@ -321,7 +321,9 @@ fn five_hundred_drippers() {
 fn drippers(net: Net, count: usize, timeout: Duration, pause: Duration, probes: usize) -> Duration {
     let (callback, events) = recorder();
     let echo = callback::on_receive(|connection: &Connection, message: &[u8]| drop(connection.send(message)));
-    let started = net.start_server(|builder| builder.partial_message_timeout(timeout).callback((echo, callback)));
+    let started = net.start_server(|builder| {
+        builder.timeouts(Timeouts::new().partial_message_timeout(timeout)).callback((echo, callback))
+    });
     let prober = Prober::start(started.client(), started.address());
     let without = p99(prober.probes(probes, b"alive"));
 
@@ -367,21 +369,30 @@ fn what_does_not_fit_is_refused() {
         Err(Error::InvalidSetting { setting: named, .. }) => assert_eq!(named, setting),
         other => panic!("{setting}: {other:?}"),
     };
-    refused("partial_message_timeout", Server::builder().partial_message_timeout(Duration::ZERO));
+    refused("timeouts", Server::builder().timeouts(Timeouts::new().partial_message_timeout(Duration::ZERO)));
     refused("idle_timeout", Server::builder().idle_timeout(Duration::ZERO));
-    refused("dead_peer_timeout", Server::builder().dead_peer_timeout(Duration::ZERO));
+    refused("timeouts", Server::builder().timeouts(Timeouts::new().dead_peer_timeout(Duration::ZERO)));
     let tight = |builder: ServerBuilder| builder.separator("end;").max_received_len(1000);
-    refused("max_total_unfinished_bytes", tight(Server::builder()).max_total_unfinished_bytes(1003));
-    assert!(Client::builder().dead_peer_timeout(Duration::ZERO).build().is_err());
+    refused(
+        "memory_limits",
+        tight(Server::builder()).memory_limits(MemoryLimits::new().max_total_unfinished_bytes(1003)),
+    );
+    assert!(Client::builder().timeouts(Timeouts::new().dead_peer_timeout(Duration::ZERO)).build().is_err());
 
     let accepted: [Adapt; 5] = [
         |builder| {
-            builder.partial_message_timeout(Duration::MAX).idle_timeout(Duration::MAX).dead_peer_timeout(Duration::MAX)
+            builder
+                .timeouts(Timeouts::new().partial_message_timeout(Duration::MAX).dead_peer_timeout(Duration::MAX))
+                .idle_timeout(Duration::MAX)
         },
-        |builder| builder.idle_timeout(None).dead_peer_timeout(None),
-        |builder| builder.max_received_len(1000).max_total_unfinished_bytes(1001),
-        |builder| builder.max_total_unfinished_bytes(usize::MAX),
-        |builder| builder.stall_timeout(Duration::MAX).slow_consumer(SlowConsumer::Block(Duration::MAX)),
+        |builder| builder.idle_timeout(None).timeouts(Timeouts::new().dead_peer_timeout(None)),
+        |builder| builder.max_received_len(1000).memory_limits(MemoryLimits::new().max_total_unfinished_bytes(1001)),
+        |builder| builder.memory_limits(MemoryLimits::new().max_total_unfinished_bytes(usize::MAX)),
+        |builder| {
+            builder
+                .timeouts(Timeouts::new().stall_timeout(Duration::MAX))
+                .slow_consumer(SlowConsumer::Block(Duration::MAX))
+        },
     ];
     for adapt in accepted {
         // They also work: nothing overflows.

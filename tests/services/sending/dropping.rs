@@ -41,6 +41,6 @@ fn a_peer_that_catches_up_gets_the_newest_messages_and_the_goodbye() {
     let numbers: Vec<usize> = messages.iter().map(|message| message.parse().unwrap()).collect();
     assert!(numbers.is_sorted());
     assert_eq!(numbers.last(), Some(&last), "the newest is never dropped");
-    assert_eq!(numbers.len() + connection.dropped_messages(), last);
+    assert_eq!(numbers.len() + connection.dropped_messages() as usize, last);
     server.close();
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use leads_comm::callback::Event;
 use leads_comm::transport::tcp::TcpListener;
 use leads_comm::transport::{Stream, memory};
-use leads_comm::{Closing, DisconnectCause, Error, Server, ServerBuilder, SlowConsumer};
+use leads_comm::{Closing, DisconnectCause, Error, MemoryLimits, Server, ServerBuilder, SlowConsumer, Timeouts};
 use leads_comm_testing::layer::{self, How, Layer};
 use leads_comm_testing::net::{Dial, tcp};
 use leads_comm_testing::*;
@@ -110,7 +110,7 @@ fn everything_is_handed_on_before_the_end() {
             let started = start(polled, |builder| {
                 builder
                     .max_queued_bytes(64 << 20)
-                    .max_total_queued_bytes(64 << 20)
+                    .memory_limits(MemoryLimits::new().max_total_queued_bytes(64 << 20))
                     .closing(Closing::new().flush_timeout(PATIENCE).close_timeout(PATIENCE))
             });
             let raw = started.raw();
@@ -131,7 +131,9 @@ fn everything_is_handed_on_before_the_end() {
 fn a_flush_waits_for_what_is_held() {
     const LEN: usize = 2000;
     for polled in [true, false] {
-        let started = start(polled, |builder| builder.max_queued_bytes(64 << 20).max_total_queued_bytes(64 << 20));
+        let started = start(polled, |builder| {
+            builder.max_queued_bytes(64 << 20).memory_limits(MemoryLimits::new().max_total_queued_bytes(64 << 20))
+        });
         let stalled = started.raw();
         let connection = connected(&started.events);
         let mut sent = 0;
@@ -157,7 +159,9 @@ fn what_is_dropped_is_dropped_whole_behind_what_is_held() {
     for polled in [true, false] {
         let started = start(polled, |builder| {
             let builder = builder.slow_consumer(SlowConsumer::DropOldest).max_sent_len(LEN).max_queued_bytes(20_000);
-            builder.closing(Closing::new().flush_timeout(PATIENCE).close_timeout(PATIENCE)).stall_timeout(3 * PATIENCE)
+            builder
+                .closing(Closing::new().flush_timeout(PATIENCE).close_timeout(PATIENCE))
+                .timeouts(Timeouts::new().stall_timeout(3 * PATIENCE))
         });
         let stalled = started.raw();
         let connection = connected(&started.events);
@@ -182,7 +186,8 @@ fn what_is_dropped_is_dropped_whole_behind_what_is_held() {
 fn a_peer_that_takes_nothing_of_what_is_held_is_ended() {
     for polled in [true, false] {
         let deadline = Instant::now() + PATIENCE;
-        let started = start(polled, |builder| builder.stall_timeout(Duration::from_millis(300)));
+        let started =
+            start(polled, |builder| builder.timeouts(Timeouts::new().stall_timeout(Duration::from_millis(300))));
         let stalled = started.raw();
         let connection = connected(&started.events);
         // Until the stream holds what it cannot hand on, and nothing else waits; as often as there was room after all.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::{Receiver, RecvTimeoutError};
-use leads_comm::{DisconnectCause, DisconnectReason, Error, OutboundLimit, SlowConsumer};
+use leads_comm::{DisconnectCause, DisconnectReason, Error, MemoryLimits, OutboundLimit, SlowConsumer, Timeouts};
 use leads_comm_testing::*;
 
 const STALL: Duration = Duration::from_secs(2);
@@ -86,9 +86,8 @@ fn look(net: Net, policy: SlowConsumer, reads: Reads, sent: Sent) -> Option<Disc
     let started = net.start_server(|builder| {
         builder
             .slow_consumer(policy)
-            .stall_timeout(STALL)
-            .dead_peer_timeout(dead_after)
-            .max_total_queued_bytes(128 << 20)
+            .timeouts(Timeouts::new().stall_timeout(STALL).dead_peer_timeout(dead_after))
+            .memory_limits(MemoryLimits::new().max_total_queued_bytes(128 << 20))
     });
     let peer = started.raw();
     let connection = connected(&started.events);
@@ -181,7 +180,8 @@ mod thread_over_sockets {
         give.send(blocking(stream)).unwrap();
         let given = std::sync::Mutex::new(given);
         let connect = move |_: &str| given.lock().unwrap().try_recv().map_err(io::Error::other);
-        let builder = Client::builder().transport(connect).callback(callback).stall_timeout(STALL);
+        let builder =
+            Client::builder().transport(connect).callback(callback).timeouts(Timeouts::new().stall_timeout(STALL));
         let client = builder.max_queued_bytes(8 << 20).build().unwrap();
         client.start("", true).unwrap();
         let connection = connected(&events);
@@ -289,8 +289,12 @@ mod answers {
         let (callback, events) = recorder();
         let (ask, asked) = mpsc::channel();
         let connect = layer::connector(connector, &Arc::new(Asked { answer, asked: Mutex::new(ask) }));
-        let client =
-            Client::builder().transport(connect).callback(callback).dead_peer_timeout(DEAD_AFTER).build().unwrap();
+        let client = Client::builder()
+            .transport(connect)
+            .callback(callback)
+            .timeouts(Timeouts::new().dead_peer_timeout(DEAD_AFTER))
+            .build()
+            .unwrap();
         client.start("", true).unwrap();
         // Whether it can be told at all.
         asked.recv_timeout(PATIENCE).unwrap();

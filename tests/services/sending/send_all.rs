@@ -148,7 +148,7 @@ fn under_the_policies_that_drop_the_number_tells_what_was_accepted() {
             let valve = valves.connect();
             let connection = connected(&started.events);
             let accepted = connection.send_all((0..100).map(|number| numbered(number, LEN))).unwrap();
-            let dropped = connection.dropped_messages();
+            let dropped = connection.dropped_messages() as usize;
             valve.open();
             connection.close();
             valve.wait_for_end(b"disconnect;");

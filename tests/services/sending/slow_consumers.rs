@@ -4,7 +4,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::{Closing, Connection, DisconnectCause, Error, OutboundLimit, Server, SlowConsumer, callback};
+use leads_comm::{
+    Closing, Connection, DisconnectCause, Error, MemoryLimits, OutboundLimit, Server, SlowConsumer, Timeouts, callback,
+};
 use leads_comm_testing::valve::{self, EITHER, Valve};
 use leads_comm_testing::*;
 
@@ -76,7 +78,7 @@ over_every_transport! {
         const STALL: Duration = Duration::from_millis(200);
         for policy in [SlowConsumer::Disconnect, SlowConsumer::DropOldest, SlowConsumer::DropNewest, PATIENT] {
             let started = net.start_server(|builder| {
-                builder.max_sent_len(100_000).max_queued_bytes(400_000).slow_consumer(policy).stall_timeout(STALL)
+                builder.max_sent_len(100_000).max_queued_bytes(400_000).slow_consumer(policy).timeouts(Timeouts::new().stall_timeout(STALL))
             });
             let stalled = started.raw();
             let connection = connected(&started.events);
@@ -117,7 +119,7 @@ over_every_transport! {
                 count += 1;
             }
             assert!(count < sent, "{way}: it all fitted somewhere");
-            assert_eq!(count + connection.dropped_messages(), sent, "{way}");
+            assert_eq!(count + connection.dropped_messages() as usize, sent, "{way}");
             // The connection lives on, and what was dropped is all that was lost.
             connection.send(b"still here").unwrap();
             assert_eq!(messages.recv_timeout(PATIENCE).unwrap(), b"still here");
@@ -142,7 +144,7 @@ over_every_transport! {
             });
             let dropped = sent - accepted.len();
             assert!(dropped > 0, "{way}: it all fitted somewhere");
-            assert_eq!(connection.dropped_messages(), dropped, "{way}");
+            assert_eq!(connection.dropped_messages() as usize, dropped, "{way}");
             let messages = raw.into_messages();
             for number in accepted {
                 assert_eq!(number_of(&messages.recv_timeout(PATIENCE).expect(way)), number, "{way}");
@@ -234,7 +236,7 @@ fn a_message_that_is_partly_written_is_never_dropped() {
             for number in 1..100 {
                 assert_eq!(send(&started.server, &connection, &numbered(number, LEN)), 1, "{writes:?} {way} {number}");
             }
-            let dropped = connection.dropped_messages();
+            let dropped = connection.dropped_messages() as usize;
             valve.open();
             connection.send(b"end").unwrap();
             valve.wait_for_end(b"end;");
@@ -282,7 +284,7 @@ fn a_blocked_write_keeps_nothing_else_from_being_dropped() {
         let numbers: Vec<_> = valve.messages()[1..].split_last().unwrap().1.iter().map(|it| number_of(it)).collect();
         assert!(numbers.is_sorted());
         assert_eq!((numbers[0], numbers.last().unwrap() + 1), (0, sent), "{writes:?}");
-        assert_eq!(numbers.len() + connection.dropped_messages(), sent, "{writes:?}");
+        assert_eq!(numbers.len() + connection.dropped_messages() as usize, sent, "{writes:?}");
         let new = numbers.iter().filter(|number| **number >= full).count();
         assert!(new > full / 2, "{writes:?}: only {new} of {full} have made room");
     }
@@ -354,7 +356,10 @@ fn a_queue_of_messages_that_are_not_joined_holds_as_many() {
         for len in [0, 20, 1000] {
             let mut held = [true, false].map(|coalesce| {
                 let (started, valves) = valve::start_server(writes, |builder| {
-                    let builder = builder.max_sent_len(LEN).max_queued_bytes(QUEUE).max_total_queued_bytes(QUEUE * 4);
+                    let builder = builder
+                        .max_sent_len(LEN)
+                        .max_queued_bytes(QUEUE)
+                        .memory_limits(MemoryLimits::new().max_total_queued_bytes(QUEUE * 4));
                     builder.coalesce(coalesce).slow_consumer(SlowConsumer::DropNewest)
                 });
                 let peers: Vec<_> = (0..3).map(|_| (valves.connect(), connected(&started.events))).collect();
@@ -388,7 +393,9 @@ fn a_queue_of_messages_that_are_not_joined_holds_as_many() {
 #[test]
 fn a_peer_who_has_taken_everything_is_written_to_at_once() {
     let (started, valves) = valve::start_server(valve::Writes::Unready, |builder| {
-        let builder = builder.slow_consumer(SlowConsumer::DropNewest).stall_timeout(Duration::from_millis(400));
+        let builder = builder
+            .slow_consumer(SlowConsumer::DropNewest)
+            .timeouts(Timeouts::new().stall_timeout(Duration::from_millis(400)));
         // The pump is never told that it could write the goodbye.
         builder.closing(Closing::new().flush_timeout(Duration::from_millis(100)))
     });

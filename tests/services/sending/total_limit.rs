@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use leads_comm::callback::Event;
 use leads_comm::{
-    Closing, Connection, DisconnectCause, DisconnectReason, Error, OutboundLimit, ServerBuilder, SlowConsumer,
+    Closing, Connection, DisconnectCause, DisconnectReason, Error, MemoryLimits, OutboundLimit, ServerBuilder,
+    SlowConsumer, Timeouts,
 };
 use leads_comm_testing::valve::{self, EITHER, Valve, Valves, Writes};
 use leads_comm_testing::*;
@@ -23,7 +24,10 @@ const CHARGE: usize = LEN + 1 + 64;
 const STALLED: usize = 8;
 
 fn limited(builder: ServerBuilder) -> ServerBuilder {
-    let builder = builder.max_sent_len(LEN).max_queued_bytes(QUEUE).max_total_queued_bytes(TOTAL);
+    let builder = builder
+        .max_sent_len(LEN)
+        .max_queued_bytes(QUEUE)
+        .memory_limits(MemoryLimits::new().max_total_queued_bytes(TOTAL));
     // Those who are stalled at the end of a test are not waited for.
     builder.closing(Closing::new().flush_timeout(Duration::from_millis(100)))
 }
@@ -212,7 +216,7 @@ fn block_loses_nothing_however_many_wait_for_the_sum() {
                 builder
                     .max_sent_len(LEN)
                     .max_queued_bytes(4 * CHARGE)
-                    .max_total_queued_bytes(4 * CHARGE)
+                    .memory_limits(MemoryLimits::new().max_total_queued_bytes(4 * CHARGE))
                     .slow_consumer(PATIENT)
             });
             let peers = peers(&started, &valves, SENDERS);
@@ -278,7 +282,7 @@ fn nothing_of_the_sum_is_lost_for_ever() {
     for writes in EITHER {
         for policy in [SlowConsumer::DropOldest, SlowConsumer::DropNewest] {
             let (started, valves) = valve::start_server(writes, |builder| {
-                limited(builder).slow_consumer(policy).stall_timeout(Duration::from_secs(60))
+                limited(builder).slow_consumer(policy).timeouts(Timeouts::new().stall_timeout(Duration::from_secs(60)))
             });
             // Twice, so that a little that is lost each time comes to much.
             for (ending, end) in ENDINGS.into_iter().chain(ENDINGS) {
@@ -316,7 +320,10 @@ fn whoever_takes_everything_is_served_by_every_call() {
     const MESSAGES: usize = 20_000;
     for policy in [SlowConsumer::DropOldest, SlowConsumer::DropNewest, PATIENT] {
         let (started, valves) = valve::start_server(Writes::Direct, |builder| {
-            limited(builder).max_queued_bytes(TOTAL / 4).slow_consumer(policy).stall_timeout(Duration::from_secs(60))
+            limited(builder)
+                .max_queued_bytes(TOTAL / 4)
+                .slow_consumer(policy)
+                .timeouts(Timeouts::new().stall_timeout(Duration::from_secs(60)))
         });
         let stalled = peers(&started, &valves, STALLED);
         let healthy = &peers(&started, &valves, 1)[0];
@@ -392,7 +399,7 @@ fn whoever_takes_everything_is_served_though_others_hold_the_reserve() {
     const MESSAGES: usize = 300;
     for policy in [SlowConsumer::DropOldest, SlowConsumer::DropNewest] {
         let (started, valves) = valve::start_server(Writes::Direct, |builder| {
-            limited(builder).slow_consumer(policy).stall_timeout(Duration::from_secs(60))
+            limited(builder).slow_consumer(policy).timeouts(Timeouts::new().stall_timeout(Duration::from_secs(60)))
         });
         // Two who have more than a batch each, of which a part is no use to anybody else.
         let stalled = peers(&started, &valves, 2);
@@ -418,7 +425,7 @@ fn whoever_takes_everything_is_served_though_others_hold_the_reserve() {
         assert_eq!(healthy.valve.messages().len(), MESSAGES);
         assert_eq!(healthy.connection.dropped_messages(), 0);
         // No more has been dropped than had to be, and the account of it comes out.
-        let dropped: usize = stalled.iter().map(|peer| peer.connection.dropped_messages()).sum();
+        let dropped: u64 = stalled.iter().map(|peer| peer.connection.dropped_messages()).sum();
         assert!((1..=20).contains(&dropped), "{policy:?}: {dropped} dropped for others");
         assert!(queued(&stalled) + queued(&stopped) > TOTAL / 2);
     }

@@ -9,7 +9,9 @@ use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::memory;
 use leads_comm::transport::tls::rustls;
-use leads_comm::{Caller, Client, DisconnectCause, DisconnectKind, RefusalCause, RefusalKind, Server, SlowConsumer};
+use leads_comm::{
+    Caller, Client, DisconnectCause, DisconnectKind, RefusalCause, RefusalKind, Server, SlowConsumer, Timeouts,
+};
 
 use leads_comm_testing::certificates::Pki;
 use leads_comm_testing::figures::p99;
@@ -224,7 +226,7 @@ fn silent_handshakes_keep_nobody_waiting_and_end_at_their_deadline() {
     let server = Server::builder()
         .port(0)
         .tls(pki.mutual_server())
-        .handshake_timeout(time)
+        .timeouts(Timeouts::new().handshake_timeout(time))
         .max_handshakes(SILENT + GOOD)
         .callback((echo, events))
         .build()

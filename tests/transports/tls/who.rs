@@ -4,7 +4,7 @@ use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::tls::rustls::version;
 use leads_comm::transport::tls::{Authorities, ClientConfig, ServerConfig};
-use leads_comm::{Client, DisconnectCause, Error, RefusalCause, Server};
+use leads_comm::{Client, DisconnectCause, Error, RefusalCause, Server, Timeouts};
 
 use leads_comm_testing::certificates::{Authority, Certified, Pki, SERVER_NAMES};
 use leads_comm_testing::net::raw::Raw;
@@ -218,8 +218,13 @@ fn a_plain_peer_is_turned_away_at_once() {
     let (events, heard) = recorder();
     // So long that it would be noticed.
     let forever = leads_comm_testing::PATIENCE * 100;
-    let server =
-        Server::builder().port(0).tls(pki.server()).handshake_timeout(forever).callback(events).build().unwrap();
+    let server = Server::builder()
+        .port(0)
+        .tls(pki.server())
+        .timeouts(Timeouts::new().handshake_timeout(forever))
+        .callback(events)
+        .build()
+        .unwrap();
     server.start(true).unwrap();
     let (events, client_heard) = recorder();
     let client = Client::builder().port(server.port()).callback(events).build().unwrap();

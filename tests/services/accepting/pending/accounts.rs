@@ -5,6 +5,7 @@ use std::thread;
 
 use super::seed::{self, Random};
 use super::*;
+use leads_comm::Timeouts;
 
 /// What a caller may say: nothing, a part, something wrong, or what is right.
 const WORDS: [&[u8]; 8] =
@@ -38,7 +39,8 @@ fn callers_are_let_in_or_refused_and_told_of_once() {
             net,
             || (),
             |builder| {
-                let builder = builder.token("secret").handshake_timeout(Duration::from_millis(100));
+                let builder =
+                    builder.token("secret").timeouts(Timeouts::new().handshake_timeout(Duration::from_millis(100)));
                 builder.max_handshakes(20).max_connections(30)
             },
         );

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
-use leads_comm::{Authenticator, Caller, DenialCause, Denied, RefusalKind, Server};
+use leads_comm::{Authenticator, Caller, DenialCause, Denied, RefusalKind, Server, Timeouts};
 
 use super::*;
 
 fn asking(answer: impl Fn(&Caller<'_>, &[u8]) -> Result<(), Denied> + Send + Sync + 'static) -> Started {
-    Net::Tcp.start_server(|builder| builder.handshake_timeout(NEVER).authenticate(answer))
+    Net::Tcp.start_server(|builder| builder.timeouts(Timeouts::new().handshake_timeout(NEVER)).authenticate(answer))
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn it_sees_the_certificates() {
         Net::Memory,
         || (),
         |builder| {
-            builder.handshake_timeout(NEVER).authenticate(|caller: &Caller<'_>, _: &[u8]| {
+            builder.timeouts(Timeouts::new().handshake_timeout(NEVER)).authenticate(|caller: &Caller<'_>, _: &[u8]| {
                 match caller.peer_certificates() {
                     [leaf, _] if leaf == b"leaf" => Ok(()),
                     other => Err(Denied::new(format!("{other:?}"))),
@@ -150,12 +150,14 @@ fn it_has_no_more_time_than_its_caller() {
     let (go_on, waiting) = mpsc::channel::<()>();
     let waiting = Mutex::new(waiting);
     let started = Net::Tcp.start_server(|builder| {
-        builder.handshake_timeout(TIMEOUT).authenticate(move |_: &Caller<'_>, message: &[u8]| {
-            if message == b"slow" {
-                let _ = waiting.lock().unwrap().recv();
-            }
-            Ok(())
-        })
+        builder.timeouts(Timeouts::new().handshake_timeout(TIMEOUT)).authenticate(
+            move |_: &Caller<'_>, message: &[u8]| {
+                if message == b"slow" {
+                    let _ = waiting.lock().unwrap().recv();
+                }
+                Ok(())
+            },
+        )
     });
     let slow = started.raw();
     slow.write(b"slow;");

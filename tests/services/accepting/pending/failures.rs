@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, mpsc};
 
-use leads_comm::{Caller, Denied, RefusalKind};
+use leads_comm::{Caller, Denied, RefusalKind, Timeouts};
 use socket2::{Domain, Socket, Type};
 
 use super::*;
@@ -104,7 +104,8 @@ fn who_is_found_right_when_too_many_have_failed_is_not_let_in() {
         let _ = decided.lock().unwrap().recv_timeout(PATIENCE);
         Ok(())
     };
-    let started = Net::Tcp.start_server(|builder| builder.handshake_timeout(NEVER).authenticate(authenticator));
+    let started = Net::Tcp
+        .start_server(|builder| builder.timeouts(Timeouts::new().handshake_timeout(NEVER)).authenticate(authenticator));
     let right = from(HERE, &started);
     right.write(b"secret;");
     asking.recv_timeout(PATIENCE).unwrap();

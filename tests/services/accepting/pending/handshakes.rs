@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-use leads_comm::{RefusalKind, ServerBuilder};
+use leads_comm::{RefusalKind, ServerBuilder, Timeouts};
 
 use super::shaking::HELLO;
 use super::*;
@@ -18,7 +18,7 @@ fn start_scripted(
     script: impl Fn() + Send + Sync + 'static,
     adapt: impl FnOnce(ServerBuilder) -> ServerBuilder,
 ) -> Started {
-    shaking::start(net, script, |builder| adapt(builder.handshake_timeout(NEVER)))
+    shaking::start(net, script, |builder| adapt(builder.timeouts(Timeouts::new().handshake_timeout(NEVER))))
 }
 
 /// A peer that has come as far as the server's hello, and keeps it waiting for its own.
@@ -111,7 +111,7 @@ fn a_handshake_that_panics_refuses_the_caller_and_nobody_else() {
 fn a_handshake_has_a_deadline_however_the_bytes_drip() {
     const TIMEOUT: Duration = Duration::from_millis(300);
     both(|net| {
-        let started = start(net, |builder| builder.handshake_timeout(TIMEOUT));
+        let started = start(net, |builder| builder.timeouts(Timeouts::new().handshake_timeout(TIMEOUT)));
         let begun = Instant::now();
         let (silent, dripping) = (started.raw(), started.raw());
         let _ = dripping.try_write(b"h");
@@ -272,7 +272,8 @@ fn good_callers_are_served_beside_silent_ones() {
 #[test]
 fn places_that_silent_callers_hold_are_free_when_their_time_is_over() {
     const TIMEOUT: Duration = Duration::from_millis(500);
-    let started = start(Net::Tcp, |builder| builder.handshake_timeout(TIMEOUT).max_handshakes(8));
+    let started =
+        start(Net::Tcp, |builder| builder.timeouts(Timeouts::new().handshake_timeout(TIMEOUT)).max_handshakes(8));
     let silents: Vec<_> = (0..8).map(|_| started.raw()).collect();
     let mut good = Vec::new();
     until("a good caller is served", || {

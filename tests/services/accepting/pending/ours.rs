@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use leads_comm::transport::memory;
-use leads_comm::{Client, Error, Reconnect};
+use leads_comm::{Client, Error, Reconnect, Timeouts};
 
 use super::shaking::HELLO;
 use super::*;
@@ -18,7 +18,10 @@ fn client() -> (leads_comm::ClientBuilder, mpsc::Receiver<Raw>) {
         let _ = opened.send(Raw::of(Box::new(there)));
         Ok(Box::new(here) as Box<dyn leads_comm::transport::Stream>)
     };
-    (Client::builder().transport(shaking::connector(connector)).handshake_timeout(NEVER), peers)
+    (
+        Client::builder().transport(shaking::connector(connector)).timeouts(Timeouts::new().handshake_timeout(NEVER)),
+        peers,
+    )
 }
 
 #[test]
@@ -53,7 +56,7 @@ fn a_server_that_says_something_else_is_an_error_of_the_start() {
 #[test]
 fn a_server_that_is_silent_is_given_up_in_time() {
     let (builder, peers) = client();
-    let client = builder.handshake_timeout(Duration::from_millis(200)).build().unwrap();
+    let client = builder.timeouts(Timeouts::new().handshake_timeout(Duration::from_millis(200))).build().unwrap();
     match in_time("the start", move || client.start("somewhere", true)) {
         Err(Error::Connect { source, .. }) => {
             assert_eq!(source.kind(), io::ErrorKind::TimedOut);

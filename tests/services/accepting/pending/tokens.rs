@@ -3,14 +3,14 @@
 use std::sync::mpsc;
 
 use leads_comm::transport::memory;
-use leads_comm::{Client, DenialCause, DisconnectCause, Reconnect, RefusalKind, Server, ServerBuilder};
+use leads_comm::{Client, DenialCause, DisconnectCause, Reconnect, RefusalKind, Server, ServerBuilder, Timeouts};
 
 use super::*;
 
 const TOKEN: &[u8] = b"correct horse\0\xff battery";
 
 fn start(net: Net, adapt: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Started {
-    net.start_server(|builder| adapt(builder.token(TOKEN).handshake_timeout(NEVER)))
+    net.start_server(|builder| adapt(builder.token(TOKEN).timeouts(Timeouts::new().handshake_timeout(NEVER))))
 }
 
 fn framed(message: &[u8]) -> Vec<u8> {
@@ -156,7 +156,7 @@ fn each_way_of_not_saying_it_has_its_reason() {
 #[test]
 fn the_token_has_a_deadline() {
     const TIMEOUT: Duration = Duration::from_millis(300);
-    let started = start(Net::Tcp, |builder| builder.handshake_timeout(TIMEOUT));
+    let started = start(Net::Tcp, |builder| builder.timeouts(Timeouts::new().handshake_timeout(TIMEOUT)));
     let silent = started.raw();
     let half = started.raw();
     half.write(&TOKEN[..5]);
@@ -245,7 +245,10 @@ fn a_token_that_is_not_taken_is_given_up_in_time() {
         std::mem::forget(there);
         Ok(Box::new(here) as Box<dyn leads_comm::transport::Stream>)
     };
-    let builder = Client::builder().transport(full).token("secret").handshake_timeout(Duration::from_millis(200));
+    let builder = Client::builder()
+        .transport(full)
+        .token("secret")
+        .timeouts(Timeouts::new().handshake_timeout(Duration::from_millis(200)));
     let client = builder.build().unwrap();
     match in_time("the start", move || client.start("somewhere", true)) {
         Err(Error::Connect { source, .. }) => assert_eq!(source.kind(), std::io::ErrorKind::TimedOut),
@@ -262,7 +265,10 @@ fn a_token_that_cannot_be_said_is_refused_when_the_service_is_built() {
     assert_eq!(setting(Server::builder().token("").build().unwrap_err()), "token");
     assert_eq!(setting(Client::builder().token("").build().unwrap_err()), "token");
     assert_eq!(setting(Server::builder().token("x".repeat(4097)).build().unwrap_err()), "token");
-    assert_eq!(setting(Server::builder().handshake_timeout(Duration::ZERO).build().unwrap_err()), "handshake_timeout");
+    assert_eq!(
+        setting(Server::builder().timeouts(Timeouts::new().handshake_timeout(Duration::ZERO)).build().unwrap_err()),
+        "timeouts"
+    );
     assert_eq!(setting(Server::builder().max_handshakes(0).build().unwrap_err()), "max_handshakes");
     assert_eq!(setting(Server::builder().token("a;b").build().unwrap_err()), "token");
     assert_eq!(setting(Client::builder().token("a").separator("aa").build().unwrap_err()), "token");
