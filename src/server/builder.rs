@@ -1,11 +1,11 @@
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::bind::BindAddress;
 use crate::admission::{AdmissionSettings, Authenticator, Caller};
-use crate::error::Error;
 use crate::service::builder::{Common, further_settings, usual_settings};
 use crate::sync::user_code::Foreign;
 use crate::transport::Listener;
@@ -38,52 +38,6 @@ pub(crate) enum ListenerSource {
     Transport(Foreign<dyn Listener>),
 }
 
-/// What [`ServerBuilder::bind`] takes: an IP address, or text that is to be one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BindAddress {
-    /// `None`: the text is no address.
-    ip: Option<IpAddr>,
-}
-
-impl BindAddress {
-    pub(crate) fn ip(self) -> Result<IpAddr, Error> {
-        self.ip.ok_or(Error::InvalidSetting {
-            setting: "bind",
-            requirement: "must be an IP address, such as 0.0.0.0, :: or 192.168.0.7; the port is set by itself",
-        })
-    }
-}
-
-macro_rules! from_address {
-    ($($address:ty),*) => {
-        $(impl From<$address> for BindAddress {
-            fn from(address: $address) -> Self {
-                Self { ip: Some(address.into()) }
-            }
-        })*
-    };
-}
-
-from_address!(IpAddr, Ipv4Addr, Ipv6Addr, [u8; 4], [u8; 16], [u16; 8]);
-
-impl From<&str> for BindAddress {
-    fn from(text: &str) -> Self {
-        Self { ip: text.parse().ok() }
-    }
-}
-
-impl From<&String> for BindAddress {
-    fn from(text: &String) -> Self {
-        text.as_str().into()
-    }
-}
-
-impl From<String> for BindAddress {
-    fn from(text: String) -> Self {
-        text.as_str().into()
-    }
-}
-
 /// Builds a [`Server`](crate::Server): see [`Server::builder`](crate::Server::builder).
 ///
 /// Every setting has a default, named at its method. What does not fit together is refused by [`build`](Self::build).
@@ -106,6 +60,9 @@ impl ServerBuilder {
     /// alike (on a host without IPv6 it is taken for `0.0.0.0`). Whoever reaches such an address may connect unless
     /// there is a [`token`](Self::token), an [authenticator](Self::authenticate), a hook to [admit](Self::admit)
     /// callers, or TLS; a server on all addresses that has none of these logs a warning when it starts.
+    ///
+    /// A link-local IPv6 address needs its zone, the interface by name or number: `fe80::1%eth0`, as text, which the
+    /// start asks the system for.
     ///
     /// Text that is no IP address, such as a host name or one with a port, is an
     /// [`Error::InvalidSetting`] of [`build`](Self::build).
