@@ -13,6 +13,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::address::Target;
 use super::socket::accept::{AcceptSocket, StoppableListener};
+pub use super::socket::connect::ConnectErrors;
 use super::socket::connect::StoppableConnect;
 use super::{Connector, Keepalive, Listener, Stream, keepalive};
 
@@ -364,27 +365,26 @@ impl Clone for TcpConnector {
 }
 
 impl Connector for TcpConnector {
-    /// Connects to `host`, `host:port`, `1.2.3.4`, `1.2.3.4:port`, `::1` or `[::1]:port`; tries each address of a name
-    /// in turn.
+    /// Connects to `host`, `host:port`, `1.2.3.4`, `1.2.3.4:port`, `::1` or `[::1]:port`.
     ///
     /// An IPv6 address may have a zone, by name or number, as a link-local one needs: `fe80::1%eth0`,
     /// `[fe80::1%eth0]:port`.
+    ///
+    /// The addresses of a name are tried one after the other, in the order of the system's resolver, but of IPv6 and
+    /// IPv4 in turn. One that fails, or has not answered within 250 ms, is followed by the next, beside it; the first to
+    /// answer is taken, and the others are given up ([RFC 8305](https://www.rfc-editor.org/rfc/rfc8305)). A server
+    /// hears nothing of that, unless it had accepted one of them already.
     ///
     /// Looking a name up takes as long as the system's resolver likes; the time-out concerns connecting.
     ///
     /// # Errors
     ///
-    /// Those of the last address tried; `InvalidInput` when the address cannot be read; `ConnectionAborted` once it has
+    /// What the system reports; where several addresses were tried, that of each, as [`ConnectErrors`]; `InvalidInput` when the address cannot be read; `ConnectionAborted` once it has
     /// been stopped.
     fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
-        let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in self.resolve(address)? {
-            match self.connecting.open(address, self.connect_timeout).and_then(refuse_self).and_then(TcpStream::new) {
-                Ok(stream) => return Ok(Box::new(stream)),
-                Err(error) => last_error = error,
-            }
-        }
-        Err(last_error)
+        let finish = |socket| refuse_self(socket).and_then(TcpStream::new);
+        let stream = self.connecting.open(&self.resolve(address)?, self.connect_timeout, finish)?;
+        Ok(Box::new(stream))
     }
 
     /// At once, also while a name is being looked up: that cannot be interrupted, and goes on by itself, on a thread
