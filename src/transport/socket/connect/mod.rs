@@ -16,6 +16,7 @@ use std::time::Duration;
 use crossbeam_channel::RecvTimeoutError;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use parking_lot::Mutex;
+use socket2::SockRef;
 
 pub use errors::ConnectErrors;
 
@@ -97,6 +98,16 @@ fn start_aside(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<(
 
 /// What has become of an attempt to connect to an address.
 type Outcome = (SocketAddr, io::Result<TcpStream>);
+
+/// Has a socket leave by a reset, unless it is [kept](keep): a server that has not accepted it yet never sees it.
+fn discard_when_dropped(socket: SockRef<'_>) -> io::Result<()> {
+    socket.set_linger(Some(Duration::ZERO))
+}
+
+fn keep(socket: TcpStream) -> io::Result<TcpStream> {
+    SockRef::from(&socket).set_linger(None)?;
+    Ok(socket)
+}
 
 fn stopped() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "connecting was stopped")

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::{Outcome, StoppableConnect, race};
+use super::{Outcome, StoppableConnect, discard_when_dropped};
 use crate::transport::socket::poll::Poller;
 
 /// What the attempts under way wait with; only then, so that a connector holds no descriptor at other times.
@@ -88,7 +88,7 @@ impl Drop for Attempts<'_> {
 fn begin(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
-    race::discard_when_dropped(SockRef::from(&socket))?;
+    discard_when_dropped(SockRef::from(&socket))?;
     loop {
         let Err(error) = socket.connect(&address.into()) else { return Ok(socket) };
         match error.raw_os_error().map(Errno::from_raw_os_error) {

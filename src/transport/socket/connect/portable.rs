@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, after, never, select, unbounded};
 use socket2::SockRef;
 
-use super::{Outcome, StoppableConnect, race, start_aside};
+use super::{Outcome, StoppableConnect, discard_when_dropped, start_aside};
 
 /// Nothing but the channel.
 #[derive(Debug, Default)]
@@ -62,6 +62,6 @@ impl<'a> Attempts<'a> {
 
 fn connect(address: SocketAddr, time: Duration) -> io::Result<TcpStream> {
     let socket = TcpStream::connect_timeout(&address, time)?;
-    race::discard_when_dropped(SockRef::from(&socket))?;
+    discard_when_dropped(SockRef::from(&socket))?;
     Ok(socket)
 }

@@ -5,10 +5,8 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use socket2::SockRef;
-
 use super::imp::Attempts;
-use super::{ConnectErrors, StoppableConnect};
+use super::{ConnectErrors, StoppableConnect, keep};
 
 /// How long an address is waited for before the next one is tried beside it; that of RFC 8305.
 const ALONE: Duration = Duration::from_millis(250);
@@ -45,17 +43,6 @@ pub(super) fn open<T>(
             next_at = Instant::now();
         }
     }
-}
-
-/// Has a socket that was begun to connect leave by a reset, unless it is [kept](keep): a server that has not accepted it
-/// yet never sees it.
-pub(super) fn discard_when_dropped(socket: SockRef<'_>) -> io::Result<()> {
-    socket.set_linger(Some(Duration::ZERO))
-}
-
-fn keep(socket: TcpStream) -> io::Result<TcpStream> {
-    SockRef::from(&socket).set_linger(None)?;
-    Ok(socket)
 }
 
 /// The addresses of the first one's family and of the other in turn. They come in the order in which the system would
