@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use super::imp::Attempts;
 use super::{ConnectErrors, StoppableConnect, keep};
 
-/// How long an address is waited for before the next one is tried beside it; that of RFC 8305.
-const ALONE: Duration = Duration::from_millis(250);
+/// How long an address is waited for before the next one is tried beside it: the delay that RFC 8305 recommends.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Connects to one of `addresses`, each of which is given `time` to answer. What `finish` refuses is no connection.
 pub(super) fn open<T>(
@@ -32,7 +32,7 @@ pub(super) fn open<T>(
                 None if attempts.is_empty() => return Err(ConnectErrors::of(&addresses, errors)),
                 None => {}
             }
-            next_at = Instant::now() + ALONE;
+            next_at = Instant::now() + ATTEMPT_DELAY;
         }
         let next_in = (untried.len() > 0).then(|| next_at.saturating_duration_since(Instant::now()));
         for (address, outcome) in attempts.wait(next_in)? {
