@@ -65,7 +65,7 @@ impl ServerBuilder {
     /// start asks the system for.
     ///
     /// Text that is no IP address, such as a host name or one with a port, is an
-    /// [`Error::InvalidSetting`] of [`build`](Self::build).
+    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) of [`build`](Self::build).
     ///
     /// # Examples
     ///
@@ -93,8 +93,8 @@ impl ServerBuilder {
     ///
     /// A caller over the limit is refused: its stream is accepted, told the goodbye, and ended, at once. It costs no
     /// thread, no callback hears of it but [`on_fail`](crate::Callback::on_fail)
-    /// ([`Error::Refused`]), and nobody waits for it. A stream without a non-blocking write
-    /// (also TCP on systems other than Unix) is ended without the goodbye. A connection counts until just before its
+    /// ([`Error::Refused`](crate::Error::Refused)), and nobody waits for it. A stream without a non-blocking write (also
+    /// TCP on systems other than Unix) is ended without the goodbye. A connection counts until just before its
     /// `on_disconnect`; while that runs, it has its thread.
     ///
     /// On Unix, over TCP and Unix sockets, the start lowers the limit to what the process has descriptors for (`ulimit

@@ -40,6 +40,10 @@ impl<'a> Target<'a> {
         if let Some(bare) = in_brackets(host).filter(|bare| is_zoned(bare)) {
             return Ok(Self::Zoned(bare, port));
         }
+        if is_zoned(host) {
+            let error = "an IPv6 address with a port has to be in brackets";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+        }
         if host.is_empty() || host.contains([':', '[', ']']) || host.contains(char::is_whitespace) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the address names no host"));
         }
