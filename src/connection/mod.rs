@@ -17,8 +17,9 @@ use std::time::Duration;
 
 use crate::connection::engine::Engine;
 use crate::connection::link::Link;
-use crate::connection::outbox::{Flushed, Outgoing};
+use crate::connection::outbox::{Flushed, Outgoing, Patience};
 use crate::error::{DisconnectCause, DisconnectReason, Error};
+use crate::settings::Delivery;
 use crate::stats::ConnectionStats;
 use crate::sync::{later, now};
 use crate::transport::Stream;
@@ -87,7 +88,7 @@ impl Connection {
     pub fn send(&self, message: &[u8]) -> Result<(), Error> {
         let engine = self.link.engine();
         engine.settings.check_message(message)?;
-        self.link.send(Outgoing::Message(message), &mut engine.rules.patience())
+        self.link.send(Outgoing::Message(message), &mut Patience::default())
     }
 
     /// Sends several messages to this peer in one go, and tells how many were accepted.
@@ -139,6 +140,29 @@ impl Connection {
             Flushed::Lost => Err(Error::Disconnected),
             Flushed::TimedOut { left } => Err(Error::NotFlushed { bytes: left }),
         }
+    }
+
+    /// How this peer is served.
+    pub fn delivery(&self) -> Delivery {
+        self.link.outbox().delivery()
+    }
+
+    /// How this peer is served from now on, whatever the others are. What waits for it stays, also where that is more
+    /// than may wait from now on. A sender that waits for room goes by the new policy. May be called from any thread
+    /// and in any callback.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] when such a queue could not hold the longest message, or would be longer than all of
+    /// the service's [together](crate::MemoryLimits::max_total_queued_bytes). The peer is served as before then.
+    pub fn set_delivery(&self, delivery: Delivery) -> Result<(), Error> {
+        let engine = self.link.engine();
+        engine.settings.check_delivery(&delivery)?;
+        if delivery.slow_consumer.drops() {
+            engine.note_losing();
+        }
+        self.link.outbox().set_delivery(delivery);
+        Ok(())
     }
 
     /// How much waits to be written to this peer now, in bytes, each message charged 64 more.

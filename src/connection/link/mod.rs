@@ -186,7 +186,12 @@ impl Link {
     }
 
     fn watch_stall(&self) {
-        self.watch_for(Deadline::Sending, self.engine.settings.stall_timeout() / TRIES);
+        self.watch_for(Deadline::Sending, self.stall_timeout() / TRIES);
+    }
+
+    /// How long the peer may take nothing of what waits for it.
+    fn stall_timeout(&self) -> Duration {
+        self.engine.settings.timeouts.stall_timeout_under(self.outbox.slow_consumer())
     }
 
     /// Has a deadline checked after `time`.
