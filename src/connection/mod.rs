@@ -8,7 +8,9 @@ pub(crate) mod link;
 pub(crate) mod log_limits;
 pub(crate) mod outbox;
 pub(crate) mod pump;
+mod values;
 
+use std::any::Any;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
@@ -140,6 +142,47 @@ impl Connection {
             Flushed::Lost => Err(Error::Disconnected),
             Flushed::TimedOut { left } => Err(Error::NotFlushed { bytes: left }),
         }
+    }
+
+    /// Keeps a value of the program's with this connection: who the peer is, what it has asked for, when it was last
+    /// seen. There is one of each type; the one that was there before is returned.
+    ///
+    /// It is let go when [`on_disconnect`](crate::Callback::on_disconnect) has returned, or when another takes its
+    /// place; nothing is kept after that. What changes wants a lock or an atomic of its own. May be called from any
+    /// thread and in any callback.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// use leads_comm::Server;
+    /// use leads_comm::callback::closures;
+    ///
+    /// /// How many laps a viewer has asked for.
+    /// #[derive(Default)]
+    /// struct Laps(AtomicU64);
+    ///
+    /// let callback = closures()
+    ///     .on_connect(|_, connection| drop(connection.insert(Laps::default())))
+    ///     .on_receive(|connection, _| {
+    ///         let laps = connection.get::<Laps>().expect("there since it has connected");
+    ///         laps.0.fetch_add(1, Ordering::Relaxed);
+    ///     })
+    ///     .on_disconnect(|_, connection, _| {
+    ///         println!("{connection}: {} laps", connection.get::<Laps>().map_or(0, |laps| laps.0.load(Ordering::Relaxed)));
+    ///     });
+    /// let server = Server::builder().port(0).callback(callback).build()?;
+    /// # drop(server);
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn insert<T: Any + Send + Sync>(&self, value: T) -> Option<Arc<T>> {
+        self.link.values().insert(value)
+    }
+
+    /// The value of this type that the program keeps [with this connection](Self::insert).
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.link.values().get()
     }
 
     /// How this peer is served.
