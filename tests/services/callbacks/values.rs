@@ -42,7 +42,7 @@ over_every_transport! {
         let server = leads_comm::CloseOnDrop::new(builder.callback((closures, callback)).build().unwrap());
         server.start(true).unwrap();
         let client = dial.client(&server).build().unwrap();
-        client.start("127.0.0.1", true).unwrap();
+        client.start(dial.address(), true).unwrap();
         let connection = connected(&events);
         assert_eq!(connection.get::<Name>().unwrap().0, "second");
         assert!(connection.get::<Connection>().unwrap().get::<u8>().is_none());
