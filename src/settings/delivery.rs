@@ -20,18 +20,16 @@ use crate::error::Error;
 /// ```
 /// use std::time::Duration;
 ///
-/// use leads_comm::{Delivery, Server, SlowConsumer};
+/// use leads_comm::{Delivery, Server, SlowConsumer, callback};
 ///
 /// // Displays lose what they do not take in time. A recorder says that it is one, and is waited for.
 /// let recorder = Delivery::new().slow_consumer(SlowConsumer::Block(Duration::from_secs(5))).max_queued_bytes(16 << 20);
 /// let display = Delivery::new().slow_consumer(SlowConsumer::DropOldest).max_queued_bytes(2 << 20);
-/// let server = Server::builder().port(0).delivery(display).callback(
-///     leads_comm::callback::on_receive(move |_, connection, message| {
-///         if message == b"I record" {
-///             connection.set_delivery(recorder.clone()).expect("it holds any message");
-///         }
-///     }),
-/// );
+/// let server = Server::builder().delivery(display).callback(callback::on_receive(move |connection, message| {
+///     if message == b"want everything" {
+///         connection.set_delivery(recorder.clone()).expect("such a queue holds any message");
+///     }
+/// }));
 /// # drop(server.build()?);
 /// # Ok::<(), leads_comm::Error>(())
 /// ```

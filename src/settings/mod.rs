@@ -41,8 +41,9 @@ pub const DEFAULT_PORT: u16 = 16900;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SlowConsumer {
-    /// The peer is disconnected, and nobody waits for it. Where all queues together are full, it is the peer with the
-    /// longest queue, to whichever peer is being sent.
+    /// The peer is disconnected, and nobody waits for it. Where all queues together are full, those
+    /// whose messages may be dropped lose some first, and then it is the peer with the longest queue, to whichever peer
+    /// is being sent.
     #[default]
     Disconnect,
     /// The oldest messages that wait for the peer are dropped to make room. Where all queues together are full, it is
