@@ -79,7 +79,7 @@ impl ClientBuilder {
         require(!connect_timeout.is_zero(), "connect_timeout", "must not be 0")?;
         let reconnect = self.side.reconnect;
         if let Some(reconnect) = &reconnect {
-            reconnect.check(settings.max_queued_bytes)?;
+            reconnect.check(settings.delivery.max_queued_bytes)?;
         }
         let port = self.common.port;
         let connector: Arc<dyn Connector> = match self.side.source {
