@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::admission::handshakes::{Handshakes, Pending};
 use crate::admission::{Admission, AdmissionSettings, Caller, Refusal};
@@ -50,6 +50,8 @@ pub(crate) struct Core {
     lifecycle: Lifecycle,
     /// What a client that connects again sends on.
     offline_queue: Option<OfflineQueue>,
+    /// Whom a sender disconnects at this moment to make room for what is sent.
+    giving_room: Mutex<Option<Connection>>,
     started: OnceLock<Instant>,
     /// The pump's own thread.
     pump_thread: Threads,
@@ -91,6 +93,7 @@ impl Core {
                 broadcaster: Broadcaster::new(),
                 next_connection: AtomicU64::new(1),
                 lifecycle: Lifecycle::new(kind, port, listener),
+                giving_room: Mutex::new(None),
                 started: OnceLock::new(),
                 pump_thread: Threads::default(),
                 this: this.clone(),
