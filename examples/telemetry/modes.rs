@@ -61,6 +61,7 @@ pub(crate) fn demo(rate: f64, viewers: usize, seconds: Duration) -> Result<(), F
     screen.clear();
     let per_second = published as f64 / elapsed;
     say(format_args!("published {published} messages in {elapsed:.1} s, {per_second:.1} per second"));
+    say("latency of half of the messages (p50) and of 99 % (p99):");
     let mut lost = 0;
     for (number, viewer) in (1..).zip(&viewers) {
         viewer.client.wait_timeout(PATIENCE);
@@ -68,7 +69,7 @@ pub(crate) fn demo(rate: f64, viewers: usize, seconds: Duration) -> Result<(), F
         let missed = published.saturating_sub(record.received).max(record.wrong);
         let (p50, p99) = record.percentiles();
         let received = record.received;
-        say(format_args!("viewer {number} received {received}, lost {missed}, latency p50 {p50} µs, p99 {p99} µs"));
+        say(format_args!("viewer {number} received {received}, lost {missed}, p50 {p50} µs, p99 {p99} µs"));
         lost += missed;
     }
     report_loss(lost, published * viewers.len() as u64)
@@ -109,6 +110,9 @@ pub(crate) fn connect(address: &str, seconds: Option<Duration>) -> Result<(), Fa
     tell_interrupts(tell.clone())?;
     let mut screen = Screen::new();
     say(format_args!("connected to {address}"));
+    if io::stdin().is_terminal() {
+        say("type `time_lap` or `hazard` to command it; Ctrl-C ends");
+    }
     if let Some(connection) = viewer.client.connection() {
         thread::spawn(move || send_commands(&connection, &tell));
     }

@@ -15,9 +15,9 @@ fn number(line: &str, before: &str) -> u64 {
 #[track_caller]
 fn assert_nothing_lost(ended: &Ended, viewers: usize) {
     assert_eq!((ended.code, ended.stderr.len()), (0, 0), "{ended:?}");
-    let at = ended.stdout.len() - viewers - 2;
+    let at = ended.stdout.len() - viewers - 3;
     let (published, rows, last) =
-        (&ended.stdout[at], &ended.stdout[at + 1..][..viewers], &ended.stdout[at + 1 + viewers]);
+        (&ended.stdout[at], &ended.stdout[at + 2..][..viewers], &ended.stdout[at + 2 + viewers]);
     let published = number(published, "published ");
     assert!(published > 0, "{ended:?}");
     for (index, row) in rows.iter().enumerate() {
