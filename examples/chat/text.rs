@@ -6,7 +6,7 @@ pub(crate) const LONGEST_NAME: usize = 24;
 /// What everybody is called at first, with a number behind it.
 pub(crate) const GUEST: &str = "guest";
 
-/// A name is what can be seen, so that no two of them look the same by what cannot, and is none of those that are given.
+/// A name is what can be seen, so that no two look the same by what cannot, and is none of those that are given.
 pub(crate) fn is_name(name: &str) -> bool {
     let (lower, len) = (name.to_lowercase(), name.chars().count());
     let is_given = lower.strip_prefix(GUEST).is_some_and(|rest| rest.chars().all(|char| char.is_ascii_digit()));

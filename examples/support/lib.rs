@@ -1,8 +1,8 @@
 //! What the examples have in common as commands: arguments, streams, signals, and how they end.
 //!
-//! It knows what surrounds a command: a shell that ignores signals for it, a terminal that is somebody else's turn, pipes
-//! that are full, non-blocking, or read by nobody any more. It knows nothing of services and connections; an example says
-//! with [`on_stop`] what ends when the command has to.
+//! It knows what surrounds a command: a shell that ignores signals for it, a terminal that is somebody else's turn,
+//! pipes that are full, non-blocking, or read by nobody any more. It knows nothing of services and connections; an
+//! example says with [`on_stop`] what ends when the command has to.
 //!
 //! ```text
 //!   run ──▶ arguments ──▶ the example ──▶ outcome ──▶ what waits to be printed ──▶ exit code

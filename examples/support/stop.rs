@@ -15,7 +15,7 @@ static STOP: Mutex<Option<Stop>> = Mutex::new(None);
 /// Calls `stop`, once, when the command has to end: by Ctrl-C, SIGTERM or SIGHUP, or because stdout takes no more. From
 /// then on nothing that it prints is waited for for long.
 ///
-/// It is called on a thread of its own, and may block. Before this has been called, a signal ends the process by itself.
+/// It is called on a thread of its own, and may block. Before that, a signal ends the process by itself.
 ///
 /// # Errors
 ///

@@ -9,15 +9,16 @@ use super::Error;
 /// 111)`.
 ///
 /// An [`Error`] by itself tells what went wrong, and its [`source`](error::Error::source) why; this tells both, each
-/// once. `Debug` is the same as `Display`, so that a `main` that returns it ends with a line that can be read. Any error
-/// becomes one by `?`, borrowed ones by [`new`](Self::new).
+/// once. `Debug` is the same as `Display`, so that a `main` that returns it ends with a line that can be read. Any
+/// error becomes one by `?`, borrowed ones by [`new`](Self::new).
 ///
 /// # Examples
 ///
 /// ```no_run
 /// use leads_comm::{Report, Server};
 ///
-/// // Where the port is taken, this ends with: Error: cannot listen on 127.0.0.1:16900: Address already in use (os error 98)
+/// // Where the port is taken, this ends with
+/// // Error: cannot listen on 127.0.0.1:16900: Address already in use (os error 98)
 /// fn main() -> Result<(), Report> {
 ///     let server = Server::builder().build()?;
 ///     server.start(false)?;
