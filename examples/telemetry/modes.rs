@@ -111,7 +111,7 @@ pub(crate) fn connect(address: &str, seconds: Option<Duration>) -> Result<(), Fa
     let mut screen = Screen::new();
     say(format_args!("connected to {address}"));
     if io::stdin().is_terminal() {
-        say("type `time_lap` or `hazard` to command it; Ctrl-C ends");
+        say("type time_lap or hazard; Ctrl-C ends");
     }
     if let Some(connection) = viewer.client.connection() {
         thread::spawn(move || send_commands(&connection, &tell));
