@@ -40,7 +40,7 @@ pub mod transport;
 // What goes wrong, what has gone through, and what a message is. These know nothing of the rest.
 mod error;
 pub use error::{
-    DenialCause, Denied, DisconnectCause, DisconnectReason, Error, OutboundLimit, RefusalCause, Undelivered,
+    DenialCause, Denied, DisconnectCause, DisconnectReason, Error, OutboundLimit, RefusalCause, Report, Undelivered,
 };
 pub mod stats;
 pub use stats::kind::{DisconnectKind, RefusalKind};

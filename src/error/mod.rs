@@ -3,6 +3,7 @@
 mod denial;
 mod disconnect;
 mod refusal;
+mod report;
 mod text;
 
 use std::error;
@@ -14,6 +15,7 @@ use crate::codec::{EncodeError, SeparatorError};
 pub use denial::{DenialCause, Denied};
 pub use disconnect::{DisconnectCause, DisconnectReason, OutboundLimit, Undelivered};
 pub use refusal::RefusalCause;
+pub use report::Report;
 use text::first_line;
 pub(crate) use text::{OneLine, write_sources};
 
