@@ -98,7 +98,7 @@ fn show() -> Result<(), Failure> {
     }
     let reason = connection.as_ref().and_then(|connection| connection.disconnect_reason());
     let reason = reason.map(|reason| format!("{reason:#}")).unwrap_or_default();
-    say(format_args!("the server has closed; the client knows why: {reason}"));
+    say(format_args!("the server has closed; the client knows why: {reason:#}"));
     Ok(())
 }
 
