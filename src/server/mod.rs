@@ -290,7 +290,7 @@ mod tests {
         let events: Vec<_> = events.try_iter().collect();
         let failed = events.iter().filter(|event| {
             matches!(event, Event::Fail { error: Error::ServiceFailed { name, message } }
-                if name == "leads-comm test" && message == "boom")
+                if name == "lc-test" && message == "boom")
         });
         assert_eq!(failed.count(), 1, "{events:?}");
         let is_ended = |event: &Event| {
