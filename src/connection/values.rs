@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::sync::user_code::{self, debug};
+use crate::sync::user_code::Foreign;
 
 type Value = Arc<dyn Any + Send + Sync>;
 
@@ -45,9 +45,7 @@ impl Values {
     pub(crate) fn end(&self) {
         let values = mem::take(&mut *self.by_type.lock());
         for value in values.into_iter().flat_map(HashMap::into_values) {
-            if let Err(message) = user_code::call(|| drop(value)) {
-                debug!("dropping a connection's value panicked: {message}");
-            }
+            drop(Foreign::one_of_many("a value of a connection", Box::new(value)));
         }
     }
 }
