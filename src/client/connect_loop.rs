@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::backoff::Backoff;
+use super::entry::Answer;
 use super::handshake;
 use crate::error::Error;
 use crate::service::Core;
@@ -25,6 +26,12 @@ pub(super) struct ConnectLoop {
 
 /// The first connection, or why there is none yet.
 type First = Result<Opened, Error>;
+
+/// A stream on which messages can be sent, and what has arrived on it.
+struct Entered {
+    stream: Arc<dyn Stream>,
+    ahead: Vec<u8>,
+}
 
 struct Retrying {
     reconnect: Reconnect,
@@ -53,21 +60,21 @@ impl ConnectLoop {
     /// Those of the start, which has failed.
     pub(super) fn begin(&self) -> Result<First, Error> {
         let lifecycle = self.core.lifecycle();
-        let stream = match self.connect() {
+        let entered = match self.connect() {
             Err(_) if lifecycle.is_closed() => return Err(Error::Closed),
             Err(error) if !self.is_patient() => {
                 lifecycle.start_failed();
                 return Err(error);
             }
-            stream => stream,
+            entered => entered,
         };
-        let (peer, port, local_addr) = match &stream {
-            Ok(stream) => (stream.peer(), stream.peer_addr().map(|address| address.port()), stream.local_addr()),
+        let (peer, port, local_addr) = match &entered {
+            Ok(Entered { stream, .. }) => (stream.peer(), stream.peer_addr().map(|address| address.port()), stream.local_addr()),
             Err(_) => (self.server(), None, None),
         };
         self.core.run(format!("client of {peer}"), port, local_addr, None).inspect_err(|_| lifecycle.start_failed())?;
-        match stream {
-            Ok(stream) => self.open(stream).map(Ok).inspect_err(|_| self.core.finish()),
+        match entered {
+            Ok(entered) => self.open(entered).map(Ok).inspect_err(|_| self.core.finish()),
             Err(error) => Ok(Err(error)),
         }
     }
@@ -99,18 +106,32 @@ impl ConnectLoop {
         self.connector.describe(&self.address)
     }
 
-    /// Opens a stream on which messages can be sent. Blocks until it is open, or the client is closed.
-    fn connect(&self) -> Result<Arc<dyn Stream>, Error> {
+    /// Opens a stream on which messages can be sent. Blocks until the client is let in, or closed.
+    fn connect(&self) -> Result<Entered, Error> {
+        if let Some(entered) = self.enter(true)? {
+            return Ok(entered);
+        }
+        debug!("{} cannot be asked whether it lets the client in", self.server());
+        self.enter(false)?.ok_or_else(|| Error::NotLetIn { address: self.server() })
+    }
+
+    /// Opens a stream, and has the server let the client in, which it may have to `ask`; `None` when that was not
+    /// understood.
+    fn enter(&self, ask: bool) -> Result<Option<Entered>, Error> {
         let failed = |source| Error::Connect { address: self.server(), source: Arc::new(source) };
         let stream: Arc<dyn Stream> = self.connector.connect(&self.address).map_err(failed)?.into();
         self.core.engine().keep_alive(&*stream);
-        handshake::run(&self.core, &stream, failed)?;
-        Ok(stream)
+        // Where there is no end, nothing would tell that the question was not understood.
+        match handshake::run(&self.core, &stream, ask && stream.has_end(), failed)? {
+            Answer::LetIn { ahead } => Ok(Some(Entered { stream, ahead })),
+            Answer::Refused => Err(Error::NotLetIn { address: self.server() }),
+            Answer::Unknown => Ok(None),
+        }
     }
 
     /// Makes a connection of a stream, unless the client has been closed meanwhile.
-    fn open(&self, stream: Arc<dyn Stream>) -> Result<Opened, Error> {
-        let opened = Opened::new(&self.core, self.core.next_id(), stream, None).ok_or(Error::Closed)?;
+    fn open(&self, Entered { stream, ahead }: Entered) -> Result<Opened, Error> {
+        let opened = Opened::new(&self.core, self.core.next_id(), stream, ahead, None).ok_or(Error::Closed)?;
         info!("client is connected to {}", opened.connection());
         Ok(opened)
     }
@@ -130,9 +151,10 @@ impl ConnectLoop {
         }
         self.receive_from(first);
         while self.wait_for_turn() {
-            let next = self.connect().and_then(|stream| {
+            let next = self.connect().and_then(|entered| {
+                let stream = &entered.stream;
                 self.core.lifecycle().connected(stream.peer_addr().map(|address| address.port()), stream.local_addr());
-                self.open(stream)
+                self.open(entered)
             });
             self.receive_from(next);
         }
@@ -147,7 +169,7 @@ impl ConnectLoop {
             Err(_) => return,
         };
         let (began, connection) = (Instant::now(), opened.connection().clone());
-        opened.read(Vec::new());
+        opened.read();
         let Some(Retrying { reconnect, backoff }) = &mut self.reconnect else { return };
         if connection.link().traffic().received.messages > 0 || began.elapsed() > reconnect.longest_delay {
             backoff.reset();

@@ -3,6 +3,7 @@
 mod backoff;
 mod builder;
 mod connect_loop;
+mod entry;
 mod handshake;
 
 use std::fmt;

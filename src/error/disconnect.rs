@@ -75,9 +75,15 @@ impl Error for DisconnectReason {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum DisconnectCause {
-    /// The peer said goodbye: the message `disconnect`. It may have any reason, also that it has no room for this
-    /// connection, or does not accept what it was sent.
+    /// The peer said goodbye: the message `disconnect`. It may have any reason, also that it does not accept what it was
+    /// sent.
     PeerGoodbye,
+    /// The server did not let this client in: it has no room for it, does not want it, or asks for something that was
+    /// not its first message. It has thrown away all that was sent, and [`Undelivered::unsent`] counts that. Also where
+    /// the connection was closed here before that was known. Only of clients without a
+    /// [token](crate::ClientBuilder::token): with one, there is no connection before the client is let in
+    /// ([`Error::NotLetIn`](crate::Error::NotLetIn)).
+    NotLetIn,
     /// The peer closed its stream without a goodbye.
     PeerClosed,
     /// The stream was cut off without the end that its protocol has: by a peer that was killed or does not know better,
@@ -147,6 +153,7 @@ impl DisconnectCause {
     pub fn kind(&self) -> DisconnectKind {
         match self {
             Self::PeerGoodbye => DisconnectKind::PeerGoodbye,
+            Self::NotLetIn => DisconnectKind::NotLetIn,
             Self::PeerClosed => DisconnectKind::PeerClosed,
             Self::Truncated => DisconnectKind::Truncated,
             Self::LocalClose => DisconnectKind::LocalClose,
@@ -199,6 +206,7 @@ impl fmt::Display for DisconnectCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PeerGoodbye => f.write_str("the peer said goodbye"),
+            Self::NotLetIn => f.write_str("the server did not let the client in"),
             Self::PeerClosed => f.write_str("the peer closed the stream without goodbye"),
             Self::Truncated => f.write_str("the stream was cut off"),
             Self::LocalClose => f.write_str("the connection was closed here"),
@@ -239,7 +247,8 @@ pub struct Undelivered {
     /// unless because of that message.
     pub unfinished_bytes: usize,
     /// Messages that `send` or `broadcast` had accepted and that were not handed to the system whole, and those of
-    /// their bytes, separators included, that were not.
+    /// their bytes, separators included, that were not. All that were accepted, where the client was [not let
+    /// in](DisconnectCause::NotLetIn).
     pub unsent: Volume,
     /// Messages that were dropped because the queue was full: after they had been accepted under
     /// [`SlowConsumer::DropOldest`](crate::SlowConsumer::DropOldest), instead of it under

@@ -109,7 +109,7 @@ impl Life {
             }),
             changed: Condvar::new(),
         });
-        let opened = Opened::new(&core, core.next_id(), Arc::new(Arc::clone(&peer)), None).expect("nobody closes yet");
+        let opened = Opened::new(&core, core.next_id(), Arc::new(Arc::clone(&peer)), Vec::new(), None).expect("nobody closes yet");
         let life = Self {
             core,
             connection: opened.connection().clone(),
@@ -131,7 +131,7 @@ impl Life {
                 thread::spawn(move || actor(&life))
             })
             .collect();
-        opened.read(Vec::new());
+        opened.read();
         life.peer.state.lock().over = true;
         let end = life.told.0.lock().unwrap().len();
         actors.into_iter().for_each(|actor| actor.join().expect("no model goes on after a panic"));
