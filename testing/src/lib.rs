@@ -48,6 +48,9 @@ pub use net::{Dial, Net, Started};
 /// How long anything may take before a test gives up: far longer than it ever should, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What a server with the separator `;` says to a caller that it does not let in.
+pub const REFUSAL: &[u8] = b"disconnect;;";
+
 /// The folder of the checkout.
 pub fn checkout() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate lies in the checkout")

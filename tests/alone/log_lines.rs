@@ -339,7 +339,7 @@ fn assert_ended(server: &Server) {
 fn read_goodbye(mut socket: TcpStream) {
     let mut rest = Vec::new();
     let _ = socket.read_to_end(&mut rest);
-    assert_eq!(rest.escape_ascii().to_string(), "disconnect;", "a refused caller is not told");
+    assert_eq!(rest.escape_ascii().to_string(), "disconnect;;", "a refused caller is not told");
 }
 
 fn refusals(heard: &Heard, wanted: impl Fn(&RefusalCause) -> bool) -> usize {

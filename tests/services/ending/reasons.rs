@@ -33,13 +33,14 @@ const CAUSES: &[Cause] = &[
     Cause::Here(|connection| while connection.send(&[b'x'; LEN]).is_ok() {}, DisconnectKind::SlowConsumer),
 ];
 
-/// What takes more than a moment, a defect, or a transport that can tell.
+/// What takes more than a moment, a defect, a transport that can tell, or a client.
 const SLOW: &[DisconnectKind] = &[
     DisconnectKind::PartialMessageTimeout,
     DisconnectKind::IdleTimeout,
     DisconnectKind::TotalUnfinishedBytes,
     DisconnectKind::ServiceFailed,
     DisconnectKind::Truncated,
+    DisconnectKind::NotLetIn,
 ];
 
 /// A server that panics when it is asked to, and has no patience.
