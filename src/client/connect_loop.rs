@@ -6,12 +6,14 @@ use std::time::Instant;
 use super::backoff::Backoff;
 use super::entry::Answer;
 use super::handshake;
-use crate::error::Error;
+use crate::connection::Connection;
+use crate::error::{DisconnectReason, Error};
 use crate::service::Core;
 use crate::service::callback::{Attempt, Callback};
 use crate::service::lifecycle::Paused;
 use crate::service::reader::Opened;
 use crate::settings::Reconnect;
+use crate::stats::{ConnectionStats, DisconnectKind};
 use crate::sync::threads;
 use crate::sync::user_code::{self, Inside, debug, info};
 use crate::transport::{Connector, Stream};
@@ -168,10 +170,10 @@ impl ConnectLoop {
             Err(error) if self.core.lifecycle().is_running() => return self.core.fail(&*self.core.callback(), &error),
             Err(_) => return,
         };
-        let (began, connection) = (Instant::now(), opened.connection().clone());
+        let connection = opened.connection().clone();
         opened.read();
         let Some(Retrying { reconnect, backoff }) = &mut self.reconnect else { return };
-        if connection.link().traffic().received.messages > 0 || began.elapsed() > reconnect.longest_delay {
+        if was_good(&connection, reconnect) {
             backoff.reset();
         }
     }
@@ -200,4 +202,26 @@ impl ConnectLoop {
             self.core.fail(&*callback, &Error::CallbackPanicked { callback: "on_reconnect", message });
         }
     }
+}
+
+/// Whether a connection that has ended was no failed attempt: see [`Reconnect`], which promises this.
+fn was_good(connection: &Connection, reconnect: &Reconnect) -> bool {
+    let ConnectionStats { connected_since, traffic } = connection.stats();
+    if traffic.received.messages > 0 {
+        return true;
+    }
+    let has_sent = traffic.written.messages > 0;
+    let lasted_until = match connection.disconnect_reason().map(DisconnectReason::kind) {
+        // All that it was sent has been thrown away; or it has not said anything to a program that expects it to.
+        None | Some(DisconnectKind::NotLetIn | DisconnectKind::IdleTimeout) => None,
+        Some(DisconnectKind::PeerGoodbye | DisconnectKind::PeerClosed | DisconnectKind::Truncated) => {
+            Some(Instant::now())
+        }
+        // The peer has answered the goodbye.
+        Some(DisconnectKind::LocalClose) if traffic.last_received.is_some() => return true,
+        // The system takes bytes also for a peer that does not.
+        Some(_) => traffic.last_written.filter(|_| has_sent),
+    };
+    let enough = if has_sent { reconnect.first_delay } else { reconnect.longest_delay };
+    lasted_until.is_some_and(|until| until.saturating_duration_since(connected_since) > enough)
 }

@@ -10,6 +10,7 @@ mod read_buffer;
 use std::cell::Cell;
 use std::mem;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::admission::handshakes::Pending;
 use crate::codec::{GOODBYE, MessageTooLong};
@@ -131,6 +132,7 @@ impl Reader<'_> {
                     return unfinished;
                 }
                 Ok(count) if self.link.is_discarding() => {
+                    self.link.received().note_read(Instant::now());
                     let parted = self.has_parted(stream, &mut buffer, count);
                     if parted || self.link.is_given_up() || !self.link.note_discarded(count) {
                         return self.unfinished(&buffer);
