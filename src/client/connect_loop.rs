@@ -1,12 +1,14 @@
 //! The life of a client that runs, from one connection to the next, on its reader thread.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 use super::backoff::Backoff;
 use super::entry::Answer;
 use super::handshake;
 use crate::connection::Connection;
+use crate::connection::link::TURN;
 use crate::error::{DisconnectReason, Error};
 use crate::service::Core;
 use crate::service::callback::{Attempt, Callback};
@@ -114,6 +116,8 @@ impl ConnectLoop {
             return Ok(entered);
         }
         debug!("{} cannot be asked whether it lets the client in", self.server());
+        // It may have few places, and is just about to have this one again.
+        thread::sleep(TURN);
         self.enter(false)?.ok_or_else(|| Error::NotLetIn { address: self.server() })
     }
 

@@ -184,7 +184,7 @@ impl DisconnectCause {
 
     /// Whether it is what the peer sent, of which nothing more is wanted.
     pub(crate) fn is_what_came(&self) -> bool {
-        matches!(self, Self::PeerGoodbye | Self::MessageTooLong { .. }) || self.is_unfinished_message()
+        matches!(self, Self::PeerGoodbye | Self::NotLetIn | Self::MessageTooLong { .. }) || self.is_unfinished_message()
     }
 
     /// Whether it is that nothing came.

@@ -379,7 +379,8 @@ fn peers_are_dropped() {
 }
 
 fn one_caller_too_many() {
-    let stage = start(|builder| builder.max_connections(1));
+    // With a token, because a server without one cannot be asked, and would be connected to twice.
+    let stage = start(|builder| builder.max_connections(1).token("secret"));
     let (client, watch) = stage.client();
     stage.watch.until("the connection", |heard| heard.opened.len() == 1);
     read_goodbye(stage.call());

@@ -194,6 +194,6 @@ fn assert_counts<K: Kind + Debug + PartialEq>(all: &[K], text: &str) {
 
 #[test]
 fn each_kind_is_counted_by_itself() {
-    assert_counts(DisconnectKind::ALL, "1 peer closed, 2 truncated, 3 local close, ");
+    assert_counts(DisconnectKind::ALL, "1 not let in, 2 peer closed, 3 truncated, 4 local close, ");
     assert_counts(RefusalKind::ALL, "1 max connections per address, 2 max handshakes, 3 not admitted, ");
 }
