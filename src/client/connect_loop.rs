@@ -73,7 +73,9 @@ impl ConnectLoop {
             entered => entered,
         };
         let (peer, port, local_addr) = match &entered {
-            Ok(Entered { stream, .. }) => (stream.peer(), stream.peer_addr().map(|address| address.port()), stream.local_addr()),
+            Ok(Entered { stream, .. }) => {
+                (stream.peer(), stream.peer_addr().map(|address| address.port()), stream.local_addr())
+            }
             Err(_) => (self.server(), None, None),
         };
         self.core.run(format!("client of {peer}"), port, local_addr, None).inspect_err(|_| lifecycle.start_failed())?;

@@ -28,7 +28,7 @@ use crate::stats::{DisconnectKind, Volume};
 #[non_exhaustive]
 pub struct DisconnectReason {
     /// Why: the first cause, when there were several. (But a goodbye that the peer had sent explains a write that
-    /// failed before it was read.)
+    /// failed before it was read, and that a server refuses this client explains every regular end.)
     pub cause: DisconnectCause,
     /// What had been accepted from a sender but did not arrive, in either direction.
     pub undelivered: Undelivered,

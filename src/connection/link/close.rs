@@ -86,12 +86,12 @@ impl Link {
         false
     }
 
-    /// The server has said that it does not let this client in, which explains every end that is nobody's fault.
-    pub(crate) fn note_not_let_in(&self) {
+    /// The server has said that it refuses this client, which explains every end that is nobody's fault.
+    pub(crate) fn note_refusal(&self, refusal: DisconnectCause) {
         use DisconnectCause::{LocalClose, PeerGoodbye, ServiceClosed};
         if let Some(Ending { cause, write_failed, .. }) = &mut *self.ending.lock() {
             if *write_failed || matches!(cause, PeerGoodbye | LocalClose | ServiceClosed) {
-                *cause = DisconnectCause::NotLetIn;
+                *cause = refusal;
             }
         }
     }
@@ -213,7 +213,7 @@ impl Link {
     }
 
     /// A read has failed; what looks cut off may be reset, as in [`end_with_stream`](Self::end_with_stream).
-    pub(crate) fn fail_with_read(&self, error: io::Error) {
+    pub(crate) fn fail_with_read(&self, error: Arc<io::Error>) {
         if error.kind() != io::ErrorKind::UnexpectedEof {
             self.abort(DisconnectCause::io(error));
         } else if !self.fail_with_write() {

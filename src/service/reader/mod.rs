@@ -8,6 +8,7 @@ mod model;
 mod read_buffer;
 
 use std::cell::Cell;
+use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
@@ -69,7 +70,8 @@ impl Opened {
         debug!("connection {} {connection} opened", connection.id());
         let link = connection.link();
         let first = Cell::new(if core.is_client() { First::Nothing } else { First::Other });
-        let reader = Reader { core, connection, link, callback, first, begun: Cell::default(), dropped: Cell::default() };
+        let reader =
+            Reader { core, connection, link, callback, first, begun: Cell::default(), dropped: Cell::default() };
         reader.call("on_connect", || callback.on_connect(&**core, connection));
         let read = user_code::survive(|| reader.read_to_end(&*stream, ahead));
         let unfinished = read.unwrap_or_else(|message| {
@@ -163,6 +165,11 @@ impl Reader<'_> {
                 }
                 Err(error) => {
                     let unfinished = self.unfinished(&buffer);
+                    let error = Arc::new(error);
+                    // Over TLS a server refuses a certificate when to its client the handshake is over.
+                    if self.has_heard_nothing() && error.kind() == io::ErrorKind::InvalidData {
+                        self.link.note_refusal(DisconnectCause::io(Arc::clone(&error)));
+                    }
                     self.link.fail_with_read(error);
                     return unfinished;
                 }
@@ -202,12 +209,17 @@ impl Reader<'_> {
         parted
     }
 
+    /// Whether it is a client's, and nothing has been said to it.
+    fn has_heard_nothing(&self) -> bool {
+        self.first.get() == First::Nothing && self.link.received().is_empty()
+    }
+
     /// Hears a goodbye, or what comes behind the end, which may both be a part of a refusal.
     fn hear(&self, message: &[u8]) {
         self.first.set(match (self.first.get(), message) {
-            (First::Nothing, GOODBYE) if self.link.received().is_empty() => First::Goodbye,
+            (_, GOODBYE) if self.has_heard_nothing() => First::Goodbye,
             (First::Goodbye, b"") => {
-                self.link.note_not_let_in();
+                self.link.note_refusal(DisconnectCause::NotLetIn);
                 First::Other
             }
             _ => First::Other,

@@ -109,7 +109,8 @@ impl Life {
             }),
             changed: Condvar::new(),
         });
-        let opened = Opened::new(&core, core.next_id(), Arc::new(Arc::clone(&peer)), Vec::new(), None).expect("nobody closes yet");
+        let opened = Opened::new(&core, core.next_id(), Arc::new(Arc::clone(&peer)), Vec::new(), None)
+            .expect("nobody closes yet");
         let life = Self {
             core,
             connection: opened.connection().clone(),

@@ -6,9 +6,7 @@ use std::net::{Shutdown, TcpListener};
 use std::thread;
 
 use leads_comm::transport::{Stream, memory};
-use leads_comm::{
-    Caller, Client, DenialCause, DisconnectCause, DisconnectKind, Reconnect, RefusalKind, Timeouts,
-};
+use leads_comm::{Caller, Client, DenialCause, DisconnectCause, DisconnectKind, Reconnect, RefusalKind, Timeouts};
 
 use super::*;
 
@@ -139,7 +137,11 @@ fn an_authenticator_is_asked_about_what_is_behind_the_goodbye() {
     for (token, is_let_in) in [("me:secret", true), ("you:secret", false)] {
         let client = started.client().token(token).build().unwrap();
         let outcome = client.start(started.address(), true);
-        if is_let_in { outcome.unwrap() } else { is_refused(outcome) }
+        if is_let_in {
+            outcome.unwrap()
+        } else {
+            is_refused(outcome)
+        }
         client.close();
     }
 }
@@ -244,8 +246,14 @@ fn a_refusal_is_heard_in_whatever_pieces_it_comes_and_nothing_else_is_one() {
             assert_eq!(kinds(refusal, separator, at, true), None);
         }
     }
-    let others: [&[u8]; 6] =
-        [b"disconnect;", b"m1;disconnect;;", b";disconnect;;", b"disconnect;x;;", b"disconnect;disconnect;;", b"disconnect;x"];
+    let others: [&[u8]; 6] = [
+        b"disconnect;",
+        b"m1;disconnect;;",
+        b";disconnect;;",
+        b"disconnect;x;;",
+        b"disconnect;disconnect;;",
+        b"disconnect;x",
+    ];
     for other in others {
         for at in [0, 5, other.len()] {
             assert_eq!(kinds(other, ";", at, false), Some(DisconnectKind::PeerGoodbye), "{}", other.escape_ascii());
