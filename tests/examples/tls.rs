@@ -19,6 +19,7 @@ fn what_was_built_without_tls_says_so() {
 
 #[cfg(feature = "tls")]
 mod built {
+    use std::io::Write;
     use std::path::PathBuf;
     use std::{env, fs, process};
 
@@ -98,8 +99,9 @@ mod built {
         for options in [&known[..], &["127.0.0.1", "--port", &port, "--tls-ca", &ca]] {
             for _ in 0..5 {
                 let mut client = Process::start("client", options);
-                client.write(b"hi\n");
-                let ended = client.end_input();
+                // It may have ended before.
+                let _ = client.take_stdin().write_all(b"hi\n");
+                let ended = client.end();
                 assert_eq!((ended.code, ended.stdout.len(), ended.stderr.len()), (1, 0, 1), "{ended:?}");
                 assert!(ended.stderr[0].contains("CertificateRequired"), "{ended:?}");
             }
@@ -107,8 +109,8 @@ mod built {
         for options in [&["127.0.0.1", "--port", &port, "--wait"][..], &["127.0.0.1", "--port", &port]] {
             for _ in 0..15 {
                 let mut plain = Process::start("client", options);
-                plain.write(b"hi\n");
-                let ended = plain.end_input();
+                let _ = plain.take_stdin().write_all(b"hi\n");
+                let ended = plain.end();
                 assert_eq!((ended.code, ended.stdout.len(), ended.stderr.len()), (1, 0, 1), "{ended:?}");
                 assert!(ended.stderr[0].contains("did not let the client in"), "{ended:?}");
             }

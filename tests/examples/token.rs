@@ -1,5 +1,6 @@
 //! The examples `server` and `client` with a token.
 
+use std::io::Write;
 use std::{env, fs, process};
 
 use crate::process::{Ended, Process, run};
@@ -38,8 +39,9 @@ fn a_client_with_the_token_is_let_in_and_others_are_not() {
 /// `echo hi | client …`
 fn say_hi(port: &str, options: &[&str]) -> Ended {
     let mut client = Process::start("client", &[&["127.0.0.1", "--port", port], options].concat());
-    client.write(b"hi\n");
-    client.end_input()
+    // It may have ended before.
+    let _ = client.take_stdin().write_all(b"hi\n");
+    client.end()
 }
 
 /// In one line.
