@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::connection::inbound_budget::InboundBudget;
 use crate::connection::log_limits::{LogLimits, Topic, Verdict};
-use crate::connection::outbox::{BroadcastBatch, Patience, Purpose, Rules};
+use crate::connection::outbox::{BroadcastBatch, Lacking, Patience, Purpose, Rules};
 use crate::connection::pump::{Deadline, Pump, Watched};
 use crate::settings::{Settings, SlowConsumer};
 use crate::sync::Mutex;
@@ -25,8 +25,8 @@ pub(crate) struct Engine {
     pub(crate) inbound_budget: InboundBudget,
     pub(crate) log_limits: Arc<LogLimits>,
     service: Weak<dyn Relief>,
-    /// Held by the sender that disconnects a peer to make room.
-    relieving: Mutex<()>,
+    /// Held by the sender that has messages dropped to make room.
+    dropping: Mutex<()>,
     /// Whether it has been told that sockets do not take what they should.
     keepalive_told: AtomicBool,
     /// Whether a stream has told what is unanswered.
@@ -35,8 +35,9 @@ pub(crate) struct Engine {
 
 /// A service that can make room for all of its connections at the cost of one.
 pub(crate) trait Relief: Send + Sync {
-    /// Disconnects the peer with the longest queue; false when nothing waits for anybody.
-    fn disconnect_slowest(&self) -> bool;
+    /// Disconnects the peer with the longest queue, unless there is room for `bytes` by now; false when nothing waits for
+    /// anybody.
+    fn disconnect_slowest(&self, bytes: usize) -> bool;
 
     /// Drops the oldest messages of the longest queue of which dropping any makes room, until so much memory has come
     /// back; false when there is none.
@@ -55,7 +56,7 @@ impl Engine {
             threads: Threads::default(),
             log_limits: Arc::default(),
             service,
-            relieving: Mutex::new(()),
+            dropping: Mutex::new(()),
             keepalive_told: AtomicBool::new(false),
             tells_unanswered: AtomicBool::new(false),
         }
@@ -76,28 +77,28 @@ impl Engine {
         }
     }
 
-    /// Makes room for `charge` in the budget of all outboxes, or waits for it, as the rule for full queues says;
+    /// Makes room for what is lacking in the budget of all outboxes, or waits for it, as the rule for full queues says;
     /// whether it is worth trying again. Trying ends, because each time somebody has found room, or one peer less has
     /// something waiting.
-    pub(crate) fn find_budget(&self, charge: usize, patience: &mut Patience) -> bool {
+    pub(crate) fn find_budget(&self, lacking: Lacking, patience: &mut Patience) -> bool {
         match self.rules.slow_consumer {
-            SlowConsumer::Disconnect => self.relieve(charge),
+            SlowConsumer::Disconnect => self.relieve(lacking),
             SlowConsumer::Block(_) => {
-                self.rules.budget.wait(charge, patience.until()) || !patience.is_over() || self.relieve(charge)
+                self.rules.budget.wait(lacking.0, patience.until()) || !patience.is_over() || self.relieve(lacking)
             }
             SlowConsumer::DropOldest | SlowConsumer::DropNewest => false,
         }
     }
 
-    /// Makes room for `charge`, to be written at once to a peer for whom nothing waits, under the rules that drop: at
+    /// Makes room for what is lacking to write to a peer at once for whom nothing waits, under the rules that drop: at
     /// the cost of what waits for others. Whether it is worth trying again.
-    pub(crate) fn find_budget_to_write(&self, charge: usize) -> bool {
+    pub(crate) fn find_budget_to_write(&self, lacking: Lacking) -> bool {
         if !matches!(self.rules.slow_consumer, SlowConsumer::DropOldest | SlowConsumer::DropNewest) {
             return false;
         }
-        let _turn = self.relieving.lock();
-        self.rules.budget.has_room_for(charge, Purpose::Write)
-            || self.service.upgrade().is_some_and(|service| service.drop_from_longest(charge))
+        let _turn = self.dropping.lock();
+        self.rules.budget.has_room_for(lacking.0, Purpose::Write)
+            || self.service.upgrade().is_some_and(|service| service.drop_from_longest(lacking.0))
     }
 
     /// Has the system look after the peer of a new connection, as far as it can.
@@ -120,9 +121,7 @@ impl Engine {
         self.tells_unanswered.load(Ordering::Relaxed)
     }
 
-    /// Disconnects a peer unless there is room by now: one at a time, so that no more have to go than it takes.
-    fn relieve(&self, charge: usize) -> bool {
-        let _turn = self.relieving.lock();
-        self.rules.budget.has_room(charge) || self.service.upgrade().is_some_and(|service| service.disconnect_slowest())
+    fn relieve(&self, lacking: Lacking) -> bool {
+        self.service.upgrade().is_some_and(|service| service.disconnect_slowest(lacking.0))
     }
 }

@@ -1,7 +1,7 @@
 //! What the decoders of all connections of a service may hold together: unfinished messages, and the buffers that they
 //! are read into.
 
-use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::connection::outbox::{Budget, Purpose};
 
@@ -11,13 +11,27 @@ const FREE: usize = 4 * 1024;
 
 pub(crate) struct InboundBudget {
     pub(crate) budget: Budget,
-    /// Held by the reader that ends a connection to make room.
-    pub(crate) evicting: Mutex<()>,
+    /// Whether a reader ends a connection to make room. No lock, because the stream may be the program's.
+    evicting: AtomicBool,
 }
 
 impl InboundBudget {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { budget: Budget::new(limit), evicting: Mutex::new(()) }
+        Self { budget: Budget::new(limit), evicting: AtomicBool::new(false) }
+    }
+
+    /// A reader's turn to end a connection to make room; `None` while another has it.
+    pub(crate) fn begin_evicting(&self) -> Option<Turn<'_>> {
+        (!self.evicting.swap(true, Ordering::Acquire)).then_some(Turn(&self.evicting))
+    }
+}
+
+/// Over when it is dropped.
+pub(crate) struct Turn<'a>(&'a AtomicBool);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 

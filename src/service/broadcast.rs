@@ -147,8 +147,8 @@ pub(crate) fn send_to<'a>(engine: &Engine, message: &[u8], connections: impl Ite
 fn push_to<'a>(engine: &Engine, message: &[u8], connections: impl Iterator<Item = &'a Connection>) -> usize {
     let mut patience = engine.rules.patience();
     match engine.rules.shared_batch_of(message) {
-        Some(batch) => push_batch(engine, batch, connections, &mut patience),
-        None => push_over_budget(engine, message, connections, &mut patience),
+        Ok(batch) => push_batch(engine, batch, connections, &mut patience),
+        Err(_) => push_over_budget(engine, message, connections, &mut patience),
     }
 }
 
@@ -165,10 +165,11 @@ fn push_over_budget<'a>(
     let (behind, others): (Vec<_>, Vec<_>) = connections.partition(|connection| connection.link().outbox().is_behind());
     let accepted = others.iter().filter(|connection| connection.link().push(outgoing, patience).is_ok()).count();
     while !behind.is_empty() {
-        if let Some(batch) = engine.rules.shared_batch_of(message) {
-            return accepted + push_batch(engine, batch, behind.into_iter(), patience);
-        }
-        if !engine.find_budget(outgoing.charge(&engine.rules), patience) {
+        let lacking = match engine.rules.shared_batch_of(message) {
+            Ok(batch) => return accepted + push_batch(engine, batch, behind.into_iter(), patience),
+            Err(lacking) => lacking,
+        };
+        if !engine.find_budget(lacking, patience) {
             behind.iter().for_each(|connection| connection.link().outbox().drop_outgoing(outgoing));
             break;
         }

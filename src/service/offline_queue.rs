@@ -176,10 +176,10 @@ impl OfflineQueue {
                 Some(batch) => batch.push(message, separator, Purpose::Queue),
                 None => {
                     let batch = Batch::of(message, separator, &rules.budget, Purpose::Queue);
-                    batch.map(|batch| state.queue.push(Arc::new(batch))).is_some()
+                    batch.map(|batch| state.queue.push(Arc::new(batch)))
                 }
             };
-            if !accepted {
+            if accepted.is_err() {
                 state.take_back(before);
                 return Err(Error::KeptFull { limit: OutboundLimit::TotalQueuedBytes(rules.budget.limit()) });
             }

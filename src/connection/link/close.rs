@@ -50,7 +50,7 @@ impl Link {
     pub(crate) fn abort(&self, cause: DisconnectCause) {
         self.begin_end(cause, false);
         // Also when a regular end is under way: it is over now.
-        self.discard();
+        self.give_up();
     }
 
     /// Whether what still arrives is to be thrown away.
@@ -82,7 +82,7 @@ impl Link {
                 return true;
             }
         }
-        self.discard();
+        self.give_up();
         false
     }
 
@@ -150,7 +150,7 @@ impl Link {
     }
 
     /// Gives up what is queued, and the stream with it.
-    fn discard(&self) {
+    fn give_up(&self) {
         if !self.outbox.abort() {
             return self.shut_down();
         }
@@ -184,7 +184,7 @@ impl Link {
         if close_by > now && self.has_unread() {
             return Some(Some(later(now, TURN)));
         }
-        self.discard();
+        self.give_up();
         Some(None)
     }
 
@@ -228,6 +228,6 @@ impl Link {
 
     pub(super) fn fail(&self, error: impl Into<Arc<io::Error>>) {
         self.begin_end(DisconnectCause::io(error), true);
-        self.discard();
+        self.give_up();
     }
 }

@@ -55,10 +55,9 @@ impl Link {
             Refused::Closed => Err(Error::Disconnected),
             Refused::Full => Err(self.give_up_slow()),
             Refused::Dropped => Err(Error::Dropped { limit: OutboundLimit::QueuedBytes(self.engine.rules.limit) }),
-            Refused::OverBudget => {
-                let charge = outgoing.charge(&self.engine.rules);
-                if self.engine.find_budget(charge, patience)
-                    || !self.outbox.is_behind() && self.engine.find_budget_to_write(charge)
+            Refused::OverBudget(lacking) => {
+                if self.engine.find_budget(lacking, patience)
+                    || !self.outbox.is_behind() && self.engine.find_budget_to_write(lacking)
                 {
                     return Ok(());
                 }
@@ -107,20 +106,17 @@ impl Link {
     /// would have to be waited for although the messages can be written one by one.
     fn find_budget_for(&self, part: &mut [Batch], patience: &mut Patience) -> bool {
         let budget = &self.engine.rules.budget;
-        let charge = part.iter().map(Batch::charge).sum();
         loop {
-            if Batch::reserve_all(part, budget, Purpose::Queue) {
-                return true;
-            }
+            let Err(lacking) = Batch::reserve_all(part, budget, Purpose::Queue) else { return true };
             if !self.outbox.is_behind() {
-                if Batch::reserve_all(part, budget, Purpose::Write) {
+                if Batch::reserve_all(part, budget, Purpose::Write).is_ok() {
                     return true;
                 }
                 if !patience.is_none() && self.outbox.writes_directly() {
                     return false;
                 }
             }
-            if !self.engine.find_budget(charge, patience) {
+            if !self.engine.find_budget(lacking, patience) {
                 return false;
             }
         }

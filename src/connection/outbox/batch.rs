@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock, Weak};
 
-use super::budget::{Budget, Purpose};
+use super::budget::{Budget, Lacking, Purpose};
 use crate::codec::{GOODBYE, Separator};
 use crate::settings::OVERHEAD;
 
@@ -76,16 +76,22 @@ impl Batch {
     /// An empty one with memory for a whole batch, where it is about to be filled; without, if there is not so much.
     pub(super) fn roomy(budget: &Arc<Budget>, purpose: Purpose) -> Self {
         let mut batch = Self::new(budget);
-        if batch.reserve(HEAD + BATCH_LEN, purpose) {
+        if batch.reserve(HEAD + BATCH_LEN, purpose).is_ok() {
             batch.bytes.reserve_exact(BATCH_LEN);
         }
         batch
     }
 
-    /// One message by itself; `None` when the budget is used up.
-    pub(crate) fn of(message: &[u8], separator: &[u8], budget: &Arc<Budget>, purpose: Purpose) -> Option<Self> {
+    /// One message by itself.
+    pub(crate) fn of(
+        message: &[u8],
+        separator: &[u8],
+        budget: &Arc<Budget>,
+        purpose: Purpose,
+    ) -> Result<Self, Lacking> {
         let mut batch = Self::new(budget);
-        batch.push(message, separator, purpose).then_some(batch)
+        batch.push(message, separator, purpose)?;
+        Ok(batch)
     }
 
     /// What is left of a message after its first `written` bytes. It is taken from the budget in any case, because it
@@ -111,9 +117,7 @@ impl Batch {
         let mut joined = Self::new(&parts.first()?.budget);
         let (bytes, messages) =
             parts.iter().fold((0, 0), |(bytes, messages), part| (bytes + part.len(), messages + part.messages()));
-        if !joined.reserve(memory(bytes, messages - 1), Purpose::Queue) {
-            return None;
-        }
+        joined.reserve(memory(bytes, messages - 1), Purpose::Queue).ok()?;
         joined.set_place(place);
         joined.bytes.reserve_exact(bytes);
         joined.other_ends.reserve_exact(messages - 1);
@@ -136,27 +140,26 @@ impl Batch {
         made.clone().or_else(|| joined.upgrade())
     }
 
-    /// Adds a message; false when the budget is used up.
+    /// Adds a message.
     #[inline]
-    #[must_use]
-    pub(crate) fn push(&mut self, message: &[u8], separator: &[u8], purpose: Purpose) -> bool {
+    pub(crate) fn push(&mut self, message: &[u8], separator: &[u8], purpose: Purpose) -> Result<(), Lacking> {
         let has_room = self.bytes.capacity() - self.bytes.len() >= message.len() + separator.len()
             && (self.first_end == 0 || self.other_ends.len() < self.other_ends.capacity());
-        if !has_room && !self.grow(message.len() + separator.len(), purpose) {
-            return false;
+        if !has_room {
+            self.grow(message.len() + separator.len(), purpose)?;
         }
         self.put(message, separator);
-        true
+        Ok(())
     }
 
-    /// Takes what new batches need of memory from the budget, for all of them or for none; false when that is used up.
-    #[must_use]
-    pub(crate) fn reserve_all(batches: &mut [Self], budget: &Budget, purpose: Purpose) -> bool {
-        if !budget.take(batches.iter().map(Self::memory).sum(), purpose) {
-            return false;
+    /// Takes what new batches need of memory from the budget, for all of them or for none.
+    pub(crate) fn reserve_all(batches: &mut [Self], budget: &Budget, purpose: Purpose) -> Result<(), Lacking> {
+        let memory = batches.iter().map(Self::memory).sum();
+        if !budget.take(memory, purpose) {
+            return Err(Lacking(memory));
         }
         batches.iter_mut().for_each(|batch| batch.reserved = batch.memory());
-        true
+        Ok(())
     }
 
     /// Adds a message without a look at the budget.
@@ -182,7 +185,7 @@ impl Batch {
 
     /// Makes room for one more message of this length, and more for what may follow where there is enough.
     #[cold]
-    fn grow(&mut self, len: usize, purpose: Purpose) -> bool {
+    fn grow(&mut self, len: usize, purpose: Purpose) -> Result<(), Lacking> {
         let needed = self.bytes.len() + len;
         let bytes = grown(self.bytes.capacity(), needed);
         let ends = match self.first_end {
@@ -192,22 +195,21 @@ impl Batch {
         };
         // Where there is no more than what is needed, that is enough.
         let exact = (self.bytes.capacity().max(needed), self.other_ends.capacity().max(self.messages()));
-        for (bytes, ends) in [(bytes, ends), exact] {
-            if self.reserve(memory(bytes, ends).saturating_sub(self.reserved), purpose) {
-                self.bytes.reserve_exact(bytes - self.bytes.len());
-                self.other_ends.reserve_exact(ends.saturating_sub(self.other_ends.len()));
-                return true;
-            }
-        }
-        false
+        let mut reserve = |(bytes, ends)| {
+            self.reserve(memory(bytes, ends).saturating_sub(self.reserved), purpose).map(|()| (bytes, ends))
+        };
+        let (bytes, ends) = reserve((bytes, ends)).or_else(|_| reserve(exact))?;
+        self.bytes.reserve_exact(bytes - self.bytes.len());
+        self.other_ends.reserve_exact(ends.saturating_sub(self.other_ends.len()));
+        Ok(())
     }
 
-    fn reserve(&mut self, more: usize, purpose: Purpose) -> bool {
-        let taken = self.budget.take(more, purpose);
-        if taken {
-            self.reserved += more;
+    fn reserve(&mut self, more: usize, purpose: Purpose) -> Result<(), Lacking> {
+        if !self.budget.take(more, purpose) {
+            return Err(Lacking(more));
         }
-        taken
+        self.reserved += more;
+        Ok(())
     }
 
     /// Takes all messages back but the first `messages`.

@@ -65,7 +65,7 @@ impl BroadcastBatch {
         let Some(batch) = state.batch.as_mut().filter(|batch| is_current && has_room(batch)) else {
             return GatherOutcome::NoBatch;
         };
-        if !batch.push(message, separator, Purpose::Queue) {
+        if batch.push(message, separator, Purpose::Queue).is_err() {
             return GatherOutcome::OverBudget;
         }
         self.pending.store(true, Ordering::Release);

@@ -25,6 +25,10 @@ pub(crate) enum Purpose {
     Write,
 }
 
+/// How many bytes there were not: with that many, what asked for them would have gone on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lacking(pub(crate) usize);
+
 impl Budget {
     pub(crate) fn new(limit: usize) -> Self {
         Self {

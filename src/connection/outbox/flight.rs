@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::attempt::{Attempt, Mode};
 use super::batch::Batch;
-use super::budget::Purpose;
+use super::budget::{Lacking, Purpose};
 use super::writing::WRITES_PER_SENDER;
 use super::{Outbox, Refused, Stage, State, Step, Writer};
 use crate::settings::OVERHEAD;
@@ -51,7 +51,7 @@ impl Outbox {
         }
         let budgeted = len > ALWAYS;
         if budgeted && !budget.take(len + OVERHEAD, Purpose::Write) {
-            return Err(Refused::OverBudget);
+            return Err(Refused::OverBudget(Lacking(len + OVERHEAD)));
         }
         let loan = state.queue.lend(BATCHES_PER_WRITE, BYTES_PER_DIRECT_WRITE);
         let queued = loan.len();

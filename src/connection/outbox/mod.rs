@@ -27,6 +27,7 @@ mod budget;
 mod flight;
 #[cfg(all(test, loom))]
 mod model;
+mod outgoing;
 mod pace;
 mod parts;
 mod queue;
@@ -43,7 +44,8 @@ use std::time::Instant;
 pub(crate) use background::Progress;
 pub(crate) use batch::{BATCH_LEN, Batch};
 pub(crate) use broadcast_batch::{BroadcastBatch, GATHERED_CHARGE, GatherOutcome};
-pub(crate) use budget::{Budget, Purpose};
+pub(crate) use budget::{Budget, Lacking, Purpose};
+pub(crate) use outgoing::{Flushed, Outgoing, Refused, Step};
 pub(crate) use parts::Parts;
 pub(crate) use rules::{Patience, Rules};
 #[cfg(all(test, loom))]
@@ -51,7 +53,6 @@ pub(crate) use rush::RUSH;
 pub(crate) use rush::Rush;
 pub(crate) use tally::Lost;
 
-use crate::settings::OVERHEAD;
 use crate::stats::{Volume, nanos_since};
 use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, now};
 use crate::transport::Stream;
@@ -129,61 +130,6 @@ enum Stage {
     Dead,
 }
 
-/// What is sent: a message, to be written from where it lies or else copied; or batches, which may be shared.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Outgoing<'a> {
-    Message(&'a [u8]),
-    Batches(&'a [Arc<Batch>]),
-}
-
-/// What the thread that touched the outbox has to see to next.
-#[must_use]
-pub(crate) enum Step {
-    Nothing,
-    /// The outbox has been corked: somebody has to let the pump tick.
-    Tick,
-    /// The background holds the role now: somebody has to start it, and to watch over its progress if nobody does.
-    HandOver {
-        watched: bool,
-    },
-    /// The background has work again, and nobody watches over its progress.
-    Watch,
-    /// The goodbye is out, and the writing half shut.
-    Finished,
-    /// Writing [failed](Outbox::failure); the outbox is dead.
-    Failed,
-}
-
-/// Why something was not accepted.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// The outbox is closing, or past it.
-    Closed,
-    /// The queue is full, and stayed so for as long as the sender waited.
-    Full,
-    /// The queue is full, and the message is dropped for it, and counted.
-    Dropped,
-    /// All outboxes of the service together are full.
-    OverBudget,
-    /// What waits in the corked outbox has to be [written](Outbox::write_ready) first.
-    WriteFirst,
-    /// There is no room but that promised to what is being gathered, which has to be [settled](BroadcastBatch::end)
-    /// first.
-    SettleFirst,
-}
-
-/// What became of a flush.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Flushed {
-    Written,
-    /// The outbox died first.
-    Lost,
-    /// The time was over with so many bytes left.
-    TimedOut {
-        left: usize,
-    },
-}
-
 impl Outbox {
     pub(crate) fn new(stream: Arc<dyn Stream>, rules: Arc<Rules>) -> Self {
         let queue = Queue::new(!rules.coalesce, &rules.budget);
@@ -220,7 +166,7 @@ impl Outbox {
     pub(crate) fn push(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<Step, Refused> {
         match self.push_once(outgoing, patience) {
             // Nothing waits for this peer: it is only being written to, and then there is a way without memory.
-            Err(Refused::OverBudget) if self.await_outcome() => self.push_once(outgoing, patience),
+            Err(Refused::OverBudget(_)) if self.await_outcome() => self.push_once(outgoing, patience),
             pushed => pushed,
         }
     }
@@ -234,7 +180,7 @@ impl Outbox {
             Outgoing::Message(message) if message.len() >= LONG_COPY => {
                 let purpose = state.purpose();
                 drop(state);
-                let copy = self.rules.batch_of(message, purpose).ok_or(Refused::OverBudget)?;
+                let copy = self.rules.batch_of(message, purpose)?;
                 return self.push_once(Outgoing::Batches(&[copy]), patience);
             }
             Outgoing::Message(message) => {
@@ -243,9 +189,7 @@ impl Outbox {
             }
             Outgoing::Batches(batches) => {
                 let purpose = state.purpose();
-                if !state.queue.make_entries(batches.len() + 1, purpose) {
-                    return Err(Refused::OverBudget);
-                }
+                state.queue.make_entries(batches.len() + 1, purpose)?;
                 batches.iter().for_each(|batch| state.push(Arc::clone(batch)));
             }
         }
@@ -397,34 +341,11 @@ impl Outbox {
     }
 }
 
-impl Outgoing<'_> {
-    pub(crate) fn charge(&self, rules: &Rules) -> usize {
-        self.len(rules) + OVERHEAD * self.messages()
-    }
-
-    /// How many bytes it has on the wire.
-    pub(crate) fn len(&self, rules: &Rules) -> usize {
-        match self {
-            Self::Message(message) => message.len() + rules.separator.len(),
-            Self::Batches(batches) => batches.iter().map(|batch| batch.len()).sum(),
-        }
-    }
-
-    pub(crate) fn messages(&self) -> usize {
-        match self {
-            Self::Message(_) => 1,
-            Self::Batches(batches) => batches.iter().map(|batch| batch.messages()).sum(),
-        }
-    }
-}
-
 impl State {
     /// Copies a message into the queue.
     fn append(&mut self, rules: &Rules, message: &[u8], purpose: Purpose) -> Result<(), Refused> {
         self.note_work();
-        if !self.queue.append(message, rules.separator.as_bytes(), purpose) {
-            return Err(Refused::OverBudget);
-        }
+        self.queue.append(message, rules.separator.as_bytes(), purpose)?;
         let len = message.len() + rules.separator.len();
         self.account.accept(len);
         self.tally.accepted += Volume::new(1, len);

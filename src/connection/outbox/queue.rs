@@ -1,14 +1,18 @@
 //! What waits to be written, in order, and the account of it. Pure: no lock, no stream, no clock.
 
+mod queued;
+
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io::IoSlice;
 use std::mem;
-use std::ops::{AddAssign, Range};
 use std::sync::Arc;
 
 use super::batch::{BATCH_LEN, Batch};
-use super::budget::{Budget, Purpose};
+use super::budget::{Budget, Lacking, Purpose};
 use crate::settings::OVERHEAD;
+pub(crate) use queued::Amount;
+use queued::Queued;
 
 /// How many written batches are kept to be filled again.
 const MOST_SPARE: usize = 4;
@@ -43,24 +47,6 @@ pub(crate) struct Queue {
     /// Whether each write carries one message.
     single: bool,
     budget: Arc<Budget>,
-}
-
-/// Messages of one batch that wait: those of a range, without the bytes that are gone.
-#[derive(Debug, Clone)]
-struct Queued {
-    batch: Arc<Batch>,
-    messages: Range<usize>,
-    /// Where the next byte to be written lies.
-    at: usize,
-    /// Whether the beginning of the first message was written before it was queued.
-    torn: bool,
-}
-
-/// Messages, and their bytes that had not been written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Amount {
-    pub(crate) messages: usize,
-    pub(crate) bytes: usize,
 }
 
 impl Queue {
@@ -104,27 +90,22 @@ impl Queue {
         self.charged
     }
 
-    /// Copies a message behind the others; false when the budget is used up.
+    /// Copies a message behind the others.
     #[inline]
-    #[must_use]
-    pub(crate) fn append(&mut self, message: &[u8], separator: &[u8], purpose: Purpose) -> bool {
+    pub(crate) fn append(&mut self, message: &[u8], separator: &[u8], purpose: Purpose) -> Result<(), Lacking> {
         let len = message.len() + separator.len();
-        let pushed = match &mut self.open {
-            Some(open) if open.len() + len <= BATCH_LEN => open.push(message, separator, purpose),
-            _ => self.append_to_new(message, separator, purpose),
-        };
-        if pushed {
-            self.bytes += len;
-            self.charged += len + OVERHEAD;
+        match &mut self.open {
+            Some(open) if open.len() + len <= BATCH_LEN => open.push(message, separator, purpose)?,
+            _ => self.append_to_new(message, separator, purpose)?,
         }
-        pushed
+        self.bytes += len;
+        self.charged += len + OVERHEAD;
+        Ok(())
     }
 
     #[inline(never)]
-    fn append_to_new(&mut self, message: &[u8], separator: &[u8], purpose: Purpose) -> bool {
-        if !self.make_entries(2, purpose) {
-            return false;
-        }
+    fn append_to_new(&mut self, message: &[u8], separator: &[u8], purpose: Purpose) -> Result<(), Lacking> {
+        self.make_entries(2, purpose)?;
         self.seal();
         let is_rush = self.bytes >= BATCH_LEN / 2 && self.budget.is_plentiful();
         let mut open = match self.spare.pop() {
@@ -132,42 +113,42 @@ impl Queue {
             None if is_rush => Batch::roomy(&self.budget, purpose),
             None => Batch::new(&self.budget),
         };
-        let pushed = open.push(message, separator, purpose);
-        if pushed {
-            self.open = Some(open);
-        }
-        pushed
+        open.push(message, separator, purpose)?;
+        self.open = Some(open);
+        Ok(())
     }
 
-    /// Makes sure that there is room for so many entries more; false when the budget is used up.
+    /// Makes sure that there is room for so many entries more.
     #[inline]
-    #[must_use]
-    pub(crate) fn make_entries(&mut self, more: usize, purpose: Purpose) -> bool {
+    pub(crate) fn make_entries(&mut self, more: usize, purpose: Purpose) -> Result<(), Lacking> {
         let needed = self.sealed.len() + more;
-        needed <= self.sealed.capacity() || self.grow(needed, |budget, bytes| budget.take(bytes, purpose))
+        if needed <= self.sealed.capacity() {
+            return Ok(());
+        }
+        self.grow(needed, |budget, bytes| if budget.take(bytes, purpose) { Ok(()) } else { Err(Lacking(bytes)) })
     }
 
     /// The same, where there is no way back.
     fn make_entries_anyway(&mut self, more: usize) {
         let needed = self.sealed.len() + more;
         if needed > self.sealed.capacity() {
-            self.grow(needed, |budget, bytes| {
+            let Ok(()) = self.grow(needed, |budget, bytes| {
                 budget.take_anyway(bytes);
-                true
+                Ok::<_, Infallible>(())
             });
         }
     }
 
     #[cold]
-    fn grow(&mut self, needed: usize, take: impl FnOnce(&Budget, usize) -> bool) -> bool {
+    fn grow<E>(&mut self, needed: usize, take: impl FnOnce(&Budget, usize) -> Result<(), E>) -> Result<(), E> {
         let capacity = needed.max(2 * self.sealed.capacity()).max(FREE_ENTRIES);
         let more = Self::entries_charge(capacity) - self.entries_reserved;
-        if more > 0 && !take(&self.budget, more) {
-            return false;
+        if more > 0 {
+            take(&self.budget, more)?;
         }
         self.entries_reserved += more;
         self.sealed.reserve_exact(capacity - self.sealed.len());
-        true
+        Ok(())
     }
 
     /// Gives room for entries back of which most is not used.
@@ -192,7 +173,7 @@ impl Queue {
         self.charged += batch.charge();
         if let Some(open) = self.open.as_mut().filter(|open| open.len() + batch.len() <= BATCH_LEN) {
             let is_short = batch.len() <= SHORT && batch.messages() == 1;
-            if is_short && open.push(batch.bytes(), &[], Purpose::Queue) {
+            if is_short && open.push(batch.bytes(), &[], Purpose::Queue).is_ok() {
                 return;
             }
         }
@@ -365,76 +346,6 @@ impl Queue {
     }
 }
 
-impl Queued {
-    fn new(batch: Arc<Batch>, torn: bool) -> Self {
-        Self { messages: 0..batch.messages(), at: 0, batch, torn }
-    }
-
-    /// Whether nothing of its batch has been written or dropped, or waits elsewhere.
-    fn is_whole(&self) -> bool {
-        !self.torn && self.at == 0 && self.messages == (0..self.batch.messages())
-    }
-
-    fn end(&self) -> usize {
-        self.batch.start_of(self.messages.end)
-    }
-
-    /// How many bytes it has left.
-    fn len(&self) -> usize {
-        self.end() - self.at
-    }
-
-    /// How many bytes of its first message have been written.
-    fn begun(&self) -> usize {
-        self.at - self.batch.start_of(self.messages.start)
-    }
-
-    /// Counts the next `count` bytes as written; the charge of the messages that are whole with them.
-    fn pass(&mut self, count: usize) -> usize {
-        self.at += count;
-        let first = self.messages.start;
-        self.messages.start = self.batch.done_within(first, self.at);
-        self.torn &= self.messages.start == first;
-        self.batch.charge_of(first..self.messages.start)
-    }
-
-    /// Cuts off the first message if it has been written in part.
-    fn split_begun(&mut self) -> Option<Self> {
-        let first = self.messages.start;
-        if !self.torn && self.at == self.batch.start_of(first) {
-            return None;
-        }
-        let begun = Self { messages: first..first + 1, ..self.clone() };
-        self.messages.start = first + 1;
-        self.at = self.batch.start_of(first + 1);
-        self.torn = false;
-        Some(begun)
-    }
-
-    /// Cuts off the messages that begin behind the next `bytes`.
-    fn split_behind(&mut self, bytes: usize) -> Option<Self> {
-        if bytes >= self.len() {
-            return None;
-        }
-        let end = self.at + bytes;
-        let within = self.batch.done_within(self.messages.start, end);
-        let cut = within + usize::from(self.batch.start_of(within) < end);
-        if cut >= self.messages.end {
-            return None;
-        }
-        let behind =
-            Self { messages: cut..self.messages.end, at: self.batch.start_of(cut), torn: false, ..self.clone() };
-        self.messages.end = cut;
-        Some(behind)
-    }
-
-    fn drop_first(&mut self) -> Amount {
-        self.messages.start += 1;
-        let start = mem::replace(&mut self.at, self.batch.start_of(self.messages.start));
-        Amount { messages: 1, bytes: self.at - start }
-    }
-}
-
 /// What is lent for one write.
 pub(crate) struct Loan {
     parts: Vec<Queued>,
@@ -467,13 +378,6 @@ impl Drop for Queue {
         if self.entries_reserved > 0 {
             self.budget.give_back(self.entries_reserved);
         }
-    }
-}
-
-impl AddAssign for Amount {
-    fn add_assign(&mut self, other: Self) {
-        self.messages += other.messages;
-        self.bytes += other.bytes;
     }
 }
 

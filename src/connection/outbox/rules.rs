@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::batch::{BATCH_LEN, Batch, Place};
-use super::budget::{Budget, Purpose};
+use super::budget::{Budget, Lacking, Purpose};
 use crate::codec::Separator;
 use crate::settings::{Settings, SlowConsumer};
 use crate::sync::{later, now};
@@ -50,16 +50,16 @@ impl Rules {
         }
     }
 
-    /// One message; `None` when the budget is used up.
-    pub(super) fn batch_of(&self, message: &[u8], purpose: Purpose) -> Option<Arc<Batch>> {
+    /// One message.
+    pub(super) fn batch_of(&self, message: &[u8], purpose: Purpose) -> Result<Arc<Batch>, Lacking> {
         Batch::of(message, self.separator.as_bytes(), &self.budget, purpose).map(Arc::new)
     }
 
-    /// One message for several outboxes to share; `None` when the budget is used up.
-    pub(crate) fn shared_batch_of(&self, message: &[u8]) -> Option<Arc<Batch>> {
+    /// One message for several outboxes to share.
+    pub(crate) fn shared_batch_of(&self, message: &[u8]) -> Result<Arc<Batch>, Lacking> {
         let mut batch = Batch::of(message, self.separator.as_bytes(), &self.budget, Purpose::Queue)?;
         batch.set_place(Place::of_number(self.shared.fetch_add(1, Ordering::Relaxed)));
-        Some(Arc::new(batch))
+        Ok(Arc::new(batch))
     }
 
     /// The place of the next batch that is gathered.

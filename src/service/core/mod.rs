@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::admission::handshakes::{Handshakes, Pending};
 use crate::admission::{Admission, AdmissionSettings, Caller, Refusal};
@@ -51,6 +51,8 @@ pub(crate) struct Core {
     is_client: bool,
     /// What a client that connects again sends on.
     offline_queue: Option<OfflineQueue>,
+    /// Whom a sender disconnects at this moment to make room for what is sent.
+    giving_room: Mutex<Option<Connection>>,
     started: OnceLock<Instant>,
     /// The pump's own thread.
     pump_thread: Threads,
@@ -94,6 +96,7 @@ impl Core {
                 next_connection: AtomicU64::new(1),
                 lifecycle: Lifecycle::new(kind, port, listener),
                 is_client,
+                giving_room: Mutex::new(None),
                 started: OnceLock::new(),
                 pump_thread: Threads::default(),
                 this: this.clone(),

@@ -49,7 +49,7 @@ impl Core {
     /// come back; one at a time, so that no more have to go than it takes. Whether it is worth looking again at once.
     fn evict(&self, bytes: usize, asker: &Link, deadline: Instant) -> bool {
         let inbound = &self.engine.inbound_budget;
-        let Some(_turn) = inbound.evicting.try_lock() else { return false };
+        let Some(_turn) = inbound.begin_evicting() else { return false };
         if inbound.budget.has_room(bytes) {
             return true;
         }
@@ -70,6 +70,14 @@ impl Core {
         link.abort(DisconnectCause::TotalUnfinishedBytes { limit: self.engine.inbound_budget.budget.limit() });
     }
 
+    /// The connection with the longest queue, if anything waits for any.
+    fn slowest(&self) -> Option<Connection> {
+        let connections = self.table.snapshot().connections;
+        let queued = connections.iter().map(|connection| (connection.queued_bytes(), connection));
+        let (_, slowest) = queued.filter(|(bytes, _)| *bytes > 0).max_by_key(|(bytes, _)| *bytes)?;
+        Some(slowest.clone())
+    }
+
     /// The open connection with the longest unfinished message, if there is any.
     fn longest_unfinished(&self) -> Option<Connection> {
         let connections = self.table.snapshot().connections;
@@ -81,12 +89,29 @@ impl Core {
 }
 
 impl Relief for Core {
-    fn disconnect_slowest(&self) -> bool {
-        let connections = self.table.snapshot().connections;
-        let queued = connections.iter().map(|connection| (connection.queued_bytes(), connection));
-        let Some((1.., slowest)) = queued.max_by_key(|(bytes, _)| *bytes) else { return false };
-        slowest.link().abort_slow(OutboundLimit::TotalQueuedBytes(self.engine.rules.budget.limit()));
-        slowest.link().outbox().wait_until_given_up();
+    fn disconnect_slowest(&self, bytes: usize) -> bool {
+        let budget = &self.engine.rules.budget;
+        // One at a time, so that no more have to go than it takes.
+        let (going, is_new) = {
+            let mut giving_room = self.giving_room.lock();
+            if budget.has_room(bytes) {
+                return true;
+            }
+            match &*giving_room {
+                Some(going) if !going.link().outbox().is_over() => (going.clone(), false),
+                _ => {
+                    let Some(slowest) = self.slowest() else { return false };
+                    *giving_room = Some(slowest.clone());
+                    (slowest, true)
+                }
+            }
+        };
+        if is_new {
+            going.link().abort_slow(OutboundLimit::TotalQueuedBytes(budget.limit()));
+        }
+        going.link().outbox().wait_until_given_up();
+        let given = self.giving_room.lock().take_if(|giving_room| *giving_room == going);
+        drop(given);
         true
     }
 

@@ -156,7 +156,7 @@ impl Stream for Sink {
 }
 
 impl Relief for NoRelief {
-    fn disconnect_slowest(&self) -> bool {
+    fn disconnect_slowest(&self, _: usize) -> bool {
         false
     }
 

@@ -335,6 +335,58 @@ fn a_reader_that_panics_outside_callbacks_leaves_as_every_other() {
     assert_eq!(server.stats().ended.total(), 2);
 }
 
+/// Whoever is ended to make room for others may want room itself, on the same thread.
+#[test]
+fn an_abort_for_want_of_room_may_send_over_the_same_service() {
+    const LEN: usize = 400_000;
+    const TOTAL: usize = 1_000_000;
+    struct Farewell {
+        server: Mutex<Option<Server>>,
+        accepted: mpsc::Sender<usize>,
+    }
+    impl Layer for Farewell {
+        fn abort(&self, stream: &dyn Stream) -> io::Result<()> {
+            let server = self.server.lock().unwrap().clone();
+            for _ in 0..3 {
+                if let Some(server) = &server {
+                    self.accepted.send(server.broadcast(&[b'x'; LEN]).unwrap()).unwrap();
+                }
+            }
+            stream.abort()
+        }
+    }
+
+    let (listener, connector) = memory::listener();
+    let (callback, events) = recorder();
+    let (accepted, told) = mpsc::channel();
+    let farewell = Arc::new(Farewell { server: Mutex::new(None), accepted });
+    let server = Server::builder()
+        .transport(layer::listener(listener, &farewell))
+        .max_sent_len(LEN)
+        .max_queued_bytes(TOTAL)
+        .memory_limits(MemoryLimits::new().max_total_queued_bytes(TOTAL))
+        .callback(callback)
+        .build()
+        .unwrap();
+    server.start(true).unwrap();
+    let peers: Vec<_> = (0..4).map(|_| (connector.open().unwrap(), connected(&events))).collect();
+    *farewell.server.lock().unwrap() = Some(server.clone());
+    let (sender, connections) = (server.clone(), peers.iter().map(|(_, connection)| connection.clone()));
+    let connections: Vec<_> = connections.collect();
+    in_time("sending", move || {
+        while sender.num_connections() > 1 {
+            for connection in &connections {
+                let _ = connection.send(&[b'x'; LEN]);
+            }
+        }
+    });
+    assert!(told.try_iter().count() >= 3);
+    *farewell.server.lock().unwrap() = None;
+    drop(peers);
+    server.close();
+    assert!(server.wait_timeout(PATIENCE));
+}
+
 fn write_all(stream: &dyn Stream, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         let count = stream.write_vectored(&[io::IoSlice::new(bytes)]).unwrap();

@@ -24,10 +24,11 @@ const CHARGE: usize = LEN + 1 + 64;
 const STALLED: usize = 8;
 
 fn limited(builder: ServerBuilder) -> ServerBuilder {
-    let builder = builder
-        .max_sent_len(LEN)
-        .max_queued_bytes(QUEUE)
-        .memory_limits(MemoryLimits::new().max_total_queued_bytes(TOTAL));
+    let memory = MemoryLimits::new().max_total_queued_bytes(TOTAL);
+    hasty(builder.max_sent_len(LEN).max_queued_bytes(QUEUE).memory_limits(memory))
+}
+
+fn hasty(builder: ServerBuilder) -> ServerBuilder {
     // Those who are stalled at the end of a test are not waited for.
     builder.closing(Closing::new().flush_timeout(Duration::from_millis(100)))
 }
@@ -428,5 +429,29 @@ fn whoever_takes_everything_is_served_though_others_hold_the_reserve() {
         let dropped: u64 = stalled.iter().map(|peer| peer.connection.dropped_messages()).sum();
         assert!((1..=20).contains(&dropped), "{policy:?}: {dropped} dropped for others");
         assert!(queued(&stalled) + queued(&stopped) > TOTAL / 2);
+    }
+}
+
+/// However little is missing: room is made, and not asked for again and again.
+#[test]
+fn a_sender_goes_on_however_little_room_is_left() {
+    const LEN: usize = 40_000;
+    for writes in EITHER {
+        for policy in [SlowConsumer::Disconnect, SlowConsumer::Block(Duration::from_millis(1))] {
+            for room in (0..1500).step_by(20) {
+                let total = 6 * (LEN + 1) + room;
+                let (started, valves) = valve::start_server(writes, |builder| {
+                    let builder = builder.slow_consumer(policy).max_sent_len(LEN).max_queued_bytes(total);
+                    hasty(builder.memory_limits(MemoryLimits::new().max_total_queued_bytes(total)))
+                });
+                let peers = peers(&started, &valves, 2);
+                in_time("sending", move || {
+                    while peers.iter().all(|peer| !peer.connection.is_closed()) {
+                        peers.iter().for_each(|peer| drop(peer.connection.send(&[b'x'; LEN])));
+                    }
+                    peers.iter().for_each(|peer| peer.connection.abort());
+                });
+            }
+        }
     }
 }

@@ -9,9 +9,7 @@ use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::memory;
 use leads_comm::transport::tls::rustls;
-use leads_comm::{
-    Caller, Client, DisconnectCause, DisconnectKind, Error, RefusalCause, RefusalKind, Server, SlowConsumer, Timeouts,
-};
+use leads_comm::{Caller, Client, DisconnectKind, Error, RefusalCause, RefusalKind, Server, SlowConsumer, Timeouts};
 
 use leads_comm_testing::certificates::Pki;
 use leads_comm_testing::figures::p99;
@@ -275,7 +273,7 @@ fn silent_handshakes_keep_nobody_waiting_and_end_at_their_deadline() {
     let callers: u64 = heard
         .try_iter()
         .map(|event| match event {
-            Event::Fail { error: leads_comm::Error::Refused { callers, cause } } => {
+            Event::Fail { error: Error::Refused { callers, cause } } => {
                 assert!(matches!(cause, RefusalCause::HandshakeTimeout { .. }), "{cause}");
                 callers
             }
@@ -320,7 +318,7 @@ fn a_panic_in_what_the_program_gave_rustls_costs_that_caller_its_connection() {
         } else {
             assert!(client.start(address, true).is_err());
             let cause = leads_comm_testing::find(&heard, |event| match event {
-                Event::Fail { error: leads_comm::Error::Refused { cause, .. } } => Some(cause),
+                Event::Fail { error: Error::Refused { cause, .. } } => Some(cause),
                 _ => None,
             });
             assert!(matches!(cause, RefusalCause::HandshakeFailed { .. }), "{cause}");

@@ -145,7 +145,7 @@ impl Peer {
         let mut batch = Batch::new(&self.rules.budget);
         for message in messages {
             let separator = self.rules.separator.as_bytes();
-            assert!(batch.push(message.as_bytes(), separator, Purpose::Queue), "the budget suffices");
+            batch.push(message.as_bytes(), separator, Purpose::Queue).expect("the budget suffices");
         }
         Arc::new(batch)
     }

@@ -130,7 +130,7 @@ impl Test {
 
     fn append(&mut self, len: usize) {
         let message = self.message(len);
-        assert!(self.queue.append(&message, SEPARATOR, Purpose::Queue));
+        self.queue.append(&message, SEPARATOR, Purpose::Queue).unwrap();
         self.model.push(Self::left(&message));
     }
 
@@ -139,7 +139,7 @@ impl Test {
         let mut batch = Batch::new(&self.budget);
         for len in lens {
             let message = self.message(*len);
-            assert!(batch.push(&message, SEPARATOR, Purpose::Queue));
+            batch.push(&message, SEPARATOR, Purpose::Queue).unwrap();
             self.model.push(Self::left(&message));
         }
         if let Some(between) = shared {
@@ -365,7 +365,7 @@ fn what_is_dropped_for_memory_gives_it_back() {
     let mut queue = Queue::new(false, &budget);
     let shared = Arc::new(Batch::of(&[b'y'; 1000], SEPARATOR, &budget, Purpose::Queue).unwrap());
     let fill =
-        |queue: &mut Queue| (0..200).for_each(|_| assert!(queue.append(&[b'x'; 1000], SEPARATOR, Purpose::Queue)));
+        |queue: &mut Queue| (0..200).for_each(|_| queue.append(&[b'x'; 1000], SEPARATOR, Purpose::Queue).unwrap());
     fill(&mut queue);
     queue.push(Arc::clone(&shared));
     fill(&mut queue);
@@ -395,11 +395,11 @@ fn room_is_taken_ahead_only_while_there_is_plenty() {
     let budget = Arc::new(Budget::new(400_000));
     let used_by_one_more = || {
         let mut queue = Queue::new(false, &budget);
-        (0..4).for_each(|_| assert!(queue.append(&[b'x'; LEN], SEPARATOR, Purpose::Queue)));
+        (0..4).for_each(|_| queue.append(&[b'x'; LEN], SEPARATOR, Purpose::Queue).unwrap());
         // What has been lent takes no further message.
         drop(queue.lend(usize::MAX, usize::MAX));
         let before = budget.used();
-        assert!(queue.append(&[b'x'; LEN], SEPARATOR, Purpose::Queue));
+        queue.append(&[b'x'; LEN], SEPARATOR, Purpose::Queue).unwrap();
         budget.used() - before
     };
     assert!(used_by_one_more() >= BATCH_LEN);

@@ -138,9 +138,9 @@ fn an_authenticator_is_asked_about_what_is_behind_the_goodbye() {
         let client = started.client().token(token).build().unwrap();
         let outcome = client.start(started.address(), true);
         if is_let_in {
-            outcome.unwrap()
+            outcome.unwrap();
         } else {
-            is_refused(outcome)
+            is_refused(outcome);
         }
         client.close();
     }

@@ -272,10 +272,8 @@ fn restart(first: TcpListener, restarts: usize, enough: usize) -> Restarting {
                     count += 1;
                 }
             }
-            if count >= enough
-                && round < restarts
-                && let Some(listening) = listening.take()
-            {
+            let over = count >= enough && round < restarts;
+            if let Some(listening) = listening.take_if(|_| over) {
                 // Whoever has called by now has done so while this one was connected.
                 listening.set_nonblocking(true).unwrap();
                 let callers = 1 + std::iter::from_fn(|| listening.accept().ok()).count();

@@ -1,0 +1,90 @@
+//! What is sent, and what becomes of it.
+
+use std::sync::Arc;
+
+use super::batch::Batch;
+use super::budget::Lacking;
+use super::rules::Rules;
+use crate::settings::OVERHEAD;
+
+/// What is sent: a message, to be written from where it lies or else copied; or batches, which may be shared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Outgoing<'a> {
+    Message(&'a [u8]),
+    Batches(&'a [Arc<Batch>]),
+}
+
+/// What the thread that touched the outbox has to see to next.
+#[must_use]
+pub(crate) enum Step {
+    Nothing,
+    /// The outbox has been corked: somebody has to let the pump tick.
+    Tick,
+    /// The background holds the role now: somebody has to start it, and to watch over its progress if nobody does.
+    HandOver {
+        watched: bool,
+    },
+    /// The background has work again, and nobody watches over its progress.
+    Watch,
+    /// The goodbye is out, and the writing half shut.
+    Finished,
+    /// Writing [failed](Outbox::failure); the outbox is dead.
+    Failed,
+}
+
+/// Why something was not accepted.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The outbox is closing, or past it.
+    Closed,
+    /// The queue is full, and stayed so for as long as the sender waited.
+    Full,
+    /// The queue is full, and the message is dropped for it, and counted.
+    Dropped,
+    /// All outboxes of the service together are full.
+    OverBudget(Lacking),
+    /// What waits in the corked outbox has to be [written](Outbox::write_ready) first.
+    WriteFirst,
+    /// There is no room but that promised to what is being gathered, which has to be [settled](BroadcastBatch::end)
+    /// first.
+    SettleFirst,
+}
+
+impl From<Lacking> for Refused {
+    fn from(lacking: Lacking) -> Self {
+        Self::OverBudget(lacking)
+    }
+}
+
+/// What became of a flush.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    Written,
+    /// The outbox died first.
+    Lost,
+    /// The time was over with so many bytes left.
+    TimedOut {
+        left: usize,
+    },
+}
+
+impl Outgoing<'_> {
+    pub(crate) fn charge(&self, rules: &Rules) -> usize {
+        self.len(rules) + OVERHEAD * self.messages()
+    }
+
+    /// How many bytes it has on the wire.
+    pub(crate) fn len(&self, rules: &Rules) -> usize {
+        match self {
+            Self::Message(message) => message.len() + rules.separator.len(),
+            Self::Batches(batches) => batches.iter().map(|batch| batch.len()).sum(),
+        }
+    }
+
+    pub(crate) fn messages(&self) -> usize {
+        match self {
+            Self::Message(_) => 1,
+            Self::Batches(batches) => batches.iter().map(|batch| batch.messages()).sum(),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What one entry of a queue is: messages of a batch, which others may hold as well.
+
+use std::mem;
+use std::ops::{AddAssign, Range};
+use std::sync::Arc;
+
+use crate::connection::outbox::batch::Batch;
+
+/// Messages of one batch that wait: those of a range, without the bytes that are gone.
+#[derive(Debug, Clone)]
+pub(super) struct Queued {
+    pub(super) batch: Arc<Batch>,
+    pub(super) messages: Range<usize>,
+    /// Where the next byte to be written lies.
+    pub(super) at: usize,
+    /// Whether the beginning of the first message was written before it was queued.
+    pub(super) torn: bool,
+}
+
+/// Messages, and their bytes that had not been written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Amount {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Queued {
+    #[inline]
+    pub(super) fn new(batch: Arc<Batch>, torn: bool) -> Self {
+        Self { messages: 0..batch.messages(), at: 0, batch, torn }
+    }
+
+    /// Whether nothing of its batch has been written or dropped, or waits elsewhere.
+    #[inline]
+    pub(super) fn is_whole(&self) -> bool {
+        !self.torn && self.at == 0 && self.messages == (0..self.batch.messages())
+    }
+
+    #[inline]
+    pub(super) fn end(&self) -> usize {
+        self.batch.start_of(self.messages.end)
+    }
+
+    /// How many bytes it has left.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.end() - self.at
+    }
+
+    /// How many bytes of its first message have been written.
+    #[inline]
+    pub(super) fn begun(&self) -> usize {
+        self.at - self.batch.start_of(self.messages.start)
+    }
+
+    /// Counts the next `count` bytes as written; the charge of the messages that are whole with them.
+    #[inline]
+    pub(super) fn pass(&mut self, count: usize) -> usize {
+        self.at += count;
+        let first = self.messages.start;
+        self.messages.start = self.batch.done_within(first, self.at);
+        self.torn &= self.messages.start == first;
+        self.batch.charge_of(first..self.messages.start)
+    }
+
+    /// Cuts off the first message if it has been written in part.
+    pub(super) fn split_begun(&mut self) -> Option<Self> {
+        let first = self.messages.start;
+        if !self.torn && self.at == self.batch.start_of(first) {
+            return None;
+        }
+        let begun = Self { messages: first..first + 1, ..self.clone() };
+        self.messages.start = first + 1;
+        self.at = self.batch.start_of(first + 1);
+        self.torn = false;
+        Some(begun)
+    }
+
+    /// Cuts off the messages that begin behind the next `bytes`.
+    pub(super) fn split_behind(&mut self, bytes: usize) -> Option<Self> {
+        if bytes >= self.len() {
+            return None;
+        }
+        let end = self.at + bytes;
+        let within = self.batch.done_within(self.messages.start, end);
+        let cut = within + usize::from(self.batch.start_of(within) < end);
+        if cut >= self.messages.end {
+            return None;
+        }
+        let behind =
+            Self { messages: cut..self.messages.end, at: self.batch.start_of(cut), torn: false, ..self.clone() };
+        self.messages.end = cut;
+        Some(behind)
+    }
+
+    pub(super) fn drop_first(&mut self) -> Amount {
+        self.messages.start += 1;
+        let start = mem::replace(&mut self.at, self.batch.start_of(self.messages.start));
+        Amount { messages: 1, bytes: self.at - start }
+    }
+}
+
+impl AddAssign for Amount {
+    fn add_assign(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.bytes += other.bytes;
+    }
+}
