@@ -65,10 +65,11 @@ pub(super) fn ask(
 /// Says the token as a server wants it that cannot be asked, and waits a `moment` for a refusal.
 pub(super) fn tell(stream: &dyn Stream, separator: &Separator, token: &Token, moment: Duration) -> io::Result<Answer> {
     write_all(stream, token.frame())?;
-    let mut ahead = vec![0; SMALL_CHUNK];
-    if !stream.wait_readable(moment).unwrap_or(false) {
+    // What can be read of a stream that shakes hands may be its own affair, and a read of it blocks.
+    if stream.needs_handshake() || !stream.wait_readable(moment).unwrap_or(false) {
         return Ok(Answer::LetIn { ahead: Vec::new() });
     }
+    let mut ahead = vec![0; SMALL_CHUNK];
     match stream.read(&mut ahead) {
         Ok(0) => return Ok(Answer::Refused),
         Ok(count) => ahead.truncate(count),

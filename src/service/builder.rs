@@ -84,8 +84,8 @@ macro_rules! usual_settings {
         /// Peers that do not know of this, such as LEADS's own clients, are let in when they send the token as their
         /// first message, and are not answered. A server that cannot be asked, such as LEADS's own, sees a caller that
         /// says goodbye at once; then the client connects a second time and says the token by itself, and has been let
-        /// in as far as it can know when it is not refused within half a second. The repository's `docs/protocol.md`
-        /// has the bytes.
+        /// in as far as it can know when it is not refused within half a second (for which it does not wait over
+        /// TLS). The repository's `docs/protocol.md` has the bytes.
         ///
         /// # Failures
         ///

@@ -210,6 +210,13 @@ fn a_token_goes_through_tls() {
     assert!(matches!(bad.start(started.address(), true), Err(Error::NotLetIn { .. })));
     assert_eq!(heard.try_iter().count(), 0);
     good.close();
+    // What the server's TLS says by itself is no answer of one that cannot be asked.
+    let open = Net::Tls.start_server(|builder| builder);
+    let client = open.client().token("secret").build().unwrap();
+    client.start(open.address(), true).unwrap();
+    client.send(b"m1").unwrap();
+    assert_eq!([received(&open.events), received(&open.events)], [b"secret".to_vec(), b"m1".to_vec()]);
+    client.close();
 }
 
 /// S2.
