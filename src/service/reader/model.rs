@@ -340,12 +340,6 @@ fn refusal_and_close_and_sender() {
     explore_life("refusal_and_close_and_sender", 3, script, &[Life::close, Life::send], &["NotLetIn"]);
 }
 
-#[test]
-fn refusal_and_abort() {
-    let script = Script { sends: &[b"disconnect;;"], ..POLITE };
-    explore_life("refusal_and_abort", 4, script, &[Life::abort], &["NotLetIn", "LocalAbort"]);
-}
-
 /// The failed write is explained by the goodbye that had been sent before.
 #[test]
 fn goodbye_and_failure() {
