@@ -17,7 +17,7 @@ use crate::transport::{Stream, is_nothing_yet, write_all};
 pub(super) enum Answer {
     /// The client is let in, as far as it can know.
     LetIn {
-        /// What has arrived already, less than a [`SMALL_CHUNK`].
+        /// What has arrived already, no more than a [`SMALL_CHUNK`].
         ahead: Vec<u8>,
     },
     Refused,
