@@ -3,7 +3,7 @@
 //! `cargo run --release --example client -- 127.0.0.1` talks to the example `server`.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -15,52 +15,55 @@ use leads_comm::{
     Error, Reconnect, Service, SlowConsumer, Timeouts,
 };
 use lexopt::prelude::*;
+use support::{Arguments, Failure, Lines, complain, fail, on_stop, print, read_token, run, stop_when_unread, usage};
 
-#[path = "support/cli.rs"]
-mod cli;
-#[path = "support/lines.rs"]
-mod lines;
-#[path = "support/tls.rs"]
-mod tls;
-#[path = "support/token.rs"]
-mod token;
+mod tls_files;
 
-use cli::{Failure, complain, fail};
-use tls::TlsFiles;
-use token::read_token;
+use tls_files::TlsFiles;
 
 const HELP: &str = "\
-Sends every line of stdin to a server, and prints every message that the server sends as a line.
+Sends every line of stdin to a server, and prints every message that the server
+sends as a line.
 
-Usage: client HOST [--port P] [--separator S] [--token FILE] [--wait] [--reconnect]
-              [--tls-ca FILE [--tls-cert FILE --tls-key FILE] [--tls-name NAME]]
-       client --unix PATH [the same without --port]
+Usage: client HOST [--port P] [options]
+       client --unix PATH [options]
 
-  HOST               the server's name or IP address, which may name a port: 10.0.0.7, [::1]:16901
+  HOST               the server's name or IP address, which may name a port:
+                     10.0.0.7, [::1]:16901
       --port P       the port where HOST names none (default 16900)
-      --unix PATH    the path of the server's Unix socket instead; on Linux also @NAME, which is no file
-      --separator S  the bytes that end each message, the same as the server's (default ;)
-      --token FILE   send the token in this file first, to a server that asks for it; one that wants another
-                     says goodbye, and not why
-      --tls-ca FILE  speak TLS, with a server that has a certificate of one of the authorities in this PEM
-                     file (built with `--features tls`)
+      --unix PATH    the path of the server's Unix socket instead; on Linux also
+                     @NAME, which is no file
+      --separator S  the bytes that end each message, the same as the server's
+                     (default ;)
+      --token FILE   send the token in this file first, to a server that asks
+                     for it
+      --tls-ca FILE  speak TLS, with a server that has a certificate of one of
+                     the authorities in this PEM file (built with
+                     `--features tls`)
       --tls-cert FILE, --tls-key FILE
                      have a certificate oneself, for a server that asks for it
-      --tls-name N   whom the server's certificate has to be for (default HOST; with --unix there is none)
-      --wait         at the end of stdin go on receiving, until the server says goodbye
-      --reconnect    connect again whenever the connection ends, and also if there is no server yet; go on
-                     so until the end of stdin, with --wait until Ctrl-C. Stderr tells of each attempt
+      --tls-name N   whom the server's certificate has to be for (default HOST;
+                     with --unix there is none)
+      --wait         at the end of stdin go on receiving, until the server says
+                     goodbye
+      --reconnect    connect again whenever the connection ends, and also if
+                     there is no server yet; go on so until the end of stdin,
+                     with --wait until Ctrl-C. Stderr tells of each attempt
   -h, --help         print this
 
-Stdout carries the messages and nothing else; without --wait, answers may come too late, and so may the
-reason why a server refuses the client. A line ends with \\n or \\r\\n, which is not sent. A server that
-reads slowly is waited for, up to 10 minutes.
-Exit code 0: all of stdin was sent, and (with --wait) the server said goodbye; or nobody reads stdout any
-more; or Ctrl-C or SIGTERM, and the server answered our goodbye in 3 s. 1: it could not be reached, or
-left before that, or a line could not be sent, for instance because it contains the separator; stderr
-says which. With --reconnect: 1 if a line had not been written when its connection ended; one that had
-been may be lost all the same, for instance to a server that is full. 2: a wrong call.
-RUST_LOG=debug shows what the library does.
+Stdout carries the messages and nothing else; who reads it slowly slows down the
+server. Without --wait, answers may come too late. A line ends with \\n or
+\\r\\n, which is not sent, and has up to 1 MiB. A server that reads slowly is
+waited for, up to 10 minutes.
+
+Exit code 0: all of stdin was sent, and (with --wait) the server said goodbye;
+or nobody reads stdout any more; or Ctrl-C, SIGTERM or SIGHUP, and the server
+answered our goodbye in 3 s. 1: it could not be reached, did not let the client
+in, or left before that, or a line could not be sent, for instance because it
+contains the separator; stderr says which. With --reconnect: 1 if a line had not
+been written when its connection ended, or was thrown away by a server that did
+not let the client in. 2: a wrong call. RUST_LOG=debug shows what the library
+does.
 ";
 
 /// How long a server that reads slowly is waited for: rather long than lose a line of a large file.
@@ -89,7 +92,7 @@ struct Options {
 enum News {
     /// No more of stdin is sent: because all was read, or because the connection ends; and how many lines were not.
     InputEnded(bool, usize),
-    /// Stdin or stdout is of no use any more; the connection is ending for it.
+    /// Stdin cannot be read; the connection is ending for it.
     Broken(Failure),
     Disconnected(DisconnectReason),
     /// There is no connection, or no hope for it.
@@ -121,21 +124,12 @@ impl Callback for Terminal {
         let _ = input.send(connection.clone());
     }
 
-    fn on_receive(&self, service: &dyn Service, connection: &Connection, message: &[u8]) {
-        let mut stdout = io::stdout().lock();
-        let printed = stdout.write_all(message).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
-        if let Err(error) = printed {
-            let _ = self.news.send(News::Broken(Failure::of_stdout(&error)));
-            if self.reconnect {
-                service.close();
-            } else {
-                connection.close();
-            }
-        }
+    fn on_receive(&self, _: &dyn Service, _: &Connection, message: &[u8]) {
+        print(&[message, b"\n"]);
     }
 
     fn on_disconnect(&self, _: &dyn Service, _: &Connection, reason: &DisconnectReason) {
-        self.note(reason.to_string());
+        self.note(format!("{reason:#}"));
         let _ = self.news.send(News::Disconnected(reason.clone()));
     }
 
@@ -146,7 +140,7 @@ impl Callback for Terminal {
     }
 
     fn on_fail(&self, _: &dyn Service, error: &Error) {
-        self.note(error.to_string());
+        self.note(format!("{error:#}"));
     }
 }
 
@@ -157,40 +151,39 @@ impl Terminal {
 }
 
 fn main() -> ExitCode {
-    cli::run("client", HELP, parse_options, talk)
+    run("client", HELP, parse_options, talk)
 }
 
 /// `None` when only help is wanted.
-fn parse_options() -> Result<Option<Options>, lexopt::Error> {
+fn parse_options(mut arguments: Arguments) -> Result<Option<Options>, Failure> {
     let (mut host, mut path, mut port, mut separator) = (None, None, None, DEFAULT_SEPARATOR.to_vec());
     let (mut token, mut wait, mut reconnect) = (None, false, false);
     let (mut tls, mut tls_name) = (TlsFiles::default(), None);
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
+    while let Some(argument) = arguments.next_argument()? {
         match argument {
-            Long("port") => port = Some(arguments.value()?.parse()?),
-            Long("unix") if cfg!(unix) => path = Some(arguments.value()?.string()?),
-            Long("separator") => separator = arguments.value()?.into_encoded_bytes(),
+            Long("port") => port = Some(arguments.number(1..=65535)?),
+            Long("unix") if cfg!(unix) => path = Some(arguments.text()?),
+            Long("separator") => separator = arguments.separator()?,
             Long("token") => token = Some(arguments.value()?),
             Long("tls-ca") => tls.authorities = Some(arguments.value()?),
             Long("tls-cert") => tls.certificates = Some(arguments.value()?),
             Long("tls-key") => tls.key = Some(arguments.value()?),
-            Long("tls-name") => tls_name = Some(arguments.value()?.string()?),
+            Long("tls-name") => tls_name = Some(arguments.text()?),
             Long("wait") => wait = true,
             Long("reconnect") => reconnect = true,
             Short('h') | Long("help") => return Ok(None),
             Value(value) if host.is_none() => host = Some(value.string()?),
-            _ => return Err(argument.unexpected()),
+            _ => return Err(argument.unexpected().into()),
         }
     }
     if path.is_some() && (host.is_some() || port.is_some()) {
-        return Err("--unix goes without HOST and --port".into());
+        return Err(usage("--unix goes without HOST and --port"));
     }
     let is_path = path.is_some();
     if is_path && tls.authorities.is_some() && tls_name.is_none() {
-        return Err("--tls-ca with --unix needs --tls-name".into());
+        return Err(usage("--tls-ca with --unix needs --tls-name"));
     }
-    let host = path.or(host).ok_or("HOST is missing")?;
+    let host = path.or(host).ok_or_else(|| usage("HOST is missing"))?;
     let port = port.unwrap_or(DEFAULT_PORT);
     Ok(Some(Options { host, is_path, port, separator, token, tls, tls_name, wait, reconnect }))
 }
@@ -221,7 +214,7 @@ fn talk(options: Options) -> Result<(), Failure> {
     }
     let client = builder.build()?;
     let (stopping, interrupted) = (client.clone(), tell.clone());
-    ctrlc::set_handler(move || {
+    on_stop(move || {
         if reconnect {
             close_aside(&stopping);
             if stopping.wait_timeout(LAST_WORDS) {
@@ -263,7 +256,7 @@ fn live_with_connection(wait: bool, news: &Receiver<News>) -> Result<(), Failure
                 };
                 return match unsent {
                     _ if !expected || reason.undelivered.unsent.messages > 0 => {
-                        Err(fail(format!("disconnected: {reason}")))
+                        Err(fail(format!("disconnected: {reason:#}")))
                     }
                     0 => Ok(()),
                     lines => Err(fail(format!("lines that were not sent: {lines}"))),
@@ -314,6 +307,10 @@ fn read_input(connections: &Receiver<Connection>, wait: bool, reconnect: bool, n
     let input = send_lines(&mut connection, || if reconnect { connections.recv().ok() } else { None });
     let broken = input.is_err();
     let _ = news.send(input.unwrap_or_else(|error| News::Broken(fail(format!("cannot read stdin: {error}")))));
+    if wait {
+        // There is nothing left to do but to print.
+        stop_when_unread();
+    }
     if !reconnect && (broken || !wait) {
         // Begins the end; `on_disconnect` follows when everything is sent.
         connection.close();
@@ -322,18 +319,27 @@ fn read_input(connections: &Receiver<Connection>, wait: bool, reconnect: bool, n
 
 /// Sends the lines of stdin, as far as there is a connection, or a next one.
 fn send_lines(connection: &mut Connection, mut next: impl FnMut() -> Option<Connection>) -> io::Result<News> {
-    let mut stdin = io::stdin().lock();
-    let mut line = Vec::new();
+    let mut lines = Lines::of_stdin();
     let (mut number, mut unsent) = (0, 0);
-    while lines::read_line(&mut stdin, &mut line)? {
+    let mut pass_over = |number, why: String| {
+        complain(format_args!("client: line {number} was not sent: {why}"));
+        unsent += 1;
+    };
+    while let Some(line) = lines.next_line()? {
         number += 1;
+        let line = match line {
+            Ok(line) => line,
+            Err(too_long) => {
+                pass_over(number, too_long.to_string());
+                continue;
+            }
+        };
         loop {
-            match connection.send(&line) {
+            match connection.send(line) {
                 Ok(()) => break,
                 // Concerns this line only.
                 Err(error @ (Error::InvalidMessage(_) | Error::MessageTooLong { .. })) => {
-                    complain(format_args!("client: line {number} was not sent: {error}"));
-                    unsent += 1;
+                    pass_over(number, format!("{error:#}"));
                     break;
                 }
                 // Why the connection has ended is told by `on_disconnect`.

@@ -9,7 +9,6 @@
 //! cargo run --release --example custom_transport
 //! ```
 
-use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,25 +21,25 @@ use leads_comm::callback::{self, Closures};
 use leads_comm::transport::tcp::{TcpConnector, TcpListener};
 use leads_comm::{Client, Error, Server};
 use lexopt::prelude::*;
+use support::{Arguments, Failure, fail, run, say};
 
-#[path = "support/cli.rs"]
-mod cli;
 #[path = "custom_transport/packed.rs"]
 mod packed;
 
-use cli::{Failure, fail};
 use packed::{PackedConnector, PackedListener, Traffic};
 
 const HELP: &str = "\
-Connects a server and a client over a transport of this example's own, TCP with runs of equal bytes
-packed; lets both send to each other at the same time, checks what arrives, and closes the server.
+Connects a server and a client over a transport of this example's own, TCP with
+runs of equal bytes packed; lets both send to each other at the same time,
+checks what arrives, and closes the server.
 
 Usage: custom_transport
 
   -h, --help  print this
 
-Exit code 0: everything arrived, and both sides ended as they should. 1: something did not; stderr says
-what. 2: a wrong call. RUST_LOG=debug shows what the library does.
+Exit code 0: everything arrived, and both sides ended as they should. 1:
+something did not; stderr says what. 2: a wrong call. RUST_LOG=debug shows what
+the library does.
 ";
 
 /// How many messages each side sends.
@@ -50,15 +49,15 @@ const MESSAGES: usize = 2_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
-    cli::run("custom_transport", HELP, parse_options, |()| show())
+    run("custom_transport", HELP, parse_options, |()| show())
 }
 
 /// `None` when only help is wanted.
-fn parse_options() -> Result<Option<()>, lexopt::Error> {
-    match lexopt::Parser::from_env().next()? {
+fn parse_options(mut arguments: Arguments) -> Result<Option<()>, Failure> {
+    match arguments.next_argument()? {
         None => Ok(Some(())),
         Some(Short('h') | Long("help")) => Ok(None),
-        Some(argument) => Err(argument.unexpected()),
+        Some(argument) => Err(argument.unexpected().into()),
     }
 }
 
@@ -77,7 +76,7 @@ fn show() -> Result<(), Failure> {
     let server = Server::builder().transport(listener).callback(callback).build()?;
     server.start(true)?;
     let address = format!("127.0.0.1:{}", server.port());
-    say(&format!("the server listens on {address}"))?;
+    say(format_args!("the server listens on {address}"));
 
     let connector = TcpConnector::new(server.port(), Duration::from_secs(5));
     let connector = PackedConnector { connector, traffic: Arc::clone(&traffic) };
@@ -87,9 +86,9 @@ fn show() -> Result<(), Failure> {
     send_bars(|bar| client.send(bar));
     wait_for(&checked)?;
     wait_for(&checked)?;
-    say(&format!("{MESSAGES} messages each way at the same time, all whole and in order"))?;
+    say(format_args!("{MESSAGES} messages each way at the same time, all whole and in order"));
     let (plain, packed) = (traffic.plain.load(Relaxed), traffic.packed.load(Relaxed));
-    say(&format!("{plain} bytes travelled as {packed}"))?;
+    say(format_args!("{plain} bytes travelled as {packed}"));
 
     // Wakes the server's accept, and both readers, which are blocked.
     server.close();
@@ -97,10 +96,9 @@ fn show() -> Result<(), Failure> {
         return Err(fail("the end of the server did not reach the client"));
     }
     let reason = connection.as_ref().and_then(|connection| connection.disconnect_reason());
-    say(&format!(
-        "the server has closed; the client knows why: {}",
-        reason.map(ToString::to_string).unwrap_or_default()
-    ))
+    let reason = reason.map(|reason| format!("{reason:#}")).unwrap_or_default();
+    say(format_args!("the server has closed; the client knows why: {reason}"));
+    Ok(())
 }
 
 /// Message `number`: the bar of a bar chart, which packs well.
@@ -129,8 +127,4 @@ fn check(side: &'static str, tell: Sender<Result<(), String>>) -> Closures {
 fn wait_for(checked: &Receiver<Result<(), String>>) -> Result<(), Failure> {
     let outcome = checked.recv_timeout(PATIENCE).map_err(|_| fail("not everything arrived"))?;
     outcome.map_err(Failure::Failed)
-}
-
-fn say(line: &str) -> Result<(), Failure> {
-    writeln!(io::stdout(), "{line}").map_err(|error| Failure::of_stdout(&error))
 }

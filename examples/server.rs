@@ -6,10 +6,8 @@
 //! ```
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -17,48 +15,53 @@ use leads_comm::{
     Callback, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectReason, Error, Server, Service, SlowConsumer,
 };
 use lexopt::prelude::*;
+use support::{Arguments, Failure, Lines, complain, on_stop, print, read_token, run, say, stop_when_unread, usage};
 
-#[path = "support/cli.rs"]
-mod cli;
-#[path = "support/lines.rs"]
-mod lines;
-#[path = "support/tls.rs"]
-mod tls;
-#[path = "support/token.rs"]
-mod token;
+mod tls_files;
 
-use cli::{Failure, complain};
-use tls::TlsFiles;
-use token::read_token;
+use tls_files::TlsFiles;
 
 const HELP: &str = "\
-Prints every message that its clients send, and sends every line of stdin to all of them.
+Prints every message that its clients send, and sends every line of stdin to all
+of them.
 
-Usage: server [--bind A] [--port P] [--separator S] [--token FILE] [--max-connections N] [--echo] [--relay]
-              [--tls-cert FILE --tls-key FILE [--tls-ca FILE]]
-       server --unix PATH [the same without --bind and --port]
+Usage: server [--bind A] [--port P] [options]
+       server --unix PATH [options]
 
-      --bind A             the IP address to listen on: 0.0.0.0 for all IPv4, :: for all (default 127.0.0.1)
+      --bind A             the IP address to listen on: 0.0.0.0 for all IPv4,
+                           :: for all (default 127.0.0.1)
       --port P             the port, 0 for a free one (default 16900)
-      --unix PATH          listen on a Unix socket instead; on Linux also @NAME, which is no file
+      --unix PATH          listen on a Unix socket instead; on Linux also @NAME,
+                           which is no file
       --separator S        the bytes that end each message (default ;)
-      --token FILE         let in only who sends the token in this file first, as `client --token` does
-      --tls-cert FILE      speak TLS, with the certificates in this PEM file, the server's own first, and
-      --tls-key FILE       the private key in this one (built with `--features tls`)
-      --tls-ca FILE        let in only who has a certificate of one of the authorities in this PEM file
-      --max-connections N  how many clients there may be; others get a goodbye at once (default 1024)
+      --token FILE         let in only who sends the token in this file first,
+                           as `client --token` does
+      --tls-cert FILE      speak TLS, with the certificates in this PEM file,
+                           the server's own first, and
+      --tls-key FILE       the private key in this one (built with
+                           `--features tls`)
+      --tls-ca FILE        let in only who has a certificate of one of the
+                           authorities in this PEM file
+      --max-connections N  how many clients there may be; others get a goodbye
+                           at once (default 1024)
       --echo               answer each message with itself
       --relay              pass each message on to all other clients
   -h, --help               print this
 
-The first line of stdout is `listening on IP:PORT`, or `listening on PATH`; every other one is
-`ip:port message`, or on a Unix socket `pid N uid N message`, a message's bytes as they came. Who connects
-and disconnects is told on stderr. The end of stdin does not end the server: Ctrl-C does, SIGTERM, and
-nobody reading stdout any more, with a goodbye to every client and exit code 0. A line typed ends with \\n
-or \\r\\n, which is not sent. A failure is exit code 1, a wrong call 2. RUST_LOG=debug shows what the
-library does.
+The first line of stdout is `listening on IP:PORT`, or `listening on PATH`;
+every other one is `ip:port message`, or on a Unix socket
+`pid N uid N message`, a message's bytes as they came. Who reads stdout slowly
+slows down the clients that send. Who connects and disconnects is told on
+stderr, as far as somebody reads it. A line typed ends with \\n or \\r\\n, which
+is not sent, and has up to 1 MiB.
 
-Try it with the example `client`, with a LEADS client, or with `nc 127.0.0.1 16900`.
+The end of stdin does not end the server: Ctrl-C does, SIGTERM, SIGHUP, and
+nobody reading stdout any more, with a goodbye to every client and exit code 0.
+A failure is exit code 1, a wrong call 2. RUST_LOG=debug shows what the library
+does.
+
+Try it with the example `client`, with a LEADS client, or with
+`nc 127.0.0.1 16900`, where each message ends with a `;`.
 ";
 
 /// How long a message waits for a client that reads slowly: an echo then slows down whoever it is for, and is not lost.
@@ -82,21 +85,6 @@ struct Terminal {
     path: Option<String>,
     echo: bool,
     relay: bool,
-    /// Set when stdout takes no more.
-    broken: Arc<OnceLock<io::Error>>,
-}
-
-impl Terminal {
-    fn print(&self, service: &dyn Service, parts: &[&[u8]]) {
-        // One lock for the whole line: the clients' callbacks run at the same time.
-        let mut stdout = io::stdout().lock();
-        let printed = parts.iter().try_for_each(|part| stdout.write_all(part)).and_then(|()| stdout.flush());
-        if let Err(error) = printed {
-            let _ = self.broken.set(error);
-            // Inside a callback this only begins the end.
-            service.close();
-        }
-    }
 }
 
 impl Callback for Terminal {
@@ -104,7 +92,7 @@ impl Callback for Terminal {
         // Nobody is accepted before this returns, so it is the first line.
         let address = service.local_addr().map(|address| address.to_string());
         if let Some(place) = address.as_ref().or(self.path.as_ref()) {
-            self.print(service, &[format!("listening on {place}\n").as_bytes()]);
+            say(format_args!("listening on {place}"));
         }
     }
 
@@ -113,7 +101,7 @@ impl Callback for Terminal {
     }
 
     fn on_receive(&self, service: &dyn Service, connection: &Connection, message: &[u8]) {
-        self.print(service, &[format!("{connection} ").as_bytes(), message, b"\n"]);
+        print(&[format!("{connection} ").as_bytes(), message, b"\n"]);
         // What was received can be sent; the peers that cannot be reached are told of by `on_disconnect`.
         if self.echo {
             let _ = connection.send(message);
@@ -124,20 +112,20 @@ impl Callback for Terminal {
     }
 
     fn on_disconnect(&self, _: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
-        complain(format_args!("{connection} disconnected: {reason}"));
+        complain(format_args!("{connection} disconnected: {reason:#}"));
     }
 
     fn on_fail(&self, _: &dyn Service, error: &Error) {
-        complain(format_args!("server: {error}"));
+        complain(format_args!("server: {error:#}"));
     }
 }
 
 fn main() -> ExitCode {
-    cli::run("server", HELP, parse_options, serve)
+    run("server", HELP, parse_options, serve)
 }
 
 /// `None` when only help is wanted.
-fn parse_options() -> Result<Option<Options>, lexopt::Error> {
+fn parse_options(mut arguments: Arguments) -> Result<Option<Options>, Failure> {
     let mut options = Options {
         bind: None,
         port: None,
@@ -149,34 +137,32 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
         echo: false,
         relay: false,
     };
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
+    while let Some(argument) = arguments.next_argument()? {
         match argument {
-            Long("bind") => options.bind = Some(arguments.value()?.parse()?),
-            Long("port") => options.port = Some(arguments.value()?.parse()?),
-            Long("unix") if cfg!(unix) => options.unix = Some(arguments.value()?.string()?),
-            Long("separator") => options.separator = arguments.value()?.into_encoded_bytes(),
+            Long("bind") => options.bind = Some(arguments.ip()?),
+            Long("port") => options.port = Some(arguments.number(0..=65535)?),
+            Long("unix") if cfg!(unix) => options.unix = Some(arguments.text()?),
+            Long("separator") => options.separator = arguments.separator()?,
             Long("token") => options.token = Some(arguments.value()?),
             Long("tls-cert") => options.tls.certificates = Some(arguments.value()?),
             Long("tls-key") => options.tls.key = Some(arguments.value()?),
             Long("tls-ca") => options.tls.authorities = Some(arguments.value()?),
-            Long("max-connections") => options.max_connections = Some(arguments.value()?.parse()?),
+            Long("max-connections") => options.max_connections = Some(arguments.number(1..=1_000_000)?),
             Long("echo") => options.echo = true,
             Long("relay") => options.relay = true,
             Short('h') | Long("help") => return Ok(None),
-            _ => return Err(argument.unexpected()),
+            _ => return Err(argument.unexpected().into()),
         }
     }
     if options.unix.is_some() && (options.bind.is_some() || options.port.is_some()) {
-        return Err("--unix goes without --bind and --port".into());
+        return Err(usage("--unix goes without --bind and --port"));
     }
     Ok(Some(options))
 }
 
 fn serve(options: Options) -> Result<(), Failure> {
     let Options { bind, port, unix, separator, token, tls, max_connections, echo, relay } = options;
-    let broken = Arc::new(OnceLock::new());
-    let terminal = Terminal { path: unix.clone(), echo, relay, broken: Arc::clone(&broken) };
+    let terminal = Terminal { path: unix.clone(), echo, relay };
     let bind = bind.unwrap_or(Ipv4Addr::LOCALHOST.into());
     let mut builder = Server::builder().bind(bind).port(port.unwrap_or(DEFAULT_PORT)).separator(separator);
     #[cfg(unix)]
@@ -192,31 +178,33 @@ fn serve(options: Options) -> Result<(), Failure> {
     }
     let server = builder.slow_consumer(SlowConsumer::Block(PATIENCE)).callback(terminal).build()?;
 
-    let stopped = server.clone();
-    ctrlc::set_handler(move || stopped.close())?;
-    let typed = server.clone();
+    let (stopped, typed) = (server.clone(), server.clone());
+    on_stop(move || stopped.close())?;
+    stop_when_unread();
+    // A thread that nobody waits for, because it may be blocked in reading when the program ends.
     thread::spawn(move || broadcast_lines(&typed));
 
     match server.start(false) {
         // Closed before the start, when Ctrl-C came that early.
-        Ok(()) | Err(Error::Closed) => {}
-        Err(error) => return Err(error.into()),
+        Ok(()) | Err(Error::Closed) => Ok(()),
+        Err(error) => Err(error.into()),
     }
-    broken.get().map_or(Ok(()), |error| Err(Failure::of_stdout(error)))
 }
 
 /// Sends the lines of stdin to all clients, until its end or the program's.
 fn broadcast_lines(server: &Server) {
-    let mut stdin = io::stdin().lock();
-    let mut line = Vec::new();
+    let mut lines = Lines::of_stdin();
     loop {
-        match lines::read_line(&mut stdin, &mut line) {
-            Ok(true) => {}
-            Ok(false) => return,
+        let line = match lines.next_line() {
+            Ok(Some(line)) => line,
+            Ok(None) => return,
             Err(error) => return complain(format_args!("server: cannot read stdin: {error}")),
-        }
-        if let Err(error) = server.broadcast(&line) {
-            complain(format_args!("server: a line was not sent: {error}"));
+        };
+        let sent = line
+            .map_err(|too_long| too_long.to_string())
+            .and_then(|line| server.broadcast(line).map_err(|error| format!("{error:#}")));
+        if let Err(why) = sent {
+            complain(format_args!("server: a line was not sent: {why}"));
         }
     }
 }

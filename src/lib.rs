@@ -31,7 +31,7 @@ pub use connection::{Connection, ConnectionId};
 
 // What a service is told.
 mod settings;
-pub use settings::{Closing, DEFAULT_PORT, MemoryLimits, Reconnect, SlowConsumer, Timeouts};
+pub use settings::{Closing, DEFAULT_PORT, Delivery, MemoryLimits, Reconnect, SlowConsumer, Timeouts};
 
 // What carries the bytes; locks, clocks and threads, and how the program's code is called.
 mod sync;
@@ -40,7 +40,7 @@ pub mod transport;
 // What goes wrong, what has gone through, and what a message is. These know nothing of the rest.
 mod error;
 pub use error::{
-    DenialCause, Denied, DisconnectCause, DisconnectReason, Error, OutboundLimit, RefusalCause, Undelivered,
+    DenialCause, Denied, DisconnectCause, DisconnectReason, Error, OutboundLimit, RefusalCause, Report, Undelivered,
 };
 pub mod stats;
 pub use stats::kind::{DisconnectKind, RefusalKind};

@@ -7,19 +7,14 @@
 //! One process plays both parts unless told otherwise: the server runs in the background, and the viewers connect to
 //! it over TCP as they would from elsewhere. `publisher.rs` is the server, `viewer.rs` the client.
 
-use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::time::Duration;
 
 use leads_comm::{DEFAULT_PORT, DisconnectReason};
 use lexopt::prelude::*;
+use support::{Arguments, Failure, run, usage};
 
-#[path = "../support/cli.rs"]
-mod cli;
-#[path = "../support/lines.rs"]
-mod lines;
 mod message;
 mod modes;
 mod publisher;
@@ -29,30 +24,37 @@ mod viewer;
 mod watch;
 
 const HELP: &str = "\
-Publishes this machine's CPU, memory, network and load as JSON messages, and checks what arrives.
+Publishes this machine's CPU, memory, network and load as JSON messages, and
+checks what arrives.
 
 Usage: telemetry [--rate HZ] [--viewers N] [--seconds S]
        telemetry --serve [--bind A] [--port P] [--rate HZ] [--seconds S]
        telemetry --connect HOST[:PORT] [--seconds S]
 
-Without --serve and --connect, a server and its viewers run in this process and talk over TCP. Each
-viewer checks every message; the end is a summary.
+Without --serve and --connect, a server and its viewers run in this process and
+talk over TCP. Each viewer checks every message; the end is a summary.
 
       --rate HZ       messages per second (default 20)
       --viewers N     how many viewers (default 3)
-      --seconds S     for how long (default 10; with --serve and --connect, until Ctrl-C)
+      --seconds S     for how long (default 10; with --serve and --connect,
+                      until Ctrl-C)
       --serve         publish to viewers elsewhere
-      --bind A        the IP address to listen on: 0.0.0.0 for all IPv4, :: for all (default 127.0.0.1)
+      --bind A        the IP address to listen on: 0.0.0.0 for all IPv4, :: for
+                      all (default 127.0.0.1)
       --port P        the port to listen on, 0 for a free one (default 16900)
-      --connect HOST  be a viewer of a publisher elsewhere; the lines of stdin are sent as commands
+      --connect HOST  be a viewer of a publisher elsewhere; the lines of stdin
+                      are sent as commands
   -h, --help          print this
 
-Viewers may send the commands `time_lap` and `hazard`, which the publisher obeys by printing what it does;
-two of its own viewers do. With --connect, the jitter is shown instead of the latency, since the clocks
-of two machines cannot be compared.
+Viewers may send the commands `time_lap` and `hazard`, which the publisher obeys
+by printing what it does; two of its own viewers do. With --connect, the jitter
+is shown instead of the latency, since the clocks of two machines cannot be
+compared. Who reads stdout slowly misses lines, but not the summary.
 
-Exit code 0: nothing was lost. 1: something was, or it could not be done; stderr says what. 2: a wrong
-call. Ctrl-C and SIGTERM end it early, with the summary. RUST_LOG=debug shows what the library does.
+Exit code 0: nothing was lost; or nobody reads stdout any more. 1: something
+was, or it could not be done; stderr says what. 2: a wrong call. Ctrl-C, SIGTERM
+and SIGHUP end it early, with the summary. RUST_LOG=debug shows what the library
+does.
 ";
 
 /// What is asked for.
@@ -73,7 +75,7 @@ pub(crate) enum Note {
 }
 
 fn main() -> ExitCode {
-    cli::run("telemetry", HELP, parse_options, |options| match options {
+    run("telemetry", HELP, parse_options, |options| match options {
         Options::Demo { rate, viewers, seconds } => modes::demo(rate, viewers, seconds),
         Options::Serve { bind, port, rate, seconds } => modes::serve(bind, port, rate, seconds),
         Options::Connect { address, seconds } => modes::connect(&address, seconds),
@@ -81,33 +83,28 @@ fn main() -> ExitCode {
 }
 
 /// `None` when only help is wanted.
-fn parse_options() -> Result<Option<Options>, lexopt::Error> {
+fn parse_options(mut arguments: Arguments) -> Result<Option<Options>, Failure> {
     let (mut rate, mut viewers, mut seconds, mut bind, mut port) = (None, None, None, None, None);
     let (mut serve, mut address) = (false, None);
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
+    while let Some(argument) = arguments.next_argument()? {
         match argument {
-            Long("rate") => rate = Some(arguments.value()?.parse_with(|text| within(text, 0.001, 100_000.0))?),
-            Long("viewers") => viewers = Some(arguments.value()?.parse_with(|text| within(text, 1, 1000))?),
-            Long("seconds") => {
-                let number = arguments.value()?.parse_with(|text| within(text, 0.001, 1e9))?;
-                seconds = Some(Duration::from_secs_f64(number));
-            }
-            Long("bind") => bind = Some(arguments.value()?.parse()?),
-            Long("port") => port = Some(arguments.value()?.parse()?),
+            Long("rate") => rate = Some(arguments.number(0.001..=100_000.0)?),
+            Long("viewers") => viewers = Some(arguments.number(1..=1000)?),
+            Long("seconds") => seconds = Some(Duration::from_secs_f64(arguments.number(0.001..=1e9)?)),
+            Long("bind") => bind = Some(arguments.ip()?),
+            Long("port") => port = Some(arguments.number(0..=65535)?),
             Long("serve") => serve = true,
-            Long("connect") => address = Some(arguments.value()?.string()?),
+            Long("connect") => address = Some(arguments.text()?),
             Short('h') | Long("help") => return Ok(None),
-            _ => return Err(argument.unexpected()),
+            _ => return Err(argument.unexpected().into()),
         }
     }
-    let excess =
-        |present: bool, name: &str| if present { Err(format!("{name} does not go with the rest")) } else { Ok(()) };
-    excess(serve && address.is_some(), "--connect")?;
-    excess(address.is_some() && rate.is_some(), "--rate")?;
-    excess((serve || address.is_some()) && viewers.is_some(), "--viewers")?;
-    excess(!serve && bind.is_some(), "--bind")?;
-    excess(!serve && port.is_some(), "--port")?;
+    let wrong = |is_wrong: bool, text: &str| if is_wrong { Err(usage(text)) } else { Ok(()) };
+    wrong(serve && address.is_some(), "--serve goes without --connect")?;
+    wrong(address.is_some() && rate.is_some(), "--rate goes without --connect")?;
+    wrong((serve || address.is_some()) && viewers.is_some(), "--viewers goes without --serve and --connect")?;
+    wrong(!serve && bind.is_some(), "--bind goes with --serve")?;
+    wrong(!serve && port.is_some(), "--port goes with --serve")?;
     let rate = rate.unwrap_or(20.0);
     Ok(Some(match address {
         Some(address) => Options::Connect { address, seconds },
@@ -122,9 +119,4 @@ fn parse_options() -> Result<Option<Options>, lexopt::Error> {
             Options::Demo { rate, viewers: viewers.unwrap_or(3), seconds }
         }
     }))
-}
-
-fn within<T: FromStr + PartialOrd + Display>(text: &str, least: T, most: T) -> Result<T, String> {
-    let number = text.parse().ok().filter(|number| (&least..=&most).contains(&number));
-    number.ok_or_else(|| format!("not a number from {least} to {most}"))
 }

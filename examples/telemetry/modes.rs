@@ -8,10 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::{Connection, DisconnectCause, DisconnectReason};
+use support::{Failure, Lines, fail, on_stop, say, stop_when_unread};
 
 use crate::Note;
-use crate::cli::{Failure, fail};
-use crate::lines::read_line;
 use crate::publisher::Publisher;
 use crate::screen::Screen;
 use crate::sensors::Sensors;
@@ -20,6 +19,9 @@ use crate::watch::{demo_status, status, watch};
 
 /// How many notes may wait to be shown; a viewer that sends commands faster is slowed down by its own stream.
 const WAITING_NOTES: usize = 256;
+
+/// How long a publisher may be silent before that is worth a word: far longer than one is by itself.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// How long each step of the beginning and the end may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -49,33 +51,28 @@ pub(crate) fn demo(rate: f64, viewers: usize, seconds: Duration) -> Result<(), F
     let begun = Instant::now();
     let publishing = publisher.publish(rate, Arc::clone(&sensors));
     let mut screen = Screen::new();
-    watch(&mut screen, &notes, Some(seconds), |elapsed| {
-        demo_status(elapsed, &publishing, &sensors.newest(), &viewers)
-    })?;
+    watch(&mut screen, &notes, Some(seconds), |elapsed| demo_status(elapsed, &publishing, &sensors.newest(), &viewers));
     let published = publishing.stop();
     let elapsed = begun.elapsed().as_secs_f64();
     // Nobody shows them any more, and the callbacks must not wait for somebody who does.
     drop(notes);
     // Behind everything published comes the goodbye: a viewer that has ended has received all there was.
     publisher.server.close();
-    screen.clear()?;
-    screen.say(&format!(
-        "published {published} messages in {elapsed:.1} s, {:.1} per second",
-        published as f64 / elapsed
-    ))?;
+    screen.clear();
+    let per_second = published as f64 / elapsed;
+    say(format_args!("published {published} messages in {elapsed:.1} s, {per_second:.1} per second"));
+    say("latency of half of the messages (p50) and of 99 % (p99):");
     let mut lost = 0;
     for (number, viewer) in (1..).zip(&viewers) {
         viewer.client.wait_timeout(PATIENCE);
         let record = viewer.record();
         let missed = published.saturating_sub(record.received).max(record.wrong);
         let (p50, p99) = record.percentiles();
-        screen.say(&format!(
-            "viewer {number} received {}, lost {missed}, latency p50 {p50} µs, p99 {p99} µs",
-            record.received
-        ))?;
+        let received = record.received;
+        say(format_args!("viewer {number} received {received}, lost {missed}, p50 {p50} µs, p99 {p99} µs"));
         lost += missed;
     }
-    report_loss(&mut screen, lost, published * viewers.len() as u64)
+    report_loss(lost, published * viewers.len() as u64)
 }
 
 /// A publisher for viewers elsewhere.
@@ -85,19 +82,21 @@ pub(crate) fn serve(bind: IpAddr, port: u16, rate: f64, seconds: Option<Duration
     let publisher = Publisher::start(bind, port, tell)?;
     let mut screen = Screen::new();
     let address = publisher.server.local_addr().map(|address| address.to_string()).unwrap_or_default();
-    screen.say(&format!("listening on {address}"))?;
+    say(format_args!("listening on {address}"));
     let sensors = Arc::new(Sensors::start());
     let publishing = publisher.publish(rate, Arc::clone(&sensors));
     watch(&mut screen, &notes, seconds, |elapsed| {
         let (published, viewers) = (publishing.published(), publisher.server.num_connections());
-        let head = format!("published {published} in {:.0} s, viewers now: {viewers}", elapsed.as_secs_f64());
+        let seconds = elapsed.as_secs_f64();
+        let head = vec![format!("published {published} in {seconds:.0} s"), format!("viewers now: {viewers}")];
         status(head, &sensors.newest(), Vec::new())
-    })?;
+    });
     let published = publishing.stop();
     drop(notes);
     publisher.server.close();
-    screen.clear()?;
-    screen.say(&format!("published {published} messages"))
+    screen.clear();
+    say(format_args!("published {published} messages"));
+    Ok(())
 }
 
 /// A viewer of a publisher elsewhere.
@@ -110,7 +109,10 @@ pub(crate) fn connect(address: &str, seconds: Option<Duration>) -> Result<(), Fa
     // Up to here, Ctrl-C has ended the program by itself.
     tell_interrupts(tell.clone())?;
     let mut screen = Screen::new();
-    screen.say(&format!("connected to {address}"))?;
+    say(format_args!("connected to {address}"));
+    if io::stdin().is_terminal() {
+        say("type time_lap or hazard; Ctrl-C ends");
+    }
     if let Some(connection) = viewer.client.connection() {
         thread::spawn(move || send_commands(&connection, &tell));
     }
@@ -118,24 +120,37 @@ pub(crate) fn connect(address: &str, seconds: Option<Duration>) -> Result<(), Fa
         let record = viewer.record();
         let (received, lost, (p50, p99)) = (record.received, record.lost(), record.percentiles());
         let seconds = elapsed.as_secs_f64();
-        let head = format!("received {received} in {seconds:.0} s, lost {lost}, jitter p50 {p50} µs, p99 {p99} µs");
+        let head = if received == 0 && elapsed > SILENCE {
+            vec![format!("nothing has come in {seconds:.0} s"), format!("is {address} a publisher of telemetry?")]
+        } else {
+            vec![
+                format!("received {received} in {seconds:.0} s, lost {lost}"),
+                format!("jitter p50 {p50} µs, p99 {p99} µs"),
+            ]
+        };
         status(head, &record.newest.metrics, Vec::new())
-    })?;
+    });
     drop(notes);
     viewer.client.close();
-    screen.clear()?;
+    screen.clear();
     let record = viewer.record();
     let (received, lost, (p50, p99)) = (record.received, record.lost(), record.percentiles());
-    screen.say(&format!("received {received}, jitter p50 {p50} µs, p99 {p99} µs"))?;
-    report_loss(&mut screen, lost, received + lost)?;
+    if received == 0 && lost > 0 {
+        return Err(fail(format!("{address} is no publisher of telemetry: it sends something else")));
+    }
+    say(format_args!("received {received}, jitter p50 {p50} µs, p99 {p99} µs"));
+    report_loss(lost, received + lost)?;
     match end {
+        Some(DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. }) if received == 0 => {
+            Err(fail("the server said goodbye before it published anything"))
+        }
         None | Some(DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. }) => Ok(()),
-        Some(reason) => Err(fail(format!("disconnected: {reason}"))),
+        Some(reason) => Err(fail(format!("disconnected: {reason:#}"))),
     }
 }
 
-fn report_loss(screen: &mut Screen, lost: u64, sent: u64) -> Result<(), Failure> {
-    screen.say(&format!("lost {lost} of {sent} messages"))?;
+fn report_loss(lost: u64, sent: u64) -> Result<(), Failure> {
+    say(format_args!("lost {lost} of {sent} messages"));
     match lost {
         0 => Ok(()),
         _ => Err(fail(format!("{lost} of {sent} messages were lost"))),
@@ -143,22 +158,21 @@ fn report_loss(screen: &mut Screen, lost: u64, sent: u64) -> Result<(), Failure>
 }
 
 fn tell_interrupts(tell: SyncSender<Note>) -> Result<(), Failure> {
-    ctrlc::set_handler(move || {
+    stop_when_unread();
+    on_stop(move || {
         let _ = tell.send(Note::Interrupted);
-    })?;
-    Ok(())
+    })
 }
 
 /// Sends the lines of stdin, until its end or the program's.
 fn send_commands(connection: &Connection, tell: &SyncSender<Note>) {
     let typed = io::stdin().is_terminal();
-    let mut stdin = io::stdin().lock();
-    let mut line = Vec::new();
-    while read_line(&mut stdin, &mut line).unwrap_or(false) {
-        let command = line.escape_ascii();
-        let outcome = match connection.send(&line) {
-            Ok(()) => format!("sent {command}"),
-            Err(error) => format!("{command} was not sent: {error}"),
+    let mut lines = Lines::of_stdin();
+    while let Ok(Some(line)) = lines.next_line() {
+        let outcome = match line.map(|line| (line.escape_ascii(), connection.send(line))) {
+            Ok((command, Ok(()))) => format!("sent {command}"),
+            Ok((command, Err(error))) => format!("{command} was not sent: {error:#}"),
+            Err(too_long) => format!("a line was not sent: {too_long}"),
         };
         let _ = tell.send(if typed { Note::Typed(outcome) } else { Note::Line(outcome) });
     }

@@ -117,10 +117,10 @@ impl Callback for Commands {
     }
 
     fn on_disconnect(&self, _: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
-        let _ = self.notes.send(Note::Line(format!("{connection} disconnected: {reason}")));
+        let _ = self.notes.send(Note::Line(format!("{connection} disconnected: {reason:#}")));
     }
 
     fn on_fail(&self, _: &dyn Service, error: &Error) {
-        let _ = self.notes.send(Note::Line(format!("telemetry: {error}")));
+        let _ = self.notes.send(Note::Line(format!("telemetry: {error:#}")));
     }
 }

@@ -1,10 +1,10 @@
 //! Stdout: a table that is refreshed in place on a terminal, plain lines anywhere else.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use crate::cli::Failure;
+use support::{columns, is_all_printed, show};
 
 /// What there is to show.
 pub(crate) struct Status {
@@ -30,12 +30,18 @@ impl Screen {
         if self.terminal { Duration::from_millis(250) } else { Duration::from_secs(1) }
     }
 
-    pub(crate) fn show(&mut self, status: Status) -> Result<(), Failure> {
+    /// Shows how things are now, in place of how they were; not before that has been taken.
+    pub(crate) fn show(&mut self, status: Status) {
+        if !is_all_printed() {
+            return;
+        }
         if !self.terminal {
-            return print(&format!("{}\n", status.line));
+            return show(format_args!("{}\n", status.line));
         }
         let above = self.table.len();
-        self.table = status.table;
+        // A line that is longer than the terminal is wide would take two, and the next table would begin too far below.
+        let columns = columns().unwrap_or(usize::MAX);
+        self.table = status.table.iter().map(|line| line.chars().take(columns).collect()).collect();
         let mut text = String::new();
         if above > 0 {
             // Back to where it was afterwards: somebody may be typing a command below the table.
@@ -45,36 +51,35 @@ impl Screen {
         if above > 0 {
             text.push_str("\x1b8");
         }
-        print(&text)
+        show(text);
     }
 
     /// Prints a line that stays, above the table.
-    pub(crate) fn say(&mut self, line: &str) -> Result<(), Failure> {
-        self.insert(line, self.table.len())
+    pub(crate) fn say(&mut self, line: &str) {
+        self.insert(line, self.table.len());
     }
 
     /// Prints what has become of a line typed: the cursor is one line further then.
-    pub(crate) fn answer(&mut self, line: &str) -> Result<(), Failure> {
-        self.insert(line, self.table.len() + 1)
+    pub(crate) fn answer(&mut self, line: &str) {
+        self.insert(line, self.table.len() + 1);
     }
 
-    fn insert(&self, line: &str, above: usize) -> Result<(), Failure> {
+    fn insert(&self, line: &str, above: usize) {
         let mut text = String::new();
         if !self.table.is_empty() {
             let _ = write!(text, "\x1b[{above}A\r\x1b[J");
         }
         let _ = writeln!(text, "{line}");
         self.draw(&mut text);
-        print(&text)
+        show(text);
     }
 
     /// Takes the table away.
-    pub(crate) fn clear(&mut self) -> Result<(), Failure> {
+    pub(crate) fn clear(&mut self) {
         let above = self.table.len();
         self.table.clear();
-        match above {
-            0 => Ok(()),
-            _ => print(&format!("\x1b[{above}A\r\x1b[J")),
+        if above > 0 {
+            show(format_args!("\x1b[{above}A\r\x1b[J"));
         }
     }
 
@@ -83,9 +88,4 @@ impl Screen {
             let _ = writeln!(text, "{line}\x1b[K");
         }
     }
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| Failure::of_stdout(&error))
 }

@@ -40,7 +40,14 @@ impl Viewer {
         let callback = callback::on_receive(move |connection, message| {
             let arrived = Instant::now();
             // Unlocked again before anything is sent.
-            let received = lock(&taking).take(message, arrived);
+            let (received, is_publisher) = {
+                let mut record = lock(&taking);
+                (record.take(message, arrived), record.received > 0)
+            };
+            if !is_publisher {
+                // Whoever begins with something else is none.
+                connection.close();
+            }
             if received == Some(COMMANDS_AFTER) {
                 // If that fails, the connection is ending, and the messages that follow are missed anyway.
                 commands.iter().for_each(|command| drop(connection.send(command.as_bytes())));

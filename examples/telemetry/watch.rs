@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use leads_comm::DisconnectReason;
 
 use crate::Note;
-use crate::cli::Failure;
 use crate::message::Metrics;
 use crate::publisher::Publishing;
 use crate::screen::{Screen, Status};
@@ -22,26 +21,26 @@ pub(crate) fn watch(
     notes: &Receiver<Note>,
     seconds: Option<Duration>,
     status: impl Fn(Duration) -> Status,
-) -> Result<Option<DisconnectReason>, Failure> {
+) -> Option<DisconnectReason> {
     let begun = Instant::now();
     let end = seconds.and_then(|seconds| begun.checked_add(seconds));
     let mut next = begun + screen.interval();
     loop {
         let now = Instant::now();
         if next <= now {
-            screen.show(status(now - begun))?;
+            screen.show(status(now - begun));
             next = now + screen.interval();
         }
         if end.is_some_and(|end| end <= now) {
-            return Ok(None);
+            return None;
         }
         let wake = end.map_or(next, |end| end.min(next));
         match notes.recv_timeout(wake.saturating_duration_since(now)) {
-            Ok(Note::Connected(peer)) => screen.say(&format!("{peer} connected"))?,
-            Ok(Note::Line(line)) => screen.say(&line)?,
-            Ok(Note::Typed(line)) => screen.answer(&line)?,
-            Ok(Note::Disconnected(reason)) => return Ok(Some(reason)),
-            Ok(Note::Interrupted) | Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            Ok(Note::Connected(peer)) => screen.say(&format!("{peer} connected")),
+            Ok(Note::Line(line)) => screen.say(&line),
+            Ok(Note::Typed(line)) => screen.answer(&line),
+            Ok(Note::Disconnected(reason)) => return Some(reason),
+            Ok(Note::Interrupted) | Err(RecvTimeoutError::Disconnected) => return None,
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
@@ -61,21 +60,22 @@ pub(crate) fn demo_status(elapsed: Duration, publishing: &Publishing, metrics: &
     }
     let least = viewers.iter().map(|viewer| viewer.record().received).min().unwrap_or(0);
     let (published, seconds) = (publishing.published(), elapsed.as_secs_f64());
-    let head = format!("published {published} in {seconds:.0} s, received by each viewer at least {least}");
+    let head =
+        vec![format!("published {published} in {seconds:.0} s"), format!("received by each viewer at least {least}")];
     status(head, metrics, rows)
 }
 
-/// Whatever there is to say, with the metrics below.
-pub(crate) fn status(head: String, metrics: &Metrics, rows: Vec<String>) -> Status {
+/// Whatever there is to say, with the metrics below. None of it is longer than a narrow terminal.
+pub(crate) fn status(head: Vec<String>, metrics: &Metrics, rows: Vec<String>) -> Status {
     let Metrics { cpu_percent, memory_used, memory_total, received_per_s, sent_per_s, load } = metrics;
     let gib = |bytes: &u64| *bytes as f64 / f64::from(1 << 30);
     let kib = |bytes: &u64| *bytes as f64 / 1024.0;
-    let measured = format!(
-        "CPU {cpu_percent:.1} %, memory {:.1} of {:.1} GiB, network in {:.1} out {:.1} KiB/s, load {load:.2}",
+    let machine = format!(
+        "CPU {cpu_percent:.1} %, load {load:.2}, memory {:.1} of {:.1} GiB",
         gib(memory_used),
-        gib(memory_total),
-        kib(received_per_s),
-        kib(sent_per_s)
+        gib(memory_total)
     );
-    Status { line: format!("{head}; {measured}"), table: [vec![head, measured], rows].concat() }
+    let network = format!("network in {:.1} out {:.1} KiB/s", kib(received_per_s), kib(sent_per_s));
+    let table = [head, vec![machine, network]].concat();
+    Status { line: table.join(", "), table: [table, rows].concat() }
 }

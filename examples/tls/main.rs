@@ -19,29 +19,30 @@ use leads_comm::transport::tls::{Authorities, ClientConfig, Identity, ServerConf
 use leads_comm::{Client, CloseOnDrop, Error, Server};
 use lexopt::prelude::*;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
-
-#[path = "../support/cli.rs"]
-mod cli;
-
-use cli::{Failure, fail};
+use support::{Arguments, Failure, fail, run, say, usage};
 
 const HELP: &str = "\
-Shows who is let in by a server that speaks TLS and asks for certificates, and what the others are told.
+Shows who is let in by a server that speaks TLS and asks for certificates, and
+what the others are told.
 
 Usage: tls [--certs DIR]
        tls --make-certs DIR [--name NAME]...
 
-      --certs DIR       use the files in DIR, which --make-certs has put there; otherwise they are made for
-                        this once
-      --make-certs DIR  make an authority, and certificates of a server and of a client, and put them into
-                        DIR: ca.pem, server.pem, server.key, client.pem, client.key
-      --name NAME       a name or an IP address by which clients reach the server; may be given more than
-                        once (default localhost, 127.0.0.1 and ::1)
+      --certs DIR       use the files in DIR, which --make-certs has put there;
+                        otherwise they are made for this once
+      --make-certs DIR  make an authority, and certificates of a server and of a
+                        client, and put them into DIR, which is made if need be:
+                        ca.pem, server.pem, server.key, client.pem, client.key
+      --name NAME       a name or an IP address by which clients reach the
+                        server; may be given more than once (default localhost,
+                        127.0.0.1 and ::1)
   -h, --help            print this
 
-The certificates are for trying things out: they never expire, and the authority's own key is not kept.
-Each line of stdout is one thing that happens. Exit code 1: something else happened; 2: a wrong call.
-RUST_LOG=debug shows what the library does.
+The certificates are for trying things out: they never expire, and the
+authority's own key is not kept. Nothing is written over.
+
+Each line of stdout is one thing that happens. Exit code 1: something else
+happened; 2: a wrong call. RUST_LOG=debug shows what the library does.
 ";
 
 const AUTHORITY: &str = "leads-comm demo authority";
@@ -56,7 +57,7 @@ enum Options {
 }
 
 fn main() -> ExitCode {
-    cli::run("tls", HELP, parse_options, |options| match options {
+    run("tls", HELP, parse_options, |options| match options {
         Options::Make { directory, names } => make(&directory, names),
         Options::Show { directory: Some(directory) } => show(&Files::read(&directory)?),
         Options::Show { directory: None } => show(&Files::make(AUTHORITY, NAMES.map(str::to_owned).to_vec())?),
@@ -64,22 +65,21 @@ fn main() -> ExitCode {
 }
 
 /// `None` when only help is wanted.
-fn parse_options() -> Result<Option<Options>, lexopt::Error> {
+fn parse_options(mut arguments: Arguments) -> Result<Option<Options>, Failure> {
     let (mut certs, mut make, mut names) = (None::<OsString>, None::<OsString>, Vec::new());
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
+    while let Some(argument) = arguments.next_argument()? {
         match argument {
             Long("certs") => certs = Some(arguments.value()?),
             Long("make-certs") => make = Some(arguments.value()?),
-            Long("name") => names.push(arguments.value()?.string()?),
+            Long("name") => names.push(arguments.text()?),
             Short('h') | Long("help") => return Ok(None),
-            _ => return Err(argument.unexpected()),
+            _ => return Err(argument.unexpected().into()),
         }
     }
     match (certs, make) {
-        (Some(_), Some(_)) => Err("--certs goes without --make-certs".into()),
+        (Some(_), Some(_)) => Err(usage("--certs goes without --make-certs")),
         (directory, None) if names.is_empty() => Ok(Some(Options::Show { directory: directory.map(PathBuf::from) })),
-        (_, None) => Err("--name goes with --make-certs".into()),
+        (_, None) => Err(usage("--name goes with --make-certs")),
         (None, Some(directory)) => {
             if names.is_empty() {
                 names = NAMES.map(str::to_owned).to_vec();
@@ -120,9 +120,14 @@ impl Files {
     }
 
     fn read(directory: &Path) -> Result<Self, Failure> {
+        let advice = format!("`--make-certs {}` makes what is needed", directory.display());
+        if !directory.exists() {
+            return Err(fail(format!("there is no folder {}; {advice}", directory.display())));
+        }
         let read = |name: &str| {
             let path = directory.join(name);
-            fs::read_to_string(&path).map_err(|error| fail(format!("cannot read {}: {error}", path.display())))
+            let read = fs::read_to_string(&path);
+            read.map_err(|error| fail(format!("cannot read {}: {error}; {advice}", path.display())))
         };
         Ok(Self {
             authority: read("ca.pem")?,
@@ -134,11 +139,11 @@ impl Files {
     }
 
     fn identity(certificates: &str, key: &str) -> Result<Identity, Failure> {
-        Identity::from_pem(certificates.as_bytes(), key.as_bytes()).map_err(|error| fail(error.to_string()))
+        Identity::from_pem(certificates.as_bytes(), key.as_bytes()).map_err(|error| fail(format!("{error:#}")))
     }
 
     fn authorities(&self) -> Result<Authorities, Failure> {
-        Authorities::from_pem(self.authority.as_bytes()).map_err(|error| fail(error.to_string()))
+        Authorities::from_pem(self.authority.as_bytes()).map_err(|error| fail(format!("{error:#}")))
     }
 }
 
@@ -147,13 +152,20 @@ fn make(directory: &Path, names: Vec<String>) -> Result<(), Failure> {
     let files = Files::make(AUTHORITY, names)?;
     let cannot = |what: &Path, error: io::Error| fail(format!("cannot write {}: {error}", what.display()));
     fs::create_dir_all(directory).map_err(|error| cannot(directory, error))?;
-    for (name, content, is_secret) in [
+    let files = [
         ("ca.pem", &files.authority, false),
         ("server.pem", &files.server, false),
         ("server.key", &files.server_key, true),
         ("client.pem", &files.client, false),
         ("client.key", &files.client_key, true),
-    ] {
+    ];
+    // Before the first one is written: those of two authorities do not go together.
+    if files.iter().any(|(name, ..)| directory.join(name).symlink_metadata().is_ok()) {
+        let directory = directory.display();
+        let advice = format!("use them with `--certs {directory}`, remove them, or name another folder");
+        return Err(fail(format!("there are certificates in {directory} already: {advice}")));
+    }
+    for (name, content, is_secret) in files {
         let path = directory.join(name);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
@@ -165,7 +177,7 @@ fn make(directory: &Path, names: Vec<String>) -> Result<(), Failure> {
         let _ = is_secret;
         let written = options.open(&path).and_then(|mut file| file.write_all(content.as_bytes()));
         written.map_err(|error| cannot(&path, error))?;
-        say(&format!("wrote {}", path.display()))?;
+        say(format_args!("wrote {}", path.display()));
     }
     Ok(())
 }
@@ -185,16 +197,17 @@ fn show(files: &Files) -> Result<(), Failure> {
 
     let identity = Files::identity(&files.client, &files.client_key)?;
     let known = ClientConfig::mutual(identity, files.authorities()?);
-    say(&format!("a client with a certificate: {}", meet(Some(known))?))?;
+    say(format_args!("a client with a certificate: {}", meet(Some(known))?));
 
     let unknown = ClientConfig::new(files.authorities()?);
-    say(&format!("a client without: {}", meet(Some(unknown))?))?;
+    say(format_args!("a client without: {}", meet(Some(unknown))?));
 
     let stranger = Files::make("another authority", Vec::new())?;
     let suspicious = ClientConfig::new(stranger.authorities()?);
-    say(&format!("a client that believes another authority: {}", meet(Some(suspicious))?))?;
+    say(format_args!("a client that believes another authority: {}", meet(Some(suspicious))?));
 
-    say(&format!("a client that does not speak TLS: {}", meet(None)?))
+    say(format_args!("a client that does not speak TLS: {}", meet(None)?));
+    Ok(())
 }
 
 /// What comes of a client.
@@ -206,13 +219,13 @@ fn meet(port: u16, config: Option<ClientConfig>, server: &Receiver<Event>) -> Re
     }
     let client = CloseOnDrop::new(builder.build()?);
     let told = match client.start("127.0.0.1", true) {
-        Err(error) => error.to_string(),
+        Err(error) => format!("{error:#}"),
         Ok(()) => {
             // One that is refused after its own handshake, which TLS 1.3 allows, may have ended again.
             let _ = client.send(b"m1");
             let outcome = find(&heard, |event| match event {
                 Event::Receive { message, .. } => Some(format!("its {} came back", message.escape_ascii())),
-                Event::Disconnect { reason, .. } => Some(reason.to_string()),
+                Event::Disconnect { reason, .. } => Some(format!("{reason:#}")),
                 _ => None,
             })?;
             client.close();
@@ -224,7 +237,7 @@ fn meet(port: u16, config: Option<ClientConfig>, server: &Receiver<Event>) -> Re
             let lens: Vec<_> = connection.peer_certificates().iter().map(Vec::len).collect();
             Some(format!("let in, with {} certificate of {} bytes", lens.len(), lens.iter().sum::<usize>()))
         }
-        Event::Fail { error: error @ Error::Refused { .. } } => Some(error.to_string()),
+        Event::Fail { error: error @ Error::Refused { .. } } => Some(format!("{error:#}")),
         _ => None,
     })?;
     Ok(format!("{told}\n  the server says: {says}"))
@@ -238,8 +251,4 @@ fn find<T>(events: &Receiver<Event>, mut pick: impl FnMut(Event) -> Option<T>) -
             return Ok(found);
         }
     }
-}
-
-fn say(line: &str) -> Result<(), Failure> {
-    writeln!(io::stdout(), "{line}").map_err(|error| Failure::of_stdout(&error))
 }

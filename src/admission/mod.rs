@@ -3,12 +3,13 @@
 mod authenticator;
 pub(crate) mod goodbye;
 pub(crate) mod handshakes;
+mod origin;
 mod penalties;
 mod refusals;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,6 +20,7 @@ use crate::settings::require;
 use crate::sync::user_code::{self, Foreign, info, warn};
 pub use authenticator::Authenticator;
 use handshakes::MAX_HANDSHAKES;
+use origin::Origin;
 use refusals::RefusalCounts;
 
 /// How many connections a server takes unless it is told otherwise.
@@ -57,7 +59,8 @@ impl Caller<'_> {
         self.num_connections
     }
 
-    /// How many of them come from the caller's IP address; 0 on a transport without addresses.
+    /// How many of them come from the caller's IP address, or with IPv6 from its network of 64 bits; 0 on a transport
+    /// without addresses.
     pub fn num_connections_from_address(&self) -> usize {
         self.num_connections_from_address
     }
@@ -117,8 +120,8 @@ pub(crate) struct Admission {
     admit: Mutex<Option<Arc<Foreign<Admit>>>>,
     /// The limit on connections, once the start has fitted it to the system's.
     limit: AtomicUsize,
-    /// How many there are from each address, connections or on their way to become one; kept only where somebody asks.
-    by_address: Option<Mutex<HashMap<IpAddr, usize>>>,
+    /// How many there are from each origin, connections or on their way to become one; kept only where somebody asks.
+    by_origin: Option<Mutex<HashMap<Origin, usize>>>,
     refusals: RefusalCounts,
 }
 
@@ -131,11 +134,11 @@ pub(crate) struct Refusal {
 
 impl Admission {
     pub(crate) fn new(settings: AdmissionSettings) -> Self {
-        let counts_addresses =
+        let counts_origins =
             settings.max_per_address.is_some() || settings.admit.is_some() || settings.authenticator.is_some();
         Self {
             limit: AtomicUsize::new(settings.max_connections.unwrap_or(MAX_CONNECTIONS)),
-            by_address: counts_addresses.then(Mutex::default),
+            by_origin: counts_origins.then(Mutex::default),
             max_connections: settings.max_connections,
             max_per_address: settings.max_per_address,
             admit: Mutex::new(settings.admit),
@@ -212,24 +215,24 @@ impl Admission {
     }
 
     fn num_from(&self, address: Option<SocketAddr>) -> usize {
-        let (Some(by_address), Some(address)) = (&self.by_address, address) else { return 0 };
-        by_address.lock().get(&address.ip().to_canonical()).copied().unwrap_or(0)
+        let (Some(by_origin), Some(address)) = (&self.by_origin, address) else { return 0 };
+        by_origin.lock().get(&Origin::of(address)).copied().unwrap_or(0)
     }
 
     /// A connection has been made, or somebody has begun to become one.
     pub(crate) fn enter(&self, address: Option<SocketAddr>) {
-        let (Some(by_address), Some(address)) = (&self.by_address, address) else { return };
-        *by_address.lock().entry(address.ip().to_canonical()).or_default() += 1;
+        let (Some(by_origin), Some(address)) = (&self.by_origin, address) else { return };
+        *by_origin.lock().entry(Origin::of(address)).or_default() += 1;
     }
 
     /// One that had [entered](Self::enter) has ended.
     pub(crate) fn leave(&self, address: Option<SocketAddr>) {
-        let (Some(by_address), Some(address)) = (&self.by_address, address) else { return };
-        let mut by_address = by_address.lock();
-        if let Some(count) = by_address.get_mut(&address.ip().to_canonical()) {
+        let (Some(by_origin), Some(address)) = (&self.by_origin, address) else { return };
+        let (mut by_origin, origin) = (by_origin.lock(), Origin::of(address));
+        if let Some(count) = by_origin.get_mut(&origin) {
             *count -= 1;
             if *count == 0 {
-                by_address.remove(&address.ip().to_canonical());
+                by_origin.remove(&origin);
             }
         }
     }

@@ -2,10 +2,12 @@
 //! try one token after the other.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+
+use super::origin::Origin;
 
 /// From how many failures on callers from an address are refused.
 pub(super) const FAILURES: u32 = 5;
@@ -20,50 +22,44 @@ const ADDRESSES: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Penalties {
     /// When all failures of an address will be forgotten, one after the other.
-    forgotten_at: Mutex<HashMap<IpAddr, Instant>>,
+    forgotten_at: Mutex<HashMap<Origin, Instant>>,
 }
 
 impl Penalties {
     /// Whether callers from an address are refused. Nobody is who has none.
     pub(super) fn apply_to(&self, address: Option<SocketAddr>, now: Instant) -> bool {
         let Some(address) = address else { return false };
-        let forgotten_at = self.forgotten_at.lock().get(&source(address.ip())).copied();
+        let forgotten_at = self.forgotten_at.lock().get(&Origin::of(address)).copied();
         forgotten_at.is_some_and(|at| at.saturating_duration_since(now) > (FAILURES - 1) * FORGET)
     }
 
     /// A caller from an address has not been authenticated.
     pub(super) fn note_failure(&self, address: Option<SocketAddr>, now: Instant) {
         let Some(address) = address else { return };
-        let source = source(address.ip());
+        let origin = Origin::of(address);
         let mut forgotten_at = self.forgotten_at.lock();
         // Those who had come before the limit was reached do not add to it.
-        let before = forgotten_at.get(&source).copied().map_or(now, |at| at.max(now));
+        let before = forgotten_at.get(&origin).copied().map_or(now, |at| at.max(now));
         let at = (before + FORGET).min(now + FAILURES * FORGET);
-        if forgotten_at.len() == ADDRESSES && !forgotten_at.contains_key(&source) {
+        if forgotten_at.len() == ADDRESSES && !forgotten_at.contains_key(&origin) {
             make_room(&mut forgotten_at, now);
         }
-        forgotten_at.insert(source, at);
+        forgotten_at.insert(origin, at);
     }
 }
 
-fn make_room(forgotten_at: &mut HashMap<IpAddr, Instant>, now: Instant) {
+fn make_room(forgotten_at: &mut HashMap<Origin, Instant>, now: Instant) {
     forgotten_at.retain(|_, at| *at > now);
     if forgotten_at.len() == ADDRESSES {
-        let soonest = forgotten_at.iter().min_by_key(|(_, at)| **at).map(|(source, _)| *source);
-        soonest.and_then(|source| forgotten_at.remove(&source));
-    }
-}
-
-/// What stands for an address: with IPv6 a host commonly has a whole network of 64 bits to itself.
-fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
-        v4 => v4,
+        let soonest = forgotten_at.iter().min_by_key(|(_, at)| **at).map(|(origin, _)| *origin);
+        soonest.and_then(|origin| forgotten_at.remove(&origin));
     }
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn at(address: &str) -> Option<SocketAddr> {

@@ -89,6 +89,10 @@ impl ClientBuilder {
     }
 
     /// How long each address of the server is given to answer. More than 0. Default 5 s.
+    ///
+    /// Where a name has several addresses, this holds up none of them: the next one is tried beside the last when that
+    /// has failed, or not answered within 250 ms; see
+    /// [`TcpConnector`](crate::transport::tcp::TcpConnector#method.connect).
     pub fn connect_timeout(mut self, time: Duration) -> Self {
         self.side.connect_timeout = time;
         self

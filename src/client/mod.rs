@@ -80,7 +80,7 @@ impl ClientBuilder {
         require(!connect_timeout.is_zero(), "connect_timeout", "must not be 0")?;
         let reconnect = self.side.reconnect;
         if let Some(reconnect) = &reconnect {
-            reconnect.check(settings.max_queued_bytes)?;
+            reconnect.check(settings.delivery.max_queued_bytes)?;
         }
         let port = self.common.port;
         let connector: Arc<dyn Connector> = match self.side.source {
@@ -146,7 +146,7 @@ impl Client {
     /// client is closed or gives up.
     ///
     /// `address` is a host name or an IP address, if need be with a port (`vehicle.local`, `10.0.0.7:16901`,
-    /// `[::1]:16901`); over Unix sockets a path; for another transport, whatever its connector understands. Connecting
+    /// `[::1]:16901`, `[fe80::1%eth0]:16901`); over Unix sockets a path; for another transport, whatever its connector understands. Connecting
     /// takes place on the calling thread either way. With `parallel`, a new thread receives, and this returns as soon
     /// as messages can be sent. Without, the calling thread receives, and this returns when the client has ended.
     ///

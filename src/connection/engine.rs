@@ -27,6 +27,8 @@ pub(crate) struct Engine {
     service: Weak<dyn Relief>,
     /// Held by the sender that has messages dropped to make room.
     dropping: Mutex<()>,
+    /// Whether there may be connections that lose what does not fit.
+    losing: AtomicBool,
     /// Whether it has been told that sockets do not take what they should.
     keepalive_told: AtomicBool,
     /// Whether a stream has told what is unanswered.
@@ -39,9 +41,13 @@ pub(crate) trait Relief: Send + Sync {
     /// anybody.
     fn disconnect_slowest(&self, bytes: usize) -> bool;
 
-    /// Drops the oldest messages of the longest queue of which dropping any makes room, until so much memory has come
-    /// back; false when there is none.
+    /// Drops the oldest messages of the longest queue that may lose any and of which dropping some makes room, until so
+    /// much memory has come back; false when there is none.
     fn drop_from_longest(&self, memory: usize) -> bool;
+
+    /// Drops what waits for those who may lose it, also what they share, the longest queue first, until there is so
+    /// much room; false when there is not.
+    fn drop_shared(&self, memory: usize) -> bool;
 }
 
 impl Engine {
@@ -49,6 +55,7 @@ impl Engine {
         let rules = Arc::new(Rules::new(&settings));
         Self {
             broadcast_batch: BroadcastBatch::new(Arc::clone(&rules)),
+            losing: AtomicBool::new(rules.delivery.slow_consumer.drops()),
             inbound_budget: InboundBudget::new(settings.memory_limits.max_total_unfinished_bytes),
             settings,
             rules,
@@ -77,28 +84,46 @@ impl Engine {
         }
     }
 
-    /// Makes room for what is lacking in the budget of all outboxes, or waits for it, as the rule for full queues says;
-    /// whether it is worth trying again. Trying ends, because each time somebody has found room, or one peer less has
-    /// something waiting.
-    pub(crate) fn find_budget(&self, lacking: Lacking, patience: &mut Patience) -> bool {
-        match self.rules.slow_consumer {
+    /// Makes room for what is lacking in the budget of all outboxes, or waits for it, as the peer's rule for full queues
+    /// says; whether it is worth trying again. Trying ends, because each time somebody has found room, or one peer less
+    /// has something waiting.
+    pub(crate) fn find_budget(&self, lacking: Lacking, policy: SlowConsumer, patience: &mut Patience) -> bool {
+        match policy {
+            _ if !policy.drops() && self.drop_from_others(lacking, Purpose::Queue) => true,
             SlowConsumer::Disconnect => self.relieve(lacking),
-            SlowConsumer::Block(_) => {
-                self.rules.budget.wait(lacking.0, patience.until()) || !patience.is_over() || self.relieve(lacking)
+            SlowConsumer::Block(time) => {
+                self.rules.budget.wait(lacking.0, patience.until(time))
+                    || !patience.is_over(time)
+                    || self.relieve(lacking)
             }
             SlowConsumer::DropOldest | SlowConsumer::DropNewest => false,
         }
     }
 
-    /// Makes room for what is lacking to write to a peer at once for whom nothing waits, under the rules that drop: at
-    /// the cost of what waits for others. Whether it is worth trying again.
+    /// Makes room for what is lacking to write at once to a peer that may lose messages, and for whom nothing waits: at
+    /// the cost of what waits for others such. Whether it is worth trying again.
     pub(crate) fn find_budget_to_write(&self, lacking: Lacking) -> bool {
-        if !matches!(self.rules.slow_consumer, SlowConsumer::DropOldest | SlowConsumer::DropNewest) {
+        self.drop_from_others(lacking, Purpose::Write)
+    }
+
+    /// From now on there may be connections that lose what does not fit.
+    pub(crate) fn note_losing(&self) {
+        self.losing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is worth trying again, because there is room by now, or those who may lose messages have lost some.
+    fn drop_from_others(&self, lacking: Lacking, purpose: Purpose) -> bool {
+        if !self.losing.load(Ordering::Relaxed) {
             return false;
         }
         let _turn = self.dropping.lock();
-        self.rules.budget.has_room_for(lacking.0, Purpose::Write)
-            || self.service.upgrade().is_some_and(|service| service.drop_from_longest(lacking.0))
+        if self.rules.budget.has_room_for(lacking.0, purpose) {
+            return true;
+        }
+        // One who may lose messages is not worth all that the others share.
+        self.service.upgrade().is_some_and(|service| {
+            service.drop_from_longest(lacking.0) || purpose == Purpose::Queue && service.drop_shared(lacking.0)
+        })
     }
 
     /// Has the system look after the peer of a new connection, as far as it can.

@@ -8,7 +8,9 @@ pub(crate) mod link;
 pub(crate) mod log_limits;
 pub(crate) mod outbox;
 pub(crate) mod pump;
+mod values;
 
+use std::any::Any;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
@@ -17,8 +19,9 @@ use std::time::Duration;
 
 use crate::connection::engine::Engine;
 use crate::connection::link::Link;
-use crate::connection::outbox::{Flushed, Outgoing};
+use crate::connection::outbox::{Flushed, Outgoing, Patience};
 use crate::error::{DisconnectCause, DisconnectReason, Error};
+use crate::settings::Delivery;
 use crate::stats::ConnectionStats;
 use crate::sync::{later, now};
 use crate::transport::Stream;
@@ -87,7 +90,7 @@ impl Connection {
     pub fn send(&self, message: &[u8]) -> Result<(), Error> {
         let engine = self.link.engine();
         engine.settings.check_message(message)?;
-        self.link.send(Outgoing::Message(message), &mut engine.rules.patience())
+        self.link.send(Outgoing::Message(message), &mut Patience::default())
     }
 
     /// Sends several messages to this peer in one go, and tells how many were accepted.
@@ -139,6 +142,70 @@ impl Connection {
             Flushed::Lost => Err(Error::Disconnected),
             Flushed::TimedOut { left } => Err(Error::NotFlushed { bytes: left }),
         }
+    }
+
+    /// Keeps a value of the program's with this connection: who the peer is, what it has asked for, when it was last
+    /// seen. There is one of each type; the one that was there before is returned.
+    ///
+    /// It is let go when [`on_disconnect`](crate::Callback::on_disconnect) has returned, or when another takes its
+    /// place; nothing is kept after that. What changes wants a lock or an atomic of its own. May be called from any
+    /// thread and in any callback.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// use leads_comm::Server;
+    /// use leads_comm::callback::closures;
+    ///
+    /// /// How many laps a viewer has asked for.
+    /// #[derive(Default)]
+    /// struct Laps(AtomicU64);
+    ///
+    /// let callback = closures()
+    ///     .on_connect(|_, connection| drop(connection.insert(Laps::default())))
+    ///     .on_receive(|connection, _| {
+    ///         let laps = connection.get::<Laps>().expect("there since it has connected");
+    ///         laps.0.fetch_add(1, Ordering::Relaxed);
+    ///     })
+    ///     .on_disconnect(|_, connection, _| {
+    ///         println!("{connection}: {} laps", connection.get::<Laps>().map_or(0, |laps| laps.0.load(Ordering::Relaxed)));
+    ///     });
+    /// let server = Server::builder().port(0).callback(callback).build()?;
+    /// # drop(server);
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn insert<T: Any + Send + Sync>(&self, value: T) -> Option<Arc<T>> {
+        self.link.values().insert(value)
+    }
+
+    /// The value of this type that the program keeps [with this connection](Self::insert).
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.link.values().get()
+    }
+
+    /// How this peer is served.
+    pub fn delivery(&self) -> Delivery {
+        self.link.outbox().delivery()
+    }
+
+    /// How this peer is served from now on, whatever the others are. What waits for it stays, also where that is more
+    /// than may wait from now on. A sender that waits for room goes by the new policy. May be called from any thread
+    /// and in any callback.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] when such a queue could not hold the longest message, or would be longer than all of
+    /// the service's [together](crate::MemoryLimits::max_total_queued_bytes). The peer is served as before then.
+    pub fn set_delivery(&self, delivery: Delivery) -> Result<(), Error> {
+        let engine = self.link.engine();
+        engine.settings.check_delivery(&delivery)?;
+        if delivery.slow_consumer.drops() {
+            engine.note_losing();
+        }
+        self.link.outbox().set_delivery(delivery);
+        Ok(())
     }
 
     /// How much waits to be written to this peer now, in bytes, each message charged 64 more.

@@ -4,6 +4,7 @@ mod denial;
 mod disconnect;
 mod first_line;
 mod refusal;
+mod report;
 
 use std::error;
 use std::fmt;
@@ -15,6 +16,7 @@ pub use denial::{DenialCause, Denied};
 pub use disconnect::{DisconnectCause, DisconnectReason, OutboundLimit, Undelivered};
 use first_line::first_line;
 pub use refusal::RefusalCause;
+pub use report::Report;
 
 /// What went wrong, by what can be done about it: the program's mistakes first, then the service's or the connection's
 /// state, then what the system refused.

@@ -17,7 +17,7 @@ pub enum RefusalCause {
         /// The limit.
         limit: usize,
     },
-    /// There were as many from the caller's address as there may be:
+    /// There were as many from the caller's address, or with IPv6 from its network of 64 bits, as there may be:
     /// [`ServerBuilder::max_connections_per_address`](crate::ServerBuilder::max_connections_per_address).
     MaxConnectionsPerAddress {
         /// The limit.

@@ -1,11 +1,11 @@
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::bind::BindAddress;
 use crate::admission::{AdmissionSettings, Authenticator, Caller};
-use crate::error::Error;
 use crate::service::builder::{Common, further_settings, usual_settings};
 use crate::sync::user_code::Foreign;
 use crate::transport::Listener;
@@ -38,52 +38,6 @@ pub(crate) enum ListenerSource {
     Transport(Foreign<dyn Listener>),
 }
 
-/// What [`ServerBuilder::bind`] takes: an IP address, or text that is to be one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BindAddress {
-    /// `None`: the text is no address.
-    ip: Option<IpAddr>,
-}
-
-impl BindAddress {
-    pub(crate) fn ip(self) -> Result<IpAddr, Error> {
-        self.ip.ok_or(Error::InvalidSetting {
-            setting: "bind",
-            requirement: "must be an IP address, such as 0.0.0.0, :: or 192.168.0.7; the port is set by itself",
-        })
-    }
-}
-
-macro_rules! from_address {
-    ($($address:ty),*) => {
-        $(impl From<$address> for BindAddress {
-            fn from(address: $address) -> Self {
-                Self { ip: Some(address.into()) }
-            }
-        })*
-    };
-}
-
-from_address!(IpAddr, Ipv4Addr, Ipv6Addr, [u8; 4], [u8; 16], [u16; 8]);
-
-impl From<&str> for BindAddress {
-    fn from(text: &str) -> Self {
-        Self { ip: text.parse().ok() }
-    }
-}
-
-impl From<&String> for BindAddress {
-    fn from(text: &String) -> Self {
-        text.as_str().into()
-    }
-}
-
-impl From<String> for BindAddress {
-    fn from(text: String) -> Self {
-        text.as_str().into()
-    }
-}
-
 /// Builds a [`Server`](crate::Server): see [`Server::builder`](crate::Server::builder).
 ///
 /// Every setting has a default, named at its method. What does not fit together is refused by [`build`](Self::build).
@@ -107,8 +61,11 @@ impl ServerBuilder {
     /// there is a [`token`](Self::token), an [authenticator](Self::authenticate), a hook to [admit](Self::admit)
     /// callers, or TLS; a server on all addresses that has none of these logs a warning when it starts.
     ///
+    /// A link-local IPv6 address needs its zone, the interface by name or number: `fe80::1%eth0`, as text, which the
+    /// start asks the system for.
+    ///
     /// Text that is no IP address, such as a host name or one with a port, is an
-    /// [`Error::InvalidSetting`] of [`build`](Self::build).
+    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) of [`build`](Self::build).
     ///
     /// # Examples
     ///
@@ -136,8 +93,8 @@ impl ServerBuilder {
     ///
     /// A caller over the limit is refused: its stream is accepted, told the goodbye, and ended, at once. It costs no
     /// thread, no callback hears of it but [`on_fail`](crate::Callback::on_fail)
-    /// ([`Error::Refused`]), and nobody waits for it. A stream without a non-blocking write
-    /// (also TCP on systems other than Unix) is ended without the goodbye. A connection counts until just before its
+    /// ([`Error::Refused`](crate::Error::Refused)), and nobody waits for it. A stream without a non-blocking write (also
+    /// TCP on systems other than Unix) is ended without the goodbye. A connection counts until just before its
     /// `on_disconnect`; while that runs, it has its thread.
     ///
     /// On Unix, over TCP and Unix sockets, the start lowers the limit to what the process has descriptors for (`ulimit
@@ -250,9 +207,11 @@ impl ServerBuilder {
         self
     }
 
-    /// How many connections the server has at most from one IP address. At least 1. Default `None`: as many as there
-    /// may be in all. Many peers may share an address, behind a router or on one machine; and a host with a whole IPv6
-    /// network has many.
+    /// How many connections the server has at most from one IP address; with IPv6, where a host commonly has a whole
+    /// network of 64 bits to itself, from one such network. At least 1. Default `None`: as many as there may be in all.
+    ///
+    /// Many peers may share an address, behind a router or on one machine, and the hosts of a local network share those
+    /// 64 bits. An IPv4 address counts as such, also where it comes as an IPv6 one (`::ffff:192.0.2.1`).
     ///
     /// Callers over it are refused as with [`max_connections`](Self::max_connections). On a transport without
     /// addresses nobody is.

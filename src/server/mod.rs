@@ -1,6 +1,7 @@
 //! Servers, and how they begin to accept.
 
 mod accept;
+mod bind;
 mod builder;
 mod exposure;
 mod first_message;
@@ -8,7 +9,6 @@ mod handshake;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,8 +29,10 @@ use crate::transport::tcp::{ListenOptions, TcpListener};
 use crate::transport::tls;
 #[cfg(unix)]
 use crate::transport::unix::UnixListener;
+pub use bind::BindAddress;
+use bind::Host;
 use builder::ListenerSource;
-pub use builder::{BindAddress, ServerBuilder};
+pub use builder::ServerBuilder;
 
 /// The accepting thread's stack, in bytes; `on_initialize`, `on_fail` and `admit` run on it.
 const ACCEPT_STACK: usize = 2 * 1024 * 1024;
@@ -75,7 +77,8 @@ struct Shared {
 /// What a server binds at its start, unless it is given something bound.
 enum Place {
     Address {
-        address: SocketAddr,
+        host: Host,
+        port: u16,
         options: ListenOptions,
     },
     #[cfg(unix)]
@@ -105,8 +108,7 @@ impl ServerBuilder {
             require(has_path || self.side.unix_mode.is_none(), "unix_mode", "is only for a server with a path")?;
         }
         let lets_everybody_in = exposure::lets_everybody_in(&settings, &self.side);
-        let address = SocketAddr::new(self.side.bind.ip()?, self.common.port);
-        let mut place = Place::Address { address, options };
+        let mut place = Place::Address { host: self.side.bind.host()?, port: self.common.port, options };
         let given: Option<Arc<dyn Listener>> = match self.side.source {
             ListenerSource::Address => None,
             #[cfg(unix)]
@@ -200,10 +202,12 @@ impl Server {
             return Ok(given);
         }
         match place {
-            Place::Address { address, options } => match TcpListener::bind_with(*address, *options) {
-                Ok(listener) => Ok(Arc::new(listener)),
-                Err(source) => Err(bind_error(&address.to_string(), source)),
-            },
+            Place::Address { host, port, options } => {
+                match host.resolve(*port).and_then(|address| TcpListener::bind_with(address, *options)) {
+                    Ok(listener) => Ok(Arc::new(listener)),
+                    Err(source) => Err(bind_error(&host.describe(*port), source)),
+                }
+            }
             #[cfg(unix)]
             Place::Path { path, backlog, mode } => match UnixListener::bind(path, *backlog, *mode) {
                 Ok(listener) => Ok(Arc::new(listener)),

@@ -134,7 +134,7 @@ impl Broadcaster {
 
 /// Whether it pays to join a message with others, and every queue can hold a batch of them.
 fn may_gather(rules: &Rules, message: &[u8]) -> bool {
-    rules.coalesce && message.len() <= BATCH_LEN / 2 && GATHERED_CHARGE <= rules.limit
+    rules.coalesce && message.len() <= BATCH_LEN / 2 && GATHERED_CHARGE <= rules.delivery.max_queued_bytes
 }
 
 /// Sends a message to each of these, now, behind what has been gathered; by how many it was accepted.
@@ -145,7 +145,7 @@ pub(crate) fn send_to<'a>(engine: &Engine, message: &[u8], connections: impl Ite
 
 /// Sends a message to each of these, whom nothing has been gathered for.
 fn push_to<'a>(engine: &Engine, message: &[u8], connections: impl Iterator<Item = &'a Connection>) -> usize {
-    let mut patience = engine.rules.patience();
+    let mut patience = Patience::default();
     match engine.rules.shared_batch_of(message) {
         Ok(batch) => push_batch(engine, batch, connections, &mut patience),
         Err(_) => push_over_budget(engine, message, connections, &mut patience),
@@ -164,14 +164,21 @@ fn push_over_budget<'a>(
     let outgoing = Outgoing::Message(message);
     let (behind, others): (Vec<_>, Vec<_>) = connections.partition(|connection| connection.link().outbox().is_behind());
     let accepted = others.iter().filter(|connection| connection.link().push(outgoing, patience).is_ok()).count();
-    while !behind.is_empty() {
-        let lacking = match engine.rules.shared_batch_of(message) {
+    // Who loses what does not fit waits for nothing, and nobody has to go for it.
+    let (losing, mut behind): (Vec<_>, Vec<_>) =
+        behind.into_iter().partition(|connection| connection.link().outbox().slow_consumer().drops());
+    losing.iter().for_each(|connection| connection.link().outbox().drop_outgoing(outgoing));
+    // First those who do not wait, so that they are not held up by those who do.
+    behind.sort_by_key(|connection| connection.link().outbox().slow_consumer().waits());
+    while let Some(first) = behind.first() {
+        let policy = first.link().outbox().slow_consumer();
+        match engine.rules.shared_batch_of(message) {
             Ok(batch) => return accepted + push_batch(engine, batch, behind.into_iter(), patience),
-            Err(lacking) => lacking,
-        };
-        if !engine.find_budget(lacking, patience) {
-            behind.iter().for_each(|connection| connection.link().outbox().drop_outgoing(outgoing));
-            break;
+            Err(lacking) if engine.find_budget(lacking, policy, patience) => {}
+            Err(_) => {
+                behind.iter().for_each(|connection| connection.link().outbox().drop_outgoing(outgoing));
+                break;
+            }
         }
     }
     accepted
@@ -187,13 +194,12 @@ fn push_batch<'a>(
     let batch = [batch];
     let outgoing = Outgoing::Batches(&batch);
     let charge = outgoing.charge(&engine.rules);
-    let waits = !patience.is_none();
     let mut accepted = 0;
-    // Who has no room is waited for when everybody else has been served, all of them together.
+    // Who has no room and is waited for comes when everybody else has been served, all of them together.
     let mut full = Vec::new();
     for connection in connections {
         let link = connection.link();
-        if waits && !link.outbox().has_room(charge) {
+        if link.outbox().would_block(charge) {
             full.push(connection);
         } else if link.push(outgoing, patience).is_ok() {
             accepted += 1;

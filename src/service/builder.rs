@@ -155,14 +155,14 @@ macro_rules! usual_settings {
         /// How much may wait to be written to one peer: in bytes, each message charged its length, the separator's, and
         /// 64. Must hold a message of [`max_sent_len`](Self::max_sent_len). Default 4 MiB.
         pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
-            self.common.settings.max_queued_bytes = bytes;
+            self.common.settings.delivery.max_queued_bytes = bytes;
             self
         }
 
         /// What happens when that much waits, for one peer or for all of them. Default
         /// [`SlowConsumer::Disconnect`](crate::SlowConsumer::Disconnect).
         pub fn slow_consumer(mut self, policy: $crate::SlowConsumer) -> Self {
-            self.common.settings.slow_consumer = policy;
+            self.common.settings.delivery.slow_consumer = policy;
             self
         }
 
@@ -187,6 +187,14 @@ macro_rules! usual_settings {
 /// The methods of both builders that few programs use.
 macro_rules! further_settings {
     () => {
+        /// How a connection is served that is not [told otherwise](crate::Connection::set_delivery): see
+        /// [`Delivery`](crate::Delivery). [`max_queued_bytes`](Self::max_queued_bytes) and
+        /// [`slow_consumer`](Self::slow_consumer) each set a part of it.
+        pub fn delivery(mut self, delivery: $crate::Delivery) -> Self {
+            self.common.settings.delivery = delivery;
+            self
+        }
+
         /// How long the end of a connection, and of the service, may take: see [`Closing`](crate::Closing). Default: 2
         /// s to write what had been accepted, then 0.5 s of silence until the peer has closed its side, 3 s in all.
         pub fn closing(mut self, closing: $crate::Closing) -> Self {

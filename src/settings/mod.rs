@@ -1,5 +1,6 @@
 //! What a service is told: limits and time-outs, with their defaults, checked once.
 
+mod delivery;
 mod memory_limits;
 mod reconnect;
 mod timeouts;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::codec::{self, Separator};
 use crate::error::Error;
 use crate::sync::later;
+pub use delivery::Delivery;
 pub use memory_limits::MemoryLimits;
 pub use reconnect::Reconnect;
 pub use timeouts::Timeouts;
@@ -39,8 +41,9 @@ pub const DEFAULT_PORT: u16 = 16900;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SlowConsumer {
-    /// The peer is disconnected, and nobody waits for it. Where all queues together are full, it is the peer with the
-    /// longest queue, to whichever peer is being sent.
+    /// The peer is disconnected, and nobody waits for it. Where all queues together are full, those
+    /// whose messages may be dropped lose some first, and then it is the peer with the longest queue, to whichever peer
+    /// is being sent.
     #[default]
     Disconnect,
     /// The oldest messages that wait for the peer are dropped to make room. Where all queues together are full, it is
@@ -53,6 +56,18 @@ pub enum SlowConsumer {
     /// those that have room do not wait with it. Also in a callback; a peer that does the same in turn is waited for
     /// no longer than this.
     Block(Duration),
+}
+
+impl SlowConsumer {
+    /// Whether a sender waits for room.
+    pub(crate) fn waits(self) -> bool {
+        matches!(self, Self::Block(time) if !time.is_zero())
+    }
+
+    /// Whether messages are dropped, and the peer stays.
+    pub(crate) fn drops(self) -> bool {
+        matches!(self, Self::DropOldest | Self::DropNewest)
+    }
 }
 
 /// How long the end of a connection may take: see [`ServerBuilder::closing`](crate::ServerBuilder::closing).
@@ -132,8 +147,7 @@ pub(crate) struct Settings {
     pub(crate) token: Option<Token>,
     pub(crate) max_received_len: usize,
     pub(crate) max_sent_len: usize,
-    pub(crate) max_queued_bytes: usize,
-    pub(crate) slow_consumer: SlowConsumer,
+    pub(crate) delivery: Delivery,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) coalesce: bool,
     pub(crate) timeouts: Timeouts,
@@ -148,8 +162,7 @@ impl Default for Settings {
             token: None,
             max_received_len: 1024 * 1024,
             max_sent_len: 1024 * 1024,
-            max_queued_bytes: 4 * 1024 * 1024,
-            slow_consumer: SlowConsumer::default(),
+            delivery: Delivery::default(),
             idle_timeout: None,
             coalesce: true,
             timeouts: Timeouts::default(),
@@ -163,14 +176,10 @@ impl Settings {
     /// Refuses settings that are out of range or do not fit together.
     pub(crate) fn check(&self) -> Result<(), Error> {
         require(self.max_received_len >= codec::GOODBYE.len(), "max_received_len", "must hold the goodbye, 10 bytes")?;
-        let largest_charge = self.max_sent_len.saturating_add(self.separator.len() + OVERHEAD);
-        require(
-            self.max_queued_bytes >= largest_charge,
-            "max_queued_bytes",
-            "must hold one message of max_sent_len, with its separator and 64 bytes more",
-        )?;
         require(self.idle_timeout != Some(Duration::ZERO), "idle_timeout", "must not be 0")?;
-        self.memory_limits.check(self.max_queued_bytes, self.max_received_len.saturating_add(self.separator.len()))?;
+        let unfinished = self.max_received_len.saturating_add(self.separator.len());
+        self.memory_limits.check(self.delivery.max_queued_bytes, unfinished)?;
+        self.check_delivery(&self.delivery)?;
         self.timeouts.check()?;
         require(
             self.closing.close_timeout >= self.closing.flush_timeout,
@@ -187,9 +196,10 @@ impl Settings {
         Ok(codec::check(message, &self.separator)?)
     }
 
-    /// How long a peer may take nothing of what waits for it.
-    pub(crate) fn stall_timeout(&self) -> Duration {
-        self.timeouts.stall_timeout_under(self.slow_consumer)
+    /// Refuses a delivery that a connection of this service cannot have.
+    pub(crate) fn check_delivery(&self, delivery: &Delivery) -> Result<(), Error> {
+        let longest = self.max_sent_len.saturating_add(self.separator.len());
+        delivery.check(longest, self.memory_limits.max_total_queued_bytes)
     }
 
     /// When an end that begins now is to be over.

@@ -50,8 +50,8 @@ impl Timeouts {
 
     /// How long a peer may take nothing of what waits for it in its outbox before it is disconnected, with
     /// [`OutboundLimit::Stalled`](crate::OutboundLimit::Stalled). More than 0. Default 30 s with
-    /// [`SlowConsumer::Disconnect`](crate::SlowConsumer::Disconnect) and
-    /// [`SlowConsumer::Block`](crate::SlowConsumer::Block), and 10 minutes with the policies that drop: they hold
+    /// [`SlowConsumer::Disconnect`] and
+    /// [`SlowConsumer::Block`], and 10 minutes with the policies that drop: they hold
     /// up nobody, and have no reason to end a peer that is alive.
     ///
     /// This is for peers whose system answers and whose program reads nothing. A write is tried four times in that

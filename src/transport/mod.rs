@@ -46,6 +46,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+pub(crate) mod address;
 mod contained;
 mod keepalive;
 pub mod memory;

@@ -11,7 +11,9 @@ use std::time::Instant;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::address::Target;
 use super::socket::accept::{AcceptSocket, StoppableListener};
+pub use super::socket::connect::ConnectErrors;
 use super::socket::connect::StoppableConnect;
 use super::{Connector, Keepalive, Listener, Stream, keepalive};
 
@@ -363,24 +365,26 @@ impl Clone for TcpConnector {
 }
 
 impl Connector for TcpConnector {
-    /// Connects to `host`, `host:port`, `1.2.3.4`, `1.2.3.4:port`, `::1` or `[::1]:port`; tries each address of a name
-    /// in turn.
+    /// Connects to `host`, `host:port`, `1.2.3.4`, `1.2.3.4:port`, `::1` or `[::1]:port`.
+    ///
+    /// An IPv6 address may have a zone, by name or number, as a link-local one needs: `fe80::1%eth0`,
+    /// `[fe80::1%eth0]:port`.
+    ///
+    /// The addresses of a name are tried one after the other, in the order of the system's resolver, but of IPv6 and
+    /// IPv4 in turn. One that fails, or has not answered within 250 ms, is followed by the next, beside it; the first to
+    /// answer is taken, and the others are given up ([RFC 8305](https://www.rfc-editor.org/rfc/rfc8305)). A server
+    /// hears nothing of that, unless it had accepted one of them already.
     ///
     /// Looking a name up takes as long as the system's resolver likes; the time-out concerns connecting.
     ///
     /// # Errors
     ///
-    /// Those of the last address tried; `InvalidInput` when the address cannot be read; `ConnectionAborted` once it has
+    /// What the system reports; where several addresses were tried, that of each, as [`ConnectErrors`]; `InvalidInput` when the address cannot be read; `ConnectionAborted` once it has
     /// been stopped.
     fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
-        let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in self.resolve(address)? {
-            match self.connecting.open(address, self.connect_timeout).and_then(refuse_self).and_then(TcpStream::new) {
-                Ok(stream) => return Ok(Box::new(stream)),
-                Err(error) => last_error = error,
-            }
-        }
-        Err(last_error)
+        let finish = |socket| refuse_self(socket).and_then(TcpStream::new);
+        let stream = self.connecting.open(&self.resolve(address)?, self.connect_timeout, finish)?;
+        Ok(Box::new(stream))
     }
 
     /// At once, also while a name is being looked up: that cannot be interrupted, and goes on by itself, on a thread
@@ -390,11 +394,7 @@ impl Connector for TcpConnector {
     }
 
     fn describe(&self, address: &str) -> String {
-        match parse(address, self.port) {
-            Ok(Target::Address(address)) => address.to_string(),
-            Ok(Target::Name(host, port)) => format!("{host}:{port}"),
-            Err(_) => address.to_owned(),
-        }
+        Target::parse(address, self.port).map_or_else(|_| address.to_owned(), |target| target.to_string())
     }
 }
 
@@ -413,47 +413,9 @@ fn refuse_self(socket: net::TcpStream) -> io::Result<net::TcpStream> {
 impl TcpConnector {
     /// The socket addresses that are meant by `address`.
     fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>> {
-        match parse(address, self.port)? {
+        match Target::parse(address, self.port)? {
             Target::Address(address) => Ok(vec![address]),
-            Target::Name(host, port) => self.connecting.resolve(host, port),
+            Target::Zoned(host, port) | Target::Name(host, port) => self.connecting.resolve(host, port),
         }
     }
-}
-
-/// What an address means.
-enum Target<'a> {
-    Address(SocketAddr),
-    Name(&'a str, u16),
-}
-
-/// The host in an address, without its port; `None` when it cannot be read.
-#[cfg(feature = "tls")]
-pub(super) fn host(address: &str) -> Option<String> {
-    match parse(address, 0).ok()? {
-        Target::Address(address) => Some(address.ip().to_string()),
-        Target::Name(host, _) => Some(host.to_owned()),
-    }
-}
-
-/// Reads an address, with `port` where it names none.
-fn parse(address: &str, port: u16) -> io::Result<Target<'_>> {
-    if let Ok(address) = address.parse() {
-        return Ok(Target::Address(address));
-    }
-    let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-    if let Ok(ip) = bare.parse() {
-        return Ok(Target::Address(SocketAddr::new(ip, port)));
-    }
-    let (host, port) = match address.rsplit_once(':') {
-        Some((host, named)) => match named.parse() {
-            // `parse` takes a sign, too.
-            Ok(port) if !named.starts_with('+') => (host, port),
-            _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, "the address has no valid port")),
-        },
-        None => (address, port),
-    };
-    if host.is_empty() || host.contains([':', '[', ']']) || host.contains(char::is_whitespace) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the address names no host"));
-    }
-    Ok(Target::Name(host, port))
 }

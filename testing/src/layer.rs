@@ -79,6 +79,11 @@ pub trait Layer: Send + Sync + 'static {
         stream.peer()
     }
 
+    /// See [`Stream::peer_addr`].
+    fn peer_addr(&self, stream: &dyn Stream) -> Option<SocketAddr> {
+        stream.peer_addr()
+    }
+
     /// See [`Stream::peer_certificates`].
     fn peer_certificates(&self, stream: &dyn Stream) -> Vec<Vec<u8>> {
         stream.peer_certificates()
@@ -259,7 +264,7 @@ impl Stream for Layered<dyn Stream> {
     }
 
     fn peer_addr(&self) -> Option<SocketAddr> {
-        self.unless_bare(None, |_, stream| stream.peer_addr())
+        self.unless_bare(None, Layer::peer_addr)
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

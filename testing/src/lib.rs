@@ -26,6 +26,7 @@ pub mod proxy;
 pub mod pty;
 pub mod seed;
 pub mod shaking;
+pub mod silent;
 pub mod stamp;
 pub mod valve;
 #[cfg(target_os = "linux")]

@@ -18,6 +18,7 @@ mod panic_memory;
 mod pending_logs;
 mod reconnect_resources;
 mod resources;
+mod several_addresses;
 mod standstill;
 #[cfg(all(target_os = "linux", feature = "tls"))]
 mod tls_costs;

@@ -8,11 +8,17 @@ mod chat;
 mod client;
 mod command_line;
 mod custom_transport;
+#[cfg(unix)]
+mod pipes;
 mod process;
 #[cfg(all(unix, feature = "serial"))]
 mod serial;
 mod server;
+#[cfg(unix)]
+mod signals;
 mod telemetry;
+#[cfg(unix)]
+mod terminal;
 mod tls;
 mod token;
 #[cfg(unix)]

@@ -41,18 +41,26 @@ impl Process {
 
     /// Leaves stdout to the test.
     pub(crate) fn start_unread(example: &str, arguments: &[&str]) -> (Self, ChildStdout) {
-        let mut child = Command::new(path(example))
-            .args(arguments)
-            .env_remove("RUST_LOG")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut process = Self::spawn(&mut command(example, arguments));
+        let stdout = process.child.stdout.take().unwrap();
+        (process, stdout)
+    }
+
+    /// Starts a command as it is, with pipes to this test where it says nothing else.
+    #[cfg(unix)]
+    pub(crate) fn start_command(command: &mut Command) -> Self {
+        let mut process = Self::spawn(command);
+        if let Some(stdout) = process.child.stdout.take() {
+            process.stdout = Lines::of(stdout);
+        }
+        process
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let stdin = child.stdin.take();
-        let stdout = child.stdout.take().unwrap();
-        let stderr = Lines::of(child.stderr.take().unwrap());
-        (Self { child, stdin, stdout: Lines::of(io::empty()), stderr }, stdout)
+        let stderr = child.stderr.take().map_or_else(|| Lines::of(io::empty()), Lines::of);
+        Self { child, stdin, stdout: Lines::of(io::empty()), stderr }
     }
 
     /// Writes to stdin; blocks as long as the example does not read.
@@ -178,6 +186,14 @@ impl Lines {
 /// Runs an example to its end, without input.
 pub(crate) fn run(example: &str, arguments: &[&str]) -> Ended {
     Process::start(example, arguments).end_input()
+}
+
+/// An example with pipes, which its caller may still change.
+pub(crate) fn command(example: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(path(example));
+    command.args(arguments).env_remove("RUST_LOG");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 /// Where cargo puts an example: beside the folder of the tests, for the same profile.

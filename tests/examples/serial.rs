@@ -24,6 +24,30 @@ fn it_talks_to_the_device_that_it_plays() {
 }
 
 #[test]
+fn what_was_asked_at_the_end_of_stdin_is_answered() {
+    for _ in 0..5 {
+        // Like `printf 'temperature\nled:1' | serial --demo`.
+        let mut process = Process::start("serial", &["--demo"]);
+        process.write(b"temperature\nled:1");
+        let ended = process.end_input();
+        assert_eq!((ended.code, &ended.stdout[..]), (0, &["temperature:21.5", "led:1 ok"].map(str::to_owned)[..]));
+    }
+}
+
+#[test]
+fn a_wrong_value_is_told_with_its_option_and_what_it_may_be() {
+    let wrong: [(&[&str], &str); 3] = [
+        (&["x", "--baud", "fast"], "--baud: fast is not a number from 1 to 4294967295"),
+        (&["x", "--baud", "0"], "--baud: 0 is not a number from 1 to 4294967295"),
+        (&["x", "--settle", "-1"], "--settle: -1 is not a number from 0 to 3600"),
+    ];
+    for (arguments, expected) in wrong {
+        let ended = run("serial", arguments);
+        assert_eq!((ended.code, &ended.stderr[..]), (2, &[format!("serial: {expected} (see --help)")][..]));
+    }
+}
+
+#[test]
 fn a_line_that_cannot_be_sent_is_told() {
     let mut process = demo(&[]);
     process.write(b"a;b\n");

@@ -218,14 +218,15 @@ fn a_port_that_is_taken_is_one_clear_line() {
 #[test]
 fn a_reader_that_leaves_ends_it_cleanly() {
     let (server, stdout) = Process::start_unread("server", &["--port", "0"]);
-    // Like `server | head -1`.
+    let mut stdout = BufReader::new(stdout);
     let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line).unwrap();
+    stdout.read_line(&mut line).unwrap();
     let port = line.trim().strip_prefix("listening on 127.0.0.1:").and_then(|port| port.parse().ok()).unwrap();
-    let (speaker, listener) = (join(&server, port), join(&server, port));
-    speaker.write("nobody reads this;");
-    speaker.expect_goodbye();
-    listener.expect_goodbye();
+    let (first, second) = (join(&server, port), join(&server, port));
+    // Like `server | head -1`, and nothing is printed any more.
+    drop(stdout);
+    first.expect_goodbye();
+    second.expect_goodbye();
     let ended = server.end();
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ended.stderr.iter().all(|line| line.ends_with(" disconnected: the service was closed")), "{ended:?}");

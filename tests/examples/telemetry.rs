@@ -15,9 +15,9 @@ fn number(line: &str, before: &str) -> u64 {
 #[track_caller]
 fn assert_nothing_lost(ended: &Ended, viewers: usize) {
     assert_eq!((ended.code, ended.stderr.len()), (0, 0), "{ended:?}");
-    let at = ended.stdout.len() - viewers - 2;
+    let at = ended.stdout.len() - viewers - 3;
     let (published, rows, last) =
-        (&ended.stdout[at], &ended.stdout[at + 1..][..viewers], &ended.stdout[at + 1 + viewers]);
+        (&ended.stdout[at], &ended.stdout[at + 2..][..viewers], &ended.stdout[at + 2 + viewers]);
     let published = number(published, "published ");
     assert!(published > 0, "{ended:?}");
     for (index, row) in rows.iter().enumerate() {
@@ -159,4 +159,36 @@ fn a_publisher_that_is_not_there_is_one_clear_line() {
     let ended = run("telemetry", &["--connect", &format!("127.0.0.1:{}", unused_port())]);
     assert_eq!((ended.code, ended.stdout.len(), ended.stderr.len()), (1, 0, 1), "{ended:?}");
     assert!(ended.stderr[0].starts_with("telemetry: cannot connect to 127.0.0.1:"), "{ended:?}");
+}
+
+/// A viewer of a server of another kind, until it says so.
+#[track_caller]
+fn assert_is_none(options: &[&str], server: &str, commands: &[u8]) {
+    let server = Process::start(server, &[&["--port", "0"], options].concat());
+    let address = format!("127.0.0.1:{}", server.port());
+    let mut viewer = Process::start("telemetry", &["--connect", &address]);
+    viewer.write(commands);
+    let ended = viewer.end();
+    let expected = format!("telemetry: {address} is no publisher of telemetry: it sends something else");
+    assert_eq!((ended.code, &ended.stderr[..]), (1, &[expected][..]), "{ended:?}");
+}
+
+#[test]
+fn a_server_of_another_kind_is_called_so() {
+    assert_is_none(&[], "chat", b"");
+    assert_is_none(&["--echo"], "server", b"hazard\n");
+}
+
+#[test]
+fn a_server_that_publishes_nothing_is_called_so() {
+    let server = Process::start("server", &["--port", "0"]);
+    let address = format!("127.0.0.1:{}", server.port());
+    let viewer = Process::start("telemetry", &["--connect", &address]);
+    let line = viewer.line_with(&format!("is {address} a publisher of telemetry?"));
+    assert!(line.starts_with("nothing has come in "), "{line}");
+    server.signal("TERM");
+    assert_eq!(server.end().code, 0);
+    let ended = viewer.end();
+    let expected = "telemetry: the server said goodbye before it published anything".to_owned();
+    assert_eq!((ended.code, &ended.stderr[..]), (1, &[expected][..]), "{ended:?}");
 }

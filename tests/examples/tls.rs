@@ -69,8 +69,23 @@ mod built {
             }
         }
         // Nothing is written over.
-        let again = run("tls", &["--make-certs", made.0.to_str().unwrap()]);
-        assert_eq!((again.code, again.stdout.len(), again.stderr.len()), (1, 0, 1), "{again:?}");
+        let directory = made.0.to_str().unwrap();
+        let kept = fs::read(made.file("server.key")).unwrap();
+        for missing in [None, Some("ca.pem"), Some("server.pem")] {
+            missing.into_iter().for_each(|name| fs::remove_file(made.file(name)).unwrap());
+            let again = run("tls", &["--make-certs", directory]);
+            assert_eq!((again.code, again.stdout.len()), (1, 0), "{again:?}");
+            let advice = format!("use them with `--certs {directory}`, remove them, or name another folder");
+            assert_eq!(again.stderr, [format!("tls: there are certificates in {directory} already: {advice}")]);
+        }
+        assert_eq!(fs::read(made.file("server.key")).unwrap(), kept);
+        let ended = run("tls", &["--certs", directory]);
+        let advice = format!("`--make-certs {directory}` makes what is needed");
+        let expected = format!("tls: cannot read {directory}/ca.pem: No such file or directory (os error 2); {advice}");
+        assert_eq!((ended.code, &ended.stderr[..]), (1, &[expected][..]));
+        fs::remove_dir_all(&made.0).unwrap();
+        let ended = run("tls", &["--certs", directory]);
+        assert_eq!((ended.code, ended.stderr), (1, vec![format!("tls: there is no folder {directory}; {advice}")]));
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn a_token_that_is_not_there_or_cannot_be_sent_is_one_line() {
             let file = file(&format!("{test}-{example}"), content);
             let ended = run(example, &[arguments, &["--token", &file]].concat());
             assert_eq!((ended.code, ended.stderr.len()), (2, 1), "{ended:?}");
-            let expected = format!("{example}: invalid setting: token must");
+            let expected = format!("{example}: --token: must");
             assert!(ended.stderr[0].starts_with(&expected), "{ended:?}");
             fs::remove_file(file).unwrap();
         }

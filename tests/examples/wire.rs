@@ -20,7 +20,7 @@ impl Peer {
         Self::new(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap())
     }
 
-    fn new(socket: TcpStream) -> Self {
+    pub(crate) fn new(socket: TcpStream) -> Self {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();

@@ -12,8 +12,9 @@ use leads_comm::{
     Service, callback,
 };
 use leads_comm_testing::leftovers::threads_and_descriptors;
+use leads_comm_testing::silent::Silent;
 use leads_comm_testing::*;
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::SockRef;
 
 use crate::figures::Times;
 use crate::in_two_lengths;
@@ -69,22 +70,6 @@ impl Callback for Closer {
     fn on_disconnect(&self, service: &dyn Service, _: &Connection, _: &DisconnectReason) {
         service.close();
     }
-}
-
-/// A port whose listener takes nobody in: its backlog is full, so that whoever connects waits.
-fn silent_port() -> (Socket, Vec<Socket>, u16) {
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    listener.listen(0).unwrap();
-    let address = listener.local_addr().unwrap();
-    let callers = (0..4).map(|_| {
-        let caller = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        caller.set_nonblocking(true).unwrap();
-        let _ = caller.connect(&address);
-        caller
-    });
-    let callers = callers.collect();
-    (listener, callers, address.as_socket().unwrap().port())
 }
 
 fn report(state: &str, times: &Times) {
@@ -151,8 +136,8 @@ in_two_lengths! {
 
         let mut times = Times::default();
         for _ in 0..count {
-            let (_listener, _callers, port) = silent_port();
-            let client = Client::builder().port(port).connect_timeout(PATIENCE).build().unwrap();
+            let silent = Silent::new();
+            let client = Client::builder().port(silent.addr().port()).connect_timeout(PATIENCE).build().unwrap();
             let starting = thread::spawn({
                 let client = client.clone();
                 move || client.start("127.0.0.1", true)

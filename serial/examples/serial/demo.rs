@@ -5,13 +5,13 @@ use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 
 use leads_comm::transport::Stream;
-use leads_comm::{Client, Error, callback};
+use leads_comm::{Client, callback};
 use leads_comm_serial::SerialStream;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
-use super::{Failure, fail};
+use support::{Failure, fail};
 
 /// What its answer to `ic` starts with.
 pub(crate) const TAG: &[u8] = b"demo";
@@ -27,7 +27,9 @@ impl Device {
     pub(crate) fn plug_in(separator: &[u8]) -> Result<Self, Failure> {
         let (device, line, port) = pair().map_err(|error| fail(format!("cannot make a pseudo-terminal: {error}")))?;
         // It speaks the same protocol, so it is a client as well: one whose stream is there already.
-        let stream = Mutex::new(Some(SerialStream::new(device, "the port").map_err(|error| fail(error.to_string()))?));
+        let stream = Mutex::new(Some(
+            SerialStream::new(device, "the port").map_err(|error| fail(format!("cannot play a device: {error}")))?,
+        ));
         let take = move |_: &str| {
             let stream = stream.lock().expect("nothing panics here").take();
             Ok(Box::new(stream.ok_or(io::ErrorKind::NotConnected)?) as Box<dyn Stream>)
@@ -42,7 +44,7 @@ impl Device {
             let _ = connection.send(&answer);
         });
         let device = Client::builder().transport(take).separator(separator).callback(program).build()?;
-        device.start("", true).map_err(|error: Error| fail(error.to_string()))?;
+        device.start("", true)?;
         Ok(Self { port, _line: line })
     }
 

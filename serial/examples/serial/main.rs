@@ -2,9 +2,8 @@
 //!
 //! `cargo run --release --example serial -- --demo` needs no device.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
@@ -14,18 +13,14 @@ use leads_comm::{
 };
 use leads_comm_serial::{Identity, Ports, SerialConnector, available_ports};
 use lexopt::prelude::*;
+use support::{Arguments, Failure, Lines, complain, fail, on_stop, print, run, say, usage};
 
-#[path = "../../../examples/support/cli.rs"]
-mod cli;
 #[cfg(unix)]
 mod demo;
-#[path = "../../../examples/support/lines.rs"]
-mod lines;
-
-use cli::{Failure, complain, fail};
 
 const HELP: &str = "\
-Sends every line of stdin to a device at a serial port, and prints every message that it sends as a line.
+Sends every line of stdin to a device at a serial port, and prints every message
+that it sends as a line.
 
 Usage: serial PORT [--tag T]... [options]
        serial auto --tag T... [options]
@@ -34,24 +29,36 @@ Usage: serial PORT [--tag T]... [options]
 
   PORT               the port's name, for instance /dev/ttyUSB0 or COM3
   auto               any port that has the device
-      --tag T        the device's answer to the question starts with T; or with another one, if there are several
+      --tag T        the device's answer to the question starts with T; or with
+                     another one, if there are several
       --question Q   what devices are asked (default ic)
-      --settle S     how many seconds a device needs after its port is opened (default 0; an Arduino 2)
+      --settle S     how many seconds a device needs after its port is opened
+                     (default 0; an Arduino 2)
       --baud N       the speed of the line (default 9600)
       --separator S  the bytes that end each message (default ;)
-      --reconnect    connect again whenever the connection ends, and also if there is no device yet
-      --demo         play a device on a pseudo-terminal, and talk to that (on Unix)
+      --reconnect    connect again whenever the connection ends, and also if
+                     there is no device yet
+      --demo         play a device on a pseudo-terminal, and talk to that (on
+                     Unix); at the end of stdin its answers are waited for
       --list         print the names of all ports, and nothing else
   -h, --help         print this
 
-Stdout carries the messages and nothing else; stderr tells of connections. A line ends with \\n or \\r\\n,
-which is not sent. Exit code 0: all of stdin was sent; or nobody reads stdout any more; or Ctrl-C or
-SIGTERM. 1: the device was not found, or is gone, or a line could not be sent; stderr says which. 2: a
-wrong call. RUST_LOG=debug shows what the library does.
+Stdout carries the messages and nothing else; stderr tells of connections. A
+line ends with \\n or \\r\\n, which is not sent, and has up to 1 MiB. Answers that
+come after the end of stdin are not printed, since nobody knows how many there
+are: `(echo temperature; sleep 1) | serial ...` leaves a second for them.
+
+Exit code 0: all of stdin was sent; or nobody reads stdout any more; or Ctrl-C,
+SIGTERM or SIGHUP. 1: the device was not found, or is gone, or a line could not
+be sent; stderr says which. 2: a wrong call. RUST_LOG=debug shows what the
+library does.
 ";
 
 /// How long a device that reads slowly is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long each answer of the device that is played may take.
+const ANSWER: Duration = Duration::from_secs(5);
 
 struct Options {
     target: Target,
@@ -73,6 +80,7 @@ enum Target {
 enum News {
     /// How many lines of stdin were not sent.
     InputEnded(u64),
+    /// Stdin cannot be read.
     Broken(Failure),
     Disconnected(DisconnectReason),
     Interrupted,
@@ -83,6 +91,8 @@ enum News {
 /// Prints what arrives, and tells of connections.
 struct Terminal {
     news: Sender<News>,
+    /// Told of each message, where somebody counts them.
+    answers: Option<Sender<()>>,
 }
 
 impl Callback for Terminal {
@@ -91,10 +101,9 @@ impl Callback for Terminal {
     }
 
     fn on_receive(&self, _: &dyn Service, _: &Connection, message: &[u8]) {
-        let mut stdout = io::stdout().lock();
-        let printed = stdout.write_all(message).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
-        if let Err(error) = printed {
-            let _ = self.news.send(News::Broken(Failure::of_stdout(&error)));
+        print(&[message, b"\n"]);
+        if let Some(answers) = &self.answers {
+            let _ = answers.send(());
         }
     }
 
@@ -108,48 +117,44 @@ impl Callback for Terminal {
     }
 
     fn on_fail(&self, _: &dyn Service, error: &Error) {
-        complain(format_args!("serial: {error}"));
+        complain(format_args!("serial: {error:#}"));
     }
 }
 
 fn main() -> ExitCode {
-    cli::run("serial", HELP, parse_options, run)
+    run("serial", HELP, parse_options, begin)
 }
 
 /// `None` when only help is wanted.
-fn parse_options() -> Result<Option<Options>, lexopt::Error> {
+fn parse_options(mut arguments: Arguments) -> Result<Option<Options>, Failure> {
     let (mut target, mut tags, mut question, mut settle) = (None, Vec::new(), None, Duration::ZERO);
     let (mut baud_rate, mut separator, mut reconnect) = (9600, DEFAULT_SEPARATOR.to_vec(), false);
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
+    while let Some(argument) = arguments.next_argument()? {
         match argument {
-            Long("tag") => tags.push(arguments.value()?.into_encoded_bytes()),
-            Long("question") => question = Some(arguments.value()?.into_encoded_bytes()),
-            Long("settle") => {
-                let seconds = arguments.value()?.parse()?;
-                settle = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
-            }
-            Long("baud") => baud_rate = arguments.value()?.parse()?,
-            Long("separator") => separator = arguments.value()?.into_encoded_bytes(),
+            Long("tag") => tags.push(arguments.bytes()?),
+            Long("question") => question = Some(arguments.bytes()?),
+            Long("settle") => settle = Duration::from_secs_f64(arguments.number(0.0..=3600.0)?),
+            Long("baud") => baud_rate = arguments.number(1..=u32::MAX)?,
+            Long("separator") => separator = arguments.separator()?,
             Long("reconnect") => reconnect = true,
             Long("demo") if target.is_none() => target = Some(Target::Demo),
             Long("list") if target.is_none() => target = Some(Target::List),
             Short('h') | Long("help") => return Ok(None),
             Value(value) if target.is_none() => target = Some(Target::Port(value.string()?)),
-            _ => return Err(argument.unexpected()),
+            _ => return Err(argument.unexpected().into()),
         }
     }
-    let target = target.ok_or("PORT is missing")?;
+    let target = target.ok_or_else(|| usage("PORT is missing"))?;
     if matches!(&target, Target::Port(port) if port == "auto") && tags.is_empty() {
-        return Err("auto needs a --tag".into());
+        return Err(usage("auto needs a --tag"));
     }
     if matches!(&target, Target::Demo) && !tags.is_empty() {
-        return Err("--demo goes without --tag".into());
+        return Err(usage("--demo goes without --tag"));
     }
     Ok(Some(Options { target, tags, question, settle, baud_rate, separator, reconnect }))
 }
 
-fn run(options: Options) -> Result<(), Failure> {
+fn begin(options: Options) -> Result<(), Failure> {
     match &options.target {
         Target::List => list(),
         Target::Port(port) => talk(port, &options.tags, Ports::shared(), &options),
@@ -159,8 +164,8 @@ fn run(options: Options) -> Result<(), Failure> {
 
 fn list() -> Result<(), Failure> {
     let ports = available_ports().map_err(|error| fail(format!("cannot list ports: {error}")))?;
-    let lines: String = ports.iter().map(|port| format!("{port}\n")).collect();
-    io::stdout().write_all(lines.as_bytes()).map_err(|error| Failure::of_stdout(&error))
+    ports.iter().for_each(say);
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -176,7 +181,7 @@ fn demonstrate(options: &Options) -> Result<(), Failure> {
 
 #[cfg(not(unix))]
 fn demonstrate(_: &Options) -> Result<(), Failure> {
-    Err(Failure::Usage("--demo is for Unix only".into()))
+    Err(usage("--demo is for Unix only"))
 }
 
 fn talk(port: &str, tags: &[Vec<u8>], ports: Ports, options: &Options) -> Result<(), Failure> {
@@ -187,29 +192,37 @@ fn talk(port: &str, tags: &[Vec<u8>], ports: Ports, options: &Options) -> Result
             Some(question) => identity.question(question),
             None => identity,
         };
-        let identity = identity.separator(&options.separator).map_err(|error| Failure::Usage(error.to_string()))?;
+        let identity =
+            identity.separator(&options.separator).map_err(|error| usage(format!("--separator: {error}")))?;
         connector = connector.identity(identity);
     }
     let (tell, news) = mpsc::channel();
+    // The device that is played answers each line.
+    let (answers, answered) = match options.target {
+        Target::Demo => Some(mpsc::channel()).unzip(),
+        Target::Port(_) | Target::List => (None, None),
+    };
     let mut builder = Client::builder()
         .transport(connector)
         .separator(&options.separator)
         .slow_consumer(SlowConsumer::Block(PATIENCE))
         .timeouts(Timeouts::new().stall_timeout(PATIENCE))
-        .callback(Terminal { news: tell.clone() });
+        .callback(Terminal { news: tell.clone(), answers });
     if options.reconnect {
         builder = builder.reconnect(Reconnect::new().longest_delay(Duration::from_secs(3)).at_start(true));
     }
     let client = builder.build()?;
     let interrupted = tell.clone();
-    ctrlc::set_handler(move || drop(interrupted.send(News::Interrupted)))?;
+    on_stop(move || {
+        let _ = interrupted.send(News::Interrupted);
+    })?;
     // Not on this thread, which has to hear of Ctrl-C also while it looks for the device.
     let (starting, started, address) = (client.clone(), tell.clone(), port.to_owned());
     thread::spawn(move || match starting.start(&address, true) {
         Ok(()) => {
             let (reading, told) = (starting.clone(), started.clone());
             // A thread that nobody waits for, because it may be blocked in reading when the program ends.
-            thread::spawn(move || drop(told.send(read_input(&reading))));
+            thread::spawn(move || drop(told.send(read_input(&reading, answered.as_ref()))));
             starting.wait();
             let _ = started.send(News::Ended(Ok(())));
         }
@@ -233,8 +246,10 @@ fn talk(port: &str, tags: &[Vec<u8>], ports: Ports, options: &Options) -> Result
             News::Disconnected(reason) if matches!(reason.cause, DisconnectCause::ServiceClosed) => {
                 unsent += reason.undelivered.unsent.messages;
             }
-            News::Disconnected(reason) if options.reconnect => complain(format_args!("serial: disconnected: {reason}")),
-            News::Disconnected(reason) => end = Some(fail(format!("disconnected: {reason}"))),
+            News::Disconnected(reason) if options.reconnect => {
+                complain(format_args!("serial: disconnected: {reason:#}"));
+            }
+            News::Disconnected(reason) => end = Some(fail(format!("disconnected: {reason:#}"))),
             News::Ended(result) => {
                 result?;
                 break;
@@ -254,20 +269,28 @@ fn close_aside(client: &Client) {
     thread::spawn(move || client.close());
 }
 
-/// Sends what is read from stdin, as far as there is a device.
-fn read_input(client: &Client) -> News {
-    let mut stdin = io::stdin().lock();
-    let mut line = Vec::new();
+/// Sends what is read from stdin, as far as there is a device, and waits for as many answers if they are counted.
+fn read_input(client: &Client, answers: Option<&Receiver<()>>) -> News {
+    let mut lines = Lines::of_stdin();
     let (mut number, mut unsent) = (0, 0);
     loop {
-        match lines::read_line(&mut stdin, &mut line) {
-            Ok(false) => return News::InputEnded(unsent),
-            Ok(true) => number += 1,
+        let line = match lines.next_line() {
+            Ok(Some(line)) => line,
+            Ok(None) => break,
             Err(error) => return News::Broken(fail(format!("cannot read stdin: {error}"))),
-        }
-        if let Err(error) = client.send(&line) {
-            complain(format_args!("serial: line {number} was not sent: {error}"));
+        };
+        number += 1;
+        let sent = line
+            .map_err(|too_long| too_long.to_string())
+            .and_then(|line| client.send(line).map_err(|error| format!("{error:#}")));
+        if let Err(why) = sent {
+            complain(format_args!("serial: line {number} was not sent: {why}"));
             unsent += 1;
         }
     }
+    if let Some(answers) = answers {
+        // One that is missing is told by what is printed.
+        let _ = (unsent..number).try_for_each(|_| answers.recv_timeout(ANSWER));
+    }
+    News::InputEnded(unsent)
 }

@@ -17,6 +17,7 @@ use crate::connection::ConnectionId;
 use crate::connection::engine::Engine;
 use crate::connection::outbox::{Outbox, Step};
 use crate::connection::pump::{Deadline, Pump, Pumped, Tick, Ticked, Watched};
+use crate::connection::values::Values;
 use crate::error::DisconnectReason;
 use crate::stats::{ConnectionStats, Received, Traffic};
 use crate::sync::user_code::{self, trace};
@@ -47,6 +48,7 @@ pub(crate) struct Link {
     /// Whether what still arrives is thrown away.
     discarding: AtomicBool,
     reason: OnceLock<DisconnectReason>,
+    values: Values,
     engine: Arc<Engine>,
     this: Weak<Link>,
 }
@@ -69,6 +71,7 @@ impl Link {
             ending: Mutex::new(None),
             discarding: AtomicBool::new(false),
             reason: OnceLock::new(),
+            values: Values::default(),
             engine,
             this: Weak::clone(this),
         })
@@ -100,6 +103,11 @@ impl Link {
 
     pub(crate) fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
+    }
+
+    /// What the program keeps with it.
+    pub(crate) fn values(&self) -> &Values {
+        &self.values
     }
 
     pub(crate) fn received(&self) -> &Received {
@@ -186,7 +194,12 @@ impl Link {
     }
 
     fn watch_stall(&self) {
-        self.watch_for(Deadline::Sending, self.engine.settings.stall_timeout() / TRIES);
+        self.watch_for(Deadline::Sending, self.stall_timeout() / TRIES);
+    }
+
+    /// How long the peer may take nothing of what waits for it.
+    fn stall_timeout(&self) -> Duration {
+        self.engine.settings.timeouts.stall_timeout_under(self.outbox.slow_consumer())
     }
 
     /// Has a deadline checked after `time`.

@@ -54,10 +54,13 @@ impl Link {
             }
             Refused::Closed => Err(Error::Disconnected),
             Refused::Full => Err(self.give_up_slow()),
-            Refused::Dropped => Err(Error::Dropped { limit: OutboundLimit::QueuedBytes(self.engine.rules.limit) }),
+            Refused::Dropped => {
+                Err(Error::Dropped { limit: OutboundLimit::QueuedBytes(self.outbox.delivery().max_queued_bytes) })
+            }
             Refused::OverBudget(lacking) => {
-                if self.engine.find_budget(lacking, patience)
-                    || !self.outbox.is_behind() && self.engine.find_budget_to_write(lacking)
+                let policy = self.outbox.slow_consumer();
+                if self.engine.find_budget(lacking, policy, patience)
+                    || policy.drops() && !self.outbox.is_behind() && self.engine.find_budget_to_write(lacking)
                 {
                     return Ok(());
                 }
@@ -70,12 +73,12 @@ impl Link {
     /// Encodes messages, all of them before the first is sent, and sends them in parts that fit into half the queue.
     pub(crate) fn push_all<M: AsRef<[u8]>>(&self, messages: impl IntoIterator<Item = M>) -> Result<usize, Error> {
         let Engine { settings, rules, .. } = &*self.engine;
-        let mut parts = Parts::new(rules);
+        let mut parts = Parts::new(rules, self.outbox.delivery().max_queued_bytes);
         for message in messages {
             settings.check_message(message.as_ref())?;
             parts.add(message.as_ref());
         }
-        let mut patience = rules.patience();
+        let mut patience = Patience::default();
         let mut accepted = 0;
         for mut part in parts.finish() {
             let in_budget = self.find_budget_for(&mut part, &mut patience);
@@ -112,11 +115,11 @@ impl Link {
                 if Batch::reserve_all(part, budget, Purpose::Write).is_ok() {
                     return true;
                 }
-                if !patience.is_none() && self.outbox.writes_directly() {
+                if self.outbox.slow_consumer().waits() && self.outbox.writes_directly() {
                     return false;
                 }
             }
-            if !self.engine.find_budget(lacking, patience) {
+            if !self.engine.find_budget(lacking, self.outbox.slow_consumer(), patience) {
                 return false;
             }
         }
@@ -124,7 +127,7 @@ impl Link {
 
     /// Ends the connection because its queue has been full for too long.
     pub(crate) fn give_up_slow(&self) -> Error {
-        let limit = OutboundLimit::QueuedBytes(self.engine.rules.limit);
+        let limit = OutboundLimit::QueuedBytes(self.outbox.delivery().max_queued_bytes);
         self.abort_slow(limit);
         Error::SlowConsumer { limit }
     }
@@ -153,7 +156,7 @@ impl Link {
     /// The pump waits until the system calls a socket ready, which Linux does when a third of up to 4 MiB is free. A
     /// peer that reads a few KiB a second makes a write succeed all the time, and the socket ready once in minutes.
     pub(super) fn check_stall(&self, now: Instant) -> Option<Instant> {
-        let stall = self.engine.settings.stall_timeout();
+        let stall = self.stall_timeout();
         let pause = stall / TRIES;
         if self.is_pumped() {
             let (is_done, step) = self.outbox.try_stuck();

@@ -128,7 +128,7 @@ impl Outbox {
         state.account.write(taken, holds);
         self.give_up_queue(state);
         // Waiting senders are woken when there is much room, not for every bit of it.
-        if state.charged() <= self.rules.limit / 2 || state.awaiting_outcome > 0 {
+        if state.charged() <= state.delivery.max_queued_bytes / 2 || state.awaiting_outcome > 0 {
             self.room.notify_all();
         }
         self.changed.notify_all();

@@ -53,6 +53,7 @@ pub(crate) use rush::RUSH;
 pub(crate) use rush::Rush;
 pub(crate) use tally::Lost;
 
+use crate::settings::{Delivery, SlowConsumer};
 use crate::stats::{Volume, nanos_since};
 use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, now};
 use crate::transport::Stream;
@@ -88,6 +89,7 @@ struct State {
     /// The same for the writer; absent while a write is under way.
     writers_stream: Option<Arc<dyn Stream>>,
     queue: Queue,
+    delivery: Delivery,
     writer: Writer,
     stage: Stage,
     /// Whether a write is under way, or what was given up is being dropped.
@@ -135,13 +137,13 @@ impl Outbox {
         let queue = Queue::new(!rules.coalesce, &rules.budget);
         let since = now();
         Self {
-            rules,
             since,
             heard: AtomicU64::new(0),
             state: Mutex::new(State {
                 writers_stream: Some(Arc::clone(&stream)),
                 stream: Some(stream),
                 queue,
+                delivery: rules.delivery.clone(),
                 writer: Writer::Nobody,
                 stage: Stage::Open,
                 in_flight: false,
@@ -159,7 +161,24 @@ impl Outbox {
             }),
             room: Condvar::new(),
             changed: Condvar::new(),
+            rules,
         }
+    }
+
+    /// How it is served.
+    pub(crate) fn delivery(&self) -> Delivery {
+        self.state.lock().delivery.clone()
+    }
+
+    /// How it is served from now on. Senders that wait for room look again, whether they still have to.
+    pub(crate) fn set_delivery(&self, delivery: Delivery) {
+        self.state.lock().delivery = delivery;
+        self.room.notify_all();
+    }
+
+    /// What happens when it is full.
+    pub(crate) fn slow_consumer(&self) -> SlowConsumer {
+        self.state.lock().delivery.slow_consumer
     }
 
     /// Accepts what is sent, all of it or nothing; waits for room if that is the rule, and `patience` has any.
@@ -386,6 +405,11 @@ impl State {
     /// nothing to do.
     fn is_behind(&self) -> bool {
         self.writer == Writer::Background && self.has_work()
+    }
+
+    /// Whether a corked outbox is written when so much waits.
+    fn is_much(&self, bytes: usize, charged: usize) -> bool {
+        bytes >= BATCH_LEN || charged > self.delivery.max_queued_bytes / 2
     }
 
     fn count_unsent(&mut self, Amount { messages, bytes }: Amount) {

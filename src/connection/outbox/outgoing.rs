@@ -28,7 +28,7 @@ pub(crate) enum Step {
     Watch,
     /// The goodbye is out, and the writing half shut.
     Finished,
-    /// Writing [failed](Outbox::failure); the outbox is dead.
+    /// Writing [failed](super::Outbox::failure); the outbox is dead.
     Failed,
 }
 
@@ -43,9 +43,9 @@ pub(crate) enum Refused {
     Dropped,
     /// All outboxes of the service together are full.
     OverBudget(Lacking),
-    /// What waits in the corked outbox has to be [written](Outbox::write_ready) first.
+    /// What waits in the corked outbox has to be [written](super::Outbox::write_ready) first.
     WriteFirst,
-    /// There is no room but that promised to what is being gathered, which has to be [settled](BroadcastBatch::end)
+    /// There is no room but that promised to what is being gathered, which has to be [settled](super::BroadcastBatch::end)
     /// first.
     SettleFirst,
 }

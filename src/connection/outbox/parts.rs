@@ -12,6 +12,8 @@ use crate::settings::OVERHEAD;
 /// The memory is not taken from the budget yet: the sender does that for each part when its turn has come.
 pub(crate) struct Parts<'a> {
     rules: &'a Rules,
+    /// What a queue may be charged.
+    limit: usize,
     parts: Vec<Vec<Batch>>,
     part: Vec<Batch>,
     batch: Batch,
@@ -20,15 +22,15 @@ pub(crate) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    pub(crate) fn new(rules: &'a Rules) -> Self {
+    pub(crate) fn new(rules: &'a Rules, limit: usize) -> Self {
         let batch = Batch::new(&rules.budget);
-        Self { rules, parts: Vec::new(), part: Vec::new(), batch, charged: 0 }
+        Self { rules, limit, parts: Vec::new(), part: Vec::new(), batch, charged: 0 }
     }
 
     /// Adds a message that has been checked.
     pub(crate) fn add(&mut self, message: &[u8]) {
         let len = message.len() + self.rules.separator.len();
-        let is_full = self.charged > 0 && self.charged + len + OVERHEAD > self.rules.limit / 2;
+        let is_full = self.charged > 0 && self.charged + len + OVERHEAD > self.limit / 2;
         if is_full {
             self.end_part();
         } else if self.batch.len() + len > BATCH_LEN {

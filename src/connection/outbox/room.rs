@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::queue::Amount;
-use super::rules::Rules;
+use super::queue::{Amount, Queue};
 use super::{Outbox, Outgoing, Patience, Refused, Stage, State, Writer};
 use crate::settings::SlowConsumer;
 use crate::sync::MutexGuard;
@@ -13,17 +12,17 @@ use crate::sync::MutexGuard;
 pub(super) const OUTCOME_PATIENCE: Duration = Duration::from_millis(100);
 
 impl Outbox {
-    /// Whether so much more would be accepted at once.
-    pub(crate) fn has_room(&self, charge: usize) -> bool {
+    /// Whether a sender of so much would have to wait.
+    pub(crate) fn would_block(&self, charge: usize) -> bool {
         let state = self.state.lock();
-        state.stage == Stage::Open && state.has_room_for(charge, &self.rules)
+        state.stage == Stage::Open && state.delivery.slow_consumer.waits() && !state.has_room_for(charge)
     }
 
     /// Waits for the outcome of a write that a sender has under way; false when there is none, or it takes too long.
     #[cold]
     pub(super) fn await_outcome(&self) -> bool {
         let mut state = self.state.lock();
-        let mut patience = Patience::of(OUTCOME_PATIENCE);
+        let mut patience = Patience::default();
         while state.writer == Writer::Caller && state.in_flight {
             if !self.wait_for_outcome(&mut state, &mut patience) {
                 return false;
@@ -35,15 +34,15 @@ impl Outbox {
     /// Waits for something to come of a write under way; false when patience is over.
     fn wait_for_outcome(&self, state: &mut MutexGuard<'_, State>, patience: &mut Patience) -> bool {
         state.awaiting_outcome += 1;
-        let timed_out = self.room.wait_until(state, patience.until()).timed_out();
+        let timed_out = self.room.wait_until(state, patience.until(OUTCOME_PATIENCE)).timed_out();
         state.awaiting_outcome -= 1;
-        !timed_out || !patience.is_over()
+        !timed_out || !patience.is_over(OUTCOME_PATIENCE)
     }
 
     /// Promises so much room to a batch that is being gathered; false when there is not so much.
     pub(super) fn promise(&self, charge: usize) -> bool {
         let mut state = self.state.lock();
-        let has_room = state.stage == Stage::Open && state.charged() + charge <= self.rules.limit;
+        let has_room = state.stage == Stage::Open && state.charged() + charge <= state.delivery.max_queued_bytes;
         if has_room {
             state.promised = charge;
         }
@@ -63,7 +62,7 @@ impl Outbox {
         patience: &mut Patience,
     ) -> Result<MutexGuard<'_, State>, Refused> {
         let state = self.state.lock();
-        if state.stage == Stage::Open && state.has_room_for(outgoing.charge(&self.rules), &self.rules) {
+        if state.stage == Stage::Open && state.has_room_for(outgoing.charge(&self.rules)) {
             return Ok(state);
         }
         self.find_room(state, outgoing, patience)
@@ -78,14 +77,13 @@ impl Outbox {
         patience: &mut Patience,
     ) -> Result<MutexGuard<'a, State>, Refused> {
         let charge = outgoing.charge(&self.rules);
-        let limit = self.rules.limit;
-        let mut outcome = Patience::of(OUTCOME_PATIENCE);
+        let mut outcome = Patience::default();
         let mut out_of_patience = false;
         loop {
             if state.stage != Stage::Open {
                 return Err(Refused::Closed);
             }
-            if state.has_room_for(charge, &self.rules) {
+            if state.has_room_for(charge) {
                 return Ok(state);
             }
             if state.promised > 0 {
@@ -97,18 +95,19 @@ impl Outbox {
             if state.in_flight && !state.background.has_thread && self.wait_for_outcome(&mut state, &mut outcome) {
                 continue;
             }
-            match self.rules.slow_consumer {
+            match state.delivery.slow_consumer {
                 SlowConsumer::Disconnect => return Err(Refused::Full),
-                SlowConsumer::Block(_) if patience.is_none() || out_of_patience => return Err(Refused::Full),
-                SlowConsumer::Block(_) => {
-                    let timed_out = self.room.wait_until(&mut state, patience.until()).timed_out();
-                    out_of_patience = timed_out && patience.is_over();
+                SlowConsumer::Block(time) if time.is_zero() || out_of_patience => return Err(Refused::Full),
+                SlowConsumer::Block(time) => {
+                    let timed_out = self.room.wait_until(&mut state, patience.until(time)).timed_out();
+                    out_of_patience = timed_out && patience.is_over(time);
                 }
                 SlowConsumer::DropNewest => {
                     state.reject(outgoing, &self.rules);
                     return Err(Refused::Dropped);
                 }
                 SlowConsumer::DropOldest => {
+                    let limit = state.delivery.max_queued_bytes;
                     let needed = charge + state.direct_charge;
                     state.note_peak();
                     let dropped = state.queue.drop_oldest(needed, limit);
@@ -123,14 +122,23 @@ impl Outbox {
     }
 
     /// Drops the oldest of what waits here and nowhere else, in favour of another peer, until so much memory has come
-    /// back; false when there is nothing to drop.
+    /// back; false when there is nothing to drop, or this peer loses none.
     pub(crate) fn drop_for_another(&self, memory: usize) -> bool {
+        self.drop_if_it_may(|queue| queue.drop_for_memory(memory))
+    }
+
+    /// The same for all that waits here, elsewhere or not.
+    pub(crate) fn drop_shared_for_another(&self) {
+        self.drop_if_it_may(|queue| queue.drop_oldest(0, 0));
+    }
+
+    fn drop_if_it_may(&self, drop: impl FnOnce(&mut Queue) -> Amount) -> bool {
         let mut state = self.state.lock();
-        if state.stage != Stage::Open {
+        if state.stage != Stage::Open || !state.delivery.slow_consumer.drops() {
             return false;
         }
         state.note_peak();
-        let dropped = state.queue.drop_for_memory(memory);
+        let dropped = drop(&mut state.queue);
         self.account_dropped(&mut state, dropped);
         dropped.messages > 0
     }
@@ -151,7 +159,7 @@ impl Outbox {
 }
 
 impl State {
-    fn has_room_for(&self, charge: usize, rules: &Rules) -> bool {
-        self.charged() + self.promised + charge <= rules.limit
+    fn has_room_for(&self, charge: usize) -> bool {
+        self.charged() + self.promised + charge <= self.delivery.max_queued_bytes
     }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::batch::{BATCH_LEN, Batch, Place};
+use super::batch::{Batch, Place};
 use super::budget::{Budget, Lacking, Purpose};
 use crate::codec::Separator;
-use crate::settings::{Settings, SlowConsumer};
+use crate::settings::{Delivery, Settings};
 use crate::sync::{later, now};
 
 /// From which number on the places of gathered batches lie, far from those of messages.
@@ -16,10 +16,8 @@ const GATHERED: u64 = 1 << 63;
 #[derive(Debug)]
 pub(crate) struct Rules {
     pub(crate) separator: Separator,
-    /// What the messages of one outbox may be charged, each its length, the separator's, and
-    /// [`OVERHEAD`](crate::settings::OVERHEAD).
-    pub(crate) limit: usize,
-    pub(crate) slow_consumer: SlowConsumer,
+    /// How an outbox is served that is not told otherwise.
+    pub(crate) delivery: Delivery,
     /// Whether messages may be joined into one write.
     pub(crate) coalesce: bool,
     pub(crate) budget: Arc<Budget>,
@@ -33,20 +31,11 @@ impl Rules {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             separator: settings.separator.clone(),
-            limit: settings.max_queued_bytes,
-            slow_consumer: settings.slow_consumer,
+            delivery: settings.delivery.clone(),
             coalesce: settings.coalesce,
             budget: Arc::new(Budget::new(settings.memory_limits.max_total_queued_bytes)),
             shared: AtomicU64::new(0),
             gathered: AtomicU64::new(0),
-        }
-    }
-
-    /// How long a sender that begins now waits for room.
-    pub(crate) fn patience(&self) -> Patience {
-        match self.slow_consumer {
-            SlowConsumer::Block(time) => Patience::of(time),
-            _ => Patience::NONE,
         }
     }
 
@@ -71,48 +60,35 @@ impl Rules {
     pub(super) fn goodbye(&self) -> Arc<Batch> {
         Arc::new(Batch::goodbye(&self.separator, &self.budget))
     }
-
-    /// Whether a corked outbox is written when so much waits.
-    pub(super) fn is_much(&self, bytes: usize, charged: usize) -> bool {
-        bytes >= BATCH_LEN || charged > self.limit / 2
-    }
 }
 
 /// By how much a wait takes longer than it should when the process has stood still.
 const STANDSTILL: Duration = Duration::from_millis(500);
 
-/// How long a sender waits for room: counted from the first time that it has to, for all that it sends to.
-#[derive(Debug)]
+/// How long a sender has been waiting for room: counted from the first time that it has to, for all that it sends to.
+#[derive(Debug, Default)]
 pub(crate) struct Patience {
-    time: Duration,
-    until: Option<Instant>,
-    is_over: bool,
+    since: Option<Instant>,
+    /// When the last wait began.
+    began: Option<Instant>,
 }
 
 impl Patience {
-    /// For a sender that does not wait.
-    pub(crate) const NONE: Self = Self { time: Duration::ZERO, until: None, is_over: false };
-
-    pub(super) fn of(time: Duration) -> Self {
-        Self { time, until: None, is_over: false }
+    /// Until when it waits that has `time` for it.
+    pub(crate) fn until(&mut self, time: Duration) -> Instant {
+        let now = now();
+        self.began = Some(now);
+        later(*self.since.get_or_insert(now), time)
     }
 
-    pub(crate) fn is_none(&self) -> bool {
-        self.time.is_zero()
-    }
-
-    pub(crate) fn until(&mut self) -> Instant {
-        *self.until.get_or_insert_with(|| later(now(), self.time))
-    }
-
-    /// After a wait until then that was in vain: whether it is over. Not where the wait took much longer, because the
-    /// process stood still, and the peer that makes room has had no chance.
-    pub(crate) fn is_over(&mut self) -> bool {
-        let late = self.until.map(|until| now().saturating_duration_since(until));
-        self.is_over |= late.is_none_or(|late| late <= STANDSTILL);
-        if !self.is_over {
-            self.until = None;
+    /// After a wait for as long as that, which was in vain: whether it is over. Not where the wait took much longer,
+    /// because the process stood still, and the peer that makes room has had no chance.
+    pub(crate) fn is_over(&mut self, time: Duration) -> bool {
+        let (Some(since), Some(began)) = (self.since, self.began) else { return true };
+        let is_over = now().saturating_duration_since(later(since, time).max(began)) <= STANDSTILL;
+        if !is_over {
+            self.since = None;
         }
-        self.is_over
+        is_over
     }
 }

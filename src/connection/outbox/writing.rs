@@ -137,7 +137,7 @@ impl Outbox {
     pub(super) fn write_or_cork(&self, mut state: MutexGuard<'_, State>, message: &[u8]) -> Result<Step, Refused> {
         let len = message.len() + self.rules.separator.len();
         let (bytes, charged) = (state.queue.bytes() + len, state.queue.charged() + len + OVERHEAD);
-        let may_wait = self.rules.coalesce && !self.rules.is_much(bytes, charged);
+        let may_wait = self.rules.coalesce && !state.is_much(bytes, charged);
         // Where there is no memory for it to wait in, it is written like a lone one.
         if may_wait && state.rush.is_on() && state.append(&self.rules, message, Purpose::Queue).is_ok() {
             return Ok(Step::Nothing);
@@ -180,7 +180,7 @@ impl Outbox {
 
     /// Whether what is queued is left there for a while.
     fn may_wait(&self, state: &State) -> bool {
-        let much = self.rules.is_much(state.queue.bytes(), state.queue.charged());
+        let much = state.is_much(state.queue.bytes(), state.queue.charged());
         state.rush.is_on() && state.stage == Stage::Open && !much
     }
 

@@ -73,9 +73,17 @@ impl Core {
     /// The connection with the longest queue, if anything waits for any.
     fn slowest(&self) -> Option<Connection> {
         let connections = self.table.snapshot().connections;
-        let queued = connections.iter().map(|connection| (connection.queued_bytes(), connection));
+        let goes = |connection: &&Connection| !connection.link().outbox().slow_consumer().drops();
+        let queued = connections.iter().filter(goes).map(|connection| (connection.queued_bytes(), connection));
         let (_, slowest) = queued.filter(|(bytes, _)| *bytes > 0).max_by_key(|(bytes, _)| *bytes)?;
         Some(slowest.clone())
+    }
+
+    /// The connections, that with the longest queue first.
+    fn longest_first(&self) -> Vec<Connection> {
+        let mut connections = self.table.snapshot().connections.to_vec();
+        connections.sort_by_cached_key(|connection| Reverse(connection.queued_bytes()));
+        connections
     }
 
     /// The open connection with the longest unfinished message, if there is any.
@@ -116,9 +124,14 @@ impl Relief for Core {
     }
 
     fn drop_from_longest(&self, memory: usize) -> bool {
-        let connections = self.table.snapshot().connections;
-        let mut queued: Vec<_> = connections.iter().map(|connection| (connection.queued_bytes(), connection)).collect();
-        queued.sort_unstable_by_key(|(bytes, _)| Reverse(*bytes));
-        queued.iter().any(|(_, connection)| connection.link().outbox().drop_for_another(memory))
+        self.longest_first().iter().any(|connection| connection.link().outbox().drop_for_another(memory))
+    }
+
+    fn drop_shared(&self, memory: usize) -> bool {
+        let budget = &self.engine.rules.budget;
+        self.longest_first().iter().any(|connection| {
+            connection.link().outbox().drop_shared_for_another();
+            budget.has_room(memory)
+        })
     }
 }

@@ -84,6 +84,7 @@ impl Opened {
         if let Err(message) = user_code::call(|| callback.on_disconnect(&**core, connection, reason)) {
             core.fail(&**callback, &Error::CallbackPanicked { callback: "on_disconnect", message });
         }
+        link.values().end();
     }
 }
 

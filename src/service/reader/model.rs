@@ -208,7 +208,8 @@ impl Life {
 
     /// Every deadline is over, whichever there is.
     fn run_out_of_time(&self) {
-        let now = self.core.settings().close_deadline() + self.core.settings().stall_timeout();
+        let now = self.core.settings().close_deadline()
+            + self.core.settings().timeouts.stall_timeout_under(self.core.settings().delivery.slow_consumer);
         self.connection.link().check_deadline(Deadline::Sending, now);
     }
 }

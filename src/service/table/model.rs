@@ -163,4 +163,8 @@ impl Relief for NoRelief {
     fn drop_from_longest(&self, _: usize) -> bool {
         false
     }
+
+    fn drop_shared(&self, _: usize) -> bool {
+        false
+    }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::config::parse_name;
 use super::{ClientConfig, ServerConfig, TlsStream};
-use crate::transport::{Connector, Listener, Stream, tcp};
+use crate::transport::address::Target;
+use crate::transport::{Connector, Listener, Stream};
 
 /// Accepts TLS streams over those of any other listener. [`ServerBuilder::tls`](crate::ServerBuilder::tls) puts one
 /// around the listener of a server.
@@ -91,7 +92,7 @@ impl Connector for TlsConnector {
         let name = match self.config.name() {
             Some(name) => name,
             None => {
-                let host = tcp::host(address).unwrap_or_else(|| address.to_owned());
+                let host = Target::parse(address, 0).map_or_else(|_| address.to_owned(), |target| target.host());
                 parse_name(&host).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?
             }
         };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -196,7 +197,7 @@ fn one_address_has_its_own_limit() {
     let started = Net::Tcp.start_server(|builder| builder.max_connections_per_address(2));
     let from = |last: u8| {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.bind(&std::net::SocketAddr::from(([127, 0, 0, last], 0)).into()).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into()).unwrap();
         socket.connect(&started.addr().into()).unwrap();
         Raw::of(Box::new(TcpStream::new(socket.into()).unwrap()))
     };
@@ -222,6 +223,67 @@ fn one_address_has_its_own_limit() {
     inside.push(from(1));
     connected(&started.events);
     assert_refused(from(1));
+}
+
+/// Whose callers come from these addresses, one after the other.
+struct From(Mutex<Vec<SocketAddr>>);
+
+impl Layer for From {
+    fn of(&self, _: &dyn Stream) -> Option<Arc<dyn Layer>> {
+        let mut addresses = self.0.lock().unwrap();
+        (!addresses.is_empty()).then(|| Arc::new(Self(Mutex::new(vec![addresses.remove(0)]))) as Arc<dyn Layer>)
+    }
+
+    fn peer_addr(&self, _: &dyn Stream) -> Option<SocketAddr> {
+        Some(self.0.lock().unwrap()[0])
+    }
+}
+
+/// A host has a whole network of 64 bits to itself, and takes whichever address of it it likes.
+#[test]
+fn the_limit_of_an_address_is_that_of_its_network_with_ipv6() {
+    let mut callers: Vec<_> = (0..20).map(|host| (format!("[2001:db8:0:1:{host}::1]:1"), host == 0)).collect();
+    let others = [("[2001:db8:0:2::1]:1", true), ("[fe80::1%2]:1", true), ("[fe80::2%2]:1", false)];
+    // Those of each link have a network of their own; and the same address may come in two forms.
+    let again =
+        [("[fe80::1%3]:1", true), ("192.0.2.1:1", true), ("[::ffff:192.0.2.1]:1", false), ("192.0.2.2:1", true)];
+    callers.extend(others.into_iter().chain(again).map(|(address, is_let_in)| (address.to_owned(), is_let_in)));
+    let last = "[2001:db8:0:1:ffff::1]:1".to_owned();
+    let addresses =
+        callers.iter().map(|(address, _)| address).chain([&last]).map(|text| text.parse().unwrap()).collect();
+
+    let (listener, connector) = memory::listener();
+    let (tell, asked) = mpsc::channel();
+    let (callback, events) = recorder();
+    let server = Server::builder()
+        .transport(layer::listener(listener, &Arc::new(From(Mutex::new(addresses)))))
+        .max_connections_per_address(1)
+        .admit(move |caller: &Caller<'_>| tell.send(caller.num_connections_from_address()).is_ok())
+        .callback(callback)
+        .build()
+        .unwrap();
+    server.start(true).unwrap();
+    let call = || Raw::of(Box::new(connector.open().unwrap()));
+    let let_in = |address: &str| {
+        let raw = call();
+        assert_eq!(connected(&events).peer_addr(), Some(address.parse().unwrap()));
+        assert_eq!(asked.try_recv(), Ok(0));
+        raw
+    };
+    let mut inside = Vec::new();
+    for (address, is_let_in) in &callers {
+        match is_let_in {
+            true => inside.push(let_in(address)),
+            false => assert_refused(call()),
+        }
+    }
+    let refused = callers.len() - inside.len();
+    assert_eq!(server.stats().callers_refused.get(RefusalKind::MaxConnectionsPerAddress), refused as u64);
+    // Whoever leaves makes room for another one of its network.
+    inside.clear();
+    until("all have left", || server.num_connections() == 0);
+    let_in(&last);
+    server.close();
 }
 
 #[test]

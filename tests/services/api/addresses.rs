@@ -1,7 +1,7 @@
 //! Where servers listen and clients connect, how addresses and threads are named, and LEADS's own functions.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc;
 use std::thread;
 
@@ -109,7 +109,7 @@ fn an_address_may_be_text_and_other_text_is_refused_with_what_it_has_to_be() {
     assert_eq!(server.local_addr().unwrap().ip(), Ipv4Addr::LOCALHOST);
     server.close();
     Server::builder().bind(String::from("::")).build().unwrap();
-    for text in ["localhost", "0.0.0.0:16900", "", "vehicle.local", "[::]"] {
+    for text in ["localhost", "0.0.0.0:16900", "", "vehicle.local", "[::]", "fe80::1%", "[fe80::1%eth0]"] {
         let error = Server::builder().bind(text).build().unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -257,6 +257,10 @@ fn an_address_that_cannot_be_read_is_refused() {
         "[localhost]",
         "1::2::3",
         "localhost:1:2",
+        "fe80::1%",
+        "fe80::1%eth0:16900",
+        "[fe80::1%eth0]:",
+        "[fe80::1%eth 0]:16900",
     ];
     for address in addresses {
         let client = Client::builder().build().unwrap();
@@ -266,6 +270,67 @@ fn an_address_that_cannot_be_read_is_refused() {
                 assert_eq!(source.kind(), io::ErrorKind::InvalidInput, "{address:?}: {source}");
             }
             other => panic!("{address:?}: {other:?}"),
+        }
+    }
+}
+
+/// A link-local address of this machine, with the name and the number of its interface; says so when there is none.
+fn link_local() -> Option<(Ipv6Addr, String, u32)> {
+    // Of each address: its 32 digits, the interface's number, the length of the network, its scope, flags, the name.
+    let table = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    let found = table.lines().find_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let [digits, number, _, _, _, name] = fields[..] else { return None };
+        let address = Ipv6Addr::from_bits(u128::from_str_radix(digits, 16).ok()?);
+        let number = u32::from_str_radix(number, 16).ok()?;
+        address.is_unicast_link_local().then(|| (address, name.to_owned(), number))
+    });
+    if found.is_none() {
+        println!("no link-local address is known of this host: skipped");
+    }
+    found
+}
+
+#[test]
+fn a_zone_may_be_named_or_numbered_by_servers_and_clients() {
+    let Some((address, name, number)) = link_local() else { return };
+    for zone in [name.clone(), number.to_string()] {
+        let (callback, events) = recorder();
+        let server = Server::builder().bind(format!("{address}%{zone}")).port(0).callback(callback).build().unwrap();
+        server.start(true).unwrap();
+        let port = server.port();
+        let bound = SocketAddr::V6(SocketAddrV6::new(address, port, 0, number));
+        assert_eq!(server.local_addr(), Some(bound));
+        for zone in [&name, &number.to_string()] {
+            let host = format!("{address}%{zone}");
+            for (known_port, text) in
+                [(port, host.clone()), (port, format!("[{host}]")), (1, format!("[{host}]:{port}"))]
+            {
+                let client = CloseOnDrop::new(Client::builder().port(known_port).build().unwrap());
+                client.start(&text, true).unwrap_or_else(|error| panic!("{text}: {error}"));
+                client.send(text.as_bytes()).unwrap();
+                assert_eq!(received(&events), text.as_bytes());
+                assert_eq!(client.connection().unwrap().peer_addr(), Some(bound), "{text}");
+            }
+        }
+        server.close();
+    }
+}
+
+#[test]
+fn a_zone_that_is_not_there_is_told_by_the_start() {
+    let server = Server::builder().bind("fe80::1%nowhere").port(16901).build().unwrap();
+    // Again and again: an interface may come up meanwhile.
+    for _ in 0..2 {
+        match server.start(true) {
+            Err(Error::Bind { address, .. }) => assert_eq!(address, "[fe80::1%nowhere]:16901"),
+            other => panic!("{other:?}"),
+        }
+    }
+    for text in ["fe80::1%nowhere", "[fe80::1%nowhere]", "[fe80::1%nowhere]:16900"] {
+        match Client::builder().build().unwrap().start(text, true) {
+            Err(Error::Connect { address, .. }) => assert_eq!(address, "[fe80::1%nowhere]:16900"),
+            other => panic!("{text}: {other:?}"),
         }
     }
 }

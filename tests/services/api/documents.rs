@@ -55,6 +55,13 @@ fn every_file_that_the_architecture_speaks_of_exists() {
 }
 
 #[test]
+fn the_programs_of_the_readme_end_with_an_error_that_can_be_read() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let mains: Vec<_> = readme.lines().filter(|line| line.starts_with("fn main")).collect();
+    assert_eq!(mains, ["fn main() -> Result<(), Report> {"; 2]);
+}
+
+#[test]
 fn the_readme_is_short_and_begins_with_programs() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     assert!(readme.lines().count() <= 200, "what else there is to say has a better home");

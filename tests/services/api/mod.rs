@@ -7,4 +7,5 @@ mod errors;
 mod leads_defects;
 mod lifecycle;
 mod proxy;
+mod reports;
 mod stats;

@@ -7,3 +7,4 @@ mod callback_panics;
 mod callbacks;
 mod foreign;
 mod matrix;
+mod values;

@@ -11,3 +11,4 @@ mod peers;
 mod send_all;
 mod slow_consumers;
 mod total_limit;
+mod viewers;

@@ -7,9 +7,11 @@ use loom::thread::{self, JoinHandle};
 
 use super::wire::{Take, Wire};
 use crate::codec::{GOODBYE, Separator};
-use crate::connection::outbox::{Batch, Budget, Flushed, Lost, Outbox, Outgoing, Purpose, Refused, Rules, Rush, Step};
+use crate::connection::outbox::{
+    Batch, Budget, Flushed, Lost, Outbox, Outgoing, Patience, Purpose, Refused, Rules, Rush, Step,
+};
 use crate::connection::pump::Tick;
-use crate::settings::SlowConsumer;
+use crate::settings::{Delivery, SlowConsumer};
 use crate::sync::{Condvar, Mutex, now};
 use crate::transport::Stream;
 
@@ -49,8 +51,7 @@ impl Setup {
     pub(crate) fn rules(&self) -> Arc<Rules> {
         Arc::new(Rules {
             separator: Separator::default(),
-            limit: self.limit,
-            slow_consumer: self.slow_consumer,
+            delivery: Delivery::new().max_queued_bytes(self.limit).slow_consumer(self.slow_consumer),
             coalesce: self.coalesce,
             budget: Arc::new(Budget::new(BUDGET)),
             shared: AtomicU64::new(0),
@@ -151,7 +152,7 @@ impl Peer {
     }
 
     fn push(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
-        let mut patience = self.rules.patience();
+        let mut patience = Patience::default();
         loop {
             match self.outbox.push(outgoing, &mut patience) {
                 Ok(step) => {

@@ -1,8 +1,11 @@
-//! StoppableConnect in such a way that another thread can stop it.
+//! Connecting in such a way that another thread can stop it.
 
 #[cfg_attr(all(unix, not(leads_comm_portable)), path = "polled.rs")]
 #[cfg_attr(not(all(unix, not(leads_comm_portable))), path = "portable.rs")]
 mod imp;
+
+mod errors;
+mod race;
 
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -13,6 +16,9 @@ use std::time::Duration;
 use crossbeam_channel::RecvTimeoutError;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use parking_lot::Mutex;
+use socket2::SockRef;
+
+pub use errors::ConnectErrors;
 
 /// The stack of a thread that looks a name up, or connects, in bytes: it runs the system's code only.
 const ASIDE_STACK: usize = 512 * 1024;
@@ -45,10 +51,15 @@ impl StoppableConnect {
         self.aside("leads-comm resolver", move || Ok((host, port).to_socket_addrs()?.collect()))
     }
 
-    /// Connects to one address, which is given `time` to answer.
-    pub(crate) fn open(&self, address: SocketAddr, time: Duration) -> io::Result<TcpStream> {
-        self.go_on()?;
-        imp::open(self, address, time)
+    /// Connects to whichever of `addresses` answers first, each of which is given `time` to do so. What `finish`
+    /// refuses is no connection.
+    pub(crate) fn open<T>(
+        &self,
+        addresses: &[SocketAddr],
+        time: Duration,
+        finish: impl Fn(TcpStream) -> io::Result<T>,
+    ) -> io::Result<T> {
+        race::open(self, addresses, time, finish)
     }
 
     /// Fails once this has been stopped.
@@ -72,15 +83,30 @@ impl StoppableConnect {
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         let (done, result) = bounded(1);
-        thread::Builder::new().name(name.to_owned()).stack_size(ASIDE_STACK).spawn(move || {
-            // Fails when nobody waits for it any more.
-            let _ = done.send(work());
-        })?;
+        // Fails when nobody waits for it any more.
+        start_aside(name, move || drop(done.send(work())))?;
         select! {
             recv(result) -> result => result.unwrap_or_else(|_| Err(io::Error::other("the resolver panicked"))),
             recv(self.stopped) -> _ => Err(stopped()),
         }
     }
+}
+
+fn start_aside(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).stack_size(ASIDE_STACK).spawn(work).map(drop)
+}
+
+/// What has become of an attempt to connect to an address.
+type Outcome = (SocketAddr, io::Result<TcpStream>);
+
+/// Has a socket leave by a reset, unless it is [kept](keep): a server that has not accepted it yet never sees it.
+fn discard_when_dropped(socket: SockRef<'_>) -> io::Result<()> {
+    socket.set_linger(Some(Duration::ZERO))
+}
+
+fn keep(socket: TcpStream) -> io::Result<TcpStream> {
+    SockRef::from(&socket).set_linger(None)?;
+    Ok(socket)
 }
 
 fn stopped() -> io::Error {

@@ -1,18 +1,19 @@
-//! Where descriptors can be polled: a non-blocking connect, polled together with a wake-up.
+//! Where descriptors can be polled: non-blocking connects, polled together with a wake-up.
 
 use std::io;
+use std::mem;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::StoppableConnect;
+use super::{Outcome, StoppableConnect, discard_when_dropped};
 use crate::transport::socket::poll::Poller;
 
-/// What the attempt under way waits with; only then, so that a connector holds no descriptor at other times.
+/// What the attempts under way wait with; only then, so that a connector holds no descriptor at other times.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     poller: Mutex<Option<Arc<Poller>>>,
@@ -26,30 +27,72 @@ impl Waiting {
     }
 }
 
-pub(crate) fn open(connecting: &StoppableConnect, address: SocketAddr, time: Duration) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
-    if begin(&socket, address)? {
-        return Ok(socket.into());
+/// Attempts to connect, under way at the same time. Those that are not over are given up when this is dropped.
+pub(super) struct Attempts<'a> {
+    connecting: &'a StoppableConnect,
+    poller: Arc<Poller>,
+    /// How long each may take.
+    time: Duration,
+    pending: Vec<Attempt>,
+    /// Those that have failed at once.
+    failed: Vec<Outcome>,
+}
+
+struct Attempt {
+    address: SocketAddr,
+    socket: Socket,
+    began: Instant,
+}
+
+impl<'a> Attempts<'a> {
+    pub(super) fn new(connecting: &'a StoppableConnect, time: Duration) -> io::Result<Self> {
+        let poller = Arc::new(Poller::new()?);
+        *connecting.waiting.poller.lock() = Some(Arc::clone(&poller));
+        Ok(Self { connecting, poller, time, pending: Vec::new(), failed: Vec::new() })
     }
-    let poller = Arc::new(Poller::new()?);
-    *connecting.waiting.poller.lock() = Some(Arc::clone(&poller));
-    let waited = wait(connecting, &poller, &socket, time);
-    *connecting.waiting.poller.lock() = None;
-    waited?;
-    match socket.take_error()? {
-        Some(error) => Err(error),
-        None => Ok(socket.into()),
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending.is_empty() && self.failed.is_empty()
+    }
+
+    pub(super) fn begin(&mut self, address: SocketAddr) {
+        match begin(address) {
+            Ok(socket) => self.pending.push(Attempt { address, socket, began: Instant::now() }),
+            Err(error) => self.failed.push((address, Err(error))),
+        }
+    }
+
+    /// Waits until one is over, or this is stopped, at most for `time`; what has become of those that are over.
+    pub(super) fn wait(&mut self, time: Option<Duration>) -> io::Result<Vec<Outcome>> {
+        let mut over = mem::take(&mut self.failed);
+        let left = self.pending.iter().map(|attempt| self.time.saturating_sub(attempt.began.elapsed()));
+        let time = if over.is_empty() { left.chain(time).min() } else { Some(Duration::ZERO) };
+        let ready = self.poller.wait_connected(self.pending.iter().map(|attempt| &attempt.socket), time)?;
+        for (attempt, is_ready) in mem::take(&mut self.pending).into_iter().zip(ready) {
+            match is_ready {
+                true => over.push((attempt.address, outcome(attempt.socket))),
+                false if attempt.began.elapsed() < self.time => self.pending.push(attempt),
+                false => over.push((attempt.address, Err(timed_out()))),
+            }
+        }
+        Ok(over)
     }
 }
 
-/// Begins to connect; whether it is done already.
-fn begin(socket: &Socket, address: SocketAddr) -> io::Result<bool> {
+impl Drop for Attempts<'_> {
+    fn drop(&mut self) {
+        *self.connecting.waiting.poller.lock() = None;
+    }
+}
+
+fn begin(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    discard_when_dropped(SockRef::from(&socket))?;
     loop {
-        let Err(error) = socket.connect(&address.into()) else { return Ok(true) };
+        let Err(error) = socket.connect(&address.into()) else { return Ok(socket) };
         match error.raw_os_error().map(Errno::from_raw_os_error) {
-            Some(Errno::INPROGRESS | Errno::ALREADY) => return Ok(false),
-            Some(Errno::ISCONN) => return Ok(true),
+            Some(Errno::INPROGRESS | Errno::ALREADY | Errno::ISCONN) => return Ok(socket),
             // A signal came in between.
             Some(Errno::INTR) => {}
             _ => return Err(error),
@@ -57,18 +100,13 @@ fn begin(socket: &Socket, address: SocketAddr) -> io::Result<bool> {
     }
 }
 
-/// Waits until the outcome is known.
-fn wait(connecting: &StoppableConnect, poller: &Poller, socket: &Socket, time: Duration) -> io::Result<()> {
-    let began = Instant::now();
-    loop {
-        // After the poller can be woken, so that no stop is missed.
-        connecting.go_on()?;
-        let left = time.saturating_sub(began.elapsed());
-        if poller.wait_connected(socket, left)? {
-            return Ok(());
-        }
-        if left.is_zero() {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
-        }
+fn outcome(socket: Socket) -> io::Result<TcpStream> {
+    match socket.take_error()? {
+        Some(error) => Err(error),
+        None => Ok(socket.into()),
     }
+}
+
+fn timed_out() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
 }

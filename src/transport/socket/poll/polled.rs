@@ -49,10 +49,14 @@ impl Poller {
         Ok(self.wait(vec![PollFd::new(source, PollFlags::IN), self.wake_up()], timeout)? == [true])
     }
 
-    /// Blocks until `source` is writable or broken, a wake, or the end of the time; whether it is.
-    pub(crate) fn wait_connected(&self, source: &impl AsFd, time: Duration) -> io::Result<bool> {
-        let ready = self.wait(vec![PollFd::new(source, PollFlags::OUT), self.wake_up()], Some(time))?;
-        Ok(ready == [true])
+    /// Blocks until one of `sources` is writable or broken, a wake, or the end of the time; says which are.
+    pub(crate) fn wait_connected<'a, S: AsFd + 'a>(
+        &self,
+        sources: impl Iterator<Item = &'a S>,
+        timeout: Option<Duration>,
+    ) -> io::Result<Vec<bool>> {
+        let fds = sources.map(|source| PollFd::new(source, PollFlags::OUT));
+        self.wait(fds.chain([self.wake_up()]).collect(), timeout)
     }
 
     /// Blocks until one of `streams` is writable or broken, a wake, or the end of the time; says which are ready.

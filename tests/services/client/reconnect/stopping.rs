@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use leads_comm::transport::{Connector, Stream};
 use leads_comm::{Closing, Error};
-use socket2::{Domain, Socket, Type};
+#[cfg(target_os = "linux")]
+use leads_comm_testing::silent::Silent;
 
 use super::*;
 
@@ -93,48 +94,6 @@ fn closing_in_on_disconnect_makes_that_connection_the_last() {
     assert!(events.iter().all(|event| !matches!(event, Event::Reconnect { .. })));
 }
 
-/// A listener that accepts nobody, and whose queue is full, so that the system drops every further caller's first
-/// packet, as a network does in which the server has vanished.
-struct Full {
-    address: SocketAddr,
-    _listener: Socket,
-    _callers: Vec<Socket>,
-}
-
-impl Full {
-    fn new() -> Self {
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        listener.listen(0).unwrap();
-        let address = listener.local_addr().unwrap().as_socket().unwrap();
-        let callers = (0..4).map(|_| {
-            let caller = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-            caller.set_nonblocking(true).unwrap();
-            let _ = caller.connect(&address.into());
-            caller
-        });
-        Self { address, _callers: callers.collect(), _listener: listener }
-    }
-
-    /// Whether the system has sent a first packet for somebody who is not one of our own callers.
-    #[cfg(target_os = "linux")]
-    fn has_caller(&self) -> bool {
-        const SYN_SENT: &str = "02";
-        let port = format!(":{:04X}", self.address.port());
-        let own: Vec<_> = self._callers.iter().map(local_port).collect();
-        std::fs::read_to_string("/proc/self/net/tcp").unwrap().lines().skip(1).any(|line| {
-            let fields: Vec<_> = line.split_whitespace().collect();
-            let is_own = own.iter().any(|own| fields[1].ends_with(own));
-            fields[2].ends_with(&port) && fields[3] == SYN_SENT && !is_own
-        })
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn local_port(socket: &Socket) -> String {
-    format!(":{:04X}", socket.local_addr().unwrap().as_socket().unwrap().port())
-}
-
 /// Longer than any test waits, so that only being stopped ends a connect in time.
 const NEVER: Duration = Duration::from_secs(3600);
 
@@ -142,15 +101,15 @@ const NEVER: Duration = Duration::from_secs(3600);
 #[cfg(target_os = "linux")]
 fn closing_stops_a_connect_under_way() {
     const ROUNDS: usize = 10;
-    let full = Full::new();
-    let port = full.address.port();
+    let silent = Silent::new();
+    let port = silent.addr().port();
     let mut longest = [Duration::ZERO; 2];
     for round in 0..2 * ROUNDS {
         let again = round >= ROUNDS;
         // At the start, and when it connects again after a connection.
         let (builder, server) = if again {
             let (server, _) = serve(0);
-            (through(server.local_addr().unwrap(), full.address), Some(server))
+            (through(server.local_addr().unwrap(), silent.addr()), Some(server))
         } else {
             (Client::builder().port(port).connect_timeout(NEVER), None)
         };
@@ -162,7 +121,7 @@ fn closing_stops_a_connect_under_way() {
             connected(&events);
             server.close();
         }
-        until("a connect is under way", || full.has_caller());
+        until("a connect is under way", || silent.has_caller());
         let closing = client.clone();
         let took = in_time("closing", move || {
             let began = Instant::now();
@@ -180,7 +139,7 @@ fn closing_stops_a_connect_under_way() {
         assert!(client.wait_timeout(Duration::ZERO));
         // Closed by whoever was connecting, which at the start is not waited for.
         #[cfg(not(leads_comm_portable))]
-        until("the system has given up the connect", || !full.has_caller());
+        until("the system has given up the connect", || !silent.has_caller());
         assert!(events.iter().all(|event| !matches!(event, Event::Fail { .. })), "a stop is no failure");
         longest[usize::from(again)] = longest[usize::from(again)].max(took);
     }

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 
 use leads_comm::{ClientBuilder, ServerBuilder};
 
-use crate::cli::Failure;
 #[cfg(feature = "tls")]
-use crate::cli::fail;
+use support::fail;
+use support::{Failure, usage};
 
 /// The files that were named.
 #[derive(Default)]
@@ -27,7 +27,7 @@ mod imp {
         #[allow(dead_code, reason = "the client has no use for it")]
         pub(crate) fn serve(&self, builder: ServerBuilder) -> Result<ServerBuilder, Failure> {
             if self.certificates.is_none() && self.key.is_none() && self.authorities.is_some() {
-                return Err(Failure::Usage("--tls-ca needs --tls-cert and --tls-key".into()));
+                return Err(usage("--tls-ca needs --tls-cert and --tls-key"));
             }
             let config = match (self.identity()?, self.authorities()?) {
                 (None, _) => return Ok(builder),
@@ -42,7 +42,7 @@ mod imp {
         pub(crate) fn connect(&self, builder: ClientBuilder, name: Option<&str>) -> Result<ClientBuilder, Failure> {
             let is_plain = self.certificates.is_none() && self.key.is_none() && name.is_none();
             if self.authorities.is_none() && !is_plain {
-                return Err(Failure::Usage("TLS needs --tls-ca".into()));
+                return Err(usage("TLS needs --tls-ca"));
             }
             let mut config = match (self.identity()?, self.authorities()?) {
                 (_, None) => return Ok(builder),
@@ -61,7 +61,7 @@ mod imp {
                 (Some(certificates), Some(key)) => {
                     Identity::from_pem_files(certificates, key).map(Some).map_err(failed)
                 }
-                _ => Err(Failure::Usage("--tls-cert and --tls-key go together".into())),
+                _ => Err(usage("--tls-cert and --tls-key go together")),
             }
         }
 
@@ -71,7 +71,7 @@ mod imp {
     }
 
     fn failed(error: Error) -> Failure {
-        fail(error.to_string())
+        fail(format!("{error:#}"))
     }
 }
 
@@ -91,6 +91,6 @@ impl TlsFiles {
         if !is_named && self.certificates.is_none() && self.key.is_none() && self.authorities.is_none() {
             return Ok(());
         }
-        Err(Failure::Usage("built without TLS, which takes `--features tls`".into()))
+        Err(usage("built without TLS, which takes `--features tls`"))
     }
 }
