@@ -36,7 +36,7 @@ Usage: client HOST [--port P] [options]
       --separator S  the bytes that end each message, the same as the server's
                      (default ;)
       --token FILE   send the token in this file first, to a server that asks
-                     for it; one that wants another says goodbye, and not why
+                     for it
       --tls-ca FILE  speak TLS, with a server that has a certificate of one of
                      the authorities in this PEM file (built with
                      `--features tls`)
@@ -52,17 +52,17 @@ Usage: client HOST [--port P] [options]
   -h, --help         print this
 
 Stdout carries the messages and nothing else; who reads it slowly slows down the
-server. Without --wait, answers may come too late, and so may the reason why a
-server refuses the client. A line ends with \\n or \\r\\n, which is not sent, and
-has up to 1 MiB. A server that reads slowly is waited for, up to 10 minutes.
+server. Without --wait, answers may come too late. A line ends with \\n or
+\\r\\n, which is not sent, and has up to 1 MiB. A server that reads slowly is
+waited for, up to 10 minutes.
 
 Exit code 0: all of stdin was sent, and (with --wait) the server said goodbye;
 or nobody reads stdout any more; or Ctrl-C, SIGTERM or SIGHUP, and the server
-answered our goodbye in 3 s. 1: it could not be reached, or left before that, or
-a line could not be sent, for instance because it contains the separator; stderr
-says which. With --reconnect: 1 if a line had not been written when its
-connection ended; one that had been may be lost all the same, for instance to a
-server that is full. 2: a wrong call. RUST_LOG=debug shows what the library
+answered our goodbye in 3 s. 1: it could not be reached, did not let the client
+in, or left before that, or a line could not be sent, for instance because it
+contains the separator; stderr says which. With --reconnect: 1 if a line had not
+been written when its connection ended, or was thrown away by a server that did
+not let the client in. 2: a wrong call. RUST_LOG=debug shows what the library
 does.
 ";
 

@@ -231,7 +231,7 @@ impl Handshakes {
         for (was_open, pending) in left {
             if was_open {
                 self.admission.leave(pending.peer_addr);
-                pending.close();
+                pending.close(self.engine.settings.separator.goodbye());
             } else {
                 pending.hang_up();
             }
@@ -295,10 +295,10 @@ impl Pending {
         overdue < TURN || overdue < LATEST && has_unread(&*self.stream)
     }
 
-    /// Ends the stream from another thread than its own, with a goodbye where that makes sense.
-    fn close(&self) {
+    /// Ends the stream from another thread than its own, with this goodbye where that makes sense.
+    fn close(&self, goodbye: &[u8]) {
         if self.understands() {
-            write_goodbye(&*self.stream, self.handshakes.engine.settings.separator.goodbye());
+            write_goodbye(&*self.stream, goodbye);
             // First, because a stream may have something to say behind its last byte.
             let _ = self.stream.shutdown(Shutdown::Write);
             self.hang_up();
@@ -333,7 +333,7 @@ impl Watched for Pending {
             None => {
                 let timeout = self.handshakes.engine.settings.timeouts.handshake_timeout;
                 if self.handshakes.refuse(self, &RefusalCause::HandshakeTimeout { timeout }) {
-                    self.close();
+                    self.close(self.handshakes.engine.settings.separator.refusal());
                 }
             }
         }

@@ -1,16 +1,21 @@
 //! The life of a client that runs, from one connection to the next, on its reader thread.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 use super::backoff::Backoff;
+use super::entry::Answer;
 use super::handshake;
-use crate::error::Error;
+use crate::connection::Connection;
+use crate::connection::link::TURN;
+use crate::error::{DisconnectReason, Error};
 use crate::service::Core;
 use crate::service::callback::{Attempt, Callback};
 use crate::service::lifecycle::Paused;
 use crate::service::reader::Opened;
 use crate::settings::Reconnect;
+use crate::stats::{ConnectionStats, DisconnectKind};
 use crate::sync::threads;
 use crate::sync::user_code::{self, Inside, debug, info};
 use crate::transport::{Connector, Stream};
@@ -25,6 +30,12 @@ pub(super) struct ConnectLoop {
 
 /// The first connection, or why there is none yet.
 type First = Result<Opened, Error>;
+
+/// A stream on which messages can be sent, and what has arrived on it.
+struct Entered {
+    stream: Arc<dyn Stream>,
+    ahead: Vec<u8>,
+}
 
 struct Retrying {
     reconnect: Reconnect,
@@ -53,21 +64,23 @@ impl ConnectLoop {
     /// Those of the start, which has failed.
     pub(super) fn begin(&self) -> Result<First, Error> {
         let lifecycle = self.core.lifecycle();
-        let stream = match self.connect() {
+        let entered = match self.connect() {
             Err(_) if lifecycle.is_closed() => return Err(Error::Closed),
             Err(error) if !self.is_patient() => {
                 lifecycle.start_failed();
                 return Err(error);
             }
-            stream => stream,
+            entered => entered,
         };
-        let (peer, port, local_addr) = match &stream {
-            Ok(stream) => (stream.peer(), stream.peer_addr().map(|address| address.port()), stream.local_addr()),
+        let (peer, port, local_addr) = match &entered {
+            Ok(Entered { stream, .. }) => {
+                (stream.peer(), stream.peer_addr().map(|address| address.port()), stream.local_addr())
+            }
             Err(_) => (self.server(), None, None),
         };
         self.core.run(format!("client of {peer}"), port, local_addr, None).inspect_err(|_| lifecycle.start_failed())?;
-        match stream {
-            Ok(stream) => self.open(stream).map(Ok).inspect_err(|_| self.core.finish()),
+        match entered {
+            Ok(entered) => self.open(entered).map(Ok).inspect_err(|_| self.core.finish()),
             Err(error) => Ok(Err(error)),
         }
     }
@@ -100,18 +113,34 @@ impl ConnectLoop {
         self.connector.describe(&self.address)
     }
 
-    /// Opens a stream on which messages can be sent. Blocks until it is open, or the client is closed.
-    fn connect(&self) -> Result<Arc<dyn Stream>, Error> {
+    /// Opens a stream on which messages can be sent. Blocks until the client is let in, or closed.
+    fn connect(&self) -> Result<Entered, Error> {
+        if let Some(entered) = self.enter(true)? {
+            return Ok(entered);
+        }
+        debug!("{} cannot be asked whether it lets the client in", self.server());
+        // It may have few places, and is just about to have this one again.
+        thread::sleep(TURN);
+        self.enter(false)?.ok_or_else(|| Error::NotLetIn { address: self.server() })
+    }
+
+    /// Opens a stream, and has the server let the client in, which it may have to `ask`; `None` when that was not
+    /// understood.
+    fn enter(&self, ask: bool) -> Result<Option<Entered>, Error> {
         let failed = |source| Error::Connect { address: self.server(), source: Arc::new(source) };
         let stream: Arc<dyn Stream> = self.connector.connect(&self.address).map_err(failed)?.into();
         self.core.engine().keep_alive(&*stream);
-        handshake::run(&self.core, &stream, failed)?;
-        Ok(stream)
+        // Where there is no end, nothing would tell that the question was not understood.
+        match handshake::run(&self.core, &stream, ask && stream.has_end(), failed)? {
+            Answer::LetIn { ahead } => Ok(Some(Entered { stream, ahead })),
+            Answer::Refused => Err(Error::NotLetIn { address: self.server() }),
+            Answer::Unknown => Ok(None),
+        }
     }
 
     /// Makes a connection of a stream, unless the client has been closed meanwhile.
-    fn open(&self, stream: Arc<dyn Stream>) -> Result<Opened, Error> {
-        let opened = Opened::new(&self.core, self.core.next_id(), stream, None).ok_or(Error::Closed)?;
+    fn open(&self, Entered { stream, ahead }: Entered) -> Result<Opened, Error> {
+        let opened = Opened::new(&self.core, self.core.next_id(), stream, ahead, None).ok_or(Error::Closed)?;
         info!("client is connected to {}", opened.connection());
         Ok(opened)
     }
@@ -131,9 +160,10 @@ impl ConnectLoop {
         }
         self.receive_from(first);
         while self.wait_for_turn() {
-            let next = self.connect().and_then(|stream| {
+            let next = self.connect().and_then(|entered| {
+                let stream = &entered.stream;
                 self.core.lifecycle().connected(stream.peer_addr().map(|address| address.port()), stream.local_addr());
-                self.open(stream)
+                self.open(entered)
             });
             self.receive_from(next);
         }
@@ -147,10 +177,10 @@ impl ConnectLoop {
             Err(error) if self.core.lifecycle().is_running() => return self.core.fail(&*self.core.callback(), &error),
             Err(_) => return,
         };
-        let (began, connection) = (Instant::now(), opened.connection().clone());
-        opened.read(Vec::new());
+        let connection = opened.connection().clone();
+        opened.read();
         let Some(Retrying { reconnect, backoff }) = &mut self.reconnect else { return };
-        if connection.link().traffic().received.messages > 0 || began.elapsed() > reconnect.longest_delay {
+        if was_good(&connection, reconnect) {
             backoff.reset();
         }
     }
@@ -179,4 +209,26 @@ impl ConnectLoop {
             self.core.fail(&*callback, &Error::CallbackPanicked { callback: "on_reconnect", message });
         }
     }
+}
+
+/// Whether a connection that has ended was no failed attempt: see [`Reconnect`], which promises this.
+fn was_good(connection: &Connection, reconnect: &Reconnect) -> bool {
+    let ConnectionStats { connected_since, traffic } = connection.stats();
+    if traffic.received.messages > 0 {
+        return true;
+    }
+    let has_sent = traffic.written.messages > 0;
+    let lasted_until = match connection.disconnect_reason().map(DisconnectReason::kind) {
+        // All that it was sent has been thrown away; or it has not said anything to a program that expects it to.
+        None | Some(DisconnectKind::NotLetIn | DisconnectKind::IdleTimeout) => None,
+        Some(DisconnectKind::PeerGoodbye | DisconnectKind::PeerClosed | DisconnectKind::Truncated) => {
+            Some(Instant::now())
+        }
+        // The peer has answered the goodbye.
+        Some(DisconnectKind::LocalClose) if traffic.last_received.is_some() => return true,
+        // The system takes bytes also for a peer that does not.
+        Some(_) => traffic.last_written.filter(|_| has_sent),
+    };
+    let enough = if has_sent { reconnect.first_delay } else { reconnect.longest_delay };
+    lasted_until.is_some_and(|until| until.saturating_duration_since(connected_since) > enough)
 }

@@ -1,10 +1,14 @@
-//! A client's handshake, on the thread that connects.
+//! A client's handshake, on the thread that connects: from an open stream to one on which messages can be sent.
+//!
+//! [`entry`] has what is said about the token.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::iter;
 use std::net::Shutdown;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
+use super::entry::{self, Answer};
 use crate::connection::link::TURN;
 use crate::error::Error;
 use crate::service::Core;
@@ -13,16 +17,24 @@ use crate::transport::Stream;
 /// In how many steps that thread waits.
 const STEPS: u32 = 8;
 
+/// How long is waited for what a server says only if it does not let the client in; less where all is to go fast.
+const MOMENT: Duration = Duration::from_millis(500);
+
 /// The stack of the thread that keeps the deadline, in bytes.
 const TIMER_STACK: usize = 128 * 1024;
 
-/// Takes a stream that has just been opened to where messages can be sent, if there is anything to do for it. Blocks
-/// until then, at most for the handshake time-out; less when the client is closed. `failed` says what it is that went
-/// wrong.
-pub(super) fn run(core: &Core, stream: &Arc<dyn Stream>, failed: impl FnOnce(io::Error) -> Error) -> Result<(), Error> {
+/// Takes a stream that has just been opened to where messages can be sent, if there is anything to do for it: shakes
+/// hands, and says the token, with the question whether the client is let in if it `asks`. Blocks until then, at most
+/// for the handshake time-out; less when the client is closed. `failed` says what it is that went wrong.
+pub(super) fn run(
+    core: &Core,
+    stream: &Arc<dyn Stream>,
+    asks: bool,
+    failed: impl FnOnce(io::Error) -> Error,
+) -> Result<Answer, Error> {
     let (shakes_hands, token) = (stream.needs_handshake(), core.settings().token.as_ref());
     if !shakes_hands && token.is_none() {
-        return Ok(());
+        return Ok(Answer::LetIn { ahead: Vec::new() });
     }
     // To the server, a goodbye behind half a token would be something else.
     let server = core.handshakes().enter(Arc::clone(stream), false).ok_or(Error::Closed)?;
@@ -39,34 +51,25 @@ pub(super) fn run(core: &Core, stream: &Arc<dyn Stream>, failed: impl FnOnce(io:
             pending.abort();
         }
     })?;
-    let outcome = if shakes_hands { stream.handshake() } else { Ok(()) };
-    let outcome = outcome.and_then(|()| token.map_or(Ok(()), |token| write_all(&**stream, token.frame())));
+    let handshake = if shakes_hands { stream.handshake() } else { Ok(()) };
+    let has_shaken_hands = handshake.is_ok();
+    let answer = handshake.and_then(|()| {
+        let Some(token) = token else { return Ok(Answer::LetIn { ahead: Vec::new() }) };
+        let (separator, moment) = (&core.settings().separator, MOMENT.min(timeout / 4));
+        match asks {
+            true => entry::ask(&**stream, separator, token, moment, || core.handshakes().is_open(&server)),
+            false => entry::tell(&**stream, separator, token, moment),
+        }
+    });
     drop(over);
     // Taken out again; not where it has been given up.
     if !core.handshakes().give_up(&server) {
-        return Err(failed(timed_out(core, shakes_hands)));
+        let what = if has_shaken_hands { "the server did not answer" } else { "the handshake was not over" };
+        return Err(failed(io::Error::new(io::ErrorKind::TimedOut, format!("{what} within {timeout:?}"))));
     }
-    outcome.map_err(|source| {
+    if !matches!(answer, Ok(Answer::LetIn { .. })) {
         // No abort: the handshake may have said why.
         let _ = stream.shutdown(Shutdown::Both);
-        failed(source)
-    })
-}
-
-fn timed_out(core: &Core, shakes_hands: bool) -> io::Error {
-    let timeout = core.settings().timeouts.handshake_timeout;
-    let what = if shakes_hands { "the handshake was not over" } else { "the token was not taken" };
-    io::Error::new(io::ErrorKind::TimedOut, format!("{what} within {timeout:?}"))
-}
-
-fn write_all(stream: &dyn Stream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match stream.write_vectored(&[IoSlice::new(bytes)]) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => bytes = &bytes[count..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
     }
-    stream.flush()
+    answer.map_err(failed)
 }

@@ -3,6 +3,7 @@
 mod backoff;
 mod builder;
 mod connect_loop;
+mod entry;
 mod handshake;
 
 use std::fmt;
@@ -153,7 +154,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Connect`], after which the start may be tried again, but not with [`Reconnect::at_start`];
+    /// [`Error::Connect`] and [`Error::NotLetIn`], after which the start may be tried again, but not with
+    /// [`Reconnect::at_start`];
     /// [`Error::SpawnThread`] when the system has no thread left, or no descriptor to wake one with;
     /// [`Error::AlreadyStarted`]; [`Error::Closed`] when the client was closed before or meanwhile.
     pub fn start(&self, address: &str, parallel: bool) -> Result<(), Error> {

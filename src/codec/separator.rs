@@ -37,7 +37,8 @@ struct Shared {
     finder: Finder<'static>,
     /// Whether the separator begins as it ends, so that it can be formed across the end of a payload (`a` + `aa`).
     bordered: bool,
-    goodbye: Box<[u8]>,
+    /// The goodbye, and an empty message behind it.
+    refusal: Box<[u8]>,
 }
 
 impl Separator {
@@ -60,7 +61,7 @@ impl Separator {
                 bytes: bytes.into(),
                 finder: Finder::new(bytes).into_owned(),
                 bordered: (1..bytes.len()).any(|len| bytes.starts_with(&bytes[bytes.len() - len..])),
-                goodbye: [GOODBYE, bytes].concat().into(),
+                refusal: [GOODBYE, bytes, bytes].concat().into(),
             }),
         };
         match separator.early_match(GOODBYE) {
@@ -83,7 +84,13 @@ impl Separator {
 
     /// The goodbye as it goes over the wire: `disconnect ++ separator`.
     pub fn goodbye(&self) -> &[u8] {
-        &self.shared.goodbye
+        &self.shared.refusal[..GOODBYE.len() + self.len()]
+    }
+
+    /// What a server says to a caller that it does not let in: the goodbye, which all understand, and an empty message
+    /// behind it, for those who look for it.
+    pub(crate) fn refusal(&self) -> &[u8] {
+        &self.shared.refusal
     }
 
     /// Where the separator first occurs in `haystack`.

@@ -29,7 +29,7 @@ use crate::stats::{DisconnectKind, Volume};
 #[non_exhaustive]
 pub struct DisconnectReason {
     /// Why: the first cause, when there were several. (But a goodbye that the peer had sent explains a write that
-    /// failed before it was read.)
+    /// failed before it was read, and that a server refuses this client explains every regular end.)
     pub cause: DisconnectCause,
     /// What had been accepted from a sender but did not arrive, in either direction.
     pub undelivered: Undelivered,
@@ -76,9 +76,15 @@ impl Error for DisconnectReason {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum DisconnectCause {
-    /// The peer said goodbye: the message `disconnect`. It may have any reason, also that it has no room for this
-    /// connection, or does not accept what it was sent.
+    /// The peer said goodbye: the message `disconnect`. It may have any reason, also that it does not accept what it was
+    /// sent.
     PeerGoodbye,
+    /// The server did not let this client in: it has no room for it, does not want it, or asks for something that was
+    /// not its first message. It has thrown away all that was sent, and [`Undelivered::unsent`] counts that. Also where
+    /// the connection was closed here before that was known. Only of clients without a
+    /// [token](crate::ClientBuilder::token): with one, there is no connection before the client is let in
+    /// ([`Error::NotLetIn`](crate::Error::NotLetIn)).
+    NotLetIn,
     /// The peer closed its stream without a goodbye.
     PeerClosed,
     /// The stream was cut off without the end that its protocol has: by a peer that was killed or does not know better,
@@ -148,6 +154,7 @@ impl DisconnectCause {
     pub fn kind(&self) -> DisconnectKind {
         match self {
             Self::PeerGoodbye => DisconnectKind::PeerGoodbye,
+            Self::NotLetIn => DisconnectKind::NotLetIn,
             Self::PeerClosed => DisconnectKind::PeerClosed,
             Self::Truncated => DisconnectKind::Truncated,
             Self::LocalClose => DisconnectKind::LocalClose,
@@ -178,7 +185,7 @@ impl DisconnectCause {
 
     /// Whether it is what the peer sent, of which nothing more is wanted.
     pub(crate) fn is_what_came(&self) -> bool {
-        matches!(self, Self::PeerGoodbye | Self::MessageTooLong { .. }) || self.is_unfinished_message()
+        matches!(self, Self::PeerGoodbye | Self::NotLetIn | Self::MessageTooLong { .. }) || self.is_unfinished_message()
     }
 
     /// Whether it is that nothing came.
@@ -200,6 +207,7 @@ impl fmt::Display for DisconnectCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PeerGoodbye => f.write_str("the peer said goodbye"),
+            Self::NotLetIn => f.write_str("the server did not let the client in"),
             Self::PeerClosed => f.write_str("the peer closed the stream without goodbye"),
             Self::Truncated => f.write_str("the stream was cut off"),
             Self::LocalClose => f.write_str("the connection was closed here"),
@@ -241,7 +249,8 @@ pub struct Undelivered {
     /// unless because of that message.
     pub unfinished_bytes: usize,
     /// Messages that `send` or `broadcast` had accepted and that were not handed to the system whole, and those of
-    /// their bytes, separators included, that were not.
+    /// their bytes, separators included, that were not. All that were accepted, where the client was [not let
+    /// in](DisconnectCause::NotLetIn).
     pub unsent: Volume,
     /// Messages that were dropped because the queue was full: after they had been accepted under
     /// [`SlowConsumer::DropOldest`](crate::SlowConsumer::DropOldest), instead of it under

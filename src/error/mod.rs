@@ -99,6 +99,14 @@ pub enum Error {
         /// What the system, or the transport, reported.
         source: Arc<io::Error>,
     },
+    /// The server did not let the client in: it has no room, does not want it, or was told a wrong
+    /// [token](crate::ClientBuilder::token). Nothing was sent but that. As [`Connect`](Self::Connect): from `start`; to
+    /// `on_fail` when it tries again. (A client without a token is a connection by then, which ends with
+    /// [`DisconnectCause::NotLetIn`].)
+    NotLetIn {
+        /// The address as it was given.
+        address: String,
+    },
     /// The client has tried to connect again as often as it [may](crate::Reconnect::max_attempts), and ends. To
     /// `on_fail`, after the failure of each attempt.
     GaveUp {
@@ -177,6 +185,7 @@ impl fmt::Display for Error {
             Self::NotFlushed { bytes } => write!(f, "the time was over with {bytes} bytes not yet written"),
             Self::Bind { address, .. } => write!(f, "cannot listen on {}", OneLine(address)),
             Self::Connect { address, .. } => write!(f, "cannot connect to {}", OneLine(address)),
+            Self::NotLetIn { address } => write!(f, "{} does not let the client in", OneLine(address)),
             Self::GaveUp { address, attempts: 1 } => {
                 write!(f, "gave up connecting to {} after 1 attempt", OneLine(address))
             }

@@ -12,7 +12,7 @@ use crate::error::{DenialCause, Error, RefusalCause};
 use crate::service::Core;
 use crate::service::reader::Opened;
 use crate::sync::user_code::{self, debug};
-use crate::transport::{Stream, is_nothing_yet};
+use crate::transport::{Stream, is_nothing_yet, write_all};
 
 /// Makes an admitted caller pending; `None` when the server is closing.
 pub(super) fn begin(core: &Core, stream: Box<dyn Stream>) -> Option<PendingGuard> {
@@ -31,11 +31,11 @@ pub(super) fn begin(core: &Core, stream: Box<dyn Stream>) -> Option<PendingGuard
 pub(super) fn run(core: &Arc<Core>, id: ConnectionId, caller: PendingGuard) {
     match go_through(core, &caller) {
         Ok(rest) => {
-            let Some(opened) = Opened::new(core, id, Arc::clone(caller.stream()), Some(&caller)) else {
+            let Some(opened) = Opened::new(core, id, Arc::clone(caller.stream()), rest, Some(&caller)) else {
                 return note_given_up(core, &caller);
             };
             drop(caller);
-            opened.read(rest);
+            opened.read();
         }
         Err(cause) => refuse(core, &caller, &cause),
     }
@@ -58,8 +58,8 @@ fn go_through(core: &Core, caller: &Pending) -> Result<Vec<u8>, RefusalCause> {
     let first = FirstMessage::read(stream, &core.settings().separator, || handshakes.is_open(caller));
     // Many may have come at once, each before the others had failed.
     handshakes.check_failures(address)?;
-    let authenticated = first.and_then(|first| authenticate(core, caller, &first.message).map(|()| first.rest));
-    let rest = authenticated.map_err(|cause| {
+    let authenticated = first.and_then(|first| authenticate(core, caller, &first.message).map(|()| first));
+    let FirstMessage { asks, rest, .. } = authenticated.map_err(|cause| {
         if cause.is_held_against() {
             handshakes.note_failure(address);
         }
@@ -67,6 +67,12 @@ fn go_through(core: &Core, caller: &Pending) -> Result<Vec<u8>, RefusalCause> {
     })?;
     // And some of them while this one was looked at: one that was right among many is a guess like theirs.
     handshakes.check_failures(address)?;
+    if asks {
+        // While nobody else can write to it: the first thing that it hears.
+        let empty = core.settings().separator.as_bytes();
+        let failed = |error: io::Error| DenialCause::Io { source: error.into() };
+        write_all(stream, empty).map_err(|error| RefusalCause::NotAuthenticated { cause: failed(error) })?;
+    }
     Ok(rest)
 }
 
@@ -106,11 +112,11 @@ fn refuse(core: &Core, caller: &PendingGuard, cause: &RefusalCause) {
     }
 }
 
-/// Tells the caller the goodbye, and gives it a moment to read it.
+/// Tells the caller that it is not let in, and gives it a moment to read that.
 fn linger(core: &Core, caller: &PendingGuard) {
     let (stream, until) = (&**caller.stream(), caller.linger());
-    let Some(mut patience) = say_goodbye(stream, core.settings().separator.goodbye()) else { return };
-    // What arrives now is of no interest. Unread, it could turn the goodbye into a reset.
+    let Some(mut patience) = say_goodbye(stream, core.settings().separator.refusal()) else { return };
+    // What arrives now is of no interest. Unread, it could turn what was said into a reset.
     let mut chunk = [0; 1024];
     while patience.is_left() {
         match stream.read(&mut chunk) {

@@ -73,10 +73,19 @@ macro_rules! usual_settings {
         /// refused, with [`RefusalCause::NotAuthenticated`](crate::RefusalCause::NotAuthenticated). The comparison
         /// takes equally long wherever two tokens of the same length differ.
         ///
-        /// The server does not answer, so a client may send its messages right behind: [`start`](crate::Client::start)
-        /// returns when the token is written. To a client whose token is wrong the server is one that says goodbye at
-        /// once. A client that [connects again](crate::ClientBuilder::reconnect) says its token each time. Peers that
-        /// do not know of tokens, such as LEADS's own clients, are let in when they send it as their first message.
+        /// A client of this library is told that it has been let in, before anything else is sent: then
+        /// [`start`](crate::Client::start) returns, `on_connect` is called, and what was
+        /// [kept](crate::Reconnect::keep_bytes) is sent. One that is not let in has
+        /// [`Error::NotLetIn`](crate::Error::NotLetIn), whatever the reason, which it is not told; one that has no
+        /// answer within [`handshake_timeout`](crate::Timeouts::handshake_timeout), as of a server that is frozen,
+        /// [`Error::Connect`](crate::Error::Connect). A client that [connects
+        /// again](crate::ClientBuilder::reconnect) says its token each time.
+        ///
+        /// Peers that do not know of this, such as LEADS's own clients, are let in when they send the token as their
+        /// first message, and are not answered. A server that cannot be asked, such as LEADS's own, sees a caller that
+        /// says goodbye at once; then the client connects a second time and says the token by itself, and has been let
+        /// in as far as it can know when it is not refused within half a second (for which it does not wait over
+        /// TLS). The repository's `docs/protocol.md` has the bytes.
         ///
         /// # Failures
         ///

@@ -8,9 +8,19 @@ use crate::settings::require;
 ///
 /// Before each attempt the client waits for a time that is drawn from 0 to a cap (*full jitter*), so that the clients
 /// of a server that comes back do not all arrive at once. The cap is [`first_delay`](Self::first_delay), doubled with
-/// each attempt up to [`longest_delay`](Self::longest_delay). It is the first one again once a connection was *good*: a
-/// message was received on it, or it lasted longer than the longest delay. So a server that accepts and says goodbye at
-/// once, as a full one does, is asked less and less often.
+/// each attempt up to [`longest_delay`](Self::longest_delay). It is the first one again after a connection that was
+/// *good*, and so are the attempts that [`max_attempts`](Self::max_attempts) counts. A connection was good
+///
+/// - when a message was received on it, or the server answered our goodbye;
+/// - when something was sent on it, and it lasted longer than the first delay: until the peer ended it, or something
+///   was last written;
+/// - with nothing sent either way, when it was the peer that ended it, after more than the longest delay.
+///
+/// It was not when the server did not let the client in, or when it ended because nothing came within the
+/// [`idle_timeout`](crate::ClientBuilder::idle_timeout). So a server that is full, or says goodbye at once, is asked
+/// less and less often. One that is frozen, so that its system accepts and nobody answers, is no connection for a
+/// client with a [token](crate::ClientBuilder::token), which is an attempt that failed; to one without, it looks like a
+/// silent server.
 ///
 /// # Examples
 ///
@@ -88,7 +98,8 @@ impl Reconnect {
     /// each message charged its length, the separator's, and 64, as in a queue. Not more than
     /// [`max_queued_bytes`](crate::ServerBuilder::max_queued_bytes). Default 0: it is [`Error::NotConnected`].
     ///
-    /// What is kept is sent in the order in which it was accepted, and before anything newer. What does not fit is
+    /// What is kept is sent in the order in which it was accepted, and before anything newer: once there is a
+    /// connection, which for a client with a [token](crate::ClientBuilder::token) is when it has been let in. What does not fit is
     /// [`Error::KeptFull`], whatever the [slow-consumer policy](crate::SlowConsumer). What is still kept when the
     /// client ends is counted in [`Error::Unsent`], which `on_fail` is told.
     ///

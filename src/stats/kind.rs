@@ -74,6 +74,8 @@ kinds! {
     DisconnectKind {
         /// The peer said goodbye.
         PeerGoodbye = "peer_goodbye",
+        /// The server did not let this client in.
+        NotLetIn = "not_let_in",
         /// The peer closed its stream without a goodbye.
         PeerClosed = "peer_closed",
         /// The stream was cut off, without the end that its protocol has.

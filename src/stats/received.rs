@@ -29,6 +29,11 @@ impl Received {
         self.messages.store(self.messages.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
+    /// Whether there has been no message.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.load(Ordering::Relaxed) == 0
+    }
+
     /// A read has brought something, at `now`.
     pub(crate) fn note_read(&self, now: Instant) {
         self.last.store(nanos_since(self.since, now), Ordering::Relaxed);

@@ -64,6 +64,9 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     all.join(": ")
 }
 
+/// What a server with the separator `;` says to a caller that it does not let in.
+pub const REFUSAL: &[u8] = b"disconnect;;";
+
 /// The folder of the checkout.
 pub fn checkout() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate lies in the checkout")

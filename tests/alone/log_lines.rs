@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use leads_comm::transport::{Keepalive, Listener, Stream, memory};
 use leads_comm::{
-    Callback, Client, Closing, Connection, DisconnectReason, Error, Reconnect, RefusalCause, Server, ServerBuilder,
-    Service, callback,
+    Callback, Client, ClientBuilder, Closing, Connection, DisconnectReason, Error, Reconnect, RefusalCause, Server,
+    ServerBuilder, Service, callback,
 };
 use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::*;
@@ -298,8 +298,12 @@ impl Stage {
     }
 
     fn client(&self) -> (Client, Watch) {
+        self.start_client(Client::builder())
+    }
+
+    fn start_client(&self, builder: ClientBuilder) -> (Client, Watch) {
         let watch = Watch::default();
-        let builder = Client::builder().port(self.server.port()).token("secret").callback(watch.clone());
+        let builder = builder.port(self.server.port()).callback(watch.clone());
         let client = match &self.connector {
             Some(connector) => builder.transport(connector.clone()).build(),
             None => builder.build(),
@@ -339,7 +343,7 @@ fn assert_ended(server: &Server) {
 fn read_goodbye(mut socket: TcpStream) {
     let mut rest = Vec::new();
     let _ = socket.read_to_end(&mut rest);
-    assert_eq!(rest.escape_ascii().to_string(), "disconnect;", "a refused caller is not told");
+    assert_eq!(rest.escape_ascii().to_string(), "disconnect;;", "a refused caller is not told");
 }
 
 fn refusals(heard: &Heard, wanted: impl Fn(&RefusalCause) -> bool) -> usize {
@@ -404,6 +408,19 @@ fn a_caller_with_a_wrong_token() {
     stage.serve_with_token();
     stage.end();
     assert_ended(&stage.server);
+}
+
+/// At a server that wants it, and at one that cannot be asked.
+fn a_client_with_a_token() {
+    for wants in [true, false] {
+        let stage = start(|builder| if wants { builder.token("secret") } else { builder });
+        let (client, watch) = stage.start_client(Client::builder().token("secret"));
+        client.send(b"good").unwrap();
+        watch.until("the echo", |heard| heard.received.iter().any(|message| message == b"echo"));
+        end(&client, &watch);
+        stage.end();
+        assert_ended(&stage.server);
+    }
 }
 
 impl Stage {
@@ -585,6 +602,7 @@ scenarios! {
     peers_are_dropped,
     one_caller_too_many,
     a_caller_with_a_wrong_token,
+    a_client_with_a_token,
     on_fail_panics,
     a_callback_panics_when_it_is_dropped,
     a_peer_reads_slowly,

@@ -185,6 +185,9 @@ impl Ours {
         peer.send(&[first.to_vec()])?;
         drop(gate);
         let connection = if admitted { Some(told.connect(&peer.name)?) } else { None };
+        if !admitted {
+            peer.expect_refusal(separator);
+        }
         peer.progress = taps.progress(&peer.name).filter(|_| admitted);
         self.connections.push(connection);
         Ok(peer)

@@ -20,6 +20,8 @@ pub(crate) struct Peer {
     /// What it is called.
     pub(crate) name: String,
     goodbye: Vec<u8>,
+    /// What the library's is to be.
+    expected_goodbye: Vec<u8>,
     /// What the other side has read, where that can be told.
     pub(crate) progress: Option<Arc<Progress>>,
     sent: usize,
@@ -39,12 +41,18 @@ impl Peer {
             name: name(&socket.local_addr()?),
             socket: Some(socket),
             goodbye: [b"disconnect", separator].concat(),
+            expected_goodbye: [b"disconnect", separator].concat(),
             progress: None,
             sent: 0,
             has_read_goodbye: false,
             has_read_end: false,
             floods: Vec::new(),
         })
+    }
+
+    /// It is not let in, which the library says behind its goodbye.
+    pub(crate) fn expect_refusal(&mut self, separator: &[u8]) {
+        self.expected_goodbye.extend_from_slice(separator);
     }
 
     fn socket(&self) -> Result<&Socket, String> {
@@ -117,7 +125,7 @@ impl Peer {
     }
 
     pub(crate) fn read_goodbye(&mut self) -> Result<(), String> {
-        let goodbye = self.goodbye.clone();
+        let goodbye = self.expected_goodbye.clone();
         self.has_read_goodbye = true;
         self.read(&goodbye, usize::MAX)
     }

@@ -91,7 +91,7 @@ fn no_more_clients_than_it_is_told_to_have() {
     let (server, port) = start(&["--max-connections", "1", "--echo"]);
     let inside = join(&server, port);
     let refused = Peer::connect(port);
-    assert_eq!(refused.rest(), b"disconnect;");
+    assert_eq!(refused.rest(), b"disconnect;;");
     assert_eq!(server.error_line(), "server: a caller was refused: the limit on connections is 1");
     inside.write("m1;");
     inside.expect("m1;");

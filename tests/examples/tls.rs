@@ -19,6 +19,7 @@ fn what_was_built_without_tls_says_so() {
 
 #[cfg(feature = "tls")]
 mod built {
+    use std::io::Write;
     use std::path::PathBuf;
     use std::{env, fs, process};
 
@@ -61,7 +62,7 @@ mod built {
                 "  the server says: a caller was refused: the handshake failed: the peer has no certificate",
                 "a client that believes another authority: cannot connect to 127.0.0.1:",
                 "  the server says: a caller was refused: the handshake failed: the peer refuses the handshake",
-                "a client that does not speak TLS: the peer said goodbye",
+                "a client that does not speak TLS: the server did not let the client in",
                 "  the server says: a caller was refused: the handshake failed: the peer does not speak TLS",
             ]) {
                 assert!(line.starts_with(expected), "{line}");
@@ -109,9 +110,26 @@ mod built {
         let refused = run("client", &[&known, &certified[..], &["--tls-name", "another"]].concat());
         assert_eq!(refused.code, 1);
         assert!(refused.stderr[0].contains("certificate not valid for name \"another\""), "{refused:?}");
-        let ended = run("client", &known);
-        assert_eq!(ended.code, 1);
-        assert!(ended.stderr[0].contains("CertificateRequired"), "{ended:?}");
+        // Also when all that it has to say is said before the server knows that there is no certificate.
+        for options in [&known[..], &["127.0.0.1", "--port", &port, "--tls-ca", &ca]] {
+            for _ in 0..5 {
+                let mut client = Process::start("client", options);
+                // It may have ended before.
+                let _ = client.take_stdin().write_all(b"hi\n");
+                let ended = client.end();
+                assert_eq!((ended.code, ended.stdout.len(), ended.stderr.len()), (1, 0, 1), "{ended:?}");
+                assert!(ended.stderr[0].contains("CertificateRequired"), "{ended:?}");
+            }
+        }
+        for options in [&["127.0.0.1", "--port", &port, "--wait"][..], &["127.0.0.1", "--port", &port]] {
+            for _ in 0..15 {
+                let mut plain = Process::start("client", options);
+                let _ = plain.take_stdin().write_all(b"hi\n");
+                let ended = plain.end();
+                assert_eq!((ended.code, ended.stdout.len(), ended.stderr.len()), (1, 0, 1), "{ended:?}");
+                assert!(ended.stderr[0].contains("did not let the client in"), "{ended:?}");
+            }
+        }
         server.signal("TERM");
         assert_eq!(server.end().code, 0);
     }

@@ -1,8 +1,9 @@
 //! The examples `server` and `client` with a token.
 
+use std::io::Write;
 use std::{env, fs, process};
 
-use crate::process::{Process, run};
+use crate::process::{Ended, Process, run};
 
 /// A file of the test's own.
 fn file(test: &str, content: &[u8]) -> String {
@@ -23,15 +24,9 @@ fn a_client_with_the_token_is_let_in_and_others_are_not() {
     assert_eq!(client.line(), "time_lap");
     assert!(server.error_line().ends_with(" connected"));
 
-    for options in [&["--token", &wrong][..], &[]] {
-        let arguments = [&["127.0.0.1", "--port", &port, "--wait"], options].concat();
-        let mut other = Process::start("client", &arguments);
-        if options.is_empty() {
-            other.write(b"m1\n");
-        }
-        let ended = other.end();
-        // The server's goodbye, which tells nothing more.
-        assert_eq!(ended.stdout.len(), 0, "{ended:?}");
+    for options in [&["--token", &wrong, "--wait"][..], &["--token", &wrong], &["--wait"], &[]] {
+        let ended = say_hi(&port, options);
+        assert_not_let_in(&ended);
         let refused = server.error_line();
         assert_eq!(refused, "server: a caller was refused: not authenticated: its first message is not the token");
     }
@@ -39,6 +34,45 @@ fn a_client_with_the_token_is_let_in_and_others_are_not() {
     server.signal("TERM");
     assert_eq!((server.end().code, client.end().code), (0, 0));
     [right, same, wrong].iter().for_each(|file| fs::remove_file(file).unwrap());
+}
+
+/// `echo hi | client …`
+fn say_hi(port: &str, options: &[&str]) -> Ended {
+    let mut client = Process::start("client", &[&["127.0.0.1", "--port", port], options].concat());
+    // It may have ended before.
+    let _ = client.take_stdin().write_all(b"hi\n");
+    client.end()
+}
+
+/// In one line.
+fn assert_not_let_in(ended: &Ended) {
+    assert_eq!((ended.code, ended.stdout.len(), ended.stderr.len()), (1, 0, 1), "{ended:?}");
+    assert!(ended.stderr[0].contains(" let the client in"), "{ended:?}");
+}
+
+/// Whatever comes first: the end of stdin, or what the server says.
+#[test]
+fn who_is_not_let_in_hears_of_it_every_time() {
+    let wrong = file("always-wrong", b"guess");
+    let token = file("asked", b"secret");
+    let full = Process::start("server", &["--port", "0", "--max-connections", "1"]);
+    let port = full.port().to_string();
+    let _inside = Process::start("client", &["127.0.0.1", "--port", &port]);
+    assert!(full.error_line().ends_with(" connected"));
+    for options in [&["--wait"][..], &[], &["--token", &wrong], &["--token", &wrong, "--wait"]] {
+        for _ in 0..15 {
+            assert_not_let_in(&say_hi(&port, options));
+        }
+    }
+    for options in [&["--wait"][..], &[], &["--token", &wrong], &["--token", &wrong, "--wait"]] {
+        // From an address no more than a few may be wrong, and the others are refused for that.
+        let asking = Process::start("server", &["--port", "0", "--token", &token]);
+        let port = asking.port().to_string();
+        for _ in 0..15 {
+            assert_not_let_in(&say_hi(&port, options));
+        }
+    }
+    [wrong, token].iter().for_each(|file| fs::remove_file(file).unwrap());
 }
 
 #[test]

@@ -221,6 +221,34 @@ fn a_client_of_leads_says_a_token() {
     joined.leads_closes();
 }
 
+/// A server of LEADS cannot be asked whether it lets a client in: it sees one that says goodbye, and then the token, which
+/// it would take for right or wrong in its callback.
+#[test]
+fn a_server_of_leads_is_told_a_token() {
+    const TOKEN: &str = "correct horse";
+    let Some(path) = leads() else { return };
+    for separator in [";", "\n"] {
+        let (mut leads, port) = Peer::start(path, "server", 0, separator);
+        leads.tell("listen");
+        leads.expect("listening");
+        let (callback, events) = recorder();
+        let client = Client::builder().port(port).separator(separator).token(TOKEN).callback(callback).build().unwrap();
+        client.start("127.0.0.1", true).unwrap();
+        connected(&events);
+        for said in ["connect", "disconnect", "connect"] {
+            leads.expect(said);
+        }
+        let hex = |message: &str| message.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert_eq!(leads.expect("received"), hex(TOKEN));
+        client.send(b"m1").unwrap();
+        assert_eq!(leads.expect("received"), hex("m1"));
+        client.close();
+        leads.expect("disconnect");
+        assert!(matches!(disconnected(&events).cause, DisconnectCause::ServiceClosed));
+        leads.end();
+    }
+}
+
 /// How far apart messages must be for LEADS to receive them whole. No gap is large enough for a machine that is busy,
 /// and so nothing is asserted but that LEADS was sent every byte.
 #[test]

@@ -77,7 +77,7 @@ in_two_lengths! {
             let _ = raw.try_write(bytes);
             broadcast_to += started.server.broadcast(b"state").unwrap();
             raw.half_close();
-            assert_eq!(raw.read_to_end().0, b"disconnect;");
+            assert_eq!(raw.read_to_end().0, REFUSAL);
         }
         until("all are counted", || {
             started.server.stats().callers_refused.get(RefusalKind::NotAuthenticated) == count as u64

@@ -86,6 +86,16 @@ impl Link {
         false
     }
 
+    /// The server has said that it refuses this client, which explains every end that is nobody's fault.
+    pub(crate) fn note_refusal(&self, refusal: DisconnectCause) {
+        use DisconnectCause::{LocalClose, PeerGoodbye, ServiceClosed};
+        if let Some(Ending { cause, write_failed, .. }) = &mut *self.ending.lock() {
+            if *write_failed || matches!(cause, PeerGoodbye | LocalClose | ServiceClosed) {
+                *cause = refusal;
+            }
+        }
+    }
+
     /// The reader's last step: waits until nothing more is written, lets the stream go, and settles the reason.
     pub(crate) fn retire(&self, unfinished_bytes: usize) -> &DisconnectReason {
         self.outbox.wait_until_over();
@@ -93,9 +103,13 @@ impl Link {
             self.shut_down();
         }
         self.engine.broadcast_batch.end();
-        let Lost { unsent, dropped } = self.outbox.retire();
+        let Lost { mut unsent, dropped } = self.outbox.retire();
         let cause = self.ending.lock().as_ref().map(|ending| ending.cause.clone());
         let cause = cause.expect("the reader stops only after an end has begun");
+        if matches!(cause, DisconnectCause::NotLetIn) {
+            // It was thrown away there.
+            unsent += self.outbox.traffic().written;
+        }
         let reason = DisconnectReason::new(cause, Undelivered { unfinished_bytes, unsent, dropped });
         let is_fault = reason.cause.is_fault();
         let level = if is_fault && self.engine.may_log(Topic::Dropped) { Level::Warn } else { Level::Debug };
@@ -199,7 +213,7 @@ impl Link {
     }
 
     /// A read has failed; what looks cut off may be reset, as in [`end_with_stream`](Self::end_with_stream).
-    pub(crate) fn fail_with_read(&self, error: io::Error) {
+    pub(crate) fn fail_with_read(&self, error: Arc<io::Error>) {
         if error.kind() != io::ErrorKind::UnexpectedEof {
             self.abort(DisconnectCause::io(error));
         } else if !self.fail_with_write() {

@@ -156,7 +156,7 @@ impl AcceptLoop<'_> {
             let core = Arc::clone(core);
             move || {
                 match given.recv() {
-                    Ok(Given::Connection(opened)) => opened.read(Vec::new()),
+                    Ok(Given::Connection(opened)) => opened.read(),
                     Ok(Given::Caller(caller)) => handshake::run(&core, id, caller),
                     // The service is closing.
                     Err(_) => {}
@@ -205,7 +205,7 @@ impl AcceptLoop<'_> {
         debug!("{}: refused {}: {cause:#}", self.core.lifecycle().name(), stream.peer());
         // Counted before the caller can know.
         self.core.admission().refusals().count(cause.kind());
-        say_goodbye(stream, self.core.settings().separator.goodbye())
+        say_goodbye(stream, self.core.settings().separator.refusal())
     }
 
     /// After a failure: does what is to be done before accepting is tried again; false when the server has been closed.
@@ -260,5 +260,5 @@ impl AcceptLoop<'_> {
 fn open(core: &Arc<Core>, id: ConnectionId, stream: Box<dyn Stream>) -> Option<Given> {
     let stream: Arc<dyn Stream> = stream.into();
     core.engine().keep_alive(&*stream);
-    Opened::new(core, id, stream, None).map(Given::Connection)
+    Opened::new(core, id, stream, Vec::new(), None).map(Given::Connection)
 }

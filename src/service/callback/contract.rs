@@ -60,7 +60,8 @@ pub trait Callback: Send + Sync + 'static {
         let _ = service;
     }
 
-    /// A connection has been opened. It is counted already, and a broadcast reaches it. On its reader thread.
+    /// A connection has been opened; that of a client with a [token](crate::ClientBuilder::token), when it has been let
+    /// in. It is counted already, and a broadcast reaches it. On its reader thread.
     fn on_connect(&self, service: &dyn Service, connection: &Connection) {
         let _ = (service, connection);
     }

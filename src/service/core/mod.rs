@@ -48,6 +48,7 @@ pub(crate) struct Core {
     broadcaster: Broadcaster,
     next_connection: AtomicU64,
     lifecycle: Lifecycle,
+    is_client: bool,
     /// What a client that connects again sends on.
     offline_queue: Option<OfflineQueue>,
     /// Whom a sender disconnects at this moment to make room for what is sent.
@@ -73,6 +74,7 @@ pub(crate) enum Role {
 
 impl Core {
     pub(crate) fn new(role: Role, port: u16, callback: Chain, settings: Settings) -> Arc<Self> {
+        let is_client = matches!(role, Role::Client { .. });
         let (kind, listener, admission, keep_bytes) = match role {
             Role::Server { listener, admission } => ("server", listener, admission, None),
             Role::Client { keep_bytes } => ("client", None, AdmissionSettings::default(), keep_bytes),
@@ -93,6 +95,7 @@ impl Core {
                 broadcaster: Broadcaster::new(),
                 next_connection: AtomicU64::new(1),
                 lifecycle: Lifecycle::new(kind, port, listener),
+                is_client,
                 giving_room: Mutex::new(None),
                 started: OnceLock::new(),
                 pump_thread: Threads::default(),
@@ -115,6 +118,10 @@ impl Core {
 
     pub(crate) fn lifecycle(&self) -> &Lifecycle {
         &self.lifecycle
+    }
+
+    pub(crate) fn is_client(&self) -> bool {
+        self.is_client
     }
 
     pub(crate) fn offline_queue(&self) -> Option<&OfflineQueue> {

@@ -8,7 +8,10 @@ mod model;
 mod read_buffer;
 
 use std::cell::Cell;
+use std::io;
+use std::mem;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::admission::handshakes::Pending;
 use crate::codec::{GOODBYE, MessageTooLong};
@@ -28,6 +31,8 @@ pub(crate) struct Opened {
     connection: Connection,
     /// Until somebody reads it.
     stream: Option<Arc<dyn Stream>>,
+    /// What has arrived on it before; no more than a [`SMALL_CHUNK`].
+    ahead: Vec<u8>,
     /// What there was when it was opened, so that the callbacks which are told of its beginning are told of its end.
     callback: Arc<Chain>,
 }
@@ -39,11 +44,12 @@ impl Opened {
         core: &Arc<Core>,
         id: ConnectionId,
         stream: Arc<dyn Stream>,
+        ahead: Vec<u8>,
         pending: Option<&Pending>,
     ) -> Option<Self> {
         let callback = core.callback();
         let connection = core.open(id, Arc::clone(&stream), pending)?;
-        Some(Self { core: Arc::clone(core), connection, stream: Some(stream), callback })
+        Some(Self { core: Arc::clone(core), connection, stream: Some(stream), ahead, callback })
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -57,13 +63,15 @@ impl Opened {
     /// Lives through the connection, from `on_connect` to `on_disconnect`, whatever happens in between.
     ///
     /// All of it is told to the one callback that the connection began with, whatever is set meanwhile.
-    /// `ahead` has arrived before; it is no more than a [`SMALL_CHUNK`].
-    pub(crate) fn read(mut self, ahead: Vec<u8>) {
+    pub(crate) fn read(mut self) {
         let Some(stream) = self.stream.take() else { return };
+        let ahead = mem::take(&mut self.ahead);
         let Self { core, connection, callback, .. } = &self;
         debug!("connection {} {connection} opened", connection.id());
         let link = connection.link();
-        let reader = Reader { core, connection, link, callback, begun: Cell::default(), dropped: Cell::default() };
+        let first = Cell::new(if core.is_client() { First::Nothing } else { First::Other });
+        let reader =
+            Reader { core, connection, link, callback, first, begun: Cell::default(), dropped: Cell::default() };
         reader.call("on_connect", || callback.on_connect(&**core, connection));
         let read = user_code::survive(|| reader.read_to_end(&*stream, ahead));
         let unfinished = read.unwrap_or_else(|message| {
@@ -95,10 +103,20 @@ struct Reader<'a> {
     connection: &'a Connection,
     link: &'a Link,
     callback: &'a Chain,
+    first: Cell<First>,
     /// Whether the link has been told of an unfinished message.
     begun: Cell<bool>,
     /// How many bytes of an unfinished message have been dropped since the end began.
     dropped: Cell<usize>,
+}
+
+/// What a server has said first, as far as it may turn out that it does not let the client in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum First {
+    Nothing,
+    Goodbye,
+    /// It may not: something else has been said, or this is no client.
+    Other,
 }
 
 impl Reader<'_> {
@@ -117,6 +135,7 @@ impl Reader<'_> {
                     return unfinished;
                 }
                 Ok(count) if self.link.is_discarding() => {
+                    self.link.received().note_read(Instant::now());
                     let parted = self.has_parted(stream, &mut buffer, count);
                     if parted || self.link.is_given_up() || !self.link.note_discarded(count) {
                         return self.unfinished(&buffer);
@@ -133,7 +152,8 @@ impl Reader<'_> {
                     if parted && !stream.has_end() {
                         return self.unfinished(&buffer);
                     }
-                    if self.link.is_discarding() {
+                    // A refusal that has begun is heard to the end.
+                    if self.link.is_discarding() && self.first.get() == First::Other {
                         self.discard(&mut buffer);
                     }
                     self.note_remainder(stream, buffer.unfinished());
@@ -147,6 +167,11 @@ impl Reader<'_> {
                 }
                 Err(error) => {
                     let unfinished = self.unfinished(&buffer);
+                    let error = Arc::new(error);
+                    // Over TLS a server refuses a certificate when to its client the handshake is over.
+                    if self.has_heard_nothing() && error.kind() == io::ErrorKind::InvalidData {
+                        self.link.note_refusal(DisconnectCause::io(Arc::clone(&error)));
+                    }
                     self.link.fail_with_read(error);
                     return unfinished;
                 }
@@ -160,19 +185,47 @@ impl Reader<'_> {
         self.dropped.get() + left
     }
 
-    /// Throws a chunk away that has arrived behind the end; whether the peer has said in it that nothing more will
-    /// come, where its stream has no end to say so.
+    /// Throws a chunk away that has arrived behind the end, unless it may be a refusal; whether the peer has said in it
+    /// that nothing more will come, where its stream has no end to say so.
     fn has_parted(&self, stream: &dyn Stream, buffer: &mut ReadBuffer<'_>, count: usize) -> bool {
-        if stream.has_end() {
+        if stream.has_end() && (self.first.get() == First::Other || self.link.ends_for_unfinished()) {
             self.discard(buffer);
             return false;
         }
-        let parted = holds_goodbye(&mut buffer.arrived(count));
+        let parted = self.look_through(&mut buffer.arrived(count));
         // It may be the beginning of the goodbye, and of what ends it.
         if buffer.unfinished() >= GOODBYE.len() + self.core.settings().separator.len() {
+            self.first.set(First::Other);
             self.discard(buffer);
         }
+        parted && !stream.has_end()
+    }
+
+    /// Goes through what has arrived behind the end; whether the goodbye is among it.
+    fn look_through(&self, arrived: &mut Arrived<'_>) -> bool {
+        let mut parted = false;
+        while let Ok(Some(message)) = arrived.next_message() {
+            parted |= message == GOODBYE;
+            self.hear(message);
+        }
         parted
+    }
+
+    /// Whether it is a client's, and nothing has been said to it.
+    fn has_heard_nothing(&self) -> bool {
+        self.first.get() == First::Nothing && self.link.received().is_empty()
+    }
+
+    /// Hears a goodbye, or what comes behind the end, which may both be a part of a refusal.
+    fn hear(&self, message: &[u8]) {
+        self.first.set(match (self.first.get(), message) {
+            (_, GOODBYE) if self.has_heard_nothing() => First::Goodbye,
+            (First::Goodbye, b"") => {
+                self.link.note_refusal(DisconnectCause::NotLetIn);
+                First::Other
+            }
+            _ => First::Other,
+        });
     }
 
     /// What arrives behind the end is of no interest.
@@ -273,8 +326,12 @@ impl Reader<'_> {
         if let Some(cause) = end {
             self.link.close(cause);
         }
+        if parted {
+            self.hear(GOODBYE);
+        }
         // Also behind an end that has begun here meanwhile.
-        parted || self.link.is_discarding() && holds_goodbye(&mut arrived)
+        let parted_behind = self.link.is_discarding() && self.look_through(&mut arrived);
+        parted || parted_behind
     }
 
     /// Calls back; a panic ends this connection and nothing else.
@@ -285,14 +342,4 @@ impl Reader<'_> {
             self.core.fail(self.callback, &Error::CallbackPanicked { callback: name, message });
         }
     }
-}
-
-/// Whether the goodbye is among what has arrived.
-fn holds_goodbye(arrived: &mut Arrived<'_>) -> bool {
-    while let Ok(Some(message)) = arrived.next_message() {
-        if message == GOODBYE {
-            return true;
-        }
-    }
-    false
 }

@@ -109,7 +109,8 @@ impl Life {
             }),
             changed: Condvar::new(),
         });
-        let opened = Opened::new(&core, core.next_id(), Arc::new(Arc::clone(&peer)), None).expect("nobody closes yet");
+        let opened = Opened::new(&core, core.next_id(), Arc::new(Arc::clone(&peer)), Vec::new(), None)
+            .expect("nobody closes yet");
         let life = Self {
             core,
             connection: opened.connection().clone(),
@@ -131,7 +132,7 @@ impl Life {
                 thread::spawn(move || actor(&life))
             })
             .collect();
-        opened.read(Vec::new());
+        opened.read();
         life.peer.state.lock().over = true;
         let end = life.told.0.lock().unwrap().len();
         actors.into_iter().for_each(|actor| actor.join().expect("no model goes on after a panic"));
@@ -151,8 +152,11 @@ impl Life {
         );
         let kept = self.connection.disconnect_reason().expect("the connection has ended");
         assert_eq!(kept.to_string(), reason.to_string(), "two reasons for one end");
-        let by_close = usize::from(matches!(reason.cause, DisconnectCause::LocalClose));
-        assert_eq!(*self.closed_first.lock().unwrap(), by_close, "the first cause is not the reason");
+        // That the client is not let in explains a close as well.
+        if !matches!(reason.cause, DisconnectCause::NotLetIn) {
+            let by_close = usize::from(matches!(reason.cause, DisconnectCause::LocalClose));
+            assert_eq!(*self.closed_first.lock().unwrap(), by_close, "the first cause is not the reason");
+        }
         let panics = told.iter().filter(|event| matches!(event, Event::Panic)).count();
         assert!(panics <= 1, "delivered behind a panic");
         let told_of = told.iter().filter(|event| matches!(event, Event::Fail)).count()
@@ -175,7 +179,9 @@ impl Life {
         assert!(goodbyes == 1 || peer.cut || peer.broken, "a regular end without a goodbye");
         let accepted = *self.accepted.lock().unwrap();
         let unsent = reason.undelivered.unsent.messages as usize;
-        assert_eq!(sent.len() - goodbyes + unsent, accepted, "lost silently");
+        // What was written is thrown away by a server that refuses.
+        let arrived = if matches!(reason.cause, DisconnectCause::NotLetIn) { 0 } else { sent.len() - goodbyes };
+        assert_eq!(arrived + unsent, accepted, "lost silently");
     }
 
     fn send(&self) {
@@ -326,6 +332,13 @@ fn goodbye_and_close() {
 fn goodbye_and_close_and_sender() {
     let actors: &[Actor] = &[Life::close, Life::send];
     explore_life("goodbye_and_close_and_sender", 3, GOODBYE, actors, &["PeerGoodbye", "LocalClose"]);
+}
+
+/// Whatever is done here meanwhile, what the server says explains the end.
+#[test]
+fn refusal_and_close_and_sender() {
+    let script = Script { sends: &[b"disconnect;", b";"], ..POLITE };
+    explore_life("refusal_and_close_and_sender", 3, script, &[Life::close, Life::send], &["NotLetIn"]);
 }
 
 /// The failed write is explained by the goodbye that had been sent before.

@@ -253,6 +253,7 @@ impl Peer {
         match self.message().unwrap().as_deref() {
             Some("welcome") => true,
             Some("disconnect") => {
+                assert_eq!(self.message().unwrap().as_deref(), Some(""), "it is told why");
                 assert_eq!(self.message().unwrap(), None);
                 false
             }

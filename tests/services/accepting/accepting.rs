@@ -27,7 +27,7 @@ fn failed(events: &Receiver<Event>) -> Error {
 /// What a refused caller gets.
 fn assert_refused(raw: Raw) {
     let (bytes, end) = raw.read_to_end();
-    assert_eq!(bytes.escape_ascii().to_string(), "disconnect;");
+    assert_eq!(bytes.escape_ascii().to_string(), REFUSAL.escape_ascii().to_string());
     end.expect("a regular end");
 }
 
@@ -45,7 +45,7 @@ fn told(events: &Receiver<Event>) -> BTreeMap<RefusalKind, u64> {
 over_every_transport! {
     fn turned_away(net: Net) {
         // A goodbye that could block is not said.
-        let goodbye = if net.tells_the_refused() { "disconnect;" } else { "" };
+        let goodbye = if net.tells_the_refused() { "disconnect;;" } else { "" };
         let started = net.start_server(|builder| builder.max_connections(2));
         let inside = [started.raw(), started.raw()];
         let connections: Vec<_> = inside.iter().map(|_| connected(&started.events)).collect();
@@ -388,13 +388,13 @@ fn limits_of_nobody_are_refused() {
 }
 
 #[test]
-fn a_client_is_told_as_by_any_goodbye() {
+fn a_client_is_told_that_it_is_not_let_in() {
     let started = Net::Tcp.start_server(|builder| builder.max_connections(1));
     let _inside = started.raw();
     connected(&started.events);
     let (client, events) = started.start_client();
     let reason = disconnected(&events);
-    assert!(matches!(reason.cause, leads_comm::DisconnectCause::PeerGoodbye), "{reason:?}");
+    assert!(matches!(reason.cause, leads_comm::DisconnectCause::NotLetIn), "{reason:?}");
     client.close();
 }
 

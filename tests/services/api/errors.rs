@@ -407,6 +407,7 @@ fn causes(io: &Arc<io::Error>) -> Vec<(DisconnectCause, &'static str)> {
     let time = Duration::from_millis(1500);
     vec![
         (DisconnectCause::PeerGoodbye, "the peer said goodbye"),
+        (DisconnectCause::NotLetIn, "the server did not let the client in"),
         (DisconnectCause::PeerClosed, "the peer closed the stream without goodbye"),
         (DisconnectCause::Truncated, "the stream was cut off"),
         (DisconnectCause::LocalClose, "the connection was closed here"),

@@ -33,13 +33,14 @@ const CAUSES: &[Cause] = &[
     Cause::Here(|connection| while connection.send(&[b'x'; LEN]).is_ok() {}, DisconnectKind::SlowConsumer),
 ];
 
-/// What takes more than a moment, a defect, or a transport that can tell.
+/// What takes more than a moment, a defect, a transport that can tell, or a client.
 const SLOW: &[DisconnectKind] = &[
     DisconnectKind::PartialMessageTimeout,
     DisconnectKind::IdleTimeout,
     DisconnectKind::TotalUnfinishedBytes,
     DisconnectKind::ServiceFailed,
     DisconnectKind::Truncated,
+    DisconnectKind::NotLetIn,
 ];
 
 /// A server that panics when it is asked to, and has no patience.
@@ -193,6 +194,6 @@ fn assert_counts<K: Kind + Debug + PartialEq>(all: &[K], text: &str) {
 
 #[test]
 fn each_kind_is_counted_by_itself() {
-    assert_counts(DisconnectKind::ALL, "1 peer closed, 2 truncated, 3 local close, ");
+    assert_counts(DisconnectKind::ALL, "1 not let in, 2 peer closed, 3 truncated, 4 local close, ");
     assert_counts(RefusalKind::ALL, "1 max connections per address, 2 max handshakes, 3 not admitted, ");
 }

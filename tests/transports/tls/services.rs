@@ -11,7 +11,7 @@ use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::memory;
 use leads_comm::transport::tls::rustls;
 use leads_comm::{
-    Caller, Client, DisconnectCause, DisconnectKind, RefusalCause, RefusalKind, Server, SlowConsumer, Timeouts,
+    Caller, Client, DisconnectCause, DisconnectKind, Error, RefusalCause, RefusalKind, Server, SlowConsumer, Timeouts,
 };
 
 use leads_comm_testing::certificates::Pki;
@@ -210,9 +210,16 @@ fn a_token_goes_through_tls() {
     connected(&started.events);
     let (events, heard) = recorder();
     let bad = started.client().token("guessed").callback(events).build().unwrap();
-    bad.start(started.address(), true).unwrap();
-    assert!(matches!(disconnected(&heard).cause, DisconnectCause::PeerGoodbye));
+    assert!(matches!(bad.start(started.address(), true), Err(Error::NotLetIn { .. })));
+    assert_eq!(heard.try_iter().count(), 0);
     good.close();
+    // What the server's TLS says by itself is no answer of one that cannot be asked.
+    let open = Net::Tls.start_server(|builder| builder);
+    let client = open.client().token("secret").build().unwrap();
+    client.start(open.address(), true).unwrap();
+    client.send(b"m1").unwrap();
+    assert_eq!([received(&open.events), received(&open.events)], [b"secret".to_vec(), b"m1".to_vec()]);
+    client.close();
 }
 
 /// S2.
@@ -276,7 +283,7 @@ fn silent_handshakes_keep_nobody_waiting_and_end_at_their_deadline() {
     let callers: u64 = heard
         .try_iter()
         .map(|event| match event {
-            Event::Fail { error: leads_comm::Error::Refused { callers, cause } } => {
+            Event::Fail { error: Error::Refused { callers, cause } } => {
                 assert!(matches!(cause, RefusalCause::HandshakeTimeout { .. }), "{cause}");
                 callers
             }
@@ -321,7 +328,7 @@ fn a_panic_in_what_the_program_gave_rustls_costs_that_caller_its_connection() {
         } else {
             assert!(client.start(address, true).is_err());
             let cause = leads_comm_testing::find(&heard, |event| match event {
-                Event::Fail { error: leads_comm::Error::Refused { cause, .. } } => Some(cause),
+                Event::Fail { error: Error::Refused { cause, .. } } => Some(cause),
                 _ => None,
             });
             assert!(matches!(cause, RefusalCause::HandshakeFailed { .. }), "{cause}");

@@ -234,13 +234,13 @@ fn a_plain_peer_is_turned_away_at_once() {
     assert!(why.starts_with("the peer does not speak TLS: "), "{why}");
     // In its own words.
     let reason = disconnected(&client_heard);
-    assert!(matches!(reason.cause, DisconnectCause::PeerGoodbye), "{reason}");
+    assert!(matches!(reason.cause, DisconnectCause::NotLetIn), "{reason}");
 
     // Also for less than a record's header.
     let peer = Raw::over_tcp(std::net::TcpStream::connect(server.local_addr().unwrap()).unwrap());
     peer.write(b"m");
     let (bytes, end) = peer.read_to_end();
-    assert_eq!(bytes.escape_ascii().to_string(), "disconnect;");
+    assert_eq!(bytes.escape_ascii().to_string(), "disconnect;;");
     end.unwrap();
     assert_eq!(refused(&heard), why);
     server.close();

@@ -107,7 +107,7 @@ fn the_program_admits_by_what_the_peer_is_called() {
     let third = Client::builder().unix().callback(callback).build().unwrap();
     third.start(path.to_str().unwrap(), true).unwrap();
     // A goodbye that could block is not said.
-    let end = if cfg!(leads_comm_portable) { DisconnectKind::PeerClosed } else { DisconnectKind::PeerGoodbye };
+    let end = if cfg!(leads_comm_portable) { DisconnectKind::PeerClosed } else { DisconnectKind::NotLetIn };
     assert_eq!(disconnected(&third_events).kind(), end);
     let cause = find(&events, |event| match event {
         Event::Fail { error: Error::Refused { cause, .. } } => Some(cause),

@@ -62,7 +62,7 @@ fn whom_it_denies_is_not_told_why() {
     });
     let raw = started.raw();
     raw.write(b"1;more;");
-    assert_reads(raw, b"disconnect;");
+    assert_reads(raw, REFUSAL);
     let cause = refused(&started.events);
     assert_eq!(chain(&cause), "not authenticated: denied by the program: too old");
     assert!(matches!(
@@ -72,7 +72,7 @@ fn whom_it_denies_is_not_told_why() {
     assert_eq!(started.server.stats().callers_refused.get(RefusalKind::NotAuthenticated), 1);
     let raw = started.raw();
     raw.write(b"3;");
-    assert_reads(raw, b"disconnect;");
+    assert_reads(raw, REFUSAL);
     // One line, whatever the program says.
     assert_eq!(chain(&refused(&started.events)), "not authenticated: denied by the program: too");
     assert_unheard(&started.events);
@@ -94,7 +94,7 @@ fn a_panic_refuses_that_caller_and_is_told() {
     });
     let raw = started.raw();
     raw.write(b"first;");
-    assert_reads(raw, b"disconnect;");
+    assert_reads(raw, REFUSAL);
     let mut told = Vec::new();
     while told.len() < 2 {
         if let Event::Fail { error } = next(&started.events) {
@@ -125,7 +125,7 @@ fn many_panics_are_told_rarely() {
     for _ in 0..CALLERS {
         let raw = started.raw();
         raw.write(b"first;");
-        assert_reads(raw, b"disconnect;");
+        assert_reads(raw, REFUSAL);
     }
     started.server.close();
     let seconds = begun.elapsed().as_secs() as usize;
@@ -161,7 +161,7 @@ fn it_has_no_more_time_than_its_caller() {
     });
     let slow = started.raw();
     slow.write(b"slow;");
-    assert_reads(slow, b"disconnect;");
+    assert_reads(slow, REFUSAL);
     assert!(matches!(refused(&started.events), RefusalCause::HandshakeTimeout { timeout: TIMEOUT }));
     drop(go_on);
     // Its thread is gone, and nothing came of what it said.

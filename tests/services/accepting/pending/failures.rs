@@ -28,7 +28,7 @@ fn fail(address: IpAddr, started: &Started, callers: u64) {
         let raw = from(address, started);
         // A server that has refused it already may be gone.
         let _ = raw.try_write(b"guess;");
-        assert_reads(raw, b"disconnect;");
+        assert_reads(raw, REFUSAL);
     }
 }
 
@@ -53,7 +53,7 @@ fn an_address_from_which_too_many_fail_is_refused_and_no_other() {
     // Also who has the token.
     let right = from(HERE, &started);
     let _ = right.try_write(b"secret;");
-    assert_reads(right, b"disconnect;");
+    assert_reads(right, REFUSAL);
     assert_eq!(counted(&started), (failed, refused + 1));
     // Those who are in stay.
     inside.write(b"still here;");
@@ -83,7 +83,7 @@ fn those_who_come_together_have_no_more_tries() {
     let inside: Vec<_> = (0..CALLERS).map(|_| started.raw()).collect();
     for raw in inside {
         raw.write(b"guess;");
-        assert_reads(raw, b"disconnect;");
+        assert_reads(raw, REFUSAL);
     }
     let (failed, refused) = counted(&started);
     assert_eq!(failed + refused, CALLERS);
@@ -113,7 +113,7 @@ fn who_is_found_right_when_too_many_have_failed_is_not_let_in() {
         fail(HERE, &started, 1);
     }
     decide.send(()).unwrap();
-    assert_reads(right, b"disconnect;");
+    assert_reads(right, REFUSAL);
     assert_eq!(counted(&started).1, 2);
 }
 
@@ -126,7 +126,7 @@ fn who_leaves_without_a_word_is_not_held_against_anybody() {
             raw.write(b"disconnect;");
         }
         raw.half_close();
-        assert_reads(raw, b"disconnect;");
+        assert_reads(raw, REFUSAL);
     }
     assert_eq!(counted(&started), (20, 0));
     let raw = started.raw();
@@ -151,7 +151,7 @@ fn peers_without_addresses_are_not_limited() {
     for _ in 0..20 {
         let raw = started.raw();
         raw.write(b"guess;");
-        assert_reads(raw, b"disconnect;");
+        assert_reads(raw, REFUSAL);
     }
     assert_eq!(counted(&started), (20, 0));
 }

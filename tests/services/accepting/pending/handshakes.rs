@@ -168,7 +168,7 @@ fn no_more_than_the_limit_are_on_their_way_at_once() {
     let started = start(Net::Tcp, |builder| builder.max_handshakes(2));
     let mut inside = vec![silent(&started), silent(&started)];
     let (bytes, end) = started.raw().read_to_end();
-    assert_eq!(bytes, b"disconnect;");
+    assert_eq!(bytes, REFUSAL);
     end.expect("a regular end");
     let cause = refused(&started.events);
     assert!(matches!(cause, RefusalCause::MaxHandshakes { limit: 2 }), "{cause:?}");
@@ -203,13 +203,13 @@ fn who_is_on_the_way_counts_for_the_limit_on_connections() {
         })
     });
     let inside = [silent(&started), silent(&started)];
-    assert_reads(started.raw(), b"disconnect;");
+    assert_reads(started.raw(), REFUSAL);
     assert!(matches!(refused(&started.events), RefusalCause::MaxConnectionsPerAddress { limit: 2 }));
     assert_eq!(asking.try_iter().collect::<Vec<_>>(), [(0, 0), (1, 1)]);
     // As connections they count once.
     inside.iter().for_each(|raw| raw.write(HELLO));
     inside.iter().for_each(|_| drop(connected(&started.events)));
-    assert_reads(started.raw(), b"disconnect;");
+    assert_reads(started.raw(), REFUSAL);
     assert_eq!(started.server.stats().callers_refused.get(RefusalKind::MaxConnectionsPerAddress), 2);
     // And no more when they have left.
     drop(inside);
@@ -228,11 +228,11 @@ fn who_is_on_the_way_counts_for_the_limit_on_connections() {
 fn never_are_there_more_connections_than_may_be() {
     let started = start(Net::Memory, |builder| builder.max_connections(2));
     let inside = [silent(&started), silent(&started)];
-    assert_reads(started.raw(), b"disconnect;");
+    assert_reads(started.raw(), REFUSAL);
     assert!(matches!(refused(&started.events), RefusalCause::MaxConnections { limit: 2 }));
     inside.iter().for_each(|raw| raw.write(HELLO));
     inside.iter().for_each(|_| drop(connected(&started.events)));
-    assert_reads(started.raw(), b"disconnect;");
+    assert_reads(started.raw(), REFUSAL);
     assert_eq!(started.server.num_connections(), 2);
 }
 

@@ -4,6 +4,7 @@ mod accounts;
 mod authenticators;
 mod failures;
 mod handshakes;
+mod letting_in;
 mod ours;
 mod tokens;
 

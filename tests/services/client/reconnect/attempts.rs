@@ -193,6 +193,76 @@ fn a_connection_that_lasts_is_a_good_one() {
     client.close();
 }
 
+/// One message, and some time after it the end: all that was sent has been delivered.
+#[test]
+fn a_connection_through_which_something_went_is_a_good_one() {
+    let listener = listen(0);
+    let reconnect = quick().longest_delay(PATIENCE).max_attempts(2);
+    let (client, events) = start(Client::builder().port(listener.local_addr().unwrap().port()).reconnect(reconnect));
+    for _ in 0..5 {
+        let (socket, _) = listener.accept().unwrap();
+        connected(&events).send(b"m1").unwrap();
+        let raw = Raw::over_tcp(socket);
+        assert_eq!(raw.read_exact(3), b"m1;");
+        // Longer than the first delay: that is the condition, and nothing is waited for.
+        std::thread::sleep(Duration::from_millis(5));
+        drop(raw);
+        disconnected(&events);
+        assert_eq!(next_attempt(&events).number, 1);
+    }
+    client.close();
+}
+
+#[test]
+fn a_connection_that_is_closed_here_and_there_is_a_good_one() {
+    let (server, _) = serve(0);
+    let reconnect = quick().first_delay(Duration::from_millis(20)).max_attempts(2);
+    let (client, events) = start(Client::builder().port(server.port()).reconnect(reconnect));
+    for _ in 0..5 {
+        connected(&events).close();
+        disconnected(&events);
+        assert_eq!(next_attempt(&events).number, 1);
+    }
+    client.close();
+    server.close();
+}
+
+/// The system accepts, and takes what it gets: for somebody who is frozen.
+#[test]
+fn a_peer_that_gives_no_sign_of_life_is_a_failed_attempt() {
+    let listener = listen(0);
+    let builder = Client::builder().port(listener.local_addr().unwrap().port()).idle_timeout(Duration::from_millis(40));
+    let (client, events) = start(builder.reconnect(quick().max_attempts(3)));
+    for number in 1..=4 {
+        connected(&events).send(b"are you there?").unwrap();
+        assert!(matches!(disconnected(&events).cause, DisconnectCause::IdleTimeout { .. }));
+        if number < 4 {
+            assert_eq!(next_attempt(&events).number, number);
+        }
+    }
+    assert!(matches!(failure(&events), Error::GaveUp { attempts: 3, .. }));
+    assert!(client.wait_timeout(PATIENCE));
+}
+
+#[test]
+fn not_to_be_let_in_is_a_failed_attempt() {
+    let full = Net::Tcp.start_server(|builder| builder.max_connections(1));
+    let _inside = full.raw();
+    connected(&full.events);
+    let sending = callback::closures().on_connect(|_, connection| drop(connection.send(b"m1")));
+    let (callback, events) = recorder();
+    let client = full.client().reconnect(quick().max_attempts(3)).callback((sending, callback)).build().unwrap();
+    client.start(full.address(), true).unwrap();
+    for number in 1..=4 {
+        assert!(matches!(disconnected(&events).cause, DisconnectCause::NotLetIn));
+        if number < 4 {
+            assert_eq!(next_attempt(&events).number, number);
+        }
+    }
+    assert!(matches!(failure(&events), Error::GaveUp { attempts: 3, .. }));
+    assert!(client.wait_timeout(PATIENCE));
+}
+
 #[test]
 fn without_a_server_a_start_fails_unless_told_otherwise() {
     let client = Client::builder().port(free_port()).reconnect(quick()).build().unwrap();
