@@ -127,7 +127,7 @@ impl Timeouts {
     /// # Examples
     ///
     /// ```
-    /// use Duration;
+    /// use std::time::Duration;
     ///
     /// use leads_comm::{Server, Timeouts};
     ///
