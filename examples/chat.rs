@@ -9,12 +9,12 @@
 //! ```
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::{Receiver, bounded, select};
-use leads_comm::{Connection, ConnectionId, DEFAULT_PORT, DEFAULT_SEPARATOR, Server};
+use leads_comm::{BindAddress, Connection, ConnectionId, DEFAULT_PORT, DEFAULT_SEPARATOR, Server};
 use lexopt::prelude::*;
 use support::{Arguments, Failure, complain, on_stop, run, show, stop_when_unread};
 
@@ -53,7 +53,7 @@ wrong call 2. RUST_LOG=debug shows what the library does.
 const WAITING_EVENTS: usize = 1024;
 
 struct Options {
-    bind: IpAddr,
+    bind: BindAddress,
     port: u16,
     separator: Vec<u8>,
 }

@@ -6,13 +6,14 @@
 //! ```
 
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
 use leads_comm::{
-    Callback, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectReason, Error, Server, Service, SlowConsumer,
+    BindAddress, Callback, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectReason, Error, Server, Service,
+    SlowConsumer,
 };
 use lexopt::prelude::*;
 use support::{Arguments, Failure, Lines, complain, on_stop, print, read_token, run, say, stop_when_unread, usage};
@@ -68,7 +69,7 @@ Try it with the example `client`, with a LEADS client, or with
 const PATIENCE: Duration = Duration::from_secs(5);
 
 struct Options {
-    bind: Option<IpAddr>,
+    bind: Option<BindAddress>,
     port: Option<u16>,
     unix: Option<String>,
     separator: Vec<u8>,

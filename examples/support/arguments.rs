@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use leads_comm::codec::Separator;
+use leads_comm::{BindAddress, Server};
 use lexopt::prelude::*;
 
 use crate::run::Failure;
@@ -96,8 +96,12 @@ impl Arguments {
     /// # Errors
     ///
     /// There is none, or it is none.
-    pub fn ip(&mut self) -> Result<IpAddr, Failure> {
-        self.parsed("an IP address", |text| text.parse().ok())
+    pub fn ip(&mut self) -> Result<BindAddress, Failure> {
+        self.parsed("an IP address", |text| {
+            let address = BindAddress::from(text);
+            // The builder knows what it takes.
+            Server::builder().bind(address.clone()).build().is_ok().then_some(address)
+        })
     }
 
     /// The bytes that end each message.

@@ -7,11 +7,11 @@
 //! One process plays both parts unless told otherwise: the server runs in the background, and the viewers connect to
 //! it over TCP as they would from elsewhere. `publisher.rs` is the server, `viewer.rs` the client.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use leads_comm::{DEFAULT_PORT, DisconnectReason};
+use leads_comm::{BindAddress, DEFAULT_PORT, DisconnectReason};
 use lexopt::prelude::*;
 use support::{Arguments, Failure, run, usage};
 
@@ -60,7 +60,7 @@ does.
 /// What is asked for.
 pub(crate) enum Options {
     Demo { rate: f64, viewers: usize, seconds: Duration },
-    Serve { bind: IpAddr, port: u16, rate: f64, seconds: Option<Duration> },
+    Serve { bind: BindAddress, port: u16, rate: f64, seconds: Option<Duration> },
     Connect { address: String, seconds: Option<Duration> },
 }
 

@@ -1,13 +1,13 @@
 //! What the example does: publish and view in one process, only publish, or only view.
 
 use std::io::{self, IsTerminal};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use leads_comm::{Connection, DisconnectCause, DisconnectReason};
+use leads_comm::{BindAddress, Connection, DisconnectCause, DisconnectReason};
 use support::{Failure, Lines, fail, on_stop, say, stop_when_unread};
 
 use crate::Note;
@@ -76,7 +76,7 @@ pub(crate) fn demo(rate: f64, viewers: usize, seconds: Duration) -> Result<(), F
 }
 
 /// A publisher for viewers elsewhere.
-pub(crate) fn serve(bind: IpAddr, port: u16, rate: f64, seconds: Option<Duration>) -> Result<(), Failure> {
+pub(crate) fn serve(bind: BindAddress, port: u16, rate: f64, seconds: Option<Duration>) -> Result<(), Failure> {
     let (tell, notes) = mpsc::sync_channel(WAITING_NOTES);
     tell_interrupts(tell.clone())?;
     let publisher = Publisher::start(bind, port, tell)?;

@@ -1,6 +1,5 @@
 //! The vehicle's side: a server that publishes the metrics at a fixed rate, and obeys commands.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::SyncSender;
@@ -8,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use leads_comm::crossbeam_channel::{self, RecvTimeoutError};
-use leads_comm::{Callback, Connection, DisconnectReason, Error, Server, Service};
+use leads_comm::{BindAddress, Callback, Connection, DisconnectReason, Error, Server, Service};
 
 use crate::Note;
 use crate::message::Message;
@@ -26,7 +25,7 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     /// Listens, in the background; nothing is published yet.
-    pub(crate) fn start(bind: IpAddr, port: u16, notes: SyncSender<Note>) -> Result<Self, Error> {
+    pub(crate) fn start(bind: BindAddress, port: u16, notes: SyncSender<Note>) -> Result<Self, Error> {
         let epoch = Instant::now();
         let commands = Commands { epoch, laps: AtomicU64::new(0), hazard: AtomicBool::new(false), notes };
         let server = Server::builder().bind(bind).port(port).callback(commands).build()?;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
 
 use super::backoff::Backoff;
 use super::entry::Answer;
@@ -222,7 +221,7 @@ fn was_good(connection: &Connection, reconnect: &Reconnect) -> bool {
         // All that it was sent has been thrown away; or it has not said anything to a program that expects it to.
         None | Some(DisconnectKind::NotLetIn | DisconnectKind::IdleTimeout) => None,
         Some(DisconnectKind::PeerGoodbye | DisconnectKind::PeerClosed | DisconnectKind::Truncated) => {
-            Some(Instant::now())
+            connection.link().ended_since()
         }
         // The peer has answered the goodbye.
         Some(DisconnectKind::LocalClose) if traffic.last_received.is_some() => return true,

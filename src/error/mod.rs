@@ -33,9 +33,10 @@ pub(crate) use text::{OneLine, write_sources};
 pub enum Error {
     /// The separator cannot be used. From `build`.
     InvalidSeparator(SeparatorError),
-    /// Two settings contradict each other, or one is out of its range. From `build`.
+    /// Two settings contradict each other, or one is out of its range. From `build`, and from
+    /// [`set_delivery`](crate::Connection::set_delivery).
     InvalidSetting {
-        /// The builder's method.
+        /// The method that sets it, alone or as one of a group.
         setting: &'static str,
         /// What it has to be.
         requirement: &'static str,

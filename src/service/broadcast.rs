@@ -5,6 +5,7 @@
 //! The pump ticks meanwhile, so that nothing waits long. Peers whose queue has no room for a whole batch are not in it,
 //! and hold nobody up: they are sent each message by itself, under the rule for full queues.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::connection::Connection;
@@ -165,19 +166,22 @@ fn push_over_budget<'a>(
     let (behind, others): (Vec<_>, Vec<_>) = connections.partition(|connection| connection.link().outbox().is_behind());
     let accepted = others.iter().filter(|connection| connection.link().push(outgoing, patience).is_ok()).count();
     // Who loses what does not fit waits for nothing, and nobody has to go for it.
-    let (losing, mut behind): (Vec<_>, Vec<_>) =
-        behind.into_iter().partition(|connection| connection.link().outbox().slow_consumer().drops());
-    losing.iter().for_each(|connection| connection.link().outbox().drop_outgoing(outgoing));
+    let behind = behind.into_iter().map(|connection| (connection.link().outbox().slow_consumer(), connection));
+    let (losing, behind): (Vec<_>, Vec<_>) = behind.partition(|(policy, _)| policy.drops());
+    losing.iter().for_each(|(_, connection)| connection.link().outbox().drop_outgoing(outgoing));
     // First those who do not wait, so that they are not held up by those who do.
-    behind.sort_by_key(|connection| connection.link().outbox().slow_consumer().waits());
-    while let Some(first) = behind.first() {
-        let policy = first.link().outbox().slow_consumer();
+    let (waiting, others): (Vec<_>, Vec<_>) = behind.into_iter().partition(|(policy, _)| policy.waits());
+    let mut behind: VecDeque<_> = others.into_iter().chain(waiting).collect();
+    while let Some((policy, first)) = behind.front().copied() {
         match engine.rules.shared_batch_of(message) {
-            Ok(batch) => return accepted + push_batch(engine, batch, behind.into_iter(), patience),
+            Ok(batch) => {
+                let behind = behind.into_iter().map(|(_, connection)| connection);
+                return accepted + push_batch(engine, batch, behind, patience);
+            }
             Err(lacking) if engine.find_budget(lacking, policy, patience) => {}
             Err(_) => {
-                behind.iter().for_each(|connection| connection.link().outbox().drop_outgoing(outgoing));
-                break;
+                first.link().outbox().drop_outgoing(outgoing);
+                behind.pop_front();
             }
         }
     }

@@ -22,6 +22,8 @@ const LEAST_DISCARDED: usize = 64 * 1024;
 /// An end under way: why, and until when each step may last, in [live time](crate::connection::pump::Pump::live).
 pub(super) struct Ending {
     cause: DisconnectCause,
+    /// When it began.
+    since: Instant,
     /// Whether it was a failed write: a goodbye that the peer had sent before explains it better.
     write_failed: bool,
     flush_by: Instant,
@@ -51,6 +53,11 @@ impl Link {
         self.begin_end(cause, false);
         // Also when a regular end is under way: it is over now.
         self.give_up();
+    }
+
+    /// When the end began.
+    pub(crate) fn ended_since(&self) -> Option<Instant> {
+        self.ending.lock().as_ref().map(|ending| ending.since)
     }
 
     /// Whether what still arrives is to be thrown away.
@@ -127,6 +134,7 @@ impl Link {
             None => {
                 *ending = Some(Ending {
                     cause,
+                    since: Instant::now(),
                     write_failed,
                     flush_by: later(now, settings.closing.flush_timeout),
                     drain_by: None,

@@ -70,13 +70,16 @@ impl Core {
         link.abort(DisconnectCause::TotalUnfinishedBytes { limit: self.engine.inbound_budget.budget.limit() });
     }
 
-    /// The connection with the longest queue, if anything waits for any.
+    /// The connection with the longest queue, if anything waits for any: not of those who lose messages instead, and of
+    /// those whose senders wait for them only where there are no others.
     fn slowest(&self) -> Option<Connection> {
         let connections = self.table.snapshot().connections;
-        let goes = |connection: &&Connection| !connection.link().outbox().slow_consumer().drops();
-        let queued = connections.iter().filter(goes).map(|connection| (connection.queued_bytes(), connection));
-        let (_, slowest) = queued.filter(|(bytes, _)| *bytes > 0).max_by_key(|(bytes, _)| *bytes)?;
-        Some(slowest.clone())
+        let rank = |connection: &Connection| {
+            let (policy, bytes) = (connection.link().outbox().slow_consumer(), connection.queued_bytes());
+            (!policy.drops() && bytes > 0).then_some((!policy.waits(), bytes))
+        };
+        let ranked = connections.iter().filter_map(|connection| Some((rank(connection)?, connection)));
+        ranked.max_by_key(|(rank, _)| *rank).map(|(_, slowest)| slowest.clone())
     }
 
     /// The connections, that with the longest queue first.

@@ -94,6 +94,7 @@ impl Drop for Opened {
             self.connection.abort();
             let reason = self.connection.link().retire(0);
             self.core.remove(&self.connection, reason);
+            self.connection.link().values().end();
         }
     }
 }

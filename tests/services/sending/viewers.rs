@@ -183,6 +183,30 @@ fn a_delivery_that_does_not_fit_is_refused_and_the_old_one_stays() {
     ));
 }
 
+/// Whoever is waited for goes last: of two whose queues fill the memory, the one whose senders do not wait.
+#[test]
+fn nobody_that_is_waited_for_is_ended_while_there_are_others() {
+    const TOTAL: usize = 4 * QUEUE;
+    for writes in EITHER {
+        let (started, valves) = valve::start_server(writes, |builder| {
+            small(builder).memory_limits(MemoryLimits::new().max_total_queued_bytes(TOTAL))
+        });
+        let long = served(PATIENT).max_queued_bytes(TOTAL);
+        let (_valve, recorder) = viewer(&started, &valves, PATIENT);
+        recorder.set_delivery(long).unwrap();
+        for number in 0..(TOTAL * 3 / 4) / (LEN + 65) {
+            recorder.send(&numbered(number, LEN)).unwrap();
+        }
+        let display = viewer(&started, &valves, SlowConsumer::Disconnect).1;
+        display.set_delivery(served(SlowConsumer::Disconnect).max_queued_bytes(TOTAL)).unwrap();
+        in_time("the display", {
+            let display = display.clone();
+            move || while display.send(&numbered(0, LEN)).is_ok() {}
+        });
+        assert!(display.is_closed() && !recorder.is_closed(), "{writes:?}");
+    }
+}
+
 /// Those who may lose messages give way to those who may not, and stay: also what they share.
 #[test]
 fn displays_make_room_for_a_recorder() {

@@ -222,6 +222,25 @@ fn a_token_goes_through_tls() {
     client.close();
 }
 
+/// In TLS 1.3 a client hears of that when it believes itself connected.
+#[test]
+fn a_client_with_a_token_and_no_certificate_is_told_and_sends_nothing() {
+    let pki = Pki::new();
+    let (events, heard) = recorder();
+    let server = Server::builder().port(0).tls(pki.mutual_server()).token("secret").callback(events).build().unwrap();
+    server.start(true).unwrap();
+    for _ in 0..20 {
+        let (events, told) = recorder();
+        let client = Client::builder().port(server.port()).tls(pki.client()).token("secret").callback(events);
+        let client = client.build().unwrap();
+        let error = client.start("127.0.0.1", true).unwrap_err();
+        assert!(matches!(error, Error::Connect { .. }), "{error:#}");
+        assert_eq!(told.try_iter().count(), 0);
+    }
+    server.close();
+    assert!(heard.try_iter().all(|event| !matches!(event, Event::Connect { .. } | Event::Receive { .. })));
+}
+
 /// S2.
 #[test]
 fn silent_handshakes_keep_nobody_waiting_and_end_at_their_deadline() {

@@ -1,8 +1,10 @@
 //! When a client connects again, and what it tells meanwhile.
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::thread;
 
 use leads_comm::transport::Connector;
 use leads_comm::transport::tcp::TcpConnector;
@@ -185,7 +187,7 @@ fn a_connection_that_lasts_is_a_good_one() {
         let (socket, _) = listener.accept().unwrap();
         connected(&events);
         // Longer than the longest delay: that is the condition, and nothing is waited for.
-        std::thread::sleep(2 * longest);
+        thread::sleep(2 * longest);
         drop(socket);
         disconnected(&events);
         assert_eq!(next_attempt(&events).number, 1);
@@ -205,7 +207,7 @@ fn a_connection_through_which_something_went_is_a_good_one() {
         let raw = Raw::over_tcp(socket);
         assert_eq!(raw.read_exact(3), b"m1;");
         // Longer than the first delay: that is the condition, and nothing is waited for.
-        std::thread::sleep(Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
         drop(raw);
         disconnected(&events);
         assert_eq!(next_attempt(&events).number, 1);
@@ -244,6 +246,8 @@ fn a_peer_that_gives_no_sign_of_life_is_a_failed_attempt() {
     assert!(client.wait_timeout(PATIENCE));
 }
 
+/// Where the writes of the server cannot block, so that it says that it refuses.
+#[cfg(all(unix, not(leads_comm_portable)))]
 #[test]
 fn not_to_be_let_in_is_a_failed_attempt() {
     let full = Net::Tcp.start_server(|builder| builder.max_connections(1));
@@ -261,6 +265,37 @@ fn not_to_be_let_in_is_a_failed_attempt() {
     }
     assert!(matches!(failure(&events), Error::GaveUp { attempts: 3, .. }));
     assert!(client.wait_timeout(PATIENCE));
+}
+
+/// However long the end of its connection takes.
+#[test]
+fn a_server_that_says_goodbye_and_does_not_close_is_a_failed_attempt() {
+    const FIRST: Duration = Duration::from_millis(400);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = thread::spawn(move || {
+        let mut open = Vec::new();
+        for caller in listener.incoming() {
+            let mut caller = caller.unwrap();
+            // The test, when it is over.
+            if caller.read_exact(&mut [0; 3]).is_err() {
+                break;
+            }
+            caller.write_all(b"disconnect;").unwrap();
+            open.push(caller);
+        }
+    });
+    let sending = callback::closures().on_connect(|_, connection| drop(connection.send(b"m1")));
+    let (callback, events) = recorder();
+    let closing = leads_comm::Closing::new().drain_timeout(2 * FIRST);
+    let reconnect = Reconnect::new().first_delay(FIRST).longest_delay(FIRST).max_attempts(3);
+    let client = Client::builder().port(port).reconnect(reconnect).closing(closing).callback((sending, callback));
+    let client = client.build().unwrap();
+    client.start("127.0.0.1", true).unwrap();
+    assert!(matches!(failure(&events), Error::GaveUp { attempts: 3, .. }));
+    assert!(client.wait_timeout(PATIENCE));
+    drop(TcpStream::connect(("127.0.0.1", port)).unwrap());
+    server.join().unwrap();
 }
 
 #[test]
@@ -283,7 +318,7 @@ fn a_client_may_be_started_before_its_server() {
         let (callback, events) = recorder();
         let client = Client::builder().port(port).reconnect(quick().at_start(true)).callback(callback).build().unwrap();
         let starting = client.clone();
-        let started = std::thread::spawn(move || starting.start("127.0.0.1", parallel));
+        let started = thread::spawn(move || starting.start("127.0.0.1", parallel));
         assert!(matches!(next(&events), Event::Initialize));
         // The first failure comes from the start, and is told all the same.
         assert!(matches!(next(&events), Event::Fail { error: Error::Connect { .. } }));
