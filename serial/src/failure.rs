@@ -37,7 +37,8 @@ pub struct Tried {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The program has it open, or another one, as far as can be [seen](crate#opening-and-closing). It was asked nothing.
+    /// The program has it open, or another one, as far as can be [seen](crate#opening-and-closing). It was asked
+    /// nothing.
     InUse,
     /// It has the device of another identity of the program. It was asked nothing.
     OfAnother,

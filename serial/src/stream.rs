@@ -35,7 +35,8 @@ pub struct SerialStream {
 
 impl SerialStream {
     /// Takes over a descriptor of a terminal that is open already, with the settings that it has, and makes it
-    /// non-blocking until it is dropped, for all clones of the descriptor: for instance one end of a pseudo-terminal, behind which a program plays a device.
+    /// non-blocking until it is dropped, for all clones of the descriptor: for instance one end of a pseudo-terminal,
+    /// behind which a program plays a device.
     ///
     /// `peer` is what the other end is called, for people.
     ///

@@ -146,9 +146,10 @@ impl Client {
     /// client is closed or gives up.
     ///
     /// `address` is a host name or an IP address, if need be with a port (`vehicle.local`, `10.0.0.7:16901`,
-    /// `[::1]:16901`, `[fe80::1%eth0]:16901`); over Unix sockets a path; for another transport, whatever its connector understands. Connecting
-    /// takes place on the calling thread either way. With `parallel`, a new thread receives, and this returns as soon
-    /// as messages can be sent. Without, the calling thread receives, and this returns when the client has ended.
+    /// `[::1]:16901`, `[fe80::1%eth0]:16901`); over Unix sockets a path; for another transport, whatever its connector
+    /// understands. Connecting takes place on the calling thread either way. With `parallel`, a new thread receives,
+    /// and this returns as soon as messages can be sent. Without, the calling thread receives, and this returns when
+    /// the client has ended.
     ///
     /// [`close`](Self::close) from another thread stops the connecting at once.
     ///

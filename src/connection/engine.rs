@@ -40,8 +40,8 @@ pub(crate) struct Engine {
 
 /// A service that can make room for all of its connections at the cost of one.
 pub(crate) trait Relief: Send + Sync {
-    /// Disconnects the peer with the longest queue, unless there is room for `bytes` by now; false when nothing waits for
-    /// anybody.
+    /// Disconnects the peer with the longest queue, unless there is room for `bytes` by now; false when nothing waits
+    /// for anybody.
     fn disconnect_slowest(&self, bytes: usize) -> bool;
 
     /// Drops the oldest messages of the longest queue that may lose any and of which dropping some makes room, until so
@@ -95,9 +95,9 @@ impl Engine {
         }
     }
 
-    /// Makes room for what is lacking in the budget of all outboxes, or waits for it, as the peer's rule for full queues
-    /// says; whether it is worth trying again. Trying ends, because each time somebody has found room, or one peer less
-    /// has something waiting.
+    /// Makes room for what is lacking in the budget of all outboxes, or waits for it, as the peer's rule for full
+    /// queues says; whether it is worth trying again. Trying ends, because each time somebody has found room, or one
+    /// peer less has something waiting.
     pub(crate) fn find_budget(&self, lacking: Lacking, policy: SlowConsumer, patience: &mut Patience) -> bool {
         match policy {
             _ if !policy.drops() && self.drop_from_others(lacking, Purpose::Queue) => true,

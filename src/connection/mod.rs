@@ -191,8 +191,8 @@ impl Connection {
     }
 
     /// How this peer is served from now on, whatever the others are. What waits for it stays, also where that is more
-    /// than may wait from now on. A sender that waits for room in this queue goes by the new
-    /// policy; one that waits for memory, because the queues of all peers together are full, has the old one's time. May be called from any thread
+    /// than may wait from now on. A sender that waits for room in this queue goes by the new policy; one that waits for
+    /// memory, because the queues of all peers together are full, has the old one's time. May be called from any thread
     /// and in any callback.
     ///
     /// # Errors

@@ -76,8 +76,8 @@ impl Error for DisconnectReason {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum DisconnectCause {
-    /// The peer said goodbye: the message `disconnect`. It may have any reason, also that it does not accept what it was
-    /// sent.
+    /// The peer said goodbye: the message `disconnect`. It may have any reason, also that it does not accept what it
+    /// was sent.
     PeerGoodbye,
     /// The server did not let this client in: it has no room for it, does not want it, or asks for something that was
     /// not its first message. It has thrown away all that was sent, and [`Undelivered::unsent`] counts that. Also where

@@ -93,8 +93,8 @@ impl ServerBuilder {
     ///
     /// A caller over the limit is refused: its stream is accepted, told the goodbye, and ended, at once. It costs no
     /// thread, no callback hears of it but [`on_fail`](crate::Callback::on_fail)
-    /// ([`Error::Refused`](crate::Error::Refused)), and nobody waits for it. A stream without a non-blocking write (also
-    /// TCP on systems other than Unix) is ended without the goodbye. A connection counts until just before its
+    /// ([`Error::Refused`](crate::Error::Refused)), and nobody waits for it. A stream without a non-blocking write
+    /// (also TCP on systems other than Unix) is ended without the goodbye. A connection counts until just before its
     /// `on_disconnect`; while that runs, it has its thread.
     ///
     /// On Unix, over TCP and Unix sockets, the start lowers the limit to what the process has descriptors for (`ulimit
@@ -134,8 +134,8 @@ impl ServerBuilder {
     /// Default: no TLS.
     ///
     /// Callers shake hands before they become connections: on their reader threads, within
-    /// [`handshake_timeout`](crate::Timeouts::handshake_timeout), no more than [`max_handshakes`](Self::max_handshakes) at once.
-    /// Takes a configuration of [rustls] as well.
+    /// [`handshake_timeout`](crate::Timeouts::handshake_timeout), no more than [`max_handshakes`](Self::max_handshakes)
+    /// at once. Takes a configuration of [rustls] as well.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: impl Into<crate::transport::tls::ServerConfig>) -> Self {
         self.side.tls = Some(config.into());
@@ -189,8 +189,8 @@ impl ServerBuilder {
 
     /// Listens on a socket that the program has bound; address, port and backlog are the socket's then.
     ///
-    /// The program may keep a clone (`try_clone`). On Unix, accepting by it does not block as long as the server has the
-    /// socket; behind that it does, if it did before.
+    /// The program may keep a clone (`try_clone`). On Unix, accepting by it does not block as long as the server has
+    /// the socket; behind that it does, if it did before.
     pub fn listener(mut self, listener: TcpListener) -> Self {
         self.side.source = ListenerSource::Socket(listener);
         self
@@ -259,8 +259,8 @@ impl ServerBuilder {
     /// [authenticates](Self::authenticate) them, if only by a [`token`](Self::token). At least 1. Default 64.
     ///
     /// Each of them has a thread, which becomes its reader, and no more than
-    /// [`handshake_timeout`](crate::Timeouts::handshake_timeout). They are no connections: no callback has been told of them, no
-    /// broadcast reaches them. They count for [`max_connections`](Self::max_connections) and
+    /// [`handshake_timeout`](crate::Timeouts::handshake_timeout). They are no connections: no callback has been told of
+    /// them, no broadcast reaches them. They count for [`max_connections`](Self::max_connections) and
     /// [`max_connections_per_address`](Self::max_connections_per_address) all the same, so that whoever comes through
     /// finds a place. Callers over this limit are refused as with [`max_connections`](Self::max_connections). One that
     /// was refused on its way counts here until it has ended its stream, at most for

@@ -136,8 +136,8 @@ macro_rules! usual_settings {
         ///
         /// Of what such a peer goes on sending as much again is read and thrown away, but at least 64 KiB, so that it
         /// gets to read the goodbye; a peer that sends more is given up, and sees a reset where there is one. The same
-        /// holds for one that has not finished a message [in time](crate::Timeouts::partial_message_timeout), and behind its own
-        /// goodbye.
+        /// holds for one that has not finished a message [in time](crate::Timeouts::partial_message_timeout), and
+        /// behind its own goodbye.
         pub fn max_received_len(mut self, bytes: usize) -> Self {
             self.common.settings.max_received_len = bytes;
             self
@@ -171,8 +171,8 @@ macro_rules! usual_settings {
         /// Default `None`, because a peer that only listens is as good as one that speaks.
         ///
         /// Any bytes count, also those of a message that is not whole; what is sent to the peer does not, nor do the
-        /// probes of [`dead_peer_timeout`](crate::Timeouts::dead_peer_timeout). Silence begins when the callback has returned from
-        /// the last message that arrived, so that the time that callbacks take does not count.
+        /// probes of [`dead_peer_timeout`](crate::Timeouts::dead_peer_timeout). Silence begins when the callback has
+        /// returned from the last message that arrived, so that the time that callbacks take does not count.
         ///
         /// `on_disconnect` comes after this time and a twentieth of a second, in which what has just arrived is read:
         /// such a peer is told the goodbye, and not waited for. Where something still waits to be written to it, that

@@ -46,20 +46,21 @@ impl MemoryLimits {
     /// queue, if there has to be one, counts for that peer. Not less than
     /// [`max_queued_bytes`](crate::ServerBuilder::max_queued_bytes). Default 64 MiB.
     ///
-    /// Up to an eighth more is used for messages that are just being written, and what is left of one of up to 4
-    /// KiB for each connection. So peers who take what they are sent are always served, whatever call the messages
-    /// come by and whatever the [policy](crate::ServerBuilder::slow_consumer), although others have used everything up. Peers that
-    /// have stopped in the middle of longer messages may hold that eighth as well; then room for another long one
-    /// is made as the policy has it: the peer with the longest queue is disconnected, or loses the oldest of what
-    /// waits for it, or is waited for.
+    /// Up to an eighth more is used for messages that are just being written, and what is left of one of up to 4 KiB
+    /// for each connection. So peers who take what they are sent are always served, whatever call the messages come by
+    /// and whatever the [policy](crate::ServerBuilder::slow_consumer), although others have used everything up. Peers
+    /// that have stopped in the middle of longer messages may hold that eighth as well; then room for another long one
+    /// is made as the policy has it: the peer with the longest queue is disconnected, or loses the oldest of what waits
+    /// for it, or is waited for.
     pub fn max_total_queued_bytes(mut self, bytes: usize) -> Self {
         self.max_total_queued_bytes = bytes;
         self
     }
 
-    /// How much the messages that peers have begun and not finished, and the buffers that they are read into, may
-    /// take of memory for all connections together, in bytes; besides, each connection has 4 KiB that do not count.
-    /// Must hold a message of [`max_received_len`](crate::ServerBuilder::max_received_len) with its separator. Default 64 MiB.
+    /// How much the messages that peers have begun and not finished, and the buffers that they are read into, may take
+    /// of memory for all connections together, in bytes; besides, each connection has 4 KiB that do not count. Must
+    /// hold a message of [`max_received_len`](crate::ServerBuilder::max_received_len) with its separator. Default 64
+    /// MiB.
     ///
     /// When half of it is used, peers are read from in small steps, without large buffers. When all of it is used
     /// and a message needs more, the connection with the longest unfinished message is ended at once, with

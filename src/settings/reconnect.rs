@@ -99,9 +99,9 @@ impl Reconnect {
     /// [`max_queued_bytes`](crate::ServerBuilder::max_queued_bytes). Default 0: it is [`Error::NotConnected`].
     ///
     /// What is kept is sent in the order in which it was accepted, and before anything newer: once there is a
-    /// connection, which for a client with a [token](crate::ClientBuilder::token) is when it has been let in. What does not fit is
-    /// [`Error::KeptFull`], whatever the [slow-consumer policy](crate::SlowConsumer). What is still kept when the
-    /// client ends is counted in [`Error::Unsent`], which `on_fail` is told.
+    /// connection, which for a client with a [token](crate::ClientBuilder::token) is when it has been let in. What does
+    /// not fit is [`Error::KeptFull`], whatever the [slow-consumer policy](crate::SlowConsumer). What is still kept
+    /// when the client ends is counted in [`Error::Unsent`], which `on_fail` is told.
     ///
     /// `broadcast` and [`Connection::send`](crate::Connection::send) go to what is connected; nothing of them is kept.
     /// [`flush`](crate::Client::flush) waits for what is kept, too, which takes another connection: in a callback of

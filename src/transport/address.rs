@@ -1,7 +1,7 @@
 //! The text of an address: an IP address or a name, with a port or without.
 //!
-//! An IPv6 address may have a *zone*, the interface through which it is reached, by name or number: `fe80::1%eth0`. Only
-//! the system knows what its zones stand for, so it is asked, as for a name.
+//! An IPv6 address may have a *zone*, the interface through which it is reached, by name or number: `fe80::1%eth0`.
+//! Only the system knows what its zones stand for, so it is asked, as for a name.
 
 use std::fmt;
 use std::io;

@@ -60,7 +60,8 @@ pub mod unix;
 
 pub use keepalive::Keepalive;
 
-/// The error that a transport has reported, inside one that a service gives out; `None` where it is one of the system's.
+/// The error that a transport has reported, inside one that a service gives out; `None` where it is one of the
+/// system's.
 ///
 /// A service shows an error of the program's own transport as it is, but wrapped, so that its destructor runs where it
 /// can do no harm.
@@ -244,8 +245,8 @@ pub trait Stream: Send + Sync + 'static {
 
     /// Whether the beginning of something has arrived of which a read can hand out nothing before all of it is there,
     /// such as a record of TLS. The peer has to finish it within
-    /// [`partial_message_timeout`](crate::Timeouts::partial_message_timeout), as if it were a message. Default false, or
-    /// what the stream [below](Self::below) says.
+    /// [`partial_message_timeout`](crate::Timeouts::partial_message_timeout), as if it were a message. Default false,
+    /// or what the stream [below](Self::below) says.
     fn holds_part(&self) -> bool {
         self.below().is_some_and(Stream::holds_part)
     }

@@ -380,16 +380,16 @@ impl Connector for TcpConnector {
     /// `[fe80::1%eth0]:port`.
     ///
     /// The addresses of a name are tried one after the other, in the order of the system's resolver, but of IPv6 and
-    /// IPv4 in turn. One that fails, or has not answered within 250 ms, is followed by the next, beside it; the first to
-    /// answer is taken, and the others are given up ([RFC 8305](https://www.rfc-editor.org/rfc/rfc8305)). A server
+    /// IPv4 in turn. One that fails, or has not answered within 250 ms, is followed by the next, beside it; the first
+    /// to answer is taken, and the others are given up ([RFC 8305](https://www.rfc-editor.org/rfc/rfc8305)). A server
     /// hears nothing of that, unless it had accepted one of them already.
     ///
     /// Looking a name up takes as long as the system's resolver likes; the time-out concerns connecting.
     ///
     /// # Errors
     ///
-    /// What the system reports; where several addresses were tried, that of each, as [`ConnectErrors`]; `InvalidInput` when the address cannot be read; `ConnectionAborted` once it has
-    /// been stopped.
+    /// What the system reports; where several addresses were tried, that of each, as [`ConnectErrors`]; `InvalidInput`
+    /// when the address cannot be read; `ConnectionAborted` once it has been stopped.
     fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
         let finish = |socket| refuse_self(socket).and_then(TcpStream::own);
         let stream = self.connecting.open(&self.resolve(address)?, self.connect_timeout, finish)?;

@@ -221,8 +221,8 @@ fn a_client_of_leads_says_a_token() {
     joined.leads_closes();
 }
 
-/// A server of LEADS cannot be asked whether it lets a client in: it sees one that says goodbye, and then the token, which
-/// it would take for right or wrong in its callback.
+/// A server of LEADS cannot be asked whether it lets a client in: it sees one that says goodbye, and then the token,
+/// which it would take for right or wrong in its callback.
 #[test]
 fn a_server_of_leads_is_told_a_token() {
     const TOKEN: &str = "correct horse";

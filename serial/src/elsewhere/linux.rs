@@ -7,8 +7,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-/// How long a process that has been started may keep what the one that started it has open: until it is the program that
-/// was meant.
+/// How long a process that has been started may keep what the one that started it has open: until it is the program
+/// that was meant.
 const BEING_STARTED: Duration = Duration::from_millis(50);
 
 /// Whether another process has a port open, as far as can be seen. That this one has it is no reason to leave it alone:

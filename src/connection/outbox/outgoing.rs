@@ -45,8 +45,8 @@ pub(crate) enum Refused {
     OverBudget(Lacking),
     /// What waits in the corked outbox has to be [written](super::Outbox::write_ready) first.
     WriteFirst,
-    /// There is no room but that promised to what is being gathered, which has to be [settled](super::BroadcastBatch::end)
-    /// first.
+    /// There is no room but that promised to what is being gathered, which has to be
+    /// [settled](super::BroadcastBatch::end) first.
     SettleFirst,
 }
 

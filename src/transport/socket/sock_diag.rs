@@ -1,5 +1,6 @@
-//! Asking Linux what it knows of sockets, and of a TCP connection's peer, by `NETLINK_SOCK_DIAG`: see sock_diag(7), and for the layout
-//! `linux/netlink.h`, `linux/inet_diag.h` and `linux/tcp.h`. Everybody may ask; some sandboxes have no such sockets.
+//! Asking Linux what it knows of sockets, and of a TCP connection's peer, by `NETLINK_SOCK_DIAG`: see sock_diag(7), and
+//! for the layout `linux/netlink.h`, `linux/inet_diag.h` and `linux/tcp.h`. Everybody may ask; some sandboxes have no
+//! such sockets.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};

@@ -53,7 +53,7 @@
 //! | What goes wrong | The server is told, in `on_fail` | The client is told |
 //! |---|---|---|
 //! | the server's certificate is expired, revoked, of an unknown authority, or for another name | [`RefusalCause::HandshakeFailed`](crate::RefusalCause::HandshakeFailed): *the peer refuses the handshake*, with the alert | [`Error::Connect`](crate::Error::Connect): *the peer's certificate is refused*, and why |
-//! | the client's certificate is, or there is none | `HandshakeFailed`: *the peer's certificate is refused*, or *the peer has no certificate* | the alert; with TLS 1.3 as [`DisconnectCause::Io`](crate::DisconnectCause::Io) just after `start` has returned, with 1.2 as `Error::Connect` |
+//! | the client's certificate is, or there is none | `HandshakeFailed`: *the peer's certificate is refused*, or *the peer has no certificate* | the alert; with TLS 1.3 as [`DisconnectCause::Io`](crate::DisconnectCause::Io) just after `start` has returned, with 1.2, or where the client has a token, as `Error::Connect` |
 //! | a plain peer at a TLS port | `HandshakeFailed`: *the peer does not speak TLS* | a goodbye, which it understands, and the end, at once: [`DisconnectCause::NotLetIn`](crate::DisconnectCause::NotLetIn), or [`Error::NotLetIn`](crate::Error::NotLetIn) where it has a token |
 //! | a TLS client at a plain port | what the client says is no message of sense to it | `Error::Connect`: *the peer does not speak TLS*, *the peer ended the stream in the TLS handshake*, or that the handshake *was not over* in time |
 //! | a caller who says nothing | [`RefusalCause::HandshakeTimeout`](crate::RefusalCause::HandshakeTimeout) | the end of the stream |

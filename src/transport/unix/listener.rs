@@ -29,11 +29,11 @@ impl UnixListener {
     /// unless another one has taken its place meanwhile.
     ///
     /// A socket file that no process listens on any more, because the last one was killed, is removed and bound anew.
-    /// Of several processes that do so at once, one gets it: for that moment there is a second file, `….leads-comm-lock`,
-    /// which only this user can open, so that no other user of the machine can hold a server up. (In a directory in which
-    /// others may make files, they can take the path itself.) `backlog` is how many connections the system may keep for
-    /// [`accept`](Listener::accept); it caps the number by itself. `mode` is the file's permissions, such as `0o660`,
-    /// from before anybody can connect; `None` leaves them to the process's umask.
+    /// Of several processes that do so at once, one gets it: for that moment there is a second file,
+    /// `….leads-comm-lock`, which only this user can open, so that no other user of the machine can hold a server up.
+    /// (In a directory in which others may make files, they can take the path itself.) `backlog` is how many
+    /// connections the system may keep for [`accept`](Listener::accept); it caps the number by itself. `mode` is the
+    /// file's permissions, such as `0o660`, from before anybody can connect; `None` leaves them to the process's umask.
     ///
     /// # Errors
     ///

@@ -18,8 +18,8 @@
 //! # Peers
 //!
 //! Most clients have no name of their own, so to the server a peer is called by what the system of Linux knows of it:
-//! `pid 4242 uid 1000`, the process that connected and its user; `uid 1000` where the process cannot be seen, because it
-//! is in another PID namespace; `unix` where even that is unknown, for instance because it is in another network
+//! `pid 4242 uid 1000`, the process that connected and its user; `uid 1000` where the process cannot be seen, because
+//! it is in another PID namespace; `unix` where even that is unknown, for instance because it is in another network
 //! namespace as well, such as most containers have. A peer that has bound a name is called by that, `./…` where it is
 //! relative, so that none can be taken for a process. To a client, its server is called by the path. There are no
 //! addresses.

@@ -1,5 +1,5 @@
-//! Connecting to whichever of a host's addresses answers first, as RFC 8305 has it: one address after the other, of each
-//! family in turn, and the next one beside those that have not answered yet.
+//! Connecting to whichever of a host's addresses answers first, as RFC 8305 has it: one address after the other, of
+//! each family in turn, and the next one beside those that have not answered yet.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};

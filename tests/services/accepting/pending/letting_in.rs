@@ -346,7 +346,8 @@ fn a_server_without_a_token_lets_in_whoever_has_one() {
     client.close();
 }
 
-/// The system accepts for a server that is frozen, and it says nothing. That is no connection, and every attempt counts.
+/// The system accepts for a server that is frozen, and it says nothing. That is no connection, and every attempt
+/// counts.
 #[test]
 fn a_frozen_server_is_no_connection() {
     let frozen = TcpListener::bind("127.0.0.1:0").unwrap();
