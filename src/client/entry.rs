@@ -5,12 +5,11 @@
 //! for a goodbye, and ends the stream; then the token is told by itself, and silence has to do for an answer.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::codec::{Decoder, GOODBYE, Separator};
 use crate::service::reader::SMALL_CHUNK;
 use crate::settings::{MAX_FIRST_LEN, Token};
-use crate::sync::later;
 use crate::transport::{Stream, is_nothing_yet, write_all};
 
 /// What has come of saying the token.
@@ -52,7 +51,7 @@ pub(super) fn ask(
             Ok(Some(_)) | Err(_) => return Ok(Answer::Unknown),
         }
         // One that cannot tell has its end, or its time.
-        if has_parted && decoder.remainder().is_empty() && readable_within(stream, moment).is_ok_and(|more| !more) {
+        if has_parted && decoder.remainder().is_empty() && stream.wait_readable(moment).is_ok_and(|more| !more) {
             return Ok(Answer::Unknown);
         }
         match stream.read(decoder.space(SMALL_CHUNK)) {
@@ -69,7 +68,7 @@ pub(super) fn ask(
 pub(super) fn tell(stream: &dyn Stream, separator: &Separator, token: &Token, moment: Duration) -> io::Result<Answer> {
     write_all(stream, token.frame())?;
     // What can be read of a stream that shakes hands may be its own affair, and a read of it blocks.
-    if stream.needs_handshake() || !readable_within(stream, moment).unwrap_or(false) {
+    if stream.needs_handshake() || !stream.wait_readable(moment).unwrap_or(false) {
         return Ok(Answer::LetIn { ahead: Vec::new() });
     }
     let mut ahead = vec![0; SMALL_CHUNK];
@@ -80,15 +79,4 @@ pub(super) fn tell(stream: &dyn Stream, separator: &Separator, token: &Token, mo
         Err(error) => return Err(error),
     }
     Ok(if ahead.starts_with(separator.goodbye()) { Answer::Refused } else { Answer::LetIn { ahead } })
-}
-
-/// Whether there is something to read within this time. A signal is no reason to wait less.
-fn readable_within(stream: &dyn Stream, time: Duration) -> io::Result<bool> {
-    let until = later(Instant::now(), time);
-    loop {
-        match stream.wait_readable(until.saturating_duration_since(Instant::now())) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            waited => return waited,
-        }
-    }
 }

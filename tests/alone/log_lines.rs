@@ -462,7 +462,11 @@ fn a_callback_panics_when_it_is_dropped() {
     }
     let stage = start(|builder| builder);
     stage.server.set_callback(Bomb);
+    // Nobody else holds it, so that it is dropped on this thread.
+    stage.server.replace_callback(stage.watch.clone());
+    stage.server.set_callback(Bomb);
     stage.serve();
+    // On whichever thread is the last, a moment after the server has ended.
     stage.end();
     assert_ended(&stage.server);
 }

@@ -3,18 +3,27 @@
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use crate::sync::later;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 use crate::transport::Stream;
 
-/// Blocks until `source` is readable, has ended or is broken, at most for `time`; whether it is.
+/// Blocks until `source` is readable, has ended or is broken, at most for `time`; whether it is. A signal is no reason
+/// to wait less.
 pub(crate) fn wait_readable(source: &impl AsFd, time: Duration) -> io::Result<bool> {
-    let timeout = Timespec::try_from(time).ok();
-    Ok(poll(&mut [PollFd::new(source, PollFlags::IN)], timeout.as_ref())? > 0)
+    let until = later(Instant::now(), time);
+    let mut left = time;
+    loop {
+        let timeout = Timespec::try_from(left).ok();
+        match poll(&mut [PollFd::new(source, PollFlags::IN)], timeout.as_ref()) {
+            Err(Errno::INTR) => left = until.saturating_duration_since(Instant::now()),
+            ready => return Ok(ready? > 0),
+        }
+    }
 }
 
 /// Waits for descriptors to be ready; any thread can end the wait.
