@@ -5,7 +5,7 @@ use std::net::IpAddr;
 ///
 /// Without the feature `net-info` these are the addresses that traffic to other networks leaves from, at most one of
 /// each version; nothing is sent to find them. With it, they are those of every interface. Link-local IPv6 addresses
-/// are among these, without a zone: whoever connects to one adds its own (`fe80::1%eth0`).
+/// are among these, without a zone: a caller adds its own (`fe80::1%eth0`).
 ///
 /// # Examples
 ///

@@ -18,8 +18,8 @@ const MAX_QUEUED_BYTES: usize = 2 * MAX_LEN;
 /// It receives and sends messages of up to 16 MiB, of which 32 MiB may wait for one peer, because LEADS's camera frames
 /// are longer than the 1 MiB of [`Server::builder`]; all other settings are the builder's.
 ///
-/// As in LEADS it listens on *every* address of the machine, IPv4 and IPv6, and there is no authentication: whoever can
-/// reach the port can talk to it, of which the start warns in the log. [`Server::builder`] listens on this machine
+/// As in LEADS it listens on *every* address of the machine, IPv4 and IPv6, and there is no authentication: all who
+/// can reach the port can talk to it, of which the start warns in the log. [`Server::builder`] listens on this machine
 /// only, unless told otherwise.
 ///
 /// # Examples

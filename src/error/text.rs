@@ -1,4 +1,4 @@
-//! How what went wrong is told: in one line of characters that can be seen, whoever wrote it.
+//! How what went wrong is told: in one line of characters that can be seen, also where a peer wrote it.
 
 use std::error::Error;
 use std::fmt::{self, Display, Formatter, Write};

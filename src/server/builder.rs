@@ -57,7 +57,7 @@ impl ServerBuilder {
     /// reach.
     ///
     /// `0.0.0.0` listens on every IPv4 address of the machine; `::` on every IPv6 *and* IPv4 address, on every system
-    /// alike (on a host without IPv6 it is taken for `0.0.0.0`). Whoever reaches such an address may connect unless
+    /// alike (on a host without IPv6 it is taken for `0.0.0.0`). All who reach such an address may connect unless
     /// there is a [`token`](Self::token), an [authenticator](Self::authenticate), a hook to [admit](Self::admit)
     /// callers, or TLS; a server on all addresses that has none of these logs a warning when it starts.
     ///
@@ -178,7 +178,7 @@ impl ServerBuilder {
 
 /// What few servers set.
 impl ServerBuilder {
-    /// The permissions of the socket file, such as `0o660` for its owner and group; on most systems, whoever may write
+    /// The permissions of the socket file, such as `0o660` for its owner and group; on most systems, all who may write
     /// to it may connect. Only with [`unix`](Self::unix), and not for an abstract name. Default: what the process's
     /// umask leaves.
     #[cfg(unix)]
@@ -261,8 +261,8 @@ impl ServerBuilder {
     /// Each of them has a thread, which becomes its reader, and no more than
     /// [`handshake_timeout`](crate::Timeouts::handshake_timeout). They are no connections: no callback has been told of
     /// them, no broadcast reaches them. They count for [`max_connections`](Self::max_connections) and
-    /// [`max_connections_per_address`](Self::max_connections_per_address) all the same, so that whoever comes through
-    /// finds a place. Callers over this limit are refused as with [`max_connections`](Self::max_connections). One that
+    /// [`max_connections_per_address`](Self::max_connections_per_address) all the same, so that a caller who comes
+    /// through finds a place. Callers over this limit are refused as with [`max_connections`](Self::max_connections). One that
     /// was refused on its way counts here until it has ended its stream, at most for
     /// [`drain_timeout`](crate::Closing::drain_timeout).
     pub fn max_handshakes(mut self, callers: usize) -> Self {
