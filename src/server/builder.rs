@@ -262,9 +262,9 @@ impl ServerBuilder {
     /// [`handshake_timeout`](crate::Timeouts::handshake_timeout). They are no connections: no callback has been told of
     /// them, no broadcast reaches them. They count for [`max_connections`](Self::max_connections) and
     /// [`max_connections_per_address`](Self::max_connections_per_address) all the same, so that a caller who comes
-    /// through finds a place. Callers over this limit are refused as with [`max_connections`](Self::max_connections). One that
-    /// was refused on its way counts here until it has ended its stream, at most for
-    /// [`drain_timeout`](crate::Closing::drain_timeout).
+    /// through finds a place. Callers over this limit are refused as with
+    /// [`max_connections`](Self::max_connections). One that was refused on its way counts here until it has ended its
+    /// stream, at most for [`drain_timeout`](crate::Closing::drain_timeout).
     pub fn max_handshakes(mut self, callers: usize) -> Self {
         self.side.admission.max_handshakes = callers;
         self
