@@ -10,6 +10,8 @@ use crate::connection::inbound_budget::InboundBudget;
 use crate::connection::log_limits::{LogLimits, Topic, Verdict};
 use crate::connection::outbox::{BroadcastBatch, Lacking, Patience, Purpose, Rules};
 use crate::connection::pump::{Deadline, Pump, Watched};
+use crate::error::Error;
+use crate::settings::Key;
 use crate::settings::{Settings, SlowConsumer};
 use crate::sync::Mutex;
 use crate::sync::threads::Threads;
@@ -78,6 +80,13 @@ impl Engine {
     /// thread from all others of the process.
     pub(crate) fn thread_name(&self, what: impl Display) -> String {
         format!("lc{}-{what}", self.number)
+    }
+
+    /// The key of a message, where there are keys.
+    #[inline]
+    pub(crate) fn key_of(&self, message: &[u8]) -> Result<Option<Key>, Error> {
+        let Some(key) = &self.settings.key else { return Ok(None) };
+        key.call(message).map_err(|message| Error::CallbackPanicked { callback: "key", message })
     }
 
     /// Whether a line that a peer can cause may be logged now; if not, it is counted, and that is said later.

@@ -90,7 +90,8 @@ impl Connection {
     pub fn send(&self, message: &[u8]) -> Result<(), Error> {
         let engine = self.link.engine();
         engine.settings.check_message(message)?;
-        self.link.send(Outgoing::Message(message), &mut Patience::default())
+        let key = engine.key_of(message)?;
+        self.link.send(Outgoing::Message { message, key: key.as_ref() }, &mut Patience::default())
     }
 
     /// Sends several messages to this peer in one go, and tells how many were accepted.

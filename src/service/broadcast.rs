@@ -12,8 +12,8 @@ use crate::connection::Connection;
 use crate::connection::engine::Engine;
 use crate::connection::outbox::{BATCH_LEN, Batch, GATHERED_CHARGE, GatherOutcome, Outgoing, Patience, Rules, Rush};
 use crate::connection::pump::Tick;
-use crate::error::Error;
 use crate::service::table::{ConnectionTable, Snapshot};
+use crate::settings::Key;
 use crate::sync::user_code::trace;
 use crate::sync::{Mutex, now};
 
@@ -48,23 +48,23 @@ impl Broadcaster {
         Self { state: Mutex::new(State { rush: Rush::new(TIGHT), members: 0, others: Arc::default(), writing: 0 }) }
     }
 
-    /// Sends a message to everyone; by how many it was accepted. `start_ticks` lets the pump tick.
+    /// Sends a message, which has been checked and has this `key`, to everyone; by how many it was accepted. `start_ticks` lets the pump tick.
     pub(crate) fn broadcast(
         &self,
         engine: &Engine,
         table: &ConnectionTable,
         message: &[u8],
+        key: Option<&Key>,
         start_ticks: impl Fn(),
-    ) -> Result<usize, Error> {
-        engine.settings.check_message(message)?;
+    ) -> usize {
         if may_gather(&engine.rules, message) {
-            if let Outcome::Accepted(accepted) = self.gather(engine, table, message, start_ticks) {
-                return Ok(accepted);
+            if let Outcome::Accepted(accepted) = self.gather(engine, table, message, key, start_ticks) {
+                return accepted;
             }
         }
-        let accepted = send_to(engine, message, table.snapshot().connections.iter());
+        let accepted = send_to(engine, message, key, table.snapshot().connections.iter());
         self.state.lock().rush.pace.wrote(now());
-        Ok(accepted)
+        accepted
     }
 
     /// The pump's look: queues and writes what has been left for a tick.
@@ -91,7 +91,14 @@ impl Broadcaster {
         tick
     }
 
-    fn gather(&self, engine: &Engine, table: &ConnectionTable, message: &[u8], start_ticks: impl Fn()) -> Outcome {
+    fn gather(
+        &self,
+        engine: &Engine,
+        table: &ConnectionTable,
+        message: &[u8],
+        key: Option<&Key>,
+        start_ticks: impl Fn(),
+    ) -> Outcome {
         loop {
             let snapshot = table.snapshot();
             let mut state = self.state.lock();
@@ -109,7 +116,7 @@ impl Broadcaster {
                     let (members, others) = (state.members, Arc::clone(&state.others));
                     drop(state);
                     trace!("{} bytes gathered for {members} connections", message.len());
-                    let others = if others.is_empty() { 0 } else { push_to(engine, message, others.iter()) };
+                    let others = if others.is_empty() { 0 } else { push_to(engine, message, key, others.iter()) };
                     return Outcome::Accepted(members + others);
                 }
                 GatherOutcome::OverBudget => return Outcome::Lone,
@@ -139,17 +146,27 @@ fn may_gather(rules: &Rules, message: &[u8]) -> bool {
 }
 
 /// Sends a message to each of these, now, behind what has been gathered; by how many it was accepted.
-pub(crate) fn send_to<'a>(engine: &Engine, message: &[u8], connections: impl Iterator<Item = &'a Connection>) -> usize {
+pub(crate) fn send_to<'a>(
+    engine: &Engine,
+    message: &[u8],
+    key: Option<&Key>,
+    connections: impl Iterator<Item = &'a Connection>,
+) -> usize {
     engine.broadcast_batch.settle();
-    push_to(engine, message, connections)
+    push_to(engine, message, key, connections)
 }
 
 /// Sends a message to each of these, whom nothing has been gathered for.
-fn push_to<'a>(engine: &Engine, message: &[u8], connections: impl Iterator<Item = &'a Connection>) -> usize {
+fn push_to<'a>(
+    engine: &Engine,
+    message: &[u8],
+    key: Option<&Key>,
+    connections: impl Iterator<Item = &'a Connection>,
+) -> usize {
     let mut patience = Patience::default();
-    match engine.rules.shared_batch_of(message) {
+    match engine.rules.shared_batch_of(message, key) {
         Ok(batch) => push_batch(engine, batch, connections, &mut patience),
-        Err(_) => push_over_budget(engine, message, connections, &mut patience),
+        Err(_) => push_over_budget(engine, message, key, connections, &mut patience),
     }
 }
 
@@ -159,10 +176,11 @@ fn push_to<'a>(engine: &Engine, message: &[u8], connections: impl Iterator<Item 
 fn push_over_budget<'a>(
     engine: &Engine,
     message: &[u8],
+    key: Option<&Key>,
     connections: impl Iterator<Item = &'a Connection>,
     patience: &mut Patience,
 ) -> usize {
-    let outgoing = Outgoing::Message(message);
+    let outgoing = Outgoing::Message { message, key };
     let (behind, others): (Vec<_>, Vec<_>) = connections.partition(|connection| connection.link().outbox().is_behind());
     let accepted = others.iter().filter(|connection| connection.link().push(outgoing, patience).is_ok()).count();
     // Who loses what does not fit waits for nothing, and nobody has to go for it.
@@ -173,7 +191,7 @@ fn push_over_budget<'a>(
     let (waiting, others): (Vec<_>, Vec<_>) = behind.into_iter().partition(|(policy, _)| policy.waits());
     let mut behind: VecDeque<_> = others.into_iter().chain(waiting).collect();
     while let Some((policy, first)) = behind.front().copied() {
-        match engine.rules.shared_batch_of(message) {
+        match engine.rules.shared_batch_of(message, key) {
             Ok(batch) => {
                 let behind = behind.into_iter().map(|(_, connection)| connection);
                 return accepted + push_batch(engine, batch, behind, patience);

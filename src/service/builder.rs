@@ -195,6 +195,17 @@ macro_rules! further_settings {
             self
         }
 
+        /// What the key of a message is: messages of one key replace one another where a [`Delivery`](crate::Delivery)
+        /// says so. `None` is for an event, which is never replaced. Default: there are no keys. [`key`](mod@crate::key)
+        /// has functions for common cases.
+        ///
+        /// Called once for each message that is sent, on the thread that sends it, without any lock of the library's. A
+        /// panic is an error of that call: [`Error::CallbackPanicked`](crate::Error::CallbackPanicked).
+        pub fn key(mut self, key: impl Fn(&[u8]) -> Option<$crate::Key> + Send + Sync + 'static) -> Self {
+            self.common.settings.key = Some($crate::settings::KeyFunction::new(key));
+            self
+        }
+
         /// How long the end of a connection, and of the service, may take: see [`Closing`](crate::Closing). Default: 2
         /// s to write what had been accepted, then 0.5 s of silence until the peer has closed its side, 3 s in all.
         pub fn closing(mut self, closing: $crate::Closing) -> Self {

@@ -175,7 +175,7 @@ impl OfflineQueue {
             let accepted = match state.queue.last_mut().and_then(Arc::get_mut).filter(fits) {
                 Some(batch) => batch.push(message, separator, Purpose::Queue),
                 None => {
-                    let batch = Batch::of(message, separator, &rules.budget, Purpose::Queue);
+                    let batch = Batch::of(message, None, separator, &rules.budget, Purpose::Queue);
                     batch.map(|batch| state.queue.push(Arc::new(batch)))
                 }
             };

@@ -1,7 +1,12 @@
 //! How one connection is served.
 
-use super::{OVERHEAD, SlowConsumer, require};
+use std::time::Duration;
+
+use super::{Filter, Key, OVERHEAD, SlowConsumer, require};
 use crate::error::Error;
+
+/// How much may be unsent in the system for a connection that conflates, unless it is told otherwise.
+const CONFLATED_UNSENT: usize = 16 * 1024;
 
 /// How a connection is served: how much may wait for its peer, and what happens when more does.
 ///
@@ -38,11 +43,25 @@ use crate::error::Error;
 pub struct Delivery {
     pub(crate) slow_consumer: SlowConsumer,
     pub(crate) max_queued_bytes: usize,
+    /// `None` until it is set.
+    max_unsent_bytes: Option<Option<usize>>,
+    pub(crate) conflate: bool,
+    pub(crate) lifespan: Option<Duration>,
+    pub(crate) min_interval: Option<Duration>,
+    pub(crate) filter: Option<Filter>,
 }
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self { slow_consumer: SlowConsumer::default(), max_queued_bytes: 4 * 1024 * 1024 }
+        Self {
+            slow_consumer: SlowConsumer::default(),
+            max_queued_bytes: 4 * 1024 * 1024,
+            max_unsent_bytes: None,
+            conflate: false,
+            lifespan: None,
+            min_interval: None,
+            filter: None,
+        }
     }
 }
 
@@ -67,9 +86,67 @@ impl Delivery {
         self
     }
 
+    /// Whether, for a peer that is behind, only the newest message of each [key](crate::ServerBuilder::key) waits, in the
+    /// place of the one before. Default false.
+    ///
+    /// Messages without a key are events: they are neither replaced nor overtaken by another event. A key never goes
+    /// back in time. Nothing changes for a peer that keeps up. What has been replaced is counted as
+    /// [`conflated`](crate::stats::Traffic::conflated).
+    pub fn conflate(mut self, conflate: bool) -> Self {
+        self.conflate = conflate;
+        self
+    }
+
+    /// How old a message may become while it waits; then it is not sent any more, and counted as
+    /// [`expired`](crate::stats::Traffic::expired). More than 0. Default `None`: for ever.
+    ///
+    /// Only what waits here expires, not what the system or the peer's has taken already: see
+    /// [`max_unsent_bytes`](Self::max_unsent_bytes).
+    pub fn lifespan(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.lifespan = time.into();
+        self
+    }
+
+    /// How much time passes at least between two messages of a key: of those that come sooner the newest waits, and is
+    /// sent when the time has come. More than 0. Default `None`.
+    ///
+    /// Events, and the first message of a key, are sent at once; the last one is never lost. What was replaced is
+    /// counted as [`conflated`](crate::stats::Traffic::conflated).
+    pub fn min_interval(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.min_interval = time.into();
+        self
+    }
+
+    /// How much the system may hold for the peer that it has not sent yet, in bytes. `None` is the system's default, up
+    /// to some MiB. More than 0. Default `None`, with [`conflate`](Self::conflate) 16 KiB.
+    pub fn max_unsent_bytes(mut self, bytes: impl Into<Option<usize>>) -> Self {
+        self.max_unsent_bytes = Some(bytes.into());
+        self
+    }
+
+    /// Which messages the peer wants of those that are broadcast, by their key and their bytes. Default: all of them.
+    ///
+    /// Asked once for each message on the thread that broadcasts, which waits for it, without any lock of the
+    /// library's. What is not wanted is counted as [`filtered`](crate::stats::Traffic::filtered), and not by the
+    /// broadcast. What is sent to the peer alone is not asked about. Where it panics the connection is ended.
+    pub fn filter(mut self, wanted: impl Fn(Option<&Key>, &[u8]) -> bool + Send + Sync + 'static) -> Self {
+        self.filter = Some(Filter::new(wanted));
+        self
+    }
+
+    /// How much may be unsent in the system.
+    pub(crate) fn unsent_limit(&self) -> Option<usize> {
+        self.max_unsent_bytes.unwrap_or(self.conflate.then_some(CONFLATED_UNSENT))
+    }
+
     /// Refuses what does not fit into a service whose messages have up to so many bytes, separator included, and which
     /// may hold so much in all.
-    pub(crate) fn check(&self, longest: usize, max_total_queued_bytes: usize) -> Result<(), Error> {
+    pub(crate) fn check(&self, longest: usize, max_total_queued_bytes: usize, has_keys: bool) -> Result<(), Error> {
+        require(has_keys || !self.conflate, "conflate", "needs a key function, by which messages replace one another")?;
+        require(has_keys || self.min_interval.is_none(), "min_interval", "needs a key function")?;
+        require(self.min_interval != Some(Duration::ZERO), "min_interval", "must not be 0")?;
+        require(self.lifespan != Some(Duration::ZERO), "lifespan", "must not be 0")?;
+        require(self.unsent_limit() != Some(0), "max_unsent_bytes", "must not be 0")?;
         require(
             self.max_queued_bytes >= longest.saturating_add(OVERHEAD),
             "max_queued_bytes",

@@ -1,6 +1,8 @@
 //! What a service is told: limits and time-outs, with their defaults, checked once.
 
 mod delivery;
+pub mod key;
+mod key_function;
 mod memory_limits;
 mod reconnect;
 mod timeouts;
@@ -12,6 +14,8 @@ use crate::codec::{self, Separator};
 use crate::error::Error;
 use crate::sync::later;
 pub use delivery::Delivery;
+pub(crate) use key::Key;
+pub(crate) use key_function::{Filter, KeyFunction};
 pub use memory_limits::MemoryLimits;
 pub use reconnect::Reconnect;
 pub use timeouts::Timeouts;
@@ -147,6 +151,8 @@ pub(crate) struct Settings {
     pub(crate) token: Option<Token>,
     pub(crate) max_received_len: usize,
     pub(crate) max_sent_len: usize,
+    /// Which messages replace one another, where the program says so.
+    pub(crate) key: Option<KeyFunction>,
     pub(crate) delivery: Delivery,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) coalesce: bool,
@@ -162,6 +168,7 @@ impl Default for Settings {
             token: None,
             max_received_len: 1024 * 1024,
             max_sent_len: 1024 * 1024,
+            key: None,
             delivery: Delivery::default(),
             idle_timeout: None,
             coalesce: true,
@@ -199,7 +206,7 @@ impl Settings {
     /// Refuses a delivery that a connection of this service cannot have.
     pub(crate) fn check_delivery(&self, delivery: &Delivery) -> Result<(), Error> {
         let longest = self.max_sent_len.saturating_add(self.separator.len());
-        delivery.check(longest, self.memory_limits.max_total_queued_bytes)
+        delivery.check(longest, self.memory_limits.max_total_queued_bytes, self.key.is_some())
     }
 
     /// When an end that begins now is to be over.

@@ -7,11 +7,12 @@
 //! # What is counted
 //!
 //! Messages are counted whole, bytes with their separators; goodbyes are not counted in either. A message that is sent
-//! is *accepted* or *rejected*, and what was accepted is at any moment *written*, *waiting*, *unsent* or *dropped*.
+//! is *accepted* or *rejected*, and what was accepted is at any moment *written*, *waiting*, *unsent*, *dropped*,
+//! *conflated* or *expired*.
 //! Nothing is in two places, nothing in none:
 //!
 //! ```text
-//! accepted + rejected  =  written + waiting + unsent + dropped
+//! accepted + rejected  =  written + waiting + unsent + dropped + conflated + expired
 //! ```
 //!
 //! This holds in every snapshot of a [`Traffic`], for messages and for bytes. (What is rejected is also counted as
@@ -95,6 +96,13 @@ pub struct Traffic {
     /// [`Error::Dropped`](crate::Error::Dropped), or a broadcast did not count this peer. Sends that failed for another
     /// reason are counted nowhere.
     pub rejected: Volume,
+    /// What was accepted, and replaced by a newer message of its key before it was written: see
+    /// [`Delivery::conflate`](crate::Delivery::conflate) and [`min_interval`](crate::Delivery::min_interval).
+    pub conflated: Volume,
+    /// What was accepted, and waited for longer than its [lifespan](crate::Delivery::lifespan).
+    pub expired: Volume,
+    /// What a [filter](crate::Delivery::filter) kept back. It was not accepted, and is in none of the other numbers.
+    pub filtered: Volume,
     /// How many writes the operating system took bytes in. `written.messages` divided by this tells how well messages
     /// were joined.
     pub writes: u64,
@@ -174,6 +182,9 @@ impl AddAssign for Traffic {
         self.unsent += other.unsent;
         self.dropped += other.dropped;
         self.rejected += other.rejected;
+        self.conflated += other.conflated;
+        self.expired += other.expired;
+        self.filtered += other.filtered;
         self.writes += other.writes;
         self.queued_bytes += other.queued_bytes;
         self.peak_queued_bytes = self.peak_queued_bytes.max(other.peak_queued_bytes);

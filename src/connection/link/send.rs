@@ -95,7 +95,7 @@ impl Link {
                     let mut accepted = 0;
                     for message in part.iter().flat_map(|batch| batch.iter()) {
                         let message = &message[..message.len() - rules.separator.len()];
-                        accepted += accepted_of(1, self.send(Outgoing::Message(message), &mut patience))?;
+                        accepted += accepted_of(1, self.send(Outgoing::event(message), &mut patience))?;
                     }
                     accepted
                 }

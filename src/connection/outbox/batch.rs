@@ -2,10 +2,13 @@
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
 
 use super::budget::{Budget, Lacking, Purpose};
 use crate::codec::{GOODBYE, Separator};
+use crate::settings::Key;
 use crate::settings::OVERHEAD;
+use crate::sync::now;
 
 /// How large a batch grows by messages that are added to it, in bytes.
 pub(crate) const BATCH_LEN: usize = 64 * 1024;
@@ -29,6 +32,10 @@ pub(crate) struct Batch {
     first_end: usize,
     /// Where each of the others ends.
     other_ends: Vec<usize>,
+    /// When its first message was accepted, or is about to be.
+    since: Instant,
+    /// Of a message by itself.
+    key: Option<Key>,
     reserved: usize,
     budget: Arc<Budget>,
     /// For one that several outboxes share: where it lies among all of those.
@@ -66,6 +73,8 @@ impl Batch {
             bytes: Vec::new(),
             first_end: 0,
             other_ends: Vec::new(),
+            since: now(),
+            key: None,
             reserved: 0,
             budget: Arc::clone(budget),
             place: None,
@@ -85,11 +94,16 @@ impl Batch {
     /// One message by itself.
     pub(crate) fn of(
         message: &[u8],
+        key: Option<&Key>,
         separator: &[u8],
         budget: &Arc<Budget>,
         purpose: Purpose,
     ) -> Result<Self, Lacking> {
         let mut batch = Self::new(budget);
+        if let Some(key) = key {
+            batch.reserve(key.memory(), purpose)?;
+            batch.key = Some(key.clone());
+        }
         batch.push(message, separator, purpose)?;
         Ok(batch)
     }
@@ -195,8 +209,9 @@ impl Batch {
         };
         // Where there is no more than what is needed, that is enough.
         let exact = (self.bytes.capacity().max(needed), self.other_ends.capacity().max(self.messages()));
+        let key = self.key.as_ref().map_or(0, Key::memory);
         let mut reserve = |(bytes, ends)| {
-            self.reserve(memory(bytes, ends).saturating_sub(self.reserved), purpose).map(|()| (bytes, ends))
+            self.reserve((memory(bytes, ends) + key).saturating_sub(self.reserved), purpose).map(|()| (bytes, ends))
         };
         let (bytes, ends) = reserve((bytes, ends)).or_else(|_| reserve(exact))?;
         self.bytes.reserve_exact(bytes - self.bytes.len());
@@ -234,7 +249,7 @@ impl Batch {
 
     /// What it takes of memory.
     pub(super) fn memory(&self) -> usize {
-        memory(self.bytes.capacity(), self.other_ends.capacity())
+        memory(self.bytes.capacity(), self.other_ends.capacity()) + self.key.as_ref().map_or(0, Key::memory)
     }
 
     /// Several outboxes are about to share it.
@@ -249,6 +264,16 @@ impl Batch {
 
     pub(super) fn place(&self) -> Option<Place> {
         self.place
+    }
+
+    /// When its first message was accepted, or is about to be.
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// The key of a message by itself.
+    pub(crate) fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -302,6 +327,8 @@ impl Batch {
         self.bytes.clear();
         self.first_end = 0;
         self.other_ends.clear();
+        self.since = now();
+        self.key = None;
         if self.place.take().is_some() {
             self.budget.give_back(HEAD);
             self.reserved -= HEAD;

@@ -193,16 +193,16 @@ impl Outbox {
     fn push_once(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<Step, Refused> {
         let mut state = self.with_room_for(outgoing, patience)?;
         match outgoing {
-            Outgoing::Message(message) if state.writer == Writer::Nobody && state.writes_directly => {
+            Outgoing::Message { message, .. } if state.writer == Writer::Nobody && state.writes_directly => {
                 return self.write_or_cork(state, message);
             }
-            Outgoing::Message(message) if message.len() >= LONG_COPY => {
+            Outgoing::Message { message, key } if message.len() >= LONG_COPY => {
                 let purpose = state.purpose();
                 drop(state);
-                let copy = self.rules.batch_of(message, purpose)?;
+                let copy = self.rules.batch_of(message, key, purpose)?;
                 return self.push_once(Outgoing::Batches(&[copy]), patience);
             }
-            Outgoing::Message(message) => {
+            Outgoing::Message { message, .. } => {
                 let purpose = state.purpose();
                 state.append(&self.rules, message, purpose)?;
             }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::batch::Batch;
 use super::budget::Lacking;
 use super::rules::Rules;
+use crate::settings::Key;
 use crate::settings::OVERHEAD;
 
 /// What is sent: a message, to be written from where it lies or else copied; or batches, which may be shared.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Outgoing<'a> {
-    Message(&'a [u8]),
+    Message { message: &'a [u8], key: Option<&'a Key> },
     Batches(&'a [Arc<Batch>]),
 }
 
@@ -68,7 +69,12 @@ pub(crate) enum Flushed {
     },
 }
 
-impl Outgoing<'_> {
+impl<'a> Outgoing<'a> {
+    /// An event.
+    pub(crate) fn event(message: &'a [u8]) -> Self {
+        Self::Message { message, key: None }
+    }
+
     pub(crate) fn charge(&self, rules: &Rules) -> usize {
         self.len(rules) + OVERHEAD * self.messages()
     }
@@ -76,14 +82,14 @@ impl Outgoing<'_> {
     /// How many bytes it has on the wire.
     pub(crate) fn len(&self, rules: &Rules) -> usize {
         match self {
-            Self::Message(message) => message.len() + rules.separator.len(),
+            Self::Message { message, .. } => message.len() + rules.separator.len(),
             Self::Batches(batches) => batches.iter().map(|batch| batch.len()).sum(),
         }
     }
 
     pub(crate) fn messages(&self) -> usize {
         match self {
-            Self::Message(_) => 1,
+            Self::Message { .. } => 1,
             Self::Batches(batches) => batches.iter().map(|batch| batch.messages()).sum(),
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::batch::{Batch, Place};
 use super::budget::{Budget, Lacking, Purpose};
 use crate::codec::Separator;
+use crate::settings::Key;
 use crate::settings::{Delivery, Settings};
 use crate::sync::{later, now};
 
@@ -40,13 +41,13 @@ impl Rules {
     }
 
     /// One message.
-    pub(super) fn batch_of(&self, message: &[u8], purpose: Purpose) -> Result<Arc<Batch>, Lacking> {
-        Batch::of(message, self.separator.as_bytes(), &self.budget, purpose).map(Arc::new)
+    pub(super) fn batch_of(&self, message: &[u8], key: Option<&Key>, purpose: Purpose) -> Result<Arc<Batch>, Lacking> {
+        Batch::of(message, key, self.separator.as_bytes(), &self.budget, purpose).map(Arc::new)
     }
 
     /// One message for several outboxes to share.
-    pub(crate) fn shared_batch_of(&self, message: &[u8]) -> Result<Arc<Batch>, Lacking> {
-        let mut batch = Batch::of(message, self.separator.as_bytes(), &self.budget, Purpose::Queue)?;
+    pub(crate) fn shared_batch_of(&self, message: &[u8], key: Option<&Key>) -> Result<Arc<Batch>, Lacking> {
+        let mut batch = Batch::of(message, key, self.separator.as_bytes(), &self.budget, Purpose::Queue)?;
         batch.set_place(Place::of_number(self.shared.fetch_add(1, Ordering::Relaxed)));
         Ok(Arc::new(batch))
     }

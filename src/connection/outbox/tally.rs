@@ -20,6 +20,9 @@ pub(super) struct Tally {
     pub(super) accepted: Volume,
     pub(super) written: Volume,
     pub(super) rejected: Volume,
+    pub(super) conflated: Volume,
+    pub(super) expired: Volume,
+    pub(super) filtered: Volume,
     pub(super) writes: u64,
     pub(super) last_written: Option<Instant>,
     /// The most that has been charged at once, as far as [noted](State::note_peak).
@@ -31,7 +34,7 @@ impl Outbox {
     pub(crate) fn traffic(&self) -> Traffic {
         let state = self.state.lock();
         let goodbye = self.rules.separator.goodbye().len();
-        let Tally { accepted, rejected, writes, last_written, .. } = state.tally;
+        let Tally { accepted, rejected, conflated, expired, filtered, writes, last_written, .. } = state.tally;
         let Lost { unsent, dropped } = state.lost;
         let mut written = state.tally.written;
         let mut waiting = state.waiting();
@@ -49,6 +52,9 @@ impl Outbox {
             unsent,
             dropped,
             rejected,
+            conflated,
+            expired,
+            filtered,
             writes,
             queued_bytes: if state.stage == Stage::Dead { 0 } else { state.charged() },
             peak_queued_bytes: state.tally.peak.max(state.charged()),

@@ -266,13 +266,22 @@ impl Service for Core {
     }
 
     fn broadcast(&self, message: &[u8]) -> Result<usize, Error> {
-        self.broadcaster.broadcast(&self.engine, &self.table, message, || self.engine.pump.tick(self.this.clone()))
+        self.settings().check_message(message)?;
+        let key = self.engine.key_of(message)?;
+        let start_ticks = || self.engine.pump.tick(self.this.clone());
+        Ok(self.broadcaster.broadcast(&self.engine, &self.table, message, key.as_ref(), start_ticks))
     }
 
     fn broadcast_where(&self, message: &[u8], wanted: &mut dyn FnMut(&Connection) -> bool) -> Result<usize, Error> {
         self.settings().check_message(message)?;
+        let key = self.engine.key_of(message)?;
         let connections = self.table.snapshot().connections;
-        Ok(broadcast::send_to(&self.engine, message, connections.iter().filter(|connection| wanted(connection))))
+        Ok(broadcast::send_to(
+            &self.engine,
+            message,
+            key.as_ref(),
+            connections.iter().filter(|connection| wanted(connection)),
+        ))
     }
 
     fn flush(&self, time: Duration) -> Result<(), Error> {

@@ -130,7 +130,7 @@ impl Peer {
     /// Sends as a connection does, but ends nothing when it is refused.
     pub(crate) fn send(&self, message: impl Into<Vec<u8>>) -> Sent {
         let message = message.into();
-        let outcome = self.push(Outgoing::Message(&message));
+        let outcome = self.push(Outgoing::event(&message));
         Sent { message, outcome }
     }
 

@@ -314,7 +314,7 @@ fn shared_batches_are_joined_and_still_shared() {
     let budget = Arc::new(Budget::new(usize::MAX / 2));
     let mut queues: Vec<_> = (0..QUEUES).map(|_| Queue::new(false, &budget)).collect();
     for number in 0..BATCHES {
-        let mut batch = Batch::of(&[b'x'; 20], SEPARATOR, &budget, Purpose::Queue).unwrap();
+        let mut batch = Batch::of(&[b'x'; 20], None, SEPARATOR, &budget, Purpose::Queue).unwrap();
         batch.set_place(Place::of_number(number));
         let batch = Arc::new(batch);
         for (at, queue) in queues.iter_mut().enumerate() {
@@ -344,7 +344,7 @@ fn what_is_lent_is_not_joined() {
     let budget = Arc::new(Budget::new(usize::MAX / 2));
     let mut queue = Queue::new(false, &budget);
     let push = |queue: &mut Queue, number: u64| {
-        let mut batch = Batch::of(number.to_string().as_bytes(), SEPARATOR, &budget, Purpose::Queue).unwrap();
+        let mut batch = Batch::of(number.to_string().as_bytes(), None, SEPARATOR, &budget, Purpose::Queue).unwrap();
         batch.set_place(Place::of_number(number));
         queue.push(Arc::new(batch));
     };
@@ -363,7 +363,7 @@ fn what_is_lent_is_not_joined() {
 fn what_is_dropped_for_memory_gives_it_back() {
     let budget = Arc::new(Budget::new(usize::MAX / 2));
     let mut queue = Queue::new(false, &budget);
-    let shared = Arc::new(Batch::of(&[b'y'; 1000], SEPARATOR, &budget, Purpose::Queue).unwrap());
+    let shared = Arc::new(Batch::of(&[b'y'; 1000], None, SEPARATOR, &budget, Purpose::Queue).unwrap());
     let fill =
         |queue: &mut Queue| (0..200).for_each(|_| queue.append(&[b'x'; 1000], SEPARATOR, Purpose::Queue).unwrap());
     fill(&mut queue);
