@@ -200,6 +200,7 @@ impl Peer {
     fn follow(&self, step: Step) {
         match step {
             Step::Nothing | Step::Finished => {}
+            Step::Interval(_) => unreachable!("no delivery of a model has an interval"),
             Step::Tick => self.ask_pump(|inbox| {
                 inbox.ticks = true;
             }),
