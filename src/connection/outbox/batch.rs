@@ -227,15 +227,6 @@ impl Batch {
         Ok(())
     }
 
-    /// Takes all messages back but the first `messages`.
-    pub(crate) fn truncate(&mut self, messages: usize) {
-        self.bytes.truncate(self.start_of(messages));
-        self.other_ends.truncate(messages.saturating_sub(1));
-        if messages == 0 {
-            self.first_end = 0;
-        }
-    }
-
     /// Gives back most of what it has not used, once nothing more is added to it.
     pub(super) fn trim(&mut self) {
         if self.bytes.capacity() > 2 * self.bytes.len() + STEP {

@@ -62,7 +62,8 @@ use crate::transport::Stream;
 use account::Account;
 use background::Background;
 use intervals::Intervals;
-use queue::{Amount, Queue};
+use queue::Amount;
+pub(crate) use queue::Queue;
 use room::OUTCOME_PATIENCE;
 use tally::Tally;
 
@@ -140,7 +141,7 @@ enum Stage {
 
 impl Outbox {
     pub(crate) fn new(stream: Arc<dyn Stream>, rules: Arc<Rules>) -> Self {
-        let queue = Queue::new(!rules.coalesce, &rules.budget);
+        let queue = rules.empty_queue();
         let since = now();
         Self {
             since,
@@ -229,6 +230,18 @@ impl Outbox {
             }
         }
         Ok(self.write_or_leave(state))
+    }
+
+    /// Begins a connection with what has been kept for it, to be written by the thread that calls
+    /// [`write_ready`](Self::write_ready) next.
+    pub(crate) fn begin_with(&self, mut kept: Queue) {
+        // What was replaced meanwhile nobody had accepted.
+        kept.take_gone();
+        let mut state = self.state.lock();
+        state.account.accept(kept.bytes());
+        state.tally.accepted += Volume::new(kept.messages(), kept.bytes());
+        state.rush.note_queued(kept.messages());
+        state.queue = kept;
     }
 
     /// Puts a batch into the queue for which room was [promised](Self::promise), to be written by the thread that calls

@@ -296,6 +296,12 @@ impl Queue {
         }
     }
 
+    /// The same where it cannot be refused for the memory that its key takes.
+    pub(crate) fn push_newest_anyway(&mut self, key: &Key, batch: Arc<Batch>) {
+        self.newest.make_room_anyway(key, &self.budget);
+        self.push_newest(key, batch);
+    }
+
     /// Makes sure that there is room for one such message.
     pub(crate) fn make_newest_room(&mut self, key: &Key, purpose: Purpose) -> Result<(), Lacking> {
         self.make_entries(2, purpose)?;
