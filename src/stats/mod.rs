@@ -131,6 +131,10 @@ pub struct ConnectionStats {
     pub waiting_since: Option<Instant>,
     /// What has gone through it.
     pub traffic: Traffic,
+    /// How many bytes the system holds for the peer: what was written, and the peer's system has not acknowledged; over a
+    /// Unix socket, what the peer has not read. `None` where that cannot be told, as everywhere but on Linux, and once
+    /// the connection has ended. Over TLS, of encrypted bytes.
+    pub system_queued_bytes: Option<u64>,
 }
 
 /// The numbers of a service: of all connections that it has, and of all that it has had.

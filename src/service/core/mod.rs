@@ -207,7 +207,8 @@ impl Core {
         stream: Arc<dyn Stream>,
         pending: Option<&Pending>,
     ) -> Option<Connection> {
-        let connection = Connection::new(id, Arc::clone(&stream), Arc::clone(&self.engine));
+        let connection =
+            Connection::new(id, Arc::clone(&stream), self.settings().delivery.clone(), Arc::clone(&self.engine));
         let insert = || self.table.insert(connection.clone());
         let join = || match pending {
             Some(pending) => self.handshakes.let_through(pending, insert),

@@ -33,7 +33,17 @@ const LAST_ACK_RECV: usize = 56;
 
 /// What [`Stream::unanswered_for`](crate::transport::Stream::unanswered_for) says of a socket.
 pub(crate) fn unanswered_for(socket: &TcpStream) -> io::Result<Option<Duration>> {
-    read_answer(&ask(&question(socket.local_addr()?, socket.peer_addr()?, sockopt::socket_cookie(socket)?))?)
+    read_answer(&ask_about(socket)?)
+}
+
+/// How many bytes the peer's system has not acknowledged, those that are not sent included.
+pub(crate) fn unacknowledged(socket: &TcpStream) -> io::Result<u64> {
+    Ok(u32_at(body(&ask_about(socket)?)?, WQUEUE)?.into())
+}
+
+/// What the system knows of a connection.
+fn ask_about(socket: &TcpStream) -> io::Result<Vec<u8>> {
+    ask(&question(socket.local_addr()?, socket.peer_addr()?, sockopt::socket_cookie(socket)?))
 }
 
 /// The system's answer to a question.
