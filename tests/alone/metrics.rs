@@ -96,6 +96,9 @@ fn expected(stats: &ServiceStats) -> BTreeMap<Series, u64> {
         ("unsent", traffic.unsent),
         ("dropped", traffic.dropped),
         ("rejected", traffic.rejected),
+        ("conflated", traffic.conflated),
+        ("expired", traffic.expired),
+        ("filtered", traffic.filtered),
     ];
     let mut counters = BTreeMap::new();
     let mut insert = |name: String, value| assert_eq!(counters.insert(name, value), None);
