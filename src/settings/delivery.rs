@@ -126,8 +126,8 @@ impl Delivery {
     /// TLS, and layers that hand it on, have the limit of what is below. On other systems, and over other transports, it
     /// has no effect. What is on its way, and what the peer's system has taken, nobody can limit here.
     ///
-    /// A peer that keeps up is sent the same. One that takes much at once over a long way may need more than 16 KiB to
-    /// be sent as fast as it can be: what it reads within a millisecond or two.
+    /// Whoever keeps up is sent the same at the same time. Floods are written in smaller pieces: with 16 KiB they take up
+    /// to three times as long, to a Unix socket with long messages four times.
     pub fn max_unsent_bytes(mut self, bytes: impl Into<Option<usize>>) -> Self {
         self.max_unsent_bytes = Some(bytes.into());
         self

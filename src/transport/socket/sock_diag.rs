@@ -175,8 +175,10 @@ mod tests {
     fn what_waits_for_a_peer_that_answers_is_not_unanswered() {
         let (mut one, _other) = pair("127.0.0.1", "127.0.0.1");
         one.set_nonblocking(true).unwrap();
+        assert_eq!(unacknowledged(&one).unwrap(), 0);
         while one.write(&[0; 65536]).is_ok() {}
         assert!(unanswered_for(&one).unwrap().is_some());
+        assert!(unacknowledged(&one).unwrap() > 65536);
     }
 
     #[test]
