@@ -150,7 +150,9 @@ impl Link {
 
     /// How this peer is served from now on.
     pub(crate) fn set_delivery(&self, delivery: Delivery) {
-        let step = self.outbox.set_delivery(delivery);
+        self.engine.note_delivery(&delivery);
+        let (limit, step) = self.outbox.set_delivery(delivery);
+        self.limit_unsent(limit);
         self.follow(step);
     }
 

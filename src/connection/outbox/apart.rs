@@ -21,8 +21,9 @@ enum Way {
 }
 
 impl Outbox {
-    /// How it is served from now on. Senders that wait for room look again, whether they still have to.
-    pub(crate) fn set_delivery(&self, delivery: Delivery) -> Step {
+    /// How it is served from now on; how much might be unsent before. Senders that wait for room look again, whether they
+    /// still have to.
+    pub(crate) fn set_delivery(&self, delivery: Delivery) -> (Option<usize>, Step) {
         self.filters.store(delivery.filter.is_some(), Ordering::Relaxed);
         let mut state = self.state.lock();
         if state.delivery.lifespan.is_none() && delivery.lifespan.is_some() {
@@ -45,8 +46,7 @@ impl Outbox {
                 Step::Nothing
             }
         };
-        drop(before);
-        step
+        (before.unsent_limit(), step)
     }
 
     /// Whether messages have to be pushed one by one.

@@ -140,19 +140,19 @@ enum Stage {
 }
 
 impl Outbox {
-    pub(crate) fn new(stream: Arc<dyn Stream>, rules: Arc<Rules>) -> Self {
+    pub(crate) fn new(stream: Arc<dyn Stream>, rules: Arc<Rules>, delivery: Delivery) -> Self {
         let queue = rules.empty_queue();
         let since = now();
         Self {
             since,
             heard: AtomicU64::new(0),
-            filters: AtomicBool::new(rules.delivery.filter.is_some()),
+            filters: AtomicBool::new(delivery.filter.is_some()),
             state: Mutex::new(State {
                 writers_stream: Some(Arc::clone(&stream)),
                 stream: Some(stream),
                 queue,
                 intervals: Intervals::new(&rules.budget),
-                delivery: rules.delivery.clone(),
+                delivery,
                 writer: Writer::Nobody,
                 stage: Stage::Open,
                 in_flight: false,
@@ -185,6 +185,11 @@ impl Outbox {
             return None;
         }
         self.state.lock().delivery.filter.clone()
+    }
+
+    /// How much may be unsent in the system.
+    pub(crate) fn unsent_limit(&self) -> Option<usize> {
+        self.state.lock().delivery.unsent_limit()
     }
 
     /// What happens when it is full.

@@ -12,4 +12,5 @@ mod peers;
 mod send_all;
 mod slow_consumers;
 mod total_limit;
+mod unsent;
 mod viewers;
