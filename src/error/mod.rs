@@ -34,7 +34,7 @@ pub enum Error {
     /// The separator cannot be used. From `build`.
     InvalidSeparator(SeparatorError),
     /// Two settings contradict each other, or one is out of its range. From `build`, and from
-    /// [`set_delivery`](crate::Connection::set_delivery).
+    /// [`set_delivery`](crate::Connection::set_delivery) and [`send_snapshot`](crate::Connection::send_snapshot).
     InvalidSetting {
         /// The method that sets it, alone or as one of a group.
         setting: &'static str,

@@ -42,7 +42,12 @@ impl Link {
 
     /// Makes room where that is the rule; an error when it is not worth trying again.
     #[cold]
-    fn try_again(&self, refused: Refused, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<(), Error> {
+    pub(super) fn try_again(
+        &self,
+        refused: Refused,
+        outgoing: Outgoing<'_>,
+        patience: &mut Patience,
+    ) -> Result<(), Error> {
         match refused {
             Refused::WriteFirst => {
                 self.write_ready();

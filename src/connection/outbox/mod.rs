@@ -25,6 +25,7 @@ mod batch;
 mod broadcast_batch;
 mod budget;
 mod flight;
+mod joining;
 #[cfg(all(test, loom))]
 mod model;
 mod outgoing;
@@ -94,8 +95,11 @@ struct State {
     stage: Stage,
     /// Whether a write is under way, or what was given up is being dropped.
     in_flight: bool,
-    /// What a message is charged that is being written from where it lies, and is in no queue.
+    /// What a message is charged that is being written from where it lies, and is in no queue; or, of a newcomer that
+    /// is *joining*, what the messages may be that it is about to get.
     direct_charge: usize,
+    /// Whether it is a newcomer's that is [kept](Outbox::begin_joining) from writing, as if a write were under way.
+    joining: bool,
     /// What has been [promised](Outbox::promise) to a batch that is being gathered.
     promised: usize,
     /// How many senders wait for the outcome of a write under way.
@@ -148,6 +152,7 @@ impl Outbox {
                 stage: Stage::Open,
                 in_flight: false,
                 direct_charge: 0,
+                joining: false,
                 promised: 0,
                 awaiting_outcome: 0,
                 goodbye_queued: false,

@@ -344,6 +344,16 @@ impl Queue {
         let messages = cleared.sealed.iter().map(|queued| queued.messages.len()).sum();
         (Amount { messages, bytes: cleared.bytes }, cleared)
     }
+
+    /// Puts batches in front of all others, of which nothing has been written or is lent.
+    pub(crate) fn prepend(&mut self, batches: Vec<Arc<Batch>>) {
+        self.make_entries_anyway(batches.len());
+        for batch in batches.into_iter().rev() {
+            self.bytes += batch.len();
+            self.charged += batch.charge();
+            self.sealed.push_front(Queued::new(batch, false));
+        }
+    }
 }
 
 /// What is lent for one write.

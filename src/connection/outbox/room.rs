@@ -159,7 +159,7 @@ impl Outbox {
 }
 
 impl State {
-    fn has_room_for(&self, charge: usize) -> bool {
+    pub(super) fn has_room_for(&self, charge: usize) -> bool {
         self.charged() + self.promised + charge <= self.delivery.max_queued_bytes
     }
 }

@@ -79,8 +79,9 @@ impl State {
     fn waiting(&self) -> Volume {
         let waiting = Volume::new(self.queue.messages(), self.queue.bytes());
         match self.direct_charge.checked_sub(OVERHEAD) {
-            Some(direct) => waiting + Volume::new(1, direct),
-            None => waiting,
+            // What a newcomer is about to get has not been accepted yet.
+            Some(direct) if !self.joining => waiting + Volume::new(1, direct),
+            _ => waiting,
         }
     }
 }

@@ -10,5 +10,6 @@ mod outbound;
 mod peers;
 mod send_all;
 mod slow_consumers;
+mod snapshot;
 mod total_limit;
 mod viewers;
