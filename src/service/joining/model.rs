@@ -15,6 +15,9 @@ use crate::settings::{Key, KeyFunction, Settings, Snapshot, key};
 use crate::sync::explore::explore;
 use crate::transport::Stream;
 
+/// After so many broadcasts without a pause, those that follow are gathered.
+const GATHERING: u8 = 5;
+
 /// It takes everything, and remembers it.
 #[derive(Default)]
 struct Wire(PlainMutex<Vec<u8>>);
@@ -67,20 +70,25 @@ impl Service {
 }
 
 impl Wire {
-    /// What has been written: numbers that follow one another, up to the `last`.
-    fn assert_gapless(&self, last: u8) {
+    /// What has been written.
+    fn numbers(&self) -> Vec<u8> {
         let bytes = self.0.lock().expect("no model goes on after a panic").clone();
         let text = String::from_utf8(bytes).expect("it is text");
-        let numbers: Vec<u8> = text.split_terminator(';').map(|number| number.parse().expect("whole")).collect();
-        let row = numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]);
-        assert!(row && numbers.last() == Some(&last), "a gap, or something twice: {text}");
+        text.split_terminator(';').map(|number| number.parse().expect("whole")).collect()
+    }
+
+    /// These are numbers that follow one another, up to the `last`.
+    fn assert_gapless(&self, last: u8) {
+        let numbers = self.numbers();
+        let is_row = numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+        assert!(is_row && numbers.last() == Some(&last), "a gap, or something twice: {numbers:?}");
     }
 }
 
 /// A newcomer while two messages are broadcast, each by itself: it gets the last one that there was, and all others.
 #[test]
 fn join_and_broadcast() {
-    explore("join_and_broadcast", None, || {
+    explore("join_and_broadcast", 4, || {
         let service = Service::new();
         service.broadcast([0]);
         let joining = thread::spawn({
@@ -99,28 +107,27 @@ fn join_and_gather() {
     explore("join_and_gather", 3, || {
         let service = Service::new();
         let (_there, there) = service.join(1);
-        // After so many, messages are gathered.
-        service.broadcast(0..5);
+        service.broadcast(0..GATHERING);
         let joining = thread::spawn({
             let service = Arc::clone(&service);
             move || service.join(2)
         });
-        service.broadcast([5, 6]);
+        service.broadcast([GATHERING, GATHERING + 1]);
         let (_newcomer, wire) = joining.join().expect("no model goes on after a panic");
-        service.broadcast([7]);
+        service.broadcast([GATHERING + 2]);
         service.tick();
-        there.assert_gapless(7);
-        wire.assert_gapless(7);
+        there.assert_gapless(GATHERING + 2);
+        wire.assert_gapless(GATHERING + 2);
     });
 }
 
-/// One that is there asks for the last values while others are broadcast: it never gets an older one behind a newer.
-#[test]
-fn ask_and_broadcast() {
-    explore("ask_and_broadcast", 3, || {
+/// One that is there asks for the last values while others are broadcast, after so many: it never gets an older one behind
+/// a newer.
+fn ask_while_others_broadcast(name: &str, before: u8) {
+    explore(name, 3, move || {
         let service = Service::new();
         let (there, wire) = service.join(1);
-        service.broadcast([0]);
+        service.broadcast(0..before);
         let asking = thread::spawn({
             let service = Arc::clone(&service);
             move || {
@@ -129,12 +136,22 @@ fn ask_and_broadcast() {
                 there
             }
         });
-        service.broadcast([1, 2]);
+        service.broadcast([before, before + 1]);
         let _there = asking.join().expect("no model goes on after a panic");
-        let bytes = wire.0.lock().expect("no model goes on after a panic").clone();
-        let numbers: Vec<u8> = bytes.into_iter().filter(|byte| *byte != b';').collect();
-        assert!(numbers.is_sorted() && numbers.last() == Some(&b'2'), "back in time: {numbers:?}");
+        service.tick();
+        let numbers = wire.numbers();
+        assert!(numbers.is_sorted() && numbers.last() == Some(&(before + 1)), "back in time: {numbers:?}");
     });
+}
+
+#[test]
+fn ask_and_broadcast() {
+    ask_while_others_broadcast("ask_and_broadcast", 1);
+}
+
+#[test]
+fn ask_and_gather() {
+    ask_while_others_broadcast("ask_and_gather", GATHERING);
 }
 
 impl Stream for Wire {
