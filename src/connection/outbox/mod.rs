@@ -175,10 +175,16 @@ impl Outbox {
         self.state.lock().delivery.clone()
     }
 
-    /// How it is served from now on. Senders that wait for room look again, whether they still have to.
+    /// How it is served from now on; not when it has [retired](Self::retire). Senders that wait for room look again,
+    /// whether they still have to.
     pub(crate) fn set_delivery(&self, delivery: Delivery) {
-        self.state.lock().delivery = delivery;
+        let mut state = self.state.lock();
+        let is_retired = state.stream.is_none();
+        let unused = if is_retired { delivery } else { std::mem::replace(&mut state.delivery, delivery) };
+        drop(state);
         self.room.notify_all();
+        // Without the lock: its filter is the program's code.
+        drop(unused);
     }
 
     /// What happens when it is full.
@@ -358,9 +364,11 @@ impl Outbox {
     pub(crate) fn retire(&self) -> Lost {
         let mut state = self.state.lock();
         let stream = (state.stream.take(), state.writers_stream.take());
+        // The last handle may be let go under some lock, and a filter is the program's code.
+        let filter = state.delivery.filter.take();
         let lost = state.lost;
         drop(state);
-        drop(stream);
+        drop((stream, filter));
         lost
     }
 }
