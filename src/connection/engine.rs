@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use crate::connection::inbound_budget::InboundBudget;
+use crate::connection::last_values::LastValues;
 use crate::connection::log_limits::{LogLimits, Topic, Verdict};
 use crate::connection::outbox::{BroadcastBatch, Lacking, Patience, Purpose, Rules};
 use crate::connection::pump::{Deadline, Pump, Watched};
@@ -28,6 +29,8 @@ pub(crate) struct Engine {
     pub(crate) threads: Threads,
     pub(crate) broadcast_batch: BroadcastBatch,
     pub(crate) inbound_budget: InboundBudget,
+    /// What a newcomer gets, where the program says so.
+    pub(crate) last_values: Option<LastValues>,
     pub(crate) log_limits: Arc<LogLimits>,
     service: Weak<dyn Relief>,
     /// Held by the sender that has messages dropped to make room.
@@ -64,6 +67,7 @@ impl Engine {
             broadcast_batch: BroadcastBatch::new(Arc::clone(&rules)),
             losing: AtomicBool::new(false),
             inbound_budget: InboundBudget::new(settings.memory_limits.max_total_unfinished_bytes),
+            last_values: settings.snapshot.map(|snapshot| LastValues::new(snapshot, &rules)),
             settings,
             rules,
             pump: Pump::default(),

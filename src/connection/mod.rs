@@ -4,6 +4,7 @@
 pub(crate) mod engine;
 mod id;
 pub(crate) mod inbound_budget;
+pub(crate) mod last_values;
 pub(crate) mod link;
 pub(crate) mod log_limits;
 pub(crate) mod outbox;
@@ -204,6 +205,46 @@ impl Connection {
         self.link.engine().settings.check_delivery(&delivery)?;
         self.link.set_delivery(delivery);
         Ok(())
+    }
+
+    /// Sends the last message of each key to this peer, now, as far as its [filter](Delivery::filter) wants them, and
+    /// tells how many were accepted: what the server keeps for newcomers, who get it by themselves. For a peer that
+    /// asks for it, or wants other keys than before.
+    ///
+    /// Each message is in its place among what is broadcast: no key goes back in time. What is broadcast meanwhile may
+    /// come in place of the message before it, or behind it. Blocks as [`send`](Self::send) does, and for as long as
+    /// the filter takes. May be called from any thread and in any callback.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] where the service keeps no [snapshot](crate::ServerBuilder::snapshot),
+    /// [`Error::CallbackPanicked`] when the filter panics, which ends the connection, and those of
+    /// [`send`](Self::send), but for [`Error::Dropped`]: messages that were dropped are not counted in the number that
+    /// is returned. An error may come after some were accepted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::{Server, Snapshot, callback, key};
+    ///
+    /// let callback = callback::on_receive(|connection, message| {
+    ///     if message == b"refresh" {
+    ///         // An error means that the peer has left.
+    ///         let _ = connection.send_snapshot();
+    ///     }
+    /// });
+    /// let server = Server::builder().key(key::prefix(b':')).snapshot(Snapshot::new()).callback(callback).build()?;
+    /// # drop(server);
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn send_snapshot(&self) -> Result<usize, Error> {
+        let Some(last_values) = &self.link.engine().last_values else {
+            return Err(Error::InvalidSetting { setting: "snapshot", requirement: "must be set, for it to be sent" });
+        };
+        if self.is_closed() {
+            return Err(Error::Disconnected);
+        }
+        self.link.push_last_values(last_values)
     }
 
     /// How much waits to be written to this peer now, in bytes, each message charged 64 more.

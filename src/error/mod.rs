@@ -34,9 +34,9 @@ pub enum Error {
     /// The separator cannot be used. From `build`.
     InvalidSeparator(SeparatorError),
     /// Two settings contradict each other, or one is out of its range. From `build`, and from
-    /// [`set_delivery`](crate::Connection::set_delivery); to `on_fail` where
-    /// [`delivery_for`](crate::ServerBuilder::delivery_for) gives such a delivery, which refuses the caller: told at most
-    /// once a second.
+    /// [`set_delivery`](crate::Connection::set_delivery) and [`send_snapshot`](crate::Connection::send_snapshot); to
+    /// `on_fail` where [`delivery_for`](crate::ServerBuilder::delivery_for) gives such a delivery, which refuses the
+    /// caller: told at most once a second.
     InvalidSetting {
         /// The method that sets it, alone or as one of a group.
         setting: &'static str,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::bind::BindAddress;
 use crate::admission::{AdmissionSettings, Authenticator, Caller};
 use crate::service::builder::{Common, further_settings, usual_settings};
-use crate::settings::Delivery;
+use crate::settings::{Delivery, Snapshot};
 use crate::sync::user_code::Foreign;
 use crate::transport::Listener;
 use crate::transport::tcp::ListenOptions;
@@ -302,6 +302,45 @@ impl ServerBuilder {
     /// stream, at most for [`drain_timeout`](crate::Closing::drain_timeout).
     pub fn max_handshakes(mut self, callers: usize) -> Self {
         self.side.admission.max_handshakes = callers;
+        self
+    }
+
+    /// Keeps the last message of each [key](Self::key), and gives it to whoever connects: see [`Snapshot`]. Default:
+    /// nothing is kept. Needs a key function.
+    ///
+    /// What is kept is what [`broadcast`](crate::Server::broadcast) has sent and has a key; not what `send` and
+    /// `broadcast_where` have. A newcomer gets it before anything else, the oldest first, and from then on every
+    /// broadcast: there is no gap between the two, and nothing comes twice. The [filter](crate::Delivery::filter) of
+    /// its delivery is asked about each message, on its reader thread, before `on_connect`; where it panics the
+    /// connection is ended. A peer that connects again gets all of it again.
+    ///
+    /// It counts for the memory of [all queues together](crate::MemoryLimits::max_total_queued_bytes).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::{Client, Server, Snapshot, callback::{self, Event}, key};
+    ///
+    /// let server = Server::builder().port(0).key(key::prefix(b':')).snapshot(Snapshot::new()).build()?;
+    /// server.start(true)?;
+    /// server.broadcast(b"speed:37.9")?;
+    /// server.broadcast(b"voltage:48.2")?;
+    /// server.broadcast(b"speed:38.5")?;
+    ///
+    /// let (callback, events) = callback::channel(16);
+    /// let late = Client::builder().port(server.port()).callback(callback).build()?;
+    /// late.start("127.0.0.1", true)?;
+    /// let messages = events.iter().filter_map(|event| match event {
+    ///     Event::Receive { message, .. } => Some(message),
+    ///     _ => None,
+    /// });
+    /// assert!(messages.take(2).eq([&b"voltage:48.2"[..], b"speed:38.5"]));
+    /// # late.close();
+    /// # server.close();
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn snapshot(mut self, snapshot: Snapshot) -> Self {
+        self.common.settings.snapshot = Some(snapshot);
         self
     }
 

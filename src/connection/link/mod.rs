@@ -1,10 +1,11 @@
 //! One connection behind its handle: its outbox, and who sees to what the outbox asks for.
 //!
-//! [`send`] has what goes into the outbox, [`answers`] whether the peer's system answers it, [`receive`] how long
+//! [`send`] has what goes into the outbox, [`last_values`] what a newcomer gets of it, [`answers`] whether the peer's system answers it, [`receive`] how long
 //! the peer may keep the reader waiting, [`close`] the one way in which a connection ends.
 
 mod answers;
 mod close;
+mod last_values;
 mod receive;
 mod send;
 

@@ -27,6 +27,7 @@ mod broadcast_batch;
 mod budget;
 mod flight;
 mod intervals;
+mod joining;
 #[cfg(all(test, loom))]
 mod model;
 mod outgoing;
@@ -101,8 +102,11 @@ struct State {
     stage: Stage,
     /// Whether a write is under way, or what was given up is being dropped.
     in_flight: bool,
-    /// What a message is charged that is being written from where it lies, and is in no queue.
+    /// What a message is charged that is being written from where it lies, and is in no queue; or, of a newcomer that
+    /// is *joining*, what the messages may be that it is about to get.
     direct_charge: usize,
+    /// Whether it is a newcomer's that is [kept](Outbox::begin_joining) from writing, as if a write were under way.
+    joining: bool,
     /// What has been [promised](Outbox::promise) to a batch that is being gathered.
     promised: usize,
     /// How many senders wait for the outcome of a write under way.
@@ -157,6 +161,7 @@ impl Outbox {
                 stage: Stage::Open,
                 in_flight: false,
                 direct_charge: 0,
+                joining: false,
                 promised: 0,
                 awaiting_outcome: 0,
                 goodbye_queued: false,
@@ -402,6 +407,7 @@ impl Outbox {
     pub(crate) fn retire(&self) -> Lost {
         let mut state = self.state.lock();
         let stream = (state.stream.take(), state.writers_stream.take());
+        // The last handle may be let go under some lock, and a filter is the program's code.
         let filter = state.delivery.filter.take();
         let lost = state.lost;
         drop(state);

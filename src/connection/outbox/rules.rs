@@ -58,6 +58,12 @@ impl Rules {
         Ok(Arc::new(batch))
     }
 
+    /// The last message of a key, to be kept, and [filled](Batch::refill) with the next one. It is taken from the budget
+    /// in any case; so much of that is used for a moment only, because the broadcast that it is kept of needs as much.
+    pub(crate) fn last_value(&self, message: &[u8], key: &Key) -> Arc<Batch> {
+        Arc::new(Batch::last_value(message, key, self.separator.as_bytes(), &self.budget))
+    }
+
     /// The place of the next batch that is gathered.
     pub(super) fn next_gathered(&self) -> Place {
         Place::of_number(GATHERED + self.gathered.fetch_add(1, Ordering::Relaxed))

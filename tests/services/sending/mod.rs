@@ -11,6 +11,7 @@ mod outbound;
 mod peers;
 mod send_all;
 mod slow_consumers;
+mod snapshot;
 mod total_limit;
 mod unsent;
 mod viewers;
