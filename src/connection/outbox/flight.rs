@@ -100,7 +100,18 @@ impl Outbox {
             Mode::Direct => BYTES_PER_DIRECT_WRITE,
             Mode::Blocking => BYTES_PER_BLOCKING_WRITE,
         };
-        let loan = state.queue.lend(BATCHES_PER_WRITE, most);
+        self.write_at_most(state, mode, BATCHES_PER_WRITE, most)
+    }
+
+    /// The same with limits of its own: so many batches, so many bytes.
+    pub(super) fn write_at_most(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        mode: Mode,
+        batches: usize,
+        most: usize,
+    ) -> io::Result<()> {
+        let loan = state.queue.lend(batches, most);
         let attempt = with_stream(state, |stream, holds| {
             let slices = loan.slices(most);
             let attempt = mode.attempt(stream, holds, &slices);
