@@ -212,7 +212,7 @@ impl ConnectLoop {
 
 /// Whether a connection that has ended was no failed attempt: see [`Reconnect`], which promises this.
 fn was_good(connection: &Connection, reconnect: &Reconnect) -> bool {
-    let ConnectionStats { connected_since, traffic } = connection.stats();
+    let ConnectionStats { connected_since, traffic, .. } = connection.stats();
     if traffic.received.messages > 0 {
         return true;
     }

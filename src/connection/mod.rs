@@ -206,7 +206,7 @@ impl Connection {
         if delivery.slow_consumer.drops() {
             engine.note_losing();
         }
-        self.link.outbox().set_delivery(delivery);
+        self.link.set_delivery(delivery);
         Ok(())
     }
 

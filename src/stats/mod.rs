@@ -125,6 +125,10 @@ pub struct Traffic {
 pub struct ConnectionStats {
     /// When it was opened.
     pub connected_since: Instant,
+    /// When the message was accepted that has waited longest of those that wait now, for the system or for its
+    /// [interval](crate::Delivery::min_interval); `None` when none does. One that has been replaced does not count, only
+    /// the newer one in its place.
+    pub waiting_since: Option<Instant>,
     /// What has gone through it.
     pub traffic: Traffic,
 }

@@ -20,6 +20,7 @@ use crate::connection::pump::{Deadline, Pump, Pumped, Tick, Ticked, Watched};
 use crate::connection::values::Values;
 use crate::error::DisconnectReason;
 use crate::stats::{ConnectionStats, Received, Traffic};
+use crate::sync::later;
 use crate::sync::user_code::{self, trace};
 use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Stream;
@@ -123,7 +124,11 @@ impl Link {
 
     pub(crate) fn stats(&self) -> ConnectionStats {
         self.engine.broadcast_batch.settle();
-        ConnectionStats { connected_since: self.outbox.since(), traffic: self.traffic() }
+        ConnectionStats {
+            connected_since: self.outbox.since(),
+            waiting_since: self.outbox.oldest(),
+            traffic: self.traffic(),
+        }
     }
 
     /// A read has brought something.
@@ -156,6 +161,7 @@ impl Link {
             Step::Nothing => {}
             Step::Tick => self.engine.pump.tick(self.this.clone()),
             Step::Watch => self.watch_stall(),
+            Step::Interval(time) => self.watch_for(Deadline::Interval, time),
             Step::HandOver { watched } => {
                 if !watched {
                     self.watch_stall();
@@ -235,6 +241,11 @@ impl Watched for Link {
             Deadline::Answer => self.check_answer(now),
             Deadline::PartialMessage => self.check_partial_message(now),
             Deadline::Idle => self.check_idle(now),
+            Deadline::Interval => {
+                let (time, step) = self.outbox.send_due();
+                self.follow(step);
+                time.map(|time| later(now, time))
+            }
             Deadline::Handshake | Deadline::LogRoom => None,
         }
     }

@@ -9,6 +9,7 @@ use super::Link;
 use crate::connection::engine::Engine;
 use crate::connection::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Progress, Purpose, Refused};
 use crate::error::{DisconnectCause, Error, OutboundLimit};
+use crate::settings::{Delivery, Key};
 use crate::sync::later;
 use crate::sync::user_code::{log_enabled, trace};
 
@@ -80,6 +81,17 @@ impl Link {
         }
         let mut patience = Patience::default();
         let mut accepted = 0;
+        if self.outbox.keeps_apart() {
+            for batch in parts.finish().iter().flatten() {
+                for message in batch.iter() {
+                    let message = &message[..message.len() - rules.separator.len()];
+                    let key = self.engine.key_of(message)?;
+                    let outgoing = Outgoing::Message { message, key: key.as_ref() };
+                    accepted += accepted_of(1, self.send(outgoing, &mut patience))?;
+                }
+            }
+            return Ok(accepted);
+        }
         for mut part in parts.finish() {
             let in_budget = self.find_budget_for(&mut part, &mut patience);
             let part: Vec<_> = part.into_iter().map(Arc::new).collect();
@@ -123,6 +135,23 @@ impl Link {
                 return false;
             }
         }
+    }
+
+    /// Whether the peer wants a message that is broadcast. Asks the program; its panic ends the connection.
+    pub(crate) fn wants(&self, key: Option<&Key>, message: &[u8]) -> bool {
+        let Some(filter) = self.outbox.filter() else { return true };
+        match filter.call(key, message) {
+            Ok(true) => return true,
+            Ok(false) => self.outbox.note_filtered(message.len() + self.engine.rules.separator.len()),
+            Err(message) => self.abort(DisconnectCause::CallbackPanicked { callback: "filter", message }),
+        }
+        false
+    }
+
+    /// How this peer is served from now on.
+    pub(crate) fn set_delivery(&self, delivery: Delivery) {
+        let step = self.outbox.set_delivery(delivery);
+        self.follow(step);
     }
 
     /// Ends the connection because its queue has been full for too long.

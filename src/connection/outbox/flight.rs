@@ -53,7 +53,7 @@ impl Outbox {
         if budgeted && !budget.take(len + OVERHEAD, Purpose::Write) {
             return Err(Refused::OverBudget(Lacking(len + OVERHEAD)));
         }
-        let loan = state.queue.lend(BATCHES_PER_WRITE, BYTES_PER_DIRECT_WRITE);
+        let loan = state.lend(BATCHES_PER_WRITE, BYTES_PER_DIRECT_WRITE);
         let queued = loan.len();
         state.writer = Writer::Caller;
         state.rush.note_written();
@@ -100,7 +100,7 @@ impl Outbox {
             Mode::Direct => BYTES_PER_DIRECT_WRITE,
             Mode::Blocking => BYTES_PER_BLOCKING_WRITE,
         };
-        let loan = state.queue.lend(BATCHES_PER_WRITE, most);
+        let loan = state.lend(BATCHES_PER_WRITE, most);
         let attempt = with_stream(state, |stream, holds| {
             let slices = loan.slices(most);
             let attempt = mode.attempt(stream, holds, &slices);
@@ -178,6 +178,8 @@ impl Outbox {
         let goodbye = self.rules.separator.goodbye().len();
         let left = state.goodbye_left(goodbye);
         let (mut amount, dropped) = state.queue.clear();
+        let parked_amount = state.intervals.amount();
+        let parked = state.intervals.clear();
         state.account.lose(amount.bytes);
         if mem::take(&mut state.goodbye_queued) {
             state.tally.written.messages -= u64::from(left == 0);
@@ -186,8 +188,9 @@ impl Outbox {
             amount.bytes -= left;
         }
         state.count_unsent(amount);
+        state.count_unsent(parked_amount);
         state.in_flight = true;
-        MutexGuard::unlocked(state, || drop(dropped));
+        MutexGuard::unlocked(state, || drop((dropped, parked)));
         state.in_flight = false;
         self.room.notify_all();
         self.changed.notify_all();
@@ -245,11 +248,14 @@ impl State {
     /// Takes back what was lent of the queue: see [`Queue::take_back`](super::queue::Queue::take_back).
     fn take_back(&mut self, count: usize) -> usize {
         if count == 0 {
-            return self.queue.take_back(0);
+            let left = self.queue.take_back(0);
+            self.account_gone();
+            return left;
         }
         let before = self.queue.messages();
         let left = self.queue.take_back(count);
-        self.tally.written.messages += (before - self.queue.messages()) as u64;
+        let gone = before - self.queue.messages();
+        self.tally.written.messages += (gone - self.account_gone()) as u64;
         left
     }
 }

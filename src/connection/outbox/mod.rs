@@ -19,12 +19,14 @@
 //! tick, and takes the cork out when the rush is over.
 
 mod account;
+mod apart;
 mod attempt;
 mod background;
 mod batch;
 mod broadcast_batch;
 mod budget;
 mod flight;
+mod intervals;
 #[cfg(all(test, loom))]
 mod model;
 mod outgoing;
@@ -53,12 +55,13 @@ pub(crate) use rush::RUSH;
 pub(crate) use rush::Rush;
 pub(crate) use tally::Lost;
 
-use crate::settings::{Delivery, SlowConsumer};
+use crate::settings::{Delivery, Filter, SlowConsumer};
 use crate::stats::{Volume, nanos_since};
-use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, now};
+use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, Ordering, now};
 use crate::transport::Stream;
 use account::Account;
 use background::Background;
+use intervals::Intervals;
 use queue::{Amount, Queue};
 use room::OUTCOME_PATIENCE;
 use tally::Tally;
@@ -76,6 +79,8 @@ pub(crate) struct Outbox {
     /// When something was received since the last message was sent, in nanoseconds after `since`; 0 when nothing was.
     /// No more than a hint.
     heard: AtomicU64,
+    /// Whether its delivery has a filter.
+    filters: AtomicBool,
     state: Mutex<State>,
     /// Much room in the queue, the outcome of a write that somebody waits for, or the end.
     room: Condvar,
@@ -89,6 +94,7 @@ struct State {
     /// The same for the writer; absent while a write is under way.
     writers_stream: Option<Arc<dyn Stream>>,
     queue: Queue,
+    intervals: Intervals,
     delivery: Delivery,
     writer: Writer,
     stage: Stage,
@@ -139,10 +145,12 @@ impl Outbox {
         Self {
             since,
             heard: AtomicU64::new(0),
+            filters: AtomicBool::new(rules.delivery.filter.is_some()),
             state: Mutex::new(State {
                 writers_stream: Some(Arc::clone(&stream)),
                 stream: Some(stream),
                 queue,
+                intervals: Intervals::new(&rules.budget),
                 delivery: rules.delivery.clone(),
                 writer: Writer::Nobody,
                 stage: Stage::Open,
@@ -170,10 +178,12 @@ impl Outbox {
         self.state.lock().delivery.clone()
     }
 
-    /// How it is served from now on. Senders that wait for room look again, whether they still have to.
-    pub(crate) fn set_delivery(&self, delivery: Delivery) {
-        self.state.lock().delivery = delivery;
-        self.room.notify_all();
+    /// Which of what is broadcast it wants.
+    pub(crate) fn filter(&self) -> Option<Filter> {
+        if !self.filters.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.state.lock().delivery.filter.clone()
     }
 
     /// What happens when it is full.
@@ -192,6 +202,12 @@ impl Outbox {
 
     fn push_once(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<Step, Refused> {
         let mut state = self.with_room_for(outgoing, patience)?;
+        if state.keeps_apart() {
+            state = match self.push_apart(state, outgoing)? {
+                Ok(step) => return Ok(step),
+                Err(state) => state,
+            };
+        }
         match outgoing {
             Outgoing::Message { message, .. } if state.writer == Writer::Nobody && state.writes_directly => {
                 return self.write_or_cork(state, message);
@@ -235,6 +251,7 @@ impl Outbox {
             return Step::Nothing;
         }
         state.stage = Stage::Closing;
+        state.release_all();
         state.goodbye_queued = true;
         state.push_uncounted(self.rules.goodbye());
         // Senders that wait for room have nothing to wait for any more.
@@ -261,14 +278,28 @@ impl Outbox {
     /// `deadline`. The caller has seen to it that [somebody writes](Self::write_ready).
     pub(crate) fn wait_flushed(&self, deadline: Instant) -> Flushed {
         let mut state = self.state.lock();
-        let until = state.account.accepted();
-        let left = |state: &State| state.account.left(until);
-        while left(&state) > 0 {
-            if self.changed.wait_until(&mut state, deadline).timed_out() && left(&state) > 0 {
-                return Flushed::TimedOut { left: usize::try_from(left(&state)).unwrap_or(usize::MAX) };
+        let last = state.intervals.last_due();
+        let parked = |state: &State| last.map_or(0, |last| state.intervals.parked_until(last));
+        while parked(&state) > 0 {
+            if self.changed.wait_until(&mut state, deadline).timed_out() && parked(&state) > 0 {
+                let left = parked(&state) + state.queue.bytes();
+                return Flushed::TimedOut { left };
             }
         }
-        if state.stage == Stage::Dead { Flushed::Lost } else { Flushed::Written }
+        let number = state.queue.next_number();
+        state.account.begin_flush(number);
+        let left = |state: &State| if state.stage == Stage::Dead { 0 } else { state.account.left(number) };
+        let mut timed_out = false;
+        while left(&state) > 0 && !timed_out {
+            timed_out = self.changed.wait_until(&mut state, deadline).timed_out();
+        }
+        let left = left(&state);
+        state.account.end_flush(number);
+        match left {
+            0 if state.stage == Stage::Dead => Flushed::Lost,
+            0 => Flushed::Written,
+            left => Flushed::TimedOut { left: usize::try_from(left).unwrap_or(usize::MAX) },
+        }
     }
 
     /// What a write has failed with. Waits for the outcome of one under way, unless it may block.
@@ -349,13 +380,14 @@ impl Outbox {
         while !state.is_over() && !self.changed.wait_until(&mut state, deadline).timed_out() {}
     }
 
-    /// Gives up the stream, whose connection is over, and tells what was lost.
+    /// Gives up the stream, whose connection is over, and the filter, and tells what was lost.
     pub(crate) fn retire(&self) -> Lost {
         let mut state = self.state.lock();
         let stream = (state.stream.take(), state.writers_stream.take());
+        let filter = state.delivery.filter.take();
         let lost = state.lost;
         drop(state);
-        drop(stream);
+        drop((stream, filter));
         lost
     }
 }
@@ -393,7 +425,7 @@ impl State {
 
     /// What waits, and what is being written besides.
     fn charged(&self) -> usize {
-        self.queue.charged() + self.direct_charge
+        self.queue.charged() + self.direct_charge + self.intervals.charged()
     }
 
     /// What memory is for that somebody else is to write: he does so at once, unless the stream takes no more.

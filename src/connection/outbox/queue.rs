@@ -1,5 +1,6 @@
 //! What waits to be written, in order, and the account of it. Pure: no lock, no stream, no clock.
 
+mod newest;
 mod queued;
 
 use std::collections::VecDeque;
@@ -7,10 +8,13 @@ use std::convert::Infallible;
 use std::io::IoSlice;
 use std::mem;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::batch::{BATCH_LEN, Batch};
 use super::budget::{Budget, Lacking, Purpose};
+use crate::settings::Key;
 use crate::settings::OVERHEAD;
+use newest::{Newest, Numbered, Put};
 pub(crate) use queued::Amount;
 use queued::Queued;
 
@@ -21,7 +25,7 @@ const MOST_SPARE: usize = 4;
 const FREE_ENTRIES: usize = 8;
 
 /// What an entry takes of memory.
-const ENTRY: usize = size_of::<Queued>();
+const ENTRY: usize = size_of::<Entry>();
 
 /// A shared batch that is no longer than this, in bytes, is copied behind an open one: that takes less than two entries
 /// more.
@@ -31,9 +35,17 @@ const SHORT: usize = 128;
 /// write in flight stay in the queue, untouched, until its outcome is known. Shared ones that lie side by side are
 /// [joined](Batch::joined_with), so that a queue which is not written has few entries, however many batches it was
 /// given.
+///
+/// Messages that may be [replaced](Self::push_newest) lie in a table by their keys; each has its turn when that of its
+/// token has come, and is lent like any other then.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    sealed: VecDeque<Queued>,
+    sealed: VecDeque<Entry>,
+    newest: Newest,
+    /// The number of the next [place](Self::next_number).
+    number: u64,
+    /// What has been replaced, and what was too old to be lent, until [somebody asks](Self::take_gone).
+    gone: Gone,
     /// What has been taken from the budget for the entries, those without a batch included.
     entries_reserved: usize,
     /// Behind all others; never empty.
@@ -49,10 +61,44 @@ pub(crate) struct Queue {
     budget: Arc<Budget>,
 }
 
+#[derive(Debug)]
+enum Entry {
+    Messages(Queued),
+    /// The token of a key.
+    Newest(Key),
+}
+
+/// What has gone out of a queue although nobody has written or dropped it.
+#[derive(Debug, Default)]
+pub(crate) struct Gone {
+    pub(crate) conflated: Amount,
+    pub(crate) expired: Amount,
+    /// By how many bytes what lies in front of the places after this number has become longer.
+    pub(crate) shifts: Vec<(u64, isize)>,
+}
+
+/// Which messages are too old to be lent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Expiry {
+    pub(crate) now: Instant,
+    pub(crate) lifespan: Duration,
+}
+
+impl Expiry {
+    /// How much a batch is, if it is too old.
+    fn of(self, batch: &Batch) -> Option<Amount> {
+        let is_old = self.now.saturating_duration_since(batch.since()) > self.lifespan;
+        is_old.then(|| Amount { messages: batch.messages(), bytes: batch.len() })
+    }
+}
+
 impl Queue {
     pub(crate) fn new(single: bool, budget: &Arc<Budget>) -> Self {
         Self {
             sealed: VecDeque::new(),
+            newest: Newest::default(),
+            number: 0,
+            gone: Gone::default(),
             entries_reserved: 0,
             open: None,
             lent: 0,
@@ -76,7 +122,10 @@ impl Queue {
     /// How many messages wait, those written in part included.
     pub(crate) fn messages(&self) -> usize {
         // Only the first can have been begun: all others have their bytes and what they are charged beyond those.
-        let begun = self.sealed.front().map_or(0, Queued::begun);
+        let begun = match self.sealed.front() {
+            Some(Entry::Messages(queued)) => queued.begun(),
+            _ => 0,
+        };
         (self.charged - self.bytes - begun) / OVERHEAD
     }
 
@@ -179,33 +228,39 @@ impl Queue {
         }
         self.seal();
         self.make_entries_anyway(1);
-        self.sealed.push_back(Queued::new(batch, false));
+        self.sealed.push_back(Entry::Messages(Queued::new(batch, false)));
         self.join_last();
     }
 
     /// Joins the last batch with those before it, as far as they are halves of the same wholes.
     fn join_last(&mut self) {
-        let Some(mut place) = self.sealed.back().and_then(|last| last.batch.place()) else { return };
+        let Some(mut place) = self.sealed.back().and_then(Entry::as_messages).and_then(|last| last.batch.place())
+        else {
+            return;
+        };
         let (mut first, mut len) = (self.sealed.len() - 1, 0);
         while let Some((half, whole)) = place.halves() {
-            len += self.sealed[first].batch.len();
+            let Some(right) = self.sealed[first].as_messages() else { break };
+            len += right.batch.len();
             let Some(before) = first.checked_sub(1).filter(|before| *before >= self.lent) else { break };
-            let left = &self.sealed[before];
+            let Some(left) = self.sealed[before].as_messages() else { break };
             let fits = len + left.batch.len() <= BATCH_LEN;
             // Of the first one a part may have been written, or dropped; all others are whole.
             let is_left = left.batch.place() == Some(half) && left.messages.end == left.batch.messages();
-            if !fits || !is_left || !self.sealed[first].is_whole() {
+            if !fits || !is_left || !right.is_whole() {
                 break;
             }
             (first, place) = (before, whole);
         }
-        let behind: Vec<&Batch> = self.sealed.range(first + 1..).map(|queued| &*queued.batch).collect();
+        let behind = self.sealed.range(first + 1..).filter_map(Entry::as_messages);
+        let behind: Vec<&Batch> = behind.map(|queued| &*queued.batch).collect();
         if behind.is_empty() {
             return;
         }
-        let Some(joined) = self.sealed[first].batch.joined_with(&behind, place) else { return };
+        let joined = self.sealed[first].as_messages().and_then(|left| left.batch.joined_with(&behind, place));
+        let Some(joined) = joined else { return };
         self.sealed.truncate(first + 1);
-        let left = &mut self.sealed[first];
+        let Some(Entry::Messages(left)) = self.sealed.back_mut() else { return };
         left.messages.end = joined.messages();
         left.batch = joined;
     }
@@ -216,20 +271,139 @@ impl Queue {
         self.bytes += rest.len();
         self.charged += rest.charge();
         self.make_entries_anyway(1);
-        self.sealed.insert(before, Queued::new(Arc::new(rest), torn));
+        self.sealed.insert(before, Entry::Messages(Queued::new(Arc::new(rest), torn)));
+    }
+
+    /// Puts a message by itself that has a key in the place of the one of its key that waits, or else behind the others.
+    /// There is [room](Self::make_newest_room) for it.
+    pub(crate) fn push_newest(&mut self, key: &Key, batch: Arc<Batch>) {
+        let number = self.next_number();
+        let (len, charge) = (batch.len(), batch.charge());
+        self.bytes += len;
+        self.charged += charge;
+        match self.newest.put(key, batch, number) {
+            Put::New => {
+                self.seal();
+                self.make_entries_anyway(1);
+                self.sealed.push_back(Entry::Newest(key.clone()));
+            }
+            Put::Instead(Numbered { batch, number }) => {
+                self.gone.shifts.push((number, len as isize - batch.len() as isize));
+                let replaced = self.note_gone(&batch);
+                self.gone.conflated += replaced;
+            }
+            Put::Empty(number) => self.gone.shifts.push((number, len as isize)),
+        }
+    }
+
+    /// Makes sure that there is room for one such message.
+    pub(crate) fn make_newest_room(&mut self, key: &Key, purpose: Purpose) -> Result<(), Lacking> {
+        self.make_entries(2, purpose)?;
+        self.newest.make_room(key, &self.budget, purpose)
+    }
+
+    /// What the message is charged that one of this key would replace; 0 when there is none.
+    pub(crate) fn charge_of_newest(&self, key: &Key) -> usize {
+        self.newest.get(key).map_or(0, |batch| batch.charge())
+    }
+
+    /// Seals what is open, so that what comes next has a batch of its own.
+    pub(crate) fn push_alone(&mut self, batch: Arc<Batch>) {
+        self.bytes += batch.len();
+        self.charged += batch.charge();
+        self.seal();
+        self.make_entries_anyway(1);
+        self.sealed.push_back(Entry::Messages(Queued::new(batch, false)));
+    }
+
+    /// A number that is higher than those of all places that there are, and lower than those of the ones to come.
+    pub(crate) fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
+    /// What has gone since the last time.
+    pub(crate) fn take_gone(&mut self) -> Option<Gone> {
+        let Gone { conflated, expired, shifts } = &self.gone;
+        let is_gone = conflated.messages + expired.messages > 0 || !shifts.is_empty();
+        is_gone.then(|| mem::take(&mut self.gone))
+    }
+
+    /// Since when the message waits that has waited longest.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        let sealed = self.sealed.iter().filter_map(Entry::as_messages).map(|queued| &*queued.batch);
+        sealed.chain(&self.open).chain(self.newest.messages()).map(Batch::since).min()
+    }
+
+    /// Drops what is too old, as far as it comes first, to make room.
+    pub(crate) fn drop_expired(&mut self, expiry: Expiry) {
+        loop {
+            if self.lent == self.sealed.len() {
+                self.seal();
+            }
+            let expired = match self.sealed.get(self.lent) {
+                Some(Entry::Messages(queued)) => queued.expired(expiry),
+                Some(Entry::Newest(key)) => match self.newest.get(key) {
+                    Some(batch) => expiry.of(batch),
+                    None => Some(Amount::default()),
+                },
+                None => None,
+            };
+            let Some(Amount { messages, bytes }) = expired else { return };
+            if let Some(Entry::Newest(key)) = self.sealed.remove(self.lent) {
+                self.newest.take(&key, &self.budget);
+            }
+            self.bytes -= bytes;
+            self.charged -= bytes + OVERHEAD * messages;
+            self.gone.expired += Amount { messages, bytes };
+        }
+    }
+
+    /// Whether a message waits that a newer one of its key may replace.
+    pub(crate) fn may_replace(&self) -> bool {
+        self.newest.live() > 0
+    }
+
+    /// What waits already is not replaced any more.
+    pub(crate) fn end_replacing(&mut self) {
+        if self.newest.is_empty() {
+            return;
+        }
+        let (newest, budget) = (&mut self.newest, &self.budget);
+        self.sealed.retain_mut(|entry| {
+            let Entry::Newest(key) = entry else { return true };
+            let message = newest.take(key, budget);
+            message.map(|Numbered { batch, .. }| *entry = Entry::Messages(Queued::new(batch, false))).is_some()
+        });
+        for entry in &mut self.sealed {
+            if let Entry::Messages(queued) = entry {
+                queued.end_replacing();
+            }
+        }
+    }
+
+    /// What waits already never expires.
+    pub(crate) fn keep_for_ever(&mut self) {
+        self.seal();
+        for entry in &mut self.sealed {
+            if let Entry::Messages(queued) = entry {
+                queued.ageless = true;
+            }
+        }
     }
 
     fn seal(&mut self) {
         if let Some(mut open) = self.open.take() {
             open.trim();
             self.make_entries_anyway(1);
-            self.sealed.push_back(Queued::new(Arc::new(open), false));
+            self.sealed.push_back(Entry::Messages(Queued::new(Arc::new(open), false)));
         }
     }
 
     /// Lends the first messages for one write: those of up to `most` batches, as far as they lie within the first
     /// `bytes`. At least one unless there is none, and no more where each write carries one.
-    pub(crate) fn lend(&mut self, mut most: usize, mut bytes: usize) -> Loan {
+    /// Nothing that is too old.
+    pub(crate) fn lend(&mut self, mut most: usize, mut bytes: usize, expiry: Option<Expiry>) -> Loan {
         if self.single {
             (most, bytes) = (1, bytes.min(1));
         }
@@ -239,14 +413,14 @@ impl Queue {
         let mut parts = Vec::with_capacity(self.sealed.len().min(most));
         while parts.len() < most && bytes > 0 {
             let at = parts.len();
-            let Some(queued) = self.sealed.get_mut(at) else { break };
+            let Some(queued) = self.messages_at(at, expiry) else { break };
             // What is not lent may be dropped although it is of the same batch.
             let behind = queued.split_behind(bytes);
             bytes = bytes.saturating_sub(queued.len());
             parts.push(queued.clone());
             if let Some(behind) = behind {
                 self.make_entries_anyway(1);
-                self.sealed.insert(at + 1, behind);
+                self.sealed.insert(at + 1, Entry::Messages(behind));
             }
         }
         self.lent = parts.len();
@@ -259,7 +433,9 @@ impl Queue {
         let mut left = mem::take(&mut self.lent);
         self.bytes -= count;
         while count > 0 {
-            let first = self.sealed.front_mut().expect("no more is written than was lent");
+            let Some(Entry::Messages(first)) = self.sealed.front_mut() else {
+                unreachable!("no more is written than lent")
+            };
             let passed = count.min(first.len());
             count -= passed;
             self.charged -= first.pass(passed);
@@ -267,11 +443,23 @@ impl Queue {
                 break;
             }
             left -= 1;
-            let batch = self.sealed.pop_front().and_then(|written| Arc::into_inner(written.batch));
+            let written = self.sealed.pop_front().and_then(Entry::into_messages);
+            let batch = written.and_then(|written| Arc::into_inner(written.batch));
             self.shrink_entries();
             if self.spare.len() < MOST_SPARE && self.budget.is_plentiful() {
                 self.spare.extend(batch.filter(Batch::is_worth_keeping).map(Batch::emptied));
             }
+        }
+        for at in 0..left {
+            self.put_back(at);
+        }
+        // Tokens that stand for nothing, so that an empty queue has no entries.
+        while let Some(Entry::Newest(key)) = self.sealed.front() {
+            if self.newest.get(key).is_some() {
+                break;
+            }
+            self.newest.take(key, &self.budget);
+            self.sealed.pop_front();
         }
         left
     }
@@ -285,13 +473,23 @@ impl Queue {
             if at == self.sealed.len() {
                 self.seal();
             }
-            let Some(queued) = self.sealed.get_mut(at) else { break };
+            let queued = match self.sealed.get_mut(at) {
+                None => break,
+                Some(Entry::Newest(key)) => {
+                    if let Some(Numbered { batch, .. }) = self.newest.take(key, &self.budget) {
+                        dropped += self.note_gone(&batch);
+                    }
+                    self.sealed.remove(at);
+                    continue;
+                }
+                Some(Entry::Messages(queued)) => queued,
+            };
             if let Some(begun) = queued.split_begun() {
                 if queued.len() == 0 {
                     *queued = begun;
                 } else {
                     self.make_entries_anyway(1);
-                    self.sealed.insert(at, begun);
+                    self.sealed.insert(at, Entry::Messages(begun));
                 }
                 at += 1;
                 continue;
@@ -315,7 +513,22 @@ impl Queue {
         let mut dropped = Amount::default();
         let (mut at, mut freed) = (self.lent, 0);
         while freed < memory {
-            let Some(queued) = self.sealed.get(at) else { break };
+            let queued = match self.sealed.get(at) {
+                None => break,
+                Some(Entry::Newest(key)) if self.newest.get(key).is_some_and(|batch| Arc::strong_count(batch) > 1) => {
+                    at += 1;
+                    continue;
+                }
+                Some(Entry::Newest(key)) => {
+                    if let Some(Numbered { batch, .. }) = self.newest.take(key, &self.budget) {
+                        freed += batch.memory();
+                        dropped += self.note_gone(&batch);
+                    }
+                    self.sealed.remove(at);
+                    continue;
+                }
+                Some(Entry::Messages(queued)) => queued,
+            };
             let is_begun = queued.torn || queued.begun() > 0;
             if is_begun || Arc::strong_count(&queued.batch) > 1 {
                 at += 1;
@@ -331,6 +544,58 @@ impl Queue {
         dropped
     }
 
+    /// The messages of the entry at a place, if there is one: a token becomes the message it stands for. Those that
+    /// stand for nothing, and messages that are too old, go.
+    fn messages_at(&mut self, at: usize, expiry: Option<Expiry>) -> Option<&mut Queued> {
+        loop {
+            if at == self.sealed.len() {
+                self.seal();
+            }
+            let entry = self.sealed.get_mut(at)?;
+            if let Entry::Newest(key) = entry {
+                match self.newest.take(key, &self.budget) {
+                    Some(message) => *entry = Entry::Messages(Queued::newest(message)),
+                    None => {
+                        self.sealed.remove(at);
+                        continue;
+                    }
+                }
+            }
+            let Some(Entry::Messages(queued)) = self.sealed.get(at) else { continue };
+            let Some(expired) = expiry.and_then(|expiry| queued.expired(expiry)) else { break };
+            self.bytes -= expired.bytes;
+            self.charged -= expired.bytes + OVERHEAD * expired.messages;
+            self.gone.expired += expired;
+            self.sealed.remove(at);
+        }
+        match self.sealed.get_mut(at) {
+            Some(Entry::Messages(queued)) => Some(queued),
+            _ => None,
+        }
+    }
+
+    /// What was lent and has not been begun may be replaced again, if it could be before.
+    fn put_back(&mut self, at: usize) {
+        let Some(Entry::Messages(queued)) = self.sealed.get(at) else { return };
+        let Some((message, key)) = queued.replaceable() else { return };
+        let (len, number) = (message.batch.len(), message.number);
+        self.sealed[at] = Entry::Newest(key.clone());
+        let Some(newer) = self.newest.put_back(&key, message, &self.budget) else { return };
+        // The newer one leaves its place for this one.
+        let newer_len = newer.batch.len();
+        self.gone.shifts.extend([(number, newer_len as isize - len as isize), (newer.number, -(newer_len as isize))]);
+        self.bytes -= len;
+        self.charged -= len + OVERHEAD;
+        self.gone.conflated += Amount { messages: 1, bytes: len };
+    }
+
+    /// A message by itself leaves the queue.
+    fn note_gone(&mut self, batch: &Batch) -> Amount {
+        self.bytes -= batch.len();
+        self.charged -= batch.charge();
+        Amount { messages: 1, bytes: batch.len() }
+    }
+
     /// Gives back the memory that is kept for what comes next.
     pub(crate) fn shrink(&mut self) {
         self.spare = Vec::new();
@@ -341,8 +606,9 @@ impl Queue {
         let empty = Self::new(self.single, &self.budget);
         let mut cleared = mem::replace(self, empty);
         cleared.seal();
-        let messages = cleared.sealed.iter().map(|queued| queued.messages.len()).sum();
-        (Amount { messages, bytes: cleared.bytes }, cleared)
+        let messages: usize =
+            cleared.sealed.iter().filter_map(Entry::as_messages).map(|queued| queued.messages.len()).sum();
+        (Amount { messages: messages + cleared.newest.live(), bytes: cleared.bytes }, cleared)
     }
 }
 
@@ -373,8 +639,25 @@ impl Loan {
     }
 }
 
+impl Entry {
+    fn as_messages(&self) -> Option<&Queued> {
+        match self {
+            Self::Messages(queued) => Some(queued),
+            Self::Newest(_) => None,
+        }
+    }
+
+    fn into_messages(self) -> Option<Queued> {
+        match self {
+            Self::Messages(queued) => Some(queued),
+            Self::Newest(_) => None,
+        }
+    }
+}
+
 impl Drop for Queue {
     fn drop(&mut self) {
+        self.newest.give_back(&self.budget);
         if self.entries_reserved > 0 {
             self.budget.give_back(self.entries_reserved);
         }
