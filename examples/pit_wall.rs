@@ -8,6 +8,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -88,7 +89,9 @@ fn drive(seconds: Duration) -> Result<(), Failure> {
 
     // Reads at full speed, and keeps the newest of each key until there is time for it.
     let port = vehicle.port();
-    let pit_wall = Viewer::start("pit wall", "newest", port, callback::channel(16), DRAWING)?;
+    let (callback, newest) = callback::latest(key::prefix(b':'));
+    let newest = iter::from_fn(move || newest.recv().ok());
+    let pit_wall = Viewer::start("pit wall", "newest", port, (callback, newest), DRAWING)?;
     let recorder = Viewer::start("recorder", "everything", port, callback::channel(1024), Duration::ZERO)?;
     let phone = Viewer::start("phone", "events", port, callback::channel(16), Duration::ZERO)?;
     let viewers = [pit_wall, recorder, phone];
@@ -102,6 +105,9 @@ fn drive(seconds: Duration) -> Result<(), Failure> {
     let begun = Instant::now();
     let (mut number, mut next) = (0, begun);
     while next < begun + seconds && stopped.recv_deadline(next) == Err(RecvTimeoutError::Timeout) {
+        if number > 0 && number % LAP == 0 {
+            show(table(number, &viewers, begun.elapsed()));
+        }
         number += 1;
         next += INTERVAL;
         for state in STATES {
@@ -109,7 +115,6 @@ fn drive(seconds: Duration) -> Result<(), Failure> {
         }
         if number % LAP == 0 {
             vehicle.broadcast(format!("lap {} {}", number / LAP, begun.elapsed().as_micros()).as_bytes())?;
-            show(table(number, &viewers, begun.elapsed()));
         }
     }
     let ended = begun.elapsed();
