@@ -25,7 +25,7 @@ fn assert_all_served(ended: &Ended) {
 fn each_viewer_gets_what_it_wants() {
     let ended = run("pit_wall", &["--seconds", "3"]);
     assert_all_served(&ended);
-    assert!(ended.stdout.iter().any(|line| line == "after 1 s: 150 states, lap 1"), "{ended:?}");
+    assert!(ended.stdout.iter().any(|line| line == "after 2 s: 300 states, lap 1"), "{ended:?}");
 }
 
 #[test]
