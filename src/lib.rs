@@ -31,7 +31,9 @@ pub use connection::{Connection, ConnectionId};
 
 // What a service is told.
 mod settings;
-pub use settings::{Closing, DEFAULT_PORT, Delivery, MemoryLimits, Reconnect, SlowConsumer, Timeouts, key, key::Key};
+pub use settings::{
+    Closing, DEFAULT_PORT, Delivery, MemoryLimits, Reconnect, SlowConsumer, Snapshot, Timeouts, key, key::Key,
+};
 
 // What carries the bytes; locks, clocks and threads, and how the program's code is called.
 mod sync;

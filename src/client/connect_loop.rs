@@ -139,7 +139,8 @@ impl ConnectLoop {
 
     /// Makes a connection of a stream, unless the client has been closed meanwhile.
     fn open(&self, Entered { stream, ahead }: Entered) -> Result<Opened, Error> {
-        let opened = Opened::new(&self.core, self.core.next_id(), stream, ahead, None).ok_or(Error::Closed)?;
+        let (id, delivery) = (self.core.next_id(), self.core.settings().delivery.clone());
+        let opened = Opened::new(&self.core, id, stream, delivery, ahead, None).ok_or(Error::Closed)?;
         info!("client is connected to {}", opened.connection());
         Ok(opened)
     }

@@ -4,6 +4,7 @@
 pub(crate) mod engine;
 mod id;
 pub(crate) mod inbound_budget;
+pub(crate) mod last_values;
 pub(crate) mod link;
 pub(crate) mod log_limits;
 pub(crate) mod outbox;
@@ -37,8 +38,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(id: ConnectionId, stream: Arc<dyn Stream>, engine: Arc<Engine>) -> Self {
-        Self { link: Link::new(id, stream, engine) }
+    pub(crate) fn new(id: ConnectionId, stream: Arc<dyn Stream>, delivery: Delivery, engine: Arc<Engine>) -> Self {
+        Self { link: Link::new(id, stream, delivery, engine) }
     }
 
     /// The connection itself.
@@ -191,8 +192,8 @@ impl Connection {
         self.link.outbox().delivery()
     }
 
-    /// How this peer is served from now on, whatever the others are. What waits for it stays, also where that is more
-    /// than may wait from now on. A sender that waits for room in this queue goes by the new policy; one that waits for
+    /// How this peer is served from now on, whatever the others are. What waits for it stays, here and in the system, also
+    /// where that is more than may wait from now on. A sender that waits for room in this queue goes by the new policy; one that waits for
     /// memory, because the queues of all peers together are full, has the old one's time. May be called from any thread
     /// and in any callback.
     ///
@@ -201,13 +202,49 @@ impl Connection {
     /// [`Error::InvalidSetting`] when such a queue could not hold the longest message, or would be longer than all of
     /// the service's [together](crate::MemoryLimits::max_total_queued_bytes). The peer is served as before then.
     pub fn set_delivery(&self, delivery: Delivery) -> Result<(), Error> {
-        let engine = self.link.engine();
-        engine.settings.check_delivery(&delivery)?;
-        if delivery.slow_consumer.drops() {
-            engine.note_losing();
-        }
+        self.link.engine().settings.check_delivery(&delivery)?;
         self.link.set_delivery(delivery);
         Ok(())
+    }
+
+    /// Sends the last message of each key to this peer, now, as far as its [filter](Delivery::filter) wants them, and
+    /// tells how many were accepted: what the server keeps for newcomers, who get it by themselves. For a peer that
+    /// asks for it, or wants other keys than before.
+    ///
+    /// Each message is in its place among what is broadcast: no key goes back in time. What is broadcast meanwhile may
+    /// come in place of the message before it, or behind it. Blocks as [`send`](Self::send) does, and for as long as
+    /// the filter takes. May be called from any thread and in any callback.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] where the service keeps no [snapshot](crate::ServerBuilder::snapshot),
+    /// [`Error::CallbackPanicked`] when the filter panics, which ends the connection, and those of
+    /// [`send`](Self::send), but for [`Error::Dropped`]: messages that were dropped are not counted in the number that
+    /// is returned. An error may come after some were accepted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::{Server, Snapshot, callback, key};
+    ///
+    /// let callback = callback::on_receive(|connection, message| {
+    ///     if message == b"refresh" {
+    ///         // An error means that the peer has left.
+    ///         let _ = connection.send_snapshot();
+    ///     }
+    /// });
+    /// let server = Server::builder().key(key::prefix(b':')).snapshot(Snapshot::new()).callback(callback).build()?;
+    /// # drop(server);
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn send_snapshot(&self) -> Result<usize, Error> {
+        let Some(last_values) = &self.link.engine().last_values else {
+            return Err(Error::InvalidSetting { setting: "snapshot", requirement: "must be set, for it to be sent" });
+        };
+        if self.is_closed() {
+            return Err(Error::Disconnected);
+        }
+        self.link.push_last_values(last_values)
     }
 
     /// How much waits to be written to this peer now, in bytes, each message charged 64 more.
@@ -222,7 +259,8 @@ impl Connection {
         self.link.outbox().lost().dropped.messages
     }
 
-    /// What has gone through this connection so far, in numbers; all of it once it has ended. Never blocks.
+    /// What has gone through this connection so far, in numbers; all of it once it has ended. Never blocks. On Linux the
+    /// system is asked as well, which takes some microseconds and, for that moment, a descriptor.
     ///
     /// # Examples
     ///

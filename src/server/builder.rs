@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::bind::BindAddress;
 use crate::admission::{AdmissionSettings, Authenticator, Caller};
 use crate::service::builder::{Common, further_settings, usual_settings};
+use crate::settings::{Delivery, Snapshot};
 use crate::sync::user_code::Foreign;
 use crate::transport::Listener;
 use crate::transport::tcp::ListenOptions;
@@ -254,6 +255,40 @@ impl ServerBuilder {
         self
     }
 
+    /// How each newcomer is served, before anything can be sent to it: for instance a recorder by its address, or by its
+    /// certificate. Default: each as [`delivery`](Self::delivery) says.
+    /// [`set_delivery`](crate::Connection::set_delivery) changes it at any time.
+    ///
+    /// Asked last, when nothing else stands in the caller's way: on the accepting thread, where everybody who connects
+    /// waits for it; after a handshake or an [authentication](Self::authenticate), on the thread that becomes the
+    /// caller's reader, before the caller is told that it is let in. It may call anything, as a callback may. Where it
+    /// panics, or gives a delivery that `set_delivery` would refuse, the caller is refused with
+    /// [`RefusalCause::NotAdmitted`](crate::RefusalCause::NotAdmitted), and what is wrong is told to
+    /// [`on_fail`](crate::Callback::on_fail). It is dropped when the server has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use leads_comm::{Delivery, Server, SlowConsumer};
+    ///
+    /// // The recorder on this machine is waited for; viewers from elsewhere lose what they do not take in time.
+    /// let recorder = Delivery::new().slow_consumer(SlowConsumer::Block(Duration::from_secs(5)));
+    /// let viewer = Delivery::new().slow_consumer(SlowConsumer::DropOldest);
+    /// let server = Server::builder().bind("0.0.0.0").port(0).delivery_for(move |caller| {
+    ///     let is_here = caller.peer_addr().is_some_and(|address| address.ip().is_loopback());
+    ///     if is_here { recorder.clone() } else { viewer.clone() }
+    /// });
+    /// let server = server.build()?;
+    /// # drop(server);
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn delivery_for(mut self, hook: impl Fn(&Caller<'_>) -> Delivery + Send + Sync + 'static) -> Self {
+        self.side.admission.delivery_for = Some(Arc::new(Foreign::new("the hook `delivery_for`", Box::new(hook))));
+        self
+    }
+
     /// How many callers may be on their way in at once, on streams that
     /// [need](crate::transport::Stream::needs_handshake) a handshake, or to a server that
     /// [authenticates](Self::authenticate) them, if only by a [`token`](Self::token). At least 1. Default 64.
@@ -267,6 +302,45 @@ impl ServerBuilder {
     /// stream, at most for [`drain_timeout`](crate::Closing::drain_timeout).
     pub fn max_handshakes(mut self, callers: usize) -> Self {
         self.side.admission.max_handshakes = callers;
+        self
+    }
+
+    /// Keeps the last message of each [key](Self::key), and gives it to whoever connects: see [`Snapshot`]. Default:
+    /// nothing is kept. Needs a key function.
+    ///
+    /// What is kept is what [`broadcast`](crate::Server::broadcast) has sent and has a key; not what `send` and
+    /// `broadcast_where` have. A newcomer gets it before anything else, the oldest first, and from then on every
+    /// broadcast: there is no gap between the two, and nothing comes twice. The [filter](crate::Delivery::filter) of
+    /// its delivery is asked about each message, on its reader thread, before `on_connect`; where it panics the
+    /// connection is ended. A peer that connects again gets all of it again.
+    ///
+    /// It counts for the memory of [all queues together](crate::MemoryLimits::max_total_queued_bytes).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::{Client, Server, Snapshot, callback::{self, Event}, key};
+    ///
+    /// let server = Server::builder().port(0).key(key::prefix(b':')).snapshot(Snapshot::new()).build()?;
+    /// server.start(true)?;
+    /// server.broadcast(b"speed:37.9")?;
+    /// server.broadcast(b"voltage:48.2")?;
+    /// server.broadcast(b"speed:38.5")?;
+    ///
+    /// let (callback, events) = callback::channel(16);
+    /// let late = Client::builder().port(server.port()).callback(callback).build()?;
+    /// late.start("127.0.0.1", true)?;
+    /// let messages = events.iter().filter_map(|event| match event {
+    ///     Event::Receive { message, .. } => Some(message),
+    ///     _ => None,
+    /// });
+    /// assert!(messages.take(2).eq([&b"voltage:48.2"[..], b"speed:38.5"]));
+    /// # late.close();
+    /// # server.close();
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn snapshot(mut self, snapshot: Snapshot) -> Self {
+        self.common.settings.snapshot = Some(snapshot);
         self
     }
 

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::service::callback::Callback;
 use crate::service::handle::impl_service;
 use crate::service::{Core, Role, Service};
-use crate::settings::require;
+use crate::settings::{Key, require};
 use crate::sync::threads;
 #[cfg(feature = "tls")]
 use crate::sync::user_code::Foreign;
@@ -242,6 +242,18 @@ impl Server {
     /// As for [`broadcast`](Self::broadcast).
     pub fn broadcast_where(&self, message: &[u8], mut wanted: impl FnMut(&Connection) -> bool) -> Result<usize, Error> {
         self.core().broadcast_where(message, &mut wanted)
+    }
+
+    /// Forgets the last message of a key, so that newcomers do not get it any more; whether there was one. False where
+    /// no [snapshot](ServerBuilder::snapshot) is kept. What has been sent is not taken back.
+    pub fn forget(&self, key: &Key) -> bool {
+        self.core().forget(key)
+    }
+
+    /// Of how many keys the last message is kept, for newcomers: see [`ServerBuilder::snapshot`]. 0 where no snapshot
+    /// is.
+    pub fn snapshot_len(&self) -> usize {
+        self.core().snapshot_len()
     }
 }
 

@@ -12,6 +12,7 @@ use crate::connection::Connection;
 use crate::connection::engine::Engine;
 use crate::connection::outbox::{BATCH_LEN, Batch, GATHERED_CHARGE, GatherOutcome, Outgoing, Patience, Rules, Rush};
 use crate::connection::pump::Tick;
+use crate::service::joining;
 use crate::service::table::{ConnectionTable, Snapshot};
 use crate::settings::Key;
 use crate::sync::user_code::trace;
@@ -48,7 +49,8 @@ impl Broadcaster {
         Self { state: Mutex::new(State { rush: Rush::new(TIGHT), members: 0, others: Arc::default(), writing: 0 }) }
     }
 
-    /// Sends a message, which has been checked and has this `key`, to everyone; by how many it was accepted. `start_ticks` lets the pump tick.
+    /// Sends a message, which has been checked and has this `key`, to everyone; by how many it was accepted.
+    /// `start_ticks` lets the pump tick.
     pub(crate) fn broadcast(
         &self,
         engine: &Engine,
@@ -57,12 +59,14 @@ impl Broadcaster {
         key: Option<&Key>,
         start_ticks: impl Fn(),
     ) -> usize {
+        let noted = joining::recipients(engine, table, message, key);
+        let recipients = || noted.clone().unwrap_or_else(|| table.snapshot());
         if may_gather(&engine.rules, message) {
-            if let Outcome::Accepted(accepted) = self.gather(engine, table, message, key, start_ticks) {
+            if let Outcome::Accepted(accepted) = self.gather(engine, recipients, message, key, start_ticks) {
                 return accepted;
             }
         }
-        let accepted = send_to(engine, message, key, table.snapshot().connections.iter());
+        let accepted = send_to(engine, message, key, recipients().connections.iter());
         self.state.lock().rush.pace.wrote(now());
         accepted
     }
@@ -94,13 +98,13 @@ impl Broadcaster {
     fn gather(
         &self,
         engine: &Engine,
-        table: &ConnectionTable,
+        recipients: impl Fn() -> Snapshot,
         message: &[u8],
         key: Option<&Key>,
         start_ticks: impl Fn(),
     ) -> Outcome {
         loop {
-            let snapshot = table.snapshot();
+            let snapshot = recipients();
             let mut state = self.state.lock();
             if !state.rush.is_on() {
                 if !state.rush.pace.is_tight(now()) {

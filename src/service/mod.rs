@@ -7,6 +7,7 @@ pub mod callback;
 mod close_on_drop;
 pub(crate) mod core;
 pub(crate) mod handle;
+mod joining;
 pub(crate) mod lifecycle;
 #[cfg(feature = "metrics")]
 pub mod metrics;

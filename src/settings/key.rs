@@ -2,8 +2,8 @@
 //!
 //! A service is told by [`key`](crate::ServerBuilder::key) what the key of a message is. Two messages of one key are
 //! states of the same thing: the newer one makes the older one worthless. A message without a key is an *event*, and
-//! stands for itself. What is made of it is said by [`Delivery`](crate::Delivery) and
-//! `callback::latest`.
+//! stands for itself. What is made of it is said by [`Delivery`](crate::Delivery) and,
+//! where messages are received, [`callback::latest`](crate::callback::latest()).
 
 mod json;
 

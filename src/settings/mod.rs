@@ -5,6 +5,7 @@ pub mod key;
 mod key_function;
 mod memory_limits;
 mod reconnect;
+mod snapshot;
 mod timeouts;
 mod token;
 
@@ -18,6 +19,7 @@ pub(crate) use key::Key;
 pub(crate) use key_function::{Filter, KeyFunction};
 pub use memory_limits::MemoryLimits;
 pub use reconnect::Reconnect;
+pub use snapshot::Snapshot;
 pub use timeouts::Timeouts;
 pub(crate) use token::{MAX_FIRST_LEN, Token};
 
@@ -153,6 +155,8 @@ pub(crate) struct Settings {
     pub(crate) max_sent_len: usize,
     /// Which messages replace one another, where the program says so.
     pub(crate) key: Option<KeyFunction>,
+    /// What a server keeps for those who connect later.
+    pub(crate) snapshot: Option<Snapshot>,
     pub(crate) delivery: Delivery,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) coalesce: bool,
@@ -169,6 +173,7 @@ impl Default for Settings {
             max_received_len: 1024 * 1024,
             max_sent_len: 1024 * 1024,
             key: None,
+            snapshot: None,
             delivery: Delivery::default(),
             idle_timeout: None,
             coalesce: true,
@@ -186,6 +191,7 @@ impl Settings {
         require(self.idle_timeout != Some(Duration::ZERO), "idle_timeout", "must not be 0")?;
         let unfinished = self.max_received_len.saturating_add(self.separator.len());
         self.memory_limits.check(self.delivery.max_queued_bytes, unfinished)?;
+        self.snapshot.map_or(Ok(()), |snapshot| snapshot.check(self.key.is_some()))?;
         self.check_delivery(&self.delivery)?;
         self.timeouts.check()?;
         require(
@@ -206,7 +212,12 @@ impl Settings {
     /// Refuses a delivery that a connection of this service cannot have.
     pub(crate) fn check_delivery(&self, delivery: &Delivery) -> Result<(), Error> {
         let longest = self.max_sent_len.saturating_add(self.separator.len());
-        delivery.check(longest, self.memory_limits.max_total_queued_bytes, self.key.is_some())
+        delivery.check(longest, self.memory_limits.max_total_queued_bytes, self.key.is_some())?;
+        require(
+            self.snapshot.is_none_or(|snapshot| snapshot.max_bytes <= delivery.max_queued_bytes / 2),
+            "snapshot",
+            "must have a max_bytes that is at most half of max_queued_bytes",
+        )
     }
 
     /// When an end that begins now is to be over.

@@ -1,10 +1,11 @@
 //! One connection behind its handle: its outbox, and who sees to what the outbox asks for.
 //!
-//! [`send`] has what goes into the outbox, [`answers`] whether the peer's system answers it, [`receive`] how long
+//! [`send`] has what goes into the outbox, [`last_values`] what a newcomer gets of it, [`answers`] whether the peer's system answers it, [`receive`] how long
 //! the peer may keep the reader waiting, [`close`] the one way in which a connection ends.
 
 mod answers;
 mod close;
+mod last_values;
 mod receive;
 mod send;
 
@@ -19,6 +20,7 @@ use crate::connection::outbox::{Outbox, Step};
 use crate::connection::pump::{Deadline, Pump, Pumped, Tick, Ticked, Watched};
 use crate::connection::values::Values;
 use crate::error::DisconnectReason;
+use crate::settings::Delivery;
 use crate::stats::{ConnectionStats, Received, Traffic};
 use crate::sync::later;
 use crate::sync::user_code::{self, trace};
@@ -55,11 +57,12 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(id: ConnectionId, stream: Arc<dyn Stream>, engine: Arc<Engine>) -> Arc<Self> {
+    pub(crate) fn new(id: ConnectionId, stream: Arc<dyn Stream>, delivery: Delivery, engine: Arc<Engine>) -> Arc<Self> {
         let (peer, peer_addr, local_addr) = (stream.peer(), stream.peer_addr(), stream.local_addr());
         let peer_certificates = stream.peer_certificates();
-        let outbox = Arc::new(Outbox::new(stream, Arc::clone(&engine.rules)));
-        Arc::new_cyclic(|this| Self {
+        engine.note_delivery(&delivery);
+        let outbox = Arc::new(Outbox::new(stream, Arc::clone(&engine.rules), delivery));
+        let link = Arc::new_cyclic(|this| Self {
             id,
             peer,
             peer_addr,
@@ -75,7 +78,9 @@ impl Link {
             values: Values::default(),
             engine,
             this: Weak::clone(this),
-        })
+        });
+        link.limit_unsent(None);
+        link
     }
 
     pub(crate) fn id(&self) -> ConnectionId {
@@ -128,6 +133,21 @@ impl Link {
             connected_since: self.outbox.since(),
             waiting_since: self.outbox.oldest(),
             traffic: self.traffic(),
+            system_queued_bytes: self.outbox.stream().and_then(|stream| stream.system_queued_bytes().ok()),
+        }
+    }
+
+    /// Has the system hold as much as the delivery says, after it was told `limit`.
+    fn limit_unsent(&self, mut limit: Option<usize>) {
+        loop {
+            // Another thread may say otherwise meanwhile. Whoever tells the system last looks again after that.
+            let wanted = self.outbox.unsent_limit();
+            if wanted == limit {
+                return;
+            }
+            let Some(stream) = self.outbox.stream() else { return };
+            self.engine.limit_unsent(&*stream, wanted);
+            limit = wanted;
         }
     }
 

@@ -10,6 +10,7 @@ use crate::connection::engine::Engine;
 use crate::connection::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Progress, Purpose, Refused};
 use crate::error::{DisconnectCause, Error, OutboundLimit};
 use crate::settings::{Delivery, Key};
+use crate::stats::Volume;
 use crate::sync::later;
 use crate::sync::user_code::{log_enabled, trace};
 
@@ -43,7 +44,12 @@ impl Link {
 
     /// Makes room where that is the rule; an error when it is not worth trying again.
     #[cold]
-    fn try_again(&self, refused: Refused, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<(), Error> {
+    pub(super) fn try_again(
+        &self,
+        refused: Refused,
+        outgoing: Outgoing<'_>,
+        patience: &mut Patience,
+    ) -> Result<(), Error> {
         match refused {
             Refused::WriteFirst => {
                 self.write_ready();
@@ -142,7 +148,10 @@ impl Link {
         let Some(filter) = self.outbox.filter() else { return true };
         match filter.call(key, message) {
             Ok(true) => return true,
-            Ok(false) => self.outbox.note_filtered(message.len() + self.engine.rules.separator.len()),
+            Ok(false) => {
+                let len = message.len() + self.engine.rules.separator.len();
+                self.outbox.note_filtered(Volume::new(1, len));
+            }
             Err(message) => self.abort(DisconnectCause::CallbackPanicked { callback: "filter", message }),
         }
         false
@@ -150,7 +159,9 @@ impl Link {
 
     /// How this peer is served from now on.
     pub(crate) fn set_delivery(&self, delivery: Delivery) {
-        let step = self.outbox.set_delivery(delivery);
+        self.engine.note_delivery(&delivery);
+        let (limit, step) = self.outbox.set_delivery(delivery);
+        self.limit_unsent(limit);
         self.follow(step);
     }
 

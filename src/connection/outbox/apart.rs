@@ -21,10 +21,16 @@ enum Way {
 }
 
 impl Outbox {
-    /// How it is served from now on. Senders that wait for room look again, whether they still have to.
-    pub(crate) fn set_delivery(&self, delivery: Delivery) -> Step {
-        self.filters.store(delivery.filter.is_some(), Ordering::Relaxed);
+    /// How it is served from now on; how much might be unsent before. Senders that wait for room look again, whether they
+    /// still have to.
+    pub(crate) fn set_delivery(&self, delivery: Delivery) -> (Option<usize>, Step) {
         let mut state = self.state.lock();
+        if state.stream.is_none() {
+            // Retired. The last handle may be let go under some lock, and a filter is the program's code.
+            drop(state);
+            return (delivery.unsent_limit(), Step::Nothing);
+        }
+        self.filters.store(delivery.filter.is_some(), Ordering::Relaxed);
         if state.delivery.lifespan.is_none() && delivery.lifespan.is_some() {
             state.queue.keep_for_ever();
         }
@@ -45,8 +51,7 @@ impl Outbox {
                 Step::Nothing
             }
         };
-        drop(before);
-        step
+        (before.unsent_limit(), step)
     }
 
     /// Whether messages have to be pushed one by one.
@@ -119,11 +124,6 @@ impl Outbox {
         let state = self.state.lock();
         [state.queue.oldest(), state.intervals.oldest()].into_iter().flatten().min()
     }
-
-    /// Counts a message that the filter keeps back.
-    pub(crate) fn note_filtered(&self, len: usize) {
-        self.state.lock().tally.filtered += Volume::new(1, len);
-    }
 }
 
 impl State {
@@ -134,8 +134,9 @@ impl State {
 
     /// Whether what waits is queued by itself. While one waits that may be replaced, also what would be written at once:
     /// it must not be overtaken by what takes the place of that one.
-    fn waits_apart(&self) -> bool {
-        (self.delivery.conflate || self.delivery.lifespan.is_some()) && (self.is_behind() || self.queue.may_replace())
+    pub(super) fn waits_apart(&self) -> bool {
+        (self.delivery.conflate || self.delivery.lifespan.is_some())
+            && (self.is_behind() || self.joining || self.queue.may_replace())
     }
 
     /// What a message is charged that `outgoing` would replace.
@@ -157,14 +158,23 @@ impl State {
         }
     }
 
+    /// Queues messages that somebody has waited for, as the delivery says, but for its minimum interval.
+    pub(super) fn push_or_place(&mut self, batch: Arc<Batch>) {
+        if batch.messages() > 1 || !self.waits_apart() {
+            return self.push(batch);
+        }
+        self.tally.accepted += Volume::new(1, batch.len());
+        self.place(batch);
+    }
+
     /// Puts a message by itself into the queue, to be replaced by a newer one of its key where that is the rule.
-    fn place(&mut self, batch: Arc<Batch>) {
+    pub(super) fn place(&mut self, batch: Arc<Batch>) {
         self.note_peak();
         self.note_work();
         self.account.accept(batch.len());
         self.rush.note_queued(1);
         match batch.key().filter(|_| self.delivery.conflate && self.waits_apart()).cloned() {
-            Some(key) => self.queue.push_newest(&key, batch),
+            Some(key) => self.queue.push_newest_anyway(&key, batch),
             None => self.queue.push_alone(batch),
         }
         self.account_gone();

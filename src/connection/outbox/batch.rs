@@ -108,6 +108,14 @@ impl Batch {
         Ok(batch)
     }
 
+    /// The last message of a key, to be [filled again](Self::refill).
+    pub(super) fn last_value(message: &[u8], key: &Key, separator: &[u8], budget: &Arc<Budget>) -> Self {
+        let mut batch = Self::new(budget);
+        batch.key = Some(key.clone());
+        batch.refill(message, separator);
+        batch
+    }
+
     /// What is left of a message after its first `written` bytes. It is taken from the budget in any case, because it
     /// cannot be refused any more.
     pub(crate) fn rest_of(message: &[u8], separator: &[u8], written: usize, budget: &Arc<Budget>) -> Self {
@@ -128,11 +136,21 @@ impl Batch {
 
     /// The messages of all these, whose place is `place`; `None` when the budget is used up.
     pub(super) fn joining(parts: &[&Self], place: Place) -> Option<Self> {
+        let mut joined = Self::copying(parts, Purpose::Queue)?;
+        joined.set_place(place);
+        Some(joined)
+    }
+
+    /// The messages of all these; `None` when the budget is used up.
+    pub(super) fn copying(parts: &[&Self], purpose: Purpose) -> Option<Self> {
         let mut joined = Self::new(&parts.first()?.budget);
         let (bytes, messages) =
             parts.iter().fold((0, 0), |(bytes, messages), part| (bytes + part.len(), messages + part.messages()));
-        joined.reserve(memory(bytes, messages - 1), Purpose::Queue).ok()?;
-        joined.set_place(place);
+        if let [alone] = parts {
+            joined.key = alone.key.clone();
+        }
+        let key = joined.key.as_ref().map_or(0, Key::memory);
+        joined.reserve(memory(bytes, messages - 1) + key, purpose).ok()?;
         joined.bytes.reserve_exact(bytes);
         joined.other_ends.reserve_exact(messages - 1);
         for part in parts {
@@ -164,6 +182,25 @@ impl Batch {
         }
         self.put(message, separator);
         Ok(())
+    }
+
+    /// Puts one message in the place of what it holds, in the memory that it has unless that is far too much. What it
+    /// needs besides is taken from the budget in any case.
+    pub(crate) fn refill(&mut self, message: &[u8], separator: &[u8]) {
+        if self.bytes.capacity() > 2 * (message.len() + separator.len()) + OVERHEAD {
+            self.bytes = Vec::new();
+        }
+        self.bytes.clear();
+        self.other_ends.clear();
+        self.first_end = 0;
+        self.since = now();
+        self.put(message, separator);
+        let memory = self.memory();
+        if memory != self.reserved {
+            self.budget.take_anyway(memory);
+            self.budget.give_back(self.reserved);
+            self.reserved = memory;
+        }
     }
 
     /// Takes what new batches need of memory from the budget, for all of them or for none.
@@ -227,15 +264,6 @@ impl Batch {
         Ok(())
     }
 
-    /// Takes all messages back but the first `messages`.
-    pub(crate) fn truncate(&mut self, messages: usize) {
-        self.bytes.truncate(self.start_of(messages));
-        self.other_ends.truncate(messages.saturating_sub(1));
-        if messages == 0 {
-            self.first_end = 0;
-        }
-    }
-
     /// Gives back most of what it has not used, once nothing more is added to it.
     pub(super) fn trim(&mut self) {
         if self.bytes.capacity() > 2 * self.bytes.len() + STEP {
@@ -267,7 +295,7 @@ impl Batch {
     }
 
     /// When its first message was accepted, or is about to be.
-    pub(super) fn since(&self) -> Instant {
+    pub(crate) fn since(&self) -> Instant {
         self.since
     }
 

@@ -22,6 +22,9 @@ const BATCHES_PER_WRITE: usize = 64;
 const BYTES_PER_DIRECT_WRITE: usize = 256 * 1024;
 const BYTES_PER_BLOCKING_WRITE: usize = 16 * 1024;
 
+/// So many bytes go into one write at least, however little the system may hold.
+const BYTES_PER_WRITE: usize = 1024;
+
 /// A message and its separator that are no longer than this are put side by side for a write: one piece is quicker to
 /// write than two.
 const SHORT: usize = 256;
@@ -100,6 +103,7 @@ impl Outbox {
             Mode::Direct => BYTES_PER_DIRECT_WRITE,
             Mode::Blocking => BYTES_PER_BLOCKING_WRITE,
         };
+        let most = if state.writer == Writer::Background { most.min(state.bytes_when_ready()) } else { most };
         let loan = state.lend(BATCHES_PER_WRITE, most);
         let attempt = with_stream(state, |stream, holds| {
             let slices = loan.slices(most);
@@ -245,6 +249,11 @@ fn with_stream(state: &mut MutexGuard<'_, State>, write: impl FnOnce(&dyn Stream
 }
 
 impl State {
+    /// How much is free in the system at least when it says that it takes bytes again: half of what it may hold.
+    fn bytes_when_ready(&self) -> usize {
+        self.delivery.unsent_limit().map_or(usize::MAX, |limit| (limit / 2).max(BYTES_PER_WRITE))
+    }
+
     /// Takes back what was lent of the queue: see [`Queue::take_back`](super::queue::Queue::take_back).
     fn take_back(&mut self, count: usize) -> usize {
         if count == 0 {

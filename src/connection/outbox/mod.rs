@@ -27,6 +27,7 @@ mod broadcast_batch;
 mod budget;
 mod flight;
 mod intervals;
+mod joining;
 #[cfg(all(test, loom))]
 mod model;
 mod outgoing;
@@ -62,7 +63,8 @@ use crate::transport::Stream;
 use account::Account;
 use background::Background;
 use intervals::Intervals;
-use queue::{Amount, Queue};
+use queue::Amount;
+pub(crate) use queue::Queue;
 use room::OUTCOME_PATIENCE;
 use tally::Tally;
 
@@ -100,8 +102,11 @@ struct State {
     stage: Stage,
     /// Whether a write is under way, or what was given up is being dropped.
     in_flight: bool,
-    /// What a message is charged that is being written from where it lies, and is in no queue.
+    /// What a message is charged that is being written from where it lies, and is in no queue; or, of a newcomer that
+    /// is *joining*, what the messages may be that it is about to get.
     direct_charge: usize,
+    /// Whether it is a newcomer's that is [kept](Outbox::begin_joining) from writing, as if a write were under way.
+    joining: bool,
     /// What has been [promised](Outbox::promise) to a batch that is being gathered.
     promised: usize,
     /// How many senders wait for the outcome of a write under way.
@@ -139,23 +144,24 @@ enum Stage {
 }
 
 impl Outbox {
-    pub(crate) fn new(stream: Arc<dyn Stream>, rules: Arc<Rules>) -> Self {
-        let queue = Queue::new(!rules.coalesce, &rules.budget);
+    pub(crate) fn new(stream: Arc<dyn Stream>, rules: Arc<Rules>, delivery: Delivery) -> Self {
+        let queue = rules.empty_queue();
         let since = now();
         Self {
             since,
             heard: AtomicU64::new(0),
-            filters: AtomicBool::new(rules.delivery.filter.is_some()),
+            filters: AtomicBool::new(delivery.filter.is_some()),
             state: Mutex::new(State {
                 writers_stream: Some(Arc::clone(&stream)),
                 stream: Some(stream),
                 queue,
                 intervals: Intervals::new(&rules.budget),
-                delivery: rules.delivery.clone(),
+                delivery,
                 writer: Writer::Nobody,
                 stage: Stage::Open,
                 in_flight: false,
                 direct_charge: 0,
+                joining: false,
                 promised: 0,
                 awaiting_outcome: 0,
                 goodbye_queued: false,
@@ -184,6 +190,11 @@ impl Outbox {
             return None;
         }
         self.state.lock().delivery.filter.clone()
+    }
+
+    /// How much may be unsent in the system.
+    pub(crate) fn unsent_limit(&self) -> Option<usize> {
+        self.state.lock().delivery.unsent_limit()
     }
 
     /// What happens when it is full.
@@ -229,6 +240,18 @@ impl Outbox {
             }
         }
         Ok(self.write_or_leave(state))
+    }
+
+    /// Begins a connection with what has been kept for it, to be written by the thread that calls
+    /// [`write_ready`](Self::write_ready) next.
+    pub(crate) fn begin_with(&self, mut kept: Queue) {
+        // What was replaced meanwhile nobody had accepted.
+        kept.take_gone();
+        let mut state = self.state.lock();
+        state.account.accept(kept.bytes());
+        state.tally.accepted += Volume::new(kept.messages(), kept.bytes());
+        state.rush.note_queued(kept.messages());
+        state.queue = kept;
     }
 
     /// Puts a batch into the queue for which room was [promised](Self::promise), to be written by the thread that calls
@@ -384,6 +407,7 @@ impl Outbox {
     pub(crate) fn retire(&self) -> Lost {
         let mut state = self.state.lock();
         let stream = (state.stream.take(), state.writers_stream.take());
+        // The last handle may be let go under some lock, and a filter is the program's code.
         let filter = state.delivery.filter.take();
         let lost = state.lost;
         drop(state);

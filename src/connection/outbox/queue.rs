@@ -296,6 +296,12 @@ impl Queue {
         }
     }
 
+    /// The same where it cannot be refused for the memory that its key takes.
+    pub(crate) fn push_newest_anyway(&mut self, key: &Key, batch: Arc<Batch>) {
+        self.newest.make_room_anyway(key, &self.budget);
+        self.push_newest(key, batch);
+    }
+
     /// Makes sure that there is room for one such message.
     pub(crate) fn make_newest_room(&mut self, key: &Key, purpose: Purpose) -> Result<(), Lacking> {
         self.make_entries(2, purpose)?;
@@ -609,6 +615,29 @@ impl Queue {
         let messages: usize =
             cleared.sealed.iter().filter_map(Entry::as_messages).map(|queued| queued.messages.len()).sum();
         (Amount { messages: messages + cleared.newest.live(), bytes: cleared.bytes }, cleared)
+    }
+
+    /// Puts batches in front of all others, of which nothing has been written or is lent; messages that have a key to be
+    /// replaced, where that is the rule. Of those a newer one may wait already.
+    pub(crate) fn prepend(&mut self, batches: Vec<Arc<Batch>>, may_replace: bool) {
+        self.make_entries_anyway(batches.len());
+        for batch in batches.into_iter().rev() {
+            let key = batch.key().filter(|_| may_replace).cloned();
+            if key.as_ref().is_some_and(|key| self.newest.get(key).is_some()) {
+                self.gone.conflated += Amount { messages: 1, bytes: batch.len() };
+                continue;
+            }
+            self.bytes += batch.len();
+            self.charged += batch.charge();
+            let Some(key) = key else {
+                self.sealed.push_front(Entry::Messages(Queued::new(batch, false)));
+                continue;
+            };
+            self.newest.make_room_anyway(&key, &self.budget);
+            // Before all places.
+            self.newest.put(&key, batch, 0);
+            self.sealed.push_front(Entry::Newest(key));
+        }
     }
 }
 

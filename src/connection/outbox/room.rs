@@ -163,7 +163,7 @@ impl Outbox {
 }
 
 impl State {
-    fn has_room_for(&self, outgoing: Outgoing<'_>, rules: &Rules) -> bool {
+    pub(super) fn has_room_for(&self, outgoing: Outgoing<'_>, rules: &Rules) -> bool {
         self.charged() + self.promised + self.charge_of(outgoing, rules) <= self.delivery.max_queued_bytes
     }
 

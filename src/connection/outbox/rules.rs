@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Place};
 use super::budget::{Budget, Lacking, Purpose};
+use super::queue::Queue;
 use crate::codec::Separator;
 use crate::settings::Key;
 use crate::settings::{Delivery, Settings};
@@ -40,8 +41,13 @@ impl Rules {
         }
     }
 
+    /// A queue of nothing.
+    pub(crate) fn empty_queue(&self) -> Queue {
+        Queue::new(!self.coalesce, &self.budget)
+    }
+
     /// One message.
-    pub(super) fn batch_of(&self, message: &[u8], key: Option<&Key>, purpose: Purpose) -> Result<Arc<Batch>, Lacking> {
+    pub(crate) fn batch_of(&self, message: &[u8], key: Option<&Key>, purpose: Purpose) -> Result<Arc<Batch>, Lacking> {
         Batch::of(message, key, self.separator.as_bytes(), &self.budget, purpose).map(Arc::new)
     }
 
@@ -50,6 +56,12 @@ impl Rules {
         let mut batch = Batch::of(message, key, self.separator.as_bytes(), &self.budget, Purpose::Queue)?;
         batch.set_place(Place::of_number(self.shared.fetch_add(1, Ordering::Relaxed)));
         Ok(Arc::new(batch))
+    }
+
+    /// The last message of a key, to be kept, and [filled](Batch::refill) with the next one. It is taken from the budget
+    /// in any case; so much of that is used for a moment only, because the broadcast that it is kept of needs as much.
+    pub(crate) fn last_value(&self, message: &[u8], key: &Key) -> Arc<Batch> {
+        Arc::new(Batch::last_value(message, key, self.separator.as_bytes(), &self.budget))
     }
 
     /// The place of the next batch that is gathered.

@@ -81,8 +81,9 @@ impl State {
         let Amount { messages, bytes } = self.intervals.amount();
         let waiting = Volume::new(self.queue.messages() + messages, self.queue.bytes() + bytes);
         match self.direct_charge.checked_sub(OVERHEAD) {
-            Some(direct) => waiting + Volume::new(1, direct),
-            None => waiting,
+            // What a newcomer is about to get has not been accepted yet.
+            Some(direct) if !self.joining => waiting + Volume::new(1, direct),
+            _ => waiting,
         }
     }
 }

@@ -17,21 +17,24 @@ use parking_lot::{Mutex, RwLock};
 use crate::admission::handshakes::{Handshakes, Pending};
 use crate::admission::{Admission, AdmissionSettings, Caller, Refusal};
 use crate::connection::engine::Engine;
-use crate::connection::outbox::Flushed;
+use crate::connection::last_values::LastValues;
+use crate::connection::outbox::{Batch, Flushed};
 use crate::connection::pump::{Tick, Ticked};
 use crate::connection::{Connection, ConnectionId};
-use crate::error::{DisconnectReason, Error};
+use crate::error::{DisconnectCause, DisconnectReason, Error};
 use crate::service::Service;
 use crate::service::broadcast::{self, Broadcaster};
 use crate::service::callback::Chain;
+use crate::service::joining;
 use crate::service::lifecycle::Lifecycle;
 use crate::service::offline_queue::OfflineQueue;
 use crate::service::sealed::Sealed;
 use crate::service::table::ConnectionTable;
-use crate::settings::Settings;
+use crate::settings::{Delivery, Key, Settings};
 use crate::stats::ServiceStats;
 use crate::sync::later;
 use crate::sync::threads::{Threads, spawn_error};
+use crate::sync::user_code;
 use crate::transport::{Listener, Stream};
 use close::CLOSE_GRACE;
 
@@ -145,15 +148,26 @@ impl Core {
         self.admission.check(peer, peer_addr, num_connections, may_enter)
     }
 
-    /// Who asks, on the way in, to be let in.
-    pub(crate) fn pending_caller<'a>(
+    /// Runs `ask` with who calls on a stream, which may be pending.
+    pub(crate) fn with_caller<T>(
         &self,
-        peer: &'a str,
-        peer_addr: Option<SocketAddr>,
-        peer_certificates: &'a [Vec<u8>],
-    ) -> Caller<'a> {
+        stream: &dyn Stream,
+        is_pending: bool,
+        ask: impl FnOnce(&Caller<'_>) -> T,
+    ) -> T {
+        let (peer, certificates) = (stream.peer(), stream.peer_certificates());
         let num = self.handshakes.count_with(|| self.table.len());
-        self.admission.pending_caller(peer, peer_addr, num, peer_certificates)
+        ask(&self.admission.caller(&peer, stream.peer_addr(), num, is_pending, &certificates))
+    }
+
+    /// How a newcomer is served, who may have been pending.
+    pub(crate) fn delivery_for(&self, stream: &dyn Stream, is_pending: bool) -> Result<Delivery, Refusal> {
+        let Some(hook) = self.admission.delivery_for() else { return Ok(self.settings().delivery.clone()) };
+        let delivery = self
+            .with_caller(stream, is_pending, |caller| user_code::call(|| hook(caller)))
+            .map_err(|message| Refusal::by_panic("delivery_for", message))?;
+        self.settings().check_delivery(&delivery).map_err(Refusal::by_error)?;
+        Ok(delivery)
     }
 
     /// Whether callers have to say who they are.
@@ -205,10 +219,15 @@ impl Core {
         &self,
         id: ConnectionId,
         stream: Arc<dyn Stream>,
+        delivery: Delivery,
         pending: Option<&Pending>,
     ) -> Option<Connection> {
-        let connection = Connection::new(id, Arc::clone(&stream), Arc::clone(&self.engine));
-        let insert = || self.table.insert(connection.clone());
+        let connection = Connection::new(id, Arc::clone(&stream), delivery, Arc::clone(&self.engine));
+        let mut last_values = Vec::new();
+        let mut insert = || {
+            let joined = joining::join(&self.engine, &self.table, &connection);
+            joined.map(|values| last_values = values).is_some()
+        };
         let join = || match pending {
             Some(pending) => self.handshakes.let_through(pending, insert),
             None => insert(),
@@ -227,7 +246,30 @@ impl Core {
         if self.offline_queue.is_some() {
             connection.link().write_ready();
         }
+        if !last_values.is_empty() {
+            self.welcome(&connection, last_values);
+        }
         Some(connection)
+    }
+
+    /// Gives a newcomer what it wants of the last values; one whose filter panics is ended.
+    fn welcome(&self, newcomer: &Connection, last_values: Vec<Arc<Batch>>) {
+        let Err(message) = newcomer.link().welcome(last_values) else { return };
+        let callback = "filter";
+        if !newcomer.link().close(DisconnectCause::CallbackPanicked { callback, message: message.clone() }) {
+            // It ends for another reason, which does not tell of this.
+            self.fail(&*self.callback(), &Error::CallbackPanicked { callback, message });
+        }
+    }
+
+    /// Forgets the last message of a key; whether there was one.
+    pub(crate) fn forget(&self, key: &Key) -> bool {
+        self.engine.last_values.as_ref().is_some_and(|last_values| last_values.forget(key))
+    }
+
+    /// Of how many keys the last message is kept.
+    pub(crate) fn snapshot_len(&self) -> usize {
+        self.engine.last_values.as_ref().map_or(0, LastValues::len)
     }
 
     /// Takes a connection that has been retired out of the table: before its `on_disconnect`, and when its stream has

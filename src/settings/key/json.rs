@@ -73,14 +73,15 @@ impl<'a> Scanner<'a> {
     fn skip_nested(&mut self) -> Option<()> {
         let mut depth = 0_usize;
         loop {
-            match self.rest.first()? {
+            let is_bound = |byte: &u8| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']');
+            self.rest = &self.rest[self.rest.iter().position(is_bound)?..];
+            match self.rest[0] {
                 b'"' => {
                     self.string()?;
                     continue;
                 }
                 b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
-                _ => {}
+                _ => depth -= 1,
             }
             self.rest = &self.rest[1..];
             if depth == 0 {

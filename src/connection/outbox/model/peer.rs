@@ -106,7 +106,7 @@ impl Peer {
 
     pub(crate) fn with_rules(setup: Setup, rules: Arc<Rules>) -> Arc<Self> {
         let wire = Arc::new(Wire::new(setup.take));
-        let outbox = Arc::new(Outbox::new(Arc::<Wire>::clone(&wire), Arc::clone(&rules)));
+        let outbox = Arc::new(Outbox::new(Arc::<Wire>::clone(&wire), Arc::clone(&rules), rules.delivery.clone()));
         outbox.state.lock().rush = Rush::new(setup.tight);
         let (watched, retired) = (AtomicBool::new(false), OnceLock::new());
         Arc::new(Self { outbox, wire, rules, setup, pump: Pump::default(), watched, retired })
@@ -200,6 +200,7 @@ impl Peer {
     fn follow(&self, step: Step) {
         match step {
             Step::Nothing | Step::Finished => {}
+            Step::Interval(_) => unreachable!("no delivery of a model has an interval"),
             Step::Tick => self.ask_pump(|inbox| {
                 inbox.ticks = true;
             }),

@@ -82,6 +82,16 @@ impl Newest {
         Ok(())
     }
 
+    /// The same where there is no way back.
+    pub(super) fn make_room_anyway(&mut self, key: &Key, budget: &Budget) {
+        if !self.waiting.contains_key(key) {
+            let more = key.memory() + self.growth();
+            budget.take_anyway(more);
+            self.reserved += more;
+            self.waiting.reserve(1);
+        }
+    }
+
     /// What one key more takes of memory for the table.
     fn growth(&self) -> usize {
         if self.waiting.len() < self.waiting.capacity() {
@@ -134,12 +144,7 @@ impl Newest {
     /// A message that was [taken](Self::take) gets its token back; unless a newer one waits, which gets the place of
     /// it. Then that one, with the number that it had.
     pub(super) fn put_back(&mut self, key: &Key, message: Numbered, budget: &Budget) -> Option<Numbered> {
-        if !self.waiting.contains_key(key) {
-            // It was there a moment ago, and cannot be refused.
-            let more = key.memory() + self.growth();
-            budget.take_anyway(more);
-            self.reserved += more;
-        }
+        self.make_room_anyway(key, budget);
         let waiting =
             self.waiting.entry(key.clone()).or_insert(Waiting { message: None, tokens: 0, last: message.number });
         waiting.tokens += 1;

@@ -8,6 +8,7 @@ use super::Expiry;
 use super::newest::Numbered;
 use crate::connection::outbox::batch::Batch;
 use crate::settings::Key;
+use crate::stats::Volume;
 
 /// Messages of one batch that wait: those of a range, without the bytes that are gone.
 #[derive(Debug, Clone)]
@@ -128,6 +129,12 @@ impl Queued {
         self.messages.start += 1;
         let start = mem::replace(&mut self.at, self.batch.start_of(self.messages.start));
         Amount { messages: 1, bytes: self.at - start }
+    }
+}
+
+impl From<Amount> for Volume {
+    fn from(Amount { messages, bytes }: Amount) -> Self {
+        Self::new(messages, bytes)
     }
 }
 

@@ -57,24 +57,23 @@ const MAX_LASTING: usize = 1024;
 /// ```
 /// use leads_comm::{Client, Server, callback::{self, Event}, key};
 ///
-/// let server = Server::builder().port(0).build()?;
-/// server.start(true)?;
 /// let (callback, events) = callback::latest(key::prefix(b':'));
-/// let display = Client::connect(&format!("127.0.0.1:{}", server.port()), callback)?;
-///
-/// server.broadcast(b"speed:38.5")?;
-/// server.broadcast(b"lap finished")?;
-/// server.broadcast(b"speed:38.7")?;
+/// let display = Server::builder().port(0).callback(callback).build()?;
+/// display.start(true)?;
+/// let vehicle = Client::connect(&format!("127.0.0.1:{}", display.port()), ())?;
+/// for message in ["speed:38.5", "lap finished", "speed:38.7", "bye"] {
+///     vehicle.send(message.as_bytes())?;
+/// }
 /// for event in events.iter() {
 ///     match event {
-///         // Draws as long as it likes: "speed:38.7" is all that it is given of the speed if it comes late.
-///         Event::Receive { message, .. } if message == b"speed:38.7" => break,
+///         Event::Receive { message, .. } if message == b"bye" => break,
+///         // May take its time: if it comes too late for the first speed, it is given the second in its place.
 ///         Event::Receive { message, .. } => println!("{}", message.escape_ascii()),
 ///         _ => {}
 ///     }
 /// }
+/// # vehicle.close();
 /// # display.close();
-/// # server.close();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn latest(key: impl Fn(&[u8]) -> Option<Key> + Send + Sync + 'static) -> (ChannelCallback<Ready>, LatestReceiver) {
@@ -95,7 +94,7 @@ pub fn latest(key: impl Fn(&[u8]) -> Option<Key> + Send + Sync + 'static) -> (Ch
     (callback, receiver)
 }
 
-/// As [`channel`](super::channel), but no peer is slowed down: when `capacity` messages wait, at least 1, the oldest is
+/// As [`channel`](super::channel()), but no peer is slowed down: when `capacity` messages wait, at least 1, the oldest is
 /// dropped for a newer one, and [counted](LatestReceiver::dropped).
 ///
 /// It is [`latest`] without keys: for messages each of which says something of its own, such as a log, of which the
