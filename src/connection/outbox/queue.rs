@@ -14,12 +14,10 @@ use std::time::Instant;
 
 use super::batch::{BATCH_LEN, Batch};
 use super::budget::{Budget, Lacking, Purpose};
-use crate::settings::Key;
-use crate::settings::OVERHEAD;
-pub(crate) use dropping::Expiry;
+use crate::settings::{Key, OVERHEAD};
 use newest::Newest;
-pub(crate) use queued::Amount;
 use queued::Queued;
+pub(crate) use queued::{Amount, Expiry};
 
 /// How many written batches are kept to be filled again.
 const MOST_SPARE: usize = 4;
@@ -303,14 +301,7 @@ impl Queue {
         for at in 0..left {
             self.put_back(at);
         }
-        // Tokens that stand for nothing, so that an empty queue has no entries.
-        while let Some(Entry::Newest(key)) = self.sealed.front() {
-            if self.newest.get(key).is_some() {
-                break;
-            }
-            self.newest.take(key, &self.budget);
-            self.sealed.pop_front();
-        }
+        self.drop_empty_tokens();
         left
     }
 

@@ -1,27 +1,11 @@
 //! What leaves a queue unwritten: to make room, for its memory, or because it is too old.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::newest::Numbered;
-use super::{Amount, Entry, Queue};
+use super::{Amount, Entry, Expiry, Queue};
 use crate::connection::outbox::batch::Batch;
 use crate::settings::OVERHEAD;
-
-/// Which messages are too old to be lent.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Expiry {
-    pub(crate) now: Instant,
-    pub(crate) lifespan: Duration,
-}
-
-impl Expiry {
-    /// How much a batch is, if it is too old.
-    pub(super) fn of(self, batch: &Batch) -> Option<Amount> {
-        let is_old = self.now.saturating_duration_since(batch.since()) > self.lifespan;
-        is_old.then(|| Amount { messages: batch.messages(), bytes: batch.len() })
-    }
-}
 
 impl Queue {
     /// Drops whole messages, the oldest first, until `charge` more fits into `limit`, or there are no more. Those that
@@ -63,6 +47,7 @@ impl Queue {
                 self.sealed.remove(at);
             }
         }
+        self.drop_empty_tokens();
         dropped
     }
 
@@ -101,6 +86,7 @@ impl Queue {
             dropped += amount;
             self.sealed.remove(at);
         }
+        self.drop_empty_tokens();
         dropped
     }
 

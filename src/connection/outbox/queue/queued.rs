@@ -3,8 +3,8 @@
 use std::mem;
 use std::ops::{AddAssign, Range};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::Expiry;
 use super::newest::Numbered;
 use crate::connection::outbox::batch::Batch;
 use crate::settings::Key;
@@ -30,6 +30,21 @@ pub(super) struct Queued {
 pub(crate) struct Amount {
     pub(crate) messages: usize,
     pub(crate) bytes: usize,
+}
+
+/// Which messages are too old to be lent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Expiry {
+    pub(crate) now: Instant,
+    pub(crate) lifespan: Duration,
+}
+
+impl Expiry {
+    /// How much a batch is, if it is too old.
+    pub(super) fn of(self, batch: &Batch) -> Option<Amount> {
+        let is_old = self.now.saturating_duration_since(batch.since()) > self.lifespan;
+        is_old.then(|| Amount { messages: batch.messages(), bytes: batch.len() })
+    }
 }
 
 impl Queued {

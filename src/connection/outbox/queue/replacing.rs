@@ -87,6 +87,20 @@ impl Queue {
         self.gone.conflated += Amount { messages: 1, bytes: len };
     }
 
+    /// Drops tokens that stand for nothing as far as they come first, so that an empty queue has no entries.
+    pub(super) fn drop_empty_tokens(&mut self) {
+        if self.lent > 0 {
+            return;
+        }
+        while let Some(Entry::Newest(key)) = self.sealed.front() {
+            if self.newest.get(key).is_some() {
+                break;
+            }
+            self.newest.take(key, &self.budget);
+            self.sealed.pop_front();
+        }
+    }
+
     /// Puts batches in front of all others, of which nothing has been written or is lent; messages that have a key to be
     /// replaced, where that is the rule. Of those a newer one may wait already.
     pub(crate) fn prepend(&mut self, batches: Vec<Arc<Batch>>, may_replace: bool) {
