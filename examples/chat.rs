@@ -1,20 +1,21 @@
 //! A chat server: a name for each connection, and broadcasts to everyone else.
 //!
-//! One thread does it all, by waiting for events instead of being called: so the names are a plain map, without a
-//! lock.
+//! What somebody is called is kept with the connection, so there is no map of names, and nothing to be cleared up when
+//! somebody leaves.
 //!
 //! ```text
 //! cargo run --release --example chat
 //! cargo run --release --example client -- 127.0.0.1
 //! ```
 
-use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
-use leads_comm::callback::{self, Event};
-use leads_comm::crossbeam_channel::{Receiver, bounded, select};
-use leads_comm::{BindAddress, Connection, ConnectionId, DEFAULT_PORT, DEFAULT_SEPARATOR, Server};
+use leads_comm::{
+    BindAddress, Callback, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectKind, DisconnectReason, Error,
+    Server, Service,
+};
 use lexopt::prelude::*;
 use support::{Arguments, Failure, complain, on_stop, run, show, stop_when_unread};
 
@@ -49,18 +50,19 @@ with a goodbye to every client and exit code 0. A failure is exit code 1, a
 wrong call 2. RUST_LOG=debug shows what the library does.
 ";
 
-/// How many events may wait; a client that talks faster than they are handled is slowed down by its own stream.
-const WAITING_EVENTS: usize = 1024;
-
 struct Options {
     bind: BindAddress,
     port: u16,
     separator: Vec<u8>,
 }
 
+/// What somebody is called, from the welcome on.
+struct Name(String);
+
+#[derive(Default)]
 struct Chat {
-    server: Server,
-    names: HashMap<ConnectionId, String>,
+    /// Held while somebody is given a name, so that no two get the same.
+    naming: Mutex<()>,
 }
 
 fn main() -> ExitCode {
@@ -85,98 +87,96 @@ fn parse_options(mut arguments: Arguments) -> Result<Option<Options>, Failure> {
 
 fn serve(options: Options) -> Result<(), Failure> {
     let Options { bind, port, separator } = options;
-    let (callback, events) = callback::channel(WAITING_EVENTS);
-    let server = Server::builder().bind(bind).port(port).separator(separator).callback(callback).build()?;
-    let (interrupt, interrupted) = bounded(1);
-    on_stop(move || {
-        let _ = interrupt.send(());
-    })?;
+    let server = Server::builder().bind(bind).port(port).separator(separator).callback(Chat::default()).build()?;
+    let stopped = server.clone();
+    on_stop(move || stopped.close())?;
     stop_when_unread();
-    server.start(true)?;
-    let mut chat = Chat { server: server.clone(), names: HashMap::new() };
-    chat.run(&events, &interrupted);
-    // Nobody receives events any more, and the end must not wait for somebody who does.
-    drop(events);
-    server.close();
-    Ok(())
+    match server.start(false) {
+        // Closed before the start, when Ctrl-C came that early.
+        Ok(()) | Err(Error::Closed) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
-impl Chat {
-    /// Handles events until the program has to end.
-    fn run(&mut self, events: &Receiver<Event>, interrupted: &Receiver<()>) {
-        if let Some(address) = self.server.local_addr() {
+impl Callback for Chat {
+    fn on_initialize(&self, service: &dyn Service) {
+        if let Some(address) = service.local_addr() {
             say(&format!("listening on {address}"));
         }
-        loop {
-            select! {
-                recv(events) -> event => match event {
-                    Ok(event) => self.handle(event),
-                    Err(_) => return,
-                },
-                recv(interrupted) -> _ => return,
-            }
-        }
     }
 
-    fn handle(&mut self, event: Event) {
-        match event {
-            Event::Connect { connection } => {
-                // Nobody else can be called that.
-                let name = format!("{GUEST}{}", connection.id());
-                self.names.insert(connection.id(), name.clone());
-                send(&connection, &format!("welcome, {name}. Say /name NAME to be called something else"));
-                self.tell_others(&connection, &format!("{name} joins"));
-            }
-            Event::Receive { connection, message } => self.hear(&connection, &message),
-            Event::Disconnect { connection, reason } => {
-                let name = self.names.remove(&connection.id()).unwrap_or_default();
-                complain(format_args!("{connection} {name} disconnected: {reason:#}"));
-                self.tell_others(&connection, &format!("{name} leaves"));
-            }
-            Event::Fail { error } => complain(format_args!("chat: {error:#}")),
-            _ => {}
-        }
+    fn on_connect(&self, service: &dyn Service, connection: &Connection) {
+        // Nobody else can be called that.
+        let name = format!("{GUEST}{}", connection.id());
+        send(connection, &format!("welcome, {name}. Say /name NAME to be called something else"));
+        connection.insert(Name(name.clone()));
+        tell_others(service, connection, &format!("{name} joins"));
     }
 
-    fn hear(&mut self, connection: &Connection, message: &[u8]) {
-        // Connected before it could say anything.
-        let name = self.names[&connection.id()].clone();
+    fn on_receive(&self, service: &dyn Service, connection: &Connection, message: &[u8]) {
+        let Some(name) = name_of(connection) else { return };
         let text = String::from_utf8_lossy(message);
         let text = text.trim_matches([' ', '\t', '\r', '\n']);
         match text.split_once(' ').unwrap_or((text, "")) {
             ("", _) => {}
             // As it was written: nothing is left out of a name.
-            ("/name", wanted) => self.rename(connection, &name, wanted.trim_matches(' ')),
+            ("/name", wanted) => self.rename(service, connection, &name, wanted.trim_matches(' ')),
             ("/who", _) => {
-                let names: Vec<&str> = self.names.values().map(String::as_str).collect();
+                let names: Vec<String> = service.connections().iter().filter_map(name_of).collect();
                 send(connection, &names.join(", "));
             }
-            _ => self.tell_others(connection, &format!("{name}: {}", text::printable(text))),
+            _ => tell_others(service, connection, &format!("{name}: {}", text::printable(text))),
         }
     }
 
-    fn rename(&mut self, connection: &Connection, name: &str, wanted: &str) {
+    fn on_disconnect(&self, service: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
+        let name = name_of(connection).unwrap_or_default();
+        complain(format_args!("{connection} {name} disconnected: {reason:#}"));
+        // At the end of the chat everybody does.
+        if reason.kind() != DisconnectKind::ServiceClosed {
+            tell_others(service, connection, &format!("{name} leaves"));
+        }
+    }
+
+    fn on_fail(&self, _: &dyn Service, error: &Error) {
+        complain(format_args!("chat: {error:#}"));
+    }
+}
+
+impl Chat {
+    fn rename(&self, service: &dyn Service, connection: &Connection, name: &str, wanted: &str) {
+        let naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
         let lower = wanted.to_lowercase();
-        let is_taken = |(id, name): (&ConnectionId, &String)| *id != connection.id() && name.to_lowercase() == lower;
-        if !text::is_name(wanted) || self.names.iter().any(is_taken) {
+        let is_taken =
+            |peer: &Connection| peer != connection && name_of(peer).is_some_and(|name| name.to_lowercase() == lower);
+        let is_free = text::is_name(wanted) && !service.connections().iter().any(is_taken);
+        if is_free {
+            connection.insert(Name(wanted.to_owned()));
+        }
+        drop(naming);
+        if is_free {
+            send(connection, &format!("you are {wanted} now"));
+            tell_others(service, connection, &format!("{name} is {wanted} now"));
+        } else {
             let rule =
                 format!("a name has 1 to {LONGEST_NAME} characters that can be seen, and belongs to nobody else");
             send(connection, &rule);
-            return;
         }
-        self.names.insert(connection.id(), wanted.to_owned());
-        send(connection, &format!("you are {wanted} now"));
-        self.tell_others(connection, &format!("{name} is {wanted} now"));
     }
+}
 
-    fn tell_others(&self, speaker: &Connection, text: &str) {
-        // Whoever has not been welcomed yet is told nothing either.
-        let is_other = |peer: &Connection| peer != speaker && self.names.contains_key(&peer.id());
-        if let Err(error) = self.server.broadcast_where(text.as_bytes(), is_other) {
-            // For instance with a separator that occurs in our own words.
-            complain(format_args!("chat: not passed on: {error:#}"));
-        }
-        say(text);
+fn name_of(connection: &Connection) -> Option<String> {
+    Some(connection.get::<Name>()?.0.clone())
+}
+
+fn tell_others(service: &dyn Service, speaker: &Connection, text: &str) {
+    // Before anybody can answer it.
+    say(text);
+    // Whoever has not been welcomed yet is told nothing either.
+    let mut is_other = |peer: &Connection| peer != speaker && peer.get::<Name>().is_some();
+    if let Err(error) = service.broadcast_where(text.as_bytes(), &mut is_other) {
+        // For instance with a separator that occurs in our own words.
+        complain(format_args!("chat: not passed on: {error:#}"));
     }
 }
 

@@ -12,8 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm::{
-    BindAddress, Callback, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectReason, Error, Server, Service,
-    SlowConsumer,
+    BindAddress, Callback, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, Delivery, DisconnectReason, Error, Server,
+    Service, SlowConsumer,
 };
 use lexopt::prelude::*;
 use support::{Arguments, Failure, Lines, complain, on_stop, print, read_token, run, say, stop_when_unread, usage};
@@ -46,7 +46,8 @@ Usage: server [--bind A] [--port P] [options]
       --max-connections N  how many clients there may be; others get a goodbye
                            at once (default 1024)
       --echo               answer each message with itself
-      --relay              pass each message on to all other clients
+      --relay              pass each message on to all other clients, except
+                           `want everything`, see below
   -h, --help               print this
 
 The first line of stdout is `listening on IP:PORT`, or `listening on PATH`;
@@ -55,6 +56,12 @@ every other one is `ip:port message`, or on a Unix socket
 slows down the clients that send. Who connects and disconnects is told on
 stderr, as far as somebody reads it. A line typed ends with \\n or \\r\\n, which
 is not sent, and has up to 1 MiB.
+
+A relay waits for nobody: a client that does not read loses the oldest of what
+it is behind with, 16 MiB, and what it has lost is told when it leaves. One that
+has sent `want everything` loses nothing as long as it reads: when all others
+have been served it is waited for, up to 5 s, and so whoever speaks waits, too.
+Without --relay, everyone is waited for like that.
 
 The end of stdin does not end the server: Ctrl-C does, SIGTERM, SIGHUP, and
 nobody reading stdout any more, with a goodbye to every client and exit code 0.
@@ -67,6 +74,12 @@ Try it with the example `client`, with a LEADS client, or with
 
 /// How long a message waits for a client that reads slowly: an echo then slows down whoever it is for, and is not lost.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// By how much a relay's client may be behind before it loses the oldest, or is waited for: room for a burst.
+const BEHIND: usize = 16 * 1024 * 1024;
+
+/// What a relay is told by a client that must lose nothing.
+const WANT_EVERYTHING: &[u8] = b"want everything";
 
 struct Options {
     bind: Option<BindAddress>,
@@ -103,6 +116,10 @@ impl Callback for Terminal {
 
     fn on_receive(&self, service: &dyn Service, connection: &Connection, message: &[u8]) {
         print(&[format!("{connection} ").as_bytes(), message, b"\n"]);
+        if self.relay && message == WANT_EVERYTHING {
+            connection.set_delivery(waiting().max_queued_bytes(BEHIND)).expect("as long as the one before");
+            return complain(format_args!("{connection} wants everything, and is waited for"));
+        }
         // What was received can be sent; the peers that cannot be reached are told of by `on_disconnect`.
         if self.echo {
             let _ = connection.send(message);
@@ -119,6 +136,11 @@ impl Callback for Terminal {
     fn on_fail(&self, _: &dyn Service, error: &Error) {
         complain(format_args!("server: {error:#}"));
     }
+}
+
+/// For whom everything counts.
+fn waiting() -> Delivery {
+    Delivery::new().slow_consumer(SlowConsumer::Block(PATIENCE))
 }
 
 fn main() -> ExitCode {
@@ -177,7 +199,11 @@ fn serve(options: Options) -> Result<(), Failure> {
     if let Some(connections) = max_connections {
         builder = builder.max_connections(connections);
     }
-    let server = builder.slow_consumer(SlowConsumer::Block(PATIENCE)).callback(terminal).build()?;
+    let delivery = match relay {
+        true => Delivery::new().slow_consumer(SlowConsumer::DropOldest).max_queued_bytes(BEHIND),
+        false => waiting(),
+    };
+    let server = builder.delivery(delivery).callback(terminal).build()?;
 
     let (stopped, typed) = (server.clone(), server.clone());
     on_stop(move || stopped.close())?;

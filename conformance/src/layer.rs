@@ -33,6 +33,11 @@ pub enum LayerCheck {
     KeepAlive,
     /// What is [unanswered](Stream::unanswered_for) is told as the stream below tells it.
     Unanswered,
+    /// A [limit](Stream::limit_unsent) on what the system holds reaches the stream below, and so does the answer to it.
+    LimitUnsent,
+    /// What the system [holds](Stream::system_queued_bytes) is told as the stream below tells it. Not for layers that
+    /// count otherwise.
+    SystemQueued,
     /// [`abort`](Stream::abort) aborts the stream below, and is no mere shutdown of it.
     Abort,
     /// Shutting both halves shuts those of the stream below.
@@ -59,6 +64,8 @@ impl LayerCheck {
         Self::HasEnd,
         Self::KeepAlive,
         Self::Unanswered,
+        Self::LimitUnsent,
+        Self::SystemQueued,
         Self::Abort,
         Self::Shutdown,
         Self::Flush,
@@ -76,6 +83,8 @@ impl LayerCheck {
             Self::HasEnd => "has end",
             Self::KeepAlive => "keep alive",
             Self::Unanswered => "unanswered",
+            Self::LimitUnsent => "limit unsent",
+            Self::SystemQueued => "system queued",
             Self::Abort => "abort",
             Self::Shutdown => "shutdown",
             Self::Flush => "flush",
@@ -150,6 +159,22 @@ impl LayerCheck {
                 noted.lock().fails = true;
                 same("unanswered_for", asked(), Err(REFUSED))
             }
+            Self::LimitUnsent => {
+                for bytes in [Some(UNSENT), None] {
+                    let answer = layer.limit_unsent(bytes).map_err(|error| error.kind());
+                    same("limit_unsent", answer, Ok(()))?;
+                    reached(Call::LimitUnsent(bytes))?;
+                }
+                noted.lock().fails = true;
+                let answer = layer.limit_unsent(None).map_err(|error| error.kind());
+                same("limit_unsent", answer, Err(REFUSED))
+            }
+            Self::SystemQueued => {
+                let asked = || layer.system_queued_bytes().map_err(|error| error.kind());
+                same("system_queued_bytes", asked(), Ok(QUEUED))?;
+                noted.lock().fails = true;
+                same("system_queued_bytes", asked(), Err(REFUSED))
+            }
             Self::Abort => {
                 // What comes of it is of no interest to anybody.
                 let _ = layer.abort();
@@ -213,6 +238,8 @@ const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))
 const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 2);
 const CERTIFICATE: &[u8] = b"a certificate";
 const UNANSWERED: Duration = Duration::from_millis(777);
+const UNSENT: usize = 7777;
+const QUEUED: u64 = 777;
 /// What the stream below says when it is to fail.
 const REFUSED: ErrorKind = ErrorKind::PermissionDenied;
 /// What is written: bytes that most layers write as they are, and some as others.
@@ -225,6 +252,7 @@ enum Call {
     Flush,
     TryFlush,
     KeepAlive(Option<Keepalive>, Option<Duration>),
+    LimitUnsent(Option<usize>),
     Abort,
     Shutdown,
     Drop,
@@ -322,6 +350,15 @@ impl Stream for Below {
 
     fn unanswered_for(&self) -> io::Result<Option<Duration>> {
         self.may_fail().map(|()| Some(UNANSWERED))
+    }
+
+    fn limit_unsent(&self, bytes: Option<usize>) -> io::Result<()> {
+        self.note(Call::LimitUnsent(bytes));
+        self.may_fail()
+    }
+
+    fn system_queued_bytes(&self) -> io::Result<u64> {
+        self.may_fail().map(|()| QUEUED)
     }
 
     fn peer(&self) -> String {

@@ -122,7 +122,12 @@ impl Arguments {
         Failure::Usage(format!("{}: {why}", self.option))
     }
 
-    fn parsed<T>(&mut self, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, Failure> {
+    /// What `parse` makes of a text; `expected` is what it makes something of.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it is something else.
+    pub fn parsed<T>(&mut self, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, Failure> {
         let value = self.value()?;
         let parsed = value.to_str().and_then(parse);
         parsed.ok_or_else(|| self.wrong(format_args!("{} is not {expected}", value.to_string_lossy())))

@@ -21,7 +21,10 @@ mod publisher;
 mod screen;
 mod sensors;
 mod viewer;
+mod want;
 mod watch;
+
+use want::Want;
 
 const HELP: &str = "\
 Publishes this machine's CPU, memory, network and load as JSON messages, and
@@ -29,7 +32,7 @@ checks what arrives.
 
 Usage: telemetry [--rate HZ] [--viewers N] [--seconds S]
        telemetry --serve [--bind A] [--port P] [--rate HZ] [--seconds S]
-       telemetry --connect HOST[:PORT] [--seconds S]
+       telemetry --connect HOST[:PORT] [--want W] [--seconds S]
 
 Without --serve and --connect, a server and its viewers run in this process and
 talk over TCP. Each viewer checks every message; the end is a summary.
@@ -44,10 +47,15 @@ talk over TCP. Each viewer checks every message; the end is a summary.
       --port P        the port to listen on, 0 for a free one (default 16900)
       --connect HOST  be a viewer of a publisher elsewhere; the lines of stdin
                       are sent as commands
+      --want W        be served in another way than every state once: `newest`
+                      leaves out what is old before it can be sent, `everything`
+                      is waited for, `events` are all there is; the first two
+                      bring the events as well
   -h, --help          print this
 
 Viewers may send the commands `time_lap` and `hazard`, which the publisher obeys
-by printing what it does; two of its own viewers do. With --connect, the jitter
+by printing what it does, and tells as an event; two of its own viewers do. What
+they want they send as well: `want newest`. With --connect, the jitter
 is shown instead of the latency, since the clocks of two machines cannot be
 compared. Who reads stdout slowly misses lines, but not the summary.
 
@@ -61,7 +69,7 @@ does.
 pub(crate) enum Options {
     Demo { rate: f64, viewers: usize, seconds: Duration },
     Serve { bind: BindAddress, port: u16, rate: f64, seconds: Option<Duration> },
-    Connect { address: String, seconds: Option<Duration> },
+    Connect { address: String, want: Option<Want>, seconds: Option<Duration> },
 }
 
 /// What the threads of the library, of stdin and of Ctrl-C tell the main thread, which shows it.
@@ -78,14 +86,14 @@ fn main() -> ExitCode {
     run("telemetry", HELP, parse_options, |options| match options {
         Options::Demo { rate, viewers, seconds } => modes::demo(rate, viewers, seconds),
         Options::Serve { bind, port, rate, seconds } => modes::serve(bind, port, rate, seconds),
-        Options::Connect { address, seconds } => modes::connect(&address, seconds),
+        Options::Connect { address, want, seconds } => modes::connect(&address, want, seconds),
     })
 }
 
 /// `None` when only help is wanted.
 fn parse_options(mut arguments: Arguments) -> Result<Option<Options>, Failure> {
     let (mut rate, mut viewers, mut seconds, mut bind, mut port) = (None, None, None, None, None);
-    let (mut serve, mut address) = (false, None);
+    let (mut serve, mut address, mut want) = (false, None, None);
     while let Some(argument) = arguments.next_argument()? {
         match argument {
             Long("rate") => rate = Some(arguments.number(0.001..=100_000.0)?),
@@ -95,6 +103,7 @@ fn parse_options(mut arguments: Arguments) -> Result<Option<Options>, Failure> {
             Long("port") => port = Some(arguments.number(0..=65535)?),
             Long("serve") => serve = true,
             Long("connect") => address = Some(arguments.text()?),
+            Long("want") => want = Some(arguments.parsed("newest, everything or events", Want::named)?),
             Short('h') | Long("help") => return Ok(None),
             _ => return Err(argument.unexpected().into()),
         }
@@ -103,11 +112,12 @@ fn parse_options(mut arguments: Arguments) -> Result<Option<Options>, Failure> {
     wrong(serve && address.is_some(), "--serve goes without --connect")?;
     wrong(address.is_some() && rate.is_some(), "--rate goes without --connect")?;
     wrong((serve || address.is_some()) && viewers.is_some(), "--viewers goes without --serve and --connect")?;
+    wrong(address.is_none() && want.is_some(), "--want goes with --connect")?;
     wrong(!serve && bind.is_some(), "--bind goes with --serve")?;
     wrong(!serve && port.is_some(), "--port goes with --serve")?;
     let rate = rate.unwrap_or(20.0);
     Ok(Some(match address {
-        Some(address) => Options::Connect { address, seconds },
+        Some(address) => Options::Connect { address, want, seconds },
         None if serve => Options::Serve {
             bind: bind.unwrap_or(Ipv4Addr::LOCALHOST.into()),
             port: port.unwrap_or(DEFAULT_PORT),

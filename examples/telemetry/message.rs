@@ -1,4 +1,9 @@
-//! One message: the state of the machine, as a JSON object of numbers.
+//! What travels: the state of the machine, as a JSON object of numbers, and events, as one with a text.
+
+use leads_comm::Key;
+
+/// What an event begins with, and nothing else does.
+const EVENT: &str = "{\"event\":\"";
 
 /// What the publisher measures.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -13,7 +18,7 @@ pub(crate) struct Metrics {
     pub(crate) load: f64,
 }
 
-/// What travels.
+/// A state, as it travels.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Message {
     /// Counted from 1 by the publisher.
@@ -61,4 +66,19 @@ impl Message {
             },
         })
     }
+}
+
+/// An event, whose text holds nothing that JSON would want to be escaped.
+pub(crate) fn event_to_json(text: &str) -> String {
+    format!("{EVENT}{text}\"}}")
+}
+
+/// The text of an event; `None` for anything else.
+pub(crate) fn event_from_json(json: &[u8]) -> Option<&str> {
+    std::str::from_utf8(json).ok()?.strip_prefix(EVENT)?.strip_suffix("\"}")
+}
+
+/// A state replaces the one before; events stand for themselves.
+pub(crate) fn key(message: &[u8]) -> Option<Key> {
+    (!message.starts_with(EVENT.as_bytes())).then(|| Key::new("machine"))
 }

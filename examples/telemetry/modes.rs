@@ -14,7 +14,8 @@ use crate::Note;
 use crate::publisher::Publisher;
 use crate::screen::Screen;
 use crate::sensors::Sensors;
-use crate::viewer::{Clock, Viewer};
+use crate::viewer::{Clock, Record, Viewer};
+use crate::want::Want;
 use crate::watch::{demo_status, status, watch};
 
 /// How many notes may wait to be shown; a viewer that sends commands faster is slowed down by its own stream.
@@ -36,7 +37,7 @@ pub(crate) fn demo(rate: f64, viewers: usize, seconds: Duration) -> Result<(), F
     let connect = |number| {
         let first = (number == 1).then_some("time_lap");
         let last = (number == viewers).then_some("hazard");
-        Viewer::connect(&address, Clock::Shared(publisher.epoch), first.into_iter().chain(last).collect(), |_| {})
+        Viewer::connect(&address, Clock::Shared(publisher.epoch), first.into_iter().chain(last).collect(), None)
     };
     let viewers = (1..=viewers).map(connect).collect::<Result<Vec<_>, _>>()?;
     // Everybody is there before the first message, so everybody has to receive all of them.
@@ -100,12 +101,13 @@ pub(crate) fn serve(bind: BindAddress, port: u16, rate: f64, seconds: Option<Dur
 }
 
 /// A viewer of a publisher elsewhere.
-pub(crate) fn connect(address: &str, seconds: Option<Duration>) -> Result<(), Failure> {
+pub(crate) fn connect(address: &str, want: Option<Want>, seconds: Option<Duration>) -> Result<(), Failure> {
     let (tell, notes) = mpsc::sync_channel(WAITING_NOTES);
-    let ended = tell.clone();
-    let viewer = Viewer::connect(address, Clock::Foreign, Vec::new(), move |reason| {
-        let _ = ended.send(Note::Disconnected(reason.clone()));
-    })?;
+    let viewer = Viewer::connect(address, Clock::Foreign, Vec::new(), Some(tell.clone()))?;
+    if let Some(want) = want {
+        // If that fails, the connection is ending, as will be told.
+        let _ = viewer.client.send(want.request().as_bytes());
+    }
     // Up to here, Ctrl-C has ended the program by itself.
     tell_interrupts(tell.clone())?;
     let mut screen = Screen::new();
@@ -118,15 +120,18 @@ pub(crate) fn connect(address: &str, seconds: Option<Duration>) -> Result<(), Fa
     }
     let end = watch(&mut screen, &notes, seconds, |elapsed| {
         let record = viewer.record();
-        let (received, lost, (p50, p99)) = (record.received, record.lost(), record.percentiles());
+        let (received, events, (p50, p99)) = (record.received, record.events, record.percentiles());
         let seconds = elapsed.as_secs_f64();
-        let head = if received == 0 && elapsed > SILENCE {
-            vec![format!("nothing has come in {seconds:.0} s"), format!("is {address} a publisher of telemetry?")]
-        } else {
-            vec![
-                format!("received {received} in {seconds:.0} s, lost {lost}"),
+        let head = match want {
+            // There may be none for as long as one likes.
+            Some(Want::Events) => vec![format!("{events} events in {seconds:.0} s")],
+            _ if received == 0 && elapsed > SILENCE => {
+                vec![format!("nothing has come in {seconds:.0} s"), format!("is {address} a publisher of telemetry?")]
+            }
+            _ => vec![
+                format!("received {received} in {seconds:.0} s, {}", fate(&record, want)),
                 format!("jitter p50 {p50} µs, p99 {p99} µs"),
-            ]
+            ],
         };
         status(head, &record.newest.metrics, Vec::new())
     });
@@ -134,18 +139,40 @@ pub(crate) fn connect(address: &str, seconds: Option<Duration>) -> Result<(), Fa
     viewer.client.close();
     screen.clear();
     let record = viewer.record();
-    let (received, lost, (p50, p99)) = (record.received, record.lost(), record.percentiles());
-    if received == 0 && lost > 0 {
+    let (received, events, (p50, p99)) = (record.received, record.events, record.percentiles());
+    let (lost, is_silent) = (lost(&record, want), received + events == 0);
+    if is_silent && lost > 0 {
         return Err(fail(format!("{address} is no publisher of telemetry: it sends something else")));
     }
     say(format_args!("received {received}, jitter p50 {p50} µs, p99 {p99} µs"));
+    if want.is_some() {
+        say(format_args!("passed over {}, {events} events", record.missing));
+    }
     report_loss(lost, received + lost)?;
     match end {
-        Some(DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. }) if received == 0 => {
+        Some(DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. })
+            if is_silent && want != Some(Want::Events) =>
+        {
             Err(fail("the server said goodbye before it published anything"))
         }
         None | Some(DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. }) => Ok(()),
         Some(reason) => Err(fail(format!("disconnected: {reason:#}"))),
+    }
+}
+
+/// How many states a viewer has lost: whoever wants the newest passes over some.
+fn lost(record: &Record, want: Option<Want>) -> u64 {
+    match want {
+        Some(Want::Newest | Want::Events) => record.wrong,
+        Some(Want::Everything) | None => record.lost(),
+    }
+}
+
+/// What has become of the states that a viewer has not received.
+fn fate(record: &Record, want: Option<Want>) -> String {
+    match want {
+        Some(Want::Newest) => format!("passed over {}", record.missing),
+        _ => format!("lost {}", lost(record, want)),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The vehicle's side: a server that publishes the metrics at a fixed rate, and obeys commands.
+//! The vehicle's side: a server that publishes the metrics at a fixed rate, obeys commands, and serves each viewer as it
+//! wants to be.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -10,8 +11,9 @@ use leads_comm::crossbeam_channel::{self, RecvTimeoutError};
 use leads_comm::{BindAddress, Callback, Connection, DisconnectReason, Error, Server, Service};
 
 use crate::Note;
-use crate::message::Message;
+use crate::message::{self, Message};
 use crate::sensors::Sensors;
+use crate::want::Want;
 
 /// How far publishing may fall behind its schedule before it goes on from where it is, for instance after the machine
 /// has slept: what was missed is not worth a burst.
@@ -28,7 +30,8 @@ impl Publisher {
     pub(crate) fn start(bind: BindAddress, port: u16, notes: SyncSender<Note>) -> Result<Self, Error> {
         let epoch = Instant::now();
         let commands = Commands { epoch, laps: AtomicU64::new(0), hazard: AtomicBool::new(false), notes };
-        let server = Server::builder().bind(bind).port(port).callback(commands).build()?;
+        let builder = Server::builder().bind(bind).port(port).key(message::key).delivery(Want::nothing());
+        let server = builder.callback(commands).build()?;
         server.start(true)?;
         Ok(Self { server, epoch })
     }
@@ -94,12 +97,33 @@ struct Commands {
     notes: SyncSender<Note>,
 }
 
+impl Commands {
+    /// Serves a viewer as it wants to be, or tells it that it cannot be.
+    fn serve(&self, viewer: &Connection, want: Option<Want>) {
+        let Some(want) = want else {
+            self.note(viewer, "wants what there is not");
+            let known = message::event_to_json("newest, everything and events can be wanted");
+            // It has left, if that fails.
+            return drop(viewer.send(known.as_bytes()));
+        };
+        viewer.set_delivery(want.delivery()).expect("its queue holds any message");
+        self.note(viewer, &format!("wants {}", want.name()));
+    }
+
+    fn note(&self, viewer: &Connection, what: &str) {
+        let _ = self.notes.send(Note::Line(format!("{viewer} {what}")));
+    }
+}
+
 impl Callback for Commands {
     fn on_connect(&self, _: &dyn Service, connection: &Connection) {
         let _ = self.notes.send(Note::Connected(connection.to_string()));
     }
 
-    fn on_receive(&self, _: &dyn Service, connection: &Connection, message: &[u8]) {
+    fn on_receive(&self, service: &dyn Service, connection: &Connection, message: &[u8]) {
+        if let Some(want) = Want::requested(message) {
+            return self.serve(connection, want);
+        }
         let done = match message {
             b"time_lap" => {
                 let lap = self.laps.fetch_add(1, Relaxed) + 1;
@@ -110,9 +134,10 @@ impl Callback for Commands {
                 true => "hazard: lights off".into(),
             },
             // Not shown: anybody can send anything.
-            _ => format!("unknown command of {} bytes", message.len()),
+            _ => return self.note(connection, &format!("unknown command of {} bytes", message.len())),
         };
-        let _ = self.notes.send(Note::Line(format!("{connection} {done}")));
+        self.note(connection, &done);
+        service.broadcast(message::event_to_json(&done).as_bytes()).expect("it holds no separator");
     }
 
     fn on_disconnect(&self, _: &dyn Service, connection: &Connection, reason: &DisconnectReason) {

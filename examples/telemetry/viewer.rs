@@ -1,12 +1,14 @@
 //! The pit's side: a client that receives the messages, and checks every one.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use leads_comm::{Client, DisconnectReason, Error, callback};
+use leads_comm::{Client, Error, callback};
 
-use crate::message::Message;
+use crate::Note;
+use crate::message::{self, Message};
 use crate::publisher::micros;
 
 /// After which message a viewer sends its commands: any would do, and an early one is seen in a short run.
@@ -28,21 +30,28 @@ pub(crate) struct Viewer {
 }
 
 impl Viewer {
-    /// Connects to `address`; sends `commands` after a few messages, and a note when the connection has ended.
+    /// Connects to `address`; sends `commands` after a few messages, and notes of events and of the connection's end.
     pub(crate) fn connect(
         address: &str,
         clock: Clock,
         commands: Vec<&'static str>,
-        ended: impl Fn(&DisconnectReason) + Send + Sync + 'static,
+        notes: Option<SyncSender<Note>>,
     ) -> Result<Self, Error> {
         let record = Arc::new(Mutex::new(Record::new(clock)));
-        let taking = Arc::clone(&record);
+        let (taking, events) = (Arc::clone(&record), notes.clone());
         let callback = callback::on_receive(move |connection, message| {
             let arrived = Instant::now();
+            if let Some(event) = message::event_from_json(message) {
+                lock(&taking).events += 1;
+                events
+                    .iter()
+                    .for_each(|notes| drop(notes.send(Note::Line(format!("event: {}", event.escape_debug())))));
+                return;
+            }
             // Unlocked again before anything is sent.
             let (received, is_publisher) = {
                 let mut record = lock(&taking);
-                (record.take(message, arrived), record.received > 0)
+                (record.take(message, arrived), record.received + record.events > 0)
             };
             if !is_publisher {
                 // Whoever begins with something else is none.
@@ -53,7 +62,9 @@ impl Viewer {
                 commands.iter().for_each(|command| drop(connection.send(command.as_bytes())));
             }
         });
-        let callback = callback.on_disconnect(move |_, _, reason| ended(reason));
+        let callback = callback.on_disconnect(move |_, _, reason| {
+            notes.iter().for_each(|notes| drop(notes.send(Note::Disconnected(reason.clone()))));
+        });
         let client = Client::builder().callback(callback).build()?;
         client.start(address, true)?;
         Ok(Self { client, record })
@@ -72,8 +83,9 @@ fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
 pub(crate) struct Record {
     clock: Clock,
     pub(crate) received: u64,
+    pub(crate) events: u64,
     /// Messages that a gap in the sequence tells of.
-    missing: u64,
+    pub(crate) missing: u64,
     /// Messages that could not be read, or came out of order.
     pub(crate) wrong: u64,
     pub(crate) newest: Message,
@@ -85,7 +97,16 @@ pub(crate) struct Record {
 impl Record {
     fn new(clock: Clock) -> Self {
         let newest = Message::default();
-        Self { clock, received: 0, missing: 0, wrong: 0, newest, newest_arrived: None, delays: BTreeMap::new() }
+        Self {
+            clock,
+            received: 0,
+            events: 0,
+            missing: 0,
+            wrong: 0,
+            newest,
+            newest_arrived: None,
+            delays: BTreeMap::new(),
+        }
     }
 
     /// Checks a message; as which one it is counted, if there is nothing wrong with it.

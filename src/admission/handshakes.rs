@@ -22,7 +22,7 @@ use super::refusals::LastCauses;
 use crate::connection::engine::Engine;
 use crate::connection::link::TURN;
 use crate::connection::pump::{Deadline, Watched};
-use crate::error::RefusalCause;
+use crate::error::{Error, RefusalCause};
 use crate::sync::later;
 use crate::sync::user_code::Foreign;
 use crate::transport::Stream;
@@ -57,8 +57,8 @@ struct State {
     next_number: u64,
     /// What the accepting thread has not been told yet.
     refused: LastCauses,
-    /// The panic of the authenticator that it has not been told either.
-    panic: Option<String>,
+    /// What hooks of the program's have done wrong, by hook, that it has not been told either.
+    errors: BTreeMap<&'static str, Error>,
 }
 
 struct Place {
@@ -201,19 +201,19 @@ impl Handshakes {
         true
     }
 
-    /// Leaves word that the authenticator has panicked; false when there is nobody left to hear of it.
-    pub(crate) fn note_panic(&self, message: &str) -> bool {
+    /// Leaves word of what a hook has done wrong; false when there is nobody left to hear of it.
+    pub(crate) fn note_error(&self, hook: &'static str, error: &Error) -> bool {
         let mut state = self.state.lock();
-        state.panic = Some(message.to_owned());
+        state.errors.insert(hook, error.clone());
         !state.closed
     }
 
-    /// Hands out why callers have been refused, and how the authenticator has panicked.
+    /// Hands out why callers have been refused, and what hooks have done wrong.
     pub(crate) fn look(&self) -> News {
         let mut state = self.state.lock();
         News {
             refused: mem::take(&mut state.refused),
-            panic: state.panic.take(),
+            errors: mem::take(&mut state.errors),
             is_anybody_left: !state.pending.is_empty(),
         }
     }
@@ -242,8 +242,8 @@ impl Handshakes {
 /// What the accepting thread finds when it looks after those who are pending.
 pub(crate) struct News {
     pub(crate) refused: LastCauses,
-    /// The message of the last panic of the authenticator.
-    pub(crate) panic: Option<String>,
+    /// The last error of each hook.
+    pub(crate) errors: BTreeMap<&'static str, Error>,
     /// Whether anybody is pending.
     pub(crate) is_anybody_left: bool,
 }

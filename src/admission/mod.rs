@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use crate::error::{Error, RefusalCause};
-use crate::settings::require;
+use crate::settings::{Delivery, require};
 use crate::sync::user_code::{self, Foreign, info, warn};
 pub use authenticator::Authenticator;
 use handshakes::MAX_HANDSHAKES;
@@ -32,7 +32,11 @@ const RESERVED_DESCRIPTORS: usize = 32;
 /// Asked whether a caller is admitted.
 pub(crate) type Admit = dyn Fn(&Caller<'_>) -> bool + Send + Sync;
 
-/// Who asks for a connection, as [`ServerBuilder::admit`](crate::ServerBuilder::admit) and an [`Authenticator`] see it.
+/// Asked how a newcomer is served.
+pub(crate) type DeliveryFor = dyn Fn(&Caller<'_>) -> Delivery + Send + Sync;
+
+/// Who asks for a connection, as [`ServerBuilder::admit`](crate::ServerBuilder::admit),
+/// [`delivery_for`](crate::ServerBuilder::delivery_for) and an [`Authenticator`] see it.
 #[derive(Debug)]
 pub struct Caller<'a> {
     peer: &'a str,
@@ -80,6 +84,7 @@ pub(crate) struct AdmissionSettings {
     pub(crate) max_handshakes: usize,
     pub(crate) authenticator: Option<Arc<Foreign<dyn Authenticator>>>,
     pub(crate) admit: Option<Arc<Foreign<Admit>>>,
+    pub(crate) delivery_for: Option<Arc<Foreign<DeliveryFor>>>,
 }
 
 impl Default for AdmissionSettings {
@@ -90,6 +95,7 @@ impl Default for AdmissionSettings {
             max_handshakes: MAX_HANDSHAKES,
             authenticator: None,
             admit: None,
+            delivery_for: None,
         }
     }
 }
@@ -118,6 +124,8 @@ pub(crate) struct Admission {
     max_per_address: Option<usize>,
     /// The program's say, until the service has ended.
     admit: Mutex<Option<Arc<Foreign<Admit>>>>,
+    /// How it wants newcomers to be served, as long.
+    delivery_for: Mutex<Option<Arc<Foreign<DeliveryFor>>>>,
     /// The limit on connections, once the start has fitted it to the system's.
     limit: AtomicUsize,
     /// How many there are from each origin, connections or on their way to become one; kept only where somebody asks.
@@ -128,20 +136,23 @@ pub(crate) struct Admission {
 /// Why a caller is not admitted.
 pub(crate) struct Refusal {
     pub(crate) cause: RefusalCause,
-    /// The message of the panic, where the program's hook has panicked.
-    pub(crate) panic: Option<String>,
+    /// What is told besides, where a hook of the program's is to blame.
+    pub(crate) error: Option<Error>,
 }
 
 impl Admission {
     pub(crate) fn new(settings: AdmissionSettings) -> Self {
-        let counts_origins =
-            settings.max_per_address.is_some() || settings.admit.is_some() || settings.authenticator.is_some();
+        let counts_origins = settings.max_per_address.is_some()
+            || settings.admit.is_some()
+            || settings.authenticator.is_some()
+            || settings.delivery_for.is_some();
         Self {
             limit: AtomicUsize::new(settings.max_connections.unwrap_or(MAX_CONNECTIONS)),
             by_origin: counts_origins.then(Mutex::default),
             max_connections: settings.max_connections,
             max_per_address: settings.max_per_address,
             admit: Mutex::new(settings.admit),
+            delivery_for: Mutex::new(settings.delivery_for),
             refusals: RefusalCounts::default(),
         }
     }
@@ -190,28 +201,35 @@ impl Admission {
         match user_code::call(|| admitted = admit(&caller)) {
             Ok(()) if admitted => Ok(()),
             Ok(()) => Err(RefusalCause::NotAdmitted.into()),
-            Err(message) => Err(Refusal { cause: RefusalCause::NotAdmitted, panic: Some(message) }),
+            Err(message) => Err(Refusal::by_panic("admit", message)),
         }
     }
 
-    /// A caller who is pending, and counts already among `num` with the connections that there are.
-    pub(crate) fn pending_caller<'a>(
+    /// How the program wants newcomers to be served, where it says so; until the service has ended.
+    pub(crate) fn delivery_for(&self) -> Option<Arc<Foreign<DeliveryFor>>> {
+        self.delivery_for.lock().clone()
+    }
+
+    /// A caller among `num` with the connections that there are; one that is pending counts already.
+    pub(crate) fn caller<'a>(
         &self,
         peer: &'a str,
         peer_addr: Option<SocketAddr>,
         num: usize,
+        is_pending: bool,
         peer_certificates: &'a [Vec<u8>],
     ) -> Caller<'a> {
-        let num_connections_from_address = self.num_from(peer_addr).saturating_sub(1);
-        let num_connections = num.saturating_sub(1);
+        let without_itself = |num: usize| num.saturating_sub(usize::from(is_pending));
+        let (num_connections, num_connections_from_address) =
+            (without_itself(num), without_itself(self.num_from(peer_addr)));
         Caller { peer, peer_addr, num_connections, num_connections_from_address, peer_certificates }
     }
 
-    /// Lets the program's hook go, which may well hold a handle of this service.
-    pub(crate) fn drop_hook(&self) {
-        let hook = self.admit.lock().take();
-        // Without the lock: its drop is the program's code.
-        drop(hook);
+    /// Lets the program's hooks go, which may well hold a handle of this service.
+    pub(crate) fn drop_hooks(&self) {
+        let (admit, delivery_for) = (self.admit.lock().take(), self.delivery_for.lock().take());
+        // Without the locks: their drop is the program's code.
+        drop((admit, delivery_for));
     }
 
     fn num_from(&self, address: Option<SocketAddr>) -> usize {
@@ -240,7 +258,19 @@ impl Admission {
 
 impl From<RefusalCause> for Refusal {
     fn from(cause: RefusalCause) -> Self {
-        Self { cause, panic: None }
+        Self { cause, error: None }
+    }
+}
+
+impl Refusal {
+    /// Because a hook of the program's has panicked.
+    pub(crate) fn by_panic(hook: &'static str, message: String) -> Self {
+        Self::by_error(Error::CallbackPanicked { callback: hook, message })
+    }
+
+    /// Because a hook of the program's has not done what it should.
+    pub(crate) fn by_error(error: Error) -> Self {
+        Self { cause: RefusalCause::NotAdmitted, error: Some(error) }
     }
 }
 

@@ -139,7 +139,8 @@ impl ConnectLoop {
 
     /// Makes a connection of a stream, unless the client has been closed meanwhile.
     fn open(&self, Entered { stream, ahead }: Entered) -> Result<Opened, Error> {
-        let opened = Opened::new(&self.core, self.core.next_id(), stream, ahead, None).ok_or(Error::Closed)?;
+        let (id, delivery) = (self.core.next_id(), self.core.settings().delivery.clone());
+        let opened = Opened::new(&self.core, id, stream, delivery, ahead, None).ok_or(Error::Closed)?;
         info!("client is connected to {}", opened.connection());
         Ok(opened)
     }
@@ -212,7 +213,7 @@ impl ConnectLoop {
 
 /// Whether a connection that has ended was no failed attempt: see [`Reconnect`], which promises this.
 fn was_good(connection: &Connection, reconnect: &Reconnect) -> bool {
-    let ConnectionStats { connected_since, traffic } = connection.stats();
+    let ConnectionStats { connected_since, traffic, .. } = connection.stats();
     if traffic.received.messages > 0 {
         return true;
     }

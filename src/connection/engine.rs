@@ -13,7 +13,7 @@ use crate::connection::outbox::{BroadcastBatch, Lacking, Patience, Purpose, Rule
 use crate::connection::pump::{Deadline, Pump, Watched};
 use crate::error::Error;
 use crate::settings::Key;
-use crate::settings::{Settings, SlowConsumer};
+use crate::settings::{Delivery, Settings, SlowConsumer};
 use crate::sync::Mutex;
 use crate::sync::threads::Threads;
 use crate::sync::user_code::debug;
@@ -38,7 +38,7 @@ pub(crate) struct Engine {
     /// Whether there may be connections that lose what does not fit.
     losing: AtomicBool,
     /// Whether it has been told that sockets do not take what they should.
-    keepalive_told: AtomicBool,
+    refusal_told: AtomicBool,
     /// Whether a stream has told what is unanswered.
     tells_unanswered: AtomicBool,
 }
@@ -65,7 +65,7 @@ impl Engine {
         Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             broadcast_batch: BroadcastBatch::new(Arc::clone(&rules)),
-            losing: AtomicBool::new(rules.delivery.slow_consumer.drops()),
+            losing: AtomicBool::new(false),
             inbound_budget: InboundBudget::new(settings.memory_limits.max_total_unfinished_bytes),
             last_values: settings.snapshot.map(|snapshot| LastValues::new(snapshot, &rules)),
             settings,
@@ -75,7 +75,7 @@ impl Engine {
             log_limits: Arc::default(),
             service,
             dropping: Mutex::new(()),
-            keepalive_told: AtomicBool::new(false),
+            refusal_told: AtomicBool::new(false),
             tells_unanswered: AtomicBool::new(false),
         }
     }
@@ -130,9 +130,11 @@ impl Engine {
         self.drop_from_others(lacking, Purpose::Write)
     }
 
-    /// From now on there may be connections that lose what does not fit.
-    pub(crate) fn note_losing(&self) {
-        self.losing.store(true, Ordering::Relaxed);
+    /// From now on a connection is served like that.
+    pub(crate) fn note_delivery(&self, delivery: &Delivery) {
+        if delivery.slow_consumer.drops() {
+            self.losing.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Whether it is worth trying again, because there is room by now, or those who may lose messages have lost some.
@@ -155,9 +157,18 @@ impl Engine {
         let timeout = self.settings.timeouts.dead_peer_timeout;
         // Where streams can be asked, the library sees to it, and tells a peer without room from one that is gone.
         let user_timeout = timeout.filter(|_| !self.can_be_asked(stream));
-        let Err(error) = stream.keep_alive(timeout.map(Keepalive::within), user_timeout) else { return };
-        if error.kind() != io::ErrorKind::Unsupported && !self.keepalive_told.swap(true, Ordering::Relaxed) {
-            debug!("the system does not look after {} as it should: {error:#}", stream.peer());
+        self.note_whether_set(stream, stream.keep_alive(timeout.map(Keepalive::within), user_timeout));
+    }
+
+    /// Has the system hold no more than that for the peer, as far as it can.
+    pub(crate) fn limit_unsent(&self, stream: &dyn Stream, bytes: Option<usize>) {
+        self.note_whether_set(stream, stream.limit_unsent(bytes));
+    }
+
+    fn note_whether_set(&self, stream: &dyn Stream, result: io::Result<()>) {
+        let Err(error) = result else { return };
+        if error.kind() != io::ErrorKind::Unsupported && !self.refusal_told.swap(true, Ordering::Relaxed) {
+            debug!("the system does not serve {} as it should: {error:#}", stream.peer());
         }
     }
 

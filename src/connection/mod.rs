@@ -38,8 +38,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(id: ConnectionId, stream: Arc<dyn Stream>, engine: Arc<Engine>) -> Self {
-        Self { link: Link::new(id, stream, engine) }
+    pub(crate) fn new(id: ConnectionId, stream: Arc<dyn Stream>, delivery: Delivery, engine: Arc<Engine>) -> Self {
+        Self { link: Link::new(id, stream, delivery, engine) }
     }
 
     /// The connection itself.
@@ -192,8 +192,8 @@ impl Connection {
         self.link.outbox().delivery()
     }
 
-    /// How this peer is served from now on, whatever the others are. What waits for it stays, also where that is more
-    /// than may wait from now on. A sender that waits for room in this queue goes by the new policy; one that waits for
+    /// How this peer is served from now on, whatever the others are. What waits for it stays, here and in the system, also
+    /// where that is more than may wait from now on. A sender that waits for room in this queue goes by the new policy; one that waits for
     /// memory, because the queues of all peers together are full, has the old one's time. May be called from any thread
     /// and in any callback.
     ///
@@ -202,12 +202,8 @@ impl Connection {
     /// [`Error::InvalidSetting`] when such a queue could not hold the longest message, or would be longer than all of
     /// the service's [together](crate::MemoryLimits::max_total_queued_bytes). The peer is served as before then.
     pub fn set_delivery(&self, delivery: Delivery) -> Result<(), Error> {
-        let engine = self.link.engine();
-        engine.settings.check_delivery(&delivery)?;
-        if delivery.slow_consumer.drops() {
-            engine.note_losing();
-        }
-        self.link.outbox().set_delivery(delivery);
+        self.link.engine().settings.check_delivery(&delivery)?;
+        self.link.set_delivery(delivery);
         Ok(())
     }
 
@@ -263,7 +259,8 @@ impl Connection {
         self.link.outbox().lost().dropped.messages
     }
 
-    /// What has gone through this connection so far, in numbers; all of it once it has ended. Never blocks.
+    /// What has gone through this connection so far, in numbers; all of it once it has ended. Never blocks. On Linux the
+    /// system is asked as well, which takes some microseconds and, for that moment, a descriptor.
     ///
     /// # Examples
     ///

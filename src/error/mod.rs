@@ -34,7 +34,9 @@ pub enum Error {
     /// The separator cannot be used. From `build`.
     InvalidSeparator(SeparatorError),
     /// Two settings contradict each other, or one is out of its range. From `build`, and from
-    /// [`set_delivery`](crate::Connection::set_delivery) and [`send_snapshot`](crate::Connection::send_snapshot).
+    /// [`set_delivery`](crate::Connection::set_delivery) and [`send_snapshot`](crate::Connection::send_snapshot); to
+    /// `on_fail` where [`delivery_for`](crate::ServerBuilder::delivery_for) gives such a delivery, which refuses the
+    /// caller: told at most once a second.
     InvalidSetting {
         /// The method that sets it, alone or as one of a group.
         setting: &'static str,
@@ -157,8 +159,8 @@ pub enum Error {
         message: String,
     },
     /// A callback panicked where no connection could be ended for it: `on_initialize`, `on_disconnect`, `on_reconnect`,
-    /// or one whose connection was ending already. To `on_fail`. Also the hooks `admit` and `authenticate`, which
-    /// refuse the caller by it: told at most once a second.
+    /// or one whose connection was ending already. To `on_fail`. Also the hooks `admit`, `authenticate` and
+    /// `delivery_for`, which refuse the caller by it: told at most once a second.
     CallbackPanicked {
         /// The method that panicked.
         callback: &'static str,

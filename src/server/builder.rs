@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::bind::BindAddress;
 use crate::admission::{AdmissionSettings, Authenticator, Caller};
 use crate::service::builder::{Common, further_settings, usual_settings};
-use crate::settings::Snapshot;
+use crate::settings::{Delivery, Snapshot};
 use crate::sync::user_code::Foreign;
 use crate::transport::Listener;
 use crate::transport::tcp::ListenOptions;
@@ -252,6 +252,40 @@ impl ServerBuilder {
     /// ```
     pub fn authenticate(mut self, authenticator: impl Authenticator) -> Self {
         self.side.admission.authenticator = Some(Arc::new(Foreign::new("the authenticator", Box::new(authenticator))));
+        self
+    }
+
+    /// How each newcomer is served, before anything can be sent to it: for instance a recorder by its address, or by its
+    /// certificate. Default: each as [`delivery`](Self::delivery) says.
+    /// [`set_delivery`](crate::Connection::set_delivery) changes it at any time.
+    ///
+    /// Asked last, when nothing else stands in the caller's way: on the accepting thread, where everybody who connects
+    /// waits for it; after a handshake or an [authentication](Self::authenticate), on the thread that becomes the
+    /// caller's reader, before the caller is told that it is let in. It may call anything, as a callback may. Where it
+    /// panics, or gives a delivery that `set_delivery` would refuse, the caller is refused with
+    /// [`RefusalCause::NotAdmitted`](crate::RefusalCause::NotAdmitted), and what is wrong is told to
+    /// [`on_fail`](crate::Callback::on_fail). It is dropped when the server has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use leads_comm::{Delivery, Server, SlowConsumer};
+    ///
+    /// // The recorder on this machine is waited for; viewers from elsewhere lose what they do not take in time.
+    /// let recorder = Delivery::new().slow_consumer(SlowConsumer::Block(Duration::from_secs(5)));
+    /// let viewer = Delivery::new().slow_consumer(SlowConsumer::DropOldest);
+    /// let server = Server::builder().bind("0.0.0.0").port(0).delivery_for(move |caller| {
+    ///     let is_here = caller.peer_addr().is_some_and(|address| address.ip().is_loopback());
+    ///     if is_here { recorder.clone() } else { viewer.clone() }
+    /// });
+    /// let server = server.build()?;
+    /// # drop(server);
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn delivery_for(mut self, hook: impl Fn(&Caller<'_>) -> Delivery + Send + Sync + 'static) -> Self {
+        self.side.admission.delivery_for = Some(Arc::new(Foreign::new("the hook `delivery_for`", Box::new(hook))));
         self
     }
 

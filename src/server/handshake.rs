@@ -5,12 +5,14 @@ use std::net::Shutdown;
 use std::sync::Arc;
 
 use super::first_message::FirstMessage;
+use crate::admission::Refusal;
 use crate::admission::goodbye::say_goodbye;
 use crate::admission::handshakes::{Pending, PendingGuard};
 use crate::connection::ConnectionId;
 use crate::error::{DenialCause, Error, RefusalCause};
 use crate::service::Core;
 use crate::service::reader::Opened;
+use crate::settings::Delivery;
 use crate::sync::user_code::{self, debug};
 use crate::transport::{Stream, is_nothing_yet, write_all};
 
@@ -30,8 +32,9 @@ pub(super) fn begin(core: &Core, stream: Box<dyn Stream>) -> Option<PendingGuard
 /// Takes a caller through its handshake, and then through its life as a connection; or refuses it.
 pub(super) fn run(core: &Arc<Core>, id: ConnectionId, caller: PendingGuard) {
     match go_through(core, &caller) {
-        Ok(rest) => {
-            let Some(opened) = Opened::new(core, id, Arc::clone(caller.stream()), rest, Some(&caller)) else {
+        Ok((delivery, rest)) => {
+            let stream = Arc::clone(caller.stream());
+            let Some(opened) = Opened::new(core, id, stream, delivery, rest, Some(&caller)) else {
                 return note_given_up(core, &caller);
             };
             drop(caller);
@@ -41,8 +44,9 @@ pub(super) fn run(core: &Arc<Core>, id: ConnectionId, caller: PendingGuard) {
     }
 }
 
-/// Blocks until nothing stands in the way of the caller any more; what it has sent already that is for its connection.
-fn go_through(core: &Core, caller: &Pending) -> Result<Vec<u8>, RefusalCause> {
+/// Blocks until nothing stands in the way of the caller any more; how it is served, and what it has sent already that is
+/// for its connection.
+fn go_through(core: &Core, caller: &Pending) -> Result<(Delivery, Vec<u8>), RefusalCause> {
     let stream = &**caller.stream();
     if !caller.understands() {
         let handshake = stream.handshake();
@@ -51,15 +55,31 @@ fn go_through(core: &Core, caller: &Pending) -> Result<Vec<u8>, RefusalCause> {
         caller.set_understands(speaks);
         handshake.map_err(|source| RefusalCause::HandshakeFailed { source: Arc::new(source) })?;
     }
-    if !core.authenticates() {
-        return Ok(Vec::new());
+    let first = if core.authenticates() { Some(hear(core, caller)?) } else { None };
+    let delivery = core.delivery_for(stream, true).map_err(|Refusal { cause, error }| {
+        if let Some(error) = error {
+            tell(core, "delivery_for", &error);
+        }
+        cause
+    })?;
+    let Some(FirstMessage { asks, rest, .. }) = first else { return Ok((delivery, Vec::new())) };
+    if asks {
+        // While nobody else can write to it: the first thing that it hears.
+        let empty = core.settings().separator.as_bytes();
+        let failed = |error: io::Error| DenialCause::Io { source: error.into() };
+        write_all(stream, empty).map_err(|error| RefusalCause::NotAuthenticated { cause: failed(error) })?;
     }
+    Ok((delivery, rest))
+}
+
+/// Blocks until the caller has said who it is, and may come in.
+fn hear(core: &Core, caller: &Pending) -> Result<FirstMessage, RefusalCause> {
     let (handshakes, address) = (core.handshakes(), caller.peer_addr());
-    let first = FirstMessage::read(stream, &core.settings().separator, || handshakes.is_open(caller));
+    let first = FirstMessage::read(&**caller.stream(), &core.settings().separator, || handshakes.is_open(caller));
     // Many may have come at once, each before the others had failed.
     handshakes.check_failures(address)?;
     let authenticated = first.and_then(|first| authenticate(core, caller, &first.message).map(|()| first));
-    let FirstMessage { asks, rest, .. } = authenticated.map_err(|cause| {
+    let first = authenticated.map_err(|cause| {
         if cause.is_held_against() {
             handshakes.note_failure(address);
         }
@@ -67,13 +87,7 @@ fn go_through(core: &Core, caller: &Pending) -> Result<Vec<u8>, RefusalCause> {
     })?;
     // And some of them while this one was looked at: one that was right among many is a guess like theirs.
     handshakes.check_failures(address)?;
-    if asks {
-        // While nobody else can write to it: the first thing that it hears.
-        let empty = core.settings().separator.as_bytes();
-        let failed = |error: io::Error| DenialCause::Io { source: error.into() };
-        write_all(stream, empty).map_err(|error| RefusalCause::NotAuthenticated { cause: failed(error) })?;
-    }
-    Ok(rest)
+    Ok(first)
 }
 
 /// What the first message is worth.
@@ -86,18 +100,25 @@ fn authenticate(core: &Core, caller: &Pending, message: &[u8]) -> Result<(), Den
 }
 
 fn ask_program(core: &Core, caller: &Pending, message: &[u8]) -> Result<(), DenialCause> {
-    let handshakes = core.handshakes();
     // There is none when the server has ended without waiting for this.
-    let authenticator = handshakes.authenticator().ok_or(DenialCause::Closed { unfinished_bytes: message.len() })?;
-    let (peer, certificates) = (caller.stream().peer(), caller.stream().peer_certificates());
-    let caller = core.pending_caller(&peer, caller.peer_addr(), &certificates);
-    let mut verdict = Ok(());
-    let called = user_code::call(|| verdict = authenticator.authenticate(&caller, message));
-    let Err(message) = called else { return verdict.map_err(DenialCause::ByProgram) };
-    if !handshakes.note_panic(&message) {
-        core.fail(&*core.callback(), &Error::CallbackPanicked { callback: "authenticate", message });
-    }
+    let authenticator =
+        core.handshakes().authenticator().ok_or(DenialCause::Closed { unfinished_bytes: message.len() })?;
+    let called = core.with_caller(&**caller.stream(), true, |caller| {
+        user_code::call(|| authenticator.authenticate(caller, message))
+    });
+    let message = match called {
+        Ok(verdict) => return verdict.map_err(DenialCause::ByProgram),
+        Err(message) => message,
+    };
+    tell(core, "authenticate", &Error::CallbackPanicked { callback: "authenticate", message });
     Err(DenialCause::AuthenticatorPanicked)
+}
+
+/// Tells what a hook has done wrong, at the rate at which anything is told that callers cause.
+fn tell(core: &Core, hook: &'static str, error: &Error) {
+    if !core.handshakes().note_error(hook, error) {
+        core.fail(&*core.callback(), error);
+    }
 }
 
 fn refuse(core: &Core, caller: &PendingGuard, cause: &RefusalCause) {

@@ -168,8 +168,9 @@ fn push_to<'a>(
     connections: impl Iterator<Item = &'a Connection>,
 ) -> usize {
     let mut patience = Patience::default();
+    let connections = connections.filter(|connection| connection.link().wants(key, message));
     match engine.rules.shared_batch_of(message, key) {
-        Ok(batch) => push_batch(engine, batch, connections, &mut patience),
+        Ok(batch) => push_batch(batch, connections, &mut patience),
         Err(_) => push_over_budget(engine, message, key, connections, &mut patience),
     }
 }
@@ -198,7 +199,7 @@ fn push_over_budget<'a>(
         match engine.rules.shared_batch_of(message, key) {
             Ok(batch) => {
                 let behind = behind.into_iter().map(|(_, connection)| connection);
-                return accepted + push_batch(engine, batch, behind, patience);
+                return accepted + push_batch(batch, behind, patience);
             }
             Err(lacking) if engine.find_budget(lacking, policy, patience) => {}
             Err(_) => {
@@ -212,20 +213,18 @@ fn push_over_budget<'a>(
 
 /// Puts a batch into the outbox of each of these; by how many it was accepted.
 fn push_batch<'a>(
-    engine: &Engine,
     batch: Arc<Batch>,
     connections: impl Iterator<Item = &'a Connection>,
     patience: &mut Patience,
 ) -> usize {
     let batch = [batch];
     let outgoing = Outgoing::Batches(&batch);
-    let charge = outgoing.charge(&engine.rules);
     let mut accepted = 0;
     // Who has no room and is waited for comes when everybody else has been served, all of them together.
     let mut full = Vec::new();
     for connection in connections {
         let link = connection.link();
-        if link.outbox().would_block(charge) {
+        if link.outbox().would_block(outgoing) {
             full.push(connection);
         } else if link.push(outgoing, patience).is_ok() {
             accepted += 1;

@@ -14,6 +14,9 @@
 //! | `leads_comm_messages_unsent_total`, `leads_comm_bytes_unsent_total` | [`Traffic::unsent`] |
 //! | `leads_comm_messages_dropped_total`, `leads_comm_bytes_dropped_total` | [`Traffic::dropped`] |
 //! | `leads_comm_messages_rejected_total`, `leads_comm_bytes_rejected_total` | [`Traffic::rejected`] |
+//! | `leads_comm_messages_conflated_total`, `leads_comm_bytes_conflated_total` | [`Traffic::conflated`] |
+//! | `leads_comm_messages_expired_total`, `leads_comm_bytes_expired_total` | [`Traffic::expired`] |
+//! | `leads_comm_messages_filtered_total`, `leads_comm_bytes_filtered_total` | [`Traffic::filtered`] |
 //! | `leads_comm_writes_total` | [`Traffic::writes`] |
 //! | `leads_comm_connections_opened_total` | [`ServiceStats::opened`] |
 //! | `leads_comm_connections_ended_total` | [`ServiceStats::ended`], by the label `cause`: [`DisconnectKind::as_str`] |
@@ -36,7 +39,10 @@
 //! [`Traffic::accepted`]: crate::stats::Traffic::accepted
 //! [`Traffic::written`]: crate::stats::Traffic::written
 //! [`Traffic::unsent`]: crate::stats::Traffic::unsent
+//! [`Traffic::conflated`]: crate::stats::Traffic::conflated
 //! [`Traffic::dropped`]: crate::stats::Traffic::dropped
+//! [`Traffic::expired`]: crate::stats::Traffic::expired
+//! [`Traffic::filtered`]: crate::stats::Traffic::filtered
 //! [`Traffic::rejected`]: crate::stats::Traffic::rejected
 //! [`Traffic::writes`]: crate::stats::Traffic::writes
 //! [`Traffic::waiting`]: crate::stats::Traffic::waiting
@@ -106,7 +112,7 @@ macro_rules! volume {
     };
 }
 
-const TRAFFIC: [[Metric; 2]; 6] = [
+const TRAFFIC: [[Metric; 2]; 9] = [
     volume!(received, "leads_comm_messages_received_total", "leads_comm_bytes_received_total", "received"),
     volume!(accepted, "leads_comm_messages_accepted_total", "leads_comm_bytes_accepted_total", "accepted to be sent"),
     volume!(written, "leads_comm_messages_written_total", "leads_comm_bytes_written_total", "handed to the system"),
@@ -117,6 +123,19 @@ const TRAFFIC: [[Metric; 2]; 6] = [
         "leads_comm_messages_rejected_total",
         "leads_comm_bytes_rejected_total",
         "dropped, never accepted"
+    ),
+    volume!(
+        conflated,
+        "leads_comm_messages_conflated_total",
+        "leads_comm_bytes_conflated_total",
+        "replaced by a newer one of their key"
+    ),
+    volume!(expired, "leads_comm_messages_expired_total", "leads_comm_bytes_expired_total", "that waited for too long"),
+    volume!(
+        filtered,
+        "leads_comm_messages_filtered_total",
+        "leads_comm_bytes_filtered_total",
+        "kept back by a filter, never accepted"
     ),
 ];
 
@@ -179,7 +198,7 @@ impl<S: Service> Exporter<S> {
         Self { name, service, published: ServiceStats::default(), described: false }
     }
 
-    /// Publishes what has been added since the last time. Takes a snapshot of the service, and about 30 calls of the
+    /// Publishes what has been added since the last time. Takes a snapshot of the service, and about 50 calls of the
     /// recorder, which must be there by then: without one, what is published is gone.
     pub fn publish(&mut self) {
         if !self.described {

@@ -7,6 +7,7 @@
 //!
 //! The lock comes before that of the connection table and those of the outboxes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,9 +15,9 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::connection::Connection;
 use crate::connection::engine::Engine;
-use crate::connection::outbox::{BATCH_LEN, Batch, Purpose};
+use crate::connection::outbox::{Batch, Lacking, Parts, Purpose, Queue};
 use crate::error::{Error, OutboundLimit};
-use crate::settings::OVERHEAD;
+use crate::settings::{Key, OVERHEAD};
 use crate::stats::Volume;
 
 pub(crate) struct OfflineQueue {
@@ -28,13 +29,11 @@ pub(crate) struct OfflineQueue {
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct State {
     stage: Stage,
     /// Absent from the moment on that it is known to refuse.
     connection: Option<Connection>,
-    queue: Vec<Arc<Batch>>,
-    charged: usize,
+    queue: Queue,
     /// What a connection was to take that came too late.
     lost: Volume,
     /// How many connections there have been.
@@ -51,7 +50,9 @@ enum Stage {
 
 impl OfflineQueue {
     pub(crate) fn new(engine: Arc<Engine>, limit: usize) -> Self {
-        Self { engine, limit, state: Mutex::default(), changed: Condvar::new() }
+        let queue = engine.rules.empty_queue();
+        let state = State { stage: Stage::default(), connection: None, queue, lost: Volume::default(), connections: 0 };
+        Self { engine, limit, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// From now on messages are queued while there is no connection; unless it has been closed.
@@ -73,21 +74,21 @@ impl OfflineQueue {
     pub(crate) fn take_unsent(&self) -> Volume {
         let mut state = self.state.lock();
         state.stage = Stage::Closed;
-        let queue = state.empty();
-        let lost = std::mem::take(&mut state.lost);
+        let (left, queue) = state.queue.clear();
+        let lost = std::mem::take(&mut state.lost) + left.into();
         self.changed.notify_all();
-        lost + volume_of(&queue)
+        drop(state);
+        drop(queue);
+        lost
     }
 
     /// Gives `connection` what is queued, and makes it the one that is sent to, if `join` adds it to those of the
     /// service. Somebody has to [write](crate::connection::link::Link::write_ready) what it was given.
     pub(crate) fn attach(&self, connection: &Connection, join: impl FnOnce() -> bool) -> bool {
         let mut state = self.state.lock();
-        let queue = state.empty();
-        let unsent = volume_of(&queue);
-        for batch in queue {
-            connection.link().outbox().enqueue(&batch);
-        }
+        let queue = std::mem::replace(&mut state.queue, self.engine.rules.empty_queue());
+        let unsent = Volume::new(queue.messages(), queue.bytes());
+        connection.link().outbox().begin_with(queue);
         let joined = join();
         if joined {
             state.connection = Some(connection.clone());
@@ -108,11 +109,14 @@ impl OfflineQueue {
     /// Sends one message, or queues it.
     pub(crate) fn send(&self, message: &[u8]) -> Result<(), Error> {
         loop {
-            let mut state = self.state.lock();
-            let Some(connection) = state.connection.clone() else {
-                return self.queue(&mut state, &[message]);
+            let Some(connection) = self.state.lock().connection.clone() else {
+                let key = self.key_of(message)?;
+                let mut state = self.state.lock();
+                if state.connection.is_some() {
+                    continue;
+                }
+                return self.queue(&mut state, &[(message, key)]);
             };
-            drop(state);
             match connection.send(message) {
                 Err(Error::Disconnected) => self.detach(&connection),
                 result => return result,
@@ -129,7 +133,8 @@ impl OfflineQueue {
         }
         // Before the lock, because the iterator is the program's code.
         let messages: Vec<M> = messages.into_iter().collect();
-        let messages: Vec<&[u8]> = messages.iter().map(AsRef::as_ref).collect();
+        let messages = messages.iter().map(AsRef::as_ref).map(|message| Ok((message, self.key_of(message)?)));
+        let messages: Vec<(&[u8], Option<Key>)> = messages.collect::<Result<_, Error>>()?;
         loop {
             let mut state = self.state.lock();
             let Some(connection) = state.connection.clone() else {
@@ -137,7 +142,7 @@ impl OfflineQueue {
             };
             drop(state);
             if !connection.is_closed() {
-                return connection.send_all(messages);
+                return connection.send_all(messages.iter().map(|(message, _)| message));
             }
             self.detach(&connection);
         }
@@ -149,62 +154,71 @@ impl OfflineQueue {
         let connections = state.connections;
         while state.stage == Stage::Running && state.connections == connections && !state.queue.is_empty() {
             if self.changed.wait_until(&mut state, deadline).timed_out() {
-                return state.queue.iter().map(|batch| batch.len()).sum();
+                return state.queue.bytes();
             }
         }
         0
     }
 
-    fn queue(&self, state: &mut State, messages: &[&[u8]]) -> Result<(), Error> {
+    /// The key of a message that waits here, where a newer one may replace it. Not under the lock: it is the program's
+    /// code.
+    fn key_of(&self, message: &[u8]) -> Result<Option<Key>, Error> {
+        if !self.engine.rules.delivery.conflate {
+            return Ok(None);
+        }
+        self.engine.settings.check_message(message)?;
+        self.engine.key_of(message)
+    }
+
+    /// Queues messages, all of them or none.
+    fn queue(&self, state: &mut State, messages: &[(&[u8], Option<Key>)]) -> Result<(), Error> {
         if state.stage != Stage::Running || self.limit == 0 {
             return Err(Error::NotConnected);
         }
         let Engine { settings, rules, .. } = &*self.engine;
-        let separator = rules.separator.as_bytes();
-        let mut charge: usize = 0;
-        for message in messages {
+        let mut charged = state.queue.charged();
+        let mut newest: HashMap<&Key, usize> = HashMap::new();
+        for (message, key) in messages {
             settings.check_message(message)?;
-            charge = charge.saturating_add(message.len() + separator.len() + OVERHEAD);
-        }
-        if charge > self.limit - state.charged {
-            return Err(Error::KeptFull { limit: OutboundLimit::QueuedBytes(self.limit) });
-        }
-        let before = (state.queue.len(), state.queue.last().map_or(0, |batch| batch.messages()));
-        for message in messages {
-            let fits = |batch: &&mut Batch| batch.len() + message.len() + separator.len() <= BATCH_LEN;
-            let accepted = match state.queue.last_mut().and_then(Arc::get_mut).filter(fits) {
-                Some(batch) => batch.push(message, separator, Purpose::Queue),
-                None => {
-                    let batch = Batch::of(message, None, separator, &rules.budget, Purpose::Queue);
-                    batch.map(|batch| state.queue.push(Arc::new(batch)))
-                }
-            };
-            if accepted.is_err() {
-                state.take_back(before);
-                return Err(Error::KeptFull { limit: OutboundLimit::TotalQueuedBytes(rules.budget.limit()) });
+            let charge = message.len() + rules.separator.len() + OVERHEAD;
+            charged = charged.saturating_add(charge);
+            if let Some(key) = key {
+                let before = newest.insert(key, charge);
+                charged -= before.unwrap_or_else(|| state.queue.charge_of_newest(key));
             }
         }
-        state.charged += charge;
+        if charged > self.limit {
+            return Err(Error::KeptFull { limit: OutboundLimit::QueuedBytes(self.limit) });
+        }
+        let apart = rules.delivery.lifespan.is_some() || !newest.is_empty();
+        let queued = match messages {
+            _ if apart => self.queue_apart(state, messages),
+            [(message, _)] => state.queue.append(message, rules.separator.as_bytes(), Purpose::Queue),
+            _ => self.queue_joined(state, messages),
+        };
+        queued.map_err(|_| Error::KeptFull { limit: OutboundLimit::TotalQueuedBytes(rules.budget.limit()) })
+    }
+
+    fn queue_joined(&self, state: &mut State, messages: &[(&[u8], Option<Key>)]) -> Result<(), Lacking> {
+        let mut parts = Parts::new(&self.engine.rules, usize::MAX);
+        messages.iter().for_each(|(message, _)| parts.add(message));
+        let mut batches: Vec<Batch> = parts.finish().into_iter().flatten().collect();
+        Batch::reserve_all(&mut batches, &self.engine.rules.budget, Purpose::Queue)?;
+        batches.into_iter().for_each(|batch| state.queue.push(Arc::new(batch)));
         Ok(())
     }
-}
 
-impl State {
-    /// Takes what has been added to so many batches, the last of which had so many messages.
-    fn take_back(&mut self, (batches, messages): (usize, usize)) {
-        self.queue.truncate(batches);
-        if let Some(last) = self.queue.last_mut().and_then(Arc::get_mut) {
-            last.truncate(messages);
+    /// Queues each message by itself, when there is memory for all of them.
+    fn queue_apart(&self, state: &mut State, messages: &[(&[u8], Option<Key>)]) -> Result<(), Lacking> {
+        let rules = &self.engine.rules;
+        let batches = messages.iter().map(|(message, key)| rules.batch_of(message, key.as_ref(), Purpose::Queue));
+        for batch in batches.collect::<Result<Vec<_>, _>>()? {
+            match batch.key().cloned() {
+                Some(key) => state.queue.push_newest_anyway(&key, batch),
+                None if rules.delivery.lifespan.is_some() => state.queue.push_alone(batch),
+                None => state.queue.push(batch),
+            }
         }
+        Ok(())
     }
-
-    fn empty(&mut self) -> Vec<Arc<Batch>> {
-        self.charged = 0;
-        std::mem::take(&mut self.queue)
-    }
-}
-
-fn volume_of(queue: &[Arc<Batch>]) -> Volume {
-    let batches = queue.iter().map(|batch| (batch.messages(), batch.len()));
-    batches.fold(Volume::default(), |sum, (messages, bytes)| sum + Volume::new(messages, bytes))
 }

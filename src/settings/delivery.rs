@@ -117,8 +117,17 @@ impl Delivery {
         self
     }
 
-    /// How much the system may hold for the peer that it has not sent yet, in bytes. `None` is the system's default, up
-    /// to some MiB. More than 0. Default `None`, with [`conflate`](Self::conflate) 16 KiB.
+    /// How much the system may hold for the peer that it has not sent yet, in bytes; the rest waits here, where it is
+    /// still conflated, dropped and let expire. `None` is for as much as the system likes, up to some MiB. More than 0;
+    /// less than some KiB makes little difference. Default `None`, with [`conflate`](Self::conflate) 16 KiB.
+    ///
+    /// Over TCP on Linux and Android it is what is neither sent nor on its way; over Unix sockets all that the peer has
+    /// not read, of which small messages take several times their length. A message that is being written may exceed it.
+    /// TLS, and layers that hand it on, have the limit of what is below. On other systems, and over other transports, it
+    /// has no effect. What is on its way, and what the peer's system has taken, nobody can limit here.
+    ///
+    /// Whoever keeps up is sent the same at the same time. Floods are written in smaller pieces: with 16 KiB they take up
+    /// to three times as long, to a Unix socket with long messages four times.
     pub fn max_unsent_bytes(mut self, bytes: impl Into<Option<usize>>) -> Self {
         self.max_unsent_bytes = Some(bytes.into());
         self

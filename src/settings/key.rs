@@ -2,8 +2,10 @@
 //!
 //! A service is told by [`key`](crate::ServerBuilder::key) what the key of a message is. Two messages of one key are
 //! states of the same thing: the newer one makes the older one worthless. A message without a key is an *event*, and
-//! stands for itself. What is made of it is said by [`Delivery`](crate::Delivery) and
-//! `callback::latest`.
+//! stands for itself. What is made of it is said by [`Delivery`](crate::Delivery) and,
+//! where messages are received, [`callback::latest`](crate::callback::latest()).
+
+mod json;
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -114,4 +116,26 @@ pub fn all() -> impl Fn(&[u8]) -> Option<Key> + Send + Sync + 'static {
 /// ```
 pub fn prefix(end: u8) -> impl Fn(&[u8]) -> Option<Key> + Send + Sync + 'static {
     move |message| memchr::memchr(end, message).map(|at| Key::new(&message[..at]))
+}
+
+/// The key is what the field of this name holds, in a message that is a JSON object; a message without it, or with an
+/// object or an array in it, is an event.
+///
+/// A string is taken without its quotes, anything else as it is written: `"7"` and `7` are the same key. The field is one
+/// of the object itself, and the first of its name. Names and strings are compared as they are written, so that `ë` and
+/// `\u00eb` are not the same. The message is looked through up to the field and not checked behind it; one that is no
+/// JSON so far is an event.
+///
+/// ```
+/// use leads_comm::key::{self, Key};
+///
+/// let key = key::json_field("topic");
+/// assert_eq!(key(br#"{"time": 1.5, "topic": "speed", "value": 38.5}"#), Some(Key::new("speed")));
+/// assert_eq!(key(br#"{"topic": 7}"#), Some(Key::new("7")));
+/// assert_eq!(key(br#"{"values": {"topic": "speed"}}"#), None);
+/// assert_eq!(key(b"lap finished"), None);
+/// ```
+pub fn json_field(name: &str) -> impl Fn(&[u8]) -> Option<Key> + Send + Sync + use<> {
+    let name = Box::<[u8]>::from(name.as_bytes());
+    move |message| json::field(message, &name).map(Key::new)
 }

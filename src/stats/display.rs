@@ -10,24 +10,34 @@ impl Display for Volume {
     }
 }
 
-/// `in 1,204 messages 3.1 MiB, out 12 messages 340 B, queued 0 B (peak 64 KiB), dropped 0`, and `unsent 3` if there
-/// are.
+/// `in 1,204 messages 3.1 MiB, out 12 messages 340 B, queued 0 B (peak 64 KiB), dropped 0`, and of `conflated 12`,
+/// `expired 3`, `filtered 40`, `unsent 3` those that there are.
 impl Display for Traffic {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (queued, peak) = (Bytes(self.queued_bytes as u64), Bytes(self.peak_queued_bytes as u64));
         write!(f, "in {}, out {}, queued {queued} (peak {peak})", self.received, self.written)?;
         write!(f, ", dropped {}", Grouped(self.dropped.messages))?;
-        match self.unsent.messages {
-            0 => Ok(()),
-            unsent => write!(f, ", unsent {}", Grouped(unsent)),
+        let others = [
+            ("conflated", self.conflated),
+            ("expired", self.expired),
+            ("filtered", self.filtered),
+            ("unsent", self.unsent),
+        ];
+        for (what, Volume { messages, .. }) in others.into_iter().filter(|(_, volume)| volume.messages > 0) {
+            write!(f, ", {what} {}", Grouped(messages))?;
         }
+        Ok(())
     }
 }
 
-/// As its [`Traffic`].
+/// As its [`Traffic`], and `16 KiB in the system` where the system holds something.
 impl Display for ConnectionStats {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.traffic.fmt(f)
+        self.traffic.fmt(f)?;
+        match self.system_queued_bytes {
+            None | Some(0) => Ok(()),
+            Some(bytes) => write!(f, ", {} in the system", Bytes(bytes)),
+        }
     }
 }
 
@@ -131,6 +141,8 @@ mod tests {
             written: Volume::new(1, 12),
             unsent: Volume::new(3, 12),
             dropped: Volume::new(1000, 64_000),
+            conflated: Volume::new(1, 12),
+            filtered: Volume::new(4321, 12),
             queued_bytes: 76,
             peak_queued_bytes: 65536,
             ..Traffic::default()
@@ -138,7 +150,20 @@ mod tests {
         assert_eq!(
             stats.to_string(),
             "12 connections (40 so far, 1,003 callers refused), in 1,204 messages 3.1 MiB, out 1 message 12 B, \
-             queued 76 B (peak 64 KiB), dropped 1,000, unsent 3, ended: 20 peer goodbye, 8 slow consumer"
+             queued 76 B (peak 64 KiB), dropped 1,000, conflated 1, filtered 4,321, unsent 3, ended: 20 peer goodbye, \
+             8 slow consumer"
         );
+    }
+
+    #[test]
+    fn a_connection_is_one_line() {
+        let traffic = Traffic { expired: Volume::new(7, 70), queued_bytes: 2048, ..Traffic::default() };
+        let line = "in 0 messages 0 B, out 0 messages 0 B, queued 2 KiB (peak 0 B), dropped 0, expired 7";
+        let stats = |system_queued_bytes| {
+            let connected_since = std::time::Instant::now();
+            ConnectionStats { connected_since, waiting_since: None, traffic, system_queued_bytes }.to_string()
+        };
+        assert_eq!([None, Some(0)].map(stats), [line, line]);
+        assert_eq!(stats(Some(16_384)), format!("{line}, 16 KiB in the system"));
     }
 }

@@ -1,15 +1,15 @@
 //! What has gone through a connection, or through all of a service's, in numbers.
 //!
 //! [`Connection::stats`](crate::Connection::stats) and [`Service::stats`](crate::Service::stats) take a snapshot; that
-//! is cheap, does not block, and may be done from any thread and in any callback. A connection's numbers can be read
+//! is cheap, does not block, and may be done from any thread and in any callback. (What the system holds for a peer
+//! costs some system calls, for one connection on Linux only.) A connection's numbers can be read
 //! also after its end. Each `Display` is one line.
 //!
 //! # What is counted
 //!
 //! Messages are counted whole, bytes with their separators; goodbyes are not counted in either. A message that is sent
 //! is *accepted* or *rejected*, and what was accepted is at any moment *written*, *waiting*, *unsent*, *dropped*,
-//! *conflated* or *expired*.
-//! Nothing is in two places, nothing in none:
+//! *conflated* or *expired*. Nothing is in two places, nothing in none:
 //!
 //! ```text
 //! accepted + rejected  =  written + waiting + unsent + dropped + conflated + expired
@@ -38,7 +38,8 @@
 //! assert_eq!((stats.opened, stats.connections, stats.ended.total()), (1, 0, 1));
 //! let traffic = stats.traffic;
 //! assert_eq!((traffic.accepted.messages, traffic.accepted.bytes), (2, 10));
-//! let became = traffic.written + traffic.waiting + traffic.unsent + traffic.dropped;
+//! let lost = traffic.unsent + traffic.dropped + traffic.conflated + traffic.expired;
+//! let became = traffic.written + traffic.waiting + lost;
 //! assert_eq!(traffic.accepted + traffic.rejected, became);
 //! # server.close();
 //! # Ok::<(), leads_comm::Error>(())
@@ -125,8 +126,16 @@ pub struct Traffic {
 pub struct ConnectionStats {
     /// When it was opened.
     pub connected_since: Instant,
+    /// When the message was accepted that has waited longest of those that wait now, for the system or for its
+    /// [interval](crate::Delivery::min_interval); `None` when none does. One that has been replaced does not count, only
+    /// the newer one in its place.
+    pub waiting_since: Option<Instant>,
     /// What has gone through it.
     pub traffic: Traffic,
+    /// How many bytes the system holds for the peer: what was written, and the peer's system has not acknowledged; over a
+    /// Unix socket, what the peer has not read. `None` where that cannot be told, as everywhere but on Linux, and once
+    /// the connection has ended. Over TLS, of encrypted bytes.
+    pub system_queued_bytes: Option<u64>,
 }
 
 /// The numbers of a service: of all connections that it has, and of all that it has had.

@@ -157,6 +157,14 @@ impl Stream for Foreign<dyn Stream> {
         contain(|| (**self).unanswered_for())
     }
 
+    fn limit_unsent(&self, bytes: Option<usize>) -> io::Result<()> {
+        contain(|| (**self).limit_unsent(bytes))
+    }
+
+    fn system_queued_bytes(&self) -> io::Result<u64> {
+        contain(|| (**self).system_queued_bytes())
+    }
+
     fn peer(&self) -> String {
         contain(|| Ok(in_one_line((**self).peer()))).unwrap_or_default()
     }

@@ -98,7 +98,7 @@ pub fn reported(error: &io::Error) -> Option<&(dyn Error + Send + Sync + 'static
 ///
 /// | | methods |
 /// |---|---|
-/// | passed on | `needs_handshake`, `handshake`, `flush`, `try_flush`, `holds_part`, `has_end`, `abort`, `keep_alive`, `unanswered_for`, `peer_addr`, `local_addr`, `peer_certificates` |
+/// | passed on | `needs_handshake`, `handshake`, `flush`, `try_flush`, `holds_part`, `has_end`, `abort`, `keep_alive`, `unanswered_for`, `limit_unsent`, `system_queued_bytes`, `peer_addr`, `local_addr`, `peer_certificates` |
 /// | that of the layer, unless it writes another | `read_once` |
 /// | written by each layer | `read`, `write_vectored`, `shutdown`, `peer` |
 /// | not there unless the layer writes it | `try_write_vectored`, `poll_fd`, `wait_readable` |
@@ -314,6 +314,36 @@ pub trait Stream: Send + Sync + 'static {
     /// later ends nothing; it is asked again.
     fn unanswered_for(&self) -> io::Result<Option<Duration>> {
         self.below().map_or(Err(io::ErrorKind::Unsupported.into()), Stream::unanswered_for)
+    }
+
+    /// Has the system take nothing more while it holds so many bytes that it has not sent yet; `None` is for its own
+    /// limit. Where nothing is sent, because the peer is on the same system, what the peer has not read counts. What is
+    /// held already stays.
+    ///
+    /// Called where a connection has such a [limit](crate::Delivery::max_unsent_bytes), before it is written to, and
+    /// when that changes; also on several threads at once. Must not block. While there is one, what has had to wait is
+    /// written in parts of about half of it, because systems call a stream ready when so much is free. The default
+    /// hands it on to the stream [below](Self::below); what a layer holds itself comes on top.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the system has no such limit, which is the default where there is no stream below; what the
+    /// system refuses. Neither ends the connection.
+    fn limit_unsent(&self, bytes: Option<usize>) -> io::Result<()> {
+        self.below().map_or(Err(io::ErrorKind::Unsupported.into()), |below| below.limit_unsent(bytes))
+    }
+
+    /// How many bytes the system holds for the peer: what was written, and the peer's system has not acknowledged, or,
+    /// where the peer is on the same system, its program has not read.
+    ///
+    /// Asked by [`Connection::stats`](crate::Connection::stats) only, on any thread, also on several at once; must not
+    /// block. The default asks the stream [below](Self::below), and counts that one's bytes.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be told, `Unsupported` or others, which is the default where there is no stream below.
+    fn system_queued_bytes(&self) -> io::Result<u64> {
+        self.below().map_or(Err(io::ErrorKind::Unsupported.into()), Stream::system_queued_bytes)
     }
 
     /// What the peer is called, for people: in logs, thread names and `Display` of a connection. One line, not empty,

@@ -25,6 +25,9 @@ pub struct TcpStream {
     /// Whether a thread may be blocked in writing.
     writing: AtomicBool,
     aborted: AtomicBool,
+    /// Whether what the system may hold unsent is limited.
+    #[cfg(unix)]
+    limited: AtomicBool,
 }
 
 impl TcpStream {
@@ -42,7 +45,14 @@ impl TcpStream {
         // With one, Windows would report its end in the same way as that of a peer that has vanished.
         #[cfg(windows)]
         socket.set_read_timeout(None)?;
-        Ok(Self { socket, peer, writing: AtomicBool::new(false), aborted: AtomicBool::new(false) })
+        Ok(Self {
+            socket,
+            peer,
+            writing: AtomicBool::new(false),
+            aborted: AtomicBool::new(false),
+            #[cfg(unix)]
+            limited: AtomicBool::new(false),
+        })
     }
 
     /// One that is nobody else's, and blocks then without being asked whether it would. Accepted sockets inherit the
@@ -54,7 +64,7 @@ impl TcpStream {
 
     #[cfg(all(unix, not(leads_comm_portable)))]
     fn write_blocking(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        super::socket::write(&self.socket, buffers)
+        super::socket::write(&self.socket, buffers, self.limited.load(Ordering::Relaxed))
     }
 
     #[cfg(any(not(unix), leads_comm_portable))]
@@ -93,7 +103,7 @@ impl Stream for TcpStream {
 
     #[cfg(all(unix, not(leads_comm_portable)))]
     fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        super::socket::try_write(&self.socket, buffers)
+        super::socket::try_write(&self.socket, buffers, self.limited.load(Ordering::Relaxed))
     }
 
     #[cfg(unix)]
@@ -127,6 +137,22 @@ impl Stream for TcpStream {
     #[cfg(all(target_os = "linux", not(leads_comm_portable)))]
     fn unanswered_for(&self) -> io::Result<Option<Duration>> {
         super::socket::sock_diag::unanswered_for(&self.socket)
+    }
+
+    /// By `TCP_NOTSENT_LOWAT`. Linux looks at it for each new packet only, and fills up one of 64 KiB before, unless a
+    /// write says that it is complete.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn limit_unsent(&self, bytes: Option<usize>) -> io::Result<()> {
+        // 0 is for that of the system, which may have one for all sockets.
+        let bytes = bytes.map_or(0, |bytes| u32::try_from(bytes).unwrap_or(u32::MAX));
+        SockRef::from(&self.socket).set_tcp_notsent_lowat(bytes)?;
+        self.limited.store(bytes > 0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    #[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+    fn system_queued_bytes(&self) -> io::Result<u64> {
+        super::socket::sock_diag::unacknowledged(&self.socket)
     }
 
     fn peer(&self) -> String {

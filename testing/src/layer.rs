@@ -74,6 +74,16 @@ pub trait Layer: Send + Sync + 'static {
         stream.unanswered_for()
     }
 
+    /// See [`Stream::limit_unsent`].
+    fn limit_unsent(&self, stream: &dyn Stream, bytes: Option<usize>) -> io::Result<()> {
+        stream.limit_unsent(bytes)
+    }
+
+    /// See [`Stream::system_queued_bytes`].
+    fn system_queued_bytes(&self, stream: &dyn Stream) -> io::Result<u64> {
+        stream.system_queued_bytes()
+    }
+
     /// See [`Stream::peer`].
     fn peer(&self, stream: &dyn Stream) -> String {
         stream.peer()
@@ -261,6 +271,14 @@ impl Stream for Layered<dyn Stream> {
 
     fn unanswered_for(&self) -> io::Result<Option<Duration>> {
         self.unless_bare(unsupported(), Layer::unanswered_for)
+    }
+
+    fn limit_unsent(&self, bytes: Option<usize>) -> io::Result<()> {
+        self.unless_bare(unsupported(), |layer, stream| layer.limit_unsent(stream, bytes))
+    }
+
+    fn system_queued_bytes(&self) -> io::Result<u64> {
+        self.unless_bare(unsupported(), Layer::system_queued_bytes)
     }
 
     fn peer(&self) -> String {

@@ -165,7 +165,7 @@ fn what_the_system_refuses_is_told_once_and_ends_nothing() {
         connected(&events);
         here.write_vectored(&[IoSlice::new(b"hello;")]).unwrap();
         assert_eq!(received(&events), b"hello");
-        turn.assert_one(Level::Debug, &["the system does not look after", "as asked"]);
+        turn.assert_one(Level::Debug, &["the system does not serve", "as asked"]);
     }
     server.close();
     assert_eq!((turn.at(Level::Warn), turn.at(Level::Error)), (vec![], vec![]));

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use leads_comm::metrics::Exporter;
 use leads_comm::stats::ServiceStats;
-use leads_comm::{DisconnectKind, RefusalKind, SlowConsumer};
+use leads_comm::{Caller, Delivery, DisconnectKind, RefusalKind, SlowConsumer, key};
 use leads_comm_testing::*;
 use metrics::{Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
@@ -96,6 +97,9 @@ fn expected(stats: &ServiceStats) -> BTreeMap<Series, u64> {
         ("unsent", traffic.unsent),
         ("dropped", traffic.dropped),
         ("rejected", traffic.rejected),
+        ("conflated", traffic.conflated),
+        ("expired", traffic.expired),
+        ("filtered", traffic.filtered),
     ];
     let mut counters = BTreeMap::new();
     let mut insert = |name: String, value| assert_eq!(counters.insert(name, value), None);
@@ -180,6 +184,37 @@ fn the_sum_of_what_is_published_is_what_is_counted() {
     assert_eq!((stats.ended.get(DisconnectKind::LocalAbort), stats.ended.total()), (1, 2));
     assert_eq!((stats.callers_refused.get(RefusalKind::MaxConnections), stats.callers_refused.total()), (1, 1));
     assert_eq!(adding.0.lock().unwrap().counters, expected(&stats));
+}
+
+/// Three viewers that read nothing, each served in another way.
+#[test]
+fn what_viewers_are_spared_is_published() {
+    alone!();
+    let adding = Adding::default();
+    let started = Net::Memory.start_server(|builder| {
+        builder.key(key::all()).delivery_for(|caller: &Caller<'_>| match caller.num_connections() {
+            0 => Delivery::new().conflate(true),
+            1 => Delivery::new().lifespan(Duration::from_millis(1)),
+            _ => Delivery::new().filter(|_, message| message.len() < 50),
+        })
+    });
+    let _viewers: Vec<_> = (0..3)
+        .map(|_| {
+            let raw = started.raw();
+            connected(&started.events);
+            raw
+        })
+        .collect();
+    let traffic = || started.server.stats().traffic;
+    until("messages are conflated, expire, and are filtered", || {
+        started.server.broadcast(&numbered(0, 1000)).unwrap();
+        let traffic = traffic();
+        [traffic.conflated, traffic.expired, traffic.filtered].iter().all(|volume| volume.messages > 0)
+    });
+    started.server.close();
+    metrics::with_local_recorder(&adding, || Exporter::new("vehicle", started.server.clone()).publish());
+    assert_eq!(adding.0.lock().unwrap().counters, expected(&started.server.stats()));
+    assert_eq!(adding.0.lock().unwrap().counters["leads_comm_bytes_filtered_total{service=vehicle}"] % 1001, 0);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::process::run;
 
-const EXAMPLES: [&str; 5] = ["telemetry", "server", "client", "chat", "custom_transport"];
+const EXAMPLES: [&str; 6] = ["telemetry", "server", "client", "chat", "custom_transport", "pit_wall"];
 #[cfg(feature = "tls")]
 const WITH_TLS: &[&str] = &["tls"];
 #[cfg(not(feature = "tls"))]
@@ -30,7 +30,7 @@ fn help_goes_to_stdout() {
 #[test]
 fn a_wrong_call_is_one_line_and_exit_code_2() {
     let unknown = EXAMPLES.map(|example| (example, &["--no-such-option"][..]));
-    let wrong: [(&str, &[&str]); 26] = [
+    let wrong: [(&str, &[&str]); 28] = [
         ("server", &["argument"]),
         ("server", &["--port"]),
         ("server", &["--port", "many"]),
@@ -57,6 +57,8 @@ fn a_wrong_call_is_one_line_and_exit_code_2() {
         ("telemetry", &["--port", "0"]),
         ("telemetry", &["--serve", "--connect", "127.0.0.1"]),
         ("telemetry", &["--connect", "127.0.0.1", "--viewers", "2"]),
+        ("telemetry", &["--serve", "--want", "newest"]),
+        ("pit_wall", &["--seconds", "0"]),
     ];
     for (example, arguments) in unknown.into_iter().chain(wrong) {
         let ended = run(example, arguments);
@@ -69,7 +71,7 @@ fn a_wrong_call_is_one_line_and_exit_code_2() {
 
 #[test]
 fn a_wrong_value_is_told_with_its_option_and_what_it_may_be() {
-    let wrong: [(&str, &[&str], &str); 22] = [
+    let wrong: [(&str, &[&str], &str); 24] = [
         ("server", &["--port", "99999"], "--port: 99999 is not a number from 0 to 65535"),
         ("server", &["--port", "-1"], "--port: -1 is not a number from 0 to 65535"),
         ("server", &["--port="], "--port:  is not a number from 0 to 65535"),
@@ -91,6 +93,8 @@ fn a_wrong_value_is_told_with_its_option_and_what_it_may_be() {
         ("telemetry", &["--port", "0"], "--port goes with --serve"),
         ("telemetry", &["--serve", "--viewers", "2"], "--viewers goes without --serve and --connect"),
         ("telemetry", &["--connect", "127.0.0.1", "--rate", "2"], "--rate goes without --connect"),
+        ("telemetry", &["--want", "events"], "--want goes with --connect"),
+        ("telemetry", &["--connect", "127.0.0.1", "--want", "all"], "--want: all is not newest, everything or events"),
         ("client", &[], "HOST is missing"),
     ];
     for (example, arguments, expected) in wrong {

@@ -10,6 +10,7 @@ mod command_line;
 mod custom_transport;
 #[cfg(unix)]
 mod pipes;
+mod pit_wall;
 mod process;
 #[cfg(all(unix, feature = "serial"))]
 mod serial;

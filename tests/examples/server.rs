@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+use std::thread;
 
 use crate::process::{Process, run};
 use crate::wire::Peer;
@@ -129,6 +130,51 @@ fn relay_tells_the_others_alone() {
     second.expect("m1;m3;");
     server.write(b"later\n");
     speaker.expect("later;");
+}
+
+/// Message `number` of many, which together are more than a peer that reads nothing is kept and its system takes.
+fn numbered(number: usize) -> String {
+    format!("{number} {};", "x".repeat(3_000))
+}
+
+const MANY: usize = 12_000;
+
+#[test]
+#[cfg(unix)]
+fn one_that_stops_reading_holds_up_nobody() {
+    let (server, port) = start(&["--relay"]);
+    let (speaker, frozen) = (join(&server, port), join(&server, port));
+    let readers = [(); 6].map(|()| join(&server, port));
+    // In rounds, so that nobody is behind who reads.
+    for first in (0..MANY).step_by(250) {
+        let round: String = (first..first + 250).map(numbered).collect();
+        speaker.write(&round);
+        readers.iter().for_each(|reader| reader.expect(&round));
+    }
+    // It has lost something, and that is all.
+    server.signal("TERM");
+    readers.into_iter().for_each(Peer::expect_goodbye);
+    let (name, ended) = (frozen.name().to_string(), server.end());
+    assert_eq!((ended.code, ended.stderr.len()), (0, 8), "{:?}", ended.stderr);
+    let told = ended.stderr.iter().find(|line| line.starts_with(&name)).expect("its end is told");
+    assert!(told.starts_with(&format!("{name} disconnected: the service was closed")), "{told}");
+    assert!(told.ends_with(" dropped"), "{told}");
+}
+
+#[test]
+fn a_recorder_that_wants_everything_is_waited_for() {
+    let (server, port) = start(&["--relay"]);
+    let (speaker, listener, recorder) = (join(&server, port), join(&server, port), join(&server, port));
+    recorder.write("want everything;");
+    assert_eq!(server.line(), format!("{} want everything", recorder.name()));
+    assert_eq!(server.error_line(), format!("{} wants everything, and is waited for", recorder.name()));
+    let speaking = thread::spawn(move || (0..MANY).for_each(|number| speaker.write(numbered(number))));
+    // It begins to read when nearly all waits for it that may.
+    server.line_with(" 5500 xx");
+    (0..MANY).for_each(|number| recorder.expect(numbered(number)));
+    speaking.join().unwrap();
+    // Nobody else was told of its wish.
+    listener.expect("0 ");
 }
 
 #[test]

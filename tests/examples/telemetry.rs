@@ -1,5 +1,7 @@
 //! The example `telemetry`: the main job, also from one process to another.
 
+use std::iter;
+
 use crate::process::{Ended, Process, run};
 use crate::wire::{Listening, Peer, unused_port};
 
@@ -87,6 +89,100 @@ fn commands_are_obeyed_by_printing() {
     for done in ["hazard: lights on", "time_lap: lap 1 at ", "hazard: lights off", "unknown command of 4 bytes"] {
         let line = publisher.line_with(done);
         assert!(line.starts_with(&format!("{} {done}", viewer.name())), "{line:?}");
+    }
+}
+
+/// Asks the publisher for something, which it understands.
+fn ask(publisher: &Process, viewer: &Peer, want: &str) {
+    viewer.write(format!("want {want};"));
+    publisher.line_with(&format!("{} wants {want}", viewer.name()));
+}
+
+/// The numbers of the states that come before this event.
+fn states_before(viewer: &Peer, event: &str) -> Vec<u64> {
+    let event = format!("{{\"event\":\"{event}\"}}");
+    // A publisher that goes back to where the viewer has been would never come to it.
+    let before = iter::repeat_with(|| viewer.message()).take(200_000).take_while(|message| *message != event);
+    before.map(|state| number(&state, "\"sequence\":")).collect()
+}
+
+#[test]
+fn a_viewer_that_asks_for_nothing_gets_no_events() {
+    let (publisher, port) = serve();
+    let viewer = Peer::connect(port);
+    viewer.write("hazard;");
+    publisher.line_with("hazard: lights on");
+    for _ in 0..20 {
+        let message = viewer.message();
+        assert!(message.starts_with("{\"sequence\":"), "{message}");
+    }
+}
+
+#[test]
+fn a_viewer_that_wants_events_gets_nothing_else() {
+    let (publisher, port) = serve();
+    let viewer = Peer::connect(port);
+    ask(&publisher, &viewer, "events");
+    viewer.write("hazard;");
+    // States that were on their way already.
+    states_before(&viewer, "hazard: lights on");
+    publisher.line_with("published ");
+    viewer.write("hazard;");
+    assert_eq!(states_before(&viewer, "hazard: lights off"), []);
+}
+
+#[test]
+fn a_viewer_that_wants_everything_gets_events_between_the_states() {
+    let (publisher, port) = serve();
+    let viewer = Peer::connect(port);
+    ask(&publisher, &viewer, "everything");
+    viewer.write("hazard;");
+    let mut states = states_before(&viewer, "hazard: lights on");
+    states.extend((0..20).map(|_| number(&viewer.message(), "\"sequence\":")));
+    assert!(states.windows(2).all(|pair| pair[1] == pair[0] + 1), "{states:?}");
+}
+
+#[test]
+fn a_viewer_that_wants_the_newest_passes_over_what_is_old() {
+    let publisher = Process::start("telemetry", &["--serve", "--port", "0", "--rate", "50000"]);
+    let viewer = Peer::connect(publisher.port());
+    ask(&publisher, &viewer, "newest");
+    // More than its system takes for it.
+    while number(&publisher.line_with("published "), "published ") < 100_000 {}
+    viewer.write("hazard;");
+    let states = states_before(&viewer, "hazard: lights on");
+    assert!(states.windows(2).all(|pair| pair[1] > pair[0]), "{states:?}");
+    assert!(states.windows(2).any(|pair| pair[1] > pair[0] + 10_000), "nothing has been passed over");
+    let name = viewer.name();
+    viewer.hang_up();
+    let left = publisher.line_with(&format!("{name} disconnected: "));
+    assert!(!left.contains("dropped"), "{left}");
+}
+
+#[test]
+fn what_cannot_be_wanted_is_answered() {
+    let (publisher, port) = serve();
+    let viewer = Peer::connect(port);
+    viewer.write("want \x1b[2J;");
+    publisher.line_with(&format!("{} wants what there is not", viewer.name()));
+    states_before(&viewer, "newest, everything and events can be wanted");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_viewer_elsewhere_is_served_as_it_wants() {
+    for want in ["newest", "everything", "events"] {
+        let (publisher, port) = serve();
+        let address = format!("127.0.0.1:{port}");
+        let mut viewer = Process::start("telemetry", &["--connect", &address, "--want", want]);
+        publisher.line_with(&format!(" wants {want}"));
+        viewer.write(b"hazard\n");
+        viewer.line_with("event: hazard: lights on");
+        publisher.signal("TERM");
+        assert_eq!(publisher.end().code, 0);
+        let ended = viewer.end();
+        assert_eq!((ended.code, ended.stderr.len()), (0, 0), "{ended:?}");
+        assert!(ended.stdout.iter().any(|line| line == "passed over 0, 1 events"), "{ended:?}");
     }
 }
 

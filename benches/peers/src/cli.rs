@@ -8,11 +8,13 @@ use lexopt::prelude::*;
 use crate::peers::{self, VARIANTS};
 use crate::scenario::{self, SCENARIOS, Scenario};
 use crate::task::{Job, Task};
+use crate::viewers;
 
 pub(crate) const HELP: &str = "\
 Compares leads-comm with its peers, over TCP on the loopback interface.
 
 Usage: leads-comm-peers [--quick] [--rounds N] [--only S,S] [--peers P,P] [--out DIR]
+       leads-comm-peers viewers [--only V,V] [--rounds N] [--seconds S]
 
       --quick     fewer rounds, shorter runs, and no variants: under two minutes for everything
       --rounds N  how many rounds (default 5; 2 with --quick)
@@ -22,6 +24,7 @@ Usage: leads-comm-peers [--quick] [--rounds N] [--only S,S] [--peers P,P] [--out
       --out DIR   where results.md, results.json and the charts go (default results,
                   beside Cargo.toml)
       --list      name the scenarios and the peers
+      --seconds S  how long each trial of viewers takes (default 3 to 10, as told); 3 rounds
   -h, --help      print this
 
 README.md beside this program's Cargo.toml tells what each scenario does, and how to read the table.
@@ -45,6 +48,12 @@ pub(crate) enum Wish {
         task: String,
         port: Option<u16>,
     },
+    Viewers(viewers::Options),
+    /// One process of a trial of viewers, likewise.
+    ViewersPart {
+        trial: String,
+        port: Option<u16>,
+    },
     List,
     Help,
 }
@@ -54,6 +63,9 @@ pub(crate) fn parse() -> Result<Wish, lexopt::Error> {
     let mut connections = None;
     let (mut scenarios, mut chosen) = (Vec::new(), Vec::new());
     let mut arguments = lexopt::Parser::from_env();
+    if let Some("viewers" | "--viewers-part") = std::env::args().nth(1).as_deref() {
+        return parse_viewers(arguments);
+    }
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("quick") => quick = true,
@@ -98,6 +110,26 @@ pub(crate) fn parse() -> Result<Wish, lexopt::Error> {
     let rounds = rounds.unwrap_or(if quick { 2 } else { 5 });
     let connections = connections.unwrap_or(if quick { 1000 } else { 5000 });
     Ok(Wish::Measure(Options { quick, rounds, scenarios, peers: chosen, connections, out }))
+}
+
+fn parse_viewers(mut arguments: lexopt::Parser) -> Result<Wish, lexopt::Error> {
+    let mut options = viewers::Options::default();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Value(word) if word == "viewers" => {}
+            Long("only") => options.only = arguments.value()?.string()?.split(',').map(str::to_owned).collect(),
+            Long("rounds") => options.rounds = Some(arguments.value()?.parse::<usize>()?.max(1)),
+            Long("seconds") => options.seconds = Some(arguments.value()?.parse()?),
+            Long("viewers-part") => {
+                let trial = arguments.value()?.string()?;
+                let port = arguments.value().ok();
+                return Ok(Wish::ViewersPart { trial, port: port.map(|port| port.parse()).transpose()? });
+            }
+            Short('h') | Long("help") => return Ok(Wish::Help),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Wish::Viewers(options))
 }
 
 impl Options {

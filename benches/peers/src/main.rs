@@ -23,11 +23,14 @@ mod series;
 mod stage;
 mod tally;
 mod task;
+mod viewers;
 
 fn main() -> ExitCode {
     match cli::parse() {
         Ok(Wish::Measure(options)) => measure_all(options),
         Ok(Wish::Part { task, port }) => play_part(&task, port),
+        Ok(Wish::Viewers(options)) => finish(viewers::measure(&options)),
+        Ok(Wish::ViewersPart { trial, port }) => finish(viewers::play(&trial, port)),
         Ok(Wish::List) => {
             for scenario in scenario::SCENARIOS {
                 println!("{:<10} {}", scenario.name, scenario.title);
@@ -69,6 +72,16 @@ fn measure_all(mut options: Options) -> ExitCode {
         }
         Err(error) => {
             eprintln!("leads-comm-peers: {}: {error}", options.out.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn finish(outcome: Result<(), peers::Failure>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("leads-comm-peers: {error}");
             ExitCode::FAILURE
         }
     }

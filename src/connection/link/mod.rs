@@ -20,7 +20,9 @@ use crate::connection::outbox::{Outbox, Step};
 use crate::connection::pump::{Deadline, Pump, Pumped, Tick, Ticked, Watched};
 use crate::connection::values::Values;
 use crate::error::DisconnectReason;
+use crate::settings::Delivery;
 use crate::stats::{ConnectionStats, Received, Traffic};
+use crate::sync::later;
 use crate::sync::user_code::{self, trace};
 use crate::sync::{AtomicBool, Mutex};
 use crate::transport::Stream;
@@ -55,11 +57,12 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(id: ConnectionId, stream: Arc<dyn Stream>, engine: Arc<Engine>) -> Arc<Self> {
+    pub(crate) fn new(id: ConnectionId, stream: Arc<dyn Stream>, delivery: Delivery, engine: Arc<Engine>) -> Arc<Self> {
         let (peer, peer_addr, local_addr) = (stream.peer(), stream.peer_addr(), stream.local_addr());
         let peer_certificates = stream.peer_certificates();
-        let outbox = Arc::new(Outbox::new(stream, Arc::clone(&engine.rules)));
-        Arc::new_cyclic(|this| Self {
+        engine.note_delivery(&delivery);
+        let outbox = Arc::new(Outbox::new(stream, Arc::clone(&engine.rules), delivery));
+        let link = Arc::new_cyclic(|this| Self {
             id,
             peer,
             peer_addr,
@@ -75,7 +78,9 @@ impl Link {
             values: Values::default(),
             engine,
             this: Weak::clone(this),
-        })
+        });
+        link.limit_unsent(None);
+        link
     }
 
     pub(crate) fn id(&self) -> ConnectionId {
@@ -124,7 +129,26 @@ impl Link {
 
     pub(crate) fn stats(&self) -> ConnectionStats {
         self.engine.broadcast_batch.settle();
-        ConnectionStats { connected_since: self.outbox.since(), traffic: self.traffic() }
+        ConnectionStats {
+            connected_since: self.outbox.since(),
+            waiting_since: self.outbox.oldest(),
+            traffic: self.traffic(),
+            system_queued_bytes: self.outbox.stream().and_then(|stream| stream.system_queued_bytes().ok()),
+        }
+    }
+
+    /// Has the system hold as much as the delivery says, after it was told `limit`.
+    fn limit_unsent(&self, mut limit: Option<usize>) {
+        loop {
+            // Another thread may say otherwise meanwhile. Whoever tells the system last looks again after that.
+            let wanted = self.outbox.unsent_limit();
+            if wanted == limit {
+                return;
+            }
+            let Some(stream) = self.outbox.stream() else { return };
+            self.engine.limit_unsent(&*stream, wanted);
+            limit = wanted;
+        }
     }
 
     /// A read has brought something.
@@ -157,6 +181,7 @@ impl Link {
             Step::Nothing => {}
             Step::Tick => self.engine.pump.tick(self.this.clone()),
             Step::Watch => self.watch_stall(),
+            Step::Interval(time) => self.watch_for(Deadline::Interval, time),
             Step::HandOver { watched } => {
                 if !watched {
                     self.watch_stall();
@@ -236,6 +261,11 @@ impl Watched for Link {
             Deadline::Answer => self.check_answer(now),
             Deadline::PartialMessage => self.check_partial_message(now),
             Deadline::Idle => self.check_idle(now),
+            Deadline::Interval => {
+                let (time, step) = self.outbox.send_due();
+                self.follow(step);
+                time.map(|time| later(now, time))
+            }
             Deadline::Handshake | Deadline::LogRoom => None,
         }
     }

@@ -9,6 +9,8 @@ use super::Link;
 use crate::connection::engine::Engine;
 use crate::connection::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Progress, Purpose, Refused};
 use crate::error::{DisconnectCause, Error, OutboundLimit};
+use crate::settings::{Delivery, Key};
+use crate::stats::Volume;
 use crate::sync::later;
 use crate::sync::user_code::{log_enabled, trace};
 
@@ -85,6 +87,17 @@ impl Link {
         }
         let mut patience = Patience::default();
         let mut accepted = 0;
+        if self.outbox.keeps_apart() {
+            for batch in parts.finish().iter().flatten() {
+                for message in batch.iter() {
+                    let message = &message[..message.len() - rules.separator.len()];
+                    let key = self.engine.key_of(message)?;
+                    let outgoing = Outgoing::Message { message, key: key.as_ref() };
+                    accepted += accepted_of(1, self.send(outgoing, &mut patience))?;
+                }
+            }
+            return Ok(accepted);
+        }
         for mut part in parts.finish() {
             let in_budget = self.find_budget_for(&mut part, &mut patience);
             let part: Vec<_> = part.into_iter().map(Arc::new).collect();
@@ -128,6 +141,28 @@ impl Link {
                 return false;
             }
         }
+    }
+
+    /// Whether the peer wants a message that is broadcast. Asks the program; its panic ends the connection.
+    pub(crate) fn wants(&self, key: Option<&Key>, message: &[u8]) -> bool {
+        let Some(filter) = self.outbox.filter() else { return true };
+        match filter.call(key, message) {
+            Ok(true) => return true,
+            Ok(false) => {
+                let len = message.len() + self.engine.rules.separator.len();
+                self.outbox.note_filtered(Volume::new(1, len));
+            }
+            Err(message) => self.abort(DisconnectCause::CallbackPanicked { callback: "filter", message }),
+        }
+        false
+    }
+
+    /// How this peer is served from now on.
+    pub(crate) fn set_delivery(&self, delivery: Delivery) {
+        self.engine.note_delivery(&delivery);
+        let (limit, step) = self.outbox.set_delivery(delivery);
+        self.limit_unsent(limit);
+        self.follow(step);
     }
 
     /// Ends the connection because its queue has been full for too long.

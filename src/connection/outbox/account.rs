@@ -9,14 +9,19 @@ pub(super) struct Account {
     held: u64,
     /// Whether the stream holds something, be it only its end. Never while nobody holds the role of writing.
     holds: bool,
+    flushes: Vec<Flush>,
+}
+
+/// What somebody waits for.
+#[derive(Debug)]
+struct Flush {
+    /// That of the queue at its beginning.
+    number: u64,
+    /// How many of all bytes have to be settled.
+    until: u64,
 }
 
 impl Account {
-    #[inline]
-    pub(super) fn accepted(&self) -> u64 {
-        self.accepted
-    }
-
     #[inline]
     pub(super) fn accept(&mut self, bytes: usize) {
         self.accepted += bytes as u64;
@@ -56,9 +61,26 @@ impl Account {
         self.holds = true;
     }
 
-    /// How many of the first `until` bytes are not settled. What is dropped is accepted no more. As much of what came
-    /// later is then waited for, unless there is less.
-    pub(super) fn left(&self, until: u64) -> u64 {
-        until.min(self.accepted).saturating_sub(self.settled)
+    /// What lies in front of the places after `number` has become longer by so much, or shorter.
+    pub(super) fn shift(&mut self, number: u64, by: isize) {
+        for flush in self.flushes.iter_mut().filter(|flush| flush.number > number) {
+            flush.until = flush.until.saturating_add_signed(by as i64);
+        }
+    }
+
+    /// Somebody waits for all that has been accepted, when the places in the queue had come to `number`.
+    pub(super) fn begin_flush(&mut self, number: u64) {
+        self.flushes.push(Flush { number, until: self.accepted });
+    }
+
+    /// How many bytes are left of what somebody waits for since `number`. What is dropped is accepted no more. As much
+    /// of what came later is then waited for, unless there is less.
+    pub(super) fn left(&self, number: u64) -> u64 {
+        let flush = self.flushes.iter().find(|flush| flush.number == number);
+        flush.map_or(0, |flush| flush.until.min(self.accepted).saturating_sub(self.settled))
+    }
+
+    pub(super) fn end_flush(&mut self, number: u64) {
+        self.flushes.retain(|flush| flush.number != number);
     }
 }

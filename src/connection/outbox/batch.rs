@@ -190,7 +190,9 @@ impl Batch {
         if self.bytes.capacity() > 2 * (message.len() + separator.len()) + OVERHEAD {
             self.bytes = Vec::new();
         }
-        self.truncate(0);
+        self.bytes.clear();
+        self.other_ends.clear();
+        self.first_end = 0;
         self.since = now();
         self.put(message, separator);
         let memory = self.memory();
@@ -260,15 +262,6 @@ impl Batch {
         }
         self.reserved += more;
         Ok(())
-    }
-
-    /// Takes all messages back but the first `messages`.
-    pub(crate) fn truncate(&mut self, messages: usize) {
-        self.bytes.truncate(self.start_of(messages));
-        self.other_ends.truncate(messages.saturating_sub(1));
-        if messages == 0 {
-            self.first_end = 0;
-        }
     }
 
     /// Gives back most of what it has not used, once nothing more is added to it.

@@ -22,6 +22,9 @@ const BATCHES_PER_WRITE: usize = 64;
 const BYTES_PER_DIRECT_WRITE: usize = 256 * 1024;
 const BYTES_PER_BLOCKING_WRITE: usize = 16 * 1024;
 
+/// So many bytes go into one write at least, however little the system may hold.
+const BYTES_PER_WRITE: usize = 1024;
+
 /// A message and its separator that are no longer than this are put side by side for a write: one piece is quicker to
 /// write than two.
 const SHORT: usize = 256;
@@ -53,7 +56,7 @@ impl Outbox {
         if budgeted && !budget.take(len + OVERHEAD, Purpose::Write) {
             return Err(Refused::OverBudget(Lacking(len + OVERHEAD)));
         }
-        let loan = state.queue.lend(BATCHES_PER_WRITE, BYTES_PER_DIRECT_WRITE);
+        let loan = state.lend(BATCHES_PER_WRITE, BYTES_PER_DIRECT_WRITE);
         let queued = loan.len();
         state.writer = Writer::Caller;
         state.rush.note_written();
@@ -100,6 +103,7 @@ impl Outbox {
             Mode::Direct => BYTES_PER_DIRECT_WRITE,
             Mode::Blocking => BYTES_PER_BLOCKING_WRITE,
         };
+        let most = if state.writer == Writer::Background { most.min(state.bytes_when_ready()) } else { most };
         self.write_at_most(state, mode, BATCHES_PER_WRITE, most)
     }
 
@@ -111,7 +115,7 @@ impl Outbox {
         batches: usize,
         most: usize,
     ) -> io::Result<()> {
-        let loan = state.queue.lend(batches, most);
+        let loan = state.lend(batches, most);
         let attempt = with_stream(state, |stream, holds| {
             let slices = loan.slices(most);
             let attempt = mode.attempt(stream, holds, &slices);
@@ -189,6 +193,8 @@ impl Outbox {
         let goodbye = self.rules.separator.goodbye().len();
         let left = state.goodbye_left(goodbye);
         let (mut amount, dropped) = state.queue.clear();
+        let parked_amount = state.intervals.amount();
+        let parked = state.intervals.clear();
         state.account.lose(amount.bytes);
         if mem::take(&mut state.goodbye_queued) {
             state.tally.written.messages -= u64::from(left == 0);
@@ -197,8 +203,9 @@ impl Outbox {
             amount.bytes -= left;
         }
         state.count_unsent(amount);
+        state.count_unsent(parked_amount);
         state.in_flight = true;
-        MutexGuard::unlocked(state, || drop(dropped));
+        MutexGuard::unlocked(state, || drop((dropped, parked)));
         state.in_flight = false;
         self.room.notify_all();
         self.changed.notify_all();
@@ -253,14 +260,22 @@ fn with_stream(state: &mut MutexGuard<'_, State>, write: impl FnOnce(&dyn Stream
 }
 
 impl State {
+    /// How much is free in the system at least when it says that it takes bytes again: half of what it may hold.
+    fn bytes_when_ready(&self) -> usize {
+        self.delivery.unsent_limit().map_or(usize::MAX, |limit| (limit / 2).max(BYTES_PER_WRITE))
+    }
+
     /// Takes back what was lent of the queue: see [`Queue::take_back`](super::queue::Queue::take_back).
     fn take_back(&mut self, count: usize) -> usize {
         if count == 0 {
-            return self.queue.take_back(0);
+            let left = self.queue.take_back(0);
+            self.account_gone();
+            return left;
         }
         let before = self.queue.messages();
         let left = self.queue.take_back(count);
-        self.tally.written.messages += (before - self.queue.messages()) as u64;
+        let gone = before - self.queue.messages();
+        self.tally.written.messages += (gone - self.account_gone()) as u64;
         left
     }
 }

@@ -37,13 +37,15 @@ impl Outbox {
         let accepted = Outgoing::Batches(&values);
         let (messages, bytes) = (accepted.messages(), accepted.len(&self.rules));
         let mut state = self.state.lock();
+        let conflates = state.delivery.conflate;
         state.joining = false;
         state.in_flight = false;
         let charge = std::mem::take(&mut state.direct_charge);
         state.account.drop(charge);
         state.account.accept(bytes);
         state.tally.accepted += Volume::new(messages, bytes);
-        state.queue.prepend(values);
+        state.queue.prepend(values, conflates);
+        state.account_gone();
         self.give_up_queue(&mut state);
         self.room.notify_all();
         self.changed.notify_all();
@@ -63,17 +65,18 @@ impl Outbox {
     /// Leaves batches in the queue, to be written by the thread that calls [`write_ready`](Self::write_ready) next.
     /// Never waits: [`Refused::Full`] where there is no room now.
     pub(crate) fn leave(&self, batches: &[Arc<Batch>]) -> Result<(), Refused> {
-        let charge = Outgoing::Batches(batches).charge(&self.rules);
         let mut state = self.state.lock();
         if state.stage != Stage::Open {
             return Err(Refused::Closed);
         }
-        if !state.has_room_for(charge) {
+        if !state.has_room_for(Outgoing::Batches(batches), &self.rules) {
             return Err(Refused::Full);
         }
         let purpose = state.purpose();
         state.queue.make_entries(batches.len() + 1, purpose)?;
-        batches.iter().for_each(|batch| state.push(Arc::clone(batch)));
+        for batch in batches {
+            state.push_or_place(Arc::clone(batch));
+        }
         Ok(())
     }
 

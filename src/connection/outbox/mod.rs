@@ -19,12 +19,14 @@
 //! tick, and takes the cork out when the rush is over.
 
 mod account;
+mod apart;
 mod attempt;
 mod background;
 mod batch;
 mod broadcast_batch;
 mod budget;
 mod flight;
+mod intervals;
 mod joining;
 #[cfg(all(test, loom))]
 mod model;
@@ -54,13 +56,15 @@ pub(crate) use rush::RUSH;
 pub(crate) use rush::Rush;
 pub(crate) use tally::Lost;
 
-use crate::settings::{Delivery, SlowConsumer};
+use crate::settings::{Delivery, Filter, SlowConsumer};
 use crate::stats::{Volume, nanos_since};
-use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, now};
+use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, Ordering, now};
 use crate::transport::Stream;
 use account::Account;
 use background::Background;
-use queue::{Amount, Queue};
+use intervals::Intervals;
+use queue::Amount;
+pub(crate) use queue::Queue;
 use room::OUTCOME_PATIENCE;
 use tally::Tally;
 
@@ -77,6 +81,8 @@ pub(crate) struct Outbox {
     /// When something was received since the last message was sent, in nanoseconds after `since`; 0 when nothing was.
     /// No more than a hint.
     heard: AtomicU64,
+    /// Whether its delivery has a filter.
+    filters: AtomicBool,
     state: Mutex<State>,
     /// Much room in the queue, the outcome of a write that somebody waits for, or the end.
     room: Condvar,
@@ -90,6 +96,7 @@ struct State {
     /// The same for the writer; absent while a write is under way.
     writers_stream: Option<Arc<dyn Stream>>,
     queue: Queue,
+    intervals: Intervals,
     delivery: Delivery,
     writer: Writer,
     stage: Stage,
@@ -137,17 +144,19 @@ enum Stage {
 }
 
 impl Outbox {
-    pub(crate) fn new(stream: Arc<dyn Stream>, rules: Arc<Rules>) -> Self {
-        let queue = Queue::new(!rules.coalesce, &rules.budget);
+    pub(crate) fn new(stream: Arc<dyn Stream>, rules: Arc<Rules>, delivery: Delivery) -> Self {
+        let queue = rules.empty_queue();
         let since = now();
         Self {
             since,
             heard: AtomicU64::new(0),
+            filters: AtomicBool::new(delivery.filter.is_some()),
             state: Mutex::new(State {
                 writers_stream: Some(Arc::clone(&stream)),
                 stream: Some(stream),
                 queue,
-                delivery: rules.delivery.clone(),
+                intervals: Intervals::new(&rules.budget),
+                delivery,
                 writer: Writer::Nobody,
                 stage: Stage::Open,
                 in_flight: false,
@@ -175,16 +184,17 @@ impl Outbox {
         self.state.lock().delivery.clone()
     }
 
-    /// How it is served from now on; not when it has [retired](Self::retire). Senders that wait for room look again,
-    /// whether they still have to.
-    pub(crate) fn set_delivery(&self, delivery: Delivery) {
-        let mut state = self.state.lock();
-        let is_retired = state.stream.is_none();
-        let unused = if is_retired { delivery } else { std::mem::replace(&mut state.delivery, delivery) };
-        drop(state);
-        self.room.notify_all();
-        // Without the lock: its filter is the program's code.
-        drop(unused);
+    /// Which of what is broadcast it wants.
+    pub(crate) fn filter(&self) -> Option<Filter> {
+        if !self.filters.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.state.lock().delivery.filter.clone()
+    }
+
+    /// How much may be unsent in the system.
+    pub(crate) fn unsent_limit(&self) -> Option<usize> {
+        self.state.lock().delivery.unsent_limit()
     }
 
     /// What happens when it is full.
@@ -203,6 +213,12 @@ impl Outbox {
 
     fn push_once(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<Step, Refused> {
         let mut state = self.with_room_for(outgoing, patience)?;
+        if state.keeps_apart() {
+            state = match self.push_apart(state, outgoing)? {
+                Ok(step) => return Ok(step),
+                Err(state) => state,
+            };
+        }
         match outgoing {
             Outgoing::Message { message, .. } if state.writer == Writer::Nobody && state.writes_directly => {
                 return self.write_or_cork(state, message);
@@ -226,6 +242,18 @@ impl Outbox {
         Ok(self.write_or_leave(state))
     }
 
+    /// Begins a connection with what has been kept for it, to be written by the thread that calls
+    /// [`write_ready`](Self::write_ready) next.
+    pub(crate) fn begin_with(&self, mut kept: Queue) {
+        // What was replaced meanwhile nobody had accepted.
+        kept.take_gone();
+        let mut state = self.state.lock();
+        state.account.accept(kept.bytes());
+        state.tally.accepted += Volume::new(kept.messages(), kept.bytes());
+        state.rush.note_queued(kept.messages());
+        state.queue = kept;
+    }
+
     /// Puts a batch into the queue for which room was [promised](Self::promise), to be written by the thread that calls
     /// [`write_ready`](Self::write_ready) next. If the outbox has closed meanwhile, its messages are lost.
     pub(crate) fn enqueue(&self, batch: &Arc<Batch>) {
@@ -246,6 +274,7 @@ impl Outbox {
             return Step::Nothing;
         }
         state.stage = Stage::Closing;
+        state.release_all();
         state.goodbye_queued = true;
         state.push_uncounted(self.rules.goodbye());
         // Senders that wait for room have nothing to wait for any more.
@@ -272,14 +301,28 @@ impl Outbox {
     /// `deadline`. The caller has seen to it that [somebody writes](Self::write_ready).
     pub(crate) fn wait_flushed(&self, deadline: Instant) -> Flushed {
         let mut state = self.state.lock();
-        let until = state.account.accepted();
-        let left = |state: &State| state.account.left(until);
-        while left(&state) > 0 {
-            if self.changed.wait_until(&mut state, deadline).timed_out() && left(&state) > 0 {
-                return Flushed::TimedOut { left: usize::try_from(left(&state)).unwrap_or(usize::MAX) };
+        let last = state.intervals.last_due();
+        let parked = |state: &State| last.map_or(0, |last| state.intervals.parked_until(last));
+        while parked(&state) > 0 {
+            if self.changed.wait_until(&mut state, deadline).timed_out() && parked(&state) > 0 {
+                let left = parked(&state) + state.queue.bytes();
+                return Flushed::TimedOut { left };
             }
         }
-        if state.stage == Stage::Dead { Flushed::Lost } else { Flushed::Written }
+        let number = state.queue.next_number();
+        state.account.begin_flush(number);
+        let left = |state: &State| if state.stage == Stage::Dead { 0 } else { state.account.left(number) };
+        let mut timed_out = false;
+        while left(&state) > 0 && !timed_out {
+            timed_out = self.changed.wait_until(&mut state, deadline).timed_out();
+        }
+        let left = left(&state);
+        state.account.end_flush(number);
+        match left {
+            0 if state.stage == Stage::Dead => Flushed::Lost,
+            0 => Flushed::Written,
+            left => Flushed::TimedOut { left: usize::try_from(left).unwrap_or(usize::MAX) },
+        }
     }
 
     /// What a write has failed with. Waits for the outcome of one under way, unless it may block.
@@ -360,7 +403,7 @@ impl Outbox {
         while !state.is_over() && !self.changed.wait_until(&mut state, deadline).timed_out() {}
     }
 
-    /// Gives up the stream, whose connection is over, and tells what was lost.
+    /// Gives up the stream, whose connection is over, and the filter, and tells what was lost.
     pub(crate) fn retire(&self) -> Lost {
         let mut state = self.state.lock();
         let stream = (state.stream.take(), state.writers_stream.take());
@@ -406,7 +449,7 @@ impl State {
 
     /// What waits, and what is being written besides.
     fn charged(&self) -> usize {
-        self.queue.charged() + self.direct_charge
+        self.queue.charged() + self.direct_charge + self.intervals.charged()
     }
 
     /// What memory is for that somebody else is to write: he does so at once, unless the stream takes no more.

@@ -1,6 +1,7 @@
 //! What is sent, and what becomes of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::batch::Batch;
 use super::budget::Lacking;
@@ -25,6 +26,9 @@ pub(crate) enum Step {
     HandOver {
         watched: bool,
     },
+    /// A message waits for its interval: somebody has to let the pump [send](super::Outbox::send_due) it after
+    /// this time.
+    Interval(Duration),
     /// The background has work again, and nobody watches over its progress.
     Watch,
     /// The goodbye is out, and the writing half shut.

@@ -1,16 +1,23 @@
 //! What waits to be written, in order, and the account of it. Pure: no lock, no stream, no clock.
 
+mod dropping;
+mod entries;
+mod newest;
 mod queued;
+mod replacing;
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::io::IoSlice;
 use std::mem;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::batch::{BATCH_LEN, Batch};
 use super::budget::{Budget, Lacking, Purpose};
+use crate::settings::Key;
 use crate::settings::OVERHEAD;
+pub(crate) use dropping::Expiry;
+use newest::Newest;
 pub(crate) use queued::Amount;
 use queued::Queued;
 
@@ -21,7 +28,7 @@ const MOST_SPARE: usize = 4;
 const FREE_ENTRIES: usize = 8;
 
 /// What an entry takes of memory.
-const ENTRY: usize = size_of::<Queued>();
+const ENTRY: usize = size_of::<Entry>();
 
 /// A shared batch that is no longer than this, in bytes, is copied behind an open one: that takes less than two entries
 /// more.
@@ -31,9 +38,17 @@ const SHORT: usize = 128;
 /// write in flight stay in the queue, untouched, until its outcome is known. Shared ones that lie side by side are
 /// [joined](Batch::joined_with), so that a queue which is not written has few entries, however many batches it was
 /// given.
+///
+/// Messages that may be [replaced](Self::push_newest) lie in a table by their keys; each has its turn when that of its
+/// token has come, and is lent like any other then.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    sealed: VecDeque<Queued>,
+    sealed: VecDeque<Entry>,
+    newest: Newest,
+    /// The number of the next [place](Self::next_number).
+    number: u64,
+    /// What has been replaced, and what was too old to be lent, until [somebody asks](Self::take_gone).
+    gone: Gone,
     /// What has been taken from the budget for the entries, those without a batch included.
     entries_reserved: usize,
     /// Behind all others; never empty.
@@ -49,10 +64,29 @@ pub(crate) struct Queue {
     budget: Arc<Budget>,
 }
 
+#[derive(Debug)]
+enum Entry {
+    Messages(Queued),
+    /// The token of a key.
+    Newest(Key),
+}
+
+/// What has gone out of a queue although nobody has written or dropped it.
+#[derive(Debug, Default)]
+pub(crate) struct Gone {
+    pub(crate) conflated: Amount,
+    pub(crate) expired: Amount,
+    /// By how many bytes what lies in front of the places after this number has become longer.
+    pub(crate) shifts: Vec<(u64, isize)>,
+}
+
 impl Queue {
     pub(crate) fn new(single: bool, budget: &Arc<Budget>) -> Self {
         Self {
             sealed: VecDeque::new(),
+            newest: Newest::default(),
+            number: 0,
+            gone: Gone::default(),
             entries_reserved: 0,
             open: None,
             lent: 0,
@@ -76,7 +110,10 @@ impl Queue {
     /// How many messages wait, those written in part included.
     pub(crate) fn messages(&self) -> usize {
         // Only the first can have been begun: all others have their bytes and what they are charged beyond those.
-        let begun = self.sealed.front().map_or(0, Queued::begun);
+        let begun = match self.sealed.front() {
+            Some(Entry::Messages(queued)) => queued.begun(),
+            _ => 0,
+        };
         (self.charged - self.bytes - begun) / OVERHEAD
     }
 
@@ -118,54 +155,6 @@ impl Queue {
         Ok(())
     }
 
-    /// Makes sure that there is room for so many entries more.
-    #[inline]
-    pub(crate) fn make_entries(&mut self, more: usize, purpose: Purpose) -> Result<(), Lacking> {
-        let needed = self.sealed.len() + more;
-        if needed <= self.sealed.capacity() {
-            return Ok(());
-        }
-        self.grow(needed, |budget, bytes| if budget.take(bytes, purpose) { Ok(()) } else { Err(Lacking(bytes)) })
-    }
-
-    /// The same, where there is no way back.
-    fn make_entries_anyway(&mut self, more: usize) {
-        let needed = self.sealed.len() + more;
-        if needed > self.sealed.capacity() {
-            let Ok(()) = self.grow(needed, |budget, bytes| {
-                budget.take_anyway(bytes);
-                Ok::<_, Infallible>(())
-            });
-        }
-    }
-
-    #[cold]
-    fn grow<E>(&mut self, needed: usize, take: impl FnOnce(&Budget, usize) -> Result<(), E>) -> Result<(), E> {
-        let capacity = needed.max(2 * self.sealed.capacity()).max(FREE_ENTRIES);
-        let more = Self::entries_charge(capacity) - self.entries_reserved;
-        if more > 0 {
-            take(&self.budget, more)?;
-        }
-        self.entries_reserved += more;
-        self.sealed.reserve_exact(capacity - self.sealed.len());
-        Ok(())
-    }
-
-    /// Gives room for entries back of which most is not used.
-    fn shrink_entries(&mut self) {
-        let capacity = self.sealed.capacity();
-        if capacity > FREE_ENTRIES && self.sealed.len() <= capacity / 4 {
-            self.sealed.shrink_to((capacity / 2).max(FREE_ENTRIES));
-            let reserved = Self::entries_charge(self.sealed.capacity());
-            self.budget.give_back(self.entries_reserved.saturating_sub(reserved));
-            self.entries_reserved = reserved.min(self.entries_reserved);
-        }
-    }
-
-    fn entries_charge(capacity: usize) -> usize {
-        capacity.saturating_sub(FREE_ENTRIES) * ENTRY
-    }
-
     /// Puts a batch behind the others. Those who can still refuse it have [made](Self::make_entries) an entry for it,
     /// and one for what is open.
     pub(crate) fn push(&mut self, batch: Arc<Batch>) {
@@ -179,33 +168,39 @@ impl Queue {
         }
         self.seal();
         self.make_entries_anyway(1);
-        self.sealed.push_back(Queued::new(batch, false));
+        self.sealed.push_back(Entry::Messages(Queued::new(batch, false)));
         self.join_last();
     }
 
     /// Joins the last batch with those before it, as far as they are halves of the same wholes.
     fn join_last(&mut self) {
-        let Some(mut place) = self.sealed.back().and_then(|last| last.batch.place()) else { return };
+        let Some(mut place) = self.sealed.back().and_then(Entry::as_messages).and_then(|last| last.batch.place())
+        else {
+            return;
+        };
         let (mut first, mut len) = (self.sealed.len() - 1, 0);
         while let Some((half, whole)) = place.halves() {
-            len += self.sealed[first].batch.len();
+            let Some(right) = self.sealed[first].as_messages() else { break };
+            len += right.batch.len();
             let Some(before) = first.checked_sub(1).filter(|before| *before >= self.lent) else { break };
-            let left = &self.sealed[before];
+            let Some(left) = self.sealed[before].as_messages() else { break };
             let fits = len + left.batch.len() <= BATCH_LEN;
             // Of the first one a part may have been written, or dropped; all others are whole.
             let is_left = left.batch.place() == Some(half) && left.messages.end == left.batch.messages();
-            if !fits || !is_left || !self.sealed[first].is_whole() {
+            if !fits || !is_left || !right.is_whole() {
                 break;
             }
             (first, place) = (before, whole);
         }
-        let behind: Vec<&Batch> = self.sealed.range(first + 1..).map(|queued| &*queued.batch).collect();
+        let behind = self.sealed.range(first + 1..).filter_map(Entry::as_messages);
+        let behind: Vec<&Batch> = behind.map(|queued| &*queued.batch).collect();
         if behind.is_empty() {
             return;
         }
-        let Some(joined) = self.sealed[first].batch.joined_with(&behind, place) else { return };
+        let joined = self.sealed[first].as_messages().and_then(|left| left.batch.joined_with(&behind, place));
+        let Some(joined) = joined else { return };
         self.sealed.truncate(first + 1);
-        let left = &mut self.sealed[first];
+        let Some(Entry::Messages(left)) = self.sealed.back_mut() else { return };
         left.messages.end = joined.messages();
         left.batch = joined;
     }
@@ -216,20 +211,49 @@ impl Queue {
         self.bytes += rest.len();
         self.charged += rest.charge();
         self.make_entries_anyway(1);
-        self.sealed.insert(before, Queued::new(Arc::new(rest), torn));
+        self.sealed.insert(before, Entry::Messages(Queued::new(Arc::new(rest), torn)));
+    }
+
+    /// Seals what is open, so that what comes next has a batch of its own.
+    pub(crate) fn push_alone(&mut self, batch: Arc<Batch>) {
+        self.bytes += batch.len();
+        self.charged += batch.charge();
+        self.seal();
+        self.make_entries_anyway(1);
+        self.sealed.push_back(Entry::Messages(Queued::new(batch, false)));
+    }
+
+    /// A number that is higher than those of all places that there are, and lower than those of the ones to come.
+    pub(crate) fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
+    /// What has gone since the last time.
+    pub(crate) fn take_gone(&mut self) -> Option<Gone> {
+        let Gone { conflated, expired, shifts } = &self.gone;
+        let is_gone = conflated.messages + expired.messages > 0 || !shifts.is_empty();
+        is_gone.then(|| mem::take(&mut self.gone))
+    }
+
+    /// Since when the message waits that has waited longest.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        let sealed = self.sealed.iter().filter_map(Entry::as_messages).map(|queued| &*queued.batch);
+        sealed.chain(&self.open).chain(self.newest.messages()).map(Batch::since).min()
     }
 
     fn seal(&mut self) {
         if let Some(mut open) = self.open.take() {
             open.trim();
             self.make_entries_anyway(1);
-            self.sealed.push_back(Queued::new(Arc::new(open), false));
+            self.sealed.push_back(Entry::Messages(Queued::new(Arc::new(open), false)));
         }
     }
 
     /// Lends the first messages for one write: those of up to `most` batches, as far as they lie within the first
     /// `bytes`. At least one unless there is none, and no more where each write carries one.
-    pub(crate) fn lend(&mut self, mut most: usize, mut bytes: usize) -> Loan {
+    /// Nothing that is too old.
+    pub(crate) fn lend(&mut self, mut most: usize, mut bytes: usize, expiry: Option<Expiry>) -> Loan {
         if self.single {
             (most, bytes) = (1, bytes.min(1));
         }
@@ -239,14 +263,14 @@ impl Queue {
         let mut parts = Vec::with_capacity(self.sealed.len().min(most));
         while parts.len() < most && bytes > 0 {
             let at = parts.len();
-            let Some(queued) = self.sealed.get_mut(at) else { break };
+            let Some(queued) = self.messages_at(at, expiry) else { break };
             // What is not lent may be dropped although it is of the same batch.
             let behind = queued.split_behind(bytes);
             bytes = bytes.saturating_sub(queued.len());
             parts.push(queued.clone());
             if let Some(behind) = behind {
                 self.make_entries_anyway(1);
-                self.sealed.insert(at + 1, behind);
+                self.sealed.insert(at + 1, Entry::Messages(behind));
             }
         }
         self.lent = parts.len();
@@ -259,7 +283,9 @@ impl Queue {
         let mut left = mem::take(&mut self.lent);
         self.bytes -= count;
         while count > 0 {
-            let first = self.sealed.front_mut().expect("no more is written than was lent");
+            let Some(Entry::Messages(first)) = self.sealed.front_mut() else {
+                unreachable!("no more is written than lent")
+            };
             let passed = count.min(first.len());
             count -= passed;
             self.charged -= first.pass(passed);
@@ -267,68 +293,55 @@ impl Queue {
                 break;
             }
             left -= 1;
-            let batch = self.sealed.pop_front().and_then(|written| Arc::into_inner(written.batch));
+            let written = self.sealed.pop_front().and_then(Entry::into_messages);
+            let batch = written.and_then(|written| Arc::into_inner(written.batch));
             self.shrink_entries();
             if self.spare.len() < MOST_SPARE && self.budget.is_plentiful() {
                 self.spare.extend(batch.filter(Batch::is_worth_keeping).map(Batch::emptied));
             }
         }
+        for at in 0..left {
+            self.put_back(at);
+        }
+        // Tokens that stand for nothing, so that an empty queue has no entries.
+        while let Some(Entry::Newest(key)) = self.sealed.front() {
+            if self.newest.get(key).is_some() {
+                break;
+            }
+            self.newest.take(key, &self.budget);
+            self.sealed.pop_front();
+        }
         left
     }
 
-    /// Drops whole messages, the oldest first, until `charge` more fits into `limit`, or there are no more. Those that
-    /// are being written, or have been in part, stay.
-    pub(crate) fn drop_oldest(&mut self, charge: usize, limit: usize) -> Amount {
-        let mut dropped = Amount::default();
-        let mut at = self.lent;
-        while self.charged + charge > limit {
+    /// The messages of the entry at a place, if there is one: a token becomes the message it stands for. Those that
+    /// stand for nothing, and messages that are too old, go.
+    fn messages_at(&mut self, at: usize, expiry: Option<Expiry>) -> Option<&mut Queued> {
+        loop {
             if at == self.sealed.len() {
                 self.seal();
             }
-            let Some(queued) = self.sealed.get_mut(at) else { break };
-            if let Some(begun) = queued.split_begun() {
-                if queued.len() == 0 {
-                    *queued = begun;
-                } else {
-                    self.make_entries_anyway(1);
-                    self.sealed.insert(at, begun);
+            let entry = self.sealed.get_mut(at)?;
+            if let Entry::Newest(key) = entry {
+                match self.newest.take(key, &self.budget) {
+                    Some(message) => *entry = Entry::Messages(Queued::newest(message)),
+                    None => {
+                        self.sealed.remove(at);
+                        continue;
+                    }
                 }
-                at += 1;
-                continue;
             }
-            let amount = queued.drop_first();
-            self.charged -= amount.bytes + OVERHEAD;
-            self.bytes -= amount.bytes;
-            dropped += amount;
-            // At once: a loan ends at the first batch that has nothing to write.
-            if queued.len() == 0 {
-                self.sealed.remove(at);
-            }
-        }
-        dropped
-    }
-
-    /// Drops batches that no other queue has, the oldest first, until so much memory has come back, or there are no
-    /// more. Those that are being written, or have been in part, stay.
-    pub(crate) fn drop_for_memory(&mut self, memory: usize) -> Amount {
-        self.seal();
-        let mut dropped = Amount::default();
-        let (mut at, mut freed) = (self.lent, 0);
-        while freed < memory {
-            let Some(queued) = self.sealed.get(at) else { break };
-            let is_begun = queued.torn || queued.begun() > 0;
-            if is_begun || Arc::strong_count(&queued.batch) > 1 {
-                at += 1;
-                continue;
-            }
-            freed += queued.batch.memory();
-            let amount = Amount { messages: queued.messages.len(), bytes: queued.len() };
-            self.charged -= amount.bytes + OVERHEAD * amount.messages;
-            self.bytes -= amount.bytes;
-            dropped += amount;
+            let Some(Entry::Messages(queued)) = self.sealed.get(at) else { continue };
+            let Some(expired) = expiry.and_then(|expiry| queued.expired(expiry)) else { break };
+            self.bytes -= expired.bytes;
+            self.charged -= expired.bytes + OVERHEAD * expired.messages;
+            self.gone.expired += expired;
             self.sealed.remove(at);
         }
-        dropped
+        match self.sealed.get_mut(at) {
+            Some(Entry::Messages(queued)) => Some(queued),
+            _ => None,
+        }
     }
 
     /// Gives back the memory that is kept for what comes next.
@@ -341,18 +354,9 @@ impl Queue {
         let empty = Self::new(self.single, &self.budget);
         let mut cleared = mem::replace(self, empty);
         cleared.seal();
-        let messages = cleared.sealed.iter().map(|queued| queued.messages.len()).sum();
-        (Amount { messages, bytes: cleared.bytes }, cleared)
-    }
-
-    /// Puts batches in front of all others, of which nothing has been written or is lent.
-    pub(crate) fn prepend(&mut self, batches: Vec<Arc<Batch>>) {
-        self.make_entries_anyway(batches.len());
-        for batch in batches.into_iter().rev() {
-            self.bytes += batch.len();
-            self.charged += batch.charge();
-            self.sealed.push_front(Queued::new(batch, false));
-        }
+        let messages: usize =
+            cleared.sealed.iter().filter_map(Entry::as_messages).map(|queued| queued.messages.len()).sum();
+        (Amount { messages: messages + cleared.newest.live(), bytes: cleared.bytes }, cleared)
     }
 }
 
@@ -383,8 +387,25 @@ impl Loan {
     }
 }
 
+impl Entry {
+    fn as_messages(&self) -> Option<&Queued> {
+        match self {
+            Self::Messages(queued) => Some(queued),
+            Self::Newest(_) => None,
+        }
+    }
+
+    fn into_messages(self) -> Option<Queued> {
+        match self {
+            Self::Messages(queued) => Some(queued),
+            Self::Newest(_) => None,
+        }
+    }
+}
+
 impl Drop for Queue {
     fn drop(&mut self) {
+        self.newest.give_back(&self.budget);
         if self.entries_reserved > 0 {
             self.budget.give_back(self.entries_reserved);
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::queue::{Amount, Queue};
-use super::{Outbox, Outgoing, Patience, Refused, Stage, State, Writer};
+use super::{Outbox, Outgoing, Patience, Refused, Rules, Stage, State, Writer};
 use crate::settings::SlowConsumer;
 use crate::sync::MutexGuard;
 
@@ -13,9 +13,9 @@ pub(super) const OUTCOME_PATIENCE: Duration = Duration::from_millis(100);
 
 impl Outbox {
     /// Whether a sender of so much would have to wait.
-    pub(crate) fn would_block(&self, charge: usize) -> bool {
+    pub(crate) fn would_block(&self, outgoing: Outgoing<'_>) -> bool {
         let state = self.state.lock();
-        state.stage == Stage::Open && state.delivery.slow_consumer.waits() && !state.has_room_for(charge)
+        state.stage == Stage::Open && state.delivery.slow_consumer.waits() && !state.has_room_for(outgoing, &self.rules)
     }
 
     /// Waits for the outcome of a write that a sender has under way; false when there is none, or it takes too long.
@@ -39,10 +39,13 @@ impl Outbox {
         !timed_out || !patience.is_over(OUTCOME_PATIENCE)
     }
 
-    /// Promises so much room to a batch that is being gathered; false when there is not so much.
+    /// Promises so much room to a batch that is being gathered; false when there is not so much, or this peer gets each
+    /// message by itself.
     pub(super) fn promise(&self, charge: usize) -> bool {
         let mut state = self.state.lock();
-        let has_room = state.stage == Stage::Open && state.charged() + charge <= state.delivery.max_queued_bytes;
+        let takes_batches = !state.keeps_apart() && state.delivery.filter.is_none();
+        let has_room =
+            state.stage == Stage::Open && takes_batches && state.charged() + charge <= state.delivery.max_queued_bytes;
         if has_room {
             state.promised = charge;
         }
@@ -62,7 +65,7 @@ impl Outbox {
         patience: &mut Patience,
     ) -> Result<MutexGuard<'_, State>, Refused> {
         let state = self.state.lock();
-        if state.stage == Stage::Open && state.has_room_for(outgoing.charge(&self.rules)) {
+        if state.stage == Stage::Open && state.has_room_for(outgoing, &self.rules) {
             return Ok(state);
         }
         self.find_room(state, outgoing, patience)
@@ -76,14 +79,14 @@ impl Outbox {
         outgoing: Outgoing<'_>,
         patience: &mut Patience,
     ) -> Result<MutexGuard<'a, State>, Refused> {
-        let charge = outgoing.charge(&self.rules);
+        state.drop_expired();
         let mut outcome = Patience::default();
         let mut out_of_patience = false;
         loop {
             if state.stage != Stage::Open {
                 return Err(Refused::Closed);
             }
-            if state.has_room_for(charge) {
+            if state.has_room_for(outgoing, &self.rules) {
                 return Ok(state);
             }
             if state.promised > 0 {
@@ -108,11 +111,12 @@ impl Outbox {
                 }
                 SlowConsumer::DropOldest => {
                     let limit = state.delivery.max_queued_bytes;
-                    let needed = charge + state.direct_charge;
+                    let charge = state.charge_of(outgoing, &self.rules);
+                    let needed = charge + state.charged() - state.queue.charged();
                     state.note_peak();
                     let dropped = state.queue.drop_oldest(needed, limit);
                     self.account_dropped(&mut state, dropped);
-                    if state.charged() + charge > limit {
+                    if dropped.messages == 0 {
                         state.reject(outgoing, &self.rules);
                         return Err(Refused::Dropped);
                     }
@@ -159,7 +163,12 @@ impl Outbox {
 }
 
 impl State {
-    pub(super) fn has_room_for(&self, charge: usize) -> bool {
-        self.charged() + self.promised + charge <= self.delivery.max_queued_bytes
+    pub(super) fn has_room_for(&self, outgoing: Outgoing<'_>, rules: &Rules) -> bool {
+        self.charged() + self.promised + self.charge_of(outgoing, rules) <= self.delivery.max_queued_bytes
+    }
+
+    /// What it is charged beyond what it would replace.
+    fn charge_of(&self, outgoing: Outgoing<'_>, rules: &Rules) -> usize {
+        outgoing.charge(rules).saturating_sub(self.charge_of_replaced(outgoing))
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Place};
 use super::budget::{Budget, Lacking, Purpose};
+use super::queue::Queue;
 use crate::codec::Separator;
 use crate::settings::Key;
 use crate::settings::{Delivery, Settings};
@@ -40,8 +41,13 @@ impl Rules {
         }
     }
 
+    /// A queue of nothing.
+    pub(crate) fn empty_queue(&self) -> Queue {
+        Queue::new(!self.coalesce, &self.budget)
+    }
+
     /// One message.
-    pub(super) fn batch_of(&self, message: &[u8], key: Option<&Key>, purpose: Purpose) -> Result<Arc<Batch>, Lacking> {
+    pub(crate) fn batch_of(&self, message: &[u8], key: Option<&Key>, purpose: Purpose) -> Result<Arc<Batch>, Lacking> {
         Batch::of(message, key, self.separator.as_bytes(), &self.budget, purpose).map(Arc::new)
     }
 

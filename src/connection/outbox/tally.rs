@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::queue::Amount;
 use super::{Outbox, Stage, State};
 use crate::settings::OVERHEAD;
 use crate::stats::{Traffic, Volume};
@@ -77,7 +78,8 @@ impl State {
 
     /// What is in the queue, the goodbye included, and what is being written besides.
     fn waiting(&self) -> Volume {
-        let waiting = Volume::new(self.queue.messages(), self.queue.bytes());
+        let Amount { messages, bytes } = self.intervals.amount();
+        let waiting = Volume::new(self.queue.messages() + messages, self.queue.bytes() + bytes);
         match self.direct_charge.checked_sub(OVERHEAD) {
             // What a newcomer is about to get has not been accepted yet.
             Some(direct) if !self.joining => waiting + Volume::new(1, direct),

@@ -19,6 +19,7 @@ use crate::service::Core;
 use crate::service::callback::Chain;
 use crate::service::lifecycle::Paused;
 use crate::service::reader::Opened;
+use crate::settings::Delivery;
 use crate::sync::later;
 use crate::sync::user_code::debug;
 use crate::transport::{Listener, Stream};
@@ -141,13 +142,21 @@ impl AcceptLoop<'_> {
     fn serve(&mut self, stream: Box<dyn Stream>) {
         let (core, peer) = (self.core, stream.peer());
         let enters = stream.needs_handshake() || core.authenticates();
-        if let Err(Refusal { cause, panic }) = core.admit(&peer, stream.peer_addr(), enters) {
-            if let Some(message) = panic {
-                let error = Error::CallbackPanicked { callback: "admit", message };
-                self.reports.tell(core, error, Instant::now());
+        let admitted = core.admit(&peer, stream.peer_addr(), enters);
+        // Of those who enter first, more is known later.
+        let admitted = admitted.and_then(|()| match enters {
+            true => Ok(None),
+            false => core.delivery_for(&*stream, false).map(Some),
+        });
+        let delivery = match admitted {
+            Ok(delivery) => delivery,
+            Err(Refusal { cause, error }) => {
+                if let Some(error) = error {
+                    self.reports.tell(core, error, Instant::now());
+                }
+                return self.refuse(stream, cause);
             }
-            return self.refuse(stream, cause);
-        }
+        };
         // The thread comes first: as long as there is none, there is no connection that anybody could see.
         let id = core.next_id();
         let (give, given) = mpsc::sync_channel(1);
@@ -165,11 +174,12 @@ impl AcceptLoop<'_> {
         });
         match started {
             Ok(()) => {
-                let given = if enters {
-                    self.look_at.get_or_insert_with(|| later(Instant::now(), LOOK));
-                    handshake::begin(core, stream).map(Given::Caller)
-                } else {
-                    open(core, id, stream)
+                let given = match delivery {
+                    Some(delivery) => open(core, id, stream, delivery),
+                    None => {
+                        self.look_at.get_or_insert_with(|| later(Instant::now(), LOOK));
+                        handshake::begin(core, stream).map(Given::Caller)
+                    }
                 };
                 if let Some(given) = given {
                     // A thread that is not waited for any more is ended by that.
@@ -182,12 +192,9 @@ impl AcceptLoop<'_> {
 
     /// Hears who has been refused on the way in.
     fn hear_of_refused(&mut self) {
-        let News { refused, panic, is_anybody_left } = self.core.handshakes().look();
+        let News { refused, errors, is_anybody_left } = self.core.handshakes().look();
         refused.into_causes().for_each(|cause| self.reports.refused(cause));
-        if let Some(message) = panic {
-            let error = Error::CallbackPanicked { callback: "authenticate", message };
-            self.reports.tell(self.core, error, Instant::now());
-        }
+        errors.into_values().for_each(|error| self.reports.tell(self.core, error, Instant::now()));
         self.look_at = is_anybody_left.then(|| later(Instant::now(), LOOK));
     }
 
@@ -257,8 +264,8 @@ impl AcceptLoop<'_> {
 }
 
 /// Makes a connection of a stream that asks for nothing before; `None` when the service is closing.
-fn open(core: &Arc<Core>, id: ConnectionId, stream: Box<dyn Stream>) -> Option<Given> {
+fn open(core: &Arc<Core>, id: ConnectionId, stream: Box<dyn Stream>, delivery: Delivery) -> Option<Given> {
     let stream: Arc<dyn Stream> = stream.into();
     core.engine().keep_alive(&*stream);
-    Opened::new(core, id, stream, Vec::new(), None).map(Given::Connection)
+    Opened::new(core, id, stream, delivery, Vec::new(), None).map(Given::Connection)
 }

@@ -96,7 +96,8 @@ pub fn channel(capacity: usize) -> (ChannelCallback, Receiver<Event>) {
     (ChannelCallback::new(events, |event| event), receiver)
 }
 
-/// The callback of [`channel`], or of a channel of the program's own.
+/// The callback of [`channel`], [`latest`](super::latest()) and [`newest`](super::newest), or of a channel of the
+/// program's own.
 ///
 /// Clones feed the same channel, so that several services can share one; their events can then be told apart by the
 /// connection's addresses at most. Where it matters whose they are, each service gets a callback of its own, which puts
@@ -138,7 +139,8 @@ pub fn channel(capacity: usize) -> (ChannelCallback, Receiver<Event>) {
 /// ```
 pub struct ChannelCallback<T = Event> {
     events: Sender<T>,
-    wrap: Arc<dyn Fn(Event) -> T + Send + Sync>,
+    /// What goes into the channel for an event, if anything does.
+    wrap: Arc<dyn Fn(Event) -> Option<T> + Send + Sync>,
 }
 
 impl<T: Send + 'static> ChannelCallback<T> {
@@ -147,12 +149,19 @@ impl<T: Send + 'static> ChannelCallback<T> {
     ///
     /// `wrap` runs where the callback does, and may do what that may.
     pub fn new(events: Sender<T>, wrap: impl Fn(Event) -> T + Send + Sync + 'static) -> Self {
+        Self::sparing(events, move |event| Some(wrap(event)))
+    }
+
+    /// One that puts in nothing for some events.
+    pub(super) fn sparing(events: Sender<T>, wrap: impl Fn(Event) -> Option<T> + Send + Sync + 'static) -> Self {
         Self { events, wrap: Arc::new(wrap) }
     }
 
     fn put(&self, event: Event) {
-        // Fails when the receiver is gone: nobody wants to know.
-        let _ = self.events.send((self.wrap)(event));
+        if let Some(item) = (self.wrap)(event) {
+            // Fails when the receiver is gone: nobody wants to know.
+            let _ = self.events.send(item);
+        }
     }
 }
 

@@ -99,7 +99,7 @@ impl Core {
     /// Lets the callbacks go, which may well hold handles of this service.
     fn drop_callbacks(&self) {
         self.replace_callback(Chain::default());
-        self.admission.drop_hook();
+        self.admission.drop_hooks();
         self.handshakes.drop_authenticator();
     }
 

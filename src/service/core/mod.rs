@@ -30,10 +30,11 @@ use crate::service::lifecycle::Lifecycle;
 use crate::service::offline_queue::OfflineQueue;
 use crate::service::sealed::Sealed;
 use crate::service::table::ConnectionTable;
-use crate::settings::{Key, Settings};
+use crate::settings::{Delivery, Key, Settings};
 use crate::stats::ServiceStats;
 use crate::sync::later;
 use crate::sync::threads::{Threads, spawn_error};
+use crate::sync::user_code;
 use crate::transport::{Listener, Stream};
 use close::CLOSE_GRACE;
 
@@ -147,15 +148,26 @@ impl Core {
         self.admission.check(peer, peer_addr, num_connections, may_enter)
     }
 
-    /// Who asks, on the way in, to be let in.
-    pub(crate) fn pending_caller<'a>(
+    /// Runs `ask` with who calls on a stream, which may be pending.
+    pub(crate) fn with_caller<T>(
         &self,
-        peer: &'a str,
-        peer_addr: Option<SocketAddr>,
-        peer_certificates: &'a [Vec<u8>],
-    ) -> Caller<'a> {
+        stream: &dyn Stream,
+        is_pending: bool,
+        ask: impl FnOnce(&Caller<'_>) -> T,
+    ) -> T {
+        let (peer, certificates) = (stream.peer(), stream.peer_certificates());
         let num = self.handshakes.count_with(|| self.table.len());
-        self.admission.pending_caller(peer, peer_addr, num, peer_certificates)
+        ask(&self.admission.caller(&peer, stream.peer_addr(), num, is_pending, &certificates))
+    }
+
+    /// How a newcomer is served, who may have been pending.
+    pub(crate) fn delivery_for(&self, stream: &dyn Stream, is_pending: bool) -> Result<Delivery, Refusal> {
+        let Some(hook) = self.admission.delivery_for() else { return Ok(self.settings().delivery.clone()) };
+        let delivery = self
+            .with_caller(stream, is_pending, |caller| user_code::call(|| hook(caller)))
+            .map_err(|message| Refusal::by_panic("delivery_for", message))?;
+        self.settings().check_delivery(&delivery).map_err(Refusal::by_error)?;
+        Ok(delivery)
     }
 
     /// Whether callers have to say who they are.
@@ -207,9 +219,10 @@ impl Core {
         &self,
         id: ConnectionId,
         stream: Arc<dyn Stream>,
+        delivery: Delivery,
         pending: Option<&Pending>,
     ) -> Option<Connection> {
-        let connection = Connection::new(id, Arc::clone(&stream), Arc::clone(&self.engine));
+        let connection = Connection::new(id, Arc::clone(&stream), delivery, Arc::clone(&self.engine));
         let mut last_values = Vec::new();
         let mut insert = || {
             let joined = joining::join(&self.engine, &self.table, &connection);

@@ -20,6 +20,7 @@ use crate::connection::{Connection, ConnectionId};
 use crate::error::{DisconnectCause, Error};
 use crate::service::Core;
 use crate::service::callback::{Callback, Chain};
+use crate::settings::Delivery;
 use crate::sync::user_code::{self, debug, trace};
 use crate::transport::{Stream, is_nothing_yet};
 pub(crate) use read_buffer::SMALL_CHUNK;
@@ -44,11 +45,12 @@ impl Opened {
         core: &Arc<Core>,
         id: ConnectionId,
         stream: Arc<dyn Stream>,
+        delivery: Delivery,
         ahead: Vec<u8>,
         pending: Option<&Pending>,
     ) -> Option<Self> {
         let callback = core.callback();
-        let connection = core.open(id, Arc::clone(&stream), pending)?;
+        let connection = core.open(id, Arc::clone(&stream), delivery, pending)?;
         Some(Self { core: Arc::clone(core), connection, stream: Some(stream), ahead, callback })
     }
 

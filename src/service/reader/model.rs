@@ -109,7 +109,8 @@ impl Life {
             }),
             changed: Condvar::new(),
         });
-        let opened = Opened::new(&core, core.next_id(), Arc::new(Arc::clone(&peer)), Vec::new(), None)
+        let delivery = core.settings().delivery.clone();
+        let opened = Opened::new(&core, core.next_id(), Arc::new(Arc::clone(&peer)), delivery, Vec::new(), None)
             .expect("nobody closes yet");
         let life = Self {
             core,

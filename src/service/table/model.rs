@@ -29,7 +29,9 @@ struct Service {
 impl Service {
     fn new(connections: u64) -> Arc<Self> {
         let engine = Arc::new(Engine::new(Settings::default(), Weak::<NoRelief>::new()));
-        let connect = |id| Connection::new(ConnectionId(id), Arc::new(Sink), Arc::clone(&engine));
+        let connect = |id| {
+            Connection::new(ConnectionId(id), Arc::new(Sink), engine.settings.delivery.clone(), Arc::clone(&engine))
+        };
         Arc::new(Self { table: ConnectionTable::new(), connections: (0..connections).map(connect).collect() })
     }
 

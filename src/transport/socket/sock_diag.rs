@@ -33,7 +33,17 @@ const LAST_ACK_RECV: usize = 56;
 
 /// What [`Stream::unanswered_for`](crate::transport::Stream::unanswered_for) says of a socket.
 pub(crate) fn unanswered_for(socket: &TcpStream) -> io::Result<Option<Duration>> {
-    read_answer(&ask(&question(socket.local_addr()?, socket.peer_addr()?, sockopt::socket_cookie(socket)?))?)
+    read_answer(&ask_about(socket)?)
+}
+
+/// How many bytes the peer's system has not acknowledged, those that are not sent included.
+pub(crate) fn unacknowledged(socket: &TcpStream) -> io::Result<u64> {
+    Ok(u32_at(body(&ask_about(socket)?)?, WQUEUE)?.into())
+}
+
+/// What the system knows of a connection.
+fn ask_about(socket: &TcpStream) -> io::Result<Vec<u8>> {
+    ask(&question(socket.local_addr()?, socket.peer_addr()?, sockopt::socket_cookie(socket)?))
 }
 
 /// The system's answer to a question.
@@ -165,8 +175,10 @@ mod tests {
     fn what_waits_for_a_peer_that_answers_is_not_unanswered() {
         let (mut one, _other) = pair("127.0.0.1", "127.0.0.1");
         one.set_nonblocking(true).unwrap();
+        assert_eq!(unacknowledged(&one).unwrap(), 0);
         while one.write(&[0; 65536]).is_ok() {}
         assert!(unanswered_for(&one).unwrap().is_some());
+        assert!(unacknowledged(&one).unwrap() > 65536);
     }
 
     #[test]

@@ -29,9 +29,9 @@ pub(crate) fn read(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
 /// Blocks until some of it is taken. The system wakes a thread that blocks in writing only when there is much room
 /// again, a third of up to 4 MiB for TCP, so that a peer who reads slowly would seem to take nothing for minutes: it is
 /// tried in between.
-pub(crate) fn write(socket: impl AsFd, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+pub(crate) fn write(socket: impl AsFd, buffers: &[IoSlice<'_>], complete: bool) -> io::Result<usize> {
     loop {
-        match try_write(&socket, buffers) {
+        match try_write(&socket, buffers, complete) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&PATIENCE))?;
             }
@@ -40,9 +40,12 @@ pub(crate) fn write(socket: impl AsFd, buffers: &[IoSlice<'_>]) -> io::Result<us
     }
 }
 
-/// Per call, because a non-blocking descriptor would not block the reader either.
-pub(crate) fn try_write(socket: impl AsFd, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-    send(socket, buffers, SendFlags::DONTWAIT)
+/// Per call, because a non-blocking descriptor would not block the reader either. What is `complete` the system puts
+/// nothing behind in the same packet.
+pub(crate) fn try_write(socket: impl AsFd, buffers: &[IoSlice<'_>], complete: bool) -> io::Result<usize> {
+    let mut flags = SendFlags::DONTWAIT;
+    flags.set(SendFlags::EOR, complete);
+    send(socket, buffers, flags)
 }
 
 /// Writes without the signal that would kill a process which has put the default handling of `SIGPIPE` back.

@@ -32,29 +32,38 @@
 //! accepted yet, gets an error on some systems, Linux among them: `ConnectionReset`.
 
 mod connector;
+#[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+mod diag;
 mod listener;
 mod lock;
 mod name;
-#[cfg(all(target_os = "linux", not(leads_comm_portable)))]
-mod owner;
 mod place;
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net;
+use std::sync::OnceLock;
 #[cfg(not(leads_comm_portable))]
 use std::time::Duration;
+
+use socket2::SockRef;
 
 use super::Stream;
 pub use connector::UnixConnector;
 pub use listener::UnixListener;
+
+/// What the size of a send buffer is multiplied with that the system is asked for: Linux also counts in it what it keeps
+/// beside the bytes.
+const BUFFER_FACTOR: usize = if cfg!(any(target_os = "linux", target_os = "android")) { 2 } else { 1 };
 
 /// A connection over a Unix socket.
 #[derive(Debug)]
 pub struct UnixStream {
     socket: net::UnixStream,
     peer: String,
+    /// The send buffer that the system has given it, once it has been given another.
+    send_buffer: OnceLock<usize>,
 }
 
 impl UnixStream {
@@ -68,13 +77,13 @@ impl UnixStream {
         #[cfg(leads_comm_portable)]
         socket.set_nonblocking(false)?;
         let peer = name::of_peer(&socket);
-        Ok(Self { socket, peer })
+        Ok(Self { socket, peer, send_buffer: OnceLock::new() })
     }
 
     /// One that is nobody else's, and blocks then without being asked whether it would.
     fn own(socket: net::UnixStream, peer: String) -> io::Result<Self> {
         socket.set_nonblocking(false)?;
-        Ok(Self { socket, peer })
+        Ok(Self { socket, peer, send_buffer: OnceLock::new() })
     }
 }
 
@@ -96,7 +105,7 @@ impl Stream for UnixStream {
 
     #[cfg(not(leads_comm_portable))]
     fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        super::socket::write(&self.socket, buffers)
+        super::socket::write(&self.socket, buffers, false)
     }
 
     #[cfg(leads_comm_portable)]
@@ -106,7 +115,7 @@ impl Stream for UnixStream {
 
     #[cfg(not(leads_comm_portable))]
     fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        super::socket::try_write(&self.socket, buffers)
+        super::socket::try_write(&self.socket, buffers, false)
     }
 
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
@@ -115,6 +124,27 @@ impl Stream for UnixStream {
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.socket.shutdown(how)
+    }
+
+    /// By its send buffer, which holds all that the peer has not read. Linux's has 4608 bytes at least, and each write
+    /// takes some hundred of them beside its own.
+    fn limit_unsent(&self, bytes: Option<usize>) -> io::Result<()> {
+        let socket = SockRef::from(&self.socket);
+        let given = match self.send_buffer.get() {
+            Some(given) => *given,
+            None if bytes.is_none() => return Ok(()),
+            None => {
+                let given = socket.send_buffer_size()?;
+                *self.send_buffer.get_or_init(|| given)
+            }
+        };
+        let most = i32::MAX as usize;
+        socket.set_send_buffer_size((bytes.unwrap_or(given) / BUFFER_FACTOR).clamp(1, most))
+    }
+
+    #[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+    fn system_queued_bytes(&self) -> io::Result<u64> {
+        diag::unread_by_peer(&self.socket)
     }
 
     fn peer(&self) -> String {

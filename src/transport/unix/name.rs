@@ -84,7 +84,7 @@ fn of_process(socket: &impl AsFd) -> Option<String> {
 /// The user to whom the peer's socket belongs.
 #[cfg(all(target_os = "linux", not(leads_comm_portable)))]
 fn of_owner(socket: &impl AsFd) -> Option<String> {
-    super::owner::of_peer(socket).ok().map(|uid| format!("uid {uid}"))
+    super::diag::uid_of_peer(socket).ok().map(|uid| format!("uid {uid}"))
 }
 
 #[cfg(any(target_os = "android", all(target_os = "linux", leads_comm_portable)))]

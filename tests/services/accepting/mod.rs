@@ -3,4 +3,5 @@
 #![allow(clippy::module_inception, reason = "the suite of this name is one of several")]
 
 mod accepting;
+mod delivery_for;
 mod pending;

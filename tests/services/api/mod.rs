@@ -4,6 +4,7 @@ mod addresses;
 mod dependencies;
 mod documents;
 mod errors;
+mod keys;
 mod leads_defects;
 mod lifecycle;
 mod proxy;

@@ -6,5 +6,6 @@ mod callback_channel;
 mod callback_panics;
 mod callbacks;
 mod foreign;
+mod latest;
 mod matrix;
 mod values;

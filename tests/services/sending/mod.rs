@@ -1,5 +1,6 @@
 //! What is sent, and to peers that do not read.
 
+mod conflation;
 mod delivery;
 mod dropping;
 mod flush;
@@ -12,4 +13,5 @@ mod send_all;
 mod slow_consumers;
 mod snapshot;
 mod total_limit;
+mod unsent;
 mod viewers;

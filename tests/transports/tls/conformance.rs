@@ -78,12 +78,14 @@ fn over_shaken(ends: (Box<dyn Stream>, Box<dyn Stream>)) -> (Box<dyn Stream>, Bo
 /// Handshake, certificates, and the end of the stream are its own.
 #[test]
 fn it_passes_on_what_it_has_no_part_in() {
-    use LayerCheck::{Abort, Addresses, DropCloses, HasEnd, KeepAlive, Shutdown, Unanswered};
+    use LayerCheck::{
+        Abort, Addresses, DropCloses, HasEnd, KeepAlive, LimitUnsent, Shutdown, SystemQueued, Unanswered,
+    };
     let client = |below| -> Box<dyn Stream> {
         let name = ServerName::try_from("localhost").unwrap();
         Box::new(TlsStream::client(below, &pki().mutual_client(), name).unwrap())
     };
-    for check in [Addresses, KeepAlive, Unanswered, Abort, Shutdown, DropCloses] {
+    for check in [Addresses, KeepAlive, Unanswered, LimitUnsent, SystemQueued, Abort, Shutdown, DropCloses] {
         check.run(&Suite::new(), client).unwrap();
     }
     let ends = HasEnd.run(&Suite::new(), client).unwrap_err();

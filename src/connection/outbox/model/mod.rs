@@ -7,6 +7,7 @@ mod gathered;
 mod joining;
 mod peer;
 mod queueing;
+mod replacing;
 mod wire;
 
 use loom::thread::JoinHandle;

@@ -4,7 +4,11 @@ use std::mem;
 use std::ops::{AddAssign, Range};
 use std::sync::Arc;
 
+use super::Expiry;
+use super::newest::Numbered;
 use crate::connection::outbox::batch::Batch;
+use crate::settings::Key;
+use crate::stats::Volume;
 
 /// Messages of one batch that wait: those of a range, without the bytes that are gone.
 #[derive(Debug, Clone)]
@@ -15,6 +19,10 @@ pub(super) struct Queued {
     pub(super) at: usize,
     /// Whether the beginning of the first message was written before it was queued.
     pub(super) torn: bool,
+    /// Whether it was queued before there was a lifespan.
+    pub(super) ageless: bool,
+    /// The number of its place, of a message that may be replaced unless it has been begun.
+    number: Option<u64>,
 }
 
 /// Messages, and their bytes that had not been written.
@@ -27,7 +35,31 @@ pub(crate) struct Amount {
 impl Queued {
     #[inline]
     pub(super) fn new(batch: Arc<Batch>, torn: bool) -> Self {
-        Self { messages: 0..batch.messages(), at: 0, batch, torn }
+        Self { messages: 0..batch.messages(), at: 0, batch, torn, ageless: false, number: None }
+    }
+
+    /// One whose token's turn has come.
+    pub(super) fn newest(Numbered { batch, number }: Numbered) -> Self {
+        Self { number: Some(number), ..Self::new(batch, false) }
+    }
+
+    /// The message, with its key, if it may be replaced by a newer one.
+    pub(super) fn replaceable(&self) -> Option<(Numbered, Key)> {
+        let number = self.number.filter(|_| self.is_whole())?;
+        let key = self.batch.key()?.clone();
+        Some((Numbered { batch: Arc::clone(&self.batch), number }, key))
+    }
+
+    pub(super) fn end_replacing(&mut self) {
+        self.number = None;
+    }
+
+    /// How much it is, if it is too old to be written.
+    pub(super) fn expired(&self, expiry: Expiry) -> Option<Amount> {
+        if self.ageless || self.torn || self.begun() > 0 {
+            return None;
+        }
+        expiry.of(&self.batch).map(|_| Amount { messages: self.messages.len(), bytes: self.len() })
     }
 
     /// Whether nothing of its batch has been written or dropped, or waits elsewhere.
@@ -97,6 +129,12 @@ impl Queued {
         self.messages.start += 1;
         let start = mem::replace(&mut self.at, self.batch.start_of(self.messages.start));
         Amount { messages: 1, bytes: self.at - start }
+    }
+}
+
+impl From<Amount> for Volume {
+    fn from(Amount { messages, bytes }: Amount) -> Self {
+        Self::new(messages, bytes)
     }
 }
 

@@ -46,6 +46,69 @@ fn what_is_kept_comes_first_and_in_order() {
     assert!(events.iter().all(|event| !matches!(event, Event::Fail { error: Error::Unsent { .. } })));
 }
 
+/// Of what is kept, each key has one place, in which its newest message is.
+#[test]
+fn of_what_is_kept_the_newest_of_each_key_is_sent_and_every_event() {
+    let (callback, events) = recorder();
+    let reconnect = quick().at_start(true).keep_bytes(10 * (5 + 1 + 64));
+    let client = Client::builder()
+        .port(free_port())
+        .key(leads_comm::key::prefix(b':'))
+        .delivery(leads_comm::Delivery::new().conflate(true))
+        .reconnect(reconnect)
+        .callback(callback)
+        .build()
+        .unwrap();
+    client.start("127.0.0.1", true).unwrap();
+    client.send(b"start").unwrap();
+    for round in 0..1000 {
+        client.send(format!("a:{round:03}").as_bytes()).unwrap();
+        client.send_all([format!("b:{round:03}"), format!("c:{round:03}")]).unwrap();
+        if round % 300 == 0 {
+            client.send(format!("lap {}", round / 300).as_bytes()).unwrap();
+        }
+    }
+    // Three messages of one key are one; but two of other keys and an event are three more than there is room for.
+    assert_eq!(client.send_all(["a:one", "a:two", "a:end"]).unwrap(), 3);
+    assert!(matches!(client.send_all(["a:no!", "d:no!", "e:no!", "none!"]), Err(Error::KeptFull { .. })));
+    client.send(b"pit 1").unwrap();
+    let (server, server_events) = serve(client.port());
+    connected(&events);
+    client.flush(PATIENCE).unwrap();
+    let expected = ["start", "a:end", "b:999", "c:999", "lap 0", "lap 1", "lap 2", "lap 3", "pit 1"];
+    expected.iter().for_each(|expected| assert_eq!(received(&server_events), expected.as_bytes()));
+    // What was replaced had not been accepted by a connection.
+    let traffic = client.stats().traffic;
+    assert_eq!((traffic.accepted.messages, traffic.conflated.messages), (9, 0));
+    client.close();
+    server.close();
+}
+
+/// What was kept for too long is not sent.
+#[test]
+fn what_is_kept_expires() {
+    let (callback, events) = recorder();
+    let lifespan = Duration::from_millis(50);
+    let client = Client::builder()
+        .port(free_port())
+        .delivery(leads_comm::Delivery::new().lifespan(lifespan))
+        .reconnect(quick().at_start(true).keep_bytes(1000))
+        .callback(callback)
+        .build()
+        .unwrap();
+    client.start("127.0.0.1", true).unwrap();
+    client.send(b"brake").unwrap();
+    let begun = std::time::Instant::now();
+    until("it is too old", || begun.elapsed() > 2 * lifespan);
+    let (server, server_events) = serve(client.port());
+    connected(&events);
+    until("it is counted", || client.stats().traffic.expired.messages == 1);
+    client.send(b"end").unwrap();
+    assert_eq!(received(&server_events), b"end");
+    client.close();
+    server.close();
+}
+
 #[test]
 fn no_more_is_kept_than_there_is_room_for() {
     // Each is charged its length, the separator's, and 64.

@@ -1,5 +1,6 @@
-//! Whose a peer's socket is, where the process itself cannot be seen: by `NETLINK_SOCK_DIAG`, for the layout see
-//! `linux/unix_diag.h`. It knows the sockets of the same network namespace.
+//! What Linux knows of the socket at the other end: whose it is, where the process itself cannot be seen, and what has
+//! not been read from it. By `NETLINK_SOCK_DIAG`, for the layout see `linux/unix_diag.h`; it knows the sockets of the same
+//! network namespace.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -14,16 +15,28 @@ const AF_UNIX: u8 = 1;
 const REQUEST: usize = 24;
 const ANSWER: usize = 16;
 
-/// What can be asked for, and the attributes that have it.
+/// What can be asked for, and the attributes that have it: of the queues, first what has not been read.
 const SHOW_PEER: u32 = 1 << 2;
+const SHOW_QUEUES: u32 = 1 << 4;
 const SHOW_UID: u32 = 1 << 6;
 const PEER: u16 = 2;
+const QUEUES: u16 = 4;
 const UID: u16 = 7;
 
 /// The user to whom the socket at the other end belongs.
-pub(super) fn of_peer(socket: impl AsFd) -> io::Result<u32> {
+pub(super) fn uid_of_peer(socket: impl AsFd) -> io::Result<u32> {
+    ask_for(peer_of(socket)?, SHOW_UID, UID)
+}
+
+/// How many bytes the program at the other end has not read.
+pub(super) fn unread_by_peer(socket: impl AsFd) -> io::Result<u64> {
+    ask_for(peer_of(socket)?, SHOW_QUEUES, QUEUES).map(u64::from)
+}
+
+/// The inode of the socket at the other end.
+fn peer_of(socket: impl AsFd) -> io::Result<u32> {
     let own = u32::try_from(fstat(socket)?.st_ino).map_err(io::Error::other)?;
-    ask_for(ask_for(own, SHOW_PEER, PEER)?, SHOW_UID, UID)
+    ask_for(own, SHOW_PEER, PEER)
 }
 
 /// A number that is known of the socket with this inode.

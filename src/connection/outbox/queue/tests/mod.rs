@@ -10,6 +10,8 @@ use crate::connection::outbox::batch::{BATCH_LEN, Batch, Place};
 use crate::connection::outbox::budget::{Budget, Purpose};
 use crate::settings::OVERHEAD;
 
+mod replacing;
+
 const SEPARATOR: &[u8] = b";";
 
 /// Numbers by chance, the same ones for the same seed: SplitMix64.
@@ -159,7 +161,7 @@ impl Test {
         if self.single && !self.model.is_empty() {
             return self.append(len);
         }
-        let loan = self.queue.lend(usize::MAX, usize::MAX);
+        let loan = self.queue.lend(usize::MAX, usize::MAX, None);
         let (queued, lent) = (loan.len(), self.model.len());
         assert_eq!(queued, self.queue.bytes());
         let bytes = joined(&loan, usize::MAX);
@@ -186,7 +188,7 @@ impl Test {
 
     /// A write of what is queued, of which so much is taken, while more is queued and dropped.
     fn write(&mut self, most: usize, bytes: usize, taken: usize, meanwhile: &[usize], dropping: Option<usize>) {
-        let loan = self.queue.lend(most, bytes);
+        let loan = self.queue.lend(most, bytes, None);
         let lent = joined(&loan, usize::MAX);
         assert_eq!(lent.len(), loan.len(), "empty parts are in the way");
         assert_eq!(lent.is_empty(), self.model.is_empty(), "there is something to write");
@@ -349,13 +351,13 @@ fn what_is_lent_is_not_joined() {
         queue.push(Arc::new(batch));
     };
     push(&mut queue, 0);
-    let loan = queue.lend(usize::MAX, usize::MAX);
+    let loan = queue.lend(usize::MAX, usize::MAX, None);
     (1..4).for_each(|number| push(&mut queue, number));
     assert_eq!(joined(&loan, usize::MAX), b"0;");
     drop(loan);
     queue.take_back(1);
     (4..8).for_each(|number| push(&mut queue, number));
-    assert_eq!(joined(&queue.lend(usize::MAX, usize::MAX), usize::MAX), b";1;2;3;4;5;6;7;");
+    assert_eq!(joined(&queue.lend(usize::MAX, usize::MAX, None), usize::MAX), b";1;2;3;4;5;6;7;");
 }
 
 /// What is dropped for its memory gives that back: it is no part of a batch that stays, or that others have.
@@ -370,9 +372,9 @@ fn what_is_dropped_for_memory_gives_it_back() {
     queue.push(Arc::clone(&shared));
     fill(&mut queue);
     // The first message has been begun, and the second batch is being written.
-    drop(queue.lend(1, usize::MAX));
+    drop(queue.lend(1, usize::MAX, None));
     queue.take_back(10);
-    let loan = queue.lend(2, usize::MAX);
+    let loan = queue.lend(2, usize::MAX, None);
     let (before, messages) = (budget.used(), queue.messages());
     let dropped = queue.drop_for_memory(1);
     assert!(dropped.messages > 0 && before - budget.used() >= dropped.bytes);
@@ -384,7 +386,7 @@ fn what_is_dropped_for_memory_gives_it_back() {
     assert_eq!(queue.bytes(), lent + shared.len());
     drop(loan);
     queue.take_back(lent);
-    assert_eq!(joined(&queue.lend(9, usize::MAX), usize::MAX), shared.bytes());
+    assert_eq!(joined(&queue.lend(9, usize::MAX, None), usize::MAX), shared.bytes());
 }
 
 /// Room for messages that may not come is taken only while there is plenty of memory: else each peer that is behind
@@ -397,7 +399,7 @@ fn room_is_taken_ahead_only_while_there_is_plenty() {
         let mut queue = Queue::new(false, &budget);
         (0..4).for_each(|_| queue.append(&[b'x'; LEN], SEPARATOR, Purpose::Queue).unwrap());
         // What has been lent takes no further message.
-        drop(queue.lend(usize::MAX, usize::MAX));
+        drop(queue.lend(usize::MAX, usize::MAX, None));
         let before = budget.used();
         queue.append(&[b'x'; LEN], SEPARATOR, Purpose::Queue).unwrap();
         budget.used() - before

@@ -1,0 +1,230 @@
+//! Messages that go their own way, apart from the batches: those that a newer one may replace, that expire, or that
+//! have to wait for their interval.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::batch::Batch;
+use super::queue::{Amount, Expiry, Gone, Loan};
+use super::{LONG_COPY, Outbox, Outgoing, Refused, Stage, State, Step};
+use crate::settings::{Delivery, Key};
+use crate::stats::Volume;
+use crate::sync::{MutexGuard, Ordering, now};
+
+/// How a message goes by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It waits in the queue.
+    Queued,
+    /// It waits for its interval.
+    Parked,
+}
+
+impl Outbox {
+    /// How it is served from now on; how much might be unsent before. Senders that wait for room look again, whether they
+    /// still have to.
+    pub(crate) fn set_delivery(&self, delivery: Delivery) -> (Option<usize>, Step) {
+        let mut state = self.state.lock();
+        if state.stream.is_none() {
+            // Retired. The last handle may be let go under some lock, and a filter is the program's code.
+            drop(state);
+            return (delivery.unsent_limit(), Step::Nothing);
+        }
+        self.filters.store(delivery.filter.is_some(), Ordering::Relaxed);
+        if state.delivery.lifespan.is_none() && delivery.lifespan.is_some() {
+            state.queue.keep_for_ever();
+        }
+        if !delivery.conflate {
+            state.queue.end_replacing();
+        }
+        let is_paced_otherwise = state.delivery.min_interval != delivery.min_interval;
+        // Its filter is the program's, and is dropped without the lock.
+        let before = std::mem::replace(&mut state.delivery, delivery);
+        if is_paced_otherwise {
+            state.release_all();
+        }
+        self.room.notify_all();
+        let step = match state.stage {
+            Stage::Open if !state.queue.is_empty() => self.write_or_leave(state),
+            _ => {
+                drop(state);
+                Step::Nothing
+            }
+        };
+        (before.unsent_limit(), step)
+    }
+
+    /// Whether messages have to be pushed one by one.
+    pub(crate) fn keeps_apart(&self) -> bool {
+        self.state.lock().keeps_apart()
+    }
+
+    /// Pushes what is a message by itself and goes its own way; gives the state back otherwise.
+    #[cold]
+    pub(super) fn push_apart<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        outgoing: Outgoing<'_>,
+    ) -> Result<Result<Step, MutexGuard<'a, State>>, Refused> {
+        let Some(key) = outgoing.key_of_one() else { return Ok(Err(state)) };
+        let purpose = state.purpose();
+        let way = match (state.delivery.min_interval, key) {
+            (Some(interval), Some(key)) if !state.intervals.may_go(key, now(), interval, purpose)? => Way::Parked,
+            _ if state.waits_apart() => Way::Queued,
+            _ => return Ok(Err(state)),
+        };
+        let batch = match outgoing {
+            Outgoing::Batches(batches) => Arc::clone(&batches[0]),
+            // What is long is copied without the lock.
+            Outgoing::Message { message, .. } if message.len() >= LONG_COPY => {
+                drop(state);
+                let copy = self.rules.batch_of(message, key, purpose)?;
+                state = self.state.lock();
+                if state.stage != Stage::Open {
+                    return Err(Refused::Closed);
+                }
+                copy
+            }
+            Outgoing::Message { message, key } => self.rules.batch_of(message, key, purpose)?,
+        };
+        match (way, key) {
+            (Way::Parked, Some(key)) => {
+                state.tally.accepted += Volume::new(1, batch.len());
+                state.park(key, batch);
+                let now = now();
+                let due = state.intervals.watch();
+                return Ok(Ok(due.map_or(Step::Nothing, |due| Step::Interval(due.saturating_duration_since(now)))));
+            }
+            (_, Some(key)) => state.queue.make_newest_room(key, purpose)?,
+            (_, None) => state.queue.make_entries(2, purpose)?,
+        }
+        state.tally.accepted += Volume::new(1, batch.len());
+        state.place(batch);
+        Ok(Ok(self.write_or_leave(state)))
+    }
+
+    /// Sends what is parked and due; how long until the next one is.
+    pub(crate) fn send_due(&self) -> (Option<Duration>, Step) {
+        let mut state = self.state.lock();
+        let Some(interval) = state.delivery.min_interval.filter(|_| state.stage == Stage::Open) else {
+            state.intervals.looked();
+            return (None, Step::Nothing);
+        };
+        let now = now();
+        while let Some(batch) = state.intervals.release(now, interval) {
+            state.place(batch);
+        }
+        let next = state.intervals.looked().map(|due| due.saturating_duration_since(now));
+        let step = if state.queue.is_empty() { Step::Nothing } else { self.write_or_leave(state) };
+        (next, step)
+    }
+
+    /// Since when the message waits that has waited longest.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        let state = self.state.lock();
+        [state.queue.oldest(), state.intervals.oldest()].into_iter().flatten().min()
+    }
+}
+
+impl State {
+    /// Whether messages have to be pushed one by one.
+    pub(super) fn keeps_apart(&self) -> bool {
+        self.delivery.min_interval.is_some() || self.waits_apart()
+    }
+
+    /// Whether what waits is queued by itself. While one waits that may be replaced, also what would be written at once:
+    /// it must not be overtaken by what takes the place of that one.
+    pub(super) fn waits_apart(&self) -> bool {
+        (self.delivery.conflate || self.delivery.lifespan.is_some())
+            && (self.is_behind() || self.joining || self.queue.may_replace())
+    }
+
+    /// What a message is charged that `outgoing` would replace.
+    pub(super) fn charge_of_replaced(&self, outgoing: Outgoing<'_>) -> usize {
+        if !self.keeps_apart() {
+            return 0;
+        }
+        let Some(Some(key)) = outgoing.key_of_one() else { return 0 };
+        match self.intervals.charge_of(key) {
+            0 if self.delivery.conflate => self.queue.charge_of_newest(key),
+            charge => charge,
+        }
+    }
+
+    fn park(&mut self, key: &Key, batch: Arc<Batch>) {
+        self.note_peak();
+        if let Some(Amount { messages, bytes }) = self.intervals.park(key, batch) {
+            self.tally.conflated += Volume::new(messages, bytes);
+        }
+    }
+
+    /// Queues messages that somebody has waited for, as the delivery says, but for its minimum interval.
+    pub(super) fn push_or_place(&mut self, batch: Arc<Batch>) {
+        if batch.messages() > 1 || !self.waits_apart() {
+            return self.push(batch);
+        }
+        self.tally.accepted += Volume::new(1, batch.len());
+        self.place(batch);
+    }
+
+    /// Puts a message by itself into the queue, to be replaced by a newer one of its key where that is the rule.
+    pub(super) fn place(&mut self, batch: Arc<Batch>) {
+        self.note_peak();
+        self.note_work();
+        self.account.accept(batch.len());
+        self.rush.note_queued(1);
+        match batch.key().filter(|_| self.delivery.conflate && self.waits_apart()).cloned() {
+            Some(key) => self.queue.push_newest_anyway(&key, batch),
+            None => self.queue.push_alone(batch),
+        }
+        self.account_gone();
+    }
+
+    /// Puts all that is parked into the queue.
+    pub(super) fn release_all(&mut self) {
+        for batch in self.intervals.clear() {
+            self.place(batch);
+        }
+    }
+
+    /// See [`Queue::lend`](super::queue::Queue::lend).
+    pub(super) fn lend(&mut self, most: usize, bytes: usize) -> Loan {
+        let expiry = self.delivery.lifespan.map(|lifespan| {
+            self.note_peak();
+            Expiry { now: now(), lifespan }
+        });
+        let loan = self.queue.lend(most, bytes, expiry);
+        self.account_gone();
+        loan
+    }
+
+    /// Drops what is too old, as far as it comes first, to make room.
+    pub(super) fn drop_expired(&mut self) {
+        if let Some(lifespan) = self.delivery.lifespan {
+            self.note_peak();
+            self.queue.drop_expired(Expiry { now: now(), lifespan });
+            self.account_gone();
+        }
+    }
+
+    /// Takes over from the queue what has gone; how many messages have been replaced.
+    pub(super) fn account_gone(&mut self) -> usize {
+        let Some(Gone { conflated, expired, shifts }) = self.queue.take_gone() else { return 0 };
+        self.account.drop(conflated.bytes + expired.bytes);
+        shifts.into_iter().for_each(|(number, by)| self.account.shift(number, by));
+        self.tally.conflated += Volume::new(conflated.messages, conflated.bytes);
+        self.tally.expired += Volume::new(expired.messages, expired.bytes);
+        conflated.messages
+    }
+}
+
+impl Outgoing<'_> {
+    /// The key of a message by itself, which may have none.
+    fn key_of_one(&self) -> Option<Option<&Key>> {
+        match self {
+            Self::Message { key, .. } => Some(*key),
+            Self::Batches([batch]) if batch.messages() == 1 => Some(batch.key()),
+            Self::Batches(_) => None,
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Minimum intervals: of what comes too soon after the last message of its key, the newest is parked until its time has
+//! come. Pure: no lock, no clock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::batch::Batch;
+use super::budget::{Budget, Lacking, Purpose};
+use super::queue::Amount;
+use crate::settings::{Key, OVERHEAD};
+use crate::sync::later;
+
+/// What a key takes of memory at most, in both tables.
+const ENTRY: usize = 4 * size_of::<(Key, Paced)>();
+
+/// How many keys there are at least before those whose interval is over are looked for.
+const FEW_KEYS: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Intervals {
+    keys: HashMap<Key, Paced>,
+    /// Those of which a message is parked, by when it is due.
+    parked: BTreeMap<(Instant, u64), Key>,
+    number: u64,
+    bytes: usize,
+    /// Whether the pump has been asked to look.
+    watched: bool,
+    /// At how many keys those whose interval is over are looked for.
+    many: usize,
+    reserved: usize,
+    budget: Arc<Budget>,
+}
+
+#[derive(Debug)]
+struct Paced {
+    /// When the next message of the key may be sent.
+    due: Instant,
+    parked: Option<Parked>,
+}
+
+#[derive(Debug)]
+struct Parked {
+    batch: Arc<Batch>,
+    number: u64,
+}
+
+impl Intervals {
+    pub(super) fn new(budget: &Arc<Budget>) -> Self {
+        Self {
+            keys: HashMap::new(),
+            parked: BTreeMap::new(),
+            number: 0,
+            bytes: 0,
+            watched: false,
+            many: FEW_KEYS,
+            reserved: 0,
+            budget: Arc::clone(budget),
+        }
+    }
+
+    /// What is parked.
+    pub(super) fn amount(&self) -> Amount {
+        Amount { messages: self.parked.len(), bytes: self.bytes }
+    }
+
+    pub(super) fn charged(&self) -> usize {
+        self.bytes + OVERHEAD * self.parked.len()
+    }
+
+    /// What the message is charged that one of this key would replace; 0 when there is none.
+    pub(super) fn charge_of(&self, key: &Key) -> usize {
+        self.keys.get(key).and_then(|paced| paced.parked.as_ref()).map_or(0, |parked| parked.batch.charge())
+    }
+
+    /// Since when the message is parked that is the oldest.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.keys.values().filter_map(|paced| paced.parked.as_ref()).map(|parked| parked.batch.since()).min()
+    }
+
+    /// Whether a message of this key may be sent now; if so, the next one has to wait.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory to keep the key in.
+    pub(super) fn may_go(
+        &mut self,
+        key: &Key,
+        now: Instant,
+        interval: Duration,
+        purpose: Purpose,
+    ) -> Result<bool, Lacking> {
+        if let Some(paced) = self.keys.get_mut(key) {
+            let may_go = paced.parked.is_none() && paced.due <= now;
+            if may_go {
+                paced.due = later(now, interval);
+            }
+            return Ok(may_go);
+        }
+        if self.keys.len() >= self.many {
+            self.forget_those_over(now);
+        }
+        let memory = ENTRY + key.memory();
+        if !self.budget.take(memory, purpose) {
+            return Err(Lacking(memory));
+        }
+        self.reserved += memory;
+        self.keys.insert(key.clone(), Paced { due: later(now, interval), parked: None });
+        Ok(true)
+    }
+
+    fn forget_those_over(&mut self, now: Instant) {
+        let mut freed = 0;
+        self.keys.retain(|key, paced| {
+            let stays = paced.parked.is_some() || paced.due > now;
+            freed += if stays { 0 } else { ENTRY + key.memory() };
+            stays
+        });
+        self.budget.give_back(freed);
+        self.reserved -= freed;
+        self.many = FEW_KEYS.max(2 * self.keys.len());
+        self.keys.shrink_to(self.many);
+    }
+
+    /// Parks a message that [may not go](Self::may_go); the one that it replaces.
+    pub(super) fn park(&mut self, key: &Key, batch: Arc<Batch>) -> Option<Amount> {
+        let paced = self.keys.get_mut(key)?;
+        self.bytes += batch.len();
+        match &mut paced.parked {
+            Some(parked) => {
+                let replaced = std::mem::replace(&mut parked.batch, batch);
+                self.bytes -= replaced.len();
+                Some(Amount { messages: 1, bytes: replaced.len() })
+            }
+            parked @ None => {
+                self.number += 1;
+                *parked = Some(Parked { batch, number: self.number });
+                self.parked.insert((paced.due, self.number), key.clone());
+                None
+            }
+        }
+    }
+
+    /// When the next message is due for which the pump has not been asked to look; from then on it has been.
+    pub(super) fn watch(&mut self) -> Option<Instant> {
+        let due = self.next_due().filter(|_| !self.watched)?;
+        self.watched = true;
+        Some(due)
+    }
+
+    /// The pump has looked; when it has to look again.
+    pub(super) fn looked(&mut self) -> Option<Instant> {
+        self.watched = !self.parked.is_empty();
+        self.next_due()
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.parked.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// When the last of those that are parked now is due.
+    pub(super) fn last_due(&self) -> Option<Instant> {
+        self.parked.last_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// How many bytes are parked until then at most.
+    pub(super) fn parked_until(&self, last: Instant) -> usize {
+        let parked = self.parked.range(..=(last, u64::MAX));
+        parked
+            .map(|(_, key)| {
+                self.keys.get(key).and_then(|paced| paced.parked.as_ref()).map_or(0, |parked| parked.batch.len())
+            })
+            .sum()
+    }
+
+    /// The next message that is due at `now`.
+    pub(super) fn release(&mut self, now: Instant, interval: Duration) -> Option<Arc<Batch>> {
+        let entry = self.parked.first_entry().filter(|entry| entry.key().0 <= now)?;
+        let key = entry.remove();
+        let paced = self.keys.get_mut(&key)?;
+        paced.due = later(now, interval);
+        let batch = paced.parked.take()?.batch;
+        self.bytes -= batch.len();
+        Some(batch)
+    }
+
+    /// All that is parked, in the order in which the keys were, and everything else is forgotten.
+    pub(super) fn clear(&mut self) -> Vec<Arc<Batch>> {
+        let mut empty = Self::new(&self.budget);
+        (empty.watched, empty.number) = (self.watched, self.number);
+        let mut cleared = std::mem::replace(self, empty);
+        let mut parked: Vec<_> = cleared.keys.drain().filter_map(|(_, paced)| paced.parked).collect();
+        parked.sort_by_key(|parked| parked.number);
+        parked.into_iter().map(|parked| parked.batch).collect()
+    }
+}
+
+impl Drop for Intervals {
+    fn drop(&mut self) {
+        if self.reserved > 0 {
+            self.budget.give_back(self.reserved);
+        }
+    }
+}
