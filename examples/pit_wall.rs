@@ -116,7 +116,9 @@ fn drive(seconds: Duration) -> Result<(), Failure> {
     let ended = begun.elapsed();
     // What was accepted is written, then comes the goodbye: each viewer takes what it still has, and is done.
     vehicle.close();
-    viewers.iter().for_each(|viewer| drop(viewer.done.recv()));
+    viewers.iter().for_each(|viewer| {
+        let _ = viewer.done.recv();
+    });
     say(table(number, laps, &viewers, ended).trim_end());
 
     let [pit_wall, recorder, phone] = viewers.each_ref().map(|viewer| viewer.shown.lock().expect("nobody panics"));

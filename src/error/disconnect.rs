@@ -127,7 +127,7 @@ pub enum DisconnectCause {
         /// The limit that was reached.
         limit: OutboundLimit,
     },
-    /// `on_connect` or `on_receive` panicked.
+    /// `on_connect` or `on_receive` panicked, or the [filter](crate::Delivery::filter), as `filter`.
     CallbackPanicked {
         /// The method that panicked.
         callback: &'static str,

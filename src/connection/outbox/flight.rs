@@ -104,7 +104,18 @@ impl Outbox {
             Mode::Blocking => BYTES_PER_BLOCKING_WRITE,
         };
         let most = if state.writer == Writer::Background { most.min(state.bytes_when_ready()) } else { most };
-        let loan = state.lend(BATCHES_PER_WRITE, most);
+        self.write_at_most(state, mode, BATCHES_PER_WRITE, most)
+    }
+
+    /// The same with limits of its own: so many batches, so many bytes.
+    pub(super) fn write_at_most(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        mode: Mode,
+        batches: usize,
+        most: usize,
+    ) -> io::Result<()> {
+        let loan = state.lend(batches, most);
         let attempt = with_stream(state, |stream, holds| {
             let slices = loan.slices(most);
             let attempt = mode.attempt(stream, holds, &slices);

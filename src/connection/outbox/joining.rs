@@ -5,12 +5,18 @@
 
 use std::sync::Arc;
 
+use super::attempt::Mode;
 use super::batch::{BATCH_LEN, Batch};
 use super::budget::Purpose;
 use super::writing::WRITES_PER_SENDER;
 use super::{Outbox, Outgoing, Patience, Refused, Stage, Step, Writer};
 use crate::settings::Delivery;
 use crate::stats::Volume;
+
+/// How many batches go into the first write to a newcomer, and how many bytes: more than into others, so that it is woken
+/// once for all of them.
+const FIRST_BATCHES: usize = 1024;
+const FIRST_BYTES: usize = 1024 * 1024;
 
 impl Outbox {
     /// Keeps a new outbox from writing, and room for messages that will be charged so much at most, until
@@ -43,6 +49,11 @@ impl Outbox {
         self.give_up_queue(&mut state);
         self.room.notify_all();
         self.changed.notify_all();
+        if state.has_work() {
+            if let Err(error) = self.write_at_most(&mut state, Mode::Direct, FIRST_BATCHES, FIRST_BYTES) {
+                return self.stop(state, error);
+            }
+        }
         self.go_on(state, WRITES_PER_SENDER)
     }
 

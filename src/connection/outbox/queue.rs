@@ -1,20 +1,23 @@
 //! What waits to be written, in order, and the account of it. Pure: no lock, no stream, no clock.
 
+mod dropping;
+mod entries;
 mod newest;
 mod queued;
+mod replacing;
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::io::IoSlice;
 use std::mem;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::batch::{BATCH_LEN, Batch};
 use super::budget::{Budget, Lacking, Purpose};
 use crate::settings::Key;
 use crate::settings::OVERHEAD;
-use newest::{Newest, Numbered, Put};
+pub(crate) use dropping::Expiry;
+use newest::Newest;
 pub(crate) use queued::Amount;
 use queued::Queued;
 
@@ -75,21 +78,6 @@ pub(crate) struct Gone {
     pub(crate) expired: Amount,
     /// By how many bytes what lies in front of the places after this number has become longer.
     pub(crate) shifts: Vec<(u64, isize)>,
-}
-
-/// Which messages are too old to be lent.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Expiry {
-    pub(crate) now: Instant,
-    pub(crate) lifespan: Duration,
-}
-
-impl Expiry {
-    /// How much a batch is, if it is too old.
-    fn of(self, batch: &Batch) -> Option<Amount> {
-        let is_old = self.now.saturating_duration_since(batch.since()) > self.lifespan;
-        is_old.then(|| Amount { messages: batch.messages(), bytes: batch.len() })
-    }
 }
 
 impl Queue {
@@ -167,54 +155,6 @@ impl Queue {
         Ok(())
     }
 
-    /// Makes sure that there is room for so many entries more.
-    #[inline]
-    pub(crate) fn make_entries(&mut self, more: usize, purpose: Purpose) -> Result<(), Lacking> {
-        let needed = self.sealed.len() + more;
-        if needed <= self.sealed.capacity() {
-            return Ok(());
-        }
-        self.grow(needed, |budget, bytes| if budget.take(bytes, purpose) { Ok(()) } else { Err(Lacking(bytes)) })
-    }
-
-    /// The same, where there is no way back.
-    fn make_entries_anyway(&mut self, more: usize) {
-        let needed = self.sealed.len() + more;
-        if needed > self.sealed.capacity() {
-            let Ok(()) = self.grow(needed, |budget, bytes| {
-                budget.take_anyway(bytes);
-                Ok::<_, Infallible>(())
-            });
-        }
-    }
-
-    #[cold]
-    fn grow<E>(&mut self, needed: usize, take: impl FnOnce(&Budget, usize) -> Result<(), E>) -> Result<(), E> {
-        let capacity = needed.max(2 * self.sealed.capacity()).max(FREE_ENTRIES);
-        let more = Self::entries_charge(capacity) - self.entries_reserved;
-        if more > 0 {
-            take(&self.budget, more)?;
-        }
-        self.entries_reserved += more;
-        self.sealed.reserve_exact(capacity - self.sealed.len());
-        Ok(())
-    }
-
-    /// Gives room for entries back of which most is not used.
-    fn shrink_entries(&mut self) {
-        let capacity = self.sealed.capacity();
-        if capacity > FREE_ENTRIES && self.sealed.len() <= capacity / 4 {
-            self.sealed.shrink_to((capacity / 2).max(FREE_ENTRIES));
-            let reserved = Self::entries_charge(self.sealed.capacity());
-            self.budget.give_back(self.entries_reserved.saturating_sub(reserved));
-            self.entries_reserved = reserved.min(self.entries_reserved);
-        }
-    }
-
-    fn entries_charge(capacity: usize) -> usize {
-        capacity.saturating_sub(FREE_ENTRIES) * ENTRY
-    }
-
     /// Puts a batch behind the others. Those who can still refuse it have [made](Self::make_entries) an entry for it,
     /// and one for what is open.
     pub(crate) fn push(&mut self, batch: Arc<Batch>) {
@@ -274,45 +214,6 @@ impl Queue {
         self.sealed.insert(before, Entry::Messages(Queued::new(Arc::new(rest), torn)));
     }
 
-    /// Puts a message by itself that has a key in the place of the one of its key that waits, or else behind the others.
-    /// There is [room](Self::make_newest_room) for it.
-    pub(crate) fn push_newest(&mut self, key: &Key, batch: Arc<Batch>) {
-        let number = self.next_number();
-        let (len, charge) = (batch.len(), batch.charge());
-        self.bytes += len;
-        self.charged += charge;
-        match self.newest.put(key, batch, number) {
-            Put::New => {
-                self.seal();
-                self.make_entries_anyway(1);
-                self.sealed.push_back(Entry::Newest(key.clone()));
-            }
-            Put::Instead(Numbered { batch, number }) => {
-                self.gone.shifts.push((number, len as isize - batch.len() as isize));
-                let replaced = self.note_gone(&batch);
-                self.gone.conflated += replaced;
-            }
-            Put::Empty(number) => self.gone.shifts.push((number, len as isize)),
-        }
-    }
-
-    /// The same where it cannot be refused for the memory that its key takes.
-    pub(crate) fn push_newest_anyway(&mut self, key: &Key, batch: Arc<Batch>) {
-        self.newest.make_room_anyway(key, &self.budget);
-        self.push_newest(key, batch);
-    }
-
-    /// Makes sure that there is room for one such message.
-    pub(crate) fn make_newest_room(&mut self, key: &Key, purpose: Purpose) -> Result<(), Lacking> {
-        self.make_entries(2, purpose)?;
-        self.newest.make_room(key, &self.budget, purpose)
-    }
-
-    /// What the message is charged that one of this key would replace; 0 when there is none.
-    pub(crate) fn charge_of_newest(&self, key: &Key) -> usize {
-        self.newest.get(key).map_or(0, |batch| batch.charge())
-    }
-
     /// Seals what is open, so that what comes next has a batch of its own.
     pub(crate) fn push_alone(&mut self, batch: Arc<Batch>) {
         self.bytes += batch.len();
@@ -339,63 +240,6 @@ impl Queue {
     pub(crate) fn oldest(&self) -> Option<Instant> {
         let sealed = self.sealed.iter().filter_map(Entry::as_messages).map(|queued| &*queued.batch);
         sealed.chain(&self.open).chain(self.newest.messages()).map(Batch::since).min()
-    }
-
-    /// Drops what is too old, as far as it comes first, to make room.
-    pub(crate) fn drop_expired(&mut self, expiry: Expiry) {
-        loop {
-            if self.lent == self.sealed.len() {
-                self.seal();
-            }
-            let expired = match self.sealed.get(self.lent) {
-                Some(Entry::Messages(queued)) => queued.expired(expiry),
-                Some(Entry::Newest(key)) => match self.newest.get(key) {
-                    Some(batch) => expiry.of(batch),
-                    None => Some(Amount::default()),
-                },
-                None => None,
-            };
-            let Some(Amount { messages, bytes }) = expired else { return };
-            if let Some(Entry::Newest(key)) = self.sealed.remove(self.lent) {
-                self.newest.take(&key, &self.budget);
-            }
-            self.bytes -= bytes;
-            self.charged -= bytes + OVERHEAD * messages;
-            self.gone.expired += Amount { messages, bytes };
-        }
-    }
-
-    /// Whether a message waits that a newer one of its key may replace.
-    pub(crate) fn may_replace(&self) -> bool {
-        self.newest.live() > 0
-    }
-
-    /// What waits already is not replaced any more.
-    pub(crate) fn end_replacing(&mut self) {
-        if self.newest.is_empty() {
-            return;
-        }
-        let (newest, budget) = (&mut self.newest, &self.budget);
-        self.sealed.retain_mut(|entry| {
-            let Entry::Newest(key) = entry else { return true };
-            let message = newest.take(key, budget);
-            message.map(|Numbered { batch, .. }| *entry = Entry::Messages(Queued::new(batch, false))).is_some()
-        });
-        for entry in &mut self.sealed {
-            if let Entry::Messages(queued) = entry {
-                queued.end_replacing();
-            }
-        }
-    }
-
-    /// What waits already never expires.
-    pub(crate) fn keep_for_ever(&mut self) {
-        self.seal();
-        for entry in &mut self.sealed {
-            if let Entry::Messages(queued) = entry {
-                queued.ageless = true;
-            }
-        }
     }
 
     fn seal(&mut self) {
@@ -470,86 +314,6 @@ impl Queue {
         left
     }
 
-    /// Drops whole messages, the oldest first, until `charge` more fits into `limit`, or there are no more. Those that
-    /// are being written, or have been in part, stay.
-    pub(crate) fn drop_oldest(&mut self, charge: usize, limit: usize) -> Amount {
-        let mut dropped = Amount::default();
-        let mut at = self.lent;
-        while self.charged + charge > limit {
-            if at == self.sealed.len() {
-                self.seal();
-            }
-            let queued = match self.sealed.get_mut(at) {
-                None => break,
-                Some(Entry::Newest(key)) => {
-                    if let Some(Numbered { batch, .. }) = self.newest.take(key, &self.budget) {
-                        dropped += self.note_gone(&batch);
-                    }
-                    self.sealed.remove(at);
-                    continue;
-                }
-                Some(Entry::Messages(queued)) => queued,
-            };
-            if let Some(begun) = queued.split_begun() {
-                if queued.len() == 0 {
-                    *queued = begun;
-                } else {
-                    self.make_entries_anyway(1);
-                    self.sealed.insert(at, Entry::Messages(begun));
-                }
-                at += 1;
-                continue;
-            }
-            let amount = queued.drop_first();
-            self.charged -= amount.bytes + OVERHEAD;
-            self.bytes -= amount.bytes;
-            dropped += amount;
-            // At once: a loan ends at the first batch that has nothing to write.
-            if queued.len() == 0 {
-                self.sealed.remove(at);
-            }
-        }
-        dropped
-    }
-
-    /// Drops batches that no other queue has, the oldest first, until so much memory has come back, or there are no
-    /// more. Those that are being written, or have been in part, stay.
-    pub(crate) fn drop_for_memory(&mut self, memory: usize) -> Amount {
-        self.seal();
-        let mut dropped = Amount::default();
-        let (mut at, mut freed) = (self.lent, 0);
-        while freed < memory {
-            let queued = match self.sealed.get(at) {
-                None => break,
-                Some(Entry::Newest(key)) if self.newest.get(key).is_some_and(|batch| Arc::strong_count(batch) > 1) => {
-                    at += 1;
-                    continue;
-                }
-                Some(Entry::Newest(key)) => {
-                    if let Some(Numbered { batch, .. }) = self.newest.take(key, &self.budget) {
-                        freed += batch.memory();
-                        dropped += self.note_gone(&batch);
-                    }
-                    self.sealed.remove(at);
-                    continue;
-                }
-                Some(Entry::Messages(queued)) => queued,
-            };
-            let is_begun = queued.torn || queued.begun() > 0;
-            if is_begun || Arc::strong_count(&queued.batch) > 1 {
-                at += 1;
-                continue;
-            }
-            freed += queued.batch.memory();
-            let amount = Amount { messages: queued.messages.len(), bytes: queued.len() };
-            self.charged -= amount.bytes + OVERHEAD * amount.messages;
-            self.bytes -= amount.bytes;
-            dropped += amount;
-            self.sealed.remove(at);
-        }
-        dropped
-    }
-
     /// The messages of the entry at a place, if there is one: a token becomes the message it stands for. Those that
     /// stand for nothing, and messages that are too old, go.
     fn messages_at(&mut self, at: usize, expiry: Option<Expiry>) -> Option<&mut Queued> {
@@ -580,28 +344,6 @@ impl Queue {
         }
     }
 
-    /// What was lent and has not been begun may be replaced again, if it could be before.
-    fn put_back(&mut self, at: usize) {
-        let Some(Entry::Messages(queued)) = self.sealed.get(at) else { return };
-        let Some((message, key)) = queued.replaceable() else { return };
-        let (len, number) = (message.batch.len(), message.number);
-        self.sealed[at] = Entry::Newest(key.clone());
-        let Some(newer) = self.newest.put_back(&key, message, &self.budget) else { return };
-        // The newer one leaves its place for this one.
-        let newer_len = newer.batch.len();
-        self.gone.shifts.extend([(number, newer_len as isize - len as isize), (newer.number, -(newer_len as isize))]);
-        self.bytes -= len;
-        self.charged -= len + OVERHEAD;
-        self.gone.conflated += Amount { messages: 1, bytes: len };
-    }
-
-    /// A message by itself leaves the queue.
-    fn note_gone(&mut self, batch: &Batch) -> Amount {
-        self.bytes -= batch.len();
-        self.charged -= batch.charge();
-        Amount { messages: 1, bytes: batch.len() }
-    }
-
     /// Gives back the memory that is kept for what comes next.
     pub(crate) fn shrink(&mut self) {
         self.spare = Vec::new();
@@ -615,29 +357,6 @@ impl Queue {
         let messages: usize =
             cleared.sealed.iter().filter_map(Entry::as_messages).map(|queued| queued.messages.len()).sum();
         (Amount { messages: messages + cleared.newest.live(), bytes: cleared.bytes }, cleared)
-    }
-
-    /// Puts batches in front of all others, of which nothing has been written or is lent; messages that have a key to be
-    /// replaced, where that is the rule. Of those a newer one may wait already.
-    pub(crate) fn prepend(&mut self, batches: Vec<Arc<Batch>>, may_replace: bool) {
-        self.make_entries_anyway(batches.len());
-        for batch in batches.into_iter().rev() {
-            let key = batch.key().filter(|_| may_replace).cloned();
-            if key.as_ref().is_some_and(|key| self.newest.get(key).is_some()) {
-                self.gone.conflated += Amount { messages: 1, bytes: batch.len() };
-                continue;
-            }
-            self.bytes += batch.len();
-            self.charged += batch.charge();
-            let Some(key) = key else {
-                self.sealed.push_front(Entry::Messages(Queued::new(batch, false)));
-                continue;
-            };
-            self.newest.make_room_anyway(&key, &self.budget);
-            // Before all places.
-            self.newest.put(&key, batch, 0);
-            self.sealed.push_front(Entry::Newest(key));
-        }
     }
 }
 

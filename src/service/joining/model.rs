@@ -54,7 +54,8 @@ impl Service {
     fn join(&self, id: u64) -> (Connection, Arc<Wire>) {
         let wire = Arc::<Wire>::default();
         let stream: Arc<dyn Stream> = Arc::<Wire>::clone(&wire);
-        let connection = Connection::new(ConnectionId(id), stream, Arc::clone(&self.engine));
+        let connection =
+            Connection::new(ConnectionId(id), stream, self.engine.rules.delivery.clone(), Arc::clone(&self.engine));
         let values = join(&self.engine, &self.table, &connection).expect("the table is open");
         if !values.is_empty() {
             connection.link().welcome(values).expect("there is no filter");

@@ -28,12 +28,12 @@ fn numbered_delivery(number: usize) -> Delivery {
 fn refused_for(events: &Receiver<Event>) -> (RefusalCause, String) {
     let (mut cause, mut besides) = (None, None);
     while cause.is_none() || besides.is_none() {
-        find(events, |event| match event {
-            Event::Fail { error: Error::Refused { callers: 1, cause: told } } => Some(cause = Some(told)),
-            Event::Fail { error } => Some(besides = Some(chain(&error))),
+        match next(events) {
+            Event::Fail { error: Error::Refused { callers: 1, cause: told } } => cause = Some(told),
+            Event::Fail { error } => besides = Some(chain(&error)),
             Event::Connect { connection } => panic!("let in: {connection:?}"),
-            _ => None,
-        });
+            _ => {}
+        }
     }
     (cause.unwrap(), besides.unwrap())
 }

@@ -108,7 +108,7 @@ fn it_is_what_a_list_would_be() {
             match chance.below(10) {
                 0 => assert_eq!(store.remove(&key), naive.remove(&key)),
                 1 => {
-                    held = list(&store).into_iter().map(|batch| (Arc::clone(&batch), batch.bytes().to_vec())).collect()
+                    held = list(&store).into_iter().map(|batch| (Arc::clone(&batch), batch.bytes().to_vec())).collect();
                 }
                 2 => held.clear(),
                 _ => {

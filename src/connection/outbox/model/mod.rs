@@ -6,6 +6,7 @@ mod endings;
 mod gathered;
 mod peer;
 mod queueing;
+mod replacing;
 mod wire;
 
 use loom::thread::JoinHandle;

@@ -11,7 +11,7 @@ use crate::connection::outbox::{
     Batch, Budget, Flushed, Lost, Outbox, Outgoing, Patience, Purpose, Refused, Rules, Rush, Step,
 };
 use crate::connection::pump::Tick;
-use crate::settings::{Delivery, SlowConsumer};
+use crate::settings::{Delivery, Key, SlowConsumer};
 use crate::sync::{Condvar, Mutex, now};
 use crate::transport::Stream;
 
@@ -27,6 +27,8 @@ pub(crate) struct Setup {
     pub(crate) limit: usize,
     pub(crate) slow_consumer: SlowConsumer,
     pub(crate) coalesce: bool,
+    /// Whether a message replaces another that begins with the same letter.
+    pub(crate) conflates: bool,
     /// Whether the pump tries writes to a stream that is not known to be ready.
     pub(crate) tries: bool,
     /// After how many writes senders are taken for a tight loop.
@@ -41,6 +43,7 @@ impl Default for Setup {
             limit: 1024 * 1024,
             slow_consumer: SlowConsumer::Disconnect,
             coalesce: true,
+            conflates: false,
             tries: false,
             tight: u32::MAX,
         }
@@ -51,7 +54,10 @@ impl Setup {
     pub(crate) fn rules(&self) -> Arc<Rules> {
         Arc::new(Rules {
             separator: Separator::default(),
-            delivery: Delivery::new().max_queued_bytes(self.limit).slow_consumer(self.slow_consumer),
+            delivery: Delivery::new()
+                .max_queued_bytes(self.limit)
+                .slow_consumer(self.slow_consumer)
+                .conflate(self.conflates),
             coalesce: self.coalesce,
             budget: Arc::new(Budget::new(BUDGET)),
             shared: AtomicU64::new(0),
@@ -130,7 +136,8 @@ impl Peer {
     /// Sends as a connection does, but ends nothing when it is refused.
     pub(crate) fn send(&self, message: impl Into<Vec<u8>>) -> Sent {
         let message = message.into();
-        let outcome = self.push(Outgoing::event(&message));
+        let key = self.setup.conflates.then(|| Key::new(&message[..1]));
+        let outcome = self.push(Outgoing::Message { message: &message, key: key.as_ref() });
         Sent { message, outcome }
     }
 
@@ -283,7 +290,7 @@ impl Peer {
     }
 
     /// The account of all that was sent by each thread, when all threads have ended: what was accepted was written
-    /// whole, in order and once, or is counted as dropped or lost. Returns the messages written.
+    /// whole, in order and once, or is counted as dropped, replaced or lost. Returns the messages written.
     pub(crate) fn settle_accounts(&self, senders: &[Vec<Sent>]) -> Vec<Vec<u8>> {
         let separator = self.rules.separator.as_bytes();
         let bytes = self.wire.taken();
@@ -323,12 +330,13 @@ impl Peer {
 
         let counts = |sent: &&Sent| matches!(sent.outcome, Ok(()) | Err(Refused::Dropped));
         let counted: Vec<_> = senders.iter().flatten().filter(counts).collect();
-        let messages = written.len() as u64 + lost.unsent.messages + lost.dropped.messages;
+        let conflated = self.outbox.traffic().conflated;
+        let messages = written.len() as u64 + lost.unsent.messages + lost.dropped.messages + conflated.messages;
         assert_eq!(counted.len() as u64, messages, "messages: {text} and {lost:?} of {senders:?}");
         let len = |message: &[u8]| message.len() + separator.len();
         let sent_bytes: usize = counted.iter().map(|sent| len(&sent.message)).sum();
         let written_bytes = written.iter().map(|message| len(message)).sum::<usize>() + torn.len();
-        let bytes = written_bytes as u64 + lost.unsent.bytes + lost.dropped.bytes;
+        let bytes = written_bytes as u64 + lost.unsent.bytes + lost.dropped.bytes + conflated.bytes;
         assert_eq!(sent_bytes as u64, bytes, "bytes: {text} and {lost:?} of {senders:?}");
         written
     }

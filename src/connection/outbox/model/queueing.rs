@@ -16,7 +16,7 @@ const CHARGE: usize = 3 + OVERHEAD;
 const LONG: Duration = Duration::from_secs(1);
 
 /// Sends, flushes, and holds the outbox to its word. Returns what was sent and all that had been written by then.
-fn send_and_flush(peer: &Peer, messages: &[&str]) -> (Vec<Sent>, Option<Vec<u8>>) {
+pub(super) fn send_and_flush(peer: &Peer, messages: &[&str]) -> (Vec<Sent>, Option<Vec<u8>>) {
     let sent: Vec<_> = messages.iter().map(|message| peer.send(*message)).collect();
     match peer.flush() {
         Flushed::Written => (sent, Some(peer.wire.bytes())),

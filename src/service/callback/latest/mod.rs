@@ -26,14 +26,14 @@ use waiting::{Kind, Waiting};
 /// How many messages without a key may wait, and of how many keys one, unless it is set.
 const MAX_WAITING: usize = 1024;
 
-/// With how many connections that have come and gone, which the program has not been told of, one more waits.
+/// How many connects and disconnects may wait before newcomers have to.
 const MAX_LASTING: usize = 1024;
 
 /// A callback for a program that takes its time, and what it receives from: of the messages that wait, only the newest of
 /// each key and connection, in the place of the one before.
 ///
-/// Each connection is read at full speed, however long the program takes, so what it is given is as new as it can be: no
-/// older than the program's own last step. Messages for which `key` gives `None` are kept all, up to a limit, in their
+/// Each connection is read at full speed, however long the program takes, so what it is given of a key is the newest that
+/// has arrived by then. Messages for which `key` gives `None` are kept all, up to a limit, in their
 /// order; so are connects, disconnects and whatever else an [`Event`] is. A key never goes back in time, and the last
 /// message of each is never lost.
 ///
@@ -45,7 +45,8 @@ const MAX_LASTING: usize = 1024;
 ///   ([`set_max_keys`](LatestReceiver::set_max_keys)). Beyond, a message counts as one without a key.
 /// - Each of them has up to [`max_received_len`](crate::ServerBuilder::max_received_len) bytes.
 /// - Connects and disconnects are never dropped: when 1024 of them wait, newcomers wait in `on_connect`, on their own
-///   threads, and are not read meanwhile.
+///   threads, and are not read meanwhile. Closing a service then takes the whole [close
+///   time-out](crate::Closing::close_timeout).
 ///
 /// `key` runs on the reader threads, outside of locks, and may do what a callback may. If it panics, the connection ends
 /// as by a panic in `on_receive`. A program that stops receiving should drop the receiver; events are thrown away from
