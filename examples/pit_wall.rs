@@ -86,12 +86,11 @@ fn drive(seconds: Duration) -> Result<(), Failure> {
     vehicle.start(true)?;
 
     // Reads at full speed, and keeps the newest of each key until there is time for it.
-    let port = vehicle.port();
     let (callback, newest) = callback::latest(key::prefix(b':'));
     let newest = iter::from_fn(move || newest.recv().ok());
-    let pit_wall = Viewer::start("pit wall", "newest", port, (callback, newest), DRAWING)?;
-    let recorder = Viewer::start("recorder", "everything", port, callback::channel(1024), Duration::ZERO)?;
-    let phone = Viewer::start("phone", "events", port, callback::channel(16), Duration::ZERO)?;
+    let pit_wall = Viewer::start("pit wall", "newest", &vehicle, (callback, newest), DRAWING)?;
+    let recorder = Viewer::start("recorder", "everything", &vehicle, callback::channel(1024), Duration::ZERO)?;
+    let phone = Viewer::start("phone", "events", &vehicle, callback::channel(16), Duration::ZERO)?;
     let viewers = [pit_wall, recorder, phone];
     for _ in &viewers {
         has_asked.recv_timeout(PATIENCE).map_err(|_| fail("not every viewer could be served"))??;
@@ -122,8 +121,7 @@ fn drive(seconds: Duration) -> Result<(), Failure> {
     });
     say(table(number, laps, &viewers, ended).trim_end());
 
-    let [pit_wall, recorder, phone] =
-        viewers.each_ref().map(|viewer| viewer.shown.lock().expect("nobody panics with it"));
+    let [pit_wall, recorder, phone] = viewers.each_ref().map(|viewer| viewer.shown.lock().expect("nobody panics"));
     let is_newest = |shown: &Shown| STATES.iter().all(|state| shown.number(state) == number);
     let has_all = is_newest(&recorder) && recorder.skipped == 0 && phone.number("lap") == laps;
     if has_all && is_newest(&pit_wall) { Ok(()) } else { Err(fail("not everybody got what they want")) }
@@ -142,11 +140,11 @@ impl Viewer {
     fn start(
         name: &'static str,
         wants: &'static str,
-        port: u16,
+        vehicle: &Server,
         (callback, events): (impl Callback + 'static, impl IntoIterator<Item = Event> + Send + 'static),
         drawing: Duration,
     ) -> Result<Self, Error> {
-        let client = Client::connect(&format!("127.0.0.1:{port}"), callback)?;
+        let client = Client::connect(&format!("127.0.0.1:{}", vehicle.port()), callback)?;
         client.send(format!("want {wants}").as_bytes())?;
         let shown = Arc::<Mutex<Shown>>::default();
         let (showing, (end, done)) = (Arc::clone(&shown), bounded(0));
@@ -154,7 +152,7 @@ impl Viewer {
             let _end = end;
             for event in events {
                 if let Event::Receive { message, .. } = event {
-                    showing.lock().expect("nobody panics with it").take(&message);
+                    showing.lock().expect("nobody panics").take(&message);
                     thread::sleep(drawing);
                 }
             }
@@ -193,7 +191,7 @@ fn table(number: u64, laps: u64, viewers: &[Viewer], now: Duration) -> String {
     let mut table = format!("after {:.0} s: {} states, lap {laps}\n", now.as_secs_f64(), 3 * number);
     table += &format!("{:<10} {:<12} {:>9} {:>9} {:>8} {:>6}\n", "viewer", "wants", "shown", "skipped", "age", "lap");
     for Viewer { name, wants, shown, .. } in viewers {
-        let shown = shown.lock().expect("nobody panics with it");
+        let shown = shown.lock().expect("nobody panics");
         let sent = STATES.iter().filter_map(|state| shown.newest.get(*state)).map(|(_, sent)| *sent).min();
         let age = sent.map_or("-".into(), |sent| format!("{:.2} s", now.saturating_sub(sent).as_secs_f64()));
         let Shown { messages, skipped, .. } = *shown;

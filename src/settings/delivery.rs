@@ -122,7 +122,8 @@ impl Delivery {
     /// less than some KiB makes little difference. Default `None`, with [`conflate`](Self::conflate) 16 KiB.
     ///
     /// Over TCP on Linux and Android it is what is neither sent nor on its way; over Unix sockets all that the peer has
-    /// not read, of which small messages take several times their length. A message that is being written may exceed it.
+    /// not read, of which small messages take several times their length. What is written while there is room, a message
+    /// or several that are joined, is written at once, and may exceed it by up to 64 KiB.
     /// TLS, and layers that hand it on, have the limit of what is below. On other systems, and over other transports, it
     /// has no effect. What is on its way, and what the peer's system has taken, nobody can limit here.
     ///

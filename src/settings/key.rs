@@ -121,10 +121,10 @@ pub fn prefix(end: u8) -> impl Fn(&[u8]) -> Option<Key> + Send + Sync + 'static 
 /// The key is what the field of this name holds, in a message that is a JSON object; a message without it, or with an
 /// object or an array in it, is an event.
 ///
-/// A string is taken without its quotes, anything else as it is written: `"7"` and `7` are the same key. The field is one
-/// of the object itself, and the first of its name. Names and strings are compared as they are written, so that `ë` and
-/// `\u00eb` are not the same. The message is looked through up to the field and not checked behind it; one that is no
-/// JSON so far is an event.
+/// A string is taken without its quotes, anything else as it is written: `"7"` and `7` are the same key. The field is
+/// one of the object itself, and the first of its name. Names and strings are compared as they are written, so that `ë`
+/// and `\u00eb` are not the same. The message is looked through up to the field and not checked behind it; one that is
+/// no JSON so far is an event.
 ///
 /// ```
 /// use leads_comm::key::{self, Key};

@@ -1,6 +1,5 @@
 //! How a newcomer is served, decided before there is a connection.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -14,7 +13,6 @@ use leads_comm::{
 };
 use leads_comm_testing::valve::{self, EITHER};
 use leads_comm_testing::*;
-use socket2::{Domain, Socket, Type};
 
 /// Longer than any test lasts.
 const NEVER: Duration = Duration::from_secs(600);
@@ -150,6 +148,10 @@ fn each_is_served_in_its_own_way() {
 #[cfg(target_os = "linux")]
 #[test]
 fn callers_are_told_apart_by_their_address() {
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+    use socket2::{Domain, Socket, Type};
+
     let recorder = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 7));
     let started = Net::Tcp.start_server(move |builder| {
         builder.delivery_for(move |caller: &Caller<'_>| {
@@ -158,7 +160,7 @@ fn callers_are_told_apart_by_their_address() {
     });
     for (from, number) in [("127.0.0.1:0", 0), ("127.0.0.7:0", 1), ("127.0.0.8:0", 0)] {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&from.parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+        socket.bind(&from.parse::<SocketAddr>().unwrap().into()).unwrap();
         socket.connect(&started.addr().into()).unwrap();
         assert_eq!(connected(&started.events).delivery(), numbered_delivery(number), "{from}");
     }

@@ -133,7 +133,7 @@ const SCENARIOS: &[Scenario] = &[
         title: "newcomers to 1,000 keys of 300 bytes, one of which is published every millisecond",
         viewer: Viewer::Joining,
         traffic: Traffic { keys: 1000, len: 300, hz: 1000 },
-        ways: &[("snapshot", Way::Snapshot), ("bare", Way::Bare)],
+        ways: &[("snapshot", Way::Snapshot), ("bare", Way::Bare), ("none", Way::DropOldest)],
         seconds: 3.0,
         figures: &[report::SPAN_P50, report::SPAN_P99, report::CALL_P50, report::CALL_P99],
     },

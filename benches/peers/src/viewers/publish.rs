@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use leads_comm::{Delivery, Server, Service, SlowConsumer, Snapshot, callback, key};
+use leads_comm::{Delivery, Server, SlowConsumer, Snapshot, callback, key};
 
 use super::report::Report;
 use super::{Traffic, Trial, Viewer, Way, await_end, nats, say};

@@ -105,7 +105,9 @@ fn joining(trial: &Trial, port: u16, end: Instant) -> Result<Report, Failure> {
     let mut buffer = vec![0; 1 << 20];
     while Instant::now() < end {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        let (mut first, mut missing) = (None, trial.traffic.keys);
+        // Where there is no snapshot, what is published next.
+        let all = if trial.way == Way::DropOldest { 1 } else { trial.traffic.keys };
+        let (mut first, mut missing) = (None, all);
         while missing > 0 {
             let read = stream.read(&mut buffer)?;
             if read == 0 {

@@ -4,6 +4,7 @@
 mod budget;
 mod endings;
 mod gathered;
+mod joining;
 mod peer;
 mod queueing;
 mod replacing;

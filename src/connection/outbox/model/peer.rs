@@ -149,6 +149,13 @@ impl Peer {
         messages.iter().map(|message| Sent { message: message.clone().into(), outcome: outcome() }).collect()
     }
 
+    /// Gives a newcomer what it gets before anything else.
+    pub(crate) fn end_joining(&self, values: &[&str]) -> Vec<Sent> {
+        let batches = values.iter().map(|value| self.batch(&[(*value).to_owned()])).collect();
+        self.follow(self.outbox.end_joining(batches));
+        values.iter().map(|value| Sent { message: (*value).into(), outcome: Ok(()) }).collect()
+    }
+
     pub(crate) fn batch(&self, messages: &[String]) -> Arc<Batch> {
         let mut batch = Batch::new(&self.rules.budget);
         for message in messages {

@@ -29,13 +29,13 @@ const MAX_WAITING: usize = 1024;
 /// How many connects and disconnects may wait before newcomers have to.
 const MAX_LASTING: usize = 1024;
 
-/// A callback for a program that takes its time, and what it receives from: of the messages that wait, only the newest of
-/// each key and connection, in the place of the one before.
+/// A callback for a program that takes its time, and what it receives from: of the messages that wait, only the newest
+/// of each key and connection, in the place of the one before.
 ///
-/// Each connection is read at full speed, however long the program takes, so what it is given of a key is the newest that
-/// has arrived by then. Messages for which `key` gives `None` are kept all, up to a limit, in their
-/// order; so are connects, disconnects and whatever else an [`Event`] is. A key never goes back in time, and the last
-/// message of each is never lost.
+/// Each connection is read at full speed, however long the program takes, so what it is given of a key is the newest
+/// that has arrived by then. Messages for which `key` gives `None` are kept all, up to a limit, in their order; so are
+/// connects, disconnects and whatever else an [`Event`] is. A key never goes back in time, and the last message of each
+/// is never lost.
 ///
 /// What waits is limited, without slowing any peer down:
 ///
@@ -48,10 +48,10 @@ const MAX_LASTING: usize = 1024;
 ///   threads, and are not read meanwhile. Closing a service then takes the whole [close
 ///   time-out](crate::Closing::close_timeout).
 ///
-/// `key` runs on the reader threads, outside of locks, and may do what a callback may. If it panics, the connection ends
-/// as by a panic in `on_receive`. A program that stops receiving should drop the receiver; events are thrown away from
-/// then on. Once every service that the callback has been given to has ended, and the callback's clones are gone, the
-/// receiver ends behind the last event.
+/// `key` runs on the reader threads, outside of locks, and may do what a callback may. If it panics, the connection
+/// ends as by a panic in `on_receive`. A program that stops receiving should drop the receiver; events are thrown away
+/// from then on. Once every service that the callback has been given to has ended, and the callback's clones are gone,
+/// the receiver ends behind the last event.
 ///
 /// # Examples
 ///
@@ -95,8 +95,8 @@ pub fn latest(key: impl Fn(&[u8]) -> Option<Key> + Send + Sync + 'static) -> (Ch
     (callback, receiver)
 }
 
-/// As [`channel`](super::channel()), but no peer is slowed down: when `capacity` messages wait, at least 1, the oldest is
-/// dropped for a newer one, and [counted](LatestReceiver::dropped).
+/// As [`channel`](super::channel()), but no peer is slowed down: when `capacity` messages wait, at least 1, the oldest
+/// is dropped for a newer one, and [counted](LatestReceiver::dropped).
 ///
 /// It is [`latest`] without keys: for messages each of which says something of its own, such as a log, of which the
 /// program wants the end.
