@@ -13,24 +13,19 @@ const CONFLATED_UNSENT: usize = 16 * 1024;
 /// A service has one for all of its connections ([`ServerBuilder::delivery`](crate::ServerBuilder::delivery)), and each
 /// connection may have another ([`Connection::set_delivery`](crate::Connection::set_delivery)).
 ///
-/// | For | Delivery |
-/// |---|---|
-/// | a recorder, which must lose nothing | `SlowConsumer::Block`, a long queue |
-/// | a display, for which the newest counts | `SlowConsumer::DropOldest`, a short queue |
-/// | a log, whose past must have no gap | `SlowConsumer::DropNewest` |
-/// | a peer that connects again | `SlowConsumer::Disconnect`, the default |
+/// Which delivery for whom is told in the [guide](crate#to-each-viewer-what-it-needs).
 ///
 /// # Examples
 ///
 /// ```
 /// use std::time::Duration;
 ///
-/// use leads_comm::{Delivery, Server, SlowConsumer, callback};
+/// use leads_comm::{Delivery, Server, SlowConsumer, callback, key};
 ///
-/// // Displays lose what they do not take in time. A recorder says that it is one, and is waited for.
+/// // Displays that are behind get the newest of each key. A recorder says that it is one, and is waited for.
 /// let recorder = Delivery::new().slow_consumer(SlowConsumer::Block(Duration::from_secs(5))).max_queued_bytes(16 << 20);
-/// let display = Delivery::new().slow_consumer(SlowConsumer::DropOldest).max_queued_bytes(2 << 20);
-/// let server = Server::builder().delivery(display).callback(callback::on_receive(move |connection, message| {
+/// let display = Delivery::new().slow_consumer(SlowConsumer::DropOldest).conflate(true);
+/// let server = Server::builder().key(key::prefix(b':')).delivery(display).callback(callback::on_receive(move |connection, message| {
 ///     if message == b"want everything" {
 ///         connection.set_delivery(recorder.clone()).expect("such a queue holds any message");
 ///     }

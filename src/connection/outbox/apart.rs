@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::queue::{Amount, Expiry, Gone, Loan};
-use super::{LONG_COPY, Outbox, Outgoing, Refused, Stage, State, Step};
+use super::{Outbox, Outgoing, Refused, Stage, State, Step};
 use crate::settings::{Delivery, Key};
 use crate::stats::Volume;
 use crate::sync::{MutexGuard, Ordering, now};
@@ -59,7 +59,8 @@ impl Outbox {
         self.state.lock().keeps_apart()
     }
 
-    /// Pushes what is a message by itself and goes its own way; gives the state back otherwise.
+    /// Pushes what is a message by itself, and not [long](Outgoing::is_long), and goes its own way; gives the state back
+    /// otherwise.
     #[cold]
     pub(super) fn push_apart<'a>(
         &'a self,
@@ -75,16 +76,6 @@ impl Outbox {
         };
         let batch = match outgoing {
             Outgoing::Batches(batches) => Arc::clone(&batches[0]),
-            // What is long is copied without the lock.
-            Outgoing::Message { message, .. } if message.len() >= LONG_COPY => {
-                drop(state);
-                let copy = self.rules.batch_of(message, key, purpose)?;
-                state = self.state.lock();
-                if state.stage != Stage::Open {
-                    return Err(Refused::Closed);
-                }
-                copy
-            }
             Outgoing::Message { message, key } => self.rules.batch_of(message, key, purpose)?,
         };
         match (way, key) {

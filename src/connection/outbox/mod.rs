@@ -71,9 +71,6 @@ use tally::Tally;
 /// How many messages are written one by one, at once, before a tight loop is taken for one.
 const TIGHT: u32 = 16;
 
-/// A message of this length is copied without the lock, because others would wait for it.
-const LONG_COPY: usize = 64 * 1024;
-
 pub(crate) struct Outbox {
     rules: Arc<Rules>,
     /// When it was made.
@@ -213,21 +210,22 @@ impl Outbox {
 
     fn push_once(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<Step, Refused> {
         let mut state = self.with_room_for(outgoing, patience)?;
-        if state.keeps_apart() {
+        let is_apart = state.keeps_apart();
+        if is_apart && !outgoing.is_long() {
             state = match self.push_apart(state, outgoing)? {
                 Ok(step) => return Ok(step),
                 Err(state) => state,
             };
         }
         match outgoing {
-            Outgoing::Message { message, .. } if state.writer == Writer::Nobody && state.writes_directly => {
-                return self.write_or_cork(state, message);
-            }
-            Outgoing::Message { message, key } if message.len() >= LONG_COPY => {
+            Outgoing::Message { message, key } if outgoing.is_long() && (is_apart || !state.may_write_directly()) => {
                 let purpose = state.purpose();
                 drop(state);
                 let copy = self.rules.batch_of(message, key, purpose)?;
                 return self.push_once(Outgoing::Batches(&[copy]), patience);
+            }
+            Outgoing::Message { message, .. } if state.may_write_directly() => {
+                return self.write_or_cork(state, message);
             }
             Outgoing::Message { message, .. } => {
                 let purpose = state.purpose();
@@ -461,6 +459,11 @@ impl State {
     /// nothing to do.
     fn is_behind(&self) -> bool {
         self.writer == Writer::Background && self.has_work()
+    }
+
+    /// Whether a sender may write from where its message lies.
+    fn may_write_directly(&self) -> bool {
+        self.writer == Writer::Nobody && self.writes_directly
     }
 
     /// Whether a corked outbox is written when so much waits.

@@ -9,6 +9,9 @@ use super::rules::Rules;
 use crate::settings::Key;
 use crate::settings::OVERHEAD;
 
+/// How long a message is that is copied without a lock.
+const LONG_COPY: usize = 64 * 1024;
+
 /// What is sent: a message, to be written from where it lies or else copied; or batches, which may be shared.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Outgoing<'a> {
@@ -81,6 +84,11 @@ impl<'a> Outgoing<'a> {
 
     pub(crate) fn charge(&self, rules: &Rules) -> usize {
         self.len(rules) + OVERHEAD * self.messages()
+    }
+
+    /// Whether it is a message that is copied without a lock, because others would wait for it.
+    pub(crate) fn is_long(&self) -> bool {
+        matches!(self, Self::Message { message, .. } if message.len() >= LONG_COPY)
     }
 
     /// How many bytes it has on the wire.
