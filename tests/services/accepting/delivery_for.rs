@@ -1,5 +1,7 @@
 //! How a newcomer is served, decided before there is a connection.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -274,9 +276,10 @@ fn it_may_close_the_server() {
             }
         });
         *server.lock().unwrap() = Some(started.server.clone());
-        let caller = started.raw();
+        // It may be gone before it is anything more than a socket.
+        let mut caller = TcpStream::connect(started.addr()).unwrap();
         if enters {
-            caller.write(b"secret;");
+            caller.write_all(b"secret;").unwrap();
         }
         assert!(started.server.wait_timeout(PATIENCE));
         // Nobody is connected to a server that closes.
