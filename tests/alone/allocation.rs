@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm::{
-    Client, Closing, Connection, Error, MemoryLimits, OutboundLimit, Reconnect, Server, ServerBuilder, SlowConsumer,
-    Timeouts,
+    Client, Closing, Connection, Delivery, Error, Key, MemoryLimits, OutboundLimit, Reconnect, Server, ServerBuilder,
+    SlowConsumer, Timeouts, key,
 };
 use leads_comm_testing::valve::{self, EITHER, Writes};
 use leads_comm_testing::*;
@@ -192,6 +192,70 @@ fn dropping() {
     peers.iter().for_each(Connection::abort);
 }
 
+/// A viewer that never reads holds one message of each key.
+fn newest_of_each_key() {
+    const KEYS: usize = 100;
+    const LEN: usize = 300;
+    for writes in EITHER {
+        let (started, valves) = valve::start_server(writes, |builder| {
+            limited(builder).key(key::prefix(b':')).delivery(Delivery::new().conflate(true).max_queued_bytes(TOTAL))
+        });
+        let valve = valves.connect();
+        let viewer = connected(&started.events);
+        viewer.send(b"first").unwrap();
+        valve.wait_until_blocked();
+        let before = allocated();
+        for round in 0..100 {
+            for key in 0..KEYS {
+                let message = format!("{key}:{round}:{:0300}", 0);
+                // What is gathered for others, who keep up, is not held for it.
+                assert_eq!(started.server.broadcast_where(&message.as_bytes()[..LEN], |_| true).unwrap(), 1);
+            }
+            assert_bounded("the newest of each key", before, (KEYS + 2) * LEN + 64 * KIB);
+        }
+        viewer.abort();
+    }
+}
+
+/// More keys than there is room for: short ones, and such as take memory of their own.
+fn keys() {
+    let deliveries = [
+        ("conflated", Delivery::new().conflate(true)),
+        ("conflated and short-lived", Delivery::new().conflate(true).lifespan(PATIENCE)),
+        ("each by itself", Delivery::new().lifespan(PATIENCE)),
+        ("waiting for their interval", Delivery::new().min_interval(100 * PATIENCE)),
+    ];
+    for (name, delivery) in deliveries {
+        for len in [8, 200] {
+            let delivery = delivery.clone().max_queued_bytes(TOTAL).slow_consumer(SlowConsumer::DropNewest);
+            let key_of = move |message: &[u8]| Some(Key::new(message.repeat(len / 8)));
+            let before = allocated();
+            {
+                let (started, valves) =
+                    valve::start_server(Writes::Direct, |builder| limited(builder).key(key_of).delivery(delivery));
+                let _valves: Vec<_> = (0..4).map(|_| valves.connect()).collect();
+                let peers: Vec<_> = (0..4).map(|_| connected(&started.events)).collect();
+                let connected = allocated();
+                let mut number = 0;
+                let mut is_full = false;
+                while !is_full {
+                    number += 1;
+                    let message = format!("{number:08}");
+                    // Twice, so that what waits for its interval waits as well.
+                    is_full = (0..2).any(|_| started.server.broadcast_where(message.as_bytes(), |_| true).unwrap() < 4)
+                        || is_refused(peers[number % 4].send(message.as_bytes()));
+                }
+                let name = format!("keys of {len} bytes, {name}");
+                assert_bounded(&name, connected, TOTAL + TOTAL / 8 + 4 * OWN);
+                peers.iter().for_each(Connection::abort);
+                started.server.close();
+                started.server.wait();
+            }
+            until("it comes back", || allocated() <= before + 64 * KIB);
+        }
+    }
+}
+
 /// What a client keeps while it has no connection.
 fn kept() {
     for (name, all) in [("kept one by one", false), ("kept in pairs", true)] {
@@ -267,6 +331,8 @@ fn what_waits_takes_no_more_of_memory_than_it_may() {
         }
     }
     dropping();
+    newest_of_each_key();
+    keys();
     kept();
     inbound(Net::Tcp, 0);
     #[cfg(feature = "tls")]
