@@ -384,6 +384,22 @@ fn a_viewer_gets_what_its_filter_wants_of_what_is_broadcast() {
     }
 }
 
+/// In a tight loop, in which broadcasts are gathered.
+#[test]
+fn a_filter_holds_from_the_moment_on_that_it_is_set() {
+    let (started, valves) = valve::start_server(Writes::Direct, |builder| builder.key(key::prefix(b':')));
+    let (valve, connection) = (valves.connect(), connected(&started.events));
+    valve.open();
+    for round in 0..50 {
+        connection.set_delivery(Delivery::new()).unwrap();
+        (0..100).for_each(|_| assert_eq!(started.server.broadcast(b"wanted").unwrap(), 1));
+        connection.set_delivery(Delivery::new().filter(|_, message| message != b"unwanted")).unwrap();
+        (0..100).for_each(|at| assert_eq!(started.server.broadcast(b"unwanted").unwrap(), 0, "{round}: {at}"));
+    }
+    connection.flush(PATIENCE).unwrap();
+    assert!(texts(&valve).iter().all(|text| text == "wanted"));
+}
+
 #[test]
 fn a_filter_that_panics_ends_its_connection_and_nobody_elses() {
     expect_panics_in_callbacks();
