@@ -92,7 +92,7 @@ fn what_waits_is_bounded_by_the_keys() {
         fall_behind(&valve, &connection);
         let padding = "x".repeat(300);
         let most = KEYS * (300 + 20 + 64) + 64 * 1024;
-        for round in 0..200 {
+        for round in 0..50 {
             for key in 0..KEYS {
                 started.server.broadcast(format!("{key}:{round}:{padding}").as_bytes()).unwrap();
             }
@@ -106,7 +106,7 @@ fn what_waits_is_bounded_by_the_keys() {
             let (key, round) = (fields.next().unwrap(), fields.next().unwrap());
             assert!(newest.insert(key, round) < Some(round), "the key {key} goes back in time");
         }
-        assert!(newest.len() == KEYS && newest.values().all(|round| *round == 199), "{writes:?}");
+        assert!(newest.len() == KEYS && newest.values().all(|round| *round == 49), "{writes:?}");
         check_accounts(connection.stats().traffic);
     }
 }
@@ -490,7 +490,7 @@ fn keys_of_any_length_replace_one_another() {
 #[test]
 fn keys_of_several_senders_go_forwards() {
     const SENDERS: usize = 4;
-    const ROUNDS: usize = 2000;
+    const ROUNDS: usize = 500;
     for writes in EITHER {
         let (started, _valves, valve, connection) = start(writes, &Delivery::new().conflate(true));
         let senders: Vec<_> = (0..SENDERS)
