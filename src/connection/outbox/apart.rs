@@ -97,15 +97,15 @@ impl Outbox {
     /// Sends what is parked and due; how long until the next one is.
     pub(crate) fn send_due(&self) -> (Option<Duration>, Step) {
         let mut state = self.state.lock();
+        let now = now();
         let Some(interval) = state.delivery.min_interval.filter(|_| state.stage == Stage::Open) else {
-            state.intervals.looked();
+            state.intervals.looked(now);
             return (None, Step::Nothing);
         };
-        let now = now();
         while let Some(batch) = state.intervals.release(now, interval) {
             state.place(batch);
         }
-        let next = state.intervals.looked().map(|due| due.saturating_duration_since(now));
+        let next = state.intervals.looked(now).map(|due| due.saturating_duration_since(now));
         let step = if state.queue.is_empty() { Step::Nothing } else { self.write_or_leave(state) };
         (next, step)
     }

@@ -14,6 +14,9 @@ use crate::sync::later;
 /// What a key takes of memory at most, in both tables.
 const ENTRY: usize = 4 * size_of::<(Key, Paced)>();
 
+/// By how much the pump may look too early.
+const SLACK: Duration = Duration::from_millis(1);
+
 /// How many keys there are at least before those whose interval is over are looked for.
 const FEW_KEYS: usize = 64;
 
@@ -24,8 +27,8 @@ pub(super) struct Intervals {
     parked: BTreeMap<(Instant, u64), Key>,
     number: u64,
     bytes: usize,
-    /// Whether the pump has been asked to look.
-    watched: bool,
+    /// When the pump is going to look.
+    watched: Option<Instant>,
     /// At how many keys those whose interval is over are looked for.
     many: usize,
     reserved: usize,
@@ -52,7 +55,7 @@ impl Intervals {
             parked: BTreeMap::new(),
             number: 0,
             bytes: 0,
-            watched: false,
+            watched: None,
             many: FEW_KEYS,
             reserved: 0,
             budget: Arc::clone(budget),
@@ -141,17 +144,24 @@ impl Intervals {
         }
     }
 
-    /// When the next message is due for which the pump has not been asked to look; from then on it has been.
+    /// When the next message is due, if the pump is not going to look by then; from now on it is.
     pub(super) fn watch(&mut self) -> Option<Instant> {
-        let due = self.next_due().filter(|_| !self.watched)?;
-        self.watched = true;
+        let due = self.next_due()?;
+        if self.watched.is_some_and(|watched| watched <= due) {
+            return None;
+        }
+        self.watched = Some(due);
         Some(due)
     }
 
-    /// The pump has looked; when it has to look again.
-    pub(super) fn looked(&mut self) -> Option<Instant> {
-        self.watched = !self.parked.is_empty();
-        self.next_due()
+    /// The pump has looked at `now`; when it has to look again. Not if it is going to anyway, because it was asked to
+    /// look earlier than this time.
+    pub(super) fn looked(&mut self, now: Instant) -> Option<Instant> {
+        if self.watched.is_some_and(|watched| watched > later(now, SLACK)) {
+            return None;
+        }
+        self.watched = self.next_due();
+        self.watched
     }
 
     fn next_due(&self) -> Option<Instant> {

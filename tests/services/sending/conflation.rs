@@ -339,6 +339,22 @@ fn what_waits_for_its_interval_is_not_lost() {
     }
 }
 
+/// However long the one before would have been waited for.
+#[test]
+fn a_shorter_interval_holds_at_once() {
+    let hour = Duration::from_secs(60 * 60);
+    let (_started, _valves, valve, connection) = start(Writes::Direct, &Delivery::new().min_interval(hour));
+    valve.open();
+    for round in 0..20 {
+        ["a:1", "a:2"].iter().for_each(|message| connection.send(message.as_bytes()).unwrap());
+        connection.set_delivery(Delivery::new().min_interval(Duration::from_millis(10))).unwrap();
+        let last = format!("a:{round} again");
+        ["a:3", &last].iter().for_each(|message| connection.send(message.as_bytes()).unwrap());
+        valve.wait_for_end(format!("{last};").as_bytes());
+        connection.set_delivery(Delivery::new().min_interval(hour)).unwrap();
+    }
+}
+
 #[test]
 fn what_waits_for_its_interval_is_unsent_when_the_connection_breaks() {
     let (started, _valves, valve, connection) =
