@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::connection::Connection;
 use crate::connection::engine::Engine;
-use crate::connection::outbox::{Batch, Lacking, Parts, Purpose, Queue};
+use crate::connection::outbox::{Batch, Expiry, Lacking, Parts, Purpose, Queue};
 use crate::error::{Error, OutboundLimit};
 use crate::settings::{Key, OVERHEAD};
 use crate::stats::Volume;
@@ -176,6 +176,9 @@ impl OfflineQueue {
             return Err(Error::NotConnected);
         }
         let Engine { settings, rules, .. } = &*self.engine;
+        if let Some(lifespan) = rules.delivery.lifespan {
+            state.queue.drop_expired(Expiry { now: Instant::now(), lifespan });
+        }
         let mut charged = state.queue.charged();
         let mut newest: HashMap<&Key, usize> = HashMap::new();
         for (message, key) in messages {
@@ -219,6 +222,8 @@ impl OfflineQueue {
                 None => state.queue.push(batch),
             }
         }
+        // Of what was replaced, or has become too old, nobody asks.
+        state.queue.take_gone();
         Ok(())
     }
 }

@@ -58,6 +58,7 @@ struct State {
     ended: bool,
     hung_up: bool,
     reset: bool,
+    during_write: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Valve {
@@ -83,6 +84,11 @@ impl Valve {
     /// Whether the peer has taken all that it may.
     pub fn is_spent(&self) -> bool {
         self.state().allowed == 0
+    }
+
+    /// Does something in the middle of the next write that is made on the thread that sends, or by the pump.
+    pub fn during_write(&self, work: impl FnOnce() + Send + 'static) {
+        self.change(|state| state.during_write = Some(Box::new(work)));
     }
 
     /// The peer ends its side of the stream.
@@ -188,7 +194,11 @@ impl Stream for Valve {
     fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         match self.shared.writes {
             Writes::Blocking => Err(io::ErrorKind::Unsupported.into()),
-            _ => self.write(buffers, false),
+            _ => {
+                let work = self.state().during_write.take();
+                work.into_iter().for_each(|work| work());
+                self.write(buffers, false)
+            }
         }
     }
 
@@ -228,11 +238,20 @@ pub struct Valves {
 impl Valves {
     /// One more peer, which takes nothing yet.
     pub fn connect(&self) -> Valve {
+        self.connect_as(State::default())
+    }
+
+    /// The same with something to do in the middle of the [first write](Valve::during_write).
+    pub fn connect_with(&self, during_write: impl FnOnce() + Send + 'static) -> Valve {
+        self.connect_as(State { during_write: Some(Box::new(during_write)), ..State::default() })
+    }
+
+    fn connect_as(&self, state: State) -> Valve {
         let shared = Shared {
             writes: self.writes,
             #[cfg(unix)]
             unready: (self.writes == Writes::Unready).then(full_socket),
-            state: Mutex::default(),
+            state: Mutex::new(state),
             changed: Condvar::new(),
         };
         let valve = Valve { shared: Arc::new(shared) };

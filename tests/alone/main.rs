@@ -9,6 +9,7 @@ mod exhaustion;
 mod exposure;
 mod inbound_budget;
 mod interruptions;
+mod kept_memory;
 mod log_flood;
 mod log_lines;
 mod logging;

@@ -161,7 +161,7 @@ impl Link {
     pub(crate) fn set_delivery(&self, delivery: Delivery) {
         self.engine.note_delivery(&delivery);
         let (limit, step) = self.outbox.set_delivery(delivery);
-        // What is being gathered has been for a peer that was served as before.
+        // What is broadcast from now on is not gathered as it was.
         self.engine.broadcast_batch.end();
         self.limit_unsent(limit);
         self.follow(step);

@@ -5,20 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::Batch;
-use super::queue::{Amount, Expiry, Gone, Loan};
-use super::{Outbox, Outgoing, Refused, Stage, State, Step};
+use super::queue::{Amount, Gone, Loan};
+use super::{Expiry, Outbox, Outgoing, Refused, Stage, State, Step, Writer};
 use crate::settings::{Delivery, Key};
 use crate::stats::Volume;
 use crate::sync::{MutexGuard, Ordering, now};
-
-/// How a message goes by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// It waits in the queue.
-    Queued,
-    /// It waits for its interval.
-    Parked,
-}
 
 impl Outbox {
     /// How it is served from now on; how much might be unsent before. Senders that wait for room look again, whether they
@@ -31,11 +22,12 @@ impl Outbox {
             return (delivery.unsent_limit(), Step::Nothing);
         }
         self.filters.store(delivery.filter.is_some(), Ordering::Relaxed);
-        if state.delivery.lifespan.is_none() && delivery.lifespan.is_some() {
-            state.queue.keep_for_ever();
-        }
-        if !delivery.conflate {
+        let lets_expire = state.delivery.lifespan.is_none() && delivery.lifespan.is_some();
+        if !delivery.conflate || lets_expire {
             state.queue.end_replacing();
+        }
+        if lets_expire {
+            state.queue.keep_for_ever();
         }
         let is_paced_otherwise = state.delivery.min_interval != delivery.min_interval;
         // Its filter is the program's, and is dropped without the lock.
@@ -59,8 +51,8 @@ impl Outbox {
         self.state.lock().keeps_apart()
     }
 
-    /// Pushes what is a message by itself, and not [long](Outgoing::is_long), and goes its own way; gives the state back
-    /// otherwise.
+    /// Pushes what is a message by itself and goes its own way; gives the state back otherwise. What is long has been
+    /// copied, where it cannot be written from where it lies.
     #[cold]
     pub(super) fn push_apart<'a>(
         &'a self,
@@ -68,27 +60,28 @@ impl Outbox {
         outgoing: Outgoing<'_>,
     ) -> Result<Result<Step, MutexGuard<'a, State>>, Refused> {
         let Some(key) = outgoing.key_of_one() else { return Ok(Err(state)) };
-        let purpose = state.purpose();
-        let way = match (state.delivery.min_interval, key) {
-            (Some(interval), Some(key)) if !state.intervals.may_go(key, now(), interval, purpose)? => Way::Parked,
-            _ if state.waits_apart() => Way::Queued,
-            _ => return Ok(Err(state)),
+        let (purpose, now) = (state.purpose(), now());
+        let copy = |key| match outgoing {
+            Outgoing::Batches(batches) => Ok(Arc::clone(&batches[0])),
+            Outgoing::Message { message, .. } => self.rules.batch_of(message, key, purpose),
         };
-        let batch = match outgoing {
-            Outgoing::Batches(batches) => Arc::clone(&batches[0]),
-            Outgoing::Message { message, key } => self.rules.batch_of(message, key, purpose)?,
-        };
-        match (way, key) {
-            (Way::Parked, Some(key)) => {
-                state.tally.accepted += Volume::new(1, batch.len());
-                state.park(key, batch);
-                let now = now();
-                let due = state.intervals.watch();
-                return Ok(Ok(due.map_or(Step::Nothing, |due| Step::Interval(due.saturating_duration_since(now)))));
-            }
-            (_, Some(key)) => state.queue.make_newest_room(key, purpose)?,
-            (_, None) => state.queue.make_entries(2, purpose)?,
+        if let Some(key) = key.filter(|key| state.intervals.holds(key, now)) {
+            let batch = copy(Some(key))?;
+            state.tally.accepted += Volume::new(1, batch.len());
+            state.park(key, batch);
+            let due = state.intervals.watch();
+            return Ok(Ok(due.map_or(Step::Nothing, |due| Step::Interval(due.saturating_duration_since(now)))));
         }
+        let batch = if state.waits_apart() { Some(copy(key)?) } else { None };
+        match key.filter(|_| state.delivery.conflate) {
+            _ if batch.is_none() => {}
+            Some(key) => state.queue.make_newest_room(key, purpose)?,
+            None => state.queue.make_entries(2, purpose)?,
+        }
+        if let (Some(interval), Some(key)) = (state.delivery.min_interval, key) {
+            state.intervals.begin(key, now, interval, purpose)?;
+        }
+        let Some(batch) = batch else { return Ok(Err(state)) };
         state.tally.accepted += Volume::new(1, batch.len());
         state.place(batch);
         Ok(Ok(self.write_or_leave(state)))
@@ -99,13 +92,13 @@ impl Outbox {
         let mut state = self.state.lock();
         let now = now();
         let Some(interval) = state.delivery.min_interval.filter(|_| state.stage == Stage::Open) else {
-            state.intervals.looked(now);
+            state.intervals.looked();
             return (None, Step::Nothing);
         };
         while let Some(batch) = state.intervals.release(now, interval) {
             state.place(batch);
         }
-        let next = state.intervals.looked(now).map(|due| due.saturating_duration_since(now));
+        let next = state.intervals.looked().map(|due| due.saturating_duration_since(now));
         let step = if state.queue.is_empty() { Step::Nothing } else { self.write_or_leave(state) };
         (next, step)
     }
@@ -130,15 +123,34 @@ impl State {
             && (self.is_behind() || self.joining || self.queue.may_replace())
     }
 
+    /// Whether a message is written from where it lies, if at once.
+    pub(super) fn takes_direct(&self, key: Option<&Key>) -> bool {
+        let is_apart = || self.waits_apart() || key.is_some_and(|key| self.intervals.holds(key, now()));
+        self.writer == Writer::Nobody && self.writes_directly && !(self.keeps_apart() && is_apart())
+    }
+
     /// What a message is charged that `outgoing` would replace.
     pub(super) fn charge_of_replaced(&self, outgoing: Outgoing<'_>) -> usize {
         if !self.keeps_apart() {
             return 0;
         }
-        let Some(Some(key)) = outgoing.key_of_one() else { return 0 };
-        match self.intervals.charge_of(key) {
-            0 if self.delivery.conflate => self.queue.charge_of_newest(key),
-            charge => charge,
+        match outgoing.key_of_one() {
+            Some(Some(key)) if self.delivery.min_interval.is_some() && self.intervals.holds(key, now()) => {
+                self.intervals.charge_of(key)
+            }
+            Some(Some(key)) if self.delivery.conflate => self.queue.charge_of_newest(key),
+            _ => 0,
+        }
+    }
+
+    /// Before messages are queued whose keys nobody has looked at: nothing in front of them is replaced any more, and
+    /// what waits for its interval goes first.
+    pub(super) fn end_apart(&mut self) {
+        if !self.intervals.is_empty() {
+            self.release_all();
+        }
+        if self.queue.may_replace() {
+            self.queue.end_replacing();
         }
     }
 
@@ -211,7 +223,7 @@ impl State {
 
 impl Outgoing<'_> {
     /// The key of a message by itself, which may have none.
-    fn key_of_one(&self) -> Option<Option<&Key>> {
+    pub(super) fn key_of_one(&self) -> Option<Option<&Key>> {
         match self {
             Self::Message { key, .. } => Some(*key),
             Self::Batches([batch]) if batch.messages() == 1 => Some(batch.key()),

@@ -134,14 +134,16 @@ impl Batch {
         batch
     }
 
-    /// The messages of all these, whose place is `place`; `None` when the budget is used up.
+    /// The messages of all these, whose place is `place`; as old as the first of them. `None` when the budget is used
+    /// up.
     pub(super) fn joining(parts: &[&Self], place: Place) -> Option<Self> {
         let mut joined = Self::copying(parts, Purpose::Queue)?;
+        joined.since = parts.first()?.since;
         joined.set_place(place);
         Some(joined)
     }
 
-    /// The messages of all these; `None` when the budget is used up.
+    /// The messages of all these, as if accepted now; `None` when the budget is used up.
     pub(super) fn copying(parts: &[&Self], purpose: Purpose) -> Option<Self> {
         let mut joined = Self::new(&parts.first()?.budget);
         let (bytes, messages) =
@@ -350,12 +352,17 @@ impl Batch {
         done + self.other_ends[done - 1..].partition_point(|end| *end <= len)
     }
 
+    /// One that has been [emptied](Self::emptied), and is about to be filled again.
+    pub(super) fn begun_now(mut self) -> Self {
+        self.since = now();
+        self
+    }
+
     /// Empties it, to be filled again: with its memory, and what that has taken from the budget.
     pub(super) fn emptied(mut self) -> Self {
         self.bytes.clear();
         self.first_end = 0;
         self.other_ends.clear();
-        self.since = now();
         self.key = None;
         if self.place.take().is_some() {
             self.budget.give_back(HEAD);

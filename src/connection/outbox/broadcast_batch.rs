@@ -85,7 +85,7 @@ impl BroadcastBatch {
                 others.push(position);
             }
         }
-        let spare = state.spare.take();
+        let spare = state.spare.take().map(Batch::begun_now);
         state.batch = Some(spare.unwrap_or_else(|| Batch::roomy(&self.rules.budget, Purpose::Queue)));
         state.generation = generation;
         others

@@ -14,9 +14,6 @@ use crate::sync::later;
 /// What a key takes of memory at most, in both tables.
 const ENTRY: usize = 4 * size_of::<(Key, Paced)>();
 
-/// By how much the pump may look too early.
-const SLACK: Duration = Duration::from_millis(1);
-
 /// How many keys there are at least before those whose interval is over are looked for.
 const FEW_KEYS: usize = 64;
 
@@ -27,8 +24,8 @@ pub(super) struct Intervals {
     parked: BTreeMap<(Instant, u64), Key>,
     number: u64,
     bytes: usize,
-    /// When the pump is going to look.
-    watched: Option<Instant>,
+    /// When the pump has been asked to look, each time earlier than before: the next time is the last one.
+    looks: Vec<Instant>,
     /// At how many keys those whose interval is over are looked for.
     many: usize,
     reserved: usize,
@@ -55,7 +52,7 @@ impl Intervals {
             parked: BTreeMap::new(),
             number: 0,
             bytes: 0,
-            watched: None,
+            looks: Vec::new(),
             many: FEW_KEYS,
             reserved: 0,
             budget: Arc::clone(budget),
@@ -65,6 +62,11 @@ impl Intervals {
     /// What is parked.
     pub(super) fn amount(&self) -> Amount {
         Amount { messages: self.parked.len(), bytes: self.bytes }
+    }
+
+    /// Whether nothing is parked.
+    pub(super) fn is_empty(&self) -> bool {
+        self.parked.is_empty()
     }
 
     pub(super) fn charged(&self) -> usize {
@@ -81,24 +83,26 @@ impl Intervals {
         self.keys.values().filter_map(|paced| paced.parked.as_ref()).map(|parked| parked.batch.since()).min()
     }
 
-    /// Whether a message of this key may be sent now; if so, the next one has to wait.
+    /// Whether a message of this key has to wait now.
+    pub(super) fn holds(&self, key: &Key, now: Instant) -> bool {
+        self.keys.get(key).is_some_and(|paced| paced.parked.is_some() || paced.due > now)
+    }
+
+    /// A message of this key, which [need not wait](Self::holds), goes now; the next one has to wait.
     ///
     /// # Errors
     ///
     /// There is no memory to keep the key in.
-    pub(super) fn may_go(
+    pub(super) fn begin(
         &mut self,
         key: &Key,
         now: Instant,
         interval: Duration,
         purpose: Purpose,
-    ) -> Result<bool, Lacking> {
+    ) -> Result<(), Lacking> {
         if let Some(paced) = self.keys.get_mut(key) {
-            let may_go = paced.parked.is_none() && paced.due <= now;
-            if may_go {
-                paced.due = later(now, interval);
-            }
-            return Ok(may_go);
+            paced.due = later(now, interval);
+            return Ok(());
         }
         if self.keys.len() >= self.many {
             self.forget_those_over(now);
@@ -109,7 +113,7 @@ impl Intervals {
         }
         self.reserved += memory;
         self.keys.insert(key.clone(), Paced { due: later(now, interval), parked: None });
-        Ok(true)
+        Ok(())
     }
 
     fn forget_those_over(&mut self, now: Instant) {
@@ -125,7 +129,7 @@ impl Intervals {
         self.keys.shrink_to(self.many);
     }
 
-    /// Parks a message that [may not go](Self::may_go); the one that it replaces.
+    /// Parks a message that [has to wait](Self::holds); the one that it replaces.
     pub(super) fn park(&mut self, key: &Key, batch: Arc<Batch>) -> Option<Amount> {
         let paced = self.keys.get_mut(key)?;
         self.bytes += batch.len();
@@ -144,24 +148,17 @@ impl Intervals {
         }
     }
 
-    /// When the next message is due, if the pump is not going to look by then; from now on it is.
+    /// When the next message is due, if that is before the pump looks; from then on it has been asked to.
     pub(super) fn watch(&mut self) -> Option<Instant> {
-        let due = self.next_due()?;
-        if self.watched.is_some_and(|watched| watched <= due) {
-            return None;
-        }
-        self.watched = Some(due);
+        let due = self.next_due().filter(|due| self.looks.last().is_none_or(|look| due < look))?;
+        self.looks.push(due);
         Some(due)
     }
 
-    /// The pump has looked at `now`; when it has to look again. Not if it is going to anyway, because it was asked to
-    /// look earlier than this time.
-    pub(super) fn looked(&mut self, now: Instant) -> Option<Instant> {
-        if self.watched.is_some_and(|watched| watched > later(now, SLACK)) {
-            return None;
-        }
-        self.watched = self.next_due();
-        self.watched
+    /// The pump has looked; when it has to look again, unless it does so already.
+    pub(super) fn looked(&mut self) -> Option<Instant> {
+        self.looks.pop();
+        self.watch()
     }
 
     fn next_due(&self) -> Option<Instant> {
@@ -197,7 +194,7 @@ impl Intervals {
     /// All that is parked, in the order in which the keys were, and everything else is forgotten.
     pub(super) fn clear(&mut self) -> Vec<Arc<Batch>> {
         let mut empty = Self::new(&self.budget);
-        (empty.watched, empty.number) = (self.watched, self.number);
+        (empty.looks, empty.number) = (std::mem::take(&mut self.looks), self.number);
         let mut cleared = std::mem::replace(self, empty);
         let mut parked: Vec<_> = cleared.keys.drain().filter_map(|(_, paced)| paced.parked).collect();
         parked.sort_by_key(|parked| parked.number);
@@ -210,5 +207,44 @@ impl Drop for Intervals {
         if self.reserved > 0 {
             self.budget.give_back(self.reserved);
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::now;
+
+    /// The pump is asked again for what is due before it looks, and not more often than that.
+    #[test]
+    fn the_pump_looks_when_the_first_is_due() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let budget = Arc::new(Budget::new(usize::MAX / 2));
+        let mut intervals = Intervals::new(&budget);
+        let begun = now();
+        let keys = ["a", "b", "c"].map(Key::new);
+        let park = |intervals: &mut Intervals, key: &Key| {
+            let batch = Batch::of(b"state", Some(key), b";", &budget, Purpose::Queue).unwrap();
+            assert!(intervals.park(key, Arc::new(batch)).is_none());
+            intervals.watch()
+        };
+        let dues = [1, 2, 3].map(|after| begun + after * SECOND);
+        for (key, due) in keys.iter().zip(dues) {
+            intervals.begin(key, due - SECOND, SECOND, Purpose::Queue).unwrap();
+            assert!(intervals.holds(key, begun) && !intervals.holds(key, due));
+        }
+        assert_eq!(park(&mut intervals, &keys[1]), Some(dues[1]));
+        assert_eq!(park(&mut intervals, &keys[2]), None);
+        assert_eq!(park(&mut intervals, &keys[0]), Some(dues[0]));
+        assert!(intervals.release(dues[0], SECOND).is_some());
+        // For the next one it has been asked already.
+        assert_eq!(intervals.looked(), None);
+        assert!(intervals.release(dues[1], SECOND).is_some());
+        assert_eq!(intervals.looked(), Some(dues[2]));
+        // What is due later than it looks: it finds nothing, and looks again.
+        intervals.clear();
+        intervals.begin(&keys[0], dues[2], SECOND, Purpose::Queue).unwrap();
+        assert_eq!(park(&mut intervals, &keys[0]), None);
+        assert_eq!(intervals.looked(), Some(dues[2] + SECOND));
     }
 }

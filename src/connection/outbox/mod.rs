@@ -64,7 +64,7 @@ use account::Account;
 use background::Background;
 use intervals::Intervals;
 use queue::Amount;
-pub(crate) use queue::Queue;
+pub(crate) use queue::{Expiry, Queue};
 use room::OUTCOME_PATIENCE;
 use tally::Tally;
 
@@ -210,21 +210,22 @@ impl Outbox {
 
     fn push_once(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<Step, Refused> {
         let mut state = self.with_room_for(outgoing, patience)?;
-        let is_apart = state.keeps_apart();
-        if is_apart && !outgoing.is_long() {
+        if let Outgoing::Message { message, key } = outgoing {
+            if outgoing.is_long() && !state.takes_direct(key) {
+                let purpose = state.purpose();
+                drop(state);
+                let copy = self.rules.batch_of(message, key, purpose)?;
+                return self.push_once(Outgoing::Batches(&[copy]), patience);
+            }
+        }
+        if state.keeps_apart() {
             state = match self.push_apart(state, outgoing)? {
                 Ok(step) => return Ok(step),
                 Err(state) => state,
             };
         }
         match outgoing {
-            Outgoing::Message { message, key } if outgoing.is_long() && (is_apart || !state.may_write_directly()) => {
-                let purpose = state.purpose();
-                drop(state);
-                let copy = self.rules.batch_of(message, key, purpose)?;
-                return self.push_once(Outgoing::Batches(&[copy]), patience);
-            }
-            Outgoing::Message { message, .. } if state.may_write_directly() => {
+            Outgoing::Message { message, .. } if state.writer == Writer::Nobody && state.writes_directly => {
                 return self.write_or_cork(state, message);
             }
             Outgoing::Message { message, .. } => {
@@ -234,6 +235,9 @@ impl Outbox {
             Outgoing::Batches(batches) => {
                 let purpose = state.purpose();
                 state.queue.make_entries(batches.len() + 1, purpose)?;
+                if outgoing.key_of_one().is_none() {
+                    state.end_apart();
+                }
                 batches.iter().for_each(|batch| state.push(Arc::clone(batch)));
             }
         }
@@ -258,6 +262,7 @@ impl Outbox {
         let mut state = self.state.lock();
         state.promised = 0;
         if state.stage == Stage::Open {
+            state.end_apart();
             state.push(Arc::clone(batch));
         } else {
             state.tally.accepted += Volume::new(batch.messages(), batch.len());
@@ -274,7 +279,7 @@ impl Outbox {
         state.stage = Stage::Closing;
         state.release_all();
         state.goodbye_queued = true;
-        state.push_uncounted(self.rules.goodbye());
+        state.push_goodbye(&self.rules);
         // Senders that wait for room have nothing to wait for any more.
         self.room.notify_all();
         self.write_or_leave(state)
@@ -427,15 +432,22 @@ impl State {
     }
 
     fn push(&mut self, batch: Arc<Batch>) {
-        self.tally.accepted += Volume::new(batch.messages(), batch.len());
-        self.push_uncounted(batch);
-    }
-
-    fn push_uncounted(&mut self, batch: Arc<Batch>) {
         self.note_work();
+        self.tally.accepted += Volume::new(batch.messages(), batch.len());
         self.account.accept(batch.len());
         self.rush.note_queued(batch.messages());
         self.queue.push(batch);
+    }
+
+    /// Puts the goodbye behind everything else.
+    fn push_goodbye(&mut self, rules: &Rules) {
+        let goodbye = rules.goodbye();
+        self.note_work();
+        self.account.accept(goodbye.len());
+        match self.delivery.lifespan {
+            Some(_) => self.queue.push_ageless(goodbye),
+            None => self.queue.push(goodbye),
+        }
     }
 
     /// Before something is queued: the background's time to make progress begins anew when it had nothing to do.
@@ -459,11 +471,6 @@ impl State {
     /// nothing to do.
     fn is_behind(&self) -> bool {
         self.writer == Writer::Background && self.has_work()
-    }
-
-    /// Whether a sender may write from where its message lies.
-    fn may_write_directly(&self) -> bool {
-        self.writer == Writer::Nobody && self.writes_directly
     }
 
     /// Whether a corked outbox is written when so much waits.

@@ -53,6 +53,8 @@ pub(crate) struct Queue {
     open: Option<Batch>,
     /// How many of the sealed batches are lent.
     lent: usize,
+    /// Whether one of those may be [put back](Self::put_back) to be replaced.
+    lent_newest: bool,
     bytes: usize,
     charged: usize,
     /// Batches that have been written, to be filled again.
@@ -88,6 +90,7 @@ impl Queue {
             entries_reserved: 0,
             open: None,
             lent: 0,
+            lent_newest: false,
             bytes: 0,
             charged: 0,
             spare: Vec::new(),
@@ -144,7 +147,7 @@ impl Queue {
         self.seal();
         let is_rush = self.bytes >= BATCH_LEN / 2 && self.budget.is_plentiful();
         let mut open = match self.spare.pop() {
-            Some(spare) => spare,
+            Some(spare) => spare.begun_now(),
             None if is_rush => Batch::roomy(&self.budget, purpose),
             None => Batch::new(&self.budget),
         };
@@ -214,11 +217,22 @@ impl Queue {
 
     /// Seals what is open, so that what comes next has a batch of its own.
     pub(crate) fn push_alone(&mut self, batch: Arc<Batch>) {
-        self.bytes += batch.len();
-        self.charged += batch.charge();
+        self.push_entry(Queued::new(batch, false));
+    }
+
+    /// The same with one that never expires.
+    pub(crate) fn push_ageless(&mut self, batch: Arc<Batch>) {
+        let mut queued = Queued::new(batch, false);
+        queued.ageless = true;
+        self.push_entry(queued);
+    }
+
+    fn push_entry(&mut self, queued: Queued) {
+        self.bytes += queued.batch.len();
+        self.charged += queued.batch.charge();
         self.seal();
         self.make_entries_anyway(1);
-        self.sealed.push_back(Entry::Messages(Queued::new(batch, false)));
+        self.sealed.push_back(Entry::Messages(queued));
     }
 
     /// A number that is higher than those of all places that there are, and lower than those of the ones to come.
@@ -298,6 +312,7 @@ impl Queue {
                 self.spare.extend(batch.filter(Batch::is_worth_keeping).map(Batch::emptied));
             }
         }
+        self.lent_newest = false;
         for at in 0..left {
             self.put_back(at);
         }
@@ -315,7 +330,10 @@ impl Queue {
             let entry = self.sealed.get_mut(at)?;
             if let Entry::Newest(key) = entry {
                 match self.newest.take(key, &self.budget) {
-                    Some(message) => *entry = Entry::Messages(Queued::newest(message)),
+                    Some(message) => {
+                        *entry = Entry::Messages(Queued::newest(message));
+                        self.lent_newest = true;
+                    }
                     None => {
                         self.sealed.remove(at);
                         continue;

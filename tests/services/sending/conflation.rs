@@ -26,17 +26,17 @@ fn start(writes: Writes, delivery: &Delivery) -> (Started, Valves, Valve, Connec
 }
 
 /// Makes a peer be behind: a thread is in the middle of writing a message, and what comes next waits.
-fn fall_behind(valve: &Valve, connection: &Connection) {
+pub(super) fn fall_behind(valve: &Valve, connection: &Connection) {
     connection.send(b"first").unwrap();
     valve.wait_until_blocked();
 }
 
-fn texts(valve: &Valve) -> Vec<String> {
+pub(super) fn texts(valve: &Valve) -> Vec<String> {
     valve.messages().into_iter().map(|message| String::from_utf8(message).unwrap()).collect()
 }
 
 /// Nothing is in two places, nothing in none.
-fn check_accounts(traffic: Traffic) {
+pub(super) fn check_accounts(traffic: Traffic) {
     let became =
         traffic.written + traffic.waiting + traffic.unsent + traffic.dropped + traffic.conflated + traffic.expired;
     assert_eq!(traffic.accepted + traffic.rejected, became, "{traffic:?}");

@@ -1,5 +1,6 @@
 //! What is sent, and to peers that do not read.
 
+mod bad_moments;
 mod conflation;
 mod delivery;
 mod dropping;

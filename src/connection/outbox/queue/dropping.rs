@@ -90,13 +90,18 @@ impl Queue {
         dropped
     }
 
-    /// Drops what is too old, as far as it comes first, to make room.
+    /// Drops what is too old, as far as it comes first behind what has been begun, to make room.
     pub(crate) fn drop_expired(&mut self, expiry: Expiry) {
+        let begun = match self.sealed.get(self.lent) {
+            Some(Entry::Messages(queued)) => queued.torn || queued.begun() > 0,
+            _ => false,
+        };
+        let at = self.lent + usize::from(begun);
         loop {
-            if self.lent == self.sealed.len() {
+            if at == self.sealed.len() {
                 self.seal();
             }
-            let expired = match self.sealed.get(self.lent) {
+            let expired = match self.sealed.get(at) {
                 Some(Entry::Messages(queued)) => queued.expired(expiry),
                 Some(Entry::Newest(key)) => match self.newest.get(key) {
                     Some(batch) => expiry.of(batch),
@@ -105,7 +110,7 @@ impl Queue {
                 None => None,
             };
             let Some(Amount { messages, bytes }) = expired else { return };
-            if let Some(Entry::Newest(key)) = self.sealed.remove(self.lent) {
+            if let Some(Entry::Newest(key)) = self.sealed.remove(at) {
                 self.newest.take(&key, &self.budget);
             }
             self.bytes -= bytes;

@@ -18,7 +18,12 @@ const BUCKET: usize = size_of::<(Key, Waiting)>() + 1;
 pub(super) struct Newest {
     waiting: HashMap<Key, Waiting>,
     live: usize,
-    /// What has been taken from the budget for the table, and for the keys in it.
+    /// How many the table has had room for at most. It grows when it is more than half full of those, and cleans up
+    /// what has gone otherwise.
+    most: usize,
+    /// What the keys take of memory that are in the table.
+    keys: usize,
+    /// What has been taken from the budget for the table, and for the keys in it or about to be.
     reserved: usize,
 }
 
@@ -55,10 +60,6 @@ impl Newest {
         self.live
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     /// The message of this key that waits.
     pub(super) fn get(&self, key: &Key) -> Option<&Arc<Batch>> {
         self.waiting.get(key)?.message.as_ref().map(|message| &message.batch)
@@ -70,43 +71,42 @@ impl Newest {
 
     /// Makes sure that there is room for this key.
     pub(super) fn make_room(&mut self, key: &Key, budget: &Budget, purpose: Purpose) -> Result<(), Lacking> {
-        if self.waiting.contains_key(key) {
-            return Ok(());
-        }
-        let more = key.memory() + self.growth();
+        let more = self.lacking(key);
         if more > 0 && !budget.take(more, purpose) {
             return Err(Lacking(more));
         }
-        self.reserved += more;
-        self.waiting.reserve(1);
+        self.grow(more);
         Ok(())
     }
 
     /// The same where there is no way back.
     pub(super) fn make_room_anyway(&mut self, key: &Key, budget: &Budget) {
-        if !self.waiting.contains_key(key) {
-            let more = key.memory() + self.growth();
+        let more = self.lacking(key);
+        if more > 0 {
             budget.take_anyway(more);
-            self.reserved += more;
-            self.waiting.reserve(1);
         }
+        self.grow(more);
     }
 
-    /// What one key more takes of memory for the table.
-    fn growth(&self) -> usize {
-        if self.waiting.len() < self.waiting.capacity() {
-            return 0;
-        }
-        // It doubles, beginning with four.
-        let buckets = |keys: usize| (keys * 8).div_ceil(7).next_power_of_two().max(4);
-        let before = if self.waiting.capacity() == 0 { 0 } else { buckets(self.waiting.capacity()) };
-        (buckets(self.waiting.capacity() + 1) - before) * BUCKET
+    fn grow(&mut self, more: usize) {
+        self.reserved += more;
+        self.waiting.reserve(1);
+        self.most = self.most.max(self.waiting.capacity());
+    }
+
+    /// What has to be taken from the budget for this key.
+    fn lacking(&self, key: &Key) -> usize {
+        let key = if self.waiting.contains_key(key) { 0 } else { key.memory() };
+        let grows = self.waiting.len() == self.waiting.capacity() && self.waiting.len() >= self.most / 2;
+        let most = self.most + usize::from(grows);
+        (self.keys + key + buckets(most) * BUCKET).saturating_sub(self.reserved)
     }
 
     /// A newer message; `number` is that of a new place. There is [room](Self::make_room) for it.
     pub(super) fn put(&mut self, key: &Key, batch: Arc<Batch>, number: u64) -> Put {
         match self.waiting.entry(key.clone()) {
             Entry::Vacant(entry) => {
+                self.keys += key.memory();
                 entry.insert(Waiting { message: Some(Numbered { batch, number }), tokens: 1, last: number });
                 self.live += 1;
                 Put::New
@@ -145,8 +145,10 @@ impl Newest {
     /// it. Then that one, with the number that it had.
     pub(super) fn put_back(&mut self, key: &Key, message: Numbered, budget: &Budget) -> Option<Numbered> {
         self.make_room_anyway(key, budget);
-        let waiting =
-            self.waiting.entry(key.clone()).or_insert(Waiting { message: None, tokens: 0, last: message.number });
+        let waiting = self.waiting.entry(key.clone()).or_insert_with(|| {
+            self.keys += key.memory();
+            Waiting { message: None, tokens: 0, last: message.number }
+        });
         waiting.tokens += 1;
         match &mut waiting.message {
             Some(newer) => {
@@ -163,12 +165,14 @@ impl Newest {
     }
 
     fn release(&mut self, key: &Key, budget: &Budget) {
-        let mut less = key.memory();
+        self.keys -= key.memory();
         if self.waiting.is_empty() {
             // The table goes as well, which may be much larger than what comes next.
             self.waiting = HashMap::new();
-            less = self.reserved;
+            self.most = 0;
         }
+        let needed = self.keys + buckets(self.most) * BUCKET;
+        let less = self.reserved.saturating_sub(needed);
         budget.give_back(less);
         self.reserved -= less;
     }
@@ -179,4 +183,9 @@ impl Newest {
             budget.give_back(std::mem::take(&mut self.reserved));
         }
     }
+}
+
+/// How many buckets a table has that has room for so many.
+fn buckets(most: usize) -> usize {
+    if most == 0 { 0 } else { (most * 8).div_ceil(7).next_power_of_two().max(4) }
 }

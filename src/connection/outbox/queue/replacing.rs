@@ -49,16 +49,13 @@ impl Queue {
         self.newest.get(key).map_or(0, |batch| batch.charge())
     }
 
-    /// Whether a message waits that a newer one of its key may replace.
+    /// Whether a message waits that a newer one of its key may replace, or might again if it is not written.
     pub(crate) fn may_replace(&self) -> bool {
-        self.newest.live() > 0
+        self.newest.live() > 0 || self.lent_newest
     }
 
     /// What waits already is not replaced any more.
     pub(crate) fn end_replacing(&mut self) {
-        if self.newest.is_empty() {
-            return;
-        }
         let (newest, budget) = (&mut self.newest, &self.budget);
         self.sealed.retain_mut(|entry| {
             let Entry::Newest(key) = entry else { return true };
@@ -70,6 +67,7 @@ impl Queue {
                 queued.end_replacing();
             }
         }
+        self.lent_newest = false;
     }
 
     /// What was lent and has not been begun may be replaced again, if it could be before.

@@ -46,6 +46,26 @@ fn what_is_kept_comes_first_and_in_order() {
     assert!(events.iter().all(|event| !matches!(event, Event::Fail { error: Error::Unsent { .. } })));
 }
 
+/// What has become too old meanwhile does not keep out what is new.
+#[test]
+fn what_is_kept_for_too_long_makes_room() {
+    let lifespan = Duration::from_millis(20);
+    let (callback, events) = recorder();
+    let client = Client::builder()
+        .port(free_port())
+        .delivery(leads_comm::Delivery::new().lifespan(lifespan))
+        .reconnect(quick().at_start(true).keep_bytes(1000))
+        .callback(callback)
+        .build()
+        .unwrap();
+    client.start("127.0.0.1", true).unwrap();
+    while client.send(b"old").is_ok() {}
+    let begun = std::time::Instant::now();
+    until("they are too old", || begun.elapsed() > 2 * lifespan);
+    client.send(b"new").unwrap();
+    drop(events);
+}
+
 /// Of what is kept, each key has one place, in which its newest message is.
 #[test]
 fn of_what_is_kept_the_newest_of_each_key_is_sent_and_every_event() {

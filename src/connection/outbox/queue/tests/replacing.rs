@@ -225,3 +225,51 @@ fn only_what_is_too_old_expires() {
     queue.take_back(4);
     assert!(queue.is_empty());
 }
+
+/// Also of a queue that is never empty, and where the place that was made for a key is not used.
+#[test]
+fn the_memory_of_keys_comes_back() {
+    let budget = Arc::new(Budget::new(usize::MAX / 2));
+    let mut queue = Queue::new(false, &budget);
+    let key_of = |number: usize| Key::new(format!("{number:040}"));
+    let mut most = 0;
+    for number in 0..20_000 {
+        let key = key_of(number);
+        let batch = Batch::of(b"message", Some(&key), SEPARATOR, &budget, Purpose::Queue).unwrap();
+        queue.make_newest_room(&key_of(number + 1_000_000), Purpose::Queue).unwrap();
+        queue.make_newest_room(&key, Purpose::Queue).unwrap();
+        queue.push_newest_anyway(&key, Arc::new(batch));
+        if number >= 28 {
+            let len = { queue.lend(1, 1, None).len() };
+            queue.take_back(len);
+        }
+        if number < 1000 {
+            most = most.max(budget.used());
+        }
+        assert!(budget.used() <= 2 * most, "{} bytes with {} messages", budget.used(), queue.messages());
+    }
+    let key = key_of(0);
+    let used = {
+        queue.make_newest_room(&key, Purpose::Queue).unwrap();
+        budget.used()
+    };
+    (0..100).for_each(|_| queue.make_newest_room(&key, Purpose::Queue).unwrap());
+    assert_eq!(budget.used(), used);
+}
+
+/// What is put into a batch that has been written, and emptied, is not as old as what was in it.
+#[test]
+fn what_is_queued_is_not_older_than_it_is() {
+    let budget = Arc::new(Budget::new(usize::MAX / 2));
+    let mut queue = Queue::new(false, &budget);
+    let message = [b'x'; 1000];
+    (0..150).for_each(|_| queue.append(&message, SEPARATOR, Purpose::Write).unwrap());
+    while !queue.is_empty() {
+        let len = { queue.lend(usize::MAX, usize::MAX, None).len() };
+        queue.take_back(len);
+    }
+    assert!(!queue.spare.is_empty());
+    let since = now();
+    queue.append(&message, SEPARATOR, Purpose::Write).unwrap();
+    assert!(queue.oldest().is_some_and(|oldest| oldest >= since));
+}
