@@ -139,6 +139,11 @@ impl Delivery {
         self
     }
 
+    /// Whether it has messages go by themselves.
+    pub(crate) fn goes_apart(&self) -> bool {
+        self.conflate || self.lifespan.is_some() || self.min_interval.is_some()
+    }
+
     /// How much may be unsent in the system.
     pub(crate) fn unsent_limit(&self) -> Option<usize> {
         self.max_unsent_bytes.unwrap_or(self.conflate.then_some(CONFLATED_UNSENT))

@@ -31,6 +31,7 @@ impl Outbox {
         }
         let is_paced_otherwise = state.delivery.min_interval != delivery.min_interval;
         // Its filter is the program's, and is dropped without the lock.
+        state.goes_apart = delivery.goes_apart();
         let before = std::mem::replace(&mut state.delivery, delivery);
         if is_paced_otherwise {
             state.release_all();
@@ -112,8 +113,9 @@ impl Outbox {
 
 impl State {
     /// Whether messages have to be pushed one by one.
+    #[inline]
     pub(super) fn keeps_apart(&self) -> bool {
-        self.delivery.min_interval.is_some() || self.waits_apart()
+        self.goes_apart && (self.delivery.min_interval.is_some() || self.waits_apart())
     }
 
     /// Whether what waits is queued by itself. While one waits that may be replaced, also what would be written at once:

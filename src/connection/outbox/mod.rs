@@ -95,6 +95,8 @@ struct State {
     queue: Queue,
     intervals: Intervals,
     delivery: Delivery,
+    /// Whether there are messages that go by themselves: the one thing to look at where there are none.
+    goes_apart: bool,
     writer: Writer,
     stage: Stage,
     /// Whether a write is under way, or what was given up is being dropped.
@@ -153,6 +155,7 @@ impl Outbox {
                 stream: Some(stream),
                 queue,
                 intervals: Intervals::new(&rules.budget),
+                goes_apart: delivery.goes_apart(),
                 delivery,
                 writer: Writer::Nobody,
                 stage: Stage::Open,

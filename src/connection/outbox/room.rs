@@ -164,7 +164,8 @@ impl Outbox {
 
 impl State {
     pub(super) fn has_room_for(&self, outgoing: Outgoing<'_>, rules: &Rules) -> bool {
-        self.charged() + self.promised + self.charge_of(outgoing, rules) <= self.delivery.max_queued_bytes
+        let left = self.delivery.max_queued_bytes.saturating_sub(self.charged() + self.promised);
+        outgoing.charge(rules) <= left || self.goes_apart && self.charge_of(outgoing, rules) <= left
     }
 
     /// What it is charged beyond what it would replace.
