@@ -133,18 +133,18 @@ fn the_goodbye_does_not_expire() {
     }
 }
 
-/// What waits already stays for ever when a lifespan is set, also what may be replaced.
+/// What waits already stays for ever when a lifespan is set, also what may be replaced, or waits for its interval.
 #[test]
 fn a_state_that_waits_already_does_not_expire() {
-    let (_started, _valves, valve, connection) =
-        start(Writes::Direct, &Delivery::new().conflate(true), |builder| builder);
+    let delivery = Delivery::new().conflate(true).min_interval(HOUR);
+    let (_started, _valves, valve, connection) = start(Writes::Direct, &delivery, |builder| builder);
     fall_behind(&valve, &connection);
-    connection.send(b"a:1").unwrap();
-    connection.set_delivery(Delivery::new().conflate(true).lifespan(SHORT)).unwrap();
+    ["a:1", "b:1", "a:2"].iter().for_each(|message| connection.send(message.as_bytes()).unwrap());
+    connection.set_delivery(delivery.lifespan(SHORT)).unwrap();
     outlive();
     valve.open();
     connection.flush(PATIENCE).unwrap();
-    assert_eq!(texts(&valve), ["first", "a:1"]);
+    assert_eq!(texts(&valve), ["first", "a:2", "b:1"]);
     check_accounts(connection.stats().traffic);
 }
 
