@@ -431,13 +431,13 @@ fn all_is_accounted_for_and_given_back_whatever_is_lost() {
                 0 => connection.abort(),
                 1 => {
                     valve.open();
-                    connection.close()
+                    connection.close();
                 }
                 _ => {
                     valve.open();
                     let _ = connection.set_delivery(Delivery::new().max_queued_bytes(50_000));
                     let _ = connection.flush(PATIENCE);
-                    connection.abort()
+                    connection.abort();
                 }
             }
             until("the end", || connection.disconnect_reason().is_some());
