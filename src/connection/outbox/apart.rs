@@ -23,6 +23,9 @@ impl Outbox {
         }
         self.filters.store(delivery.filter.is_some(), Ordering::Relaxed);
         let lets_expire = state.delivery.lifespan.is_none() && delivery.lifespan.is_some();
+        if lets_expire {
+            state.release_all();
+        }
         if !delivery.conflate || lets_expire {
             state.queue.end_replacing();
         }

@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use leads_comm::{Closing, Connection, Delivery, Error, Server, ServerBuilder, SlowConsumer, Snapshot, key};
+use leads_comm::{
+    Closing, Connection, Delivery, Error, Key, MemoryLimits, Server, ServerBuilder, SlowConsumer, Snapshot, key,
+};
 use leads_comm_testing::seed::{Random, Seed};
-use leads_comm_testing::valve::{self, Valve, Valves, Writes};
+use leads_comm_testing::valve::{self, EITHER, Valve, Valves, Writes};
 use leads_comm_testing::*;
 
 use super::conflation::{check_accounts, fall_behind, texts};
@@ -133,18 +135,18 @@ fn the_goodbye_does_not_expire() {
     }
 }
 
-/// What waits already stays for ever when a lifespan is set, also what may be replaced.
+/// What waits already stays for ever when a lifespan is set, also what may be replaced, or waits for its interval.
 #[test]
 fn a_state_that_waits_already_does_not_expire() {
-    let (_started, _valves, valve, connection) =
-        start(Writes::Direct, &Delivery::new().conflate(true), |builder| builder);
+    let delivery = Delivery::new().conflate(true).min_interval(HOUR);
+    let (_started, _valves, valve, connection) = start(Writes::Direct, &delivery, |builder| builder);
     fall_behind(&valve, &connection);
-    connection.send(b"a:1").unwrap();
-    connection.set_delivery(Delivery::new().conflate(true).lifespan(SHORT)).unwrap();
+    ["a:1", "b:1", "a:2"].iter().for_each(|message| connection.send(message.as_bytes()).unwrap());
+    connection.set_delivery(delivery.lifespan(SHORT)).unwrap();
     outlive();
     valve.open();
     connection.flush(PATIENCE).unwrap();
-    assert_eq!(texts(&valve), ["first", "a:1"]);
+    assert_eq!(texts(&valve), ["first", "a:2", "b:1"]);
     check_accounts(connection.stats().traffic);
 }
 
@@ -255,7 +257,7 @@ fn a_sender_gets_the_room_that_is_left_beside_what_waits_for_its_interval() {
 /// What a lifespan's messages take of memory comes back, message by message.
 #[test]
 fn keys_of_what_may_expire_take_no_memory_for_ever() {
-    let limit = leads_comm::MemoryLimits::new().max_total_queued_bytes(128 * 1024);
+    let limit = MemoryLimits::new().max_total_queued_bytes(128 * 1024);
     let delivery = Delivery::new().lifespan(HOUR).max_queued_bytes(64 * 1024);
     let (_started, _valves, valve, connection) =
         start(Writes::Direct, &delivery, |builder| builder.max_sent_len(1000).memory_limits(limit));
@@ -342,5 +344,126 @@ fn keys_go_forwards_and_events_all_come_whatever_changes() {
         }
         assert_eq!(seen, events, "{writes:?}, {snapshot}");
         assert_eq!(last, newest, "{writes:?}, {snapshot}");
+    }
+}
+
+/// How much fits for one peer that reads nothing until all memory is used.
+fn room_of(valves: &Valves, started: &Started) -> u64 {
+    let _valve = valves.connect();
+    let connection = connected(&started.events);
+    connection.set_delivery(Delivery::new().slow_consumer(SlowConsumer::DropNewest).max_queued_bytes(100_000)).unwrap();
+    while connection.send(&[b'x'; 200]).is_ok() {}
+    let accepted = connection.stats().traffic.accepted.messages;
+    connection.abort();
+    until("the end", || started.server.num_connections() == 0);
+    accepted
+}
+
+/// The same beside viewers that lose messages, with little memory for all of them, which comes back.
+#[test]
+fn all_is_accounted_for_and_given_back_whatever_is_lost() {
+    const SEQUENCES: u64 = 20;
+    const STEPS: usize = 150;
+    let seed = Seed::new();
+    for sequence in 0..SEQUENCES {
+        let mut random = seed.random(sequence);
+        let writes = *random.pick(&EITHER);
+        let limits = MemoryLimits::new().max_total_queued_bytes(100_000);
+        let single = random.once_in(4);
+        let (started, valves) = valve::start_server(writes, |builder| {
+            let builder = builder.key(key::prefix(b':')).max_sent_len(2_900).memory_limits(limits).coalesce(!single);
+            builder.delivery(Delivery::new().max_queued_bytes(50_000)).snapshot(Snapshot::new().max_bytes(2_000))
+        });
+        let server = &started.server;
+        let room = room_of(&valves, &started);
+        let mut viewers: Vec<(Valve, Connection)> = Vec::new();
+        let mut next = 0;
+        for _ in 0..STEPS {
+            if viewers.len() < 3 && random.once_in(4) {
+                viewers.push((valves.connect(), connected(&started.events)));
+                continue;
+            }
+            next += 1;
+            let padding = "x".repeat(if random.once_in(10) { 2_800 } else { random.within(0..=60) });
+            let key = random.within(0..=4);
+            let message = if key == 0 {
+                format!("{next}.{padding}")
+            } else {
+                format!("{key}{}:{next}:{padding}", "k".repeat(10 * key))
+            };
+            match random.within(0..=9) {
+                0..=3 => assert!(server.broadcast(message.as_bytes()).is_ok()),
+                4 => (0..30).for_each(|_| {
+                    next += 1;
+                    server.broadcast(format!("2:{next}:").as_bytes()).unwrap();
+                }),
+                5..=7 if !viewers.is_empty() => {
+                    let (valve, connection) = &viewers[random.within(0..=viewers.len() - 1)];
+                    valve.allow(*random.pick(&[1, 10, 100, 3_000, 50_000]));
+                    let _ = connection;
+                }
+                8 if !viewers.is_empty() => {
+                    let (_, connection) = &viewers[random.within(0..=viewers.len() - 1)];
+                    let delivery = Delivery::new()
+                        .slow_consumer(*random.pick(&[
+                            SlowConsumer::DropOldest,
+                            SlowConsumer::DropNewest,
+                            SlowConsumer::Disconnect,
+                            SlowConsumer::Block(Duration::ZERO),
+                        ]))
+                        .max_queued_bytes(*random.pick(&[4_100, 6_000, 50_000]))
+                        .conflate(random.once_in(2))
+                        .lifespan(*random.pick(&[None, None, Some(HOUR), Some(Duration::from_micros(500))]))
+                        .min_interval(*random.pick(&[None, None, Some(HOUR), Some(Duration::from_micros(300))]));
+                    let filtered = delivery.clone().filter(|key, _| key.is_some());
+                    connection.set_delivery(if random.once_in(3) { filtered } else { delivery }).unwrap();
+                }
+                9 if !viewers.is_empty() => {
+                    let (_, connection) = &viewers[random.within(0..=viewers.len() - 1)];
+                    let _ = connection.send_snapshot();
+                }
+                _ => {}
+            }
+            viewers.iter().for_each(|(_, connection)| check_accounts(connection.stats().traffic));
+        }
+        for (valve, connection) in &viewers {
+            match random.within(0..=2) {
+                0 => connection.abort(),
+                1 => {
+                    valve.open();
+                    connection.close();
+                }
+                _ => {
+                    valve.open();
+                    let _ = connection.set_delivery(Delivery::new().max_queued_bytes(50_000));
+                    let _ = connection.flush(PATIENCE);
+                    connection.abort();
+                }
+            }
+            until("the end", || connection.disconnect_reason().is_some());
+            check_accounts(connection.stats().traffic);
+            let (mut last, mut event) = (HashMap::new(), 0);
+            for text in texts(valve).into_iter().filter(|text| text != "disconnect") {
+                match text.split_once(':') {
+                    Some((key, rest)) => {
+                        let number: usize = rest.split(':').next().unwrap().parse().unwrap();
+                        let before = last.insert(key.to_owned(), number);
+                        assert!(before <= Some(number), "{writes:?}: {key}: {before:?}, {number}");
+                    }
+                    None => {
+                        let number: usize = text.split('.').next().unwrap().parse().unwrap();
+                        assert!(number > event, "{writes:?}: {event}, {number}");
+                        event = number;
+                    }
+                }
+            }
+        }
+        until("all have ended", || server.num_connections() == 0);
+        (1..=4).for_each(|key| {
+            server.forget(&Key::new(format!("{key}{}", "k".repeat(10 * key))));
+        });
+        server.forget(&Key::new("2"));
+        assert_eq!(server.snapshot_len(), 0);
+        assert_eq!(room_of(&valves, &started), room, "{writes:?}: memory is not given back");
     }
 }
