@@ -1,5 +1,6 @@
 //! What is sent, and to peers that do not read.
 
+mod catching_up;
 mod conflation;
 mod delivery;
 mod dropping;
