@@ -18,22 +18,16 @@ pub enum Viewer {
     Events,
     /// Nothing that is old.
     Fresh,
-    /// What it is behind with is dropped.
+    /// The oldest of what it is behind with is dropped.
     Display,
-    Latecomer,
+    /// What comes while it is behind is dropped.
+    Patchy,
     /// It is waited for.
     Recorder,
 }
 
-pub const VIEWERS: [Viewer; 7] = [
-    Viewer::Newest,
-    Viewer::Seldom,
-    Viewer::Events,
-    Viewer::Fresh,
-    Viewer::Display,
-    Viewer::Latecomer,
-    Viewer::Recorder,
-];
+pub const VIEWERS: [Viewer; 7] =
+    [Viewer::Newest, Viewer::Seldom, Viewer::Events, Viewer::Fresh, Viewer::Display, Viewer::Patchy, Viewer::Recorder];
 
 impl Viewer {
     /// Asks the server to be served like this.
@@ -53,7 +47,7 @@ impl Viewer {
             Self::Events => Delivery::new().filter(|key, _| key.is_none()),
             Self::Fresh => Delivery::new().lifespan(Duration::from_millis(200)).max_unsent_bytes(16 * 1024),
             Self::Display => narrow.slow_consumer(SlowConsumer::DropOldest).conflate(true),
-            Self::Latecomer => narrow.slow_consumer(SlowConsumer::DropNewest),
+            Self::Patchy => narrow.slow_consumer(SlowConsumer::DropNewest),
             Self::Recorder => narrow.slow_consumer(SlowConsumer::Block(PATIENCE)),
         }
     }
@@ -62,7 +56,7 @@ impl Viewer {
     pub fn may_miss(self, kind: u8) -> bool {
         match self {
             Self::Newest | Self::Seldom | Self::Events => kind == words::STATE,
-            Self::Fresh | Self::Display | Self::Latecomer => true,
+            Self::Fresh | Self::Display | Self::Patchy => true,
             Self::Recorder => false,
         }
     }
