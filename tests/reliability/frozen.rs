@@ -34,12 +34,21 @@ enum Frozen {
     DropOldest,
     DropNewest,
     Conflate,
+    /// There is none, and messages come as rarely as to those beside one that is waited for.
+    NobodyRarely,
     /// It goes on for a moment whenever it is waited for.
     Block,
 }
 
-const ALL: [Frozen; 6] =
-    [Frozen::Nobody, Frozen::Disconnect, Frozen::DropOldest, Frozen::DropNewest, Frozen::Conflate, Frozen::Block];
+const ALL: [Frozen; 7] = [
+    Frozen::Nobody,
+    Frozen::Disconnect,
+    Frozen::DropOldest,
+    Frozen::DropNewest,
+    Frozen::Conflate,
+    Frozen::NobodyRarely,
+    Frozen::Block,
+];
 
 impl Frozen {
     fn is_there(self) -> bool {
