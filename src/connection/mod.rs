@@ -192,15 +192,17 @@ impl Connection {
         self.link.outbox().delivery()
     }
 
-    /// How this peer is served from now on, whatever the others are. What waits for it stays, here and in the system, also
-    /// where that is more than may wait from now on. A sender that waits for room in this queue goes by the new policy; one that waits for
-    /// memory, because the queues of all peers together are full, has the old one's time. May be called from any thread
-    /// and in any callback.
+    /// How this peer is served from now on, whatever the others are. What waits for it stays, here and in the system,
+    /// also where that is more than may wait from now on. A sender that waits for room in this queue goes by the new
+    /// policy; one that waits for memory, because the queues of all peers together are full, has the old one's time. May
+    /// be called from any thread and in any callback.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidSetting`] when such a queue could not hold the longest message, or would be longer than all of
-    /// the service's [together](crate::MemoryLimits::max_total_queued_bytes). The peer is served as before then.
+    /// [`Error::InvalidSetting`] when such a queue could not hold the longest message, or a
+    /// [snapshot](crate::Snapshot::max_bytes) twice, would be longer than all of the service's
+    /// [together](crate::MemoryLimits::max_total_queued_bytes), or needs a key function that there is none of. The peer
+    /// is served as before then.
     pub fn set_delivery(&self, delivery: Delivery) -> Result<(), Error> {
         self.link.engine().settings.check_delivery(&delivery)?;
         self.link.set_delivery(delivery);

@@ -10,6 +10,7 @@
 mod closing;
 mod cost;
 mod figures;
+mod frozen;
 mod isolation;
 mod lives;
 mod order;

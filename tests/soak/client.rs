@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
@@ -11,9 +12,10 @@ use leads_comm::{Callback, Client, Connection, DisconnectReason, Service};
 use leads_comm_testing::seed::Random;
 use leads_comm_testing::stamp::{Book, Faults, Stamp};
 
-use crate::server::FIRST_BROADCASTER;
+use crate::server::{BROADCASTERS, FIRST_SENDER, SENDERS};
 use crate::settings::{self, CLIENTS_RECONNECT, PATIENCE};
 use crate::tally::{Stop, Tally, name};
+use crate::viewers::{VIEWERS, Viewer};
 use crate::words::{self, Role};
 
 /// The numbers of a client's two senders: whose messages are counted, and whose are replied to.
@@ -26,6 +28,9 @@ const BURST: u64 = 3_000_000;
 /// A client under way.
 struct Guest {
     role: Role,
+    viewer: Option<Viewer>,
+    /// How long a viewer takes over a byte, in microseconds, until it has to finish.
+    slowness: AtomicU64,
     tally: Arc<Tally>,
     state: Mutex<State>,
     changed: Condvar,
@@ -46,11 +51,16 @@ struct State {
 struct Session {
     connection: Connection,
     thread: ThreadId,
+    viewer: Option<Viewer>,
     book: Book,
-    /// The first broadcast that came from each broadcaster; empty once checked.
+    /// The first broadcast that came from each sender; empty once checked.
     first: HashMap<u64, u64>,
     /// The server's first word.
     begun: Option<Vec<u64>>,
+    /// To who wants no states: what may not come any more.
+    unwanted: Option<Vec<u64>>,
+    /// How many of each sender have to come.
+    due: Option<Vec<u64>>,
     sent: [u64; 2],
     finished: bool,
 }
@@ -65,7 +75,13 @@ pub fn run(
     mut random: Random,
     on_junk: impl Fn() + Send + Sync + 'static,
 ) {
-    let guest = Guest::new(role, tally);
+    let viewer = (role == Role::Viewer).then(|| *random.pick(&VIEWERS));
+    let guest = Guest::new(role, viewer, tally);
+    if viewer.is_some() {
+        // Who is waited for is not so slow that it holds up all.
+        let slowest = if viewer == Some(Viewer::Recorder) { 2 } else { 50 };
+        guest.slowness.store(random.within(0..=slowest) as u64, Ordering::Relaxed);
+    }
     let callback = (
         Arc::clone(&guest),
         leads_comm::callback::on_receive(move |_, message| {
@@ -75,7 +91,7 @@ pub fn run(
         }),
     );
     let mut builder = Client::builder().port(server.port()).callback(callback);
-    if role == Role::Stopped {
+    if matches!(role, Role::Stopped | Role::Viewer) {
         builder = builder.transport(move |_: &str| connect_narrow(server));
     }
     let client = settings::client(builder).build().expect("the settings fit together");
@@ -104,7 +120,7 @@ impl Resident {
     /// Sends until it is time to stop. All it sends has arrived then, and what was sent to it until then.
     pub fn start(server: SocketAddr, tally: &Arc<Tally>, stop: &Arc<Stop>, mut random: Random) -> Self {
         const FOR_EVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
-        let guest = Guest::new(Role::Resident, tally);
+        let guest = Guest::new(Role::Resident, None, tally);
         let builder = Client::builder().port(server.port()).callback(Arc::clone(&guest));
         // It does not connect again, because its end is that of the server.
         let client = builder.build().expect("the settings fit together");
@@ -132,7 +148,7 @@ impl Resident {
         self.guest.part();
         let mut state = self.guest.lock();
         let Some((session, _)) = &mut state.last else { return };
-        for (sender, sent) in (FIRST_BROADCASTER..).zip(broadcasts) {
+        for (sender, sent) in (FIRST_SENDER..).zip(broadcasts) {
             session.book.expect(sender, *sent);
         }
         let faults = session.book.faults();
@@ -146,8 +162,15 @@ fn connect_narrow(server: SocketAddr) -> std::io::Result<Box<dyn Stream>> {
 }
 
 impl Guest {
-    fn new(role: Role, tally: &Arc<Tally>) -> Arc<Self> {
-        Arc::new(Self { role, tally: Arc::clone(tally), state: Mutex::default(), changed: Condvar::new() })
+    fn new(role: Role, viewer: Option<Viewer>, tally: &Arc<Tally>) -> Arc<Self> {
+        Arc::new(Self {
+            role,
+            viewer,
+            slowness: AtomicU64::new(0),
+            tally: Arc::clone(tally),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        })
     }
 
     fn wait_for_connect(&self) {
@@ -180,7 +203,10 @@ impl Guest {
     fn send_one(&self, random: &mut Random, message: &mut Vec<u8>) {
         let mut state = self.lock();
         let Some(session) = &mut state.session else { return };
-        let (sender, kind) = *random.pick(&[(COUNTED, words::COUNTED), (ECHOED, words::ECHO)]);
+        let kinds = [(COUNTED, words::COUNTED), (ECHOED, words::ECHO)];
+        // The reply to a viewer may be lost on its own account.
+        let kinds = if self.viewer.is_some_and(Viewer::loses_words) { &kinds[..1] } else { &kinds[..] };
+        let (sender, kind) = *random.pick(kinds);
         let number = session.sent[sender as usize];
         Stamp { kind, sender, number }.write(random.skewed(8000), message);
         session.sent[sender as usize] += 1;
@@ -202,8 +228,9 @@ impl Guest {
         if let Err(error) = connection.send(&finish) {
             self.tally.violation(format!("{:?} cannot send its last word: {error}", self.role));
         }
-        let told = self.wait_until(|state| state.session.as_ref().is_none_or(|session| session.finished));
-        self.tally.check(told, || format!("{:?} gets no answer to its last word: {connection:?}", self.role));
+        self.slowness.store(0, Ordering::Relaxed);
+        let told = self.wait_until(|state| state.session.as_ref().is_none_or(Session::has_all));
+        self.tally.check(told, || format!("{:?} {:?} does not get all: {connection:?}", self.role, self.viewer));
     }
 
     /// Checks how it has ended, when it has been closed.
@@ -246,13 +273,16 @@ impl Guest {
 }
 
 impl Session {
-    fn new(connection: &Connection) -> Self {
+    fn new(connection: &Connection, viewer: Option<Viewer>) -> Self {
         Self {
             connection: connection.clone(),
             thread: thread::current().id(),
+            viewer,
             book: Book::default(),
             first: HashMap::new(),
             begun: None,
+            unwanted: None,
+            due: None,
             sent: [0; 2],
             finished: false,
         }
@@ -260,10 +290,10 @@ impl Session {
 
     /// Enters a message into the book; what is wrong with it.
     fn receive(&mut self, message: &[u8]) -> Option<String> {
-        let before = self.book.faults();
+        let mut before = self.book.faults();
         match message.first().copied() {
             Some(words::REPLY) => drop(self.book.enter(message)),
-            Some(words::BROADCAST) => {
+            Some(kind @ (words::BROADCAST | words::STATE)) => {
                 let stamp = Stamp::read(message);
                 let first = stamp.filter(|stamp| self.book.next_of(stamp.sender).is_none());
                 if let Some(Stamp { sender, number, .. }) = first {
@@ -272,17 +302,35 @@ impl Session {
                     self.first.insert(sender, number);
                 }
                 self.book.enter(message);
+                if self.may_miss(kind) {
+                    before.lost = self.book.faults().lost;
+                }
+                if let (Some(unwanted), Some(stamp), words::STATE) = (&self.unwanted, stamp, kind) {
+                    if stamp.number >= unwanted[(stamp.sender - FIRST_SENDER) as usize] {
+                        return Some("a state that its filter does not want".to_owned());
+                    }
+                }
             }
-            Some(words::WELCOME) if self.begun.is_none() => self.begun = words::read_numbers(message),
+            Some(words::WELCOME) if self.begun.is_none() => {
+                self.begun = words::read_numbers(message);
+                let states = FIRST_SENDER + BROADCASTERS as u64..FIRST_SENDER + SENDERS as u64;
+                if states.into_iter().any(|state| self.book.next_of(state).is_none()) {
+                    return Some("it has not been sent the last of each state".to_owned());
+                }
+            }
+            Some(words::SERVED) if self.unwanted.is_none() => self.unwanted = words::read_numbers(message),
             Some(words::FINISHED) if !self.finished => {
                 self.finished = true;
                 let (Some(begun), Some(done)) = (&self.begun, words::read_numbers(message)) else {
                     return Some("torn, or without a welcome".to_owned());
                 };
-                for ((begun, done), sender) in begun.iter().zip(done).zip(FIRST_BROADCASTER..) {
+                for ((begun, done), sender) in begun.iter().zip(&done).zip(FIRST_SENDER..) {
                     self.book.begin(sender, *begun);
-                    self.book.expect(sender, done.max(*begun));
+                    if !self.may_miss(kind_of(sender)) {
+                        self.book.expect(sender, *done.max(begun));
+                    }
                 }
+                self.due = Some(done);
                 self.book.expect(ECHOED, self.sent[ECHOED as usize]);
             }
             Some(words::JUNK) => {}
@@ -295,16 +343,35 @@ impl Session {
         self.missed()
     }
 
+    fn may_miss(&self, kind: u8) -> bool {
+        self.viewer.is_some_and(|viewer| viewer.may_miss(kind))
+    }
+
+    /// Whether it has had its last word, and the last message of each state where it is to have that.
+    fn has_all(&self) -> bool {
+        let gets_the_last = self.viewer.is_some_and(Viewer::gets_the_last);
+        let due = self.due.iter().flatten().zip(FIRST_SENDER..);
+        self.finished
+            && (!gets_the_last || due.into_iter().all(|(due, sender)| self.book.next_of(sender) >= Some(*due)))
+    }
+
     /// Whether the first broadcasts are those that they have to be.
     fn missed(&mut self) -> Option<String> {
         let begun = self.begun.as_ref()?;
-        let missed = self.first.iter().find(|(sender, first)| **first > begun[(*sender - FIRST_BROADCASTER) as usize]);
+        let missed = self.first.iter().find(|(sender, first)| {
+            !self.may_miss(kind_of(**sender)) && **first > begun[(**sender - FIRST_SENDER) as usize]
+        });
         let missed =
             missed.map(|(sender, first)| format!("broadcasts of {sender} before {first} are missing: {begun:?}"));
         // Checked once.
         self.first.clear();
         missed
     }
+}
+
+/// What a sender's broadcasts are.
+fn kind_of(sender: u64) -> u8 {
+    if sender < FIRST_SENDER + BROADCASTERS as u64 { words::BROADCAST } else { words::STATE }
 }
 
 impl Callback for Guest {
@@ -321,11 +388,19 @@ impl Callback for Guest {
             self.violation("on_connect before on_disconnect");
         }
         state.opened += 1;
-        state.session = Some(Session::new(connection));
+        state.session = Some(Session::new(connection, self.viewer));
         self.changed.notify_all();
     }
 
     fn on_receive(&self, _: &dyn Service, connection: &Connection, message: &[u8]) {
+        let is_welcome = message.first() == Some(&words::WELCOME);
+        if let (Some(viewer), true) = (self.viewer, is_welcome) {
+            let wish = connection.send(&viewer.wish());
+            self.tally.check(wish.is_ok(), || format!("{viewer:?} cannot say so: {wish:?}"));
+        }
+        // Never for as long as the stall time-out.
+        let slowness = self.slowness.load(Ordering::Relaxed);
+        thread::sleep(Duration::from_micros(slowness * message.len().min(4000) as u64));
         let mut state = self.lock();
         match &mut state.session {
             Some(session) if session.connection == *connection && session.thread == thread::current().id() => {
@@ -333,7 +408,7 @@ impl Callback for Guest {
                     let words = message[..message.len().min(60)].escape_ascii();
                     self.violation(&format!("{wrong}: {words}: {connection:?}"));
                 }
-                self.tally.messages_checked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                self.tally.messages_checked.fetch_add(1, Ordering::Relaxed);
                 if session.finished {
                     self.changed.notify_all();
                 }

@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use leads_comm::Server;
+use leads_comm_testing::account::adds_up;
 use leads_comm_testing::seed::Random;
 use leads_comm_testing::vitals::Vitals;
 
@@ -26,8 +27,9 @@ use crate::{client, process, raw};
 const PROCESSES: usize = 5;
 
 /// How often a part is played: so many times in the sum of all of them.
-const PARTS: [(Role, usize); 15] = [
+const PARTS: [(Role, usize); 16] = [
     (Role::Healthy, 20),
+    (Role::Viewer, 25),
     (Role::Guest, 15),
     (Role::Process, 2),
     (Role::Paused, 2),
@@ -160,6 +162,9 @@ fn soak(options: &Options, tally: &Arc<Tally>, stop: &Arc<Stop>) -> Result<(), B
     tally.check(opened == ended, || format!("{opened} on_connect, {ended} on_disconnect"));
     let counted = (server.num_connections(), hall.num_open());
     tally.check(counted == (0, 0), || format!("{counted:?} connections are left"));
+    let traffic = server.stats().traffic;
+    tally.check(adds_up(&traffic), || format!("the messages do not add up: {traffic:?}"));
+    tally.note_traffic(traffic);
     Ok(())
 }
 
@@ -230,7 +235,9 @@ impl Stage {
             let _presence = presence;
             match role {
                 _ if role.is_process() => process::run(role, address, &tally, &stop, life, random),
-                Role::Healthy | Role::Guest => client::run(role, address, &tally, &stop, life, random, || {}),
+                Role::Healthy | Role::Viewer | Role::Guest => {
+                    client::run(role, address, &tally, &stop, life, random, || {})
+                }
                 _ => raw::run(role, address, &tally, random),
             }
         });

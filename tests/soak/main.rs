@@ -7,6 +7,8 @@
 //! - Each connection has one `on_connect` and one `on_disconnect`, in this order, on one thread, and nothing after it.
 //! - Whatever arrives is whole, and each sender's messages arrive in order, each of them once.
 //! - Whoever behaves is never ended, and gets every broadcast between its `on_connect` and its end.
+//! - Whoever comes has the last message of each state before anything else, and every later one.
+//! - A viewer misses only what it has asked to miss, in numbers that add up, and no state goes back in time.
 //! - Every end has a reason, and one that fits the part that the peer has played.
 //! - As many connections are counted as have been opened and not ended.
 //! - Memory is bounded at any time; threads and descriptors are in the end what they were at the start.
@@ -35,6 +37,8 @@ mod server;
 mod settings;
 #[cfg(target_os = "linux")]
 mod tally;
+#[cfg(target_os = "linux")]
+mod viewers;
 #[cfg(target_os = "linux")]
 mod words;
 

@@ -16,7 +16,7 @@ pub struct Report {
 
 impl Report {
     pub fn new(tally: &Tally, time: Duration, seed: u64, start: Vitals, end: Vitals) -> Self {
-        let Summary { reasons, roles, violations, peak, round_trips } = tally.summary();
+        let Summary { reasons, roles, violations, peak, traffic, round_trips } = tally.summary();
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let per_second = |count: u64| count as f64 / time.as_secs_f64().max(0.001);
         let sent = (load(&tally.messages_out), load(&tally.bytes_out));
@@ -46,6 +46,16 @@ impl Report {
             ("seed", seed.to_string()),
             ("server received", flow(received)),
             ("server sent", flow(sent)),
+            (
+                "not sent",
+                format!(
+                    "{} messages conflated, {} expired, {} filtered, {} dropped",
+                    traffic.conflated.messages,
+                    traffic.expired.messages,
+                    traffic.filtered.messages,
+                    traffic.dropped.messages
+                ),
+            ),
             (
                 "clients checked",
                 format!("{} messages, processes of their own not counted", load(&tally.messages_checked)),

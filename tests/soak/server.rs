@@ -7,20 +7,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
-use leads_comm::{Callback, Connection, ConnectionId, DisconnectCause, DisconnectReason, Server, Service};
+use leads_comm::{Callback, Connection, ConnectionId, Delivery, DisconnectCause, DisconnectReason, Server, Service};
+use leads_comm_testing::account::adds_up;
 use leads_comm_testing::seed::Random;
 use leads_comm_testing::stamp::{Book, Faults, Stamp};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::settings;
 use crate::tally::{Stop, Tally, name};
+use crate::viewers::Viewer;
 use crate::words::{self, Role};
 
 /// How many threads broadcast.
 pub const BROADCASTERS: usize = 2;
 
-/// Clients call the first broadcaster's stamp by this number, the next one's by the next.
-pub const FIRST_BROADCASTER: u64 = 1000;
+/// Of how many states they tell, each of its own.
+const STATES: usize = 6;
+
+/// Who sends broadcasts, as their stamps tell: first the broadcasters, whose messages are events, then the states.
+pub const SENDERS: usize = BROADCASTERS + STATES;
+
+/// The first sender's number.
+pub const FIRST_SENDER: u64 = 1000;
 
 /// The system's buffer for sending: small, so that peers who stand still are noticed soon.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -31,9 +39,9 @@ const JUNK_LEN: usize = 8 * 1024;
 pub struct Hall {
     tally: Arc<Tally>,
     connections: Mutex<Connections>,
-    /// Of each broadcaster: how many broadcasts it has begun, and how many of them have returned.
-    begun: [AtomicU64; BROADCASTERS],
-    done: [AtomicU64; BROADCASTERS],
+    /// Of each sender: how many broadcasts it has begun, and how many of them have returned.
+    begun: [AtomicU64; SENDERS],
+    done: [AtomicU64; SENDERS],
     random: Mutex<Random>,
 }
 
@@ -48,6 +56,7 @@ struct Connections {
 struct Peer {
     thread: ThreadId,
     role: Option<Role>,
+    viewer: Option<Viewer>,
     book: Book,
     /// How many bytes are to come that are no message.
     unfinished: usize,
@@ -76,6 +85,8 @@ impl Hall {
         let builder = Server::builder().listener(TcpListener::from(socket)).callback(Arc::clone(self));
         let server = settings::server(builder).build()?;
         server.start(true)?;
+        // So that nobody comes before there is something of each.
+        (BROADCASTERS..SENDERS).for_each(|state| self.broadcast(&server, state, &mut lock(&self.random)));
         Ok(server)
     }
 
@@ -88,7 +99,7 @@ impl Hall {
                 thread::spawn(move || {
                     while !stop.sleep(Duration::from_millis(random.within(5..=60) as u64)) {
                         let times = if random.once_in(30) { 40 } else { 1 };
-                        (0..times).for_each(|_| hall.broadcast(&server, broadcaster, &mut random));
+                        (0..times).for_each(|_| hall.broadcast_one(&server, broadcaster, &mut random));
                     }
                 })
             })
@@ -98,25 +109,38 @@ impl Hall {
     /// Broadcasts so many messages one right after the other.
     pub fn broadcast_many(&self, server: &Server, times: usize) {
         let mut random = lock(&self.random).part(BROADCASTERS as u64);
-        (0..times).for_each(|_| self.broadcast(server, 0, &mut random));
+        (0..times).for_each(|_| self.broadcast_one(server, 0, &mut random));
     }
 
-    /// Of each broadcaster, how many broadcasts have returned.
-    pub fn broadcasts(&self) -> [u64; BROADCASTERS] {
+    /// Of each sender, how many broadcasts have returned.
+    pub fn broadcasts(&self) -> [u64; SENDERS] {
         self.done.each_ref().map(|done| done.load(Ordering::SeqCst))
     }
 
-    fn broadcast(&self, server: &Server, broadcaster: usize, random: &mut Random) {
-        let number = self.begun[broadcaster].fetch_add(1, Ordering::SeqCst);
+    /// Of each sender, how many broadcasts have begun.
+    fn begun(&self) -> [u64; SENDERS] {
+        self.begun.each_ref().map(|begun| begun.load(Ordering::SeqCst))
+    }
+
+    /// Broadcasts an event of this broadcaster's, or one of its states.
+    fn broadcast_one(&self, server: &Server, broadcaster: usize, random: &mut Random) {
+        let state = broadcaster + BROADCASTERS * random.within(1..=STATES / BROADCASTERS);
+        self.broadcast(server, if random.once_in(2) { broadcaster } else { state }, random);
+    }
+
+    /// On one thread at a time for each sender.
+    fn broadcast(&self, server: &Server, sender: usize, random: &mut Random) {
+        let number = self.begun[sender].fetch_add(1, Ordering::SeqCst);
         let mut message = Vec::new();
-        let len = if random.once_in(200) { 100_000 } else { random.skewed(4000) };
-        Stamp { kind: words::BROADCAST, sender: FIRST_BROADCASTER + broadcaster as u64, number }
-            .write(len, &mut message);
+        let is_event = sender < BROADCASTERS;
+        let len = if is_event && random.once_in(200) { 100_000 } else { random.skewed(4000) };
+        let kind = if is_event { words::BROADCAST } else { words::STATE };
+        Stamp { kind, sender: FIRST_SENDER + sender as u64, number }.write(len, &mut message);
         match server.broadcast(&message) {
             Ok(peers) => self.tally.note_sent(peers, message.len()),
             Err(error) => self.tally.violation(format!("a broadcast failed: {error}")),
         }
-        self.done[broadcaster].store(number + 1, Ordering::SeqCst);
+        self.done[sender].store(number + 1, Ordering::SeqCst);
     }
 
     /// How many connections are between their `on_connect` and their `on_disconnect`.
@@ -145,6 +169,12 @@ impl Hall {
         }
     }
 
+    fn serve(&self, connection: &Connection, delivery: Delivery) {
+        if let Err(error) = connection.set_delivery(delivery) {
+            self.tally.violation(format!("a viewer is not served: {error}"));
+        }
+    }
+
     /// Enters a stamped message into the book of its connection.
     fn enter(&self, connection: &Connection, peer: &mut Peer, message: &[u8]) {
         let before = peer.book.faults();
@@ -159,12 +189,17 @@ impl Hall {
 impl Callback for Hall {
     fn on_connect(&self, _: &dyn Service, connection: &Connection) {
         self.tally.opened.fetch_add(1, Ordering::Relaxed);
-        let peer =
-            Peer { thread: thread::current().id(), role: None, book: Book::default(), unfinished: 0, finished: false };
+        let peer = Peer {
+            thread: thread::current().id(),
+            role: None,
+            viewer: None,
+            book: Book::default(),
+            unfinished: 0,
+            finished: false,
+        };
         let is_new = lock(&self.connections).insert(connection.id(), peer);
         self.tally.check(is_new, || format!("on_connect twice: {connection:?}"));
-        let begun = self.begun.each_ref().map(|begun| begun.load(Ordering::SeqCst));
-        self.reply(connection, None, &words::numbers(words::WELCOME, begun));
+        self.reply(connection, None, &words::numbers(words::WELCOME, self.begun()));
     }
 
     fn on_receive(&self, _: &dyn Service, connection: &Connection, message: &[u8]) {
@@ -188,6 +223,17 @@ impl Callback for Hall {
                 reply[0] = words::REPLY;
                 self.reply(connection, role, &reply);
             }
+            Some(words::WANT) if numbers.len() == 1 => match Viewer::of_wish(numbers[0]) {
+                Some(viewer) => {
+                    peer.viewer = Some(viewer);
+                    self.serve(connection, viewer.delivery());
+                    // A broadcast that has begun may not have asked the filter.
+                    if viewer == Viewer::Events {
+                        self.reply(connection, role, &words::numbers(words::SERVED, self.begun()));
+                    }
+                }
+                None => self.tally.violation(format!("torn: {}", message.escape_ascii())),
+            },
             Some(words::FINISH) => {
                 for (sender, sent) in numbers.into_iter().enumerate() {
                     peer.book.expect(sender as u64, sent);
@@ -195,6 +241,9 @@ impl Callback for Hall {
                 peer.finished = true;
                 let faults = peer.book.faults();
                 self.tally.check(faults == Faults::default(), || format!("from {role:?}: {faults}: {connection:?}"));
+                if peer.viewer.is_some_and(Viewer::loses_words) {
+                    self.serve(connection, Delivery::new());
+                }
                 self.reply(connection, role, &words::numbers(words::FINISHED, self.broadcasts()));
             }
             Some(words::BURST) if numbers.len() == 1 => {
@@ -231,6 +280,8 @@ impl Callback for Hall {
         let role = peer.role.unwrap_or(Role::Vanish);
         self.tally.note_end(role, reason);
         let undelivered = reason.undelivered;
+        let traffic = connection.stats().traffic;
+        self.tally.check(adds_up(&traffic), || format!("{role:?}: its messages do not add up: {traffic:?}"));
         self.tally.check(role.reasons().contains(&&*name(reason)), || {
             format!("{role:?} ended for another reason: {reason}: {connection:?}")
         });

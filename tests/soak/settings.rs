@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use leads_comm::{ClientBuilder, Closing, MemoryLimits, Reconnect, ServerBuilder, Timeouts};
+use leads_comm::{ClientBuilder, Closing, MemoryLimits, Reconnect, ServerBuilder, Snapshot, Timeouts};
+
+use crate::viewers;
 
 /// Whether the server ends peers who take too long over one message: then they go on dripping until it does, for the
 /// reason `PartialMessageTimeout`. Otherwise they finish their message, and it has to arrive.
@@ -18,6 +20,9 @@ pub const MAX_MESSAGE_LEN: usize = 256 * 1024;
 /// What may wait for one peer, and for all of them, in bytes.
 pub const MAX_QUEUED_BYTES: usize = 4 * 1024 * 1024;
 pub const MAX_TOTAL_QUEUED_BYTES: usize = 64 * 1024 * 1024;
+
+/// What is kept of all states together: more than they take.
+const SNAPSHOT: usize = 64 * 1024;
 
 /// How much memory more than at the start the process may take, in bytes, at any time: all that may wait, and as much
 /// for the clients that live in the same process.
@@ -40,6 +45,8 @@ pub fn server(builder: ServerBuilder) -> ServerBuilder {
         .max_received_len(MAX_MESSAGE_LEN)
         .max_sent_len(MAX_MESSAGE_LEN)
         .max_queued_bytes(MAX_QUEUED_BYTES)
+        .key(viewers::key_of)
+        .snapshot(Snapshot::new().max_bytes(SNAPSHOT))
         .memory_limits(MemoryLimits::new().max_total_queued_bytes(MAX_TOTAL_QUEUED_BYTES))
         .timeouts(Timeouts::new().stall_timeout(STALL).partial_message_timeout(Duration::from_secs(2)))
         .closing(Closing::new().flush_timeout(FLUSH).drain_timeout(DRAIN).close_timeout(CLOSE))

@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use leads_comm::DisconnectReason;
+use leads_comm::stats::Traffic;
 use leads_comm_testing::vitals::Vitals;
 
 use crate::words::Role;
@@ -36,6 +37,7 @@ struct Notes {
     violations: Vec<String>,
     violation_count: u64,
     peak: Vitals,
+    traffic: Traffic,
     /// Of the probe, in microseconds.
     round_trips: Vec<u32>,
 }
@@ -90,6 +92,11 @@ impl Tally {
         notes.peak = notes.peak.max(vitals);
     }
 
+    /// What has gone through the server in the end.
+    pub fn note_traffic(&self, traffic: Traffic) {
+        self.notes().traffic = traffic;
+    }
+
     pub fn note_round_trip(&self, time: Duration) {
         self.notes().round_trips.push(u32::try_from(time.as_micros()).unwrap_or(u32::MAX));
     }
@@ -107,6 +114,7 @@ impl Tally {
             roles: notes.roles.iter().map(|(role, [_, gone])| (*role, *gone)).collect(),
             violations: notes.violations.clone(),
             peak: notes.peak,
+            traffic: notes.traffic,
             round_trips,
         }
     }
@@ -122,6 +130,7 @@ pub struct Summary {
     pub roles: BTreeMap<Role, u64>,
     pub violations: Vec<String>,
     pub peak: Vitals,
+    pub traffic: Traffic,
     /// In microseconds, the shortest first.
     pub round_trips: Vec<u32>,
 }

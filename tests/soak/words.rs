@@ -10,11 +10,17 @@ pub const ECHO: u8 = b'e';
 pub const REPLY: u8 = b'r';
 /// Stamped, from the server to everyone.
 pub const BROADCAST: u8 = b'b';
-/// The server's first word: of each broadcaster, how many broadcasts it has begun. Those behind have to arrive.
+/// The same, with the sender for a key.
+pub const STATE: u8 = b'k';
+/// The server's first word: of each sender, how many broadcasts it has begun. Those behind have to arrive.
 pub const WELCOME: u8 = b'w';
+/// Asks to be served as a [viewer](crate::viewers::Viewer), by its number.
+pub const WANT: u8 = b'v';
+/// The reply to it, to who wants no states: of each sender, how many it has begun. Those behind may not arrive.
+pub const SERVED: u8 = b'V';
 /// How many messages each of a client's senders has sent. All of them have to have arrived.
 pub const FINISH: u8 = b'f';
-/// The reply to it: how many broadcasts each broadcaster has finished. All of them have to have arrived.
+/// The reply to it: how many broadcasts each sender has finished. All of them have to have arrived.
 pub const FINISHED: u8 = b'F';
 /// Asks for so many bytes at once.
 pub const BURST: u8 = b'x';
@@ -46,6 +52,8 @@ pub enum Role {
     Process,
     /// The same in a process that is stopped for a moment.
     Paused,
+    /// The same, served in one of the ways that [viewers](crate::viewers::Viewer) are.
+    Viewer,
     /// A client of the library that the server may close or abort, and that may abort by itself.
     Guest,
     /// A process that is killed.
@@ -71,11 +79,12 @@ pub enum Role {
     Panic,
 }
 
-pub const ROLES: [Role; 17] = [
+pub const ROLES: [Role; 18] = [
     Role::Healthy,
     Role::Resident,
     Role::Process,
     Role::Paused,
+    Role::Viewer,
     Role::Guest,
     Role::Killed,
     Role::Stopped,
@@ -107,7 +116,10 @@ impl Role {
 
     /// Whether it may not be ended before it has said its last word.
     pub fn is_healthy(self) -> bool {
-        matches!(self, Self::Healthy | Self::Resident | Self::Process | Self::Paused | Self::Flood | Self::Probe)
+        matches!(
+            self,
+            Self::Healthy | Self::Resident | Self::Process | Self::Paused | Self::Viewer | Self::Flood | Self::Probe
+        )
     }
 
     /// Whether the server may end it as it likes.
@@ -122,7 +134,7 @@ impl Role {
     /// The reasons for which the server may see it end, by name.
     pub fn reasons(self) -> &'static [&'static str] {
         match self {
-            Self::Healthy | Self::Process | Self::Paused | Self::Flood | Self::Probe => &["PeerGoodbye"],
+            Self::Healthy | Self::Process | Self::Paused | Self::Viewer | Self::Flood | Self::Probe => &["PeerGoodbye"],
             Self::Resident => &["ServiceClosed"],
             // Its own abort is a reset, or the end of the stream where it had been read from.
             Self::Guest => &["PeerGoodbye", "LocalClose", "LocalAbort", "Io", "PeerClosed"],

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use leads_comm::{
     Closing, Connection, Delivery, Error, Key, MemoryLimits, Server, ServerBuilder, SlowConsumer, Snapshot, key,
 };
+use leads_comm_testing::account::assert_adds_up;
 use leads_comm_testing::seed::{Random, Seed};
 use leads_comm_testing::valve::{self, EITHER, Valve, Valves, Writes};
 use leads_comm_testing::*;
 
-use super::conflation::{check_accounts, fall_behind, texts};
+use super::conflation::{fall_behind, texts};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const SHORT: Duration = Duration::from_millis(20);
@@ -72,7 +73,7 @@ fn no_key_goes_back_in_time_when_a_write_takes_nothing() {
         connection.flush(PATIENCE).unwrap();
         assert!(texts(&valve).contains(&"150:3".to_owned()));
         assert_forwards(&valve, "150");
-        check_accounts(connection.stats().traffic);
+        assert_adds_up(&connection.stats().traffic);
     }
 }
 
@@ -97,7 +98,7 @@ fn no_key_goes_back_in_time_behind_several_at_once() {
     valve.open();
     connection.flush(PATIENCE).unwrap();
     assert_forwards(&valve, "a");
-    check_accounts(connection.stats().traffic);
+    assert_adds_up(&connection.stats().traffic);
 }
 
 /// What is broadcast in a tight loop is kept back as well from the moment on that a filter is set.
@@ -131,7 +132,7 @@ fn the_goodbye_does_not_expire() {
         valve.wait_for_end(b"disconnect;");
         disconnected(&started.events);
         assert_eq!(texts(&valve), ["first", "disconnect"]);
-        check_accounts(connection.stats().traffic);
+        assert_adds_up(&connection.stats().traffic);
     }
 }
 
@@ -147,7 +148,7 @@ fn a_state_that_waits_already_does_not_expire() {
     valve.open();
     connection.flush(PATIENCE).unwrap();
     assert_eq!(texts(&valve), ["first", "a:2", "b:1"]);
-    check_accounts(connection.stats().traffic);
+    assert_adds_up(&connection.stats().traffic);
 }
 
 /// Behind one that has been written in part as well.
@@ -161,7 +162,7 @@ fn what_is_too_old_makes_room_behind_one_that_has_been_begun() {
     while connection.send(&[b'x'; 100]).is_ok() {}
     outlive();
     connection.send(&[b'x'; 500]).unwrap();
-    check_accounts(connection.stats().traffic);
+    assert_adds_up(&connection.stats().traffic);
     connection.abort();
 }
 
@@ -195,7 +196,7 @@ fn a_shorter_interval_is_not_waited_for_like_the_longer_one() {
     connection.set_delivery(Delivery::new().min_interval(SHORT)).unwrap();
     ["a:3", "a:4"].iter().for_each(|message| connection.send(message.as_bytes()).unwrap());
     valve.wait_for_end(b"a:1;a:2;a:3;a:4;");
-    check_accounts(connection.stats().traffic);
+    assert_adds_up(&connection.stats().traffic);
 }
 
 /// The first one of a key, while somebody else's message is being written.
@@ -329,7 +330,7 @@ fn keys_go_forwards_and_events_all_come_whatever_changes() {
         valve.open();
         connection.set_delivery(Delivery::new()).unwrap();
         connection.flush(PATIENCE).unwrap();
-        check_accounts(connection.stats().traffic);
+        assert_adds_up(&connection.stats().traffic);
         let mut last = HashMap::new();
         let mut seen = Vec::new();
         for text in texts(&valve) {
@@ -424,7 +425,7 @@ fn all_is_accounted_for_and_given_back_whatever_is_lost() {
                 }
                 _ => {}
             }
-            viewers.iter().for_each(|(_, connection)| check_accounts(connection.stats().traffic));
+            viewers.iter().for_each(|(_, connection)| assert_adds_up(&connection.stats().traffic));
         }
         for (valve, connection) in &viewers {
             match random.within(0..=2) {
@@ -441,7 +442,7 @@ fn all_is_accounted_for_and_given_back_whatever_is_lost() {
                 }
             }
             until("the end", || connection.disconnect_reason().is_some());
-            check_accounts(connection.stats().traffic);
+            assert_adds_up(&connection.stats().traffic);
             let (mut last, mut event) = (HashMap::new(), 0);
             for text in texts(valve).into_iter().filter(|text| text != "disconnect") {
                 match text.split_once(':') {

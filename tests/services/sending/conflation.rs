@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::callback::Event;
-use leads_comm::stats::Traffic;
 use leads_comm::{Connection, Delivery, DisconnectCause, Error, Key, Server, ServerBuilder, SlowConsumer, key};
+use leads_comm_testing::account::assert_adds_up;
 use leads_comm_testing::valve::{self, EITHER, Valve, Valves, Writes};
 use leads_comm_testing::*;
 
@@ -35,13 +35,6 @@ pub(super) fn texts(valve: &Valve) -> Vec<String> {
     valve.messages().into_iter().map(|message| String::from_utf8(message).unwrap()).collect()
 }
 
-/// Nothing is in two places, nothing in none.
-pub(super) fn check_accounts(traffic: Traffic) {
-    let became =
-        traffic.written + traffic.waiting + traffic.unsent + traffic.dropped + traffic.conflated + traffic.expired;
-    assert_eq!(traffic.accepted + traffic.rejected, became, "{traffic:?}");
-}
-
 #[test]
 fn for_who_is_behind_the_newest_of_a_key_takes_the_place_of_the_one_before() {
     for writes in EITHER {
@@ -55,12 +48,12 @@ fn for_who_is_behind_the_newest_of_a_key_takes_the_place_of_the_one_before() {
         let traffic = connection.stats().traffic;
         assert_eq!((traffic.conflated.messages, traffic.conflated.bytes), (4, 4 * 4), "{writes:?}");
         assert_eq!(traffic.waiting.messages, 6);
-        check_accounts(traffic);
+        assert_adds_up(&traffic);
         valve.open();
         connection.flush(PATIENCE).unwrap();
         assert_eq!(texts(&valve), ["first", "a:3", "lap", "b:2 is longer", "pit", "c:2"], "{writes:?}");
         assert_eq!(connection.stats().waiting_since, None);
-        check_accounts(connection.stats().traffic);
+        assert_adds_up(&connection.stats().traffic);
     }
 }
 
@@ -107,7 +100,7 @@ fn what_waits_is_bounded_by_the_keys() {
             assert!(newest.insert(key, round) < Some(round), "the key {key} goes back in time");
         }
         assert!(newest.len() == KEYS && newest.values().all(|round| *round == 49), "{writes:?}");
-        check_accounts(connection.stats().traffic);
+        assert_adds_up(&connection.stats().traffic);
     }
 }
 
@@ -182,7 +175,7 @@ fn with_drop_oldest_keys_go_like_everything_else() {
         }
         let traffic = connection.stats().traffic;
         assert!(traffic.dropped.messages > 0);
-        check_accounts(traffic);
+        assert_adds_up(&traffic);
         valve.open();
         connection.flush(PATIENCE).unwrap();
         assert!(texts(&valve).last().unwrap().ends_with("499"), "{writes:?}");
@@ -246,7 +239,7 @@ fn what_has_waited_for_too_long_is_not_sent() {
         assert_eq!(texts(&valve), ["first", "from before", "for ever", "end"], "{writes:?}");
         let traffic = connection.stats().traffic;
         assert_eq!((traffic.expired.messages, traffic.expired.bytes), (2, 10));
-        check_accounts(traffic);
+        assert_adds_up(&traffic);
     }
 }
 
@@ -266,7 +259,7 @@ fn what_is_too_old_makes_room() {
         until("it is too old", || begun.elapsed() > 2 * lifespan);
     }
     assert!(!connection.is_closed());
-    check_accounts(connection.stats().traffic);
+    assert_adds_up(&connection.stats().traffic);
 }
 
 #[test]
@@ -301,7 +294,7 @@ fn a_key_comes_no_more_often_than_its_interval() {
         connection.flush(PATIENCE).unwrap();
         let traffic = connection.stats().traffic;
         assert_eq!(traffic.conflated.messages + texts.len() as u64, 2 * sent as u64 + 1);
-        check_accounts(traffic);
+        assert_adds_up(&traffic);
     }
 }
 
@@ -321,7 +314,7 @@ fn what_waits_for_its_interval_is_not_lost() {
         });
         let traffic = connection.stats().traffic;
         assert_eq!((traffic.waiting.messages, traffic.waiting.bytes, traffic.conflated.messages), (2, 8, 1));
-        check_accounts(traffic);
+        assert_adds_up(&traffic);
         assert!(connection.stats().waiting_since.is_some());
         // Another interval, or none: it is sent at once.
         connection.set_delivery(Delivery::new()).unwrap();
@@ -335,7 +328,7 @@ fn what_waits_for_its_interval_is_not_lost() {
         valve.wait_for_end(b"a:4;a:6;disconnect;");
         valve.hang_up();
         disconnected(&started.events);
-        check_accounts(connection.stats().traffic);
+        assert_adds_up(&connection.stats().traffic);
     }
 }
 
@@ -364,7 +357,7 @@ fn what_waits_for_its_interval_is_unsent_when_the_connection_breaks() {
     connection.abort();
     let reason = disconnected(&started.events);
     assert_eq!((reason.undelivered.unsent.messages, reason.undelivered.unsent.bytes), (1, 4), "{reason:?}");
-    check_accounts(connection.stats().traffic);
+    assert_adds_up(&connection.stats().traffic);
 }
 
 #[test]
@@ -393,7 +386,7 @@ fn a_viewer_gets_what_its_filter_wants_of_what_is_broadcast() {
         assert_eq!(texts(&viewers[2].0), (0..300).map(|round| format!("a:{round}")).collect::<Vec<_>>());
         let filtered = viewers[1].1.stats().traffic.filtered;
         assert_eq!((filtered.messages, filtered.bytes > 600 * 4), (600, true));
-        viewers.iter().for_each(|(_, connection)| check_accounts(connection.stats().traffic));
+        viewers.iter().for_each(|(_, connection)| assert_adds_up(&connection.stats().traffic));
         // Not any more.
         viewers[1].1.set_delivery(Delivery::new()).unwrap();
         assert_eq!(started.server.broadcast(b"b:1").unwrap(), 2);
@@ -538,7 +531,7 @@ fn keys_of_several_senders_go_forwards() {
             assert!(last.insert(sender.to_owned(), round) < Some(round), "{writes:?}: {text}");
         }
         assert!(last.len() == SENDERS && last.values().all(|round| *round == ROUNDS - 1), "{writes:?}: {last:?}");
-        check_accounts(connection.stats().traffic);
+        assert_adds_up(&connection.stats().traffic);
     }
 }
 

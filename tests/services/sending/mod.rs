@@ -1,6 +1,7 @@
 //! What is sent, and to peers that do not read.
 
 mod bad_moments;
+mod catching_up;
 mod conflation;
 mod delivery;
 mod dropping;
