@@ -236,7 +236,7 @@ impl Stage {
             match role {
                 _ if role.is_process() => process::run(role, address, &tally, &stop, life, random),
                 Role::Healthy | Role::Viewer | Role::Guest => {
-                    client::run(role, address, &tally, &stop, life, random, || {})
+                    client::run(role, address, &tally, &stop, life, random, || {});
                 }
                 _ => raw::run(role, address, &tally, random),
             }
