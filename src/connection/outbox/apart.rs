@@ -33,8 +33,8 @@ impl Outbox {
             state.queue.keep_for_ever();
         }
         let is_paced_otherwise = state.delivery.min_interval != delivery.min_interval;
-        // Its filter is the program's, and is dropped without the lock.
         state.goes_apart = delivery.goes_apart();
+        // Its filter is the program's, and is dropped without the lock.
         let before = std::mem::replace(&mut state.delivery, delivery);
         if is_paced_otherwise {
             state.release_all();
