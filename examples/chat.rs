@@ -10,7 +10,7 @@
 
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use leads_comm::{
     BindAddress, Callback, Connection, DEFAULT_PORT, DEFAULT_SEPARATOR, DisconnectKind, DisconnectReason, Error,
@@ -61,8 +61,9 @@ struct Name(String);
 
 #[derive(Default)]
 struct Chat {
-    /// Held while somebody is given a name, so that no two get the same.
-    naming: Mutex<()>,
+    /// Held by who gets a name, so that no two get the same, and who is welcomed hears all that is said from then on; and
+    /// by who says something.
+    turn: Mutex<()>,
 }
 
 fn main() -> ExitCode {
@@ -108,9 +109,11 @@ impl Callback for Chat {
     fn on_connect(&self, service: &dyn Service, connection: &Connection) {
         // Nobody else can be called that.
         let name = format!("{GUEST}{}", connection.id());
+        let turn = self.turn();
         send(connection, &format!("welcome, {name}. Say /name NAME to be called something else"));
         connection.insert(Name(name.clone()));
-        tell_others(service, connection, &format!("{name} joins"));
+        drop(turn);
+        self.tell_others(service, connection, &format!("{name} joins"));
     }
 
     fn on_receive(&self, service: &dyn Service, connection: &Connection, message: &[u8]) {
@@ -125,7 +128,7 @@ impl Callback for Chat {
                 let names: Vec<String> = service.connections().iter().filter_map(name_of).collect();
                 send(connection, &names.join(", "));
             }
-            _ => tell_others(service, connection, &format!("{name}: {}", text::printable(text))),
+            _ => self.tell_others(service, connection, &format!("{name}: {}", text::printable(text))),
         }
     }
 
@@ -134,7 +137,7 @@ impl Callback for Chat {
         complain(format_args!("{connection} {name} disconnected: {reason:#}"));
         // At the end of the chat everybody does.
         if reason.kind() != DisconnectKind::ServiceClosed {
-            tell_others(service, connection, &format!("{name} leaves"));
+            self.tell_others(service, connection, &format!("{name} leaves"));
         }
     }
 
@@ -144,8 +147,24 @@ impl Callback for Chat {
 }
 
 impl Chat {
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell_others(&self, service: &dyn Service, speaker: &Connection, text: &str) {
+        let _turn = self.turn();
+        // Before anybody can answer it.
+        say(text);
+        // Whoever has not been welcomed yet is told nothing either.
+        let mut is_other = |peer: &Connection| peer != speaker && peer.get::<Name>().is_some();
+        if let Err(error) = service.broadcast_where(text.as_bytes(), &mut is_other) {
+            // For instance with a separator that occurs in our own words.
+            complain(format_args!("chat: not passed on: {error:#}"));
+        }
+    }
+
     fn rename(&self, service: &dyn Service, connection: &Connection, name: &str, wanted: &str) {
-        let naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = self.turn();
         let lower = wanted.to_lowercase();
         let is_taken =
             |peer: &Connection| peer != connection && name_of(peer).is_some_and(|name| name.to_lowercase() == lower);
@@ -153,10 +172,10 @@ impl Chat {
         if is_free {
             connection.insert(Name(wanted.to_owned()));
         }
-        drop(naming);
+        drop(turn);
         if is_free {
             send(connection, &format!("you are {wanted} now"));
-            tell_others(service, connection, &format!("{name} is {wanted} now"));
+            self.tell_others(service, connection, &format!("{name} is {wanted} now"));
         } else {
             let rule =
                 format!("a name has 1 to {LONGEST_NAME} characters that can be seen, and belongs to nobody else");
@@ -167,17 +186,6 @@ impl Chat {
 
 fn name_of(connection: &Connection) -> Option<String> {
     Some(connection.get::<Name>()?.0.clone())
-}
-
-fn tell_others(service: &dyn Service, speaker: &Connection, text: &str) {
-    // Before anybody can answer it.
-    say(text);
-    // Whoever has not been welcomed yet is told nothing either.
-    let mut is_other = |peer: &Connection| peer != speaker && peer.get::<Name>().is_some();
-    if let Err(error) = service.broadcast_where(text.as_bytes(), &mut is_other) {
-        // For instance with a separator that occurs in our own words.
-        complain(format_args!("chat: not passed on: {error:#}"));
-    }
 }
 
 fn send(connection: &Connection, text: &str) {
