@@ -202,7 +202,7 @@ fn gather_then_close() {
 /// A peer is cut off and retires while others broadcast: all that was accepted for it is in what it reports.
 #[test]
 fn gather_and_abort() {
-    explore("gather_and_abort", None, || {
+    explore("gather_and_abort", 5, || {
         let service = Service::new(100);
         let aborter = service.spawn(|service| {
             service.peers[0].abort();
