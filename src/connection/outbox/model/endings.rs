@@ -62,7 +62,7 @@ fn tried(room: usize) -> Setup {
 
 #[test]
 fn close_while_trying() {
-    explore("close_while_trying", 2, || ending(tried(4), Peer::close));
+    explore("close_while_trying", 3, || ending(tried(4), Peer::close));
 }
 
 #[test]

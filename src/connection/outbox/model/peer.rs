@@ -12,6 +12,7 @@ use crate::connection::outbox::{
 };
 use crate::connection::pump::Tick;
 use crate::settings::{Delivery, Key, SlowConsumer};
+use crate::stats::Traffic;
 use crate::sync::{Condvar, Mutex, now};
 use crate::transport::Stream;
 
@@ -337,7 +338,10 @@ impl Peer {
 
         let counts = |sent: &&Sent| matches!(sent.outcome, Ok(()) | Err(Refused::Dropped));
         let counted: Vec<_> = senders.iter().flatten().filter(counts).collect();
-        let conflated = self.outbox.traffic().conflated;
+        let traffic = self.outbox.traffic();
+        let Traffic { written: told, waiting, unsent, dropped, conflated, expired, .. } = traffic;
+        let became = told + waiting + unsent + dropped + conflated + expired;
+        assert_eq!(traffic.accepted + traffic.rejected, became, "the numbers of {senders:?}");
         let messages = written.len() as u64 + lost.unsent.messages + lost.dropped.messages + conflated.messages;
         assert_eq!(counted.len() as u64, messages, "messages: {text} and {lost:?} of {senders:?}");
         let len = |message: &[u8]| message.len() + separator.len();
