@@ -305,7 +305,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Keeps the last message of each [key](Self::key), and gives it to whoever connects: see [`Snapshot`]. Default:
+    /// Keeps the last message of each [key](Self::key), and gives it to each newcomer: see [`Snapshot`]. Default:
     /// nothing is kept. Needs a key function.
     ///
     /// What is kept is what [`broadcast`](crate::Server::broadcast) has sent and has a key; not what `send` and

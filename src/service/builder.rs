@@ -200,7 +200,8 @@ macro_rules! further_settings {
         /// has functions for common cases.
         ///
         /// Called once for each message that is sent, on the thread that sends it, without any lock of the library's. A
-        /// panic is an error of that call: [`Error::CallbackPanicked`](crate::Error::CallbackPanicked).
+        /// panic is an error of that call: [`Error::CallbackPanicked`](crate::Error::CallbackPanicked). It should hold no handle of
+        /// the service, which lets it go when nobody has one any more.
         pub fn key(mut self, key: impl Fn(&[u8]) -> Option<$crate::Key> + Send + Sync + 'static) -> Self {
             self.common.settings.key = Some($crate::settings::KeyFunction::new(key));
             self

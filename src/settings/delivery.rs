@@ -105,6 +105,9 @@ impl Delivery {
     /// How much time passes at least between two messages of a key: of those that come sooner the newest waits, and is
     /// sent when the time has come. More than 0. Default `None`.
     ///
+    /// What waits for that is charged as everything else that waits ([`max_queued_bytes`](Self::max_queued_bytes)), and is
+    /// not dropped to make room.
+    ///
     /// Events, and the first message of a key, are sent at once; the last one is never lost. What was replaced is
     /// counted as [`conflated`](crate::stats::Traffic::conflated).
     pub fn min_interval(mut self, time: impl Into<Option<Duration>>) -> Self {
@@ -122,7 +125,7 @@ impl Delivery {
     /// TLS, and layers that hand it on, have the limit of what is below. On other systems, and over other transports, it
     /// has no effect. What is on its way, and what the peer's system has taken, nobody can limit here.
     ///
-    /// Whoever keeps up is sent the same at the same time. Floods are written in smaller pieces: with 16 KiB they take up
+    /// A peer that keeps up is sent the same at the same time. Floods are written in smaller pieces: with 16 KiB they take up
     /// to three times as long, to a Unix socket with long messages four times.
     pub fn max_unsent_bytes(mut self, bytes: impl Into<Option<usize>>) -> Self {
         self.max_unsent_bytes = Some(bytes.into());
@@ -134,6 +137,9 @@ impl Delivery {
     /// Asked once for each message on the thread that broadcasts, which waits for it, without any lock of the
     /// library's. What is not wanted is counted as [`filtered`](crate::stats::Traffic::filtered), and not by the
     /// broadcast. What is sent to the peer alone is not asked about. Where it panics the connection is ended.
+    ///
+    /// A connection lets its filter go at its end, and a service that of its default delivery when nobody has a handle of
+    /// it any more: it should not hold one itself.
     pub fn filter(mut self, wanted: impl Fn(Option<&Key>, &[u8]) -> bool + Send + Sync + 'static) -> Self {
         self.filter = Some(Filter::new(wanted));
         self

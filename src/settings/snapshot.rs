@@ -15,7 +15,7 @@ use crate::error::Error;
 ///
 /// use leads_comm::{Server, Snapshot, key};
 ///
-/// // Whoever connects gets the newest state of each sensor at once, as far as it is not older than ten seconds.
+/// // A newcomer gets the newest state of each sensor at once, as far as it is not older than ten seconds.
 /// let snapshot = Snapshot::new().max_keys(200).max_age(Duration::from_secs(10));
 /// let server = Server::builder().key(key::prefix(b':')).snapshot(snapshot).build()?;
 /// # drop(server);

@@ -140,7 +140,7 @@ impl Link {
     /// Has the system hold as much as the delivery says, after it was told `limit`.
     fn limit_unsent(&self, mut limit: Option<usize>) {
         loop {
-            // Another thread may say otherwise meanwhile. Whoever tells the system last looks again after that.
+            // Another thread may say otherwise meanwhile. The thread that tells the system last looks again after that.
             let wanted = self.outbox.unsent_limit();
             if wanted == limit {
                 return;

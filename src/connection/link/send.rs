@@ -152,7 +152,7 @@ impl Link {
                 let len = message.len() + self.engine.rules.separator.len();
                 self.outbox.note_filtered(Volume::new(1, len));
             }
-            Err(message) => self.abort(DisconnectCause::CallbackPanicked { callback: "filter", message }),
+            Err(message) => drop(self.close(DisconnectCause::CallbackPanicked { callback: "filter", message })),
         }
         false
     }

@@ -1,6 +1,7 @@
 //! Messages that go their own way, apart from the batches: those that a newer one may replace, that expire, or that
 //! have to wait for their interval.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,15 +56,15 @@ impl Outbox {
         self.state.lock().keeps_apart()
     }
 
-    /// Pushes what is a message by itself and goes its own way; gives the state back otherwise. What is long has been
+    /// Pushes what is a message by itself and goes its own way; goes on with the state otherwise. What is long has been
     /// copied, where it cannot be written from where it lies.
     #[cold]
     pub(super) fn push_apart<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
         outgoing: Outgoing<'_>,
-    ) -> Result<Result<Step, MutexGuard<'a, State>>, Refused> {
-        let Some(key) = outgoing.key_of_one() else { return Ok(Err(state)) };
+    ) -> Result<ControlFlow<Step, MutexGuard<'a, State>>, Refused> {
+        let Some(key) = outgoing.key_of_one() else { return Ok(ControlFlow::Continue(state)) };
         let (purpose, now) = (state.purpose(), now());
         let copy = |key| match outgoing {
             Outgoing::Batches(batches) => Ok(Arc::clone(&batches[0])),
@@ -74,7 +75,8 @@ impl Outbox {
             state.tally.accepted += Volume::new(1, batch.len());
             state.park(key, batch);
             let due = state.intervals.watch();
-            return Ok(Ok(due.map_or(Step::Nothing, |due| Step::Interval(due.saturating_duration_since(now)))));
+            let step = due.map_or(Step::Nothing, |due| Step::Interval(due.saturating_duration_since(now)));
+            return Ok(ControlFlow::Break(step));
         }
         let batch = if state.waits_apart() { Some(copy(key)?) } else { None };
         match key.filter(|_| state.delivery.conflate) {
@@ -85,10 +87,10 @@ impl Outbox {
         if let (Some(interval), Some(key)) = (state.delivery.min_interval, key) {
             state.intervals.begin(key, now, interval, purpose)?;
         }
-        let Some(batch) = batch else { return Ok(Err(state)) };
+        let Some(batch) = batch else { return Ok(ControlFlow::Continue(state)) };
         state.tally.accepted += Volume::new(1, batch.len());
         state.place(batch);
-        Ok(Ok(self.write_or_leave(state)))
+        Ok(ControlFlow::Break(self.write_or_leave(state)))
     }
 
     /// Sends what is parked and due; how long until the next one is.

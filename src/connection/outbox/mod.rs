@@ -38,9 +38,11 @@ mod room;
 mod rules;
 mod rush;
 mod tally;
+mod waiting;
 mod writing;
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -65,7 +67,6 @@ use background::Background;
 use intervals::Intervals;
 use queue::Amount;
 pub(crate) use queue::{Expiry, Queue};
-use room::OUTCOME_PATIENCE;
 use tally::Tally;
 
 /// How many messages are written one by one, at once, before a tight loop is taken for one.
@@ -223,8 +224,8 @@ impl Outbox {
         }
         if state.keeps_apart() {
             state = match self.push_apart(state, outgoing)? {
-                Ok(step) => return Ok(step),
-                Err(state) => state,
+                ControlFlow::Break(step) => return Ok(step),
+                ControlFlow::Continue(state) => state,
             };
         }
         match outgoing {
@@ -303,43 +304,6 @@ impl Outbox {
         true
     }
 
-    /// Blocks until all that had been accepted before is written, or dropped by the rule for full queues; at most until
-    /// `deadline`. The caller has seen to it that [somebody writes](Self::write_ready).
-    pub(crate) fn wait_flushed(&self, deadline: Instant) -> Flushed {
-        let mut state = self.state.lock();
-        let last = state.intervals.last_due();
-        let parked = |state: &State| last.map_or(0, |last| state.intervals.parked_until(last));
-        while parked(&state) > 0 {
-            if self.changed.wait_until(&mut state, deadline).timed_out() && parked(&state) > 0 {
-                let left = parked(&state) + state.queue.bytes();
-                return Flushed::TimedOut { left };
-            }
-        }
-        let number = state.queue.next_number();
-        state.account.begin_flush(number);
-        let left = |state: &State| if state.stage == Stage::Dead { 0 } else { state.account.left(number) };
-        let mut timed_out = false;
-        while left(&state) > 0 && !timed_out {
-            timed_out = self.changed.wait_until(&mut state, deadline).timed_out();
-        }
-        let left = left(&state);
-        state.account.end_flush(number);
-        match left {
-            0 if state.stage == Stage::Dead => Flushed::Lost,
-            0 => Flushed::Written,
-            left => Flushed::TimedOut { left: usize::try_from(left).unwrap_or(usize::MAX) },
-        }
-    }
-
-    /// What a write has failed with. Waits for the outcome of one under way, unless it may block.
-    pub(crate) fn failure(&self) -> Option<Arc<io::Error>> {
-        let mut state = self.state.lock();
-        while state.in_flight && !state.background.has_thread {
-            self.changed.wait(&mut state);
-        }
-        state.failure.clone()
-    }
-
     /// Says that something was received, at `time`: what is sent next is probably an answer.
     pub(crate) fn note_heard(&self, time: Instant) {
         self.heard.store(nanos_since(self.since, time), Ordering::Relaxed);
@@ -391,22 +355,6 @@ impl Outbox {
     /// Whether nothing more will be written.
     pub(crate) fn is_over(&self) -> bool {
         self.state.lock().is_over()
-    }
-
-    /// Blocks until nothing more will be written.
-    pub(crate) fn wait_until_over(&self) {
-        let mut state = self.state.lock();
-        while !state.is_over() {
-            self.changed.wait(&mut state);
-        }
-    }
-
-    /// Blocks until nothing more will be written, and what waited is given back; not for long, because no more than a
-    /// write under way can be in between.
-    pub(crate) fn wait_until_given_up(&self) {
-        let mut state = self.state.lock();
-        let deadline = now() + OUTCOME_PATIENCE;
-        while !state.is_over() && !self.changed.wait_until(&mut state, deadline).timed_out() {}
     }
 
     /// Gives up the stream, whose connection is over, and the filter, and tells what was lost.

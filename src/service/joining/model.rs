@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex as PlainMutex, Weak};
 use loom::thread;
 
 use super::join;
-use crate::connection::engine::{Engine, Relief};
+use crate::connection::engine::Engine;
 use crate::connection::{Connection, ConnectionId};
 use crate::service::broadcast::Broadcaster;
 use crate::service::table::ConnectionTable;
+use crate::service::table::model::NoRelief;
 use crate::settings::{Key, KeyFunction, Settings, Snapshot, key};
 use crate::sync::explore::explore;
 use crate::transport::Stream;
@@ -21,8 +22,6 @@ const GATHERING: u8 = 5;
 /// It takes everything, and remembers it.
 #[derive(Default)]
 struct Wire(PlainMutex<Vec<u8>>);
-
-struct NoRelief;
 
 /// The parts of a server that newcomers and broadcasts meet at.
 struct Service {
@@ -177,19 +176,5 @@ impl Stream for Wire {
 
     fn peer(&self) -> String {
         "wire".to_owned()
-    }
-}
-
-impl Relief for NoRelief {
-    fn disconnect_slowest(&self, _: usize) -> bool {
-        false
-    }
-
-    fn drop_from_longest(&self, _: usize) -> bool {
-        false
-    }
-
-    fn drop_shared(&self, _: usize) -> bool {
-        false
     }
 }

@@ -1,7 +1,7 @@
 //! The one mutex over a service's live connections.
 
 #[cfg(all(test, loom))]
-mod model;
+pub(super) mod model;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -18,7 +18,7 @@ use crate::transport::Stream;
 /// It takes everything.
 struct Sink;
 
-struct NoRelief;
+pub(in crate::service) struct NoRelief;
 
 /// Some connections and the table they come into.
 struct Service {

@@ -297,7 +297,7 @@ impl Queue {
     }
 
     fn take(&self) -> Event {
-        let event = self.waiting.lock().take().expect("whoever has a `Ready` takes one event");
+        let event = self.waiting.lock().take().expect("there is an event for each `Ready`");
         self.room.notify_one();
         event
     }
