@@ -324,20 +324,26 @@ fn what_on_connect_broadcasts_comes_behind_the_last_values() {
     }
 }
 
+/// A filter that asks about `a:1`, and takes its time: what it asks by, and what it is answered by.
+fn choosing() -> (impl Fn(Option<&Key>, &[u8]) -> bool + Send + Sync, mpsc::Receiver<()>, mpsc::Sender<bool>) {
+    let (asked, is_asked) = mpsc::channel();
+    let (answer, answers) = mpsc::channel();
+    let (asked, answers) = (Mutex::new(asked), Mutex::new(answers));
+    let filter = move |_: Option<&Key>, message: &[u8]| {
+        if message == b"a:1" {
+            asked.lock().unwrap().send(()).unwrap();
+            return answers.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        }
+        true
+    };
+    (filter, is_asked, answer)
+}
+
 /// What others send to a newcomer waits for the filter, and comes behind what that lets through.
 #[test]
 fn nothing_comes_before_the_last_values() {
     for writes in EITHER {
-        let (asked, is_asked) = mpsc::channel();
-        let (answer, answers) = mpsc::channel();
-        let (asked, answers) = (Mutex::new(asked), Mutex::new(answers));
-        let slow = move |_: Option<&Key>, message: &[u8]| {
-            if message == b"a:1" {
-                asked.lock().unwrap().send(()).unwrap();
-                return answers.lock().unwrap().recv_timeout(PATIENCE).unwrap();
-            }
-            true
-        };
+        let (slow, is_asked, answer) = choosing();
         let (started, valves) =
             valve::start_server(writes, |builder| keyed(builder).delivery(Delivery::new().filter(slow)));
         broadcast_all(&started.server, ["a:1", "b:1"]);
@@ -370,16 +376,7 @@ fn nothing_comes_before_the_last_values() {
 fn a_newcomer_may_end_while_it_chooses() {
     for writes in EITHER {
         for regularly in [true, false] {
-            let (asked, is_asked) = mpsc::channel();
-            let (answer, answers) = mpsc::channel();
-            let (asked, answers) = (Mutex::new(asked), Mutex::new(answers));
-            let slow = move |_: Option<&Key>, message: &[u8]| {
-                if message == b"a:1" {
-                    asked.lock().unwrap().send(()).unwrap();
-                    return answers.lock().unwrap().recv_timeout(PATIENCE).unwrap();
-                }
-                true
-            };
+            let (slow, is_asked, answer) = choosing();
             let (started, valves) = valve::start_server(writes, |builder| {
                 keyed(builder)
                     .delivery(Delivery::new().filter(slow))
@@ -419,16 +416,7 @@ fn a_newcomer_may_end_while_it_chooses() {
 fn the_queue_of_a_newcomer_that_chooses_may_be_full() {
     const QUEUE: usize = 20_000;
     for policy in [SlowConsumer::DropOldest, SlowConsumer::DropNewest, SlowConsumer::Disconnect] {
-        let (asked, is_asked) = mpsc::channel();
-        let (answer, answers) = mpsc::channel();
-        let (asked, answers) = (Mutex::new(asked), Mutex::new(answers));
-        let slow = move |_: Option<&Key>, message: &[u8]| {
-            if message == b"a:1" {
-                asked.lock().unwrap().send(()).unwrap();
-                return answers.lock().unwrap().recv_timeout(PATIENCE).unwrap();
-            }
-            true
-        };
+        let (slow, is_asked, answer) = choosing();
         let delivery = Delivery::new().filter(slow).slow_consumer(policy).max_queued_bytes(QUEUE);
         let (started, valves) = valve::start_server(Writes::Direct, |builder| {
             with(Snapshot::new().max_bytes(QUEUE / 2))(builder).delivery(delivery).max_sent_len(1000)

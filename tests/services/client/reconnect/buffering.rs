@@ -21,6 +21,20 @@ fn waiting(keep_bytes: usize) -> (Client, Receiver<Event>) {
     (client, events)
 }
 
+/// One of which what it keeps expires.
+fn short_lived(lifespan: Duration) -> (Client, Receiver<Event>) {
+    let (callback, events) = recorder();
+    let client = Client::builder()
+        .port(free_port())
+        .delivery(leads_comm::Delivery::new().lifespan(lifespan))
+        .reconnect(quick().at_start(true).keep_bytes(1000))
+        .callback(callback)
+        .build()
+        .unwrap();
+    client.start("127.0.0.1", true).unwrap();
+    (client, events)
+}
+
 #[test]
 fn what_is_kept_comes_first_and_in_order() {
     let (client, events) = waiting(1 << 20);
@@ -50,15 +64,7 @@ fn what_is_kept_comes_first_and_in_order() {
 #[test]
 fn what_is_kept_for_too_long_makes_room() {
     let lifespan = Duration::from_millis(20);
-    let (callback, events) = recorder();
-    let client = Client::builder()
-        .port(free_port())
-        .delivery(leads_comm::Delivery::new().lifespan(lifespan))
-        .reconnect(quick().at_start(true).keep_bytes(1000))
-        .callback(callback)
-        .build()
-        .unwrap();
-    client.start("127.0.0.1", true).unwrap();
+    let (client, events) = short_lived(lifespan);
     while client.send(b"old").is_ok() {}
     let begun = std::time::Instant::now();
     until("they are too old", || begun.elapsed() > 2 * lifespan);
@@ -107,16 +113,8 @@ fn of_what_is_kept_the_newest_of_each_key_is_sent_and_every_event() {
 /// What was kept for too long is not sent.
 #[test]
 fn what_is_kept_expires() {
-    let (callback, events) = recorder();
     let lifespan = Duration::from_millis(50);
-    let client = Client::builder()
-        .port(free_port())
-        .delivery(leads_comm::Delivery::new().lifespan(lifespan))
-        .reconnect(quick().at_start(true).keep_bytes(1000))
-        .callback(callback)
-        .build()
-        .unwrap();
-    client.start("127.0.0.1", true).unwrap();
+    let (client, events) = short_lived(lifespan);
     client.send(b"brake").unwrap();
     let begun = std::time::Instant::now();
     until("it is too old", || begun.elapsed() > 2 * lifespan);
