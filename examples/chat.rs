@@ -61,8 +61,8 @@ struct Name(String);
 
 #[derive(Default)]
 struct Chat {
-    /// Held by who gets a name, so that no two get the same, and who is welcomed hears all that is said from then on; and
-    /// by who says something.
+    /// Held by who gets a name, so that no two get the same, and who is welcomed hears all that is said from then on;
+    /// and by who says something.
     turn: Mutex<()>,
 }
 

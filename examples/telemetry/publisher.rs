@@ -1,5 +1,5 @@
-//! The vehicle's side: a server that publishes the metrics at a fixed rate, obeys commands, and serves each viewer as it
-//! wants to be.
+//! The vehicle's side: a server that publishes the metrics at a fixed rate, obeys commands, and serves each viewer as
+//! it wants to be.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};

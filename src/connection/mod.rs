@@ -194,8 +194,8 @@ impl Connection {
 
     /// How this peer is served from now on, whatever the others are. What waits for it stays, here and in the system,
     /// also where that is more than may wait from now on. A sender that waits for room in this queue goes by the new
-    /// policy; one that waits for memory, because the queues of all peers together are full, has the old one's time. May
-    /// be called from any thread and in any callback.
+    /// policy; one that waits for memory, because the queues of all peers together are full, has the old one's time.
+    /// May be called from any thread and in any callback.
     ///
     /// # Errors
     ///
@@ -261,8 +261,8 @@ impl Connection {
         self.link.outbox().lost().dropped.messages
     }
 
-    /// What has gone through this connection so far, in numbers; all of it once it has ended. Never blocks. On Linux the
-    /// system is asked as well, which takes some microseconds and, for that moment, a descriptor.
+    /// What has gone through this connection so far, in numbers; all of it once it has ended. Never blocks. On Linux
+    /// the system is asked as well, which takes some microseconds and, for that moment, a descriptor.
     ///
     /// # Examples
     ///

@@ -29,8 +29,9 @@ pub enum RefusalCause {
         /// The limit.
         limit: usize,
     },
-    /// The program did not want them: [`ServerBuilder::admit`](crate::ServerBuilder::admit) returned false, or panicked;
-    /// or [`delivery_for`](crate::ServerBuilder::delivery_for) panicked, or gave a delivery that they cannot have.
+    /// The program did not want them: [`ServerBuilder::admit`](crate::ServerBuilder::admit) returned false, or
+    /// panicked; or [`delivery_for`](crate::ServerBuilder::delivery_for) panicked, or gave a delivery that they cannot
+    /// have.
     NotAdmitted,
     /// The process, or the system, had no descriptor left.
     NoDescriptor {

@@ -255,8 +255,8 @@ impl ServerBuilder {
         self
     }
 
-    /// How each newcomer is served, before anything can be sent to it: for instance a recorder by its address, or by its
-    /// certificate. Default: each as [`delivery`](Self::delivery) says.
+    /// How each newcomer is served, before anything can be sent to it: for instance a recorder by its address, or by
+    /// its certificate. Default: each as [`delivery`](Self::delivery) says.
     /// [`set_delivery`](crate::Connection::set_delivery) changes it at any time.
     ///
     /// Asked last, when nothing else stands in the caller's way: on the accepting thread, where everybody who connects

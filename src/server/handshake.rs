@@ -44,8 +44,8 @@ pub(super) fn run(core: &Arc<Core>, id: ConnectionId, caller: PendingGuard) {
     }
 }
 
-/// Blocks until nothing stands in the way of the caller any more; how it is served, and what it has sent already that is
-/// for its connection.
+/// Blocks until nothing stands in the way of the caller any more; how it is served, and what it has sent already that
+/// is for its connection.
 fn go_through(core: &Core, caller: &Pending) -> Result<(Delivery, Vec<u8>), RefusalCause> {
     let stream = &**caller.stream();
     if !caller.understands() {

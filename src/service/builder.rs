@@ -196,12 +196,12 @@ macro_rules! further_settings {
         }
 
         /// What the key of a message is: messages of one key replace one another where a [`Delivery`](crate::Delivery)
-        /// says so. `None` is for an event, which is never replaced. Default: there are no keys. [`key`](mod@crate::key)
-        /// has functions for common cases.
+        /// says so. `None` is for an event, which is never replaced. Default: there are no keys.
+        /// [`key`](mod@crate::key) has functions for common cases.
         ///
         /// Called once for each message that is sent, on the thread that sends it, without any lock of the library's. A
-        /// panic is an error of that call: [`Error::CallbackPanicked`](crate::Error::CallbackPanicked). It should hold no handle of
-        /// the service, which lets it go when nobody has one any more.
+        /// panic is an error of that call: [`Error::CallbackPanicked`](crate::Error::CallbackPanicked). It should hold
+        /// no handle of the service, which lets it go when nobody has one any more.
         pub fn key(mut self, key: impl Fn(&[u8]) -> Option<$crate::Key> + Send + Sync + 'static) -> Self {
             self.common.settings.key = Some($crate::settings::KeyFunction::new(key));
             self

@@ -1,5 +1,5 @@
-//! How a newcomer comes in while others broadcast: it gets the last values first, and from then on every broadcast, with
-//! no gap between the two, and nothing twice.
+//! How a newcomer comes in while others broadcast: it gets the last values first, and from then on every broadcast,
+//! with no gap between the two, and nothing twice.
 //!
 //! ```text
 //!   broadcast ─▶ ┌ last values: locked ──────────┐ ─▶ sends to whom it has seen, to nobody else
@@ -27,8 +27,8 @@ use crate::connection::outbox::Batch;
 use crate::service::table::{ConnectionTable, Snapshot};
 use crate::settings::Key;
 
-/// Notes a message that is about to be broadcast; to whom it has to go then, and to nobody else. `None` where nothing is
-/// noted, and nobody has to be left out.
+/// Notes a message that is about to be broadcast; to whom it has to go then, and to nobody else. `None` where nothing
+/// is noted, and nobody has to be left out.
 #[inline]
 pub(crate) fn recipients(
     engine: &Engine,
@@ -41,8 +41,8 @@ pub(crate) fn recipients(
 }
 
 /// Puts a newcomer into the table; `None` when that is closed. Of what this returns, the newcomer has to be
-/// [given](crate::connection::link::Link::welcome) what it wants, unless there is nothing; before, nothing is written to
-/// it.
+/// [given](crate::connection::link::Link::welcome) what it wants, unless there is nothing; before, nothing is written
+/// to it.
 pub(crate) fn join(engine: &Engine, table: &ConnectionTable, newcomer: &Connection) -> Option<Vec<Arc<Batch>>> {
     let insert = || table.insert(newcomer.clone());
     let Some(last_values) = &engine.last_values else { return insert().then(Vec::new) };

@@ -81,8 +81,8 @@ impl Delivery {
         self
     }
 
-    /// Whether, for a peer that is behind, only the newest message of each [key](crate::ServerBuilder::key) waits, in the
-    /// place of the one before. Default false.
+    /// Whether, for a peer that is behind, only the newest message of each [key](crate::ServerBuilder::key) waits, in
+    /// the place of the one before. Default false.
     ///
     /// Messages without a key are events: they are neither replaced nor overtaken by another event. A key never goes
     /// back in time. Nothing changes for a peer that keeps up. What has been replaced is counted as
@@ -105,8 +105,8 @@ impl Delivery {
     /// How much time passes at least between two messages of a key: of those that come sooner the newest waits, and is
     /// sent when the time has come. More than 0. Default `None`.
     ///
-    /// What waits for that is charged as everything else that waits ([`max_queued_bytes`](Self::max_queued_bytes)), and is
-    /// not dropped to make room.
+    /// What waits for that is charged as everything else that waits ([`max_queued_bytes`](Self::max_queued_bytes)), and
+    /// is not dropped to make room.
     ///
     /// Events, and the first message of a key, are sent at once; the last one is never lost. What was replaced is
     /// counted as [`conflated`](crate::stats::Traffic::conflated).
@@ -120,13 +120,13 @@ impl Delivery {
     /// less than some KiB makes little difference. Default `None`, with [`conflate`](Self::conflate) 16 KiB.
     ///
     /// Over TCP on Linux and Android it is what is neither sent nor on its way; over Unix sockets all that the peer has
-    /// not read, of which small messages take several times their length. What is written while there is room, a message
-    /// or several that are joined, is written at once, and may exceed it by up to 64 KiB.
-    /// TLS, and layers that hand it on, have the limit of what is below. On other systems, and over other transports, it
-    /// has no effect. What is on its way, and what the peer's system has taken, nobody can limit here.
+    /// not read, of which small messages take several times their length. What is written while there is room, a
+    /// message or several that are joined, is written at once, and may exceed it by up to 64 KiB. TLS, and layers that
+    /// hand it on, have the limit of what is below. On other systems, and over other transports, it has no effect. What
+    /// is on its way, and what the peer's system has taken, nobody can limit here.
     ///
-    /// A peer that keeps up is sent the same at the same time. Floods are written in smaller pieces: with 16 KiB they take up
-    /// to three times as long, to a Unix socket with long messages four times.
+    /// A peer that keeps up is sent the same at the same time. Floods are written in smaller pieces: with 16 KiB they
+    /// take up to three times as long, to a Unix socket with long messages four times.
     pub fn max_unsent_bytes(mut self, bytes: impl Into<Option<usize>>) -> Self {
         self.max_unsent_bytes = Some(bytes.into());
         self
@@ -138,8 +138,8 @@ impl Delivery {
     /// library's. What is not wanted is counted as [`filtered`](crate::stats::Traffic::filtered), and not by the
     /// broadcast. What is sent to the peer alone is not asked about. Where it panics the connection is ended.
     ///
-    /// A connection lets its filter go at its end, and a service that of its default delivery when nobody has a handle of
-    /// it any more: it should not hold one itself.
+    /// A connection lets its filter go at its end, and a service that of its default delivery when nobody has a handle
+    /// of it any more: it should not hold one itself.
     pub fn filter(mut self, wanted: impl Fn(Option<&Key>, &[u8]) -> bool + Send + Sync + 'static) -> Self {
         self.filter = Some(Filter::new(wanted));
         self

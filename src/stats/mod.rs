@@ -127,14 +127,14 @@ pub struct ConnectionStats {
     /// When it was opened.
     pub connected_since: Instant,
     /// When the message was accepted that has waited longest of those that wait now, for the system or for its
-    /// [interval](crate::Delivery::min_interval); `None` when none does. One that has been replaced does not count, only
-    /// the newer one in its place.
+    /// [interval](crate::Delivery::min_interval); `None` when none does. One that has been replaced does not count,
+    /// only the newer one in its place.
     pub waiting_since: Option<Instant>,
     /// What has gone through it.
     pub traffic: Traffic,
-    /// How many bytes the system holds for the peer: what was written, and the peer's system has not acknowledged; over a
-    /// Unix socket, what the peer has not read. `None` where that cannot be told, as everywhere but on Linux, and once
-    /// the connection has ended. Over TLS, of encrypted bytes.
+    /// How many bytes the system holds for the peer: what was written, and the peer's system has not acknowledged; over
+    /// a Unix socket, what the peer has not read. `None` where that cannot be told, as everywhere but on Linux, and
+    /// once the connection has ended. Over TLS, of encrypted bytes.
     pub system_queued_bytes: Option<u64>,
 }
 

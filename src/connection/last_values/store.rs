@@ -46,8 +46,8 @@ impl Store {
         self.values.values().map(|value| (value.number, Arc::clone(&value.batch))).collect()
     }
 
-    /// Whether a message that has been listed is still the last one of its key. The thread that asks holds it, so it has
-    /// not been filled again.
+    /// Whether a message that has been listed is still the last one of its key. The thread that asks holds it, so it
+    /// has not been filled again.
     pub(super) fn has(&self, batch: &Arc<Batch>) -> bool {
         let value = batch.key().and_then(|key| self.values.get(key));
         value.is_some_and(|value| Arc::ptr_eq(&value.batch, batch))

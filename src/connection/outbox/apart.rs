@@ -13,8 +13,8 @@ use crate::stats::Volume;
 use crate::sync::{MutexGuard, Ordering, now};
 
 impl Outbox {
-    /// How it is served from now on; how much might be unsent before. Senders that wait for room look again, whether they
-    /// still have to.
+    /// How it is served from now on; how much might be unsent before. Senders that wait for room look again, whether
+    /// they still have to.
     pub(crate) fn set_delivery(&self, delivery: Delivery) -> (Option<usize>, Step) {
         let mut state = self.state.lock();
         if state.stream.is_none() {
@@ -123,8 +123,8 @@ impl State {
         self.goes_apart && (self.delivery.min_interval.is_some() || self.waits_apart())
     }
 
-    /// Whether what waits is queued by itself. While one waits that may be replaced, also what would be written at once:
-    /// it must not be overtaken by what takes the place of that one.
+    /// Whether what waits is queued by itself. While one waits that may be replaced, also what would be written at
+    /// once: it must not be overtaken by what takes the place of that one.
     pub(super) fn waits_apart(&self) -> bool {
         (self.delivery.conflate || self.delivery.lifespan.is_some())
             && (self.is_behind() || self.joining || self.queue.may_replace())

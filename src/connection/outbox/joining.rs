@@ -13,8 +13,8 @@ use super::{Outbox, Outgoing, Patience, Refused, Stage, Step, Writer};
 use crate::settings::Delivery;
 use crate::stats::Volume;
 
-/// How many batches go into the first write to a newcomer, and how many bytes: more than into others, so that it is woken
-/// once for all of them.
+/// How many batches go into the first write to a newcomer, and how many bytes: more than into others, so that it is
+/// woken once for all of them.
 const FIRST_BATCHES: usize = 1024;
 const FIRST_BYTES: usize = 1024 * 1024;
 

@@ -58,8 +58,9 @@ impl Rules {
         Ok(Arc::new(batch))
     }
 
-    /// The last message of a key, to be kept, and [filled](Batch::refill) with the next one. It is taken from the budget
-    /// in any case; so much of that is used for a moment only, because the broadcast that it is kept of needs as much.
+    /// The last message of a key, to be kept, and [filled](Batch::refill) with the next one. It is taken from the
+    /// budget in any case; so much of that is used for a moment only, because the broadcast that it is kept of needs as
+    /// much.
     pub(crate) fn last_value(&self, message: &[u8], key: &Key) -> Arc<Batch> {
         Arc::new(Batch::last_value(message, key, self.separator.as_bytes(), &self.budget))
     }

@@ -121,8 +121,8 @@ fn join_and_gather() {
     });
 }
 
-/// One that is there asks for the last values while others are broadcast, after so many: it never gets an older one behind
-/// a newer.
+/// One that is there asks for the last values while others are broadcast, after so many: it never gets an older one
+/// behind a newer.
 fn ask_while_others_broadcast(name: &str, before: u8) {
     explore(name, 3, move || {
         let service = Service::new();

@@ -1,6 +1,6 @@
 //! What Linux knows of the socket at the other end: whose it is, where the process itself cannot be seen, and what has
-//! not been read from it. By `NETLINK_SOCK_DIAG`, for the layout see `linux/unix_diag.h`; it knows the sockets of the same
-//! network namespace.
+//! not been read from it. By `NETLINK_SOCK_DIAG`, for the layout see `linux/unix_diag.h`; it knows the sockets of the
+//! same network namespace.
 
 use std::io;
 use std::os::fd::AsFd;

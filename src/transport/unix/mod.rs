@@ -53,8 +53,8 @@ use super::Stream;
 pub use connector::UnixConnector;
 pub use listener::UnixListener;
 
-/// What the size of a send buffer is multiplied with that the system is asked for: Linux also counts in it what it keeps
-/// beside the bytes.
+/// What the size of a send buffer is multiplied with that the system is asked for: Linux also counts in it what it
+/// keeps beside the bytes.
 const BUFFER_FACTOR: usize = if cfg!(any(target_os = "linux", target_os = "android")) { 2 } else { 1 };
 
 /// A connection over a Unix socket.

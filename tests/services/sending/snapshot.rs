@@ -324,8 +324,14 @@ fn what_on_connect_broadcasts_comes_behind_the_last_values() {
     }
 }
 
-/// A filter that asks about `a:1`, and takes its time: what it asks by, and what it is answered by.
-fn choosing() -> (impl Fn(Option<&Key>, &[u8]) -> bool + Send + Sync, mpsc::Receiver<()>, mpsc::Sender<bool>) {
+/// What a filter asks by, and is answered by.
+struct Choice {
+    is_asked: Receiver<()>,
+    answer: mpsc::Sender<bool>,
+}
+
+/// A filter that asks about `a:1`, and takes its time.
+fn choosing() -> (impl Fn(Option<&Key>, &[u8]) -> bool + Send + Sync, Choice) {
     let (asked, is_asked) = mpsc::channel();
     let (answer, answers) = mpsc::channel();
     let (asked, answers) = (Mutex::new(asked), Mutex::new(answers));
@@ -336,14 +342,14 @@ fn choosing() -> (impl Fn(Option<&Key>, &[u8]) -> bool + Send + Sync, mpsc::Rece
         }
         true
     };
-    (filter, is_asked, answer)
+    (filter, Choice { is_asked, answer })
 }
 
 /// What others send to a newcomer waits for the filter, and comes behind what that lets through.
 #[test]
 fn nothing_comes_before_the_last_values() {
     for writes in EITHER {
-        let (slow, is_asked, answer) = choosing();
+        let (slow, Choice { is_asked, answer }) = choosing();
         let (started, valves) =
             valve::start_server(writes, |builder| keyed(builder).delivery(Delivery::new().filter(slow)));
         broadcast_all(&started.server, ["a:1", "b:1"]);
@@ -376,7 +382,7 @@ fn nothing_comes_before_the_last_values() {
 fn a_newcomer_may_end_while_it_chooses() {
     for writes in EITHER {
         for regularly in [true, false] {
-            let (slow, is_asked, answer) = choosing();
+            let (slow, Choice { is_asked, answer }) = choosing();
             let (started, valves) = valve::start_server(writes, |builder| {
                 keyed(builder)
                     .delivery(Delivery::new().filter(slow))
@@ -416,7 +422,7 @@ fn a_newcomer_may_end_while_it_chooses() {
 fn the_queue_of_a_newcomer_that_chooses_may_be_full() {
     const QUEUE: usize = 20_000;
     for policy in [SlowConsumer::DropOldest, SlowConsumer::DropNewest, SlowConsumer::Disconnect] {
-        let (slow, is_asked, answer) = choosing();
+        let (slow, Choice { is_asked, answer }) = choosing();
         let delivery = Delivery::new().filter(slow).slow_consumer(policy).max_queued_bytes(QUEUE);
         let (started, valves) = valve::start_server(Writes::Direct, |builder| {
             with(Snapshot::new().max_bytes(QUEUE / 2))(builder).delivery(delivery).max_sent_len(1000)

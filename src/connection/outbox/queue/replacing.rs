@@ -10,8 +10,8 @@ use crate::connection::outbox::budget::{Lacking, Purpose};
 use crate::settings::{Key, OVERHEAD};
 
 impl Queue {
-    /// Puts a message by itself that has a key in the place of the one of its key that waits, or else behind the others.
-    /// There is [room](Self::make_newest_room) for it.
+    /// Puts a message by itself that has a key in the place of the one of its key that waits, or else behind the
+    /// others. There is [room](Self::make_newest_room) for it.
     pub(crate) fn push_newest(&mut self, key: &Key, batch: Arc<Batch>) {
         let number = self.next_number();
         let (len, charge) = (batch.len(), batch.charge());
@@ -99,8 +99,8 @@ impl Queue {
         }
     }
 
-    /// Puts batches in front of all others, of which nothing has been written or is lent; messages that have a key to be
-    /// replaced, where that is the rule. Of those a newer one may wait already.
+    /// Puts batches in front of all others, of which nothing has been written or is lent; messages that have a key to
+    /// be replaced, where that is the rule. Of those a newer one may wait already.
     pub(crate) fn prepend(&mut self, batches: Vec<Arc<Batch>>, may_replace: bool) {
         self.make_entries_anyway(batches.len());
         for batch in batches.into_iter().rev() {
