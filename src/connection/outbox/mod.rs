@@ -95,7 +95,8 @@ struct State {
     writers_stream: Option<Arc<dyn Stream>>,
     queue: Queue,
     intervals: Intervals,
-    delivery: Delivery,
+    /// That of the service, unless it has one of its own.
+    delivery: Arc<Delivery>,
     /// Whether there are messages that go by themselves: the one thing to look at where there are none.
     goes_apart: bool,
     writer: Writer,
@@ -155,9 +156,9 @@ impl Outbox {
                 writers_stream: Some(Arc::clone(&stream)),
                 stream: Some(stream),
                 queue,
-                intervals: Intervals::new(&rules.budget),
+                intervals: Intervals::default(),
                 goes_apart: delivery.goes_apart(),
-                delivery,
+                delivery: rules.shared(delivery),
                 writer: Writer::Nobody,
                 stage: Stage::Open,
                 in_flight: false,
@@ -182,7 +183,7 @@ impl Outbox {
 
     /// How it is served.
     pub(crate) fn delivery(&self) -> Delivery {
-        self.state.lock().delivery.clone()
+        Delivery::clone(&self.state.lock().delivery)
     }
 
     /// Which of what is broadcast it wants.
@@ -362,7 +363,10 @@ impl Outbox {
         let mut state = self.state.lock();
         let stream = (state.stream.take(), state.writers_stream.take());
         // The last handle may be let go under some lock, and a filter is the program's code.
-        let filter = state.delivery.filter.take();
+        let filter = match state.delivery.filter {
+            Some(_) => Arc::make_mut(&mut state.delivery).filter.take(),
+            None => None,
+        };
         let lost = state.lost;
         drop(state);
         drop((stream, filter));

@@ -19,7 +19,7 @@ const GATHERED: u64 = 1 << 63;
 pub(crate) struct Rules {
     pub(crate) separator: Separator,
     /// How an outbox is served that is not told otherwise.
-    pub(crate) delivery: Delivery,
+    pub(crate) delivery: Arc<Delivery>,
     /// Whether messages may be joined into one write.
     pub(crate) coalesce: bool,
     pub(crate) budget: Arc<Budget>,
@@ -33,12 +33,17 @@ impl Rules {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             separator: settings.separator.clone(),
-            delivery: settings.delivery.clone(),
+            delivery: Arc::new(settings.delivery.clone()),
             coalesce: settings.coalesce,
             budget: Arc::new(Budget::new(settings.memory_limits.max_total_queued_bytes)),
             shared: AtomicU64::new(0),
             gathered: AtomicU64::new(0),
         }
+    }
+
+    /// How an outbox is served, in memory that it shares with all that are served like that by default.
+    pub(super) fn shared(&self, delivery: Delivery) -> Arc<Delivery> {
+        if delivery == *self.delivery { Arc::clone(&self.delivery) } else { Arc::new(delivery) }
     }
 
     /// A queue of nothing.
