@@ -74,6 +74,9 @@ impl Buffer {
 
     /// Takes in a copy of `more`.
     pub(super) fn extend(&mut self, more: &[u8]) {
+        if more.is_empty() {
+            return;
+        }
         self.reserve(more.len());
         self.bytes.truncate(self.end);
         self.bytes.extend_from_slice(more);

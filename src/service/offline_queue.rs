@@ -183,7 +183,7 @@ impl OfflineQueue {
         let mut newest: HashMap<&Key, usize> = HashMap::new();
         for (message, key) in messages {
             settings.check_message(message)?;
-            let charge = message.len() + rules.separator.len() + OVERHEAD;
+            let charge = rules.len_of(message) + OVERHEAD;
             charged = charged.saturating_add(charge);
             if let Some(key) = key {
                 let before = newest.insert(key, charge);
@@ -196,7 +196,7 @@ impl OfflineQueue {
         let apart = rules.delivery.lifespan.is_some() || !newest.is_empty();
         let queued = match messages {
             _ if apart => self.queue_apart(state, messages),
-            [(message, _)] => state.queue.append(message, rules.separator.as_bytes(), Purpose::Queue),
+            [(message, _)] => state.queue.append(rules.pieces(message), Purpose::Queue),
             _ => self.queue_joined(state, messages),
         };
         queued.map_err(|_| Error::KeptFull { limit: OutboundLimit::TotalQueuedBytes(rules.budget.limit()) })

@@ -49,11 +49,10 @@ impl Link {
     /// Of these, what the peer wants; the message of a panic.
     fn wanted(&self, values: Vec<Arc<Batch>>, filter: Option<&Filter>) -> Result<Vec<Arc<Batch>>, String> {
         let Some(filter) = filter else { return Ok(values) };
-        let separator = self.engine.rules.separator.len();
         let mut wanted = Vec::new();
         let mut filtered = Volume::default();
         for value in values {
-            if filter.call(value.key(), &value.bytes()[..value.len() - separator])? {
+            if filter.call(value.key(), self.engine.rules.framing.message_in(value.bytes()))? {
                 wanted.push(value);
             } else {
                 filtered += Volume::new(1, value.len());

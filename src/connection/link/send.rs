@@ -90,7 +90,7 @@ impl Link {
         if self.outbox.keeps_apart() {
             for batch in parts.finish().iter().flatten() {
                 for message in batch.iter() {
-                    let message = &message[..message.len() - rules.separator.len()];
+                    let message = rules.framing.message_in(message);
                     let key = self.engine.key_of(message)?;
                     let outgoing = Outgoing::Message { message, key: key.as_ref() };
                     accepted += accepted_of(1, self.send(outgoing, &mut patience))?;
@@ -112,7 +112,7 @@ impl Link {
                 false => {
                     let mut accepted = 0;
                     for message in part.iter().flat_map(|batch| batch.iter()) {
-                        let message = &message[..message.len() - rules.separator.len()];
+                        let message = rules.framing.message_in(message);
                         accepted += accepted_of(1, self.send(Outgoing::event(message), &mut patience))?;
                     }
                     accepted
@@ -149,7 +149,7 @@ impl Link {
         match filter.call(key, message) {
             Ok(true) => return true,
             Ok(false) => {
-                let len = message.len() + self.engine.rules.separator.len();
+                let len = self.engine.rules.len_of(message);
                 self.outbox.note_filtered(Volume::new(1, len));
             }
             Err(message) => drop(self.close(DisconnectCause::CallbackPanicked { callback: "filter", message })),

@@ -374,8 +374,9 @@ impl State {
     /// Copies a message into the queue.
     fn append(&mut self, rules: &Rules, message: &[u8], purpose: Purpose) -> Result<(), Refused> {
         self.note_work();
-        self.queue.append(message, rules.separator.as_bytes(), purpose)?;
-        let len = message.len() + rules.separator.len();
+        let message = rules.pieces(message);
+        let len = message.len();
+        self.queue.append(message, purpose)?;
         self.account.accept(len);
         self.tally.accepted += Volume::new(1, len);
         self.rush.note_queued(1);

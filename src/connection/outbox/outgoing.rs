@@ -94,7 +94,7 @@ impl<'a> Outgoing<'a> {
     /// How many bytes it has on the wire.
     pub(crate) fn len(&self, rules: &Rules) -> usize {
         match self {
-            Self::Message { message, .. } => message.len() + rules.separator.len(),
+            Self::Message { message, .. } => rules.len_of(message),
             Self::Batches(batches) => batches.iter().map(|batch| batch.len()).sum(),
         }
     }
