@@ -37,6 +37,10 @@ impl Buffer {
         &self.bytes[self.start..self.end]
     }
 
+    pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.end]
+    }
+
     /// How many bytes there is memory for.
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()

@@ -1,7 +1,4 @@
-use std::error;
-use std::fmt;
-
-use super::Framing;
+use super::{EncodeError, Framing};
 
 /// Frames one message: returns what goes over the wire, or refuses what a receiver would not read back as exactly this
 /// one message.
@@ -49,8 +46,8 @@ pub fn encode(message: &[u8], framing: &Framing) -> Result<Vec<u8>, EncodeError>
 /// ```
 #[inline]
 pub fn encode_into(message: &[u8], framing: &Framing, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
-    check(message, framing)?;
-    let pieces = framing.pieces(message);
+    let body = framing.body(message)?;
+    let pieces = framing.pieces(&body);
     buffer.reserve(pieces.len());
     pieces.append_to(buffer);
     Ok(())
@@ -62,7 +59,8 @@ pub fn encode_into(message: &[u8], framing: &Framing, buffer: &mut Vec<u8>) -> R
 ///
 /// [`EncodeError::IsGoodbye`] when the message is the reserved word `disconnect`;
 /// [`EncodeError::ContainsSeparator`] when the first match of the separator in `message ++ separator` is not at the
-/// message's end; [`EncodeError::TooLong`] when its length does not fit into 4 bytes.
+/// message's end; [`EncodeError::TooLong`] when its length does not fit into 4 bytes; [`EncodeError::ByProgram`] when a
+/// framing of the program's own does not take it, which is asked to encode it for that.
 ///
 /// # Examples
 ///
@@ -81,35 +79,5 @@ pub fn encode_into(message: &[u8], framing: &Framing, buffer: &mut Vec<u8>) -> R
 /// ```
 #[inline]
 pub fn check(message: &[u8], framing: &Framing) -> Result<(), EncodeError> {
-    framing.check(message)
+    framing.body(message).map(drop)
 }
-
-/// Why a message cannot be framed. Nothing has been written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EncodeError {
-    /// The separator occurs in `message ++ separator` before the message's end.
-    ContainsSeparator {
-        /// Where it occurs, in bytes from the message's start.
-        at: usize,
-    },
-    /// The message is the reserved word `disconnect`; close the connection instead.
-    IsGoodbye,
-    /// Its length does not fit into the 4 bytes in front of it.
-    TooLong {
-        /// How many bytes it has.
-        len: usize,
-    },
-}
-
-impl fmt::Display for EncodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ContainsSeparator { at } => write!(f, "the separator would split the message at byte {at}"),
-            Self::TooLong { len } => write!(f, "a length of {len} bytes does not fit into 4 bytes"),
-            Self::IsGoodbye => f.write_str("the message is the reserved goodbye `disconnect`"),
-        }
-    }
-}
-
-impl error::Error for EncodeError {}

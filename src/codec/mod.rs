@@ -33,15 +33,19 @@
 mod buffer;
 #[cfg(all(test, not(loom)))]
 mod cost;
+mod custom;
 mod decoder;
 mod encoder;
+mod error;
 mod framing;
 mod pieces;
 pub(crate) mod separator;
 
+pub use custom::{Custom, CustomFraming, Frame, FramingError};
 pub(crate) use decoder::Lent;
-pub use decoder::{DecodeError, Decoder, Messages};
-pub use encoder::{EncodeError, check, encode, encode_into};
+pub use decoder::{Decoder, Messages};
+pub use encoder::{check, encode, encode_into};
+pub use error::{DecodeError, EncodeError};
 pub use framing::Framing;
 pub(crate) use pieces::Pieces;
 pub use separator::{MAX_SEPARATOR_LEN, Separator, SeparatorError};

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::codec::{DecodeError, Decoder, Framing, GOODBYE};
+use crate::codec::{Decoder, Framing, GOODBYE};
 use crate::error::DenialCause;
 use crate::service::reader::SMALL_CHUNK;
 use crate::settings::MAX_FIRST_LEN;
@@ -43,7 +43,7 @@ impl FirstMessage {
                     return Ok(Self { message, asks, rest: decoder.remainder().to_vec() });
                 }
                 Ok(None) => {}
-                Err(DecodeError::MessageTooLong { limit }) => return Err(DenialCause::MessageTooLong { limit }),
+                Err(error) => return Err(error.into()),
             }
             let unfinished_bytes = decoder.remainder().len();
             let has_left = asks && unfinished_bytes == 0;

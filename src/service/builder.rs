@@ -4,7 +4,7 @@
 use crate::codec::{Framing, SeparatorError};
 use crate::error::Error;
 use crate::service::callback::Chain;
-use crate::settings::{DEFAULT_PORT, Settings, Token};
+use crate::settings::{DEFAULT_PORT, Settings, Token, contained};
 
 /// What both kinds of service are told; the builders' methods say what each is.
 pub(crate) struct Common {
@@ -32,7 +32,7 @@ impl Default for Common {
 impl Common {
     /// The settings, checked.
     pub(crate) fn settings(&self) -> Result<Settings, Error> {
-        let framing = self.framing.clone()?;
+        let framing = contained(self.framing.clone()?);
         let token = self.token.as_ref().map(|secret| Token::new(secret, &framing)).transpose()?;
         let settings = Settings { framing, token, ..self.settings.clone() };
         settings.check()?;

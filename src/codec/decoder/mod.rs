@@ -1,13 +1,15 @@
+mod customised;
 mod separated;
 mod sized;
 
-use std::error;
 use std::fmt;
 use std::io::{self, Read};
 use std::mem;
 
-use super::Framing;
 use super::buffer::Buffer;
+use super::custom::frame_limit;
+use super::{DecodeError, Framing};
+use customised::Finder;
 use separated::Search;
 
 /// Takes bytes in chunks of any size and gives whole messages out.
@@ -59,6 +61,7 @@ pub struct Decoder {
 enum Cut {
     Separator(Search),
     Length,
+    Custom(Finder),
 }
 
 /// A message, and how many bytes it had on the wire.
@@ -73,10 +76,12 @@ impl Decoder {
         let cut = match framing.into() {
             Framing::Separator(separator) => Cut::Separator(Search::new(separator)),
             Framing::Length => Cut::Length,
+            Framing::Custom(custom) => Cut::Custom(Finder::new(custom)),
         };
         let remainder = Buffer::new(match &cut {
             Cut::Separator(search) => search.most_left(max_received_len),
             Cut::Length => sized::most_left(max_received_len),
+            Cut::Custom(_) => frame_limit(max_received_len) - 1,
         });
         Self { cut, max_received_len, remainder, space: 0 }
     }
@@ -95,7 +100,7 @@ impl Decoder {
     /// # Errors
     ///
     /// [`DecodeError::MessageTooLong`] when the payload is longer than the limit, whether or not its end has arrived.
-    /// From then on every call says so, until [`drop_remainder`](Self::drop_remainder).
+    /// [`DecodeError::Malformed`] when a framing of the program's own finds something wrong. From then on every call says so, until [`drop_remainder`](Self::drop_remainder).
     #[inline]
     pub fn next_message(&mut self) -> Result<Option<&[u8]>, DecodeError> {
         Ok(self.next_lent()?.map(|lent| lent.message))
@@ -106,6 +111,7 @@ impl Decoder {
         match &mut self.cut {
             Cut::Separator(search) => search.next(&mut self.remainder, self.max_received_len),
             Cut::Length => sized::next(&mut self.remainder, self.max_received_len),
+            Cut::Custom(finder) => finder.next(&mut self.remainder, self.max_received_len),
         }
     }
 
@@ -169,6 +175,7 @@ impl Decoder {
         match &mut self.cut {
             Cut::Separator(search) => search.forget(),
             Cut::Length => {}
+            Cut::Custom(finder) => finder.forget(),
         }
         len
     }
@@ -190,7 +197,7 @@ impl Decoder {
     pub fn bytes_searched(&self) -> u64 {
         match &self.cut {
             Cut::Separator(search) => search.bytes_searched(),
-            Cut::Length => 0,
+            Cut::Length | Cut::Custom(_) => 0,
         }
     }
 }
@@ -211,6 +218,7 @@ impl fmt::Debug for Cut {
         match self {
             Self::Separator(search) => search.separator().fmt(f),
             Self::Length => f.write_str("Length"),
+            Self::Custom(finder) => write!(f, "Custom{:?}", finder.framing()),
         }
     }
 }
@@ -241,6 +249,7 @@ impl Messages<'_> {
         match cut {
             Cut::Separator(search) => search.next_of(&mut self.chunk, remainder, *max_received_len),
             Cut::Length => sized::next_of(&mut self.chunk, remainder, *max_received_len),
+            Cut::Custom(finder) => finder.next_of(&mut self.chunk, remainder, *max_received_len),
         }
     }
 }
@@ -260,24 +269,3 @@ impl fmt::Debug for Messages<'_> {
             .finish_non_exhaustive()
     }
 }
-
-/// Why a decoder cannot go on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DecodeError {
-    /// A payload is longer than the decoder's limit.
-    MessageTooLong {
-        /// The limit, in payload bytes.
-        limit: usize,
-    },
-}
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::MessageTooLong { limit } => write!(f, "a message is longer than the limit of {limit} bytes"),
-        }
-    }
-}
-
-impl error::Error for DecodeError {}

@@ -50,7 +50,7 @@ pub(crate) use background::Progress;
 pub(crate) use batch::{BATCH_LEN, Batch};
 pub(crate) use broadcast_batch::{BroadcastBatch, GATHERED_CHARGE, GatherOutcome};
 pub(crate) use budget::{Budget, Lacking, Purpose};
-pub(crate) use outgoing::{Flushed, Outgoing, Refused, Step};
+pub(crate) use outgoing::{Broadcast, Flushed, Outgoing, Refused, Step};
 pub(crate) use parts::Parts;
 pub(crate) use rules::{Patience, Rules};
 #[cfg(all(test, loom))]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::admission::handshakes::Pending;
-use crate::codec::{DecodeError, GOODBYE, Lent};
+use crate::codec::{GOODBYE, Lent};
 use crate::connection::link::Link;
 use crate::connection::{Connection, ConnectionId};
 use crate::error::{DisconnectCause, Error};
@@ -317,8 +317,8 @@ impl Reader<'_> {
                         self.link.received().count(frame_len);
                         self.callback.on_receive(self.core, self.connection, message);
                     }
-                    Err(DecodeError::MessageTooLong { limit }) => {
-                        end = Some(DisconnectCause::MessageTooLong { limit });
+                    Err(error) => {
+                        end = Some(error.into());
                         return;
                     }
                 }
