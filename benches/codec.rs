@@ -23,7 +23,7 @@ use std::hint::black_box;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use leads_comm::codec::{self, Decoder, Separator};
+use leads_comm::codec::{self, Decoder, Framing, Separator};
 use memchr::memmem::Finder;
 
 const KIB: usize = 1024;
@@ -142,23 +142,23 @@ fn walk(chunk: &[u8], separator_len: usize, find: impl Fn(&[u8]) -> Option<usize
 
 #[divan::bench(args = [64, 16 * KIB])]
 fn encode(bencher: Bencher<'_, '_>, len: usize) {
-    let (message, separator) = (b"x".repeat(len), Separator::default());
-    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| codec::encode(black_box(&message), &separator).unwrap());
+    let (message, framing) = (b"x".repeat(len), Framing::default());
+    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| codec::encode(black_box(&message), &framing).unwrap());
 }
 
 #[divan::bench(args = [64, 16 * KIB])]
 fn encode_into(bencher: Bencher<'_, '_>, len: usize) {
-    let (message, separator, mut buffer) = (b"x".repeat(len), Separator::default(), Vec::new());
+    let (message, framing, mut buffer) = (b"x".repeat(len), Framing::default(), Vec::new());
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
         buffer.clear();
-        codec::encode_into(black_box(&message), &separator, black_box(&mut buffer)).unwrap();
+        codec::encode_into(black_box(&message), &framing, black_box(&mut buffer)).unwrap();
     });
 }
 
 #[divan::bench(args = [64, 16 * KIB])]
 fn check(bencher: Bencher<'_, '_>, len: usize) {
-    let (message, separator) = (b"x".repeat(len), Separator::default());
-    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| codec::check(black_box(&message), &separator));
+    let (message, framing) = (b"x".repeat(len), Framing::default());
+    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| codec::check(black_box(&message), &framing));
 }
 
 #[divan::bench(args = [64, 16 * KIB])]

@@ -90,9 +90,9 @@ impl Connection {
     /// connection, and [`Error::Dropped`] when the message was dropped for it. Nothing of the message is written then.
     pub fn send(&self, message: &[u8]) -> Result<(), Error> {
         let engine = self.link.engine();
-        engine.settings.check_message(message)?;
+        let body = engine.settings.body_of(message)?;
         let key = engine.key_of(message)?;
-        self.link.send(Outgoing::Message { message, key: key.as_ref() }, &mut Patience::default())
+        self.link.send(Outgoing::Message { message: &body, key: key.as_ref() }, &mut Patience::default())
     }
 
     /// Sends several messages to this peer in one go, and tells how many were accepted.

@@ -7,6 +7,7 @@
 //!
 //! The lock comes before that of the connection table and those of the outboxes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,6 +39,13 @@ struct State {
     lost: Volume,
     /// How many connections there have been.
     connections: u64,
+}
+
+/// A message that is to wait.
+struct Kept<'a> {
+    /// What is [written](crate::codec::Framing::body) of it.
+    body: Cow<'a, [u8]>,
+    key: Option<Key>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -110,12 +118,12 @@ impl OfflineQueue {
     pub(crate) fn send(&self, message: &[u8]) -> Result<(), Error> {
         loop {
             let Some(connection) = self.state.lock().connection.clone() else {
-                let key = self.key_of(message)?;
+                let kept = self.kept(message)?;
                 let mut state = self.state.lock();
                 if state.connection.is_some() {
                     continue;
                 }
-                return self.queue(&mut state, &[(message, key)]);
+                return self.queue(&mut state, &[kept]);
             };
             match connection.send(message) {
                 Err(Error::Disconnected) => self.detach(&connection),
@@ -133,16 +141,15 @@ impl OfflineQueue {
         }
         // Before the lock, because the iterator is the program's code.
         let messages: Vec<M> = messages.into_iter().collect();
-        let messages = messages.iter().map(AsRef::as_ref).map(|message| Ok((message, self.key_of(message)?)));
-        let messages: Vec<(&[u8], Option<Key>)> = messages.collect::<Result<_, Error>>()?;
+        let kept = messages.iter().map(|message| self.kept(message.as_ref())).collect::<Result<Vec<_>, _>>()?;
         loop {
             let mut state = self.state.lock();
             let Some(connection) = state.connection.clone() else {
-                return self.queue(&mut state, &messages).map(|()| messages.len());
+                return self.queue(&mut state, &kept).map(|()| kept.len());
             };
             drop(state);
             if !connection.is_closed() {
-                return connection.send_all(messages.iter().map(|(message, _)| message));
+                return connection.send_all(&messages);
             }
             self.detach(&connection);
         }
@@ -160,30 +167,27 @@ impl OfflineQueue {
         0
     }
 
-    /// The key of a message that waits here, where a newer one may replace it. Not under the lock: it is the program's
-    /// code.
-    fn key_of(&self, message: &[u8]) -> Result<Option<Key>, Error> {
-        if !self.engine.rules.delivery.conflate {
-            return Ok(None);
-        }
-        self.engine.settings.check_message(message)?;
-        self.engine.key_of(message)
+    /// A message as it waits here, with its key where a newer one may replace it. Not under the lock: it takes the
+    /// program's code.
+    fn kept<'a>(&self, message: &'a [u8]) -> Result<Kept<'a>, Error> {
+        let body = self.engine.settings.body_of(message)?;
+        let conflates = self.engine.rules.delivery.conflate;
+        Ok(Kept { body, key: if conflates { self.engine.key_of(message)? } else { None } })
     }
 
     /// Queues messages, all of them or none.
-    fn queue(&self, state: &mut State, messages: &[(&[u8], Option<Key>)]) -> Result<(), Error> {
+    fn queue(&self, state: &mut State, messages: &[Kept<'_>]) -> Result<(), Error> {
         if state.stage != Stage::Running || self.limit == 0 {
             return Err(Error::NotConnected);
         }
-        let Engine { settings, rules, .. } = &*self.engine;
+        let rules = &self.engine.rules;
         if let Some(lifespan) = rules.delivery.lifespan {
             state.queue.drop_expired(Expiry { now: Instant::now(), lifespan });
         }
         let mut charged = state.queue.charged();
         let mut newest: HashMap<&Key, usize> = HashMap::new();
-        for (message, key) in messages {
-            settings.check_message(message)?;
-            let charge = message.len() + rules.separator.len() + OVERHEAD;
+        for Kept { body, key } in messages {
+            let charge = rules.len_of(body) + OVERHEAD;
             charged = charged.saturating_add(charge);
             if let Some(key) = key {
                 let before = newest.insert(key, charge);
@@ -196,15 +200,15 @@ impl OfflineQueue {
         let apart = rules.delivery.lifespan.is_some() || !newest.is_empty();
         let queued = match messages {
             _ if apart => self.queue_apart(state, messages),
-            [(message, _)] => state.queue.append(message, rules.separator.as_bytes(), Purpose::Queue),
+            [message] => state.queue.append(rules.pieces(&message.body), Purpose::Queue),
             _ => self.queue_joined(state, messages),
         };
         queued.map_err(|_| Error::KeptFull { limit: OutboundLimit::TotalQueuedBytes(rules.budget.limit()) })
     }
 
-    fn queue_joined(&self, state: &mut State, messages: &[(&[u8], Option<Key>)]) -> Result<(), Lacking> {
+    fn queue_joined(&self, state: &mut State, messages: &[Kept<'_>]) -> Result<(), Lacking> {
         let mut parts = Parts::new(&self.engine.rules, usize::MAX);
-        messages.iter().for_each(|(message, _)| parts.add(message));
+        messages.iter().for_each(|message| parts.add(&message.body));
         let mut batches: Vec<Batch> = parts.finish().into_iter().flatten().collect();
         Batch::reserve_all(&mut batches, &self.engine.rules.budget, Purpose::Queue)?;
         batches.into_iter().for_each(|batch| state.queue.push(Arc::new(batch)));
@@ -212,9 +216,9 @@ impl OfflineQueue {
     }
 
     /// Queues each message by itself, when there is memory for all of them.
-    fn queue_apart(&self, state: &mut State, messages: &[(&[u8], Option<Key>)]) -> Result<(), Lacking> {
+    fn queue_apart(&self, state: &mut State, messages: &[Kept<'_>]) -> Result<(), Lacking> {
         let rules = &self.engine.rules;
-        let batches = messages.iter().map(|(message, key)| rules.batch_of(message, key.as_ref(), Purpose::Queue));
+        let batches = messages.iter().map(|Kept { body, key }| rules.batch_of(body, key.as_ref(), Purpose::Queue));
         for batch in batches.collect::<Result<Vec<_>, _>>()? {
             match batch.key().cloned() {
                 Some(key) => state.queue.push_newest_anyway(&key, batch),

@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::fmt::Debug;
 
-use leads_comm::codec::{Decoder, EncodeError, MessageTooLong, Separator, SeparatorError, encode};
+use leads_comm::codec::{DecodeError, Decoder, EncodeError, Separator, SeparatorError};
+
+use crate::oracle::encode;
 
 /// Checks what all of them have in common, and that the text states `facts`.
 fn check<E: Error + Debug + Clone + PartialEq + Send + Sync + 'static>(error: E, facts: &[&str]) {
@@ -39,7 +41,7 @@ fn encode_errors() {
 fn message_too_long() {
     let mut decoder = Decoder::new(Separator::default(), 1000);
     let error = decoder.decode(&[b'x'; 2000]).next_message().unwrap_err();
-    assert_eq!(error, MessageTooLong { limit: 1000 });
+    assert_eq!(error, DecodeError::MessageTooLong { limit: 1000 });
     check(error, &["1000 bytes"]);
 }
 

@@ -1,10 +1,10 @@
 //! The decoder against the oracle on streams, cuts and limits that nobody thought of.
 
-use leads_comm::codec::{EncodeError, GOODBYE, Separator, encode};
+use leads_comm::codec::{EncodeError, GOODBYE, Separator};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::oracle::{Decoded, End, NO_LIMIT, SEPARATORS, Way, decode, split};
+use crate::oracle::{Decoded, End, NO_LIMIT, SEPARATORS, Way, decode, encode, split};
 
 fn separators() -> impl Strategy<Value = Separator> {
     let letters = prop::sample::select(b"ab".as_slice());

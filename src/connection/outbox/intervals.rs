@@ -247,6 +247,7 @@ impl Drop for Keys {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::codec::Pieces;
     use crate::sync::now;
 
     /// The pump is asked again for what is due before it looks, and not more often than that.
@@ -258,7 +259,7 @@ mod tests {
         let begun = now();
         let keys = ["a", "b", "c"].map(Key::new);
         let park = |intervals: &mut Intervals, key: &Key| {
-            let batch = Batch::of(b"state", Some(key), b";", &budget, Purpose::Queue).unwrap();
+            let batch = Batch::of(Pieces::with_tail(b"state", b";"), Some(key), &budget, Purpose::Queue).unwrap();
             assert!(intervals.park(key, Arc::new(batch)).is_none());
             intervals.watch()
         };

@@ -50,7 +50,7 @@ pub(crate) use background::Progress;
 pub(crate) use batch::{BATCH_LEN, Batch};
 pub(crate) use broadcast_batch::{BroadcastBatch, GATHERED_CHARGE, GatherOutcome};
 pub(crate) use budget::{Budget, Lacking, Purpose};
-pub(crate) use outgoing::{Flushed, Outgoing, Refused, Step};
+pub(crate) use outgoing::{Broadcast, Flushed, Outgoing, Refused, Step};
 pub(crate) use parts::Parts;
 pub(crate) use rules::{Patience, Rules};
 #[cfg(all(test, loom))]
@@ -378,8 +378,9 @@ impl State {
     /// Copies a message into the queue.
     fn append(&mut self, rules: &Rules, message: &[u8], purpose: Purpose) -> Result<(), Refused> {
         self.note_work();
-        self.queue.append(message, rules.separator.as_bytes(), purpose)?;
-        let len = message.len() + rules.separator.len();
+        let message = rules.pieces(message);
+        let len = message.len();
+        self.queue.append(message, purpose)?;
         self.account.accept(len);
         self.tally.accepted += Volume::new(1, len);
         self.rush.note_queued(1);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::batch::{Batch, Place};
 use super::budget::{Budget, Lacking, Purpose};
 use super::queue::Queue;
-use crate::codec::Separator;
+use crate::codec::{Framing, Pieces};
 use crate::settings::Key;
 use crate::settings::{Delivery, Settings};
 use crate::sync::{later, now};
@@ -17,7 +17,7 @@ const GATHERED: u64 = 1 << 63;
 
 #[derive(Debug)]
 pub(crate) struct Rules {
-    pub(crate) separator: Separator,
+    pub(crate) framing: Framing,
     /// How an outbox is served that is not told otherwise.
     pub(crate) delivery: Arc<Delivery>,
     /// Whether messages may be joined into one write.
@@ -32,7 +32,7 @@ pub(crate) struct Rules {
 impl Rules {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
-            separator: settings.separator.clone(),
+            framing: settings.framing.clone(),
             delivery: Arc::new(settings.delivery.clone()),
             coalesce: settings.coalesce,
             budget: Arc::new(Budget::new(settings.memory_limits.max_total_queued_bytes)),
@@ -51,14 +51,26 @@ impl Rules {
         Queue::new(!self.coalesce, &self.budget)
     }
 
+    /// A message that has been checked, as it goes over the wire.
+    #[inline]
+    pub(crate) fn pieces<'a>(&'a self, message: &'a [u8]) -> Pieces<'a> {
+        self.framing.pieces(message)
+    }
+
+    /// How many bytes a message has on the wire.
+    #[inline]
+    pub(crate) fn len_of(&self, message: &[u8]) -> usize {
+        message.len() + self.framing.overhead()
+    }
+
     /// One message.
     pub(crate) fn batch_of(&self, message: &[u8], key: Option<&Key>, purpose: Purpose) -> Result<Arc<Batch>, Lacking> {
-        Batch::of(message, key, self.separator.as_bytes(), &self.budget, purpose).map(Arc::new)
+        Batch::of(self.pieces(message), key, &self.budget, purpose).map(Arc::new)
     }
 
     /// One message for several outboxes to share.
     pub(crate) fn shared_batch_of(&self, message: &[u8], key: Option<&Key>) -> Result<Arc<Batch>, Lacking> {
-        let mut batch = Batch::of(message, key, self.separator.as_bytes(), &self.budget, Purpose::Queue)?;
+        let mut batch = Batch::of(self.pieces(message), key, &self.budget, Purpose::Queue)?;
         batch.set_place(Place::of_number(self.shared.fetch_add(1, Ordering::Relaxed)));
         Ok(Arc::new(batch))
     }
@@ -67,7 +79,7 @@ impl Rules {
     /// budget in any case; so much of that is used for a moment only, because the broadcast that it is kept of needs as
     /// much.
     pub(crate) fn last_value(&self, message: &[u8], key: &Key) -> Arc<Batch> {
-        Arc::new(Batch::last_value(message, key, self.separator.as_bytes(), &self.budget))
+        Arc::new(Batch::last_value(self.pieces(message), key, &self.budget))
     }
 
     /// The place of the next batch that is gathered.
@@ -77,7 +89,7 @@ impl Rules {
 
     /// The goodbye. It takes nothing from the budget, because it must not fail.
     pub(super) fn goodbye(&self) -> Arc<Batch> {
-        Arc::new(Batch::goodbye(&self.separator, &self.budget))
+        Arc::new(Batch::goodbye(self.framing.goodbye(), &self.budget))
     }
 }
 

@@ -152,7 +152,7 @@ fn a_message_that_cannot_be_framed_is_refused() {
             started.server.broadcast_where(message, everyone).unwrap_err(),
         ];
         for error in errors {
-            assert!(matches!(error, Error::InvalidMessage(cause) if cause == expected), "{error:?}");
+            assert!(matches!(error, Error::InvalidMessage(ref cause) if *cause == expected), "{error:?}");
             assert_eq!(source::<EncodeError>(&error), &expected);
             assert_one_clause(&expected);
             assert_eq!(expected.to_string(), text);
