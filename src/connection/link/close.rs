@@ -105,6 +105,7 @@ impl Link {
 
     /// The reader's last step: waits until nothing more is written, lets the stream go, and settles the reason.
     pub(crate) fn retire(&self, unfinished_bytes: usize) -> &DisconnectReason {
+        self.calls.end();
         self.outbox.wait_until_over();
         if self.outbox.is_finished() {
             self.shut_down();
@@ -130,6 +131,7 @@ impl Link {
         let settings = &self.engine.settings;
         let now = self.engine.pump.live();
         let mut ending = self.ending.lock();
+        let is_first = ending.is_none();
         match &mut *ending {
             None => {
                 *ending = Some(Ending {
@@ -142,7 +144,6 @@ impl Link {
                     discarded: 0,
                 });
                 self.discarding.store(!write_failed, Ordering::Release);
-                true
             }
             Some(ending) => {
                 if ending.write_failed && matches!(cause, DisconnectCause::PeerGoodbye) {
@@ -152,9 +153,13 @@ impl Link {
                 if !write_failed {
                     self.discarding.store(true, Ordering::Release);
                 }
-                false
             }
         }
+        drop(ending);
+        if self.is_discarding() {
+            self.calls.end();
+        }
+        is_first
     }
 
     /// Gives up what is queued, and the stream with it.
