@@ -53,8 +53,8 @@ impl Link {
         let call = self.calls.begin(is_answer)?;
         match self.send(outgoing, &mut Patience::default()) {
             Ok(()) => call.wait(deadline).unwrap_or(Err(Error::TimedOut { timeout })),
-            // A message that it has taken meanwhile is given to nobody else.
-            Err(error) => call.give_up().unwrap_or(Err(error)),
+            // A message that it has taken meanwhile, nobody else is given.
+            Err(error) => call.give_up().and_then(Result::ok).ok_or(error),
         }
     }
 
