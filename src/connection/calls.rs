@@ -65,8 +65,7 @@ struct Matcher {
 
 impl Default for Calls {
     fn default() -> Self {
-        let state =
-            State { made: 0, is_over: false, waiting: BTreeMap::new(), matchers: Vec::new(), has_stale: false };
+        let state = State { made: 0, is_over: false, waiting: BTreeMap::new(), matchers: Vec::new(), has_stale: false };
         Self { newest: AtomicU64::new(0), state: Mutex::new(state), reader: OnceLock::new() }
     }
 }

@@ -28,7 +28,7 @@ use crate::settings::Delivery;
 use crate::stats::ConnectionStats;
 use crate::sync::{later, now};
 use crate::transport::Stream;
-pub use id::ConnectionId;
+pub use id::{ConnectionId, ServiceId};
 
 /// A handle to one peer.
 ///
@@ -52,6 +52,11 @@ impl Connection {
     /// Which connection of its service this is.
     pub fn id(&self) -> ConnectionId {
         self.link.id()
+    }
+
+    /// Of which service this is a connection: its [`id`](crate::Service::id).
+    pub fn service(&self) -> ServiceId {
+        self.link.engine().id
     }
 
     /// What the peer is called, for people, as [`Display`](fmt::Display) shows it: for TCP `ip:port`.

@@ -11,8 +11,8 @@ use crate::connection::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Progr
 use crate::error::{DisconnectCause, Error, OutboundLimit};
 use crate::settings::{Delivery, Key};
 use crate::stats::Volume;
-use crate::sync::{later, now};
 use crate::sync::user_code::{log_enabled, trace};
+use crate::sync::{later, now};
 
 /// How often a write is tried within the stall time-out.
 pub(super) const TRIES: u32 = 4;
