@@ -95,7 +95,6 @@ impl Numbers {
     }
 
     /// The next number.
-    #[expect(clippy::should_implement_trait, reason = "an iterator's takes `&mut self`, which no two threads can have")]
     pub fn next(&self) -> u64 {
         self.given.fetch_add(1, Ordering::Relaxed) + 1
     }

@@ -38,6 +38,8 @@ pub(crate) struct Call<'a> {
     settled: Arc<Condvar>,
 }
 
+/// What tells the answer.
+type IsAnswer = dyn FnMut(&[u8]) -> bool + Send;
 type Outcome = Result<Vec<u8>, Error>;
 
 struct State {
@@ -60,7 +62,7 @@ struct Waiting {
 
 struct Matcher {
     number: u64,
-    is_answer: Foreign<dyn FnMut(&[u8]) -> bool + Send>,
+    is_answer: Foreign<IsAnswer>,
 }
 
 impl Default for Calls {
@@ -78,7 +80,7 @@ impl Calls {
 
     /// Begins to wait, before the request is sent: so no answer comes too early.
     pub(crate) fn begin(&self, is_answer: impl FnMut(&[u8]) -> bool + Send + 'static) -> Result<Call<'_>, Error> {
-        let is_answer = Foreign::one_of_many("what tells the answer to a call", Box::new(is_answer) as Box<_>);
+        let is_answer = Foreign::<IsAnswer>::one_of_many("what tells the answer to a call", Box::new(is_answer));
         let is_read_here = self.reader.get() == Some(&thread::current().id());
         let settled = Arc::new(Condvar::new());
         let mut state = self.state.lock();
