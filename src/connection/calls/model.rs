@@ -103,6 +103,17 @@ fn answer_and_end() {
     });
 }
 
+/// Nobody answers any more: a call that begins with the end, or behind it, does not wait.
+#[test]
+fn begin_and_end() {
+    explore("begin_and_end", None, || {
+        let wire = Arc::<Wire>::default();
+        let caller = wire.call(1, &Arc::new(()));
+        wire.calls.end();
+        assert!(matches!(join(caller), Some(Err(Error::Disconnected))));
+    });
+}
+
 /// The time is over while it is asked about a message, or another call begins or is.
 #[test]
 fn answer_and_time_out() {
