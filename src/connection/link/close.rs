@@ -131,8 +131,7 @@ impl Link {
         let settings = &self.engine.settings;
         let now = self.engine.pump.live();
         let mut ending = self.ending.lock();
-        let is_first = ending.is_none();
-        match &mut *ending {
+        let is_first = match &mut *ending {
             None => {
                 *ending = Some(Ending {
                     cause,
@@ -144,6 +143,7 @@ impl Link {
                     discarded: 0,
                 });
                 self.discarding.store(!write_failed, Ordering::Release);
+                true
             }
             Some(ending) => {
                 if ending.write_failed && matches!(cause, DisconnectCause::PeerGoodbye) {
@@ -153,8 +153,9 @@ impl Link {
                 if !write_failed {
                     self.discarding.store(true, Ordering::Release);
                 }
+                false
             }
-        }
+        };
         drop(ending);
         if self.is_discarding() {
             self.calls.end();

@@ -27,10 +27,10 @@ over_every_transport! {
     fn every_event_comes_with_its_facts(net: Net) {
         expect_panics_in_callbacks();
         let (channel, events) = callback::channel(16);
-        let fails = callback::closures().on_disconnect(|_, _, _| panic!("provoked"));
+        let fails = closures().on_disconnect(|_, _, _| panic!("provoked"));
         let started = net.start_server(|builder| builder.callback((channel, fails)));
         let (channel, client_events) = callback::channel(16);
-        let fails = callback::closures().on_disconnect(|_, _, _| panic!("provoked"));
+        let fails = closures().on_disconnect(|_, _, _| panic!("provoked"));
         let client = started.start_client_with((channel, fails));
 
         assert!(matches!(next(&events), Event::Initialize { .. }));
