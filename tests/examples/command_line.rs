@@ -2,7 +2,7 @@
 
 use crate::process::run;
 
-const EXAMPLES: [&str; 6] = ["telemetry", "server", "client", "chat", "custom_transport", "pit_wall"];
+const EXAMPLES: [&str; 7] = ["telemetry", "server", "client", "chat", "sessions", "custom_transport", "pit_wall"];
 #[cfg(feature = "tls")]
 const WITH_TLS: &[&str] = &["tls"];
 #[cfg(not(feature = "tls"))]
@@ -30,7 +30,7 @@ fn help_goes_to_stdout() {
 #[test]
 fn a_wrong_call_is_one_line_and_exit_code_2() {
     let unknown = EXAMPLES.map(|example| (example, &["--no-such-option"][..]));
-    let wrong: [(&str, &[&str]); 28] = [
+    let wrong: [(&str, &[&str]); 29] = [
         ("server", &["argument"]),
         ("server", &["--port"]),
         ("server", &["--port", "many"]),
@@ -48,6 +48,7 @@ fn a_wrong_call_is_one_line_and_exit_code_2() {
         ("client", &["--unix", "/tmp/leads.sock", "127.0.0.1"]),
         ("client", &["--unix", "/tmp/leads.sock", "--port", "16900"]),
         ("chat", &["--bind", "here"]),
+        ("sessions", &["--burst", "0"]),
         ("custom_transport", &["argument"]),
         ("telemetry", &["argument"]),
         ("telemetry", &["--rate", "0"]),

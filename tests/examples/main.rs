@@ -16,6 +16,8 @@ mod process;
 mod serial;
 mod server;
 #[cfg(unix)]
+mod sessions;
+#[cfg(unix)]
 mod signals;
 mod telemetry;
 #[cfg(unix)]
