@@ -131,10 +131,11 @@ impl Publisher {
         &self.server
     }
 
-    /// Ends the server: see [`Service::close`]. What a subscriber has not got by then it gets the next time, if the
-    /// history survives.
+    /// Ends the server, and the history: see [`Service::close`]. From then on nothing is published, and the folder of the
+    /// history may be opened again. What a subscriber has not got by then it gets the next time, if the history survives.
     pub fn close(&self) {
         self.server.close();
+        self.shared.history.close();
     }
 }
 

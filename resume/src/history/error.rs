@@ -18,6 +18,8 @@ pub enum HistoryError {
         /// The folder.
         folder: PathBuf,
     },
+    /// Its publisher has been closed.
+    Closed,
     /// The system could not read or write a file.
     Io {
         /// The file, or the folder.
@@ -38,6 +40,7 @@ impl fmt::Display for HistoryError {
         match self {
             Self::Bounds { requirement } => write!(f, "the bounds of the history: {requirement}"),
             Self::InUse { folder } => write!(f, "the history in {} is open already", folder.display()),
+            Self::Closed => f.write_str("the publisher has been closed"),
             Self::Io { path, .. } => write!(f, "the history in {} failed", path.display()),
         }
     }

@@ -36,7 +36,7 @@ pub(super) struct Files {
     record: Vec<u8>,
     sync: bool,
     /// Keeps others out.
-    _lock: File,
+    lock: Option<File>,
 }
 
 impl Files {
@@ -53,7 +53,7 @@ impl Files {
             writing: None,
             record: Vec::new(),
             sync: false,
-            _lock: lock,
+            lock: Some(lock),
         };
         let mut begun = 1;
         for mut segment in found {
@@ -88,6 +88,11 @@ impl Files {
 
     pub(super) fn set_sync(&mut self, sync: bool) {
         self.sync = sync;
+    }
+
+    /// Lets others in; nothing is written from now on.
+    pub(super) fn unlock(&mut self) {
+        (self.writing, self.lock) = (None, None);
     }
 
     /// The oldest number, and the newest.

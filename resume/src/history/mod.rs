@@ -53,6 +53,7 @@ struct Log {
     epochs: Epochs,
     oldest: u64,
     newest: u64,
+    is_closed: bool,
     store: Store,
 }
 
@@ -123,7 +124,7 @@ impl History {
 
     fn new(mut epochs: Epochs, oldest: u64, newest: u64, store: Store) -> Self {
         epochs.begin(new_epoch(), newest + 1);
-        Self { log: Mutex::new(Log { epochs, oldest, newest, store }), changed: Condvar::new() }
+        Self { log: Mutex::new(Log { epochs, oldest, newest, is_closed: false, store }), changed: Condvar::new() }
     }
 
     /// Whether each message is on the disk, and not only with the system, before it is sent to anybody: nothing is lost
@@ -146,6 +147,9 @@ impl History {
     /// Adds a message.
     pub(crate) fn append(&self, payload: &[u8]) -> Result<Position, HistoryError> {
         let mut log = self.log.lock();
+        if log.is_closed {
+            return Err(HistoryError::Closed);
+        }
         let number = log.newest + 1;
         let position = log.epochs.position(number);
         log.oldest = match &mut log.store {
@@ -201,6 +205,15 @@ impl History {
             let first = log.epochs.position(cursor.next);
             cursor.next += payloads.len() as u64;
             return Ok(Found::Messages(first, payloads));
+        }
+    }
+
+    /// From now on nothing is added, and another may open the folder.
+    pub(crate) fn close(&self) {
+        let mut log = self.log.lock();
+        log.is_closed = true;
+        if let Store::Files(files) = &mut log.store {
+            files.unlock();
         }
     }
 
