@@ -150,6 +150,15 @@ impl Framing {
             Self::Custom(custom) => custom.message_in(frame).map(Cow::Owned),
         }
     }
+
+    /// The messages of these bodies. Asks the program where the framing is its own, and leaves out what it does not know
+    /// again.
+    pub(crate) fn messages_of(&self, bodies: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        match self {
+            Self::Separator(_) | Self::Length => bodies,
+            Self::Custom(custom) => bodies.iter().filter_map(|body| custom.message_in(body).ok()).collect(),
+        }
+    }
 }
 
 impl Default for Framing {

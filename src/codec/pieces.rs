@@ -66,14 +66,4 @@ impl<'a> Pieces<'a> {
         buffer[..len].copy_from_slice(self.body);
         buffer[len..][..self.tail.len()].copy_from_slice(self.tail);
     }
-
-    /// Appends what is behind the first `skipped` bytes.
-    pub(crate) fn append_rest_to(&self, skipped: usize, buffer: &mut Vec<u8>) {
-        let mut skipped = skipped;
-        for piece in [self.head.as_ref().map_or(&[][..], |head| head), self.body, self.tail] {
-            let from = skipped.min(piece.len());
-            buffer.extend_from_slice(&piece[from..]);
-            skipped -= from;
-        }
-    }
 }

@@ -115,13 +115,11 @@ impl Batch {
         batch
     }
 
-    /// What is left of a message after its first `written` bytes. It is taken from the budget in any case, because it
-    /// cannot be refused any more.
-    pub(crate) fn rest_of(message: Pieces<'_>, written: usize, budget: &Arc<Budget>) -> Self {
+    /// A message by itself that may have been written in part. It is taken from the budget in any case, because it cannot
+    /// be refused any more.
+    pub(crate) fn accepted(message: Pieces<'_>, budget: &Arc<Budget>) -> Self {
         let mut batch = Self::new(budget);
-        batch.bytes.reserve_exact(message.len() - written);
-        message.append_rest_to(written, &mut batch.bytes);
-        batch.note_end(batch.bytes.len());
+        batch.put(message);
         batch.reserved = batch.memory();
         budget.take_anyway(batch.reserved);
         batch

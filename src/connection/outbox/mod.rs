@@ -38,6 +38,7 @@ mod room;
 mod rules;
 mod rush;
 mod tally;
+mod unsent;
 mod waiting;
 mod writing;
 
@@ -57,6 +58,7 @@ pub(crate) use rules::{Patience, Rules};
 pub(crate) use rush::RUSH;
 pub(crate) use rush::Rush;
 pub(crate) use tally::Lost;
+pub(crate) use unsent::bodies;
 
 use crate::settings::{Delivery, Filter, SlowConsumer};
 use crate::stats::{Volume, nanos_since};
@@ -68,6 +70,7 @@ use intervals::Intervals;
 use queue::Amount;
 pub(crate) use queue::{Expiry, Queue};
 use tally::Tally;
+use unsent::Unsent;
 
 /// How many messages are written one by one, at once, before a tight loop is taken for one.
 const TIGHT: u32 = 16;
@@ -121,6 +124,7 @@ struct State {
     rush: Rush,
     account: Account,
     lost: Lost,
+    unsent: Unsent,
     tally: Tally,
     /// What a write has failed with.
     failure: Option<Arc<io::Error>>,
@@ -172,6 +176,7 @@ impl Outbox {
                 rush: Rush::new(TIGHT),
                 account: Account::default(),
                 lost: Lost::default(),
+                unsent: Unsent::default(),
                 failure: None,
                 tally: Tally::default(),
             }),
@@ -272,6 +277,9 @@ impl Outbox {
         } else {
             state.tally.accepted += Volume::new(batch.messages(), batch.len());
             state.count_unsent(Amount { messages: batch.messages(), bytes: batch.len() });
+            if self.rules.keep_unsent {
+                state.unsent.keep_late(batch, &self.rules);
+            }
         }
     }
 

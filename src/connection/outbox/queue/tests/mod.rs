@@ -176,12 +176,10 @@ impl Test {
         let mut left = Self::left(&message);
         let written_of_it = written.saturating_sub(queued);
         if written_of_it < left.bytes.len() {
-            let rest = Batch::rest_of(Pieces::with_tail(&message, SEPARATOR), written_of_it, &self.budget);
-            self.queue.insert_rest(before, rest, written_of_it > 0);
+            let message = Batch::accepted(Pieces::with_tail(&message, SEPARATOR), &self.budget);
+            self.queue.insert_rest(before, message, written_of_it);
             left.bytes.drain(..written_of_it);
             left.begun = written_of_it > 0;
-            // Only what is left of it is charged.
-            left.charge = left.bytes.len() + OVERHEAD;
             self.model.insert(lent, left);
         }
         self.model_write(written.min(queued));
