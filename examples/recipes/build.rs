@@ -13,7 +13,8 @@ fn main() {
         let heading = recipe.lines().next().unwrap_or_default();
         if let Some((_, program)) = recipe.split_once("```rust").and_then(|(_, block)| block.split_once('\n')) {
             let program = program.split("```").next().unwrap_or_default();
-            fs::write(Path::new(&folder).join(heading).with_extension("rs"), program).expect("cargo has made the folder");
+            fs::write(Path::new(&folder).join(heading).with_extension("rs"), program)
+                .expect("cargo has made the folder");
         }
     }
 }
