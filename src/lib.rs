@@ -27,7 +27,7 @@ pub use service::callback::{self, attempt::Attempt, contract::Callback};
 mod admission;
 pub use admission::{Authenticator, Caller};
 mod connection;
-pub use connection::{Connection, ConnectionId};
+pub use connection::{Connection, ConnectionId, ServiceId, answer};
 
 // What a service is told.
 mod settings;

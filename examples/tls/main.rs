@@ -237,7 +237,7 @@ fn meet(port: u16, config: Option<ClientConfig>, server: &Receiver<Event>) -> Re
             let lens: Vec<_> = connection.peer_certificates().iter().map(Vec::len).collect();
             Some(format!("let in, with {} certificate of {} bytes", lens.len(), lens.iter().sum::<usize>()))
         }
-        Event::Fail { error: error @ Error::Refused { .. } } => Some(format!("{error:#}")),
+        Event::Fail { error: error @ Error::Refused { .. }, .. } => Some(format!("{error:#}")),
         _ => None,
     })?;
     Ok(format!("{told}\n  the server says: {says}"))

@@ -155,7 +155,10 @@ impl ConnectLoop {
     /// No callback is held while it waits or connects, so that one that is replaced is let go.
     fn serve(&mut self, first: First) {
         match &first {
-            Ok(opened) => self.core.initialize(opened.callback()),
+            Ok(opened) => {
+                opened.read_here();
+                self.core.initialize(opened.callback());
+            }
             Err(_) => self.core.initialize(&*self.core.callback()),
         }
         self.receive_from(first);

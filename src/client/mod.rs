@@ -8,6 +8,7 @@ mod handshake;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::connection::Connection;
 use crate::error::Error;
@@ -200,6 +201,52 @@ impl Client {
             None => self.with_only(|connection| connection.send_all(messages)),
             Some(offline_queue) => offline_queue.send_all(messages),
         }
+    }
+
+    /// Sends a request to the server, and blocks until a message comes that answers it, at most for `timeout`: see
+    /// [`Connection::call`].
+    ///
+    /// It belongs to the connection that there is now: a client that [reconnects](crate::ClientBuilder::reconnect)
+    /// neither keeps a request for the next one, nor waits there for an answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotConnected`] before the start, after the end, and while there is no connection; otherwise those of
+    /// [`Connection::call`], among them [`Error::WouldDeadlock`] in the client's own callbacks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use leads_comm::{Client, Error, Server, answer, callback};
+    ///
+    /// let server = Server::builder().port(0).callback(callback::on_receive(|connection, message| {
+    ///     if message == b"lap?" {
+    ///         connection.send(b"lap:12").unwrap();
+    ///     }
+    /// }));
+    /// let server = server.build()?;
+    /// server.start(true)?;
+    /// let client = Client::connect(&format!("127.0.0.1:{}", server.port()), ())?;
+    /// let time = Duration::from_secs(10);
+    /// assert_eq!(client.call(b"lap?", answer::prefix("lap:"), time)?, b"lap:12");
+    ///
+    /// let unanswered = client.call(b"fuel?", answer::prefix("fuel:"), Duration::from_millis(10));
+    /// assert!(matches!(unanswered, Err(Error::TimedOut { .. })));
+    /// client.close();
+    /// assert!(matches!(client.call(b"lap?", answer::prefix("lap:"), time), Err(Error::NotConnected)));
+    /// # server.close();
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn call(
+        &self,
+        request: &[u8],
+        is_answer: impl FnMut(&[u8]) -> bool + Send + 'static,
+        timeout: Duration,
+    ) -> Result<Vec<u8>, Error> {
+        let connection = self.connection().ok_or(Error::NotConnected)?;
+        connection.call(request, is_answer, timeout)
     }
 
     /// The connection to the server; `None` before the start, after the end, and while there is none. (One of a certain

@@ -2,10 +2,11 @@
 
 use std::fmt::Display;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use crate::connection::ServiceId;
 use crate::connection::inbound_budget::InboundBudget;
 use crate::connection::last_values::LastValues;
 use crate::connection::log_limits::{LogLimits, Topic, Verdict};
@@ -20,8 +21,7 @@ use crate::sync::user_code::debug;
 use crate::transport::{Keepalive, Stream};
 
 pub(crate) struct Engine {
-    /// The how-manieth service of the process it is.
-    number: u64,
+    pub(crate) id: ServiceId,
     pub(crate) settings: Settings,
     pub(crate) rules: Arc<Rules>,
     pub(crate) pump: Pump,
@@ -60,10 +60,9 @@ pub(crate) trait Relief: Send + Sync {
 
 impl Engine {
     pub(crate) fn new(settings: Settings, service: Weak<dyn Relief>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
         let rules = Arc::new(Rules::new(&settings));
         Self {
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            id: ServiceId::next(),
             broadcast_batch: BroadcastBatch::new(Arc::clone(&rules)),
             losing: AtomicBool::new(false),
             inbound_budget: InboundBudget::new(settings.memory_limits.max_total_unfinished_bytes),
@@ -83,7 +82,7 @@ impl Engine {
     /// The name of a thread of the service, which is all its own: systems show 15 bytes of a name, and less tells one
     /// thread from all others of the process.
     pub(crate) fn thread_name(&self, what: impl Display) -> String {
-        format!("lc{}-{what}", self.number)
+        format!("lc{}-{what}", self.id)
     }
 
     /// The key of a message, where there are keys.

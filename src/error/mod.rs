@@ -10,6 +10,7 @@ use std::error;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::codec::{EncodeError, SeparatorError};
 pub use denial::{DenialCause, Denied};
@@ -66,7 +67,8 @@ pub enum Error {
         /// The limit that was reached.
         limit: OutboundLimit,
     },
-    /// The connection has ended or is closing; the message was not accepted.
+    /// The connection has ended or is closing; the message was not accepted. From [`call`](crate::Connection::call)
+    /// also when it ends before the answer has come.
     Disconnected,
     /// The peer does not read as fast as it is sent to; the connection has been ended for it, and the message was not
     /// accepted.
@@ -88,6 +90,16 @@ pub enum Error {
         /// How many bytes were left.
         bytes: usize,
     },
+    /// The time was over before a message came that answers the request, which had been accepted. From
+    /// [`call`](crate::Connection::call). An answer that comes later goes to
+    /// [`on_receive`](crate::Callback::on_receive).
+    TimedOut {
+        /// The time that the answer was given.
+        timeout: Duration,
+    },
+    /// The answer would have to be delivered by the very thread that is to wait for it: that of a callback of the same
+    /// connection. From [`call`](crate::Connection::call); nothing was sent.
+    WouldDeadlock,
     /// The server could not listen on its address.
     Bind {
         /// The address.
@@ -160,7 +172,8 @@ pub enum Error {
     },
     /// A callback panicked where no connection could be ended for it: `on_initialize`, `on_disconnect`, `on_reconnect`,
     /// or one whose connection was ending already. To `on_fail`. Also the hooks `admit`, `authenticate` and
-    /// `delivery_for`, which refuse the caller by it: told at most once a second.
+    /// `delivery_for`, which refuse the caller by it: told at most once a second. From
+    /// [`call`](crate::Connection::call), what tells its answer.
     CallbackPanicked {
         /// The method that panicked.
         callback: &'static str,
@@ -186,6 +199,8 @@ impl fmt::Display for Error {
             Self::SlowConsumer { limit } => write!(f, "the peer reads too slowly: {limit}"),
             Self::Dropped { limit } => write!(f, "the message was dropped: {limit}"),
             Self::NotFlushed { bytes } => write!(f, "the time was over with {bytes} bytes not yet written"),
+            Self::TimedOut { timeout } => write!(f, "no answer has come within {timeout:?}"),
+            Self::WouldDeadlock => f.write_str("a call cannot wait in a callback of its own connection"),
             Self::Bind { address, .. } => write!(f, "cannot listen on {}", OneLine(address)),
             Self::Connect { address, .. } => write!(f, "cannot connect to {}", OneLine(address)),
             Self::NotLetIn { address } => write!(f, "{} does not let the client in", OneLine(address)),

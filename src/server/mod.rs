@@ -301,7 +301,7 @@ mod tests {
         assert!(server.wait_timeout(PATIENCE));
         let events: Vec<_> = events.try_iter().collect();
         let failed = events.iter().filter(|event| {
-            matches!(event, Event::Fail { error: Error::ServiceFailed { name, message } }
+            matches!(event, Event::Fail { error: Error::ServiceFailed { name, message }, .. }
                 if name == "lc-test" && message == "boom")
         });
         assert_eq!(failed.count(), 1, "{events:?}");

@@ -4,6 +4,11 @@
 macro_rules! impl_service {
     ($handle:ident) => {
         impl $handle {
+            /// See [`Service::id`].
+            pub fn id(&self) -> $crate::ServiceId {
+                self.core().id()
+            }
+
             /// See [`Service::port`].
             pub fn port(&self) -> u16 {
                 self.core().port()
@@ -74,6 +79,10 @@ macro_rules! impl_service {
         impl $crate::service::sealed::Sealed for $handle {}
 
         impl Service for $handle {
+            fn id(&self) -> $crate::ServiceId {
+                self.core().id()
+            }
+
             fn port(&self) -> u16 {
                 self.core().port()
             }

@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub(crate) use self::core::{Core, Role};
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::{Connection, ConnectionId, ServiceId};
 use crate::error::Error;
 use crate::stats::ServiceStats;
 pub use close_on_drop::CloseOnDrop;
@@ -33,6 +33,9 @@ pub(crate) mod sealed {
 /// What a [`Server`](crate::Server) and a [`Client`](crate::Client) share; the form in which callbacks see them. Only
 /// this crate implements it, so that it may grow.
 pub trait Service: Sealed + Send + Sync {
+    /// Which service of the process this is.
+    fn id(&self) -> ServiceId;
+
     /// The port a server listens on, or a client's server has: as configured, and once the service has been started
     /// the real one, also where 0 was asked for. On transports without ports it stays as configured, and means nothing.
     fn port(&self) -> u16;

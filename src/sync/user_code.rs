@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use log::Level;
@@ -133,6 +133,12 @@ impl<T: ?Sized> Deref for Foreign<T> {
 
     fn deref(&self) -> &T {
         self.inner.as_deref().expect("nobody uses what is being dropped")
+    }
+}
+
+impl<T: ?Sized> DerefMut for Foreign<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.inner.as_deref_mut().expect("nobody uses what is being dropped")
     }
 }
 

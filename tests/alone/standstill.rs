@@ -62,7 +62,7 @@ fn process(task: &str) {
             }
             Event::Receive { message, .. } => say(&format!("received {}", message.len())),
             Event::Disconnect { reason, .. } => say(&format!("ended: {:?} {reason}", reason.kind())),
-            Event::Fail { error } => say(&format!("failed: {error}")),
+            Event::Fail { error, .. } => say(&format!("failed: {error}")),
             _ => {}
         }
     }

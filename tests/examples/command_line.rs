@@ -2,7 +2,8 @@
 
 use crate::process::run;
 
-const EXAMPLES: [&str; 7] = ["telemetry", "server", "client", "chat", "custom_transport", "pit_wall", "control_loop"];
+const EXAMPLES: [&str; 8] =
+    ["telemetry", "server", "client", "chat", "custom_transport", "pit_wall", "control_loop", "sessions"];
 #[cfg(feature = "tls")]
 const WITH_TLS: &[&str] = &["tls", "gateway"];
 #[cfg(not(feature = "tls"))]
@@ -30,7 +31,7 @@ fn help_goes_to_stdout() {
 #[test]
 fn a_wrong_call_is_one_line_and_exit_code_2() {
     let unknown = EXAMPLES.map(|example| (example, &["--no-such-option"][..]));
-    let wrong: [(&str, &[&str]); 30] = [
+    let wrong: [(&str, &[&str]); 31] = [
         ("server", &["argument"]),
         ("server", &["--port"]),
         ("server", &["--port", "many"]),
@@ -48,6 +49,7 @@ fn a_wrong_call_is_one_line_and_exit_code_2() {
         ("client", &["--unix", "/tmp/leads.sock", "127.0.0.1"]),
         ("client", &["--unix", "/tmp/leads.sock", "--port", "16900"]),
         ("chat", &["--bind", "here"]),
+        ("sessions", &["--burst", "0"]),
         ("custom_transport", &["argument"]),
         ("telemetry", &["argument"]),
         ("telemetry", &["--rate", "0"]),

@@ -21,6 +21,8 @@ mod recipes;
 mod serial;
 mod server;
 #[cfg(unix)]
+mod sessions;
+#[cfg(unix)]
 mod signals;
 mod telemetry;
 #[cfg(unix)]

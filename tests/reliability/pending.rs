@@ -82,7 +82,7 @@ in_two_lengths! {
         until("all are counted", || {
             started.server.stats().callers_refused.get(RefusalKind::NotAuthenticated) == count as u64
         });
-        let heard = |event: &Event| !matches!(event, Event::Initialize | Event::Fail { .. });
+        let heard = |event: &Event| !matches!(event, Event::Initialize { .. } | Event::Fail { .. });
         let callbacks = started.events.try_iter().filter(heard).count();
         println!("S3: callbacks before the token {callbacks}, reached by a broadcast {broadcast_to}, of {count} callers");
         assert_eq!((callbacks, broadcast_to, started.server.stats().opened), (0, 0, 0));

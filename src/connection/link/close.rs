@@ -105,6 +105,7 @@ impl Link {
 
     /// The reader's last step: waits until nothing more is written, lets the stream go, and settles the reason.
     pub(crate) fn retire(&self, unfinished_bytes: usize) -> &DisconnectReason {
+        self.calls.end();
         self.outbox.wait_until_over();
         if self.outbox.is_finished() {
             self.shut_down();
@@ -130,7 +131,7 @@ impl Link {
         let settings = &self.engine.settings;
         let now = self.engine.pump.live();
         let mut ending = self.ending.lock();
-        match &mut *ending {
+        let is_first = match &mut *ending {
             None => {
                 *ending = Some(Ending {
                     cause,
@@ -154,7 +155,12 @@ impl Link {
                 }
                 false
             }
+        };
+        drop(ending);
+        if self.is_discarding() {
+            self.calls.end();
         }
+        is_first
     }
 
     /// Gives up what is queued, and the stream with it.

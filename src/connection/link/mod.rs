@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use crate::connection::ConnectionId;
+use crate::connection::calls::Calls;
 use crate::connection::engine::Engine;
 use crate::connection::outbox::{Outbox, Step};
 use crate::connection::pump::{Deadline, Pump, Pumped, Tick, Ticked, Watched};
@@ -53,6 +54,7 @@ pub(crate) struct Link {
     discarding: AtomicBool,
     reason: OnceLock<DisconnectReason>,
     values: Values,
+    calls: Calls,
     engine: Arc<Engine>,
     this: Weak<Link>,
 }
@@ -77,6 +79,7 @@ impl Link {
             discarding: AtomicBool::new(false),
             reason: OnceLock::new(),
             values: Values::default(),
+            calls: Calls::default(),
             engine,
             this: Weak::clone(this),
         });
@@ -115,6 +118,11 @@ impl Link {
     /// What the program keeps with it.
     pub(crate) fn values(&self) -> &Values {
         &self.values
+    }
+
+    /// Who waits for an answer of the peer's.
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     pub(crate) fn received(&self) -> &Received {

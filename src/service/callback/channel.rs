@@ -4,17 +4,20 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::Callback;
-use crate::connection::Connection;
+use crate::connection::{Connection, ServiceId};
 use crate::error::{DisconnectReason, Error};
 use crate::service::Service;
 use crate::service::callback::Attempt;
 
-/// One call of a [`Callback`], as a value.
+/// One call of a [`Callback`], as a value. Of which service, [`service`](Self::service) tells.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
     /// [`Callback::on_initialize`].
-    Initialize,
+    Initialize {
+        /// What has started.
+        service: ServiceId,
+    },
     /// [`Callback::on_connect`].
     Connect {
         /// Who has connected.
@@ -36,14 +39,30 @@ pub enum Event {
     },
     /// [`Callback::on_reconnect`].
     Reconnect {
+        /// The client that does.
+        service: ServiceId,
         /// What is about to be tried.
         attempt: Attempt,
     },
     /// [`Callback::on_fail`].
     Fail {
+        /// Of which a thread has met the failure.
+        service: ServiceId,
         /// What went wrong.
         error: Error,
     },
+}
+
+impl Event {
+    /// Which service told it: its [`id`](Service::id).
+    pub fn service(&self) -> ServiceId {
+        match self {
+            Self::Initialize { service } | Self::Reconnect { service, .. } | Self::Fail { service, .. } => *service,
+            Self::Connect { connection } | Self::Receive { connection, .. } | Self::Disconnect { connection, .. } => {
+                connection.service()
+            }
+        }
+    }
 }
 
 /// A callback that puts every event into a channel, and the channel's receiving end: for programs that would rather
@@ -99,9 +118,9 @@ pub fn channel(capacity: usize) -> (ChannelCallback, Receiver<Event>) {
 /// The callback of [`channel`], [`latest`](super::latest()) and [`newest`](super::newest), or of a channel of the
 /// program's own.
 ///
-/// Clones feed the same channel, so that several services can share one; their events can then be told apart by the
-/// connection's addresses at most. Where it matters whose they are, each service gets a callback of its own, which puts
-/// them into a type of the program's.
+/// Clones feed the same channel, so that several services can share one: [`Event::service`] tells whose an event is.
+/// Where a name says more than an id, each service gets a callback of its own, which puts its events into a type of the
+/// program's.
 ///
 /// # Examples
 ///
@@ -178,8 +197,8 @@ impl<T> fmt::Debug for ChannelCallback<T> {
 }
 
 impl<T: Send + 'static> Callback for ChannelCallback<T> {
-    fn on_initialize(&self, _: &dyn Service) {
-        self.put(Event::Initialize);
+    fn on_initialize(&self, service: &dyn Service) {
+        self.put(Event::Initialize { service: service.id() });
     }
 
     fn on_connect(&self, _: &dyn Service, connection: &Connection) {
@@ -194,11 +213,11 @@ impl<T: Send + 'static> Callback for ChannelCallback<T> {
         self.put(Event::Disconnect { connection: connection.clone(), reason: reason.clone() });
     }
 
-    fn on_reconnect(&self, _: &dyn Service, attempt: &Attempt) {
-        self.put(Event::Reconnect { attempt: *attempt });
+    fn on_reconnect(&self, service: &dyn Service, attempt: &Attempt) {
+        self.put(Event::Reconnect { service: service.id(), attempt: *attempt });
     }
 
-    fn on_fail(&self, _: &dyn Service, error: &Error) {
-        self.put(Event::Fail { error: error.clone() });
+    fn on_fail(&self, service: &dyn Service, error: &Error) {
+        self.put(Event::Fail { service: service.id(), error: error.clone() });
     }
 }

@@ -20,7 +20,7 @@ use crate::connection::engine::Engine;
 use crate::connection::last_values::LastValues;
 use crate::connection::outbox::{Batch, Flushed};
 use crate::connection::pump::{Tick, Ticked};
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::{Connection, ConnectionId, ServiceId};
 use crate::error::{DisconnectCause, DisconnectReason, Error};
 use crate::service::Service;
 use crate::service::broadcast::{self, Broadcaster};
@@ -287,6 +287,10 @@ impl Core {
 impl Sealed for Core {}
 
 impl Service for Core {
+    fn id(&self) -> ServiceId {
+        self.engine.id
+    }
+
     fn port(&self) -> u16 {
         self.lifecycle.port()
     }

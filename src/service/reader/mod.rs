@@ -62,6 +62,11 @@ impl Opened {
         &self.callback
     }
 
+    /// The calling thread will read it.
+    pub(crate) fn read_here(&self) {
+        self.connection.link().calls().read_here();
+    }
+
     /// Lives through the connection, from `on_connect` to `on_disconnect`, whatever happens in between.
     ///
     /// All of it is told to the one callback that the connection began with, whatever is set meanwhile.
@@ -71,6 +76,7 @@ impl Opened {
         let Self { core, connection, callback, .. } = &self;
         debug!("connection {} {connection} opened", connection.id());
         let link = connection.link();
+        link.calls().read_here();
         let first = Cell::new(if core.is_client() { First::Nothing } else { First::Other });
         let reader =
             Reader { core, connection, link, callback, first, begun: Cell::default(), dropped: Cell::default() };
@@ -298,11 +304,14 @@ impl Reader<'_> {
         }
     }
 
-    /// Gives every whole message to the callback, up to the one that ends the connection; whether the peer has said its
+    /// Gives every whole message to the call that it answers, or else to the callback, up to the one that ends the connection; whether the peer has said its
     /// goodbye.
     fn deliver(&self, mut arrived: Arrived<'_>) -> bool {
         let separator = self.core.settings().separator.len();
         let mut end = None;
+        // Looked at once for all of them: what has arrived is no answer to what is asked from now on.
+        let calls = self.link.calls();
+        let newest_call = calls.newest();
         // One guard against panics for all of them: whichever panics, nothing is delivered behind it.
         self.call("on_receive", || {
             while !self.link.is_discarding() {
@@ -316,6 +325,9 @@ impl Reader<'_> {
                         self.note_finished();
                         trace!("connection {} {}: {} bytes received", self.link.id(), self.link.peer(), message.len());
                         self.link.received().count(message.len() + separator);
+                        if newest_call > 0 && calls.offer(newest_call, message) {
+                            continue;
+                        }
                         self.callback.on_receive(self.core, self.connection, message);
                     }
                     Err(MessageTooLong { limit }) => {

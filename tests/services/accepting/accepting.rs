@@ -19,7 +19,7 @@ use leads_comm_testing::*;
 /// The next failure that is told.
 fn failed(events: &Receiver<Event>) -> Error {
     find(events, |event| match event {
-        Event::Fail { error } => Some(error),
+        Event::Fail { error, .. } => Some(error),
         _ => None,
     })
 }
@@ -35,7 +35,7 @@ fn assert_refused(raw: Raw) {
 fn told(events: &Receiver<Event>) -> BTreeMap<RefusalKind, u64> {
     let mut told = BTreeMap::new();
     for event in events.try_iter() {
-        if let Event::Fail { error: Error::Refused { callers, cause } } = event {
+        if let Event::Fail { error: Error::Refused { callers, cause }, .. } = event {
             *told.entry(cause.kind()).or_default() += callers;
         }
     }
@@ -92,9 +92,9 @@ fn refused_callers_are_told_of_at_a_bounded_rate_and_none_is_forgotten() {
     let counts: Vec<u64> = events
         .iter()
         .filter_map(|event| match event {
-            Event::Fail { error: Error::Refused { callers, cause: RefusalCause::MaxConnections { limit: 1 } } } => {
-                Some(*callers)
-            }
+            Event::Fail {
+                error: Error::Refused { callers, cause: RefusalCause::MaxConnections { limit: 1 } }, ..
+            } => Some(*callers),
             _ => None,
         })
         .collect();
@@ -176,7 +176,7 @@ fn refused_callers_that_stay_hold_nobody_up() {
     inside.write(b"served;");
     let mut refused = 0;
     find(&started.events, |event| match event {
-        Event::Fail { error: Error::Refused { callers, .. } } => {
+        Event::Fail { error: Error::Refused { callers, .. }, .. } => {
             refused += callers;
             None
         }

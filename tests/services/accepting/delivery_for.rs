@@ -29,8 +29,8 @@ fn refused_for(events: &Receiver<Event>) -> (RefusalCause, String) {
     let (mut cause, mut besides) = (None, None);
     while cause.is_none() || besides.is_none() {
         match next(events) {
-            Event::Fail { error: Error::Refused { callers: 1, cause: told } } => cause = Some(told),
-            Event::Fail { error } => besides = Some(chain(&error)),
+            Event::Fail { error: Error::Refused { callers: 1, cause: told }, .. } => cause = Some(told),
+            Event::Fail { error, .. } => besides = Some(chain(&error)),
             Event::Connect { connection } => panic!("let in: {connection:?}"),
             _ => {}
         }
@@ -209,7 +209,7 @@ fn it_is_asked_when_the_token_is_right_and_before_the_caller_knows() {
     is_not_let_in(start("wrong").1);
     assert!(asked.try_recv().is_err());
     let refused = find(&started.events, |event| match event {
-        Event::Fail { error: Error::Refused { cause, .. } } => Some(cause),
+        Event::Fail { error: Error::Refused { cause, .. }, .. } => Some(cause),
         _ => None,
     });
     assert_eq!(refused.kind(), RefusalKind::NotAuthenticated);
@@ -248,9 +248,9 @@ fn many_errors_are_told_rarely() {
         let (mut callers, mut errors) = (0, 0);
         for event in started.events.try_iter() {
             match event {
-                Event::Fail { error: Error::Refused { callers: more, .. } } => callers += more,
-                Event::Fail { error: Error::InvalidSetting { setting: "max_queued_bytes", .. } } => errors += 1,
-                Event::Fail { error } => panic!("{error}"),
+                Event::Fail { error: Error::Refused { callers: more, .. }, .. } => callers += more,
+                Event::Fail { error: Error::InvalidSetting { setting: "max_queued_bytes", .. }, .. } => errors += 1,
+                Event::Fail { error, .. } => panic!("{error}"),
                 _ => {}
             }
         }

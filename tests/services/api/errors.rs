@@ -46,7 +46,7 @@ fn source<T: error::Error + 'static>(error: &Error) -> &T {
 /// The next failure that is told.
 fn failed(events: &Receiver<Event>) -> Error {
     find(events, |event| match event {
-        Event::Fail { error } => Some(error),
+        Event::Fail { error, .. } => Some(error),
         _ => None,
     })
 }
@@ -252,7 +252,7 @@ over_every_transport! {
         started.server.close();
         // The others are told of later, and together.
         let others = started.events.try_iter().map(|event| match event {
-            Event::Fail { error: Error::Refused { callers, cause: RefusalCause::NoThread { .. } } } => callers,
+            Event::Fail { error: Error::Refused { callers, cause: RefusalCause::NoThread { .. } }, .. } => callers,
             other => panic!("{other:?}"),
         });
         assert_eq!(others.sum::<u64>(), 2);
@@ -369,11 +369,11 @@ fn a_server_goes_on_when_accepting_fails_and_tells_unless_it_was_the_callers_aff
     client.start("the server", true).unwrap();
     client.send(b"accepted in the end").unwrap();
 
-    assert!(matches!(next(&events), Event::Initialize));
+    assert!(matches!(next(&events), Event::Initialize { .. }));
     let (first, second) = (io::ErrorKind::OutOfMemory, io::ErrorKind::PermissionDenied);
     for kind in [first, second, io::ErrorKind::Other, io::ErrorKind::ResourceBusy] {
         match next(&events) {
-            Event::Fail { error: error @ Error::Accept { .. } } => {
+            Event::Fail { error: error @ Error::Accept { .. }, .. } => {
                 assert_eq!(source::<io::Error>(&error).kind(), kind);
                 assert_one_clause(&error);
                 assert_eq!(error.to_string(), "cannot accept a connection");

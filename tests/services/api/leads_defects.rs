@@ -413,7 +413,7 @@ fn a_client_that_connects_after_close_is_refused() {
         server.close();
         let refused = TcpStream::connect(address).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
-        assert!(matches!(next(&events), Event::Initialize));
+        assert!(matches!(next(&events), Event::Initialize { .. }));
         assert!(events.is_empty(), "{:?}", events.try_recv());
     }
 }

@@ -31,7 +31,7 @@ over_every_transport! {
         }
         client.close();
 
-        assert!(matches!(next(&started.events), Event::Initialize));
+        assert!(matches!(next(&started.events), Event::Initialize { .. }));
         assert!(matches!(next(&started.events), Event::Connect { .. }));
         for number in 0..100 {
             match next(&started.events) {
@@ -44,7 +44,7 @@ over_every_transport! {
             Event::Disconnect { reason: DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. }, .. }
         ));
 
-        assert!(matches!(next(&client_events), Event::Initialize));
+        assert!(matches!(next(&client_events), Event::Initialize { .. }));
         assert!(matches!(next(&client_events), Event::Connect { .. }));
         assert!(matches!(
             next(&client_events),
@@ -157,7 +157,7 @@ over_every_transport! {
             let server = server.clone();
             move || server.start(false)
         });
-        find(&events, |event| matches!(event, Event::Initialize).then_some(()));
+        find(&events, |event| matches!(event, Event::Initialize { .. }).then_some(()));
 
         let (callback, client_events) = recorder();
         let client = dial.client(&server).callback(callback).build().unwrap();

@@ -5,10 +5,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::callback::{self, ChannelCallback, Event};
+use leads_comm::callback::{self, ChannelCallback, Event, closures};
 use leads_comm::crossbeam_channel::{self, Receiver, RecvTimeoutError};
 use leads_comm::{
-    Client, CloseOnDrop, Closing, ConnectionId, DisconnectCause, DisconnectKind, Error, Server, SlowConsumer, Timeouts,
+    Client, CloseOnDrop, Closing, ConnectionId, DisconnectCause, DisconnectKind, Error, Reconnect, Server,
+    SlowConsumer, Timeouts,
 };
 use leads_comm_testing::*;
 
@@ -26,16 +27,16 @@ over_every_transport! {
     fn every_event_comes_with_its_facts(net: Net) {
         expect_panics_in_callbacks();
         let (channel, events) = callback::channel(16);
-        let fails = callback::closures().on_disconnect(|_, _, _| panic!("provoked"));
+        let fails = closures().on_disconnect(|_, _, _| panic!("provoked"));
         let started = net.start_server(|builder| builder.callback((channel, fails)));
         let (channel, client_events) = callback::channel(16);
-        let fails = callback::closures().on_disconnect(|_, _, _| panic!("provoked"));
+        let fails = closures().on_disconnect(|_, _, _| panic!("provoked"));
         let client = started.start_client_with((channel, fails));
 
-        assert!(matches!(next(&events), Event::Initialize));
+        assert!(matches!(next(&events), Event::Initialize { .. }));
         let Event::Connect { connection: peer } = next(&events) else { panic!("on_connect comes second") };
         assert_eq!(started.server.connections(), std::slice::from_ref(&peer));
-        assert!(matches!(next(&client_events), Event::Initialize));
+        assert!(matches!(next(&client_events), Event::Initialize { .. }));
         let Event::Connect { connection: server } = next(&client_events) else { panic!("on_connect comes second") };
         assert_eq!(client.connection(), Some(server.clone()));
 
@@ -66,7 +67,7 @@ over_every_transport! {
         }
         for events in [&events, &client_events] {
             match next(events) {
-                Event::Fail { error: Error::CallbackPanicked { callback: "on_disconnect", message } } => {
+                Event::Fail { error: Error::CallbackPanicked { callback: "on_disconnect", message }, .. } => {
                     assert_eq!(message, "provoked");
                 }
                 other => panic!("expected the panic, got {other:?}"),
@@ -120,7 +121,7 @@ over_every_transport! {
         assert_eq!(events.len(), 1);
 
         let mut messages: HashMap<ConnectionId, usize> = HashMap::new();
-        assert!(matches!(next(&events), Event::Initialize));
+        assert!(matches!(next(&events), Event::Initialize { .. }));
         while messages.values().sum::<usize>() < 310 || messages.len() < 2 {
             match next(&events) {
                 Event::Connect { connection } => assert_eq!(messages.insert(connection.id(), 0), None),
@@ -153,7 +154,7 @@ over_every_transport! {
         let started = net.start_server(|builder| builder.callback((announce, (channel, echo))));
         let (client, client_events) = started.start_client();
         client.send(b"waits for room").unwrap();
-        assert!(matches!(next(&events), Event::Initialize));
+        assert!(matches!(next(&events), Event::Initialize { .. }));
         waiting.recv_timeout(PATIENCE).unwrap();
         drop(events);
         assert_eq!(received(&client_events), b"waits for room");
@@ -182,7 +183,7 @@ over_every_transport! {
         assert!(server.wait_timeout(PATIENCE), "the server does not end");
         client.close();
         drop(server);
-        assert!(matches!(next(&events), Event::Initialize));
+        assert!(matches!(next(&events), Event::Initialize { .. }));
         assert!(matches!(next(&events), Event::Connect { .. }));
         assert!(matches!(next(&events), Event::Receive { message, .. } if number(&message) == 0));
         let reason = match next(&events) {
@@ -228,10 +229,61 @@ fn services_can_share_a_channel() {
     find(&events, |event| matches!(event, Event::Disconnect { .. }).then_some(()));
 }
 
-/// A server whose very first event finds no room lets nobody in, and is closed all the same.
-/// Whose event it is, when it counts.
+/// Every kind of event says whose it is.
 #[test]
-fn services_that_share_a_channel_can_be_told_apart() {
+fn events_in_a_shared_channel_say_whose_they_are() {
+    expect_panics_in_callbacks();
+    let (channel, events) = recorder();
+    let panics = || closures().on_disconnect(|_, _, _| panic!("so that on_fail is called"));
+    let servers =
+        [Net::Tcp, Net::Memory].map(|net| net.start_server(|builder| builder.callback((channel.clone(), panics()))));
+    let client = servers[0].client().callback((channel.clone(), panics()));
+    let client = client.reconnect(Reconnect::new().first_delay(Duration::from_millis(1))).build().unwrap();
+    client.start(servers[0].address(), true).unwrap();
+    let (other, _other_events) = servers[1].start_client();
+    let ids = [servers[0].server.id(), servers[1].server.id(), client.id()];
+    let names = HashMap::from([(ids[0], "first"), (ids[1], "second"), (ids[2], "client")]);
+    assert_eq!(names.len(), 3, "two services have one id");
+    assert!(ids.iter().all(|id| id.to_string() == id.get().to_string() && u64::from(*id) == id.get()));
+    assert_eq!(client.connection().unwrap().service(), client.id());
+    until("everybody is there", || servers.iter().all(|started| started.server.num_connections() == 1));
+    for started in &servers {
+        assert_eq!(started.server.connections()[0].service(), started.server.id());
+        started.server.broadcast(b"from a server").unwrap();
+    }
+    client.send(b"to the first").unwrap();
+    other.send(b"to the second").unwrap();
+    until("all is received", || servers.iter().all(|started| started.server.stats().traffic.received.messages == 1));
+    until("all is received", || client.stats().traffic.received.messages == 1);
+    other.close();
+    servers.iter().for_each(|started| started.server.close());
+    let mut told = HashMap::<&str, Vec<String>>::new();
+    let mut note = |event: &Event| {
+        let what = match event {
+            Event::Initialize { .. } => "initialize",
+            Event::Connect { .. } => "connect",
+            Event::Receive { message, .. } => std::str::from_utf8(message).unwrap(),
+            Event::Disconnect { .. } => "disconnect",
+            Event::Reconnect { .. } => "reconnect",
+            Event::Fail { .. } => "fail",
+            other => panic!("{other:?}"),
+        };
+        told.entry(names[&event.service()]).or_default().push(what.to_owned());
+    };
+    find(&events, |event| {
+        note(&event);
+        matches!(event, Event::Reconnect { .. }).then_some(())
+    });
+    client.close();
+    events.try_iter().for_each(|event| note(&event));
+    assert_eq!(told["first"], ["initialize", "connect", "to the first", "disconnect", "fail"]);
+    assert_eq!(told["second"], ["initialize", "connect", "to the second", "disconnect", "fail"]);
+    assert_eq!(told["client"][..6], ["initialize", "connect", "from a server", "disconnect", "fail", "reconnect"]);
+}
+
+/// By name, where the program's own inputs come through the same channel.
+#[test]
+fn each_service_may_put_its_events_into_a_type_of_the_programs() {
     #[derive(Debug)]
     enum Input {
         Left(Event),
@@ -277,6 +329,7 @@ fn services_that_share_a_channel_can_be_told_apart() {
     );
 }
 
+/// A server whose very first event finds no room lets nobody in, and is closed all the same.
 #[test]
 fn closing_is_bounded_while_on_initialize_waits_for_room() {
     let (channel, events) = callback::channel(1);
@@ -290,8 +343,8 @@ fn closing_is_bounded_while_on_initialize_waits_for_room() {
     let servers = [build(), build()];
     let closing = servers.clone();
     in_time("close", move || closing.each_ref().map(Server::close));
-    assert!(matches!(next(&events), Event::Initialize));
-    assert!(matches!(next(&events), Event::Initialize));
+    assert!(matches!(next(&events), Event::Initialize { .. }));
+    assert!(matches!(next(&events), Event::Initialize { .. }));
     for server in servers {
         assert!(server.wait_timeout(PATIENCE));
     }

@@ -51,7 +51,7 @@ fn assert_ended_for(events: &Receiver<Event>, method: &str, expected: &str) {
 /// Asserts that the next failure is a panic.
 fn assert_failed_for(events: &Receiver<Event>, method: &str, expected: &str) {
     let error = find(events, |event| match event {
-        Event::Fail { error } => Some(error),
+        Event::Fail { error, .. } => Some(error),
         _ => None,
     });
     match error {
@@ -63,7 +63,7 @@ fn assert_failed_for(events: &Receiver<Event>, method: &str, expected: &str) {
 /// The names of the methods that a server calls, from its start to the end of its first connection.
 fn calls(events: &Receiver<Event>, count: usize) -> Vec<&'static str> {
     let name = |event| match event {
-        Event::Initialize => "on_initialize",
+        Event::Initialize { .. } => "on_initialize",
         Event::Connect { .. } => "on_connect",
         Event::Receive { .. } => "on_receive",
         Event::Disconnect { .. } => "on_disconnect",
@@ -209,7 +209,7 @@ over_every_transport! {
         let raw = started.raw();
         raw.write(b"m;");
         let error = find(&events, |event| match event {
-            Event::Fail { error } => Some(error),
+            Event::Fail { error, .. } => Some(error),
             _ => None,
         });
         assert!(

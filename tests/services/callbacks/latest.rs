@@ -38,7 +38,7 @@ fn connected_to(events: &LatestReceiver) -> Connection {
 /// An event in a word, or the message.
 fn word(event: Event) -> String {
     match event {
-        Event::Initialize => "initialize".into(),
+        Event::Initialize { .. } => "initialize".into(),
         Event::Connect { .. } => "connect".into(),
         Event::Receive { message, .. } => String::from_utf8(message).unwrap(),
         Event::Disconnect { .. } => "disconnect".into(),
@@ -450,7 +450,7 @@ fn the_reason_of_an_end_is_told() {
     started.server.set_callback(failing);
     drop(started.raw());
     loop {
-        if let Event::Fail { error } = next_of(&events) {
+        if let Event::Fail { error, .. } = next_of(&events) {
             assert!(matches!(error, Error::CallbackPanicked { callback: "on_disconnect", .. }), "{error:?}");
             break;
         }

@@ -1,3 +1,4 @@
-//! Clients that connect again.
+//! Clients that connect again, and calls that wait for an answer.
 
+mod call;
 mod reconnect;

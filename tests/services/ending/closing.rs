@@ -317,7 +317,7 @@ fn callers_in_the_backlog_are_sent_away() {
         let (bytes, _end_or_reset) = raw.read_to_end();
         assert!(bytes.is_empty() || bytes == b"disconnect;");
     }
-    assert!(events.try_iter().all(|event| matches!(event, Event::Initialize)));
+    assert!(events.try_iter().all(|event| matches!(event, Event::Initialize { .. })));
 }
 
 #[test]

@@ -131,7 +131,7 @@ const REFUSED: usize = 64 * 1024;
 
 fn refused(events: &Receiver<Event>) -> RefusalCause {
     find(events, |event| match event {
-        Event::Fail { error: Error::Refused { cause, .. } } => Some(cause),
+        Event::Fail { error: Error::Refused { cause, .. }, .. } => Some(cause),
         _ => None,
     })
 }

@@ -302,7 +302,7 @@ fn silent_handshakes_keep_nobody_waiting_and_end_at_their_deadline() {
     let callers: u64 = heard
         .try_iter()
         .map(|event| match event {
-            Event::Fail { error: Error::Refused { callers, cause } } => {
+            Event::Fail { error: Error::Refused { callers, cause }, .. } => {
                 assert!(matches!(cause, RefusalCause::HandshakeTimeout { .. }), "{cause}");
                 callers
             }
@@ -347,7 +347,7 @@ fn a_panic_in_what_the_program_gave_rustls_costs_that_caller_its_connection() {
         } else {
             assert!(client.start(address, true).is_err());
             let cause = leads_comm_testing::find(&heard, |event| match event {
-                Event::Fail { error: Error::Refused { cause, .. } } => Some(cause),
+                Event::Fail { error: Error::Refused { cause, .. }, .. } => Some(cause),
                 _ => None,
             });
             assert!(matches!(cause, RefusalCause::HandshakeFailed { .. }), "{cause}");

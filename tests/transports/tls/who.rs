@@ -30,7 +30,7 @@ fn meet(server: ServerConfig, client: ClientConfig) -> Result<leads_comm::Connec
         // With TLS 1.3 the client is through before the server has seen its certificate.
         Ok(()) => match find(&heard, |event| match event {
             Event::Connect { connection } => Some(Ok(connection)),
-            Event::Fail { error } => Some(Err(error)),
+            Event::Fail { error, .. } => Some(Err(error)),
             _ => None,
         }) {
             Ok(connection) => {
@@ -56,7 +56,7 @@ fn meet(server: ServerConfig, client: ClientConfig) -> Result<leads_comm::Connec
 /// Why the next caller was refused.
 fn refused(events: &Receiver<Event>) -> String {
     refusal(find(events, |event| match event {
-        Event::Fail { error } => Some(error),
+        Event::Fail { error, .. } => Some(error),
         _ => None,
     }))
 }

@@ -110,7 +110,7 @@ fn the_program_admits_by_what_the_peer_is_called() {
     let end = if cfg!(leads_comm_portable) { DisconnectKind::PeerClosed } else { DisconnectKind::NotLetIn };
     assert_eq!(disconnected(&third_events).kind(), end);
     let cause = find(&events, |event| match event {
-        Event::Fail { error: Error::Refused { cause, .. } } => Some(cause),
+        Event::Fail { error: Error::Refused { cause, .. }, .. } => Some(cause),
         _ => None,
     });
     assert!(matches!(cause, RefusalCause::MaxConnections { limit: 2 }), "{cause:?}");
@@ -151,12 +151,12 @@ mod exhausted {
         let (mut descriptor, mut limit) = (0, 0);
         for event in events.try_iter() {
             match event {
-                Event::Fail { error: Error::Refused { callers, cause } } => match cause {
+                Event::Fail { error: Error::Refused { callers, cause }, .. } => match cause {
                     RefusalCause::NoDescriptor { .. } => descriptor += callers,
                     RefusalCause::MaxConnections { .. } => limit += callers,
                     other => panic!("{other}"),
                 },
-                Event::Fail { error } => panic!("{error}"),
+                Event::Fail { error, .. } => panic!("{error}"),
                 _ => {}
             }
         }

@@ -88,7 +88,7 @@ pub fn latest(key: impl Fn(&[u8]) -> Option<Key> + Send + Sync + 'static) -> (Ch
                 None => Kind::Event,
             },
             Event::Reconnect { .. } | Event::Fail { .. } => Kind::Event,
-            Event::Initialize | Event::Connect { .. } | Event::Disconnect { .. } => Kind::Lasting,
+            Event::Initialize { .. } | Event::Connect { .. } | Event::Disconnect { .. } => Kind::Lasting,
         };
         queue.put(kind, event).then(|| Ready { queue: Some(Arc::clone(&queue)) })
     });
@@ -109,7 +109,7 @@ pub fn latest(key: impl Fn(&[u8]) -> Option<Key> + Send + Sync + 'static) -> (Ch
 /// let (callback, events) = callback::newest(100);
 /// let server = Server::builder().port(0).callback(callback).build()?;
 /// server.start(true)?;
-/// assert!(matches!(events.recv()?, Event::Initialize));
+/// assert!(matches!(events.recv()?, Event::Initialize { .. }));
 /// server.close();
 /// println!("{} messages came too fast", events.dropped());
 /// # Ok::<(), Box<dyn std::error::Error>>(())

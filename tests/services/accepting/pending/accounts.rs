@@ -65,9 +65,9 @@ fn callers_are_let_in_or_refused_and_told_of_once() {
             match event {
                 Event::Connect { .. } => connects += 1,
                 Event::Disconnect { .. } => disconnects += 1,
-                Event::Fail { error: Error::Refused { callers, .. } } => told += callers,
+                Event::Fail { error: Error::Refused { callers, .. }, .. } => told += callers,
                 // A caller may be gone before it was accepted.
-                Event::Fail { error: Error::Accept { .. } } | Event::Initialize | Event::Receive { .. } => {}
+                Event::Fail { error: Error::Accept { .. }, .. } | Event::Initialize { .. } | Event::Receive { .. } => {}
                 other => panic!("{other:?}"),
             }
         }

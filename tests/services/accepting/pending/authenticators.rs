@@ -97,7 +97,7 @@ fn a_panic_refuses_that_caller_and_is_told() {
     assert_reads(raw, REFUSAL);
     let mut told = Vec::new();
     while told.len() < 2 {
-        if let Event::Fail { error } = next(&started.events) {
+        if let Event::Fail { error, .. } = next(&started.events) {
             told.push(chain(&error));
         }
     }
@@ -130,13 +130,13 @@ fn many_panics_are_told_rarely() {
     started.server.close();
     let seconds = begun.elapsed().as_secs() as usize;
     let failures: Vec<_> = started.events.try_iter().filter(|event| matches!(event, Event::Fail { .. })).collect();
-    let is_panic = |event: &&Event| matches!(event, Event::Fail { error: Error::CallbackPanicked { .. } });
+    let is_panic = |event: &&Event| matches!(event, Event::Fail { error: Error::CallbackPanicked { .. }, .. });
     let panics = failures.iter().filter(is_panic).count();
     assert!((1..=seconds + 2).contains(&panics), "{panics} in {seconds} s");
     let callers: u64 = failures
         .iter()
         .map(|event| match event {
-            Event::Fail { error: Error::Refused { callers, .. } } => *callers,
+            Event::Fail { error: Error::Refused { callers, .. }, .. } => *callers,
             _ => 0,
         })
         .sum();

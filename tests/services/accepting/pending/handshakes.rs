@@ -134,8 +134,8 @@ fn a_handshake_has_a_deadline_however_the_bytes_drip() {
 /// How many callers an event tells of that have been refused.
 fn callers(event: Event) -> u64 {
     match event {
-        Event::Fail { error: Error::Refused { callers, .. } } => callers,
-        Event::Initialize => 0,
+        Event::Fail { error: Error::Refused { callers, .. }, .. } => callers,
+        Event::Initialize { .. } => 0,
         other => panic!("{other:?}"),
     }
 }

@@ -58,7 +58,7 @@ over_every_transport! {
 }
 
 fn assert_unheard_but_failures(events: &Receiver<Event>) {
-    let heard = |event: &Event| !matches!(event, Event::Initialize | Event::Fail { .. });
+    let heard = |event: &Event| !matches!(event, Event::Initialize { .. } | Event::Fail { .. });
     assert_eq!(events.try_iter().filter(heard).count(), 0);
 }
 
@@ -366,14 +366,14 @@ fn a_frozen_server_is_no_connection() {
     let mut failures = Vec::new();
     for event in events.iter() {
         match event {
-            Event::Fail { error: Error::Connect { source, .. } } => {
+            Event::Fail { error: Error::Connect { source, .. }, .. } => {
                 assert_eq!(source.kind(), io::ErrorKind::TimedOut);
                 assert_eq!(source.to_string(), "the server did not answer within 50ms");
                 failures.push("not connected");
             }
-            Event::Fail { error: Error::GaveUp { attempts: 3, .. } } => failures.push("gave up"),
-            Event::Fail { error: Error::Unsent { messages: 1, .. } } => failures.push("unsent"),
-            Event::Initialize | Event::Reconnect { .. } => {}
+            Event::Fail { error: Error::GaveUp { attempts: 3, .. }, .. } => failures.push("gave up"),
+            Event::Fail { error: Error::Unsent { messages: 1, .. }, .. } => failures.push("unsent"),
+            Event::Initialize { .. } | Event::Reconnect { .. } => {}
             other => panic!("{other:?}"),
         }
     }
@@ -412,7 +412,7 @@ fn what_is_kept_stays_kept_until_the_client_is_let_in() {
         lines.iter().for_each(|line| client.send(line).unwrap());
         for _ in 0..10 {
             match find(&events, |event| match event {
-                Event::Fail { error } => Some(error),
+                Event::Fail { error, .. } => Some(error),
                 Event::Connect { .. } | Event::Disconnect { .. } => panic!("{event:?}"),
                 _ => None,
             }) {
@@ -429,7 +429,7 @@ fn what_is_kept_stays_kept_until_the_client_is_let_in() {
         } else {
             client.close();
             let unsent = find(&events, |event| match event {
-                Event::Fail { error: Error::Unsent { messages, .. } } => Some(messages),
+                Event::Fail { error: Error::Unsent { messages, .. }, .. } => Some(messages),
                 _ => None,
             });
             assert_eq!(unsent, LINES as u64);

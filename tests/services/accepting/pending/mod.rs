@@ -21,7 +21,7 @@ const NEVER: Duration = Duration::from_secs(600);
 /// Why the next caller was refused.
 fn refused(events: &Receiver<Event>) -> RefusalCause {
     find(events, |event| match event {
-        Event::Fail { error: Error::Refused { cause, .. } } => Some(cause),
+        Event::Fail { error: Error::Refused { cause, .. }, .. } => Some(cause),
         Event::Connect { connection } => panic!("let in: {connection:?}"),
         _ => None,
     })
@@ -29,7 +29,7 @@ fn refused(events: &Receiver<Event>) -> RefusalCause {
 
 /// That nobody was heard of but the service itself.
 fn assert_unheard(events: &Receiver<Event>) {
-    let heard: Vec<_> = events.try_iter().filter(|event| !matches!(event, Event::Initialize)).collect();
+    let heard: Vec<_> = events.try_iter().filter(|event| !matches!(event, Event::Initialize { .. })).collect();
     assert!(heard.is_empty(), "{heard:?}");
 }
 

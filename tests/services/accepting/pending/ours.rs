@@ -97,7 +97,7 @@ fn a_client_that_connects_again_shakes_hands_again() {
     wrong.write(b"oh\n");
     in_time("the start", || starting.join().unwrap()).unwrap();
     let failed = find(&events, |event| match event {
-        Event::Fail { error } => Some(error),
+        Event::Fail { error, .. } => Some(error),
         Event::Connect { .. } => panic!("it is connected"),
         _ => None,
     });

@@ -27,7 +27,7 @@ fn a_server_that_comes_back_on_its_port_gets_its_client_back() {
     let (mut server, mut server_events) = serve(0);
     let port = server.port();
     let (client, events) = start(Client::builder().port(port).reconnect(quick()));
-    assert!(matches!(next(&events), Event::Initialize));
+    assert!(matches!(next(&events), Event::Initialize { .. }));
     let mut last = None;
     let mut open: Option<Connection> = None;
     for round in 0..5 {
@@ -45,11 +45,11 @@ fn a_server_that_comes_back_on_its_port_gets_its_client_back() {
                     }
                 }
                 Event::Disconnect { connection, .. } => assert_eq!(open.take(), Some(connection)),
-                Event::Reconnect { attempt } if round > 0 => {
+                Event::Reconnect { attempt, .. } if round > 0 => {
                     assert_eq!(open, None);
                     assert!(attempt.number > 0);
                 }
-                Event::Fail { error: Error::Connect { address, .. } } if round > 0 => {
+                Event::Fail { error: Error::Connect { address, .. }, .. } if round > 0 => {
                     assert_eq!(address, format!("127.0.0.1:{port}"));
                 }
                 other => panic!("{other:?} in round {round}"),
@@ -125,13 +125,13 @@ fn attempts_are_numbered_and_a_client_gives_up_after_as_many_as_it_was_told() {
     disconnected(&events);
     for number in 1..=3 {
         match next(&events) {
-            Event::Reconnect { attempt } => assert_eq!(attempt.number, number),
+            Event::Reconnect { attempt, .. } => assert_eq!(attempt.number, number),
             other => panic!("{other:?}"),
         }
-        assert!(matches!(next(&events), Event::Fail { error: Error::Connect { .. } }));
+        assert!(matches!(next(&events), Event::Fail { error: Error::Connect { .. }, .. }));
     }
     match next(&events) {
-        Event::Fail { error: Error::GaveUp { address, attempts } } => {
+        Event::Fail { error: Error::GaveUp { address, attempts }, .. } => {
             assert_eq!((address, attempts), (format!("127.0.0.1:{}", client.port()), 3));
         }
         other => panic!("{other:?}"),
@@ -319,9 +319,9 @@ fn a_client_may_be_started_before_its_server() {
         let client = Client::builder().port(port).reconnect(quick().at_start(true)).callback(callback).build().unwrap();
         let starting = client.clone();
         let started = thread::spawn(move || starting.start("127.0.0.1", parallel));
-        assert!(matches!(next(&events), Event::Initialize));
+        assert!(matches!(next(&events), Event::Initialize { .. }));
         // The first failure comes from the start, and is told all the same.
-        assert!(matches!(next(&events), Event::Fail { error: Error::Connect { .. } }));
+        assert!(matches!(next(&events), Event::Fail { error: Error::Connect { .. }, .. }));
         assert_eq!(next_attempt(&events).number, 1);
         assert_eq!(next_attempt(&events).number, 2);
         assert!(matches!(client.start("127.0.0.1", true), Err(Error::AlreadyStarted)));

@@ -57,7 +57,7 @@ fn what_is_kept_comes_first_and_in_order() {
     }
     client.close();
     server.close();
-    assert!(events.iter().all(|event| !matches!(event, Event::Fail { error: Error::Unsent { .. } })));
+    assert!(events.iter().all(|event| !matches!(event, Event::Fail { error: Error::Unsent { .. }, .. })));
 }
 
 /// What has become too old meanwhile does not keep out what is new.
@@ -184,7 +184,7 @@ fn what_is_kept_is_not_joined_where_nothing_is() {
 /// All failures but those to connect.
 fn failures(events: &Receiver<Event>) -> Vec<Error> {
     let failures = events.iter().filter_map(|event| match event {
-        Event::Fail { error } if !matches!(error, Error::Connect { .. }) => Some(error),
+        Event::Fail { error, .. } if !matches!(error, Error::Connect { .. }) => Some(error),
         _ => None,
     });
     failures.collect()
@@ -425,7 +425,7 @@ fn send_across_restarts(in_turn: bool) {
     for event in events.iter() {
         match event {
             Event::Disconnect { reason, .. } => reported += unsent(&reason),
-            Event::Fail { error: Error::Unsent { messages, .. } } => reported += messages,
+            Event::Fail { error: Error::Unsent { messages, .. }, .. } => reported += messages,
             _ => {}
         }
     }

@@ -79,14 +79,14 @@ fn turn_away(socket: &TcpStream) {
 
 fn next_attempt(events: &Receiver<Event>) -> Attempt {
     find(events, |event| match event {
-        Event::Reconnect { attempt } => Some(attempt),
+        Event::Reconnect { attempt, .. } => Some(attempt),
         _ => None,
     })
 }
 
 fn failure(events: &Receiver<Event>) -> leads_comm::Error {
     find(events, |event| match event {
-        Event::Fail { error } => Some(error),
+        Event::Fail { error, .. } => Some(error),
         _ => None,
     })
 }
