@@ -186,7 +186,7 @@ impl Outbox {
                 failure: None,
                 tally: Tally::default(),
             }),
-            intake: OnceLock::new(),
+            intake: queueing::no_intake(&rules),
             room: Condvar::new(),
             changed: Condvar::new(),
             rules,
@@ -293,7 +293,7 @@ impl Outbox {
         if state.stage != Stage::Open {
             return Step::Nothing;
         }
-        self.end_intake(&mut state);
+        self.close_intake(&mut state);
         state.stage = Stage::Closing;
         state.release_all();
         state.goodbye_queued = true;
@@ -313,7 +313,7 @@ impl Outbox {
             Stage::Dead => return true,
             Stage::Finished => return false,
         }
-        self.end_intake(&mut state);
+        self.close_intake(&mut state);
         state.stage = Stage::Dead;
         self.give_up_queue(&mut state);
         true

@@ -5,7 +5,7 @@
 //! [`TICK`], as long as messages are queued now and then, and writes.
 
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::batch::{BATCH_LEN, Batch};
@@ -34,6 +34,16 @@ pub(crate) struct Look {
     /// When a message that waits for its interval is [due](Outbox::send_due).
     pub(crate) due: Option<Duration>,
     pub(crate) step: Step,
+}
+
+/// That of an outbox to which nothing has been queued. In models there is one: the checker does not see the order that
+/// a `OnceLock` makes.
+pub(super) fn no_intake(rules: &Rules) -> OnceLock<Box<Intake>> {
+    let intake = OnceLock::new();
+    if cfg!(loom) {
+        intake.get_or_init(|| Box::new(Intake::new(&rules.budget, now())));
+    }
+    intake
 }
 
 impl Outbox {
@@ -87,6 +97,14 @@ impl Outbox {
     pub(super) fn end_intake(&self, state: &mut State) {
         if let Some(intake) = self.intake.get() {
             let _ = self.turn(state, intake, 0, None);
+        }
+    }
+
+    /// The same when nothing more is accepted.
+    pub(super) fn close_intake(&self, state: &mut State) {
+        if let Some(intake) = self.intake.get().filter(|_| state.is_looked_after) {
+            self.end_intake(state);
+            intake.shrink();
         }
     }
 
