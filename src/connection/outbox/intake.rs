@@ -93,7 +93,7 @@ impl Intake {
         }
     }
 
-    /// Whether there is something to be taken in. Only the thread that has the outbox may rely on a *no*.
+    /// Whether there is something to be taken in: all that this thread has queued, or has heard of.
     pub(super) fn is_filled(&self) -> bool {
         self.filled.load(Ordering::Acquire)
     }

@@ -88,9 +88,13 @@ impl Outbox {
     #[cold]
     fn take_in(&self, state: &mut State) {
         if let Some(intake) = self.intake.get().filter(|intake| intake.is_filled()) {
-            let room = state.room_for_intake(0);
-            let _ = self.turn(state, intake, room, None);
+            self.turn_now(state, intake);
         }
+    }
+
+    fn turn_now(&self, state: &mut State, intake: &Intake) {
+        let room = state.room_for_intake(0);
+        let _ = self.turn(state, intake, room, None);
     }
 
     /// Takes in what has been queued. From now on the intake has no room.
@@ -105,6 +109,8 @@ impl Outbox {
         if let Some(intake) = self.intake.get().filter(|_| state.is_looked_after) {
             self.end_intake(state);
             intake.shrink();
+            // Nobody gives it room again.
+            state.is_looked_after = false;
         }
     }
 
@@ -125,7 +131,7 @@ impl Outbox {
     pub(crate) fn look_after_intake(&self) -> Look {
         let nothing = |next| Look { next, due: None, step: Step::Nothing };
         let Some(intake) = self.intake.get() else { return nothing(None) };
-        let Err(quiet) = intake.look(now()) else { return self.write_queued() };
+        let Err(quiet) = intake.look(now()) else { return self.write_queued(intake) };
         if quiet < FOR_LONG {
             return nothing(Some(if quiet < A_WHILE { TICK } else { LONG_TICK }));
         }
@@ -140,8 +146,12 @@ impl Outbox {
         nothing(None)
     }
 
-    fn write_queued(&self) -> Look {
-        let mut state = self.lock();
+    fn write_queued(&self, intake: &Intake) -> Look {
+        let mut state = self.state.lock();
+        if state.is_looked_after {
+            // Whatever the pump knows of it: of several threads that have queued it may have heard only one.
+            self.turn_now(&mut state, intake);
+        }
         // What senders do one after the other is not measured by what the pump does in between.
         state.rush.pace.interrupt();
         let due = state.intervals.watch().map(|due| due.saturating_duration_since(now()));
