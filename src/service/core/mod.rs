@@ -318,6 +318,14 @@ impl Service for Core {
         Ok(self.broadcaster.broadcast(&self.engine, &self.table, message, key.as_ref(), start_ticks))
     }
 
+    fn queue_broadcast(&self, message: &[u8]) -> Result<usize, Error> {
+        self.settings().check_message(message)?;
+        let key = self.engine.key_of(message)?;
+        let noted = joining::recipients(&self.engine, &self.table, message, key.as_ref());
+        let connections = noted.unwrap_or_else(|| self.table.snapshot()).connections;
+        Ok(broadcast::queue_to(&self.engine, message, key.as_ref(), connections.iter()))
+    }
+
     fn broadcast_where(&self, message: &[u8], wanted: &mut dyn FnMut(&Connection) -> bool) -> Result<usize, Error> {
         self.settings().check_message(message)?;
         let key = self.engine.key_of(message)?;
