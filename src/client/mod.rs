@@ -14,6 +14,7 @@ use crate::connection::Connection;
 use crate::error::Error;
 use crate::service::callback::Callback;
 use crate::service::handle::impl_service;
+use crate::service::offline_queue::OfflineQueue;
 use crate::service::{Core, Role, Service};
 use crate::settings::{Reconnect, require};
 #[cfg(feature = "tls")]
@@ -263,6 +264,16 @@ impl Client {
     ) -> Result<Vec<u8>, Error> {
         let connection = self.connection().ok_or(Error::NotConnected)?;
         connection.call(request, is_answer, timeout)
+    }
+
+    /// Takes what was [kept](Reconnect::keep_bytes) for a connection that did not come before the client ended, where
+    /// the client [keeps](ClientBuilder::keep_unsent) that, too: whole payloads, in the order of sending.
+    ///
+    /// They are those that [`Error::Unsent`] counts, and are there when `on_fail` is told of it, until they are taken or
+    /// the last handle of the client goes. What a connection left unsent is [its own](Connection::take_unsent). Never
+    /// blocks.
+    pub fn take_unsent(&self) -> Vec<Vec<u8>> {
+        self.core().offline_queue().map(OfflineQueue::take_unsent).unwrap_or_default()
     }
 
     /// The connection to the server; `None` before the start, after the end, and while there is none. (One of a certain

@@ -384,6 +384,41 @@ impl Connection {
         self.link.push_last_values(last_values)
     }
 
+    /// Takes what was accepted and not written when the connection ended, for a service that
+    /// [keeps](crate::ServerBuilder::keep_unsent) it: whole payloads, in the order of sending, without the goodbye.
+    ///
+    /// They are those that [`unsent`](crate::Undelivered::unsent) counts in the [`DisconnectReason`], a message that was
+    /// written in part among them: of such a one the peer has got less than the whole. Not among them is what had been
+    /// written: whether the peer has read that nobody knows here, also of a client that was [not let
+    /// in](DisconnectCause::NotLetIn), where it is counted as unsent. What the queue had [dropped](crate::SlowConsumer)
+    /// or [replaced](Delivery::conflate) is gone.
+    ///
+    /// All of it is there from `on_disconnect` on, on any thread and as long as there is a handle; nothing before the
+    /// end, nothing the second time. Never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::callback::closures;
+    /// use leads_comm::{Client, Server};
+    ///
+    /// let server = Server::builder().port(0).build()?;
+    /// server.start(true)?;
+    /// let callback = closures().on_disconnect(|_, connection, reason| {
+    ///     let unsent = connection.take_unsent();
+    ///     assert_eq!(unsent.len() as u64, reason.undelivered.unsent.messages);
+    ///     // Into a file, or to another server.
+    /// });
+    /// let client = Client::builder().port(server.port()).keep_unsent(true).callback(callback).build()?;
+    /// client.start("127.0.0.1", true)?;
+    /// # client.close();
+    /// # server.close();
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn take_unsent(&self) -> Vec<Vec<u8>> {
+        self.link.outbox().take_unsent()
+    }
+
     /// How much waits to be written to this peer now, in bytes, each message charged 64 more.
     pub fn queued_bytes(&self) -> usize {
         self.link.outbox().charged()

@@ -226,6 +226,16 @@ macro_rules! further_settings {
             self
         }
 
+        /// Whether what an end leaves unsent is kept, for the program to
+        /// [take](crate::Connection::take_unsent) and send elsewhere, or again. Default false: it is counted, and gone.
+        ///
+        /// What is kept is the program's, and counts for no limit any more: of each connection it is at most what could
+        /// [wait for it](Self::max_queued_bytes), until it is taken or the last handle of the connection goes.
+        pub fn keep_unsent(mut self, keep: bool) -> Self {
+            self.common.settings.keep_unsent = keep;
+            self
+        }
+
         /// How long a peer may leave undone what it has to do: see [`Timeouts`](crate::Timeouts). Default: 30 s to take
         /// something of what waits for it, or 10 minutes with the policies that drop; 30 s to finish a message that it
         /// has begun; 5 s for a handshake; 30 s for a sign of life from its system.

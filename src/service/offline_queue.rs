@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::connection::Connection;
 use crate::connection::engine::Engine;
-use crate::connection::outbox::{Batch, Expiry, Lacking, Parts, Purpose, Queue};
+use crate::connection::outbox::{Batch, Expiry, Lacking, Parts, Purpose, Queue, payloads};
 use crate::error::{Error, OutboundLimit};
 use crate::settings::{Key, OVERHEAD};
 use crate::stats::Volume;
@@ -36,6 +36,8 @@ struct State {
     queue: Queue,
     /// What a connection was to take that came too late.
     lost: Volume,
+    /// The payloads of what is lost, where they are kept.
+    unsent: Vec<Vec<u8>>,
     /// How many connections there have been.
     connections: u64,
 }
@@ -51,7 +53,14 @@ enum Stage {
 impl OfflineQueue {
     pub(crate) fn new(engine: Arc<Engine>, limit: usize) -> Self {
         let queue = engine.rules.empty_queue();
-        let state = State { stage: Stage::default(), connection: None, queue, lost: Volume::default(), connections: 0 };
+        let state = State {
+            stage: Stage::default(),
+            connection: None,
+            queue,
+            lost: Volume::default(),
+            unsent: Vec::new(),
+            connections: 0,
+        };
         Self { engine, limit, state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -71,15 +80,23 @@ impl OfflineQueue {
 
     /// What is left in the queue of a client that ends; it is gone then, and nothing is queued from now on: the
     /// thread that closes the client may still be about to [say so](Self::close).
-    pub(crate) fn take_unsent(&self) -> Volume {
+    pub(crate) fn end(&self) -> Volume {
         let mut state = self.state.lock();
         state.stage = Stage::Closed;
-        let (left, queue) = state.queue.clear();
+        let (left, mut queue) = state.queue.clear();
         let lost = std::mem::take(&mut state.lost) + left.into();
+        if self.engine.rules.keep_unsent {
+            state.unsent.extend(payloads(&mut queue, &[], &self.engine.rules));
+        }
         self.changed.notify_all();
         drop(state);
         drop(queue);
         lost
+    }
+
+    /// The payloads of what was left at the end, where they are kept.
+    pub(crate) fn take_unsent(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.state.lock().unsent)
     }
 
     /// Gives `connection` what is queued, and makes it the one that is sent to, if `join` adds it to those of the
@@ -87,14 +104,16 @@ impl OfflineQueue {
     pub(crate) fn attach(&self, connection: &Connection, join: impl FnOnce() -> bool) -> bool {
         let mut state = self.state.lock();
         let queue = std::mem::replace(&mut state.queue, self.engine.rules.empty_queue());
-        let unsent = Volume::new(queue.messages(), queue.bytes());
-        connection.link().outbox().begin_with(queue);
+        let outbox = connection.link().outbox();
+        outbox.begin_with(queue);
         let joined = join();
         if joined {
             state.connection = Some(connection.clone());
             state.connections += 1;
         } else {
-            state.lost = unsent;
+            outbox.abort();
+            state.lost = outbox.lost().unsent;
+            state.unsent = outbox.take_unsent();
         }
         self.changed.notify_all();
         joined

@@ -15,6 +15,7 @@ pub mod child;
 pub mod counted;
 pub mod deadlocks;
 pub mod figures;
+pub mod folder;
 pub mod layer;
 pub mod leads_peer;
 #[cfg(target_os = "linux")]

@@ -116,12 +116,11 @@ impl Batch {
         batch
     }
 
-    /// What is left of a message after its first `written` bytes. It is taken from the budget in any case, because it
-    /// cannot be refused any more.
-    pub(crate) fn rest_of(message: &[u8], separator: &[u8], written: usize, budget: &Arc<Budget>) -> Self {
-        let from = written.min(message.len());
+    /// A message by itself that may have been written in part. It is taken from the budget in any case, because it cannot
+    /// be refused any more.
+    pub(crate) fn accepted(message: &[u8], separator: &[u8], budget: &Arc<Budget>) -> Self {
         let mut batch = Self::new(budget);
-        batch.put(&message[from..], &separator[written - from..]);
+        batch.put(message, separator);
         batch.reserved = batch.memory();
         budget.take_anyway(batch.reserved);
         batch

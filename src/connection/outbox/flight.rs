@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::attempt::{Attempt, Mode};
 use super::batch::Batch;
 use super::budget::{Lacking, Purpose};
+use super::unsent::payloads;
 use super::writing::WRITES_PER_SENDER;
 use super::{Outbox, Refused, Stage, State, Step, Writer};
 use crate::settings::OVERHEAD;
@@ -84,8 +85,7 @@ impl Outbox {
         if written_of_it == len {
             state.tally.written.messages += 1;
         } else {
-            let rest = Batch::rest_of(message, separator, written_of_it, budget);
-            state.queue.insert_rest(before, rest, written_of_it > 0);
+            state.queue.insert_rest(before, Batch::accepted(message, separator, budget), written_of_it);
         }
         if budgeted {
             budget.give_back(len + OVERHEAD);
@@ -194,11 +194,12 @@ impl Outbox {
         state.note_peak();
         let goodbye = self.rules.separator.goodbye().len();
         let left = state.goodbye_left(goodbye);
-        let (mut amount, dropped) = state.queue.clear();
+        let (mut amount, mut cleared) = state.queue.clear();
         let parked_amount = state.intervals.amount();
         let parked = state.intervals.clear();
         state.account.lose(amount.bytes);
-        if mem::take(&mut state.goodbye_queued) {
+        let goodbye_queued = mem::take(&mut state.goodbye_queued);
+        if goodbye_queued {
             state.tally.written.messages -= u64::from(left == 0);
             state.tally.written.bytes -= (goodbye - left) as u64;
             amount.messages -= usize::from(left > 0);
@@ -207,7 +208,16 @@ impl Outbox {
         state.count_unsent(amount);
         state.count_unsent(parked_amount);
         state.in_flight = true;
-        MutexGuard::unlocked(state, || drop((dropped, parked)));
+        let unsent = MutexGuard::unlocked(state, || {
+            let keeps = self.rules.keep_unsent;
+            let mut unsent = if keeps { payloads(&mut cleared, &parked, &self.rules) } else { Vec::new() };
+            if goodbye_queued && left > 0 {
+                unsent.pop();
+            }
+            drop((cleared, parked));
+            unsent
+        });
+        state.unsent.keep(unsent);
         state.in_flight = false;
         self.room.notify_all();
         self.changed.notify_all();

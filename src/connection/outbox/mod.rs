@@ -40,6 +40,7 @@ mod room;
 mod rules;
 mod rush;
 mod tally;
+mod unsent;
 mod waiting;
 mod writing;
 
@@ -60,6 +61,7 @@ pub(crate) use rules::{Patience, Rules};
 pub(crate) use rush::RUSH;
 pub(crate) use rush::Rush;
 pub(crate) use tally::Lost;
+pub(crate) use unsent::payloads;
 
 use crate::settings::{Delivery, Filter, SlowConsumer};
 use crate::stats::{Volume, nanos_since};
@@ -72,6 +74,7 @@ use intervals::Intervals;
 use queue::Amount;
 pub(crate) use queue::{Expiry, Queue, SHORT};
 use tally::Tally;
+use unsent::Unsent;
 
 /// How many messages are written one by one, at once, before a tight loop is taken for one.
 const TIGHT: u32 = 16;
@@ -130,6 +133,7 @@ struct State {
     rush: Rush,
     account: Account,
     lost: Lost,
+    unsent: Unsent,
     tally: Tally,
     /// What a write has failed with.
     failure: Option<Arc<io::Error>>,
@@ -183,6 +187,7 @@ impl Outbox {
                 rush: Rush::new(TIGHT),
                 account: Account::default(),
                 lost: Lost::default(),
+                unsent: Unsent::default(),
                 failure: None,
                 tally: Tally::default(),
             }),
@@ -284,6 +289,9 @@ impl Outbox {
         } else {
             state.tally.accepted += Volume::new(batch.messages(), batch.len());
             state.count_unsent(Amount { messages: batch.messages(), bytes: batch.len() });
+            if self.rules.keep_unsent {
+                state.unsent.keep_late(batch, &self.rules);
+            }
         }
     }
 

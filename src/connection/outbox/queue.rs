@@ -169,7 +169,7 @@ impl Queue {
         }
         self.seal();
         self.make_entries_anyway(1);
-        self.sealed.push_back(Entry::Messages(Queued::new(batch, false)));
+        self.sealed.push_back(Entry::Messages(Queued::new(batch)));
         self.join_last();
     }
 
@@ -206,23 +206,25 @@ impl Queue {
         left.batch = joined;
     }
 
-    /// Puts what is left of a message that has been written in part, or not at all, where it belongs: in front of
-    /// everything but the first `before` batches.
-    pub(crate) fn insert_rest(&mut self, before: usize, rest: Batch, torn: bool) {
-        self.bytes += rest.len();
-        self.charged += rest.charge();
+    /// Puts a message of which the first `written` bytes are out, or none, where it belongs: in front of everything but
+    /// the first `before` batches.
+    pub(crate) fn insert_rest(&mut self, before: usize, message: Batch, written: usize) {
+        self.bytes += message.len() - written;
+        self.charged += message.charge();
         self.make_entries_anyway(1);
-        self.sealed.insert(before, Entry::Messages(Queued::new(Arc::new(rest), torn)));
+        let mut rest = Queued::new(Arc::new(message));
+        rest.at = written;
+        self.sealed.insert(before, Entry::Messages(rest));
     }
 
     /// Seals what is open, so that what comes next has a batch of its own.
     pub(crate) fn push_alone(&mut self, batch: Arc<Batch>) {
-        self.push_entry(Queued::new(batch, false));
+        self.push_entry(Queued::new(batch));
     }
 
     /// The same with one that never expires.
     pub(crate) fn push_ageless(&mut self, batch: Arc<Batch>) {
-        let mut queued = Queued::new(batch, false);
+        let mut queued = Queued::new(batch);
         queued.ageless = true;
         self.push_entry(queued);
     }
@@ -258,7 +260,7 @@ impl Queue {
         if let Some(mut open) = self.open.take() {
             open.trim();
             self.make_entries_anyway(1);
-            self.sealed.push_back(Entry::Messages(Queued::new(Arc::new(open), false)));
+            self.sealed.push_back(Entry::Messages(Queued::new(Arc::new(open))));
         }
     }
 
@@ -356,6 +358,21 @@ impl Queue {
     /// Gives back the memory that is kept for what comes next.
     pub(crate) fn shrink(&mut self) {
         self.spare = Vec::new();
+    }
+
+    /// Takes every message out, in order, with all of its bytes, also where some of them are written.
+    pub(crate) fn drain(&mut self, mut each: impl FnMut(&[u8])) {
+        self.seal();
+        (self.bytes, self.charged) = (0, 0);
+        for entry in mem::take(&mut self.sealed) {
+            match entry {
+                Entry::Messages(queued) => queued.iter().for_each(&mut each),
+                Entry::Newest(key) => {
+                    let message = self.newest.take(&key, &self.budget);
+                    message.iter().for_each(|message| each(message.batch.bytes()));
+                }
+            }
+        }
     }
 
     /// Forgets everything: how much it was, and its memory, which the caller drops without a lock.

@@ -22,6 +22,8 @@ pub(crate) struct Rules {
     pub(crate) delivery: Delivery,
     /// Whether messages may be joined into one write.
     pub(crate) coalesce: bool,
+    /// Whether what an end leaves unsent is kept for the program.
+    pub(crate) keep_unsent: bool,
     pub(crate) budget: Arc<Budget>,
     /// How many messages, and how many gathered batches, there have been for several outboxes to share: apart, because
     /// an outbox gets either the one or the others.
@@ -35,6 +37,7 @@ impl Rules {
             separator: settings.separator.clone(),
             delivery: settings.delivery.clone(),
             coalesce: settings.coalesce,
+            keep_unsent: settings.keep_unsent,
             budget: Arc::new(Budget::new(settings.memory_limits.max_total_queued_bytes)),
             shared: AtomicU64::new(0),
             gathered: AtomicU64::new(0),
@@ -44,6 +47,11 @@ impl Rules {
     /// A queue of nothing.
     pub(crate) fn empty_queue(&self) -> Queue {
         Queue::new(!self.coalesce, &self.budget)
+    }
+
+    /// The payload of a message as it is in a batch.
+    pub(super) fn payload_of<'a>(&self, message: &'a [u8]) -> &'a [u8] {
+        &message[..message.len() - self.separator.len()]
     }
 
     /// One message.

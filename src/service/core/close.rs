@@ -63,7 +63,7 @@ impl Core {
 
     /// Tells what a client kept for a connection that never came.
     fn report_unsent(&self) {
-        let Volume { messages, bytes } = self.offline_queue.as_ref().map(OfflineQueue::take_unsent).unwrap_or_default();
+        let Volume { messages, bytes } = self.offline_queue.as_ref().map(OfflineQueue::end).unwrap_or_default();
         if messages > 0 {
             self.fail(&*self.callback(), &Error::Unsent { messages, bytes });
         }

@@ -3,5 +3,6 @@
 mod closing;
 mod discarding;
 mod endings;
+mod handed_back;
 mod port;
 mod reasons;

@@ -60,6 +60,7 @@ impl Setup {
                 .slow_consumer(self.slow_consumer)
                 .conflate(self.conflates),
             coalesce: self.coalesce,
+            keep_unsent: false,
             budget: Arc::new(Budget::new(BUDGET)),
             shared: AtomicU64::new(0),
             gathered: AtomicU64::new(0),

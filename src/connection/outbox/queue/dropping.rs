@@ -74,7 +74,7 @@ impl Queue {
                 }
                 Some(Entry::Messages(queued)) => queued,
             };
-            let is_begun = queued.torn || queued.begun() > 0;
+            let is_begun = queued.begun() > 0;
             if is_begun || Arc::strong_count(&queued.batch) > 1 {
                 at += 1;
                 continue;
@@ -93,7 +93,7 @@ impl Queue {
     /// Drops what is too old, as far as it comes first behind what has been begun, to make room.
     pub(crate) fn drop_expired(&mut self, expiry: Expiry) {
         let begun = match self.sealed.get(self.lent) {
-            Some(Entry::Messages(queued)) => queued.torn || queued.begun() > 0,
+            Some(Entry::Messages(queued)) => queued.begun() > 0,
             _ => false,
         };
         let at = self.lent + usize::from(begun);

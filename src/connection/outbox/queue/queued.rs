@@ -17,8 +17,6 @@ pub(super) struct Queued {
     pub(super) messages: Range<usize>,
     /// Where the next byte to be written lies.
     pub(super) at: usize,
-    /// Whether the beginning of the first message was written before it was queued.
-    pub(super) torn: bool,
     /// Whether it was queued before there was a lifespan.
     pub(super) ageless: bool,
     /// The number of its place, of a message that may be replaced unless it has been begun.
@@ -49,13 +47,13 @@ impl Expiry {
 
 impl Queued {
     #[inline]
-    pub(super) fn new(batch: Arc<Batch>, torn: bool) -> Self {
-        Self { messages: 0..batch.messages(), at: 0, batch, torn, ageless: false, number: None }
+    pub(super) fn new(batch: Arc<Batch>) -> Self {
+        Self { messages: 0..batch.messages(), at: 0, batch, ageless: false, number: None }
     }
 
     /// One whose token's turn has come.
     pub(super) fn newest(Numbered { batch, number }: Numbered) -> Self {
-        Self { number: Some(number), ..Self::new(batch, false) }
+        Self { number: Some(number), ..Self::new(batch) }
     }
 
     /// The message, with its key, if it may be replaced by a newer one.
@@ -71,7 +69,7 @@ impl Queued {
 
     /// How much it is, if it is too old to be written.
     pub(super) fn expired(&self, expiry: Expiry) -> Option<Amount> {
-        if self.ageless || self.torn || self.begun() > 0 {
+        if self.ageless || self.begun() > 0 {
             return None;
         }
         expiry.of(&self.batch).map(|_| Amount { messages: self.messages.len(), bytes: self.len() })
@@ -80,7 +78,7 @@ impl Queued {
     /// Whether nothing of its batch has been written or dropped, or waits elsewhere.
     #[inline]
     pub(super) fn is_whole(&self) -> bool {
-        !self.torn && self.at == 0 && self.messages == (0..self.batch.messages())
+        self.at == 0 && self.messages == (0..self.batch.messages())
     }
 
     #[inline]
@@ -100,26 +98,30 @@ impl Queued {
         self.at - self.batch.start_of(self.messages.start)
     }
 
+    /// Its messages, the first one whole although a part of it may be written.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let messages = self.messages.clone();
+        messages.map(|message| &self.batch.bytes()[self.batch.start_of(message)..self.batch.start_of(message + 1)])
+    }
+
     /// Counts the next `count` bytes as written; the charge of the messages that are whole with them.
     #[inline]
     pub(super) fn pass(&mut self, count: usize) -> usize {
         self.at += count;
         let first = self.messages.start;
         self.messages.start = self.batch.done_within(first, self.at);
-        self.torn &= self.messages.start == first;
         self.batch.charge_of(first..self.messages.start)
     }
 
     /// Cuts off the first message if it has been written in part.
     pub(super) fn split_begun(&mut self) -> Option<Self> {
         let first = self.messages.start;
-        if !self.torn && self.at == self.batch.start_of(first) {
+        if self.at == self.batch.start_of(first) {
             return None;
         }
         let begun = Self { messages: first..first + 1, ..self.clone() };
         self.messages.start = first + 1;
         self.at = self.batch.start_of(first + 1);
-        self.torn = false;
         Some(begun)
     }
 
@@ -134,8 +136,7 @@ impl Queued {
         if cut >= self.messages.end {
             return None;
         }
-        let behind =
-            Self { messages: cut..self.messages.end, at: self.batch.start_of(cut), torn: false, ..self.clone() };
+        let behind = Self { messages: cut..self.messages.end, at: self.batch.start_of(cut), ..self.clone() };
         self.messages.end = cut;
         Some(behind)
     }

@@ -60,7 +60,7 @@ impl Queue {
         self.sealed.retain_mut(|entry| {
             let Entry::Newest(key) = entry else { return true };
             let message = newest.take(key, budget);
-            message.map(|Numbered { batch, .. }| *entry = Entry::Messages(Queued::new(batch, false))).is_some()
+            message.map(|Numbered { batch, .. }| *entry = Entry::Messages(Queued::new(batch))).is_some()
         });
         for entry in &mut self.sealed {
             if let Entry::Messages(queued) = entry {
@@ -112,7 +112,7 @@ impl Queue {
             self.bytes += batch.len();
             self.charged += batch.charge();
             let Some(key) = key else {
-                self.sealed.push_front(Entry::Messages(Queued::new(batch, false)));
+                self.sealed.push_front(Entry::Messages(Queued::new(batch)));
                 continue;
             };
             self.newest.make_room_anyway(&key, &self.budget);

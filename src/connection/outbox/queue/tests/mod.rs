@@ -175,12 +175,9 @@ impl Test {
         let mut left = Self::left(&message);
         let written_of_it = written.saturating_sub(queued);
         if written_of_it < left.bytes.len() {
-            let rest = Batch::rest_of(&message, SEPARATOR, written_of_it, &self.budget);
-            self.queue.insert_rest(before, rest, written_of_it > 0);
+            self.queue.insert_rest(before, Batch::accepted(&message, SEPARATOR, &self.budget), written_of_it);
             left.bytes.drain(..written_of_it);
             left.begun = written_of_it > 0;
-            // Only what is left of it is charged.
-            left.charge = left.bytes.len() + OVERHEAD;
             self.model.insert(lent, left);
         }
         self.model_write(written.min(queued));

@@ -1,0 +1,121 @@
+//! What is sent to one subscriber, by a thread of its own.
+//!
+//! ```text
+//!   publish ─▶ history ─┬─▶ cursor ─▶ feed ─▶ subscriber        what is kept, and then what comes: one way for both
+//!                       └─▶ cursor ─▶ feed ─▶ subscriber
+//! ```
+//!
+//! There is no seam between what is kept and what is published meanwhile: a feed reads on behind its cursor, and waits
+//! where the history ends.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use leads_comm::{Connection, Error};
+
+use crate::history::Found;
+use crate::publisher::Shared;
+use crate::wire::{self, Answer};
+use crate::{History, HistoryError, Position};
+
+/// How much is read and sent at a time, in bytes; so much, and what a single message has more, waits for a subscriber at
+/// most.
+const CHUNK: usize = 64 * 1024;
+
+/// How long it waits for the system to take a chunk before it says so again.
+const LONG: Duration = Duration::from_secs(3600);
+
+#[derive(Debug)]
+pub(crate) struct Feed {
+    connection: Connection,
+    ended: Arc<AtomicBool>,
+}
+
+/// Why a feed ends before its connection does.
+enum Failure {
+    Connection(Error),
+    History(HistoryError),
+}
+
+impl Feed {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self { connection, ended: Arc::default() }
+    }
+
+    /// Starts the thread, for a peer that has everything up to `last`.
+    pub(crate) fn start(&self, shared: Arc<Shared>, last: Option<Position>) -> io::Result<JoinHandle<()>> {
+        let (connection, ended) = (self.connection.clone(), Arc::clone(&self.ended));
+        let name = format!("feed-{} {connection}", connection.id());
+        thread::Builder::new().name(name).spawn(move || {
+            // A subscriber whose feed is over is served by nobody: it has to come again.
+            let connection = AbortOnDrop(connection);
+            let Err(failure) = feed(&shared, &connection.0, last, &ended) else { return };
+            match failure {
+                // Its end is told to the callback.
+                Failure::Connection(Error::Disconnected) => {}
+                Failure::Connection(error) => log::warn!("subscriber {} cannot be sent to: {error:#}", connection.0),
+                Failure::History(error) => log::error!("subscriber {} cannot be served: {error:#}", connection.0),
+            }
+        })
+    }
+
+    /// Has the thread end, whose connection is over.
+    pub(crate) fn end(&self, history: &History) {
+        self.ended.store(true, Ordering::Relaxed);
+        history.wake();
+    }
+}
+
+struct AbortOnDrop(Connection);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn feed(shared: &Shared, connection: &Connection, last: Option<Position>, ended: &AtomicBool) -> Result<(), Failure> {
+    // Those do not know that this peer gets no broadcasts any more. What comes without a number has to come before the
+    // answer.
+    shared.in_flight.wait_for_those_begun();
+    let (mut cursor, answer) = shared.history.resume(last);
+    connection.send(answer.encode().as_bytes())?;
+    let (Answer::Resumed(Position { mut epoch, .. }) | Answer::Gap(Position { mut epoch, .. })) = answer;
+    loop {
+        match shared.history.read(&mut cursor, CHUNK, ended)? {
+            Found::End => return Ok(()),
+            Found::Gap(next) => {
+                connection.send(Answer::Gap(next).encode().as_bytes())?;
+                epoch = next.epoch;
+            }
+            Found::Messages(first, payloads) => {
+                if first.epoch != epoch {
+                    connection.send(Answer::Resumed(first).encode().as_bytes())?;
+                    epoch = first.epoch;
+                }
+                let numbered = (first.number..).zip(&payloads).map(|(number, payload)| wire::numbered(number, payload));
+                connection.send_all(numbered)?;
+            }
+        }
+        while let Err(error) = connection.flush(LONG) {
+            if !matches!(error, Error::NotFlushed { .. }) {
+                return Err(error.into());
+            }
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Connection(error)
+    }
+}
+
+impl From<HistoryError> for Failure {
+    fn from(error: HistoryError) -> Self {
+        Self::History(error)
+    }
+}

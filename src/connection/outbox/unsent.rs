@@ -1,0 +1,51 @@
+//! What was accepted and could not be written any more, for a program that wants it back.
+
+use std::mem;
+use std::sync::Arc;
+
+use super::batch::Batch;
+use super::queue::Queue;
+use super::{Outbox, Rules};
+
+/// Payloads in the order of sending. They are the program's already, and so in no budget.
+#[derive(Debug, Default)]
+pub(super) struct Unsent {
+    /// What waited when the outbox died.
+    waited: Vec<Vec<u8>>,
+    /// What had been accepted and was not queued before the end.
+    late: Vec<Vec<u8>>,
+}
+
+impl Unsent {
+    pub(super) fn keep(&mut self, payloads: Vec<Vec<u8>>) {
+        self.waited.extend(payloads);
+    }
+
+    pub(super) fn keep_late(&mut self, batch: &Batch, rules: &Rules) {
+        self.late.extend(batch.iter().map(|message| rules.payload_of(message).to_vec()));
+    }
+}
+
+impl Outbox {
+    /// What was accepted and not written, whole, once the outbox is over, for a service that keeps it; only once.
+    pub(crate) fn take_unsent(&self) -> Vec<Vec<u8>> {
+        let mut state = self.state.lock();
+        if !state.is_over() {
+            return Vec::new();
+        }
+        let Unsent { mut waited, late } = mem::take(&mut state.unsent);
+        drop(state);
+        waited.extend(late);
+        waited
+    }
+}
+
+/// The payloads of what a queue was [cleared](Queue::clear) of and of what was parked behind it, those written in part
+/// included.
+pub(crate) fn payloads(cleared: &mut Queue, parked: &[Arc<Batch>], rules: &Rules) -> Vec<Vec<u8>> {
+    let mut payloads = Vec::new();
+    let mut keep = |message: &[u8]| payloads.push(rules.payload_of(message).to_vec());
+    cleared.drain(&mut keep);
+    parked.iter().flat_map(|batch| batch.iter()).for_each(keep);
+    payloads
+}
