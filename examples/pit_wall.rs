@@ -8,17 +8,15 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::iter;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
-use leads_comm::crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use leads_comm::crossbeam_channel::{RecvTimeoutError, bounded};
 use leads_comm::{Callback, Client, Delivery, Error, Server, SlowConsumer, key};
-use lexopt::prelude::*;
-use support::{Arguments, Failure, fail, on_stop, run, say, show, stop_when_unread};
+use support::{Failure, fail, on_stop, run, say, show, stop_when_unread};
 
 const HELP: &str = "\
 A vehicle that publishes its state, and three viewers of it, over TCP: a pit
@@ -39,67 +37,60 @@ end it early. RUST_LOG=debug shows what the library does.
 /// The states, of each of which one is published 50 times a second: `speed:17:340012`, number and time in µs.
 const STATES: [&str; 3] = ["speed", "voltage", "position"];
 const INTERVAL: Duration = Duration::from_millis(20);
-
 /// After how many of those the vehicle has done a lap: `lap 1 1000012`, which has no colon, and so no key.
 const LAP: u64 = 50;
-
 /// How long the pit wall takes for a message, and how long anything else may.
 const DRAWING: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
-    run("pit_wall", HELP, parse_options, drive)
-}
-
-/// `None` when only help is wanted.
-fn parse_options(mut arguments: Arguments) -> Result<Option<Duration>, Failure> {
-    let mut seconds = 10.0;
-    while let Some(argument) = arguments.next_argument()? {
-        match argument {
-            Long("seconds") => seconds = arguments.number(0.001..=1e9)?,
-            Short('h') | Long("help") => return Ok(None),
-            _ => return Err(argument.unexpected().into()),
-        }
-    }
-    Ok(Some(Duration::from_secs_f64(seconds)))
+    run("pit_wall", HELP, |arguments| arguments.only("seconds", 10.0, 0.001..=1e9), drive)
 }
 
 /// How a viewer is served that wants this.
-fn delivery(wanted: &[u8]) -> Option<Delivery> {
+fn delivery(wanted: &[u8]) -> Delivery {
     match wanted {
         // Behind or not, it never has to read the past of a state.
-        b"want newest" => Some(Delivery::new().slow_consumer(SlowConsumer::DropOldest).conflate(true)),
-        b"want everything" => Some(Delivery::new().slow_consumer(SlowConsumer::Block(PATIENCE))),
-        b"want events" => Some(Delivery::new().filter(|key, _| key.is_none())),
-        _ => None,
+        b"want newest" => Delivery::new().slow_consumer(SlowConsumer::DropOldest).conflate(true),
+        b"want everything" => Delivery::new().slow_consumer(SlowConsumer::Block(PATIENCE)),
+        b"want events" => Delivery::new().filter(|key, _| key.is_none()),
+        _ => Delivery::new(),
     }
 }
 
-fn drive(seconds: Duration) -> Result<(), Failure> {
-    let (asked, has_asked) = bounded(3);
-    let serve = callback::on_receive(move |viewer, message| {
-        if let Some(delivery) = delivery(message) {
-            let _ = asked.send(viewer.set_delivery(delivery));
-        }
-    });
+fn drive(seconds: f64) -> Result<(), Failure> {
+    let (served, is_served) = bounded(3);
+    let serve = callback::on_receive(move |viewer, wanted| drop(served.send(viewer.set_delivery(delivery(wanted)))));
     let vehicle = Server::builder().port(0).key(key::prefix(b':')).callback(serve).build()?;
     vehicle.start(true)?;
 
+    let screens: [Arc<Mutex<Screen>>; 3] = Default::default();
+    let [pit_wall, recorder, phone] = screens.clone();
     // Reads at full speed, and keeps the newest of each key until there is time for it.
-    let (callback, newest) = callback::latest(key::prefix(b':'));
-    let newest = iter::from_fn(move || newest.recv().ok());
-    let pit_wall = Viewer::start("pit wall", "newest", &vehicle, (callback, newest), DRAWING)?;
-    let recorder = Viewer::start("recorder", "everything", &vehicle, callback::channel(1024), Duration::ZERO)?;
-    let phone = Viewer::start("phone", "events", &vehicle, callback::channel(16), Duration::ZERO)?;
-    let viewers = [pit_wall, recorder, phone];
+    let (latest, newest) = callback::latest(key::prefix(b':'));
+    let drawing = thread::spawn(move || {
+        for event in newest.iter() {
+            if let Event::Receive { message, .. } = event {
+                pit_wall.lock().unwrap().show(&message);
+                thread::sleep(DRAWING);
+            }
+        }
+    });
+    let show_at_once =
+        |screen: Arc<Mutex<Screen>>| callback::on_receive(move |_, message| screen.lock().unwrap().show(message));
+    let viewers = [
+        view(&vehicle, "newest", latest)?,
+        view(&vehicle, "everything", show_at_once(recorder))?,
+        view(&vehicle, "events", show_at_once(phone))?,
+    ];
     for _ in &viewers {
-        has_asked.recv_timeout(PATIENCE).map_err(|_| fail("not every viewer could be served"))??;
+        is_served.recv_timeout(PATIENCE).map_err(|_| fail("not every viewer could be served"))??;
     }
 
     let (stop, stopped) = bounded::<()>(1);
     on_stop(move || drop(stop))?;
     stop_when_unread();
-    let begun = Instant::now();
+    let (begun, seconds) = (Instant::now(), Duration::from_secs_f64(seconds));
     let (mut number, mut laps, mut next) = (0, 0, begun);
     while next < begun + seconds && stopped.recv_deadline(next) == Err(RecvTimeoutError::Timeout) {
         number += 1;
@@ -108,7 +99,7 @@ fn drive(seconds: Duration) -> Result<(), Failure> {
             vehicle.broadcast(format!("{state}:{number}:{}", begun.elapsed().as_micros()).as_bytes())?;
         }
         if number % LAP == 0 {
-            show(table(number, laps, &viewers, begun.elapsed()));
+            show(table(number, laps, &screens, begun.elapsed()));
             laps += 1;
             vehicle.broadcast(format!("lap {laps} {}", begun.elapsed().as_micros()).as_bytes())?;
         }
@@ -116,54 +107,26 @@ fn drive(seconds: Duration) -> Result<(), Failure> {
     let ended = begun.elapsed();
     // What was accepted is written, then comes the goodbye: each viewer takes what it still has, and is done.
     vehicle.close();
-    viewers.iter().for_each(|viewer| {
-        let _ = viewer.done.recv();
-    });
-    say(table(number, laps, &viewers, ended).trim_end());
+    viewers.iter().for_each(Client::wait);
+    drawing.join().expect("it does not panic");
+    say(table(number, laps, &screens, ended).trim_end());
 
-    let [pit_wall, recorder, phone] = viewers.each_ref().map(|viewer| viewer.shown.lock().expect("nobody panics"));
-    let is_newest = |shown: &Shown| STATES.iter().all(|state| shown.number(state) == number);
+    let [pit_wall, recorder, phone] = screens.each_ref().map(|screen| screen.lock().unwrap());
+    let is_newest = |screen: &Screen| STATES.iter().all(|state| screen.number(state) == number);
     let has_all = is_newest(&recorder) && recorder.skipped == 0 && phone.number("lap") == laps;
     if has_all && is_newest(&pit_wall) { Ok(()) } else { Err(fail("not everybody got what they want")) }
 }
 
-/// Who shows what the vehicle publishes.
-struct Viewer {
-    name: &'static str,
-    wants: &'static str,
-    shown: Arc<Mutex<Shown>>,
-    done: Receiver<()>,
-}
-
-impl Viewer {
-    /// Connects, says what it wants, and shows what comes, each message for so long.
-    fn start(
-        name: &'static str,
-        wants: &'static str,
-        vehicle: &Server,
-        (callback, events): (impl Callback + 'static, impl IntoIterator<Item = Event> + Send + 'static),
-        drawing: Duration,
-    ) -> Result<Self, Error> {
-        let client = Client::connect(&format!("127.0.0.1:{}", vehicle.port()), callback)?;
-        client.send(format!("want {wants}").as_bytes())?;
-        let shown = Arc::<Mutex<Shown>>::default();
-        let (showing, (end, done)) = (Arc::clone(&shown), bounded(0));
-        thread::spawn(move || {
-            let _end = end;
-            for event in events {
-                if let Event::Receive { message, .. } = event {
-                    showing.lock().expect("nobody panics").take(&message);
-                    thread::sleep(drawing);
-                }
-            }
-        });
-        Ok(Self { name, wants, shown, done })
-    }
+/// A viewer that has said what it wants.
+fn view(vehicle: &Server, wants: &str, callback: impl Callback) -> Result<Client, Error> {
+    let client = Client::connect(&format!("127.0.0.1:{}", vehicle.port()), callback)?;
+    client.send(format!("want {wants}").as_bytes())?;
+    Ok(client)
 }
 
 /// What a viewer shows.
 #[derive(Default)]
-struct Shown {
+struct Screen {
     messages: u64,
     /// How many it has never seen, as the gaps between the numbers tell.
     skipped: u64,
@@ -171,8 +134,8 @@ struct Shown {
     newest: BTreeMap<String, (u64, Duration)>,
 }
 
-impl Shown {
-    fn take(&mut self, message: &[u8]) {
+impl Screen {
+    fn show(&mut self, message: &[u8]) {
         let text = String::from_utf8_lossy(message);
         let [name, number, sent] = text.split([':', ' ']).collect::<Vec<_>>()[..] else { return };
         let (Ok(number), Ok(sent)) = (number.parse::<u64>(), sent.parse().map(Duration::from_micros)) else { return };
@@ -187,15 +150,15 @@ impl Shown {
 }
 
 /// What each of them shows now, and how old its oldest state is.
-fn table(number: u64, laps: u64, viewers: &[Viewer], now: Duration) -> String {
+fn table(number: u64, laps: u64, screens: &[Arc<Mutex<Screen>>; 3], now: Duration) -> String {
     let mut table = format!("after {:.0} s: {} states, lap {laps}\n", now.as_secs_f64(), 3 * number);
-    table += &format!("{:<10} {:<12} {:>9} {:>9} {:>8} {:>6}\n", "viewer", "wants", "shown", "skipped", "age", "lap");
-    for Viewer { name, wants, shown, .. } in viewers {
-        let shown = shown.lock().expect("nobody panics");
-        let sent = STATES.iter().filter_map(|state| shown.newest.get(*state)).map(|(_, sent)| *sent).min();
+    table += &format!("{:<22} {:>9} {:>9} {:>8} {:>6}\n", "viewer     wants", "shown", "skipped", "age", "lap");
+    for (viewer, screen) in ["pit wall   newest", "recorder   everything", "phone      events"].iter().zip(screens) {
+        let screen = screen.lock().unwrap();
+        let sent = STATES.iter().filter_map(|state| screen.newest.get(*state)).map(|(_, sent)| *sent).min();
         let age = sent.map_or("-".into(), |sent| format!("{:.2} s", now.saturating_sub(sent).as_secs_f64()));
-        let Shown { messages, skipped, .. } = *shown;
-        table += &format!("{name:<10} {wants:<12} {messages:>9} {skipped:>9} {age:>8} {:>6}\n", shown.number("lap"));
+        let Screen { messages, skipped, .. } = *screen;
+        table += &format!("{viewer:<22} {messages:>9} {skipped:>9} {age:>8} {:>6}\n", screen.number("lap"));
     }
     table
 }

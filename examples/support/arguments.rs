@@ -41,6 +41,28 @@ impl Arguments {
         Self { parser: lexopt::Parser::from_env(), option: String::new() }
     }
 
+    /// The value of the only option that a command has, apart from `--help`; `None` when only help is wanted.
+    ///
+    /// # Errors
+    ///
+    /// There is something else, or the value is not within `range`.
+    pub fn only<T: FromStr + PartialOrd + Display + Clone>(
+        mut self,
+        option: &str,
+        default: T,
+        range: RangeInclusive<T>,
+    ) -> Result<Option<T>, Failure> {
+        let mut value = default;
+        while let Some(argument) = self.next_argument()? {
+            match argument {
+                Long(name) if name == option => value = self.number(range.clone())?,
+                Short('h') | Long("help") => return Ok(None),
+                _ => return Err(argument.unexpected().into()),
+            }
+        }
+        Ok(Some(value))
+    }
+
     /// The next option or value; `None` behind the last.
     ///
     /// # Errors

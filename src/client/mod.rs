@@ -185,7 +185,23 @@ impl Client {
     pub fn send(&self, message: &[u8]) -> Result<(), Error> {
         match self.core().offline_queue() {
             None => self.with_only(|connection| connection.send(message)),
-            Some(offline_queue) => offline_queue.send(message),
+            Some(offline_queue) => offline_queue.send_by(message, |connection| connection.send(message)),
+        }
+    }
+
+    /// Sends one message to the server without a call of the system on the calling thread: see [`Connection::queue`].
+    ///
+    /// A client that [reconnects](crate::ClientBuilder::reconnect) may [keep](Reconnect::keep_bytes) it while there is
+    /// no connection. Then, and when another thread sends by this client at the same moment, a lock may be waited for
+    /// that is held for a microsecond or so; on its [`connection`](Self::connection) it is not.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send), with those of [`Connection::queue`].
+    pub fn queue(&self, message: &[u8]) -> Result<(), Error> {
+        match self.core().offline_queue() {
+            None => self.with_only(|connection| connection.queue(message)),
+            Some(offline_queue) => offline_queue.send_by(message, |connection| connection.queue(message)),
         }
     }
 

@@ -113,6 +113,7 @@ impl Engine {
     pub(crate) fn find_budget(&self, lacking: Lacking, policy: SlowConsumer, patience: &mut Patience) -> bool {
         match policy {
             _ if !policy.drops() && self.drop_from_others(lacking, Purpose::Queue) => true,
+            _ if !patience.waits() => false,
             SlowConsumer::Disconnect => self.relieve(lacking),
             SlowConsumer::Block(time) => {
                 self.rules.budget.wait(lacking.0, patience.until(time))

@@ -175,6 +175,61 @@ impl Connection {
         self.link.call(Outgoing::Message { message: &body, key: key.as_ref() }, is_answer, timeout)
     }
 
+    /// Sends one message to this peer without a call of the system on the calling thread: the pump writes it, at most
+    /// about a millisecond later. For a loop that must not be late.
+    ///
+    /// `Ok` says what it says of [`send`](Self::send), and what is sent and what is queued goes in one order. This never
+    /// waits: not for the peer, nor for the pump, nor for a thread that sends. It copies the message, which takes a
+    /// fraction of a microsecond. Messages that are queued between two looks of the pump's are written together, with
+    /// one call. [`flush`](Self::flush) writes what is queued at once. May be called from any thread and in any
+    /// callback.
+    ///
+    /// The pump looks after a connection for a minute after the last message that was queued to it: every millisecond,
+    /// or every ten after a second without one. So the first message wakes it, with a call of the system, and so does
+    /// one after a minute of silence. There may also be calls in these cases: the queue is full, or more than about
+    /// 128 KiB are queued within one look, or 64 KiB in one message; the allocator asks the system for memory, as at
+    /// first, or for keys of more than 22 bytes; another thread that queues to this peer loses the processor in the
+    /// middle of it; broadcasts are in a tight loop at the same moment; the logger takes lines of the level `trace`. The
+    /// program's own [key function](crate::ServerBuilder::key) is called here.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send), but nobody waits: [`Error::Dropped`] takes the place of the wait that
+    /// [`SlowConsumer::Block`](crate::SlowConsumer::Block) says, and of what else is done for the message when all
+    /// queues together are full. Such a message is counted as rejected.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::thread;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// use leads_comm::{Client, Server};
+    ///
+    /// let server = Server::builder().port(0).build()?;
+    /// server.start(true)?;
+    /// let client = Client::builder().port(server.port()).build()?;
+    /// client.start("127.0.0.1", true)?;
+    /// let connection = client.connection().expect("it has just connected");
+    ///
+    /// // A thousand times a second: measure, act, tell.
+    /// let mut next = Instant::now();
+    /// for step in 0..10 {
+    ///     connection.queue(format!("torque:{step}").as_bytes())?;
+    ///     next += Duration::from_millis(1);
+    ///     thread::sleep(next.saturating_duration_since(Instant::now()));
+    /// }
+    /// # client.close();
+    /// # server.close();
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    pub fn queue(&self, message: &[u8]) -> Result<(), Error> {
+        let engine = self.link.engine();
+        let body = engine.settings.body_of(message)?;
+        let key = engine.key_of(message)?;
+        self.link.queue(Outgoing::Message { message: &body, key: key.as_ref() })
+    }
+
     /// Sends several messages to this peer in one go, and tells how many were accepted.
     ///
     /// They are checked and encoded before the first one is accepted, so one that cannot be sent keeps back all of

@@ -234,6 +234,16 @@ impl Server {
         self.core().broadcast(message)
     }
 
+    /// Sends one message to every connection without a call of the system on the calling thread; to how many it was
+    /// accepted. See [`Service::queue_broadcast`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`broadcast`](Self::broadcast).
+    pub fn queue_broadcast(&self, message: &[u8]) -> Result<usize, Error> {
+        self.core().queue_broadcast(message)
+    }
+
     /// Sends one message to every connection for which `wanted` is true, for instance to all but one; to how many it
     /// was accepted.
     ///

@@ -6,12 +6,13 @@
 //! and hold nobody up: they are sent each message by itself, under the rule for full queues.
 
 use std::collections::VecDeque;
+use std::slice;
 use std::sync::Arc;
 
 use crate::connection::Connection;
 use crate::connection::engine::Engine;
 use crate::connection::outbox::{
-    BATCH_LEN, Batch, Broadcast, GATHERED_CHARGE, GatherOutcome, Outgoing, Patience, Rules, Rush,
+    BATCH_LEN, Batch, Broadcast, GATHERED_CHARGE, GatherOutcome, Outgoing, Patience, Rules, Rush, SHORT,
 };
 use crate::connection::pump::Tick;
 use crate::service::joining;
@@ -156,6 +157,24 @@ pub(crate) fn send_to<'a>(
 ) -> usize {
     engine.broadcast_batch.settle();
     push_to(engine, broadcast, connections)
+}
+
+/// Queues a message for each of these, for the pump to write; by how many it was accepted. Never waits.
+pub(crate) fn queue_to<'a>(
+    engine: &Engine,
+    broadcast: Broadcast<'_>,
+    connections: impl Iterator<Item = &'a Connection>,
+) -> usize {
+    let Broadcast { body, key, .. } = broadcast;
+    // What is short every queue has a copy of in any case. So has each if there is no memory for one that they share.
+    let is_shared = body.len() > SHORT;
+    let shared = is_shared.then(|| engine.rules.shared_batch_of(body, key).ok()).flatten();
+    let outgoing = match &shared {
+        Some(batch) => Outgoing::Batches(slice::from_ref(batch)),
+        None => Outgoing::Message { message: body, key },
+    };
+    let wanted = connections.filter(|connection| connection.link().wants(broadcast));
+    wanted.filter(|connection| connection.link().queue(outgoing).is_ok()).count()
 }
 
 /// Sends a message to each of these, whom nothing has been gathered for.

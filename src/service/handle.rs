@@ -107,6 +107,10 @@ macro_rules! impl_service {
                 self.core().broadcast(message)
             }
 
+            fn queue_broadcast(&self, message: &[u8]) -> Result<usize, Error> {
+                self.core().queue_broadcast(message)
+            }
+
             fn broadcast_where(
                 &self,
                 message: &[u8],

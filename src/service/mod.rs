@@ -61,6 +61,32 @@ pub trait Service: Sealed + Send + Sync {
     /// is closing, or that reads too slowly, is not an error here: it is not counted.
     fn broadcast(&self, message: &[u8]) -> Result<usize, Error>;
 
+    /// Sends one message to every connection without a call of the system on the calling thread, and tells by how many
+    /// it was accepted: what [`broadcast`](Self::broadcast) is to [`Connection::send`], this is to
+    /// [`Connection::queue`].
+    ///
+    /// Keys, filters and what newcomers get are as for a broadcast, and so is the order. What it costs is a fraction of
+    /// a microsecond for each connection. Besides the cases of [`Connection::queue`], a lock may be waited for, for a
+    /// microsecond or so, while connections come and go, or where there is a
+    /// [snapshot](crate::ServerBuilder::snapshot); and a message of more than 128 bytes takes memory of the allocator.
+    ///
+    /// # Errors
+    ///
+    /// As for [`broadcast`](Self::broadcast).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::{Server, Service};
+    ///
+    /// let server = Server::builder().port(0).build()?;
+    /// server.start(true)?;
+    /// assert_eq!(server.queue_broadcast(b"lap 12")?, 0, "nobody is connected");
+    /// # server.close();
+    /// # Ok::<(), leads_comm::Error>(())
+    /// ```
+    fn queue_broadcast(&self, message: &[u8]) -> Result<usize, Error>;
+
     /// Like [`broadcast`](Self::broadcast), to the connections for which `wanted` is true, for instance all but one.
     ///
     /// # Errors

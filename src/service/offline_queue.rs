@@ -135,8 +135,8 @@ impl OfflineQueue {
         drop(given_up);
     }
 
-    /// Sends one message, or queues it.
-    pub(crate) fn send(&self, message: &[u8]) -> Result<(), Error> {
+    /// Has one message sent on the connection that there is, or queues it.
+    pub(crate) fn send_by(&self, message: &[u8], send: impl Fn(&Connection) -> Result<(), Error>) -> Result<(), Error> {
         loop {
             let Some(connection) = self.state.lock().connection.clone() else {
                 let kept = self.kept(message)?;
@@ -146,7 +146,7 @@ impl OfflineQueue {
                 }
                 return self.queue(&mut state, &[kept]);
             };
-            match connection.send(message) {
+            match send(&connection) {
                 Err(Error::Disconnected) => self.detach(&connection),
                 result => return result,
             }

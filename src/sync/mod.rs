@@ -13,6 +13,25 @@ use std::time::{Duration, Instant};
 
 pub(crate) use imp::*;
 
+/// Before something is tried again that another thread keeps for a moment only: lets some time pass, and more the more
+/// often it has been tried. Not by a call of the system, unless that thread seems to have lost the processor.
+#[cfg(not(loom))]
+pub(crate) fn pause(tries: &mut u32) {
+    const SPINS: u32 = 64;
+    const REST: Duration = Duration::from_micros(50);
+    if *tries < SPINS {
+        (0..1 << (*tries).min(5)).for_each(|_| std::hint::spin_loop());
+    } else {
+        std::thread::sleep(REST);
+    }
+    *tries = tries.saturating_add(1);
+}
+
+#[cfg(loom)]
+pub(crate) fn pause(_: &mut u32) {
+    loom::thread::yield_now();
+}
+
 /// `time` after `now`; a time too far ahead for the clock is as good as a year.
 pub(crate) fn later(now: Instant, time: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);

@@ -69,6 +69,11 @@ impl<T> Mutex<T> {
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         MutexGuard { mutex: self, guard: Some(self.0.lock().expect("no model goes on after a panic")) }
     }
+
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        let guard = self.0.try_lock().ok()?;
+        Some(MutexGuard { mutex: self, guard: Some(guard) })
+    }
 }
 
 pub(crate) struct MutexGuard<'a, T> {

@@ -2,9 +2,10 @@
 
 use crate::process::run;
 
-const EXAMPLES: [&str; 7] = ["telemetry", "server", "client", "chat", "sessions", "custom_transport", "pit_wall"];
+const EXAMPLES: [&str; 8] =
+    ["telemetry", "server", "client", "chat", "custom_transport", "pit_wall", "control_loop", "sessions"];
 #[cfg(feature = "tls")]
-const WITH_TLS: &[&str] = &["tls"];
+const WITH_TLS: &[&str] = &["tls", "gateway"];
 #[cfg(not(feature = "tls"))]
 const WITH_TLS: &[&str] = &[];
 #[cfg(feature = "serial")]
@@ -30,7 +31,7 @@ fn help_goes_to_stdout() {
 #[test]
 fn a_wrong_call_is_one_line_and_exit_code_2() {
     let unknown = EXAMPLES.map(|example| (example, &["--no-such-option"][..]));
-    let wrong: [(&str, &[&str]); 29] = [
+    let wrong: [(&str, &[&str]); 31] = [
         ("server", &["argument"]),
         ("server", &["--port"]),
         ("server", &["--port", "many"]),
@@ -60,6 +61,8 @@ fn a_wrong_call_is_one_line_and_exit_code_2() {
         ("telemetry", &["--connect", "127.0.0.1", "--viewers", "2"]),
         ("telemetry", &["--serve", "--want", "newest"]),
         ("pit_wall", &["--seconds", "0"]),
+        ("control_loop", &["--iterations", "0"]),
+        ("control_loop", &["--iterations"]),
     ];
     for (example, arguments) in unknown.into_iter().chain(wrong) {
         let ended = run(example, arguments);

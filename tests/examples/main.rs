@@ -7,11 +7,16 @@
 mod chat;
 mod client;
 mod command_line;
+mod control_loop;
 mod custom_transport;
+#[cfg(all(unix, feature = "tls"))]
+mod gateway;
 #[cfg(unix)]
 mod pipes;
 mod pit_wall;
 mod process;
+#[cfg(target_os = "linux")]
+mod recipes;
 #[cfg(all(unix, feature = "serial"))]
 mod serial;
 mod server;

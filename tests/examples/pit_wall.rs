@@ -18,6 +18,13 @@ fn assert_all_served(ended: &Ended) {
     let [shown, skipped, lap] = pit_wall[..] else { panic!("{ended:?}") };
     // It has passed over what was not the newest any more, and ends with the newest, as the exit code says.
     assert_eq!((shown + skipped, lap), (states + laps, laps), "{ended:?}");
+    // How old is what it shows, every second: of who shows a state, and it is told for the reader of the log.
+    let age = |line: &String| Some(line.split_once(" s ")?.0.rsplit(' ').next()?.parse::<f64>().unwrap());
+    for viewer in ["pit wall ", "recorder "] {
+        let ages: Vec<_> = ended.stdout.iter().filter(|line| line.starts_with(viewer)).map(age).collect();
+        println!("{viewer}shows what is so old, in s: {ages:?}");
+        assert!(ages.iter().all(Option::is_some), "{ended:?}");
+    }
     assert!(ended.stdout.iter().all(|line| line.len() <= 80 && !line.contains('\x1b')), "{ended:?}");
 }
 

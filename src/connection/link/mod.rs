@@ -1,12 +1,13 @@
 //! One connection behind its handle: its outbox, and who sees to what the outbox asks for.
 //!
-//! [`send`] has what goes into the outbox, [`last_values`] what a newcomer gets of it, [`answers`] whether the peer's
+//! [`send`] has what goes into the outbox, [`queue`] what the pump is left to write, [`last_values`] what a newcomer gets of it, [`answers`] whether the peer's
 //! system answers it, [`receive`] how long the peer may keep the reader waiting, [`close`] the one way in which a
 //! connection ends.
 
 mod answers;
 mod close;
 mod last_values;
+mod queue;
 mod receive;
 mod send;
 
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use crate::connection::ConnectionId;
 use crate::connection::calls::Calls;
 use crate::connection::engine::Engine;
-use crate::connection::outbox::{Outbox, Step};
+use crate::connection::outbox::{Outbox, Step, TICK};
 use crate::connection::pump::{Deadline, Pump, Pumped, Tick, Ticked, Watched};
 use crate::connection::values::Values;
 use crate::error::DisconnectReason;
@@ -189,6 +190,7 @@ impl Link {
         match step {
             Step::Nothing => {}
             Step::Tick => self.engine.pump.tick(self.this.clone()),
+            Step::Queued => self.watch_for(Deadline::Queued, TICK),
             Step::Watch => self.watch_stall(),
             Step::Interval(time) => self.watch_for(Deadline::Interval, time),
             Step::HandOver { watched } => {
@@ -270,6 +272,7 @@ impl Watched for Link {
             Deadline::Answer => self.check_answer(now),
             Deadline::PartialMessage => self.check_partial_message(now),
             Deadline::Idle => self.check_idle(now),
+            Deadline::Queued => self.check_queued(now),
             Deadline::Interval => {
                 let (time, step) = self.outbox.send_due();
                 self.follow(step);

@@ -235,7 +235,7 @@ impl Link {
     }
 
     #[cold]
-    fn trace_accepted(&self, outgoing: Outgoing<'_>) {
+    pub(super) fn trace_accepted(&self, outgoing: Outgoing<'_>) {
         let (messages, bytes) = (outgoing.messages(), outgoing.len(&self.engine.rules));
         if messages == 1 {
             trace!("connection {} {}: {bytes} bytes accepted", self.id, self.peer);

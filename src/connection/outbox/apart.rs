@@ -16,7 +16,7 @@ impl Outbox {
     /// How it is served from now on; how much might be unsent before. Senders that wait for room look again, whether
     /// they still have to.
     pub(crate) fn set_delivery(&self, delivery: Delivery) -> (Option<usize>, Step) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         if state.stream.is_none() {
             // Retired. The last handle may be let go under some lock, and a filter is the program's code.
             drop(state);
@@ -111,7 +111,7 @@ impl Outbox {
 
     /// Since when the message waits that has waited longest.
     pub(crate) fn oldest(&self) -> Option<Instant> {
-        let state = self.state.lock();
+        let state = self.lock();
         [state.queue.oldest(), state.intervals.oldest()].into_iter().flatten().min()
     }
 }
@@ -161,7 +161,7 @@ impl State {
         }
     }
 
-    fn park(&mut self, key: &Key, batch: Arc<Batch>) {
+    pub(super) fn park(&mut self, key: &Key, batch: Arc<Batch>) {
         self.note_peak();
         if let Some(Amount { messages, bytes }) = self.intervals.park(key, batch) {
             self.tally.conflated += Volume::new(messages, bytes);

@@ -125,6 +125,16 @@ impl Batch {
         batch
     }
 
+    /// One message by itself as it is written. It is taken from the budget in any case, because it has been accepted.
+    pub(super) fn encoded(encoded: &[u8], key: Option<&Key>, budget: &Arc<Budget>) -> Self {
+        let mut batch = Self::new(budget);
+        batch.key = key.cloned();
+        batch.put(Pieces::whole(encoded));
+        batch.reserved = batch.memory();
+        budget.take_anyway(batch.reserved);
+        batch
+    }
+
     /// The goodbye, which takes nothing from the budget.
     pub(super) fn goodbye(goodbye: &[u8], budget: &Arc<Budget>) -> Self {
         let mut batch = Self::new(budget);
@@ -357,6 +367,12 @@ impl Batch {
 
     /// Empties it, to be filled again: with its memory, and what that has taken from the budget.
     pub(super) fn emptied(mut self) -> Self {
+        self.empty();
+        self
+    }
+
+    /// See [`emptied`](Self::emptied).
+    pub(super) fn empty(&mut self) {
         self.bytes.clear();
         self.first_end = 0;
         self.other_ends.clear();
@@ -366,7 +382,6 @@ impl Batch {
             self.reserved -= HEAD;
         }
         self.joined = OnceLock::new();
-        self
     }
 
     /// Whether its memory is that of a batch, not of a message or two and not of a very long one.

@@ -178,6 +178,7 @@ impl Outbox {
             // Aborted meanwhile: that is why the write failed.
             return Step::Nothing;
         }
+        self.close_intake(&mut state);
         state.stage = Stage::Dead;
         state.failure = Some(Arc::new(error));
         self.give_up_queue(&mut state);

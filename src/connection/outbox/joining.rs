@@ -65,7 +65,7 @@ impl Outbox {
     /// Leaves batches in the queue, to be written by the thread that calls [`write_ready`](Self::write_ready) next.
     /// Never waits: [`Refused::Full`] where there is no room now.
     pub(crate) fn leave(&self, batches: &[Arc<Batch>]) -> Result<(), Refused> {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         if state.stage != Stage::Open {
             return Err(Refused::Closed);
         }

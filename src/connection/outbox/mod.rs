@@ -26,6 +26,7 @@ mod batch;
 mod broadcast_batch;
 mod budget;
 mod flight;
+mod intake;
 mod intervals;
 mod joining;
 #[cfg(all(test, loom))]
@@ -34,6 +35,7 @@ mod outgoing;
 mod pace;
 mod parts;
 mod queue;
+mod queueing;
 mod room;
 mod rules;
 mod rush;
@@ -44,7 +46,7 @@ mod writing;
 
 use std::io;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 pub(crate) use background::Progress;
@@ -53,6 +55,7 @@ pub(crate) use broadcast_batch::{BroadcastBatch, GATHERED_CHARGE, GatherOutcome}
 pub(crate) use budget::{Budget, Lacking, Purpose};
 pub(crate) use outgoing::{Broadcast, Flushed, Outgoing, Refused, Step};
 pub(crate) use parts::Parts;
+pub(crate) use queueing::{Look, TICK};
 pub(crate) use rules::{Patience, Rules};
 #[cfg(all(test, loom))]
 pub(crate) use rush::RUSH;
@@ -66,9 +69,10 @@ use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, Ordering, now};
 use crate::transport::Stream;
 use account::Account;
 use background::Background;
+use intake::Intake;
 use intervals::Intervals;
 use queue::Amount;
-pub(crate) use queue::{Expiry, Queue};
+pub(crate) use queue::{Expiry, Queue, SHORT};
 use tally::Tally;
 use unsent::Unsent;
 
@@ -84,6 +88,8 @@ pub(crate) struct Outbox {
     heard: AtomicU64,
     /// Whether its delivery has a filter.
     filters: AtomicBool,
+    /// What is queued, once something has been.
+    intake: OnceLock<Box<Intake>>,
     state: Mutex<State>,
     /// Much room in the queue, the outcome of a write that somebody waits for, or the end.
     room: Condvar,
@@ -113,6 +119,10 @@ struct State {
     joining: bool,
     /// What has been [promised](Outbox::promise) to a batch that is being gathered.
     promised: usize,
+    /// What is kept for what is queued and not taken in.
+    intake_room: usize,
+    /// Whether the pump looks after what is queued.
+    is_looked_after: bool,
     /// How many senders wait for the outcome of a write under way.
     awaiting_outcome: usize,
     /// Whether the last message of the queue is the goodbye, which is no message of the program's.
@@ -169,6 +179,8 @@ impl Outbox {
                 direct_charge: 0,
                 joining: false,
                 promised: 0,
+                intake_room: 0,
+                is_looked_after: false,
                 awaiting_outcome: 0,
                 goodbye_queued: false,
                 writes_directly: true,
@@ -180,6 +192,7 @@ impl Outbox {
                 failure: None,
                 tally: Tally::default(),
             }),
+            intake: queueing::no_intake(&rules),
             room: Condvar::new(),
             changed: Condvar::new(),
             rules,
@@ -269,7 +282,7 @@ impl Outbox {
     /// Puts a batch into the queue for which room was [promised](Self::promise), to be written by the thread that calls
     /// [`write_ready`](Self::write_ready) next. If the outbox has closed meanwhile, its messages are lost.
     pub(crate) fn enqueue(&self, batch: &Arc<Batch>) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.promised = 0;
         if state.stage == Stage::Open {
             state.end_apart();
@@ -289,6 +302,7 @@ impl Outbox {
         if state.stage != Stage::Open {
             return Step::Nothing;
         }
+        self.close_intake(&mut state);
         state.stage = Stage::Closing;
         state.release_all();
         state.goodbye_queued = true;
@@ -308,6 +322,7 @@ impl Outbox {
             Stage::Dead => return true,
             Stage::Finished => return false,
         }
+        self.close_intake(&mut state);
         state.stage = Stage::Dead;
         self.give_up_queue(&mut state);
         true
@@ -347,7 +362,7 @@ impl Outbox {
 
     /// What waits, in bytes, overhead included; nothing any more once it is given up.
     pub(crate) fn charged(&self) -> usize {
-        let state = self.state.lock();
+        let state = self.lock();
         if state.stage == Stage::Dead { 0 } else { state.charged() }
     }
 

@@ -50,6 +50,8 @@ pub(crate) enum Step {
     /// A message waits for its interval: somebody has to let the pump [send](super::Outbox::send_due) it after
     /// this time.
     Interval(Duration),
+    /// Something is queued: somebody has to let the pump [look after it](super::Outbox::look_after_intake).
+    Queued,
     /// The background has work again, and nobody watches over its progress.
     Watch,
     /// The goodbye is out, and the writing half shut.

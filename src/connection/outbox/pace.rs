@@ -53,6 +53,11 @@ impl Pace {
         self.begun = None;
     }
 
+    /// Somebody else is about to write in between: that is not measured.
+    pub(crate) fn interrupt(&mut self) {
+        self.begun = None;
+    }
+
     /// Whether the time at which the write ends is of interest.
     pub(crate) fn is_measuring(&self) -> bool {
         self.begun.is_some()

@@ -31,7 +31,7 @@ const ENTRY: usize = size_of::<Entry>();
 
 /// A shared batch that is no longer than this, in bytes, is copied behind an open one: that takes less than two entries
 /// more.
-const SHORT: usize = 128;
+pub(crate) const SHORT: usize = 128;
 
 /// Batches in the order of writing. The last one may be open, and takes further messages; those that are *lent* to a
 /// write in flight stay in the queue, untouched, until its outcome is known. Shared ones that lie side by side are

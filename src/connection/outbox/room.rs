@@ -14,7 +14,7 @@ pub(super) const OUTCOME_PATIENCE: Duration = Duration::from_millis(100);
 impl Outbox {
     /// Whether a sender of so much would have to wait.
     pub(crate) fn would_block(&self, outgoing: Outgoing<'_>) -> bool {
-        let state = self.state.lock();
+        let state = self.lock();
         state.stage == Stage::Open && state.delivery.slow_consumer.waits() && !state.has_room_for(outgoing, &self.rules)
     }
 
@@ -42,10 +42,11 @@ impl Outbox {
     /// Promises so much room to a batch that is being gathered; false when there is not so much, or this peer gets each
     /// message by itself.
     pub(super) fn promise(&self, charge: usize) -> bool {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let takes_batches = !state.keeps_apart() && state.delivery.filter.is_none();
-        let has_room =
-            state.stage == Stage::Open && takes_batches && state.charged() + charge <= state.delivery.max_queued_bytes;
+        let has_room = state.stage == Stage::Open
+            && takes_batches
+            && state.charged() + state.intake_room + charge <= state.delivery.max_queued_bytes;
         if has_room {
             state.promised = charge;
         }
@@ -64,7 +65,7 @@ impl Outbox {
         outgoing: Outgoing<'_>,
         patience: &mut Patience,
     ) -> Result<MutexGuard<'_, State>, Refused> {
-        let state = self.state.lock();
+        let state = self.lock();
         if state.stage == Stage::Open && state.has_room_for(outgoing, &self.rules) {
             return Ok(state);
         }
@@ -89,26 +90,33 @@ impl Outbox {
             if state.has_room_for(outgoing, &self.rules) {
                 return Ok(state);
             }
+            if state.intake_room > 0 {
+                self.end_intake(&mut state);
+                continue;
+            }
             if state.promised > 0 {
                 return Err(Refused::SettleFirst);
             }
             if state.writer == Writer::Nobody && !state.queue.is_empty() {
                 return Err(Refused::WriteFirst);
             }
-            if state.in_flight && !state.background.has_thread && self.wait_for_outcome(&mut state, &mut outcome) {
+            let outcome_follows = state.in_flight && !state.background.has_thread;
+            if outcome_follows && patience.waits() && self.wait_for_outcome(&mut state, &mut outcome) {
                 continue;
             }
             match state.delivery.slow_consumer {
+                // Nobody can tell whether the peer is slow, before the outcome of the write that is under way.
+                SlowConsumer::Disconnect if outcome_follows && !patience.waits() => {
+                    return Err(state.refuse(outgoing, &self.rules));
+                }
+                SlowConsumer::Block(_) if !patience.waits() => return Err(state.refuse(outgoing, &self.rules)),
                 SlowConsumer::Disconnect => return Err(Refused::Full),
                 SlowConsumer::Block(time) if time.is_zero() || out_of_patience => return Err(Refused::Full),
                 SlowConsumer::Block(time) => {
                     let timed_out = self.room.wait_until(&mut state, patience.until(time)).timed_out();
                     out_of_patience = timed_out && patience.is_over(time);
                 }
-                SlowConsumer::DropNewest => {
-                    state.reject(outgoing, &self.rules);
-                    return Err(Refused::Dropped);
-                }
+                SlowConsumer::DropNewest => return Err(state.refuse(outgoing, &self.rules)),
                 SlowConsumer::DropOldest => {
                     let limit = state.delivery.max_queued_bytes;
                     let charge = state.charge_of(outgoing, &self.rules);
@@ -117,8 +125,7 @@ impl Outbox {
                     let dropped = state.queue.drop_oldest(needed, limit);
                     self.account_dropped(&mut state, dropped);
                     if dropped.messages == 0 {
-                        state.reject(outgoing, &self.rules);
-                        return Err(Refused::Dropped);
+                        return Err(state.refuse(outgoing, &self.rules));
                     }
                 }
             }
@@ -164,8 +171,14 @@ impl Outbox {
 
 impl State {
     pub(super) fn has_room_for(&self, outgoing: Outgoing<'_>, rules: &Rules) -> bool {
-        let left = self.delivery.max_queued_bytes.saturating_sub(self.charged() + self.promised);
+        let left = self.delivery.max_queued_bytes.saturating_sub(self.charged() + self.promised + self.intake_room);
         outgoing.charge(rules) <= left || self.goes_apart && self.charge_of(outgoing, rules) <= left
+    }
+
+    /// Does not accept it, for want of room, and counts that.
+    fn refuse(&mut self, outgoing: Outgoing<'_>, rules: &Rules) -> Refused {
+        self.reject(outgoing, rules);
+        Refused::Dropped
     }
 
     /// What it is charged beyond what it would replace.

@@ -105,9 +105,21 @@ pub(crate) struct Patience {
     since: Option<Instant>,
     /// When the last wait began.
     began: Option<Instant>,
+    /// Whether there is none from the beginning.
+    none: bool,
 }
 
 impl Patience {
+    /// That of a sender which never waits.
+    pub(crate) fn none() -> Self {
+        Self { none: true, ..Self::default() }
+    }
+
+    /// Whether there is any.
+    pub(crate) fn waits(&self) -> bool {
+        !self.none
+    }
+
     /// Until when it waits that has `time` for it.
     pub(crate) fn until(&mut self, time: Duration) -> Instant {
         let now = now();

@@ -12,7 +12,7 @@ impl Outbox {
     /// Blocks until all that had been accepted before is written, or dropped by the rule for full queues; at most until
     /// `deadline`. The caller has seen to it that [somebody writes](Self::write_ready).
     pub(crate) fn wait_flushed(&self, deadline: Instant) -> Flushed {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let last = state.intervals.last_due();
         let parked = |state: &State| last.map_or(0, |last| state.intervals.parked_until(last));
         while parked(&state) > 0 {

@@ -27,14 +27,14 @@ pub(super) const WRITES_PER_SENDER: usize = 8;
 impl Outbox {
     /// Writes what waits if nobody does, corked or not.
     pub(crate) fn write_ready(&self) -> Step {
-        let state = self.state.lock();
+        let state = self.lock();
         if state.queue.is_empty() { Step::Nothing } else { self.take_role(state) }
     }
 
     /// One write of the pump's; whether the stream takes no more and the pump has to go on. Not when the role has been
     /// laid down before the pump was given the stream, by [`try_stuck`](Self::try_stuck).
     pub(crate) fn pump_turn(&self) -> (bool, Step) {
-        let state = self.state.lock();
+        let state = self.lock();
         if state.writer != Writer::Background {
             return (false, Step::Nothing);
         }
@@ -46,7 +46,7 @@ impl Outbox {
 
     /// The pump's look at a corked outbox: writes what has been left for a tick.
     pub(crate) fn tick(&self) -> (Tick, Step) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         if state.stage != Stage::Open || !state.rush.is_on() {
             state.rush.end();
             state.rush.forget_tick();

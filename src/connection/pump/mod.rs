@@ -68,6 +68,8 @@ pub(crate) enum Deadline {
     Sending,
     /// That the peer's system answers what it is sent.
     Answer,
+    /// That what is queued is written.
+    Queued,
     /// That a message is sent which waits for its interval.
     Interval,
     /// That a message which has begun to arrive becomes whole.

@@ -319,6 +319,15 @@ impl Service for Core {
         Ok(self.broadcaster.broadcast(&self.engine, &self.table, broadcast, start_ticks))
     }
 
+    fn queue_broadcast(&self, message: &[u8]) -> Result<usize, Error> {
+        let body = self.settings().body_of(message)?;
+        let key = self.engine.key_of(message)?;
+        let broadcast = Broadcast { message, body: &body, key: key.as_ref() };
+        let noted = joining::recipients(&self.engine, &self.table, broadcast);
+        let connections = noted.unwrap_or_else(|| self.table.snapshot()).connections;
+        Ok(broadcast::queue_to(&self.engine, broadcast, connections.iter()))
+    }
+
     fn broadcast_where(&self, message: &[u8], wanted: &mut dyn FnMut(&Connection) -> bool) -> Result<usize, Error> {
         let body = self.settings().body_of(message)?;
         let key = self.engine.key_of(message)?;

@@ -11,6 +11,7 @@ mod isolation;
 mod order;
 mod outbound;
 mod peers;
+mod queue;
 mod send_all;
 mod slow_consumers;
 mod snapshot;

@@ -4,6 +4,7 @@
 mod budget;
 mod endings;
 mod gathered;
+mod intake;
 mod joining;
 mod peer;
 mod queueing;

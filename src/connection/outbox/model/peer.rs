@@ -92,12 +92,16 @@ struct Pump {
 struct Inbox {
     handed_over: bool,
     ticks: bool,
+    /// Whether it looks after what is queued, and is to look.
+    looks_after: bool,
+    looks: bool,
     stopped: bool,
 }
 
 enum Job {
     Write,
     Tick,
+    Look,
 }
 
 /// A message, and whether it was accepted.
@@ -141,6 +145,26 @@ impl Peer {
         let key = self.setup.conflates.then(|| Key::new(&message[..1]));
         let outcome = self.push(Outgoing::Message { message: &message, key: key.as_ref() });
         Sent { message, outcome }
+    }
+
+    /// Queues as a connection does, but ends nothing when it is refused. The pump's next look comes some time later.
+    pub(crate) fn queue(&self, message: impl Into<Vec<u8>>) -> Sent {
+        let message = message.into();
+        let key = self.setup.conflates.then(|| Key::new(&message[..1]));
+        let outcome = loop {
+            match self.outbox.queue(Outgoing::Message { message: &message, key: key.as_ref() }) {
+                Ok(step) => break Ok(self.follow(step)),
+                Err(Refused::WriteFirst) => self.write_ready(),
+                Err(refused) => break Err(refused),
+            }
+        };
+        self.ask_pump(|inbox| inbox.looks |= inbox.looks_after);
+        Sent { message, outcome }
+    }
+
+    /// A thread that queues `count` numbered messages.
+    pub(crate) fn spawn_queuer(self: &Arc<Self>, name: char, count: usize) -> JoinHandle<Vec<Sent>> {
+        self.spawn(move |peer| (1..=count).map(|number| peer.queue(format!("{name}{number}"))).collect())
     }
 
     /// Sends messages in one batch.
@@ -220,6 +244,10 @@ impl Peer {
             Step::Tick => self.ask_pump(|inbox| {
                 inbox.ticks = true;
             }),
+            Step::Queued => self.ask_pump(|inbox| {
+                assert!(!inbox.looks_after, "the pump is asked twice to look");
+                (inbox.looks_after, inbox.looks) = (true, true);
+            }),
             Step::Watch => self.watched.store(true, Ordering::Relaxed),
             Step::HandOver { watched } => {
                 if !watched {
@@ -249,6 +277,7 @@ impl Peer {
                 Job::Write if self.setup.take.directly => while self.pump_turn() {},
                 Job::Write => self.follow(self.outbox.write_blocking()),
                 Job::Tick => while self.tick() {},
+                Job::Look => self.follow(self.outbox.look_after_intake().step),
             }
         }
     }
@@ -261,6 +290,9 @@ impl Peer {
             }
             if std::mem::take(&mut inbox.ticks) {
                 return Some(Job::Tick);
+            }
+            if std::mem::take(&mut inbox.looks) {
+                return Some(Job::Look);
             }
             if inbox.stopped {
                 return None;
