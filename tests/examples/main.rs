@@ -7,6 +7,7 @@
 mod chat;
 mod client;
 mod command_line;
+mod custom_framing;
 mod custom_transport;
 #[cfg(unix)]
 mod pipes;
