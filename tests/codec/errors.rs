@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::Debug;
 
-use leads_comm::codec::{DecodeError, Decoder, EncodeError, Separator, SeparatorError};
+use leads_comm::codec::{DecodeError, Decoder, EncodeError, FramingError, Separator, SeparatorError};
 
 use crate::oracle::encode;
 
@@ -43,6 +43,19 @@ fn message_too_long() {
     let error = decoder.decode(&[b'x'; 2000]).next_message().unwrap_err();
     assert_eq!(error, DecodeError::MessageTooLong { limit: 1000 });
     check(error, &["1000 bytes"]);
+}
+
+#[test]
+fn what_a_framing_of_the_programs_own_says_is_beneath() {
+    let said = FramingError::new("it is odd\nin more words");
+    check(said.clone(), &["it is odd"]);
+    assert_eq!(said.to_string(), "it is odd");
+    for error in [&DecodeError::Malformed(said.clone()) as &dyn Error, &EncodeError::ByProgram(said.clone())] {
+        let source = error.source().unwrap();
+        assert_eq!(source.downcast_ref::<FramingError>(), Some(&said));
+        assert!(!error.to_string().contains("odd"), "it would be said twice");
+    }
+    check(EncodeError::TooLong { len: 5_000_000_000 }, &["5000000000", "4 bytes"]);
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub(crate) enum End {
     Remainder(Vec<u8>),
     /// The next message is over the limit.
     TooLong,
+    /// It is no frame.
+    Malformed,
 }
 
 /// Cuts at the first match of the separator and begins again behind it.
@@ -128,6 +130,7 @@ pub(crate) fn decode<'a>(
         .and_then(|()| take(&mut decoder, usize::MAX, &mut messages));
     let end = match outcome {
         Ok(()) => End::Remainder(decoder.remainder().to_vec()),
+        Err(DecodeError::Malformed(_)) => End::Malformed,
         Err(error) => {
             assert_eq!(error, DecodeError::MessageTooLong { limit });
             End::TooLong
@@ -146,6 +149,12 @@ pub(crate) fn encode_into(message: &[u8], separator: &Separator, buffer: &mut Ve
 
 pub(crate) fn check(message: &[u8], separator: &Separator) -> Result<(), EncodeError> {
     codec::check(message, &separator.clone().into())
+}
+
+/// Whether a message has not been copied from there.
+pub(crate) fn lies_in(message: &[u8], place: &[u8]) -> bool {
+    let (message, place) = (message.as_ptr_range(), place.as_ptr_range());
+    place.start <= message.start && message.end <= place.end
 }
 
 /// Every word of `letters` that is as long as `lens` says.

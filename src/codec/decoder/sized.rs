@@ -1,7 +1,5 @@
 //! Messages whose length comes first.
 
-use std::mem;
-
 use super::{DecodeError, Lent};
 use crate::codec::buffer::Buffer;
 use crate::codec::pieces::HEAD_LEN;
@@ -59,7 +57,7 @@ fn complete_remainder<'r>(
         if lacking == 0 {
             break;
         }
-        let (share, rest) = mem::take(chunk).split_at(lacking.min(chunk.len()));
+        let (share, rest) = chunk.split_at(lacking.min(chunk.len()));
         *chunk = rest;
         remainder.extend(share);
     }
