@@ -142,8 +142,7 @@ impl Intake {
     /// The pump's look: whether something was queued since the last one, or else for how long nothing has been.
     pub(super) fn look(&self, now: Instant) -> Result<(), Duration> {
         let elapsed = nanos_since(self.since, now);
-        // Only if so: a look that finds nothing writes nothing that the thread which queues reads.
-        if self.touched.load(Ordering::Relaxed) && self.touched.swap(false, Ordering::AcqRel) {
+        if self.touched.swap(false, Ordering::AcqRel) {
             self.last.store(elapsed, Ordering::Relaxed);
             return Ok(());
         }
