@@ -84,7 +84,8 @@ impl Intake {
                     let fits = side.put(outgoing, rules).is_ok_and(|fits| fits);
                     if fits {
                         self.filled.store(true, Ordering::Release);
-                        self.touched.store(true, Ordering::Release);
+                        // By a swap, so that the pump hears of each thread's message by the last one's word.
+                        self.touched.swap(true, Ordering::AcqRel);
                     }
                     return fits;
                 }
@@ -121,7 +122,7 @@ impl Intake {
         drop(next);
         self.filled.store(first.is_some(), Ordering::Relaxed);
         if first.is_some() {
-            self.touched.store(true, Ordering::Relaxed);
+            self.touched.swap(true, Ordering::AcqRel);
         }
         self.second.store(!second, Ordering::Release);
         self.side(second).empty(take);
