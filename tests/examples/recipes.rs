@@ -51,5 +51,8 @@ fn the_log_says_what_happens_and_nothing_of_what_a_message_contains() {
     // One filter is for all of it.
     assert_eq!(log(Some("leads_comm=off")), [""; 0]);
     let all = log(Some("leads_comm=trace"));
-    assert!(all.iter().any(|line| line.contains("TRACE leads_comm::") && line.ends_with(": 30 bytes received")), "{all:?}");
+    assert!(
+        all.iter().any(|line| line.contains("TRACE leads_comm::") && line.ends_with(": 30 bytes received")),
+        "{all:?}"
+    );
 }
