@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::{RecvTimeoutError, bounded};
 use leads_comm::{Callback, Client, Delivery, Error, Server, SlowConsumer, answer, key};
-use support::{Failure, fail, on_stop, run, say, show, stop_when_unread};
+use support::{Failure, fail, on_stop, run, say, show};
 
 const HELP: &str = "\
 A vehicle that publishes its state, and three viewers of it, over TCP: a pit
@@ -76,17 +76,15 @@ fn drive(seconds: f64) -> Result<(), Failure> {
             }
         }
     });
-    let show_at_once =
-        |screen: Arc<Mutex<Screen>>| callback::on_receive(move |_, message| screen.lock().unwrap().show(message));
+    let at_once = |screen: Arc<Mutex<Screen>>| callback::on_receive(move |_, new| screen.lock().unwrap().show(new));
     let viewers = [
         view(&vehicle, "newest", latest)?,
-        view(&vehicle, "everything", show_at_once(recorder))?,
-        view(&vehicle, "events", show_at_once(phone))?,
+        view(&vehicle, "everything", at_once(recorder))?,
+        view(&vehicle, "events", at_once(phone))?,
     ];
 
     let (stop, stopped) = bounded::<()>(1);
     on_stop(move || drop(stop))?;
-    stop_when_unread();
     let (begun, seconds) = (Instant::now(), Duration::from_secs_f64(seconds));
     let (mut number, mut laps, mut next) = (0, 0, begun);
     while next < begun + seconds && stopped.recv_deadline(next) == Err(RecvTimeoutError::Timeout) {
@@ -110,8 +108,8 @@ fn drive(seconds: f64) -> Result<(), Failure> {
 
     let [pit_wall, recorder, phone] = screens.each_ref().map(|screen| screen.lock().unwrap());
     let is_newest = |screen: &Screen| STATES.iter().all(|state| screen.number(state) == number);
-    let has_all = is_newest(&recorder) && recorder.skipped == 0 && phone.number("lap") == laps;
-    if has_all && is_newest(&pit_wall) { Ok(()) } else { Err(fail("not everybody got what they want")) }
+    let has_all = is_newest(&pit_wall) && is_newest(&recorder) && recorder.skipped == 0 && phone.number("lap") == laps;
+    if has_all { Ok(()) } else { Err(fail("not everybody got what they want")) }
 }
 
 /// A viewer that has said what it wants, and been answered.

@@ -28,9 +28,8 @@ Usage: gateway HOST[:PORT] --ca FILE --token FILE [--port P] [--keep N]
       --keep N      how many messages are kept, of up to 64 KiB (default 1000)
   -h, --help        print this
 
-Prints `listening on IP:PORT`, and every second how many messages were passed
-on, are kept, and are lost. What was under way when a connection broke counts as
-passed on. Ctrl-C, SIGTERM and SIGHUP end it; what is kept then is lost as well.
+Prints where it listens, and every second how many messages were passed on, with
+those under way when a connection broke, are kept and are lost. Ctrl-C ends it.
 ";
 
 fn main() -> ExitCode {
@@ -57,7 +56,7 @@ fn parse_options(mut arguments: Arguments) -> Result<Option<(String, OsString, O
     }
 }
 
-/// What is between the vehicle and the server, which gets it in order.
+/// What is between the vehicle and the server, which gets it in order: what comes back goes in front.
 #[derive(Default)]
 struct Passing {
     server: Option<Connection>,
@@ -66,7 +65,6 @@ struct Passing {
 }
 
 fn pass_on((address, authorities, token, port, keep): (String, OsString, OsString, u16, usize)) -> Result<(), Failure> {
-    let authorities = Authorities::from_pem_file(authorities).map_err(|error| fail(format!("{error:#}")))?;
     let passing = Arc::<Mutex<Passing>>::default();
     let [entering, leaving, taking] = [0; 3].map(|_| Arc::clone(&passing));
     let callback = callback::closures()
@@ -82,13 +80,12 @@ fn pass_on((address, authorities, token, port, keep): (String, OsString, OsStrin
         .on_disconnect(move |_, server, reason| {
             complain(format_args!("disconnected from {server}: {reason:#}"));
             let mut passing = leaving.lock().unwrap();
-            // Before what came since then.
             server.take_unsent().into_iter().rev().for_each(|message| passing.kept.push_front(message));
             passing.server = None;
         })
         .on_fail(|_, error| complain(format_args!("{error:#}")));
     let server = Client::builder()
-        .tls(ClientConfig::new(authorities))
+        .tls(ClientConfig::new(Authorities::from_pem_file(authorities).map_err(|error| fail(format!("{error:#}")))?))
         .token(read_token(&token)?)
         .reconnect(Reconnect::new().longest_delay(Duration::from_secs(2)).at_start(true))
         // What the system holds does not come back: so it may hold little.
