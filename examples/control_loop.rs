@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::{TryRecvError, bounded};
 use leads_comm::{Client, Server, key};
-use support::{Failure, fail, on_stop, run, say, show, stop_when_unread};
+use support::{Failure, fail, on_stop, run, say, show};
 
 const HELP: &str = "\
 Runs a control loop at 1 kHz that takes the newest command and queues its state
@@ -56,7 +56,6 @@ fn drive(iterations: u64) -> Result<(), Failure> {
 
     let (stop, stopped) = bounded::<()>(1);
     on_stop(move || drop(stop))?;
-    stop_when_unread();
     let (mut speed, mut wanted, mut sent, mut late, mut long) = (0.0, 0.0, 0, 0, 0);
     let mut due = Instant::now();
     while sent < iterations && stopped.try_recv() == Err(TryRecvError::Empty) {
@@ -67,7 +66,7 @@ fn drive(iterations: u64) -> Result<(), Failure> {
             wanted = String::from_utf8_lossy(&message).parse().unwrap_or(wanted);
         }
         speed += (wanted - speed) / 100.0;
-        client.send(format!("{sent}:{speed:.3}").as_bytes())?;
+        client.queue(format!("{sent}:{speed:.3}").as_bytes())?;
         (sent, late, long) = (sent + 1, late + u64::from(begun > due + LATE), long + u64::from(begun.elapsed() > LATE));
         if sent % 1000 == 0 {
             show(format_args!("{} s: speed {speed:.1} of {wanted}, late {late}, long {long}\n", sent / 1000));

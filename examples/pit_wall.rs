@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::{RecvTimeoutError, bounded};
-use leads_comm::{Callback, Client, Delivery, Error, Server, SlowConsumer, key};
-use support::{Failure, fail, on_stop, run, say, show, stop_when_unread};
+use leads_comm::{Callback, Client, Delivery, Error, Server, SlowConsumer, answer, key};
+use support::{Failure, fail, on_stop, run, say, show};
 
 const HELP: &str = "\
 A vehicle that publishes its state, and three viewers of it, over TCP: a pit
@@ -51,16 +51,16 @@ fn main() -> ExitCode {
 fn delivery(wanted: &[u8]) -> Delivery {
     match wanted {
         // Behind or not, it never has to read the past of a state.
-        b"want newest" => Delivery::new().slow_consumer(SlowConsumer::DropOldest).conflate(true),
-        b"want everything" => Delivery::new().slow_consumer(SlowConsumer::Block(PATIENCE)),
-        b"want events" => Delivery::new().filter(|key, _| key.is_none()),
-        _ => Delivery::new(),
+        b"newest" => Delivery::new().slow_consumer(SlowConsumer::DropOldest).conflate(true),
+        b"everything" => Delivery::new().slow_consumer(SlowConsumer::Block(PATIENCE)),
+        _ => Delivery::new().filter(|key, _| key.is_none()),
     }
 }
 
 fn drive(seconds: f64) -> Result<(), Failure> {
-    let (served, is_served) = bounded(3);
-    let serve = callback::on_receive(move |viewer, wanted| drop(served.send(viewer.set_delivery(delivery(wanted)))));
+    let serve = callback::on_receive(|viewer, wanted| {
+        viewer.set_delivery(delivery(wanted)).and_then(|()| viewer.send(b"served")).expect("it waits for that");
+    });
     let vehicle = Server::builder().port(0).key(key::prefix(b':')).callback(serve).build()?;
     vehicle.start(true)?;
 
@@ -76,20 +76,15 @@ fn drive(seconds: f64) -> Result<(), Failure> {
             }
         }
     });
-    let show_at_once =
-        |screen: Arc<Mutex<Screen>>| callback::on_receive(move |_, message| screen.lock().unwrap().show(message));
+    let at_once = |screen: Arc<Mutex<Screen>>| callback::on_receive(move |_, new| screen.lock().unwrap().show(new));
     let viewers = [
         view(&vehicle, "newest", latest)?,
-        view(&vehicle, "everything", show_at_once(recorder))?,
-        view(&vehicle, "events", show_at_once(phone))?,
+        view(&vehicle, "everything", at_once(recorder))?,
+        view(&vehicle, "events", at_once(phone))?,
     ];
-    for _ in &viewers {
-        is_served.recv_timeout(PATIENCE).map_err(|_| fail("not every viewer could be served"))??;
-    }
 
     let (stop, stopped) = bounded::<()>(1);
     on_stop(move || drop(stop))?;
-    stop_when_unread();
     let (begun, seconds) = (Instant::now(), Duration::from_secs_f64(seconds));
     let (mut number, mut laps, mut next) = (0, 0, begun);
     while next < begun + seconds && stopped.recv_deadline(next) == Err(RecvTimeoutError::Timeout) {
@@ -113,14 +108,14 @@ fn drive(seconds: f64) -> Result<(), Failure> {
 
     let [pit_wall, recorder, phone] = screens.each_ref().map(|screen| screen.lock().unwrap());
     let is_newest = |screen: &Screen| STATES.iter().all(|state| screen.number(state) == number);
-    let has_all = is_newest(&recorder) && recorder.skipped == 0 && phone.number("lap") == laps;
-    if has_all && is_newest(&pit_wall) { Ok(()) } else { Err(fail("not everybody got what they want")) }
+    let has_all = is_newest(&pit_wall) && is_newest(&recorder) && recorder.skipped == 0 && phone.number("lap") == laps;
+    if has_all { Ok(()) } else { Err(fail("not everybody got what they want")) }
 }
 
-/// A viewer that has said what it wants.
+/// A viewer that has said what it wants, and been answered.
 fn view(vehicle: &Server, wants: &str, callback: impl Callback) -> Result<Client, Error> {
     let client = Client::connect(&format!("127.0.0.1:{}", vehicle.port()), callback)?;
-    client.send(format!("want {wants}").as_bytes())?;
+    client.call(wants.as_bytes(), answer::prefix("served"), PATIENCE)?;
     Ok(client)
 }
 

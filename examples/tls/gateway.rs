@@ -1,131 +1,123 @@
-//! A gateway: what a vehicle sends in over plain TCP on this machine, it passes to a server elsewhere, over TLS and with
-//! a token, and goes on when that has been away.
+//! A gateway from plain TCP on this machine to a TLS server elsewhere, over the times when that is away.
 //!
 //! ```text
 //! cargo run --release --features tls --example gateway -- HOST:PORT --ca ca.pem --token FILE
 //! ```
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use leads_comm::crossbeam_channel::{RecvTimeoutError, bounded};
 use leads_comm::transport::tls::{Authorities, ClientConfig};
-use leads_comm::{Client, DEFAULT_PORT, Error, Reconnect, Server, callback};
+use leads_comm::{Client, Connection, DEFAULT_PORT, Delivery, Reconnect, Server, callback};
 use lexopt::prelude::*;
-use support::{Arguments, Failure, complain, fail, on_stop, read_token, run, say, show, stop_when_unread, usage};
+use support::{Arguments, Failure, complain, fail, on_stop, read_token, run, say, show, usage};
 
 const HELP: &str = "\
-Takes messages over plain TCP on 127.0.0.1 and passes them to a server over TLS.
-What comes while that is away is kept for it, and what is too much is lost.
+Takes messages over plain TCP on 127.0.0.1 and passes them on to a server, over
+TLS and in order. What comes while that is away is kept, what is too much lost.
 
-Usage: gateway HOST[:PORT] --ca FILE --token FILE [--port P] [--keep BYTES]
+Usage: gateway HOST[:PORT] --ca FILE --token FILE [--port P] [--keep N]
 
       --ca FILE     the authorities that certify the server, in PEM
       --token FILE  the token that lets this client in
       --port P      the port to listen on, 0 for a free one (default 16900)
-      --keep BYTES  how much is kept at most, 64 more for each message (default
-                    1048576)
+      --keep N      how many messages are kept, of up to 64 KiB (default 1000)
   -h, --help        print this
 
-The first line of stdout is `listening on IP:PORT`. Then come, once a second if
-they change, and at the end: how many messages were passed on, are kept, and are
-lost. What was under way when a connection broke counts as passed on. Ctrl-C,
-SIGTERM and SIGHUP end it, with 2 s for what is kept. RUST_LOG=debug shows more.
+Prints where it listens, and every second how many messages were passed on, with
+those under way when a connection broke, are kept and are lost. Ctrl-C ends it.
 ";
-
-struct Options {
-    server: String,
-    authorities: OsString,
-    token: OsString,
-    port: u16,
-    keep: usize,
-}
 
 fn main() -> ExitCode {
     run("gateway", HELP, parse_options, pass_on)
 }
 
 /// `None` when only help is wanted.
-fn parse_options(mut arguments: Arguments) -> Result<Option<Options>, Failure> {
-    let (mut server, mut authorities, mut token, mut port, mut keep) = (None, None, None, DEFAULT_PORT, 1 << 20);
+fn parse_options(mut arguments: Arguments) -> Result<Option<(String, OsString, OsString, u16, usize)>, Failure> {
+    let (mut server, mut authorities, mut token, mut port, mut keep) = (None, None, None, DEFAULT_PORT, 1000);
     while let Some(argument) = arguments.next_argument()? {
         match argument {
             Value(address) if server.is_none() => server = Some(address.string()?),
             Long("ca") => authorities = Some(arguments.value()?),
             Long("token") => token = Some(arguments.value()?),
             Long("port") => port = arguments.number(0..=65535)?,
-            Long("keep") => keep = arguments.number(0..=4 << 20)?,
+            Long("keep") => keep = arguments.number(0..=1_000_000)?,
             Short('h') | Long("help") => return Ok(None),
             _ => return Err(argument.unexpected().into()),
         }
     }
     match (server, authorities, token) {
-        (Some(server), Some(authorities), Some(token)) => Ok(Some(Options { server, authorities, token, port, keep })),
+        (Some(server), Some(authorities), Some(token)) => Ok(Some((server, authorities, token, port, keep))),
         _ => Err(usage("HOST, --ca and --token are needed")),
     }
 }
 
-/// What has become of the messages that have come.
+/// What is between the vehicle and the server, which gets it in order: what comes back goes in front.
 #[derive(Default)]
-struct Counts {
-    taken: AtomicU64,
-    lost: AtomicU64,
+struct Passing {
+    server: Option<Connection>,
+    kept: VecDeque<Vec<u8>>,
+    lost: usize,
 }
 
-fn pass_on(options: Options) -> Result<(), Failure> {
-    let authorities = Authorities::from_pem_file(&options.authorities).map_err(|error| fail(format!("{error:#}")))?;
-    let reconnect = Reconnect::new().longest_delay(Duration::from_secs(2)).at_start(true).keep_bytes(options.keep);
+fn pass_on((address, authorities, token, port, keep): (String, OsString, OsString, u16, usize)) -> Result<(), Failure> {
+    let passing = Arc::<Mutex<Passing>>::default();
+    let [entering, leaving, taking] = [0; 3].map(|_| Arc::clone(&passing));
+    let callback = callback::closures()
+        .on_connect(move |_, server| {
+            complain(format_args!("connected to {server}"));
+            let mut passing = entering.lock().unwrap();
+            // If one is refused, the connection has ended again.
+            while passing.kept.front().is_some_and(|message| server.send(message).is_ok()) {
+                passing.kept.pop_front();
+            }
+            passing.server = Some(server.clone());
+        })
+        .on_disconnect(move |_, server, reason| {
+            complain(format_args!("disconnected from {server}: {reason:#}"));
+            let mut passing = leaving.lock().unwrap();
+            server.take_unsent().into_iter().rev().for_each(|message| passing.kept.push_front(message));
+            passing.server = None;
+        })
+        .on_fail(|_, error| complain(format_args!("{error:#}")));
     let server = Client::builder()
-        .tls(ClientConfig::new(authorities))
-        .token(read_token(&options.token)?)
-        .reconnect(reconnect)
+        .tls(ClientConfig::new(Authorities::from_pem_file(authorities).map_err(|error| fail(format!("{error:#}")))?))
+        .token(read_token(&token)?)
+        .reconnect(Reconnect::new().longest_delay(Duration::from_secs(2)).at_start(true))
+        // What the system holds does not come back: so it may hold little.
+        .delivery(Delivery::new().max_unsent_bytes(16 * 1024))
+        .keep_unsent(true)
+        .callback(callback)
         .build()?;
-    let counts = Arc::new(Counts::default());
-    let (again, losing) = (server.clone(), Arc::clone(&counts));
-    let pass = move |message: &[u8]| {
-        if again.send(message).is_err() {
-            losing.lost.fetch_add(1, Relaxed);
+    let take = callback::on_receive(move |_, message| {
+        let mut passing = taking.lock().unwrap();
+        let is_passed = passing.server.as_ref().is_some_and(|server| server.send(message).is_ok());
+        match passing.kept.len() < keep {
+            _ if is_passed => {}
+            true => passing.kept.push_back(message.to_vec()),
+            false => passing.lost += 1,
         }
-    };
-    let unsent = Arc::clone(&counts);
-    server.set_callback(
-        callback::closures()
-            .on_connect(|_, server| complain(format_args!("connected to {server}")))
-            .on_disconnect(|_, server, reason| complain(format_args!("disconnected from {server}: {reason:#}")))
-            .on_fail(move |_, error| match error {
-                Error::Unsent { messages, .. } => drop(unsent.lost.fetch_add(*messages, Relaxed)),
-                error => complain(format_args!("{error:#}")),
-            }),
-    );
-    server.start(&options.server, true)?;
-    let taking = Arc::clone(&counts);
-    let vehicle = Server::builder().port(options.port).callback(callback::on_receive(move |_, message| {
-        taking.taken.fetch_add(1, Relaxed);
-        pass(message);
-    }));
-    let vehicle = vehicle.build()?;
+    });
+    let vehicle = Server::builder().port(port).max_received_len(64 * 1024).callback(take).build()?;
     vehicle.start(true)?;
     say(format_args!("listening on 127.0.0.1:{}", vehicle.port()));
+    server.start(&address, true)?;
 
     let (stop, stopped) = bounded::<()>(1);
     on_stop(move || drop(stop))?;
-    stop_when_unread();
     let now = || {
-        let (lost, passed) = (counts.lost.load(Relaxed), server.stats().traffic.written.messages);
-        format!("passed {passed}, kept {}, lost {lost}", counts.taken.load(Relaxed).saturating_sub(passed + lost))
+        let (passing, traffic) = (passing.lock().unwrap(), server.stats().traffic);
+        let kept = passing.kept.len() as u64 + traffic.waiting.messages;
+        format!("passed {}, kept {kept}, lost {}", traffic.written.messages, passing.lost)
     };
-    let mut told = String::new();
     while stopped.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
-        if told != now() {
-            told = now();
-            show(format_args!("{told}\n"));
-        }
+        show(now() + "\n");
     }
     vehicle.close();
-    let _ = server.flush(Duration::from_secs(2));
     server.close();
     say(now());
     Ok(())
