@@ -131,9 +131,7 @@ impl Batch {
     pub(super) fn encoded(encoded: &[u8], key: Option<&Key>, budget: &Arc<Budget>) -> Self {
         let mut batch = Self::new(budget);
         batch.key = key.cloned();
-        batch.put(encoded, &[]);
-        batch.reserved = batch.memory();
-        budget.take_anyway(batch.reserved);
+        batch.put_anyway(encoded);
         batch
     }
 
@@ -235,6 +233,14 @@ impl Batch {
         self.bytes.extend_from_slice(message);
         self.bytes.extend_from_slice(separator);
         self.note_end(self.bytes.len());
+    }
+
+    /// Adds a message as it is written, and takes what that needs from the budget in any case.
+    pub(super) fn put_anyway(&mut self, encoded: &[u8]) {
+        self.put(encoded, &[]);
+        let more = self.memory().saturating_sub(self.reserved);
+        self.reserved += more;
+        self.budget.take_anyway(more);
     }
 
     #[inline]
