@@ -75,8 +75,8 @@ fn what_is_no_request_is_passed_on() {
     publisher.close();
 }
 
-/// Asked in the middle of a flood, of which a part has been begun for this peer: messages without numbers end before the
-/// answer, and nothing is lost behind it.
+/// Asked in the middle of a flood, of which a part has been begun for this peer: messages without numbers end before
+/// the answer, and nothing is lost behind it.
 #[test]
 fn behind_the_answer_every_message_has_its_number() {
     const COUNT: usize = 200;
