@@ -109,9 +109,9 @@ impl Publisher {
         if Answer::parse(message).is_some() {
             return Err(PublishError::Reserved);
         }
-        // Asks the server whether it would send that, to nobody: what can be sent with its number, can without it.
+        // What can be sent with its number, can without it.
         let longest = [wire::LONGEST_NUMBER.as_bytes(), message].concat();
-        self.server.broadcast_where(&longest, &mut |_: &Connection| false).map(drop).map_err(PublishError::Message)
+        self.server.check_message(&longest).map_err(PublishError::Message)
     }
 
     /// The position of the last message in the history; `None` when there has never been one.
