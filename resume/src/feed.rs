@@ -21,8 +21,8 @@ use crate::publisher::Shared;
 use crate::wire::{self, Answer};
 use crate::{History, HistoryError, Position};
 
-/// How much is read and sent at a time, in bytes; so much, and what a single message has more, waits for a subscriber at
-/// most.
+/// How much is read and sent at a time, in bytes; so much, and what a single message has more, waits for a subscriber
+/// at most.
 const CHUNK: usize = 64 * 1024;
 
 /// How long it waits for the system to take a chunk before it says so again.

@@ -28,9 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// A peer that asks for it, as a [`Subscriber`](crate::Subscriber) does, gets what the [`History`] has behind the last
 /// message that it names, and then whatever is published, each message with its number: at its own speed, read from the
-/// history by a thread of its own. Nobody waits for it, and none of its messages waits in a queue for long; a subscriber
-/// that is slower than the history is long is told of a [`Gap`](crate::Gap). While it takes nothing at all, it is
-/// [disconnected](leads_comm::Timeouts::stall_timeout) as every peer.
+/// history by a thread of its own. Nobody waits for it, and none of its messages waits in a queue for long; a
+/// subscriber that is slower than the history is long is told of a [`Gap`](crate::Gap). While it takes nothing at all,
+/// it is [disconnected](leads_comm::Timeouts::stall_timeout) as every peer.
 ///
 /// Every other peer gets what is published from the moment on that it connects, as by [`Server::broadcast`]: the same
 /// bytes, under the server's [delivery](leads_comm::Delivery).
@@ -86,8 +86,8 @@ impl Publisher {
     /// Adds a message to the history, and sends it to everybody who is connected.
     ///
     /// Blocks as [`Server::broadcast`] does, and for as long as the history takes to write it. Messages that several
-    /// threads publish at once have the order of their numbers for every subscriber; for the other peers, any order. May
-    /// be called from any thread, in any callback, and before the start.
+    /// threads publish at once have the order of their numbers for every subscriber; for the other peers, any order.
+    /// May be called from any thread, in any callback, and before the start.
     ///
     /// # Errors
     ///
@@ -109,9 +109,9 @@ impl Publisher {
         if Answer::parse(message).is_some() {
             return Err(PublishError::Reserved);
         }
-        // Asks the server whether it would send that, to nobody: what can be sent with its number, can without it.
+        // What can be sent with its number, can without it.
         let longest = [wire::LONGEST_NUMBER.as_bytes(), message].concat();
-        self.server.broadcast_where(&longest, &mut |_: &Connection| false).map(drop).map_err(PublishError::Message)
+        self.server.check_message(&longest).map_err(PublishError::Message)
     }
 
     /// The position of the last message in the history; `None` when there has never been one.
@@ -131,8 +131,9 @@ impl Publisher {
         &self.server
     }
 
-    /// Ends the server, and the history: see [`Service::close`]. From then on nothing is published, and the folder of the
-    /// history may be opened again. What a subscriber has not got by then it gets the next time, if the history survives.
+    /// Ends the server, and the history: see [`Service::close`]. From then on nothing is published, and the folder of
+    /// the history may be opened again. What a subscriber has not got by then it gets the next time, if the history
+    /// survives.
     pub fn close(&self) {
         self.server.close();
         self.shared.history.close();

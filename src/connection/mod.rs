@@ -316,9 +316,9 @@ impl Connection {
     /// Takes what was accepted and not written when the connection ended, for a service that
     /// [keeps](crate::ServerBuilder::keep_unsent) it: whole payloads, in the order of sending, without the goodbye.
     ///
-    /// They are those that [`unsent`](crate::Undelivered::unsent) counts in the [`DisconnectReason`], a message that was
-    /// written in part among them: of such a one the peer has got less than the whole. Not among them is what had been
-    /// written: whether the peer has read that nobody knows here, also of a client that was [not let
+    /// They are those that [`unsent`](crate::Undelivered::unsent) counts in the [`DisconnectReason`], a message that
+    /// was written in part among them: of such a one the peer has got less than the whole. Not among them is what had
+    /// been written: whether the peer has read that nobody knows here, also of a client that was [not let
     /// in](DisconnectCause::NotLetIn), where it is counted as unsent. What the queue had [dropped](crate::SlowConsumer)
     /// or [replaced](Delivery::conflate) is gone.
     ///

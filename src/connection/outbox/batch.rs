@@ -115,8 +115,8 @@ impl Batch {
         batch
     }
 
-    /// A message by itself that may have been written in part. It is taken from the budget in any case, because it cannot
-    /// be refused any more.
+    /// A message by itself that may have been written in part. It is taken from the budget in any case, because it
+    /// cannot be refused any more.
     pub(crate) fn accepted(message: Pieces<'_>, budget: &Arc<Budget>) -> Self {
         let mut batch = Self::new(budget);
         batch.put(message);

@@ -170,6 +170,8 @@ fn a_message_that_cannot_be_framed_is_refused() {
             client.connection().unwrap().send(message).unwrap_err(),
             started.server.broadcast(message).unwrap_err(),
             started.server.broadcast_where(message, everyone).unwrap_err(),
+            started.server.check_message(message).unwrap_err(),
+            client.check_message(message).unwrap_err(),
         ];
         for error in errors {
             assert!(matches!(error, Error::InvalidMessage(ref cause) if *cause == expected), "{error:?}");
@@ -179,6 +181,7 @@ fn a_message_that_cannot_be_framed_is_refused() {
             assert_reads(&error, &format!("invalid message: {text}"));
         }
     }
+    client.check_message(b"could be sent").unwrap();
     client.send(b"nothing of them was written").unwrap();
     assert_eq!(received(&started.events), b"nothing of them was written");
 }
