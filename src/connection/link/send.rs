@@ -1,7 +1,7 @@
 //! What is sent to one peer, and what becomes of it when there is no room.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use log::Level;
 
@@ -11,8 +11,8 @@ use crate::connection::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Progr
 use crate::error::{DisconnectCause, Error, OutboundLimit};
 use crate::settings::{Delivery, Key};
 use crate::stats::Volume;
+use crate::sync::later;
 use crate::sync::user_code::{log_enabled, trace};
-use crate::sync::{later, now};
 
 /// How often a write is tried within the stall time-out.
 pub(super) const TRIES: u32 = 4;
@@ -39,22 +39,6 @@ impl Link {
                 }
                 Err(refused) => self.try_again(refused, outgoing, patience)?,
             }
-        }
-    }
-
-    /// Sends what has been checked, and waits for what the program says is its answer.
-    pub(crate) fn call(
-        &self,
-        outgoing: Outgoing<'_>,
-        is_answer: impl FnMut(&[u8]) -> bool + Send + 'static,
-        timeout: Duration,
-    ) -> Result<Vec<u8>, Error> {
-        let deadline = later(now(), timeout);
-        let call = self.calls.begin(is_answer)?;
-        match self.send(outgoing, &mut Patience::default()) {
-            Ok(()) => call.wait(deadline).unwrap_or(Err(Error::TimedOut { timeout })),
-            // A message that it has taken meanwhile, nobody else is given.
-            Err(error) => call.give_up().and_then(Result::ok).ok_or(error),
         }
     }
 

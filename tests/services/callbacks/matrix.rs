@@ -29,6 +29,7 @@ enum Within {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Call {
     Send,
+    CallAndWait,
     Broadcast,
     Look,
     CloseConnection,
@@ -46,8 +47,9 @@ enum Call {
 
 const WITHIN: [Within; 5] = [Within::Initialize, Within::Connect, Within::Receive, Within::Disconnect, Within::Fail];
 
-const CALLS: [Call; 14] = [
+const CALLS: [Call; 15] = [
     Call::Send,
+    Call::CallAndWait,
     Call::Broadcast,
     Call::Look,
     Call::CloseConnection,
@@ -136,6 +138,13 @@ impl Acting {
                 if let Some(connection) = this {
                     let sent = connection.send(b"from a callback");
                     assert!(matches!(sent, Ok(()) | Err(Error::Disconnected)));
+                }
+            }
+            Call::CallAndWait => {
+                if let Some(connection) = this {
+                    // Where it is another connection, its peer says nothing, and ends it.
+                    let called = connection.call(b"from a callback", |_| true, Duration::MAX);
+                    assert!(matches!(called, Err(Error::WouldDeadlock | Error::Disconnected)), "{called:?}");
                 }
             }
             Call::Broadcast => assert!(service.broadcast(b"from a callback").unwrap() <= 2),

@@ -55,11 +55,11 @@ fn each_of_many_calls_at_once_gets_its_own_answer() {
             for event in [first].into_iter().chain(events.try_iter().collect::<Vec<_>>()).rev() {
                 if let Event::Receive { connection, message } = event {
                     let number: u64 = std::str::from_utf8(&message).unwrap().parse().unwrap();
-                    connection.send(format!("{number}:{}", 3 * number).as_bytes()).unwrap();
                     if number % 10 == 0 {
                         connection.send(b"a state").unwrap();
                         others += 1;
                     }
+                    connection.send(format!("{number}:{}", 3 * number).as_bytes()).unwrap();
                 }
             }
         }

@@ -121,6 +121,7 @@ fn a_client_that_has_received_on_the_calling_thread_leaves_no_call_behind() {
     let (here, address) = (client.clone(), started.address().to_owned());
     let running = thread::spawn(move || here.start(&address, false));
     let there = connected(&started.events);
+    until("the client is connected", || client.connection().is_some());
     let call = call_in_background(&client.connection().unwrap(), b"request", |_| false, &started.events);
     there.close();
     assert!(matches!(result(&call), Err(Error::Disconnected)));
