@@ -17,6 +17,8 @@ mod logging;
 mod metrics;
 mod panic_memory;
 mod pending_logs;
+#[cfg(target_os = "linux")]
+mod quiet_queue;
 mod reconnect_resources;
 mod resources;
 mod several_addresses;

@@ -84,7 +84,8 @@ impl Intake {
                     let fits = side.put(outgoing, rules).is_ok_and(|fits| fits);
                     if fits {
                         self.filled.store(true, Ordering::Release);
-                        self.touched.store(true, Ordering::Release);
+                        // By a swap, so that the pump hears of each thread's message by the last one's word.
+                        self.touched.swap(true, Ordering::AcqRel);
                     }
                     return fits;
                 }
@@ -121,7 +122,7 @@ impl Intake {
         drop(next);
         self.filled.store(first.is_some(), Ordering::Relaxed);
         if first.is_some() {
-            self.touched.store(true, Ordering::Relaxed);
+            self.touched.swap(true, Ordering::AcqRel);
         }
         self.second.store(!second, Ordering::Release);
         self.side(second).empty(take);
@@ -142,8 +143,7 @@ impl Intake {
     /// The pump's look: whether something was queued since the last one, or else for how long nothing has been.
     pub(super) fn look(&self, now: Instant) -> Result<(), Duration> {
         let elapsed = nanos_since(self.since, now);
-        // Only if so: a look that finds nothing writes nothing that the thread which queues reads.
-        if self.touched.load(Ordering::Relaxed) && self.touched.swap(false, Ordering::AcqRel) {
+        if self.touched.swap(false, Ordering::AcqRel) {
             self.last.store(elapsed, Ordering::Relaxed);
             return Ok(());
         }

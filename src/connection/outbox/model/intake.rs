@@ -54,7 +54,7 @@ fn queued_by_two() {
 #[test]
 fn queued_beside_a_sender() {
     explore("queued_beside_a_sender", 2, || {
-        queueing(room(4), |peer| vec![peer.send("b1"), peer.queue("b2"), peer.send("b3")], |_| ());
+        queueing(room(4), |peer| vec![peer.send("b1"), peer.queue("b2")], |_| ());
     });
 }
 
@@ -81,7 +81,7 @@ fn queued_with_writing_thread() {
 fn queued_in_little_room() {
     for slow_consumer in [SlowConsumer::DropOldest, SlowConsumer::DropNewest, SlowConsumer::Disconnect] {
         let setup = Setup { limit: 3 * CHARGE, slow_consumer, ..room(1) };
-        explore("queued_in_little_room", 2, move || {
+        explore("queued_in_little_room", 1, move || {
             queueing(setup, |peer| vec![peer.send("b1"), peer.queue("b2")], |_| ());
         });
     }
