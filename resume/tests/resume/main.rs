@@ -1,6 +1,7 @@
 //! Publishers and subscribers, as programs use them.
 
 mod cuts;
+mod example;
 #[cfg(unix)]
 mod kills;
 mod peers;

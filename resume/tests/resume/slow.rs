@@ -62,7 +62,9 @@ fn a_publisher_whose_subscribers_do_not_read_ends_in_time() {
         leads_comm::Closing::new().flush_timeout(Duration::from_millis(100)).close_timeout(Duration::from_millis(200));
     let publisher = start_publisher(|builder| builder.closing(closing), in_memory(), ());
     let slow: Vec<_> = (0..5).map(|_| ask(&publisher)).collect();
-    (1..=20_000).for_each(|number| drop(publisher.publish(&numbered(number, 1000)).unwrap()));
+    for number in 1..=20_000 {
+        publisher.publish(&numbered(number, 1000)).unwrap();
+    }
     let before = Instant::now();
     publisher.close();
     assert!(before.elapsed() < PATIENCE, "it does not wait for them");

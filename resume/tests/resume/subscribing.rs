@@ -42,7 +42,11 @@ fn nothing_is_lost_or_double_at_the_seam() {
     let publishing: Vec<_> = (0..THREADS)
         .map(|_| {
             let publisher = publisher.clone();
-            thread::spawn(move || (0..EACH).for_each(|number| drop(publisher.publish(&numbered(number, 30)).unwrap())))
+            thread::spawn(move || {
+                for number in 0..EACH {
+                    publisher.publish(&numbered(number, 30)).unwrap();
+                }
+            })
         })
         .collect();
     let subscribers: Vec<_> = (0..20).map(|_| subscribe(publisher.server().port(), None, ())).collect();

@@ -193,7 +193,7 @@ fn each_peer_is_owed_its_own_part_of_what_was_broadcast() {
         to_stopper.abort();
         let reason = disconnected(&started.events);
         assert_nothing_lost(&to_stopper, &reason, &stops, &accepted);
-        reads.wait_for_end(&numbered(1499, 60));
+        reads.wait_for_end(&[&numbered(1499, 60)[..], b";"].concat());
         to_reader.abort();
         let reason = disconnected(&started.events);
         assert_nothing_lost(&to_reader, &reason, &reads, &accepted);
