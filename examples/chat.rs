@@ -113,7 +113,7 @@ impl Callback for Chat {
         send(connection, &format!("welcome, {name}. Say /name NAME to be called something else"));
         connection.insert(Name(name.clone()));
         drop(turn);
-        self.tell_others(service, connection, &format!("{name} joins"));
+        tell_others(&self.turn(), service, connection, &format!("{name} joins"));
     }
 
     fn on_receive(&self, service: &dyn Service, connection: &Connection, message: &[u8]) {
@@ -128,7 +128,7 @@ impl Callback for Chat {
                 let names: Vec<String> = service.connections().iter().filter_map(name_of).collect();
                 send(connection, &names.join(", "));
             }
-            _ => self.tell_others(service, connection, &format!("{name}: {}", text::printable(text))),
+            _ => tell_others(&self.turn(), service, connection, &format!("{name}: {}", text::printable(text))),
         }
     }
 
@@ -137,7 +137,7 @@ impl Callback for Chat {
         complain(format_args!("{connection} {name} disconnected: {reason:#}"));
         // At the end of the chat everybody does.
         if reason.kind() != DisconnectKind::ServiceClosed {
-            self.tell_others(service, connection, &format!("{name} leaves"));
+            tell_others(&self.turn(), service, connection, &format!("{name} leaves"));
         }
     }
 
@@ -151,18 +151,6 @@ impl Chat {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell_others(&self, service: &dyn Service, speaker: &Connection, text: &str) {
-        let _turn = self.turn();
-        // Before anybody can answer it.
-        say(text);
-        // Whoever has not been welcomed yet is told nothing either.
-        let mut is_other = |peer: &Connection| peer != speaker && peer.get::<Name>().is_some();
-        if let Err(error) = service.broadcast_where(text.as_bytes(), &mut is_other) {
-            // For instance with a separator that occurs in our own words.
-            complain(format_args!("chat: not passed on: {error:#}"));
-        }
-    }
-
     fn rename(&self, service: &dyn Service, connection: &Connection, name: &str, wanted: &str) {
         let turn = self.turn();
         let lower = wanted.to_lowercase();
@@ -171,16 +159,25 @@ impl Chat {
         let is_free = text::is_name(wanted) && !service.connections().iter().any(is_taken);
         if is_free {
             connection.insert(Name(wanted.to_owned()));
-        }
-        drop(turn);
-        if is_free {
+            // Who comes next has missed nothing.
             send(connection, &format!("you are {wanted} now"));
-            self.tell_others(service, connection, &format!("{name} is {wanted} now"));
+            tell_others(&turn, service, connection, &format!("{name} is {wanted} now"));
         } else {
             let rule =
                 format!("a name has 1 to {LONGEST_NAME} characters that can be seen, and belongs to nobody else");
             send(connection, &rule);
         }
+    }
+}
+
+fn tell_others(_turn: &MutexGuard<'_, ()>, service: &dyn Service, speaker: &Connection, text: &str) {
+    // Before anybody can answer it.
+    say(text);
+    // Whoever has not been welcomed yet is told nothing either.
+    let mut is_other = |peer: &Connection| peer != speaker && peer.get::<Name>().is_some();
+    if let Err(error) = service.broadcast_where(text.as_bytes(), &mut is_other) {
+        // For instance with a separator that occurs in our own words.
+        complain(format_args!("chat: not passed on: {error:#}"));
     }
 }
 

@@ -112,7 +112,7 @@ impl Identity {
         if self.question.is_empty() {
             return Ok(Vec::new());
         }
-        codec::encode(&self.question, &self.separator)
+        codec::encode(&self.question, &self.separator.clone().into())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
     }
 

@@ -24,7 +24,7 @@ impl Patience {
     }
 }
 
-/// Tells a caller that it is not let in, by a goodbye that [says so](crate::codec::Separator::refusal), and ends our
+/// Tells a caller that it is not let in, by a goodbye that [says so](crate::codec::Framing::refusal), and ends our
 /// half of the stream. Never blocks; a stream that cannot be written without blocking gets no goodbye. How much the
 /// peer may still send in the moment that it is given to end its own half; `None` when it is not worth one.
 pub(crate) fn say_goodbye(stream: &dyn Stream, goodbye: &[u8]) -> Option<Patience> {

@@ -231,7 +231,7 @@ impl Handshakes {
         for (was_open, pending) in left {
             if was_open {
                 self.admission.leave(pending.peer_addr);
-                pending.close(self.engine.settings.separator.goodbye());
+                pending.close(self.engine.settings.framing.goodbye());
             } else {
                 pending.hang_up();
             }
@@ -333,7 +333,7 @@ impl Watched for Pending {
             None => {
                 let timeout = self.handshakes.engine.settings.timeouts.handshake_timeout;
                 if self.handshakes.refuse(self, &RefusalCause::HandshakeTimeout { timeout }) {
-                    self.close(self.handshakes.engine.settings.separator.refusal());
+                    self.close(self.handshakes.engine.settings.framing.refusal());
                 }
             }
         }

@@ -7,7 +7,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::codec::{Decoder, GOODBYE, Separator};
+use crate::codec::{Decoder, Framing, GOODBYE};
 use crate::service::reader::SMALL_CHUNK;
 use crate::settings::{MAX_FIRST_LEN, Token};
 use crate::transport::{Stream, is_nothing_yet, write_all};
@@ -29,15 +29,15 @@ pub(super) enum Answer {
 /// a `moment`.
 pub(super) fn ask(
     stream: &dyn Stream,
-    separator: &Separator,
+    framing: &Framing,
     token: &Token,
     moment: Duration,
     is_patient: impl Fn() -> bool,
 ) -> io::Result<Answer> {
-    let question = [separator.goodbye(), token.frame()].concat();
+    let question = [framing.goodbye(), token.frame()].concat();
     // A server that refuses it at once may have said so before it ended the stream.
     let written = write_all(stream, &question);
-    let mut decoder = Decoder::new(separator.clone(), MAX_FIRST_LEN);
+    let mut decoder = Decoder::new(framing.clone(), MAX_FIRST_LEN);
     let mut has_parted = false;
     loop {
         match decoder.next_message() {
@@ -65,7 +65,7 @@ pub(super) fn ask(
 }
 
 /// Says the token as a server wants it that cannot be asked, and waits a `moment` for a refusal.
-pub(super) fn tell(stream: &dyn Stream, separator: &Separator, token: &Token, moment: Duration) -> io::Result<Answer> {
+pub(super) fn tell(stream: &dyn Stream, framing: &Framing, token: &Token, moment: Duration) -> io::Result<Answer> {
     write_all(stream, token.frame())?;
     // What can be read of a stream that shakes hands may be its own affair, and a read of it blocks.
     if stream.needs_handshake() || !stream.wait_readable(moment).unwrap_or(false) {
@@ -78,5 +78,5 @@ pub(super) fn tell(stream: &dyn Stream, separator: &Separator, token: &Token, mo
         Err(error) if is_nothing_yet(&error) => ahead.clear(),
         Err(error) => return Err(error),
     }
-    Ok(if ahead.starts_with(separator.goodbye()) { Answer::Refused } else { Answer::LetIn { ahead } })
+    Ok(if ahead.starts_with(framing.goodbye()) { Answer::Refused } else { Answer::LetIn { ahead } })
 }

@@ -55,10 +55,10 @@ pub(super) fn run(
     let has_shaken_hands = handshake.is_ok();
     let answer = handshake.and_then(|()| {
         let Some(token) = token else { return Ok(Answer::LetIn { ahead: Vec::new() }) };
-        let (separator, moment) = (&core.settings().separator, MOMENT.min(timeout / 4));
+        let (framing, moment) = (&core.settings().framing, MOMENT.min(timeout / 4));
         match asks {
-            true => entry::ask(&**stream, separator, token, moment, || core.handshakes().is_open(&server)),
-            false => entry::tell(&**stream, separator, token, moment),
+            true => entry::ask(&**stream, framing, token, moment, || core.handshakes().is_open(&server)),
+            false => entry::tell(&**stream, framing, token, moment),
         }
     });
     drop(over);

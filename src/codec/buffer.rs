@@ -37,6 +37,10 @@ impl Buffer {
         &self.bytes[self.start..self.end]
     }
 
+    pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.end]
+    }
+
     /// How many bytes there is memory for.
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()
@@ -74,6 +78,9 @@ impl Buffer {
 
     /// Takes in a copy of `more`.
     pub(super) fn extend(&mut self, more: &[u8]) {
+        if more.is_empty() {
+            return;
+        }
         self.reserve(more.len());
         self.bytes.truncate(self.end);
         self.bytes.extend_from_slice(more);

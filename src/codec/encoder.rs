@@ -1,9 +1,6 @@
-use std::error;
-use std::fmt;
+use super::{EncodeError, Framing};
 
-use super::{GOODBYE, Separator};
-
-/// Frames one message: returns `message ++ separator`, or refuses what a receiver would not read back as exactly this
+/// Frames one message: returns what goes over the wire, or refuses what a receiver would not read back as exactly this
 /// one message.
 ///
 /// # Errors
@@ -13,22 +10,22 @@ use super::{GOODBYE, Separator};
 /// # Examples
 ///
 /// ```
-/// use leads_comm::codec::{EncodeError, Separator, encode};
+/// use leads_comm::codec::{EncodeError, Framing, Separator, encode};
 ///
-/// let separator = Separator::new("aa")?;
-/// assert_eq!(encode(b"b", &separator)?, b"baa");
+/// let framing = Framing::from(Separator::new("aa")?);
+/// assert_eq!(encode(b"b", &framing)?, b"baa");
 /// // `a` would travel as `aaa`, of which a receiver makes an empty message and an `a` that waits for more.
-/// assert_eq!(encode(b"a", &separator), Err(EncodeError::ContainsSeparator { at: 0 }));
-/// assert_eq!(encode(b"disconnect", &separator), Err(EncodeError::IsGoodbye));
+/// assert_eq!(encode(b"a", &framing), Err(EncodeError::ContainsSeparator { at: 0 }));
+/// assert_eq!(encode(b"disconnect", &framing), Err(EncodeError::IsGoodbye));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn encode(message: &[u8], separator: &Separator) -> Result<Vec<u8>, EncodeError> {
-    let mut frame = Vec::with_capacity(message.len() + separator.len());
-    encode_into(message, separator, &mut frame)?;
+pub fn encode(message: &[u8], framing: &Framing) -> Result<Vec<u8>, EncodeError> {
+    let mut frame = Vec::new();
+    encode_into(message, framing, &mut frame)?;
     Ok(frame)
 }
 
-/// Appends `message ++ separator` to `buffer`: [`encode`] for messages that go out together.
+/// Appends what goes over the wire to `buffer`: [`encode`] for messages that go out together.
 ///
 /// # Errors
 ///
@@ -37,31 +34,33 @@ pub fn encode(message: &[u8], separator: &Separator) -> Result<Vec<u8>, EncodeEr
 /// # Examples
 ///
 /// ```
-/// use leads_comm::codec::{EncodeError, Separator, encode_into};
+/// use leads_comm::codec::{EncodeError, Framing, encode_into};
 ///
-/// let separator = Separator::default();
+/// let framing = Framing::default();
 /// let mut frames = Vec::new();
-/// encode_into(b"speed=12", &separator, &mut frames)?;
-/// assert!(encode_into(b"speed=13;speed=14", &separator, &mut frames).is_err());
-/// encode_into(b"speed=15", &separator, &mut frames)?;
+/// encode_into(b"speed=12", &framing, &mut frames)?;
+/// assert!(encode_into(b"speed=13;speed=14", &framing, &mut frames).is_err());
+/// encode_into(b"speed=15", &framing, &mut frames)?;
 /// assert_eq!(frames, b"speed=12;speed=15;");
 /// # Ok::<(), EncodeError>(())
 /// ```
 #[inline]
-pub fn encode_into(message: &[u8], separator: &Separator, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
-    check(message, separator)?;
-    buffer.reserve(message.len() + separator.len());
-    buffer.extend_from_slice(message);
-    buffer.extend_from_slice(separator.as_bytes());
+pub fn encode_into(message: &[u8], framing: &Framing, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let body = framing.body(message)?;
+    let pieces = framing.pieces(&body);
+    buffer.reserve(pieces.len());
+    pieces.append_to(buffer);
     Ok(())
 }
 
-/// Whether a message can be framed, for those who write it and the separator without copying them together.
+/// Whether a message can be framed, for those who write it from where it lies.
 ///
 /// # Errors
 ///
+/// [`EncodeError::IsGoodbye`] when the message is the reserved word `disconnect`;
 /// [`EncodeError::ContainsSeparator`] when the first match of the separator in `message ++ separator` is not at the
-/// message's end, [`EncodeError::IsGoodbye`] when the message is the reserved word `disconnect`.
+/// message's end; [`EncodeError::TooLong`] when its length does not fit into 4 bytes; [`EncodeError::ByProgram`] when a
+/// framing of the program's own does not take it, which is asked to encode it for that.
 ///
 /// # Examples
 ///
@@ -72,43 +71,13 @@ pub fn encode_into(message: &[u8], separator: &Separator, buffer: &mut Vec<u8>) 
 ///
 /// let separator = Separator::default();
 /// let message = b"x".repeat(1024 * 1024);
-/// check(&message, &separator)?;
+/// check(&message, &separator.clone().into())?;
 /// let mut stream = Vec::new();
 /// let written = stream.write_vectored(&[IoSlice::new(&message), IoSlice::new(separator.as_bytes())])?;
 /// assert_eq!(written, message.len() + separator.len());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[inline]
-pub fn check(message: &[u8], separator: &Separator) -> Result<(), EncodeError> {
-    if message == GOODBYE {
-        return Err(EncodeError::IsGoodbye);
-    }
-    match separator.early_match(message) {
-        None => Ok(()),
-        Some(at) => Err(EncodeError::ContainsSeparator { at }),
-    }
+pub fn check(message: &[u8], framing: &Framing) -> Result<(), EncodeError> {
+    framing.body(message).map(drop)
 }
-
-/// Why a message cannot be framed. Nothing has been written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EncodeError {
-    /// The separator occurs in `message ++ separator` before the message's end.
-    ContainsSeparator {
-        /// Where it occurs, in bytes from the message's start.
-        at: usize,
-    },
-    /// The message is the reserved word `disconnect`; close the connection instead.
-    IsGoodbye,
-}
-
-impl fmt::Display for EncodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ContainsSeparator { at } => write!(f, "the separator would split the message at byte {at}"),
-            Self::IsGoodbye => f.write_str("the message is the reserved goodbye `disconnect`"),
-        }
-    }
-}
-
-impl error::Error for EncodeError {}

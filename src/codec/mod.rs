@@ -1,8 +1,8 @@
 //! Framing without I/O: bytes on one side, whole messages on the other.
 //!
-//! A stream is a sequence of messages, each `payload ++ separator`; nothing is escaped. This module knows that rule
-//! and nothing else: no sockets, no threads, no clock. A program with a protocol or a stream of its own can use it
-//! alone.
+//! A stream is a sequence of messages, which a [`Framing`] tells apart: each ends with a separator, or begins with its
+//! length; nothing is escaped. This module knows that rule and nothing else: no sockets, no threads, no clock. A program
+//! with a protocol or a stream of its own can use it alone.
 //!
 //! ```text
 //!  chunks:     "a;b"        "cd;dis"        "connect;"
@@ -11,18 +11,18 @@
 //! ```
 //!
 //! The message [`GOODBYE`] is reserved: it says that the sender is about to close. [`encode`] refuses it, and a
-//! [`Separator`] that could not carry it cannot be built.
+//! [`Framing`] that could not carry it cannot be built.
 //!
 //! # Examples
 //!
 //! ```
-//! use leads_comm::codec::{Decoder, Separator, encode};
+//! use leads_comm::codec::{Decoder, Framing, Separator, encode};
 //!
-//! let separator = Separator::new("end;")?;
-//! let mut stream = encode(b"frame 0", &separator)?;
-//! stream.extend(encode(b"frame 1", &separator)?);
+//! let framing = Framing::from(Separator::new("end;")?);
+//! let mut stream = encode(b"frame 0", &framing)?;
+//! stream.extend(encode(b"frame 1", &framing)?);
 //!
-//! let mut decoder = Decoder::new(separator, 1024);
+//! let mut decoder = Decoder::new(framing, 1024);
 //! let mut messages = decoder.decode(&stream);
 //! assert_eq!(messages.next_message()?, Some(&b"frame 0"[..]));
 //! assert_eq!(messages.next_message()?, Some(&b"frame 1"[..]));
@@ -33,12 +33,21 @@
 mod buffer;
 #[cfg(all(test, not(loom)))]
 mod cost;
+mod custom;
 mod decoder;
 mod encoder;
+mod error;
+mod framing;
+mod pieces;
 pub(crate) mod separator;
 
-pub use decoder::{Decoder, MessageTooLong, Messages};
-pub use encoder::{EncodeError, check, encode, encode_into};
+pub use custom::{Custom, CustomFraming, Frame, FramingError};
+pub(crate) use decoder::Lent;
+pub use decoder::{Decoder, Messages};
+pub use encoder::{check, encode, encode_into};
+pub use error::{DecodeError, EncodeError};
+pub use framing::Framing;
+pub(crate) use pieces::Pieces;
 pub use separator::{MAX_SEPARATOR_LEN, Separator, SeparatorError};
 
 /// The message that announces a close: the side that closes sends it first, the other answers with its own.

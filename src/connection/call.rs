@@ -79,10 +79,10 @@ impl Connection {
         let deadline = later(now(), timeout);
         let link = self.link();
         let engine = link.engine();
-        engine.settings.check_message(request)?;
+        let body = engine.settings.body_of(request)?;
         let key = engine.key_of(request)?;
         let call = link.calls().begin(is_answer)?;
-        match link.send(Outgoing::Message { message: request, key: key.as_ref() }, &mut Patience::default()) {
+        match link.send(Outgoing::Message { message: &body, key: key.as_ref() }, &mut Patience::default()) {
             Ok(()) => call.wait(deadline).unwrap_or(Err(Error::TimedOut { timeout })),
             // A message that it has taken meanwhile, nobody else is given.
             Err(error) => call.give_up().and_then(Result::ok).ok_or(error),

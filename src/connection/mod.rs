@@ -98,9 +98,9 @@ impl Connection {
     /// connection, and [`Error::Dropped`] when the message was dropped for it. Nothing of the message is written then.
     pub fn send(&self, message: &[u8]) -> Result<(), Error> {
         let engine = self.link.engine();
-        engine.settings.check_message(message)?;
+        let body = engine.settings.body_of(message)?;
         let key = engine.key_of(message)?;
-        self.link.send(Outgoing::Message { message, key: key.as_ref() }, &mut Patience::default())
+        self.link.send(Outgoing::Message { message: &body, key: key.as_ref() }, &mut Patience::default())
     }
 
     /// Sends one message to this peer without a call of the system on the calling thread: the pump writes it, at most
@@ -153,9 +153,9 @@ impl Connection {
     /// ```
     pub fn queue(&self, message: &[u8]) -> Result<(), Error> {
         let engine = self.link.engine();
-        engine.settings.check_message(message)?;
+        let body = engine.settings.body_of(message)?;
         let key = engine.key_of(message)?;
-        self.link.queue(Outgoing::Message { message, key: key.as_ref() })
+        self.link.queue(Outgoing::Message { message: &body, key: key.as_ref() })
     }
 
     /// Sends several messages to this peer in one go, and tells how many were accepted.
@@ -344,7 +344,7 @@ impl Connection {
     /// # Ok::<(), leads_comm::Error>(())
     /// ```
     pub fn take_unsent(&self) -> Vec<Vec<u8>> {
-        self.link.outbox().take_unsent()
+        self.link.engine().rules.framing.messages_of(self.link.outbox().take_unsent())
     }
 
     /// How much waits to be written to this peer now, in bytes, each message charged 64 more.

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::text::{first_line, write_sources};
+use crate::codec::{DecodeError, FramingError};
 
 /// Why a caller was not authenticated: the facts of
 /// [`RefusalCause::NotAuthenticated`](crate::RefusalCause::NotAuthenticated).
@@ -23,6 +24,12 @@ pub enum DenialCause {
         /// The limit, in payload bytes.
         limit: usize,
     },
+    /// What it sent is no frame to the [framing of the program's own](crate::codec::CustomFraming), or made that
+    /// panic.
+    MalformedFrame {
+        /// What the framing says.
+        source: FramingError,
+    },
     /// Its first message was the goodbye.
     Goodbye,
     /// Its stream ended before its first message was whole.
@@ -41,7 +48,20 @@ impl DenialCause {
     /// Whether it was an attempt to get in without the right, as far as one can tell. Who says nothing, or leaves, may
     /// be somebody who looks whether the server is there; and a panic is ours.
     pub(crate) fn is_held_against(&self) -> bool {
-        matches!(self, Self::WrongToken | Self::ByProgram(_) | Self::MessageTooLong { .. })
+        matches!(
+            self,
+            Self::WrongToken | Self::ByProgram(_) | Self::MessageTooLong { .. } | Self::MalformedFrame { .. }
+        )
+    }
+}
+
+/// Why a caller is not authenticated whose first message cannot be told.
+impl From<DecodeError> for DenialCause {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::MessageTooLong { limit } => Self::MessageTooLong { limit },
+            DecodeError::Malformed(source) => Self::MalformedFrame { source },
+        }
     }
 }
 
@@ -52,6 +72,7 @@ impl fmt::Display for DenialCause {
             Self::ByProgram(_) => f.write_str("denied by the program"),
             Self::AuthenticatorPanicked => f.write_str("the authenticator panicked"),
             Self::MessageTooLong { limit } => write!(f, "its first message is longer than {limit} bytes"),
+            Self::MalformedFrame { .. } => f.write_str("its first message is no frame"),
             Self::Goodbye => f.write_str("it said goodbye first"),
             Self::Closed { unfinished_bytes } => {
                 write!(f, "its stream ended {unfinished_bytes} bytes into its first message")
@@ -67,6 +88,7 @@ impl error::Error for DenialCause {
         match self {
             Self::Io { source } => Some(&**source),
             Self::ByProgram(denied) => Some(denied),
+            Self::MalformedFrame { source } => Some(source),
             _ => None,
         }
     }

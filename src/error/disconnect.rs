@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::text::{first_line, write_sources};
+use crate::codec::{DecodeError, FramingError};
 use crate::stats::{DisconnectKind, Volume};
 
 /// Why a connection has ended, and what did not arrive because of it.
@@ -102,6 +103,11 @@ pub enum DisconnectCause {
         /// The limit, in payload bytes.
         limit: usize,
     },
+    /// The peer sent what is no frame to a [framing of the program's own](crate::codec::CustomFraming).
+    MalformedFrame {
+        /// What the framing says.
+        source: FramingError,
+    },
     /// The peer began a message and did not finish it in time:
     /// [`partial_message_timeout`](crate::Timeouts::partial_message_timeout). How much of it there was is in
     /// [`Undelivered::unfinished_bytes`].
@@ -127,7 +133,8 @@ pub enum DisconnectCause {
         /// The limit that was reached.
         limit: OutboundLimit,
     },
-    /// `on_connect` or `on_receive` panicked, or the [filter](crate::Delivery::filter), as `filter`.
+    /// `on_connect` or `on_receive` panicked, or the [filter](crate::Delivery::filter), as `filter`, or a [framing of
+    /// the program's own](crate::codec::CustomFraming), as `encode` or `decode`.
     CallbackPanicked {
         /// The method that panicked.
         callback: &'static str,
@@ -161,6 +168,7 @@ impl DisconnectCause {
             Self::LocalAbort => DisconnectKind::LocalAbort,
             Self::ServiceClosed => DisconnectKind::ServiceClosed,
             Self::MessageTooLong { .. } => DisconnectKind::MessageTooLong,
+            Self::MalformedFrame { .. } => DisconnectKind::MalformedFrame,
             Self::PartialMessageTimeout { .. } => DisconnectKind::PartialMessageTimeout,
             Self::IdleTimeout { .. } => DisconnectKind::IdleTimeout,
             Self::TotalUnfinishedBytes { .. } => DisconnectKind::TotalUnfinishedBytes,
@@ -176,6 +184,7 @@ impl DisconnectCause {
         matches!(
             self,
             Self::MessageTooLong { .. }
+                | Self::MalformedFrame { .. }
                 | Self::PartialMessageTimeout { .. }
                 | Self::TotalUnfinishedBytes { .. }
                 | Self::SlowConsumer { .. }
@@ -185,7 +194,8 @@ impl DisconnectCause {
 
     /// Whether it is what the peer sent, of which nothing more is wanted.
     pub(crate) fn is_what_came(&self) -> bool {
-        matches!(self, Self::PeerGoodbye | Self::NotLetIn | Self::MessageTooLong { .. }) || self.is_unfinished_message()
+        let is_message = matches!(self, Self::PeerGoodbye | Self::MessageTooLong { .. } | Self::MalformedFrame { .. });
+        is_message || matches!(self, Self::NotLetIn) || self.is_unfinished_message()
     }
 
     /// Whether it is that nothing came.
@@ -203,6 +213,19 @@ impl DisconnectCause {
     }
 }
 
+/// What ends a connection whose reader cannot go on.
+impl From<DecodeError> for DisconnectCause {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::MessageTooLong { limit } => Self::MessageTooLong { limit },
+            DecodeError::Malformed(source) => match source.panic() {
+                Some(message) => Self::CallbackPanicked { callback: "decode", message: message.to_owned() },
+                None => Self::MalformedFrame { source },
+            },
+        }
+    }
+}
+
 impl fmt::Display for DisconnectCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -214,6 +237,7 @@ impl fmt::Display for DisconnectCause {
             Self::LocalAbort => f.write_str("the connection was aborted here"),
             Self::ServiceClosed => f.write_str("the service was closed"),
             Self::MessageTooLong { limit } => write!(f, "the peer sent a message over the limit of {limit} bytes"),
+            Self::MalformedFrame { .. } => f.write_str("the peer sent what is no frame"),
             Self::PartialMessageTimeout { timeout } => {
                 write!(f, "the peer did not finish a message within {timeout:?}")
             }
@@ -236,6 +260,7 @@ impl Error for DisconnectCause {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Io { source } => Some(&**source),
+            Self::MalformedFrame { source } => Some(source),
             _ => None,
         }
     }

@@ -254,6 +254,11 @@ impl From<SeparatorError> for Error {
 
 impl From<EncodeError> for Error {
     fn from(error: EncodeError) -> Self {
+        if let EncodeError::ByProgram(error) = &error {
+            if let Some(message) = error.panic() {
+                return Self::CallbackPanicked { callback: "encode", message: message.to_owned() };
+            }
+        }
         Self::InvalidMessage(error)
     }
 }

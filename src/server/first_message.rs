@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::codec::{Decoder, GOODBYE, MessageTooLong, Separator};
+use crate::codec::{Decoder, Framing, GOODBYE};
 use crate::error::DenialCause;
 use crate::service::reader::SMALL_CHUNK;
 use crate::settings::MAX_FIRST_LEN;
@@ -26,10 +26,10 @@ impl FirstMessage {
     /// Blocks until it has arrived, as long as the caller may still come in: `is_patient`.
     pub(super) fn read(
         stream: &dyn Stream,
-        separator: &Separator,
+        framing: &Framing,
         is_patient: impl Fn() -> bool,
     ) -> Result<Self, DenialCause> {
-        let mut decoder = Decoder::new(separator.clone(), MAX_FIRST_LEN);
+        let mut decoder = Decoder::new(framing.clone(), MAX_FIRST_LEN);
         let mut asks = false;
         loop {
             match decoder.next_message() {
@@ -43,7 +43,7 @@ impl FirstMessage {
                     return Ok(Self { message, asks, rest: decoder.remainder().to_vec() });
                 }
                 Ok(None) => {}
-                Err(MessageTooLong { limit }) => return Err(DenialCause::MessageTooLong { limit }),
+                Err(error) => return Err(error.into()),
             }
             let unfinished_bytes = decoder.remainder().len();
             let has_left = asks && unfinished_bytes == 0;

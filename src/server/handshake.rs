@@ -65,7 +65,7 @@ fn go_through(core: &Core, caller: &Pending) -> Result<(Delivery, Vec<u8>), Refu
     let Some(FirstMessage { asks, rest, .. }) = first else { return Ok((delivery, Vec::new())) };
     if asks {
         // While nobody else can write to it: the first thing that it hears.
-        let empty = core.settings().separator.as_bytes();
+        let empty = core.settings().framing.empty();
         let failed = |error: io::Error| DenialCause::Io { source: error.into() };
         write_all(stream, empty).map_err(|error| RefusalCause::NotAuthenticated { cause: failed(error) })?;
     }
@@ -75,7 +75,7 @@ fn go_through(core: &Core, caller: &Pending) -> Result<(Delivery, Vec<u8>), Refu
 /// Blocks until the caller has said who it is, and may come in.
 fn hear(core: &Core, caller: &Pending) -> Result<FirstMessage, RefusalCause> {
     let (handshakes, address) = (core.handshakes(), caller.peer_addr());
-    let first = FirstMessage::read(&**caller.stream(), &core.settings().separator, || handshakes.is_open(caller));
+    let first = FirstMessage::read(&**caller.stream(), &core.settings().framing, || handshakes.is_open(caller));
     // Many may have come at once, each before the others had failed.
     handshakes.check_failures(address)?;
     let authenticated = first.and_then(|first| authenticate(core, caller, &first.message).map(|()| first));
@@ -136,7 +136,7 @@ fn refuse(core: &Core, caller: &PendingGuard, cause: &RefusalCause) {
 /// Tells the caller that it is not let in, and gives it a moment to read that.
 fn linger(core: &Core, caller: &PendingGuard) {
     let (stream, until) = (&**caller.stream(), caller.linger());
-    let Some(mut patience) = say_goodbye(stream, core.settings().separator.refusal()) else { return };
+    let Some(mut patience) = say_goodbye(stream, core.settings().framing.refusal()) else { return };
     // What arrives now is of no interest. Unread, it could turn what was said into a reset.
     let mut chunk = [0; 1024];
     while patience.is_left() {

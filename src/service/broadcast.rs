@@ -12,12 +12,11 @@ use std::sync::Arc;
 use crate::connection::Connection;
 use crate::connection::engine::Engine;
 use crate::connection::outbox::{
-    BATCH_LEN, Batch, GATHERED_CHARGE, GatherOutcome, Outgoing, Patience, Rules, Rush, SHORT,
+    BATCH_LEN, Batch, Broadcast, GATHERED_CHARGE, GatherOutcome, Outgoing, Patience, Rules, Rush, SHORT,
 };
 use crate::connection::pump::Tick;
 use crate::service::joining;
 use crate::service::table::{ConnectionTable, Snapshot};
-use crate::settings::Key;
 use crate::sync::user_code::trace;
 use crate::sync::{Mutex, now};
 
@@ -52,24 +51,23 @@ impl Broadcaster {
         Self { state: Mutex::new(State { rush: Rush::new(TIGHT), members: 0, others: Arc::default(), writing: 0 }) }
     }
 
-    /// Sends a message, which has been checked and has this `key`, to everyone; by how many it was accepted.
+    /// Sends a message to everyone; by how many it was accepted.
     /// `start_ticks` lets the pump tick.
     pub(crate) fn broadcast(
         &self,
         engine: &Engine,
         table: &ConnectionTable,
-        message: &[u8],
-        key: Option<&Key>,
+        broadcast: Broadcast<'_>,
         start_ticks: impl Fn(),
     ) -> usize {
-        let noted = joining::recipients(engine, table, message, key);
+        let noted = joining::recipients(engine, table, broadcast);
         let recipients = || noted.clone().unwrap_or_else(|| table.snapshot());
-        if may_gather(&engine.rules, message) {
-            if let Outcome::Accepted(accepted) = self.gather(engine, recipients, message, key, start_ticks) {
+        if may_gather(&engine.rules, broadcast.body) {
+            if let Outcome::Accepted(accepted) = self.gather(engine, recipients, broadcast, start_ticks) {
                 return accepted;
             }
         }
-        let accepted = send_to(engine, message, key, recipients().connections.iter());
+        let accepted = send_to(engine, broadcast, recipients().connections.iter());
         self.state.lock().rush.pace.wrote(now());
         accepted
     }
@@ -102,8 +100,7 @@ impl Broadcaster {
         &self,
         engine: &Engine,
         recipients: impl Fn() -> Snapshot,
-        message: &[u8],
-        key: Option<&Key>,
+        broadcast: Broadcast<'_>,
         start_ticks: impl Fn(),
     ) -> Outcome {
         loop {
@@ -117,13 +114,13 @@ impl Broadcaster {
                     start_ticks();
                 }
             }
-            match engine.broadcast_batch.gather(snapshot.generation, message) {
+            match engine.broadcast_batch.gather(snapshot.generation, broadcast.body) {
                 GatherOutcome::Gathered => {
                     state.rush.note_queued(1);
                     let (members, others) = (state.members, Arc::clone(&state.others));
                     drop(state);
-                    trace!("{} bytes gathered for {members} connections", message.len());
-                    let others = if others.is_empty() { 0 } else { push_to(engine, message, key, others.iter()) };
+                    trace!("{} bytes gathered for {members} connections", broadcast.message.len());
+                    let others = if others.is_empty() { 0 } else { push_to(engine, broadcast, others.iter()) };
                     return Outcome::Accepted(members + others);
                 }
                 GatherOutcome::OverBudget => return Outcome::Lone,
@@ -148,51 +145,45 @@ impl Broadcaster {
 }
 
 /// Whether it pays to join a message with others, and every queue can hold a batch of them.
-fn may_gather(rules: &Rules, message: &[u8]) -> bool {
-    rules.coalesce && message.len() <= BATCH_LEN / 2 && GATHERED_CHARGE <= rules.delivery.max_queued_bytes
+fn may_gather(rules: &Rules, body: &[u8]) -> bool {
+    rules.coalesce && body.len() <= BATCH_LEN / 2 && GATHERED_CHARGE <= rules.delivery.max_queued_bytes
 }
 
 /// Sends a message to each of these, now, behind what has been gathered; by how many it was accepted.
 pub(crate) fn send_to<'a>(
     engine: &Engine,
-    message: &[u8],
-    key: Option<&Key>,
+    broadcast: Broadcast<'_>,
     connections: impl Iterator<Item = &'a Connection>,
 ) -> usize {
     engine.broadcast_batch.settle();
-    push_to(engine, message, key, connections)
+    push_to(engine, broadcast, connections)
 }
 
 /// Queues a message for each of these, for the pump to write; by how many it was accepted. Never waits.
 pub(crate) fn queue_to<'a>(
     engine: &Engine,
-    message: &[u8],
-    key: Option<&Key>,
+    broadcast: Broadcast<'_>,
     connections: impl Iterator<Item = &'a Connection>,
 ) -> usize {
+    let Broadcast { body, key, .. } = broadcast;
     // What is short every queue has a copy of in any case. So has each if there is no memory for one that they share.
-    let is_shared = message.len() > SHORT;
-    let shared = is_shared.then(|| engine.rules.shared_batch_of(message, key).ok()).flatten();
+    let is_shared = body.len() > SHORT;
+    let shared = is_shared.then(|| engine.rules.shared_batch_of(body, key).ok()).flatten();
     let outgoing = match &shared {
         Some(batch) => Outgoing::Batches(slice::from_ref(batch)),
-        None => Outgoing::Message { message, key },
+        None => Outgoing::Message { message: body, key },
     };
-    let wanted = connections.filter(|connection| connection.link().wants(key, message));
+    let wanted = connections.filter(|connection| connection.link().wants(broadcast));
     wanted.filter(|connection| connection.link().queue(outgoing).is_ok()).count()
 }
 
 /// Sends a message to each of these, whom nothing has been gathered for.
-fn push_to<'a>(
-    engine: &Engine,
-    message: &[u8],
-    key: Option<&Key>,
-    connections: impl Iterator<Item = &'a Connection>,
-) -> usize {
+fn push_to<'a>(engine: &Engine, broadcast: Broadcast<'_>, connections: impl Iterator<Item = &'a Connection>) -> usize {
     let mut patience = Patience::default();
-    let connections = connections.filter(|connection| connection.link().wants(key, message));
-    match engine.rules.shared_batch_of(message, key) {
+    let connections = connections.filter(|connection| connection.link().wants(broadcast));
+    match engine.rules.shared_batch_of(broadcast.body, broadcast.key) {
         Ok(batch) => push_batch(batch, connections, &mut patience),
-        Err(_) => push_over_budget(engine, message, key, connections, &mut patience),
+        Err(_) => push_over_budget(engine, broadcast, connections, &mut patience),
     }
 }
 
@@ -201,12 +192,11 @@ fn push_to<'a>(
 #[cold]
 fn push_over_budget<'a>(
     engine: &Engine,
-    message: &[u8],
-    key: Option<&Key>,
+    broadcast: Broadcast<'_>,
     connections: impl Iterator<Item = &'a Connection>,
     patience: &mut Patience,
 ) -> usize {
-    let outgoing = Outgoing::Message { message, key };
+    let outgoing = broadcast.outgoing();
     let (behind, others): (Vec<_>, Vec<_>) = connections.partition(|connection| connection.link().outbox().is_behind());
     let accepted = others.iter().filter(|connection| connection.link().push(outgoing, patience).is_ok()).count();
     // Who loses what does not fit waits for nothing, and nobody has to go for it.
@@ -217,7 +207,7 @@ fn push_over_budget<'a>(
     let (waiting, others): (Vec<_>, Vec<_>) = behind.into_iter().partition(|(policy, _)| policy.waits());
     let mut behind: VecDeque<_> = others.into_iter().chain(waiting).collect();
     while let Some((policy, first)) = behind.front().copied() {
-        match engine.rules.shared_batch_of(message, key) {
+        match engine.rules.shared_batch_of(broadcast.body, broadcast.key) {
             Ok(batch) => {
                 let behind = behind.into_iter().map(|(_, connection)| connection);
                 return accepted + push_batch(batch, behind, patience);

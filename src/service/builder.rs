@@ -1,19 +1,18 @@
 //! How services are described before they are built. A builder holds what both kinds are told,
 //! and what only a server or a client is; its page lists what it can do, what most programs set first.
 
-use crate::codec::Separator;
-use crate::codec::separator::DEFAULT_SEPARATOR;
+use crate::codec::{Framing, SeparatorError};
 use crate::error::Error;
 use crate::service::callback::Chain;
-use crate::settings::{DEFAULT_PORT, Settings, Token};
+use crate::settings::{DEFAULT_PORT, Settings, Token, contained};
 
 /// What both kinds of service are told; the builders' methods say what each is.
 pub(crate) struct Common {
     pub(crate) callback: Chain,
     pub(crate) port: u16,
+    /// Told when the service is built, if it cannot be used.
+    pub(crate) framing: Result<Framing, SeparatorError>,
     /// Checked when the service is built.
-    pub(crate) separator: Vec<u8>,
-    /// Checked with it.
     pub(crate) token: Option<Vec<u8>>,
     pub(crate) settings: Settings,
 }
@@ -23,7 +22,7 @@ impl Default for Common {
         Self {
             callback: Chain::default(),
             port: DEFAULT_PORT,
-            separator: DEFAULT_SEPARATOR.into(),
+            framing: Ok(Framing::default()),
             token: None,
             settings: Settings::default(),
         }
@@ -33,9 +32,9 @@ impl Default for Common {
 impl Common {
     /// The settings, checked.
     pub(crate) fn settings(&self) -> Result<Settings, Error> {
-        let separator = Separator::new(&self.separator)?;
-        let token = self.token.as_ref().map(|secret| Token::new(secret, &separator)).transpose()?;
-        let settings = Settings { separator, token, ..self.settings.clone() };
+        let framing = contained(self.framing.clone()?);
+        let token = self.token.as_ref().map(|secret| Token::new(secret, &framing)).transpose()?;
+        let settings = Settings { framing, token, ..self.settings.clone() };
         settings.check()?;
         Ok(settings)
     }
@@ -53,7 +52,15 @@ macro_rules! usual_settings {
 
         /// The bytes that end each message; the same on both sides. Default `;`. LEADS uses `end;` for video.
         pub fn separator(mut self, separator: impl AsRef<[u8]>) -> Self {
-            self.common.separator = separator.as_ref().to_vec();
+            self.common.framing = $crate::codec::Separator::new(separator).map($crate::codec::Framing::from);
+            self
+        }
+
+        /// How messages are told apart: see [`Framing`](crate::codec::Framing); the same on both sides.
+        /// [`separator`](Self::separator) is a shortcut into it, and what is called last holds. Default: the separator
+        /// `;`.
+        pub fn framing(mut self, framing: impl Into<$crate::codec::Framing>) -> Self {
+            self.common.framing = Ok(framing.into());
             self
         }
 

@@ -23,21 +23,15 @@ use std::sync::Arc;
 
 use crate::connection::Connection;
 use crate::connection::engine::Engine;
-use crate::connection::outbox::Batch;
+use crate::connection::outbox::{Batch, Broadcast};
 use crate::service::table::{ConnectionTable, Snapshot};
-use crate::settings::Key;
 
 /// Notes a message that is about to be broadcast; to whom it has to go then, and to nobody else. `None` where nothing
 /// is noted, and nobody has to be left out.
 #[inline]
-pub(crate) fn recipients(
-    engine: &Engine,
-    table: &ConnectionTable,
-    message: &[u8],
-    key: Option<&Key>,
-) -> Option<Snapshot> {
+pub(crate) fn recipients(engine: &Engine, table: &ConnectionTable, broadcast: Broadcast<'_>) -> Option<Snapshot> {
     let last_values = engine.last_values.as_ref()?;
-    Some(last_values.note(message, key?, || table.snapshot()))
+    Some(last_values.note(broadcast.body, broadcast.key?, || table.snapshot()))
 }
 
 /// Puts a newcomer into the table; `None` when that is closed. Of what this returns, the newcomer has to be

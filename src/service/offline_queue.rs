@@ -7,6 +7,7 @@
 //!
 //! The lock comes before that of the connection table and those of the outboxes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,7 +16,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::connection::Connection;
 use crate::connection::engine::Engine;
-use crate::connection::outbox::{Batch, Expiry, Lacking, Parts, Purpose, Queue, payloads};
+use crate::connection::outbox::{Batch, Expiry, Lacking, Parts, Purpose, Queue, bodies};
 use crate::error::{Error, OutboundLimit};
 use crate::settings::{Key, OVERHEAD};
 use crate::stats::Volume;
@@ -36,10 +37,17 @@ struct State {
     queue: Queue,
     /// What a connection was to take that came too late.
     lost: Volume,
-    /// The payloads of what is lost, where they are kept.
+    /// The bodies of what is lost, where they are kept.
     unsent: Vec<Vec<u8>>,
     /// How many connections there have been.
     connections: u64,
+}
+
+/// A message that is to wait.
+struct Kept<'a> {
+    /// What is [written](crate::codec::Framing::body) of it.
+    body: Cow<'a, [u8]>,
+    key: Option<Key>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,7 +94,7 @@ impl OfflineQueue {
         let (left, mut queue) = state.queue.clear();
         let lost = std::mem::take(&mut state.lost) + left.into();
         if self.engine.rules.keep_unsent {
-            state.unsent.extend(payloads(&mut queue, &[], &self.engine.rules));
+            state.unsent.extend(bodies(&mut queue, &[], &self.engine.rules));
         }
         self.changed.notify_all();
         drop(state);
@@ -96,7 +104,9 @@ impl OfflineQueue {
 
     /// The payloads of what was left at the end, where they are kept.
     pub(crate) fn take_unsent(&self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.state.lock().unsent)
+        let unsent = std::mem::take(&mut self.state.lock().unsent);
+        // A framing may be the program's, and is called without the lock.
+        self.engine.rules.framing.messages_of(unsent)
     }
 
     /// Gives `connection` what is queued, and makes it the one that is sent to, if `join` adds it to those of the
@@ -129,12 +139,12 @@ impl OfflineQueue {
     pub(crate) fn send_by(&self, message: &[u8], send: impl Fn(&Connection) -> Result<(), Error>) -> Result<(), Error> {
         loop {
             let Some(connection) = self.state.lock().connection.clone() else {
-                let key = self.key_of(message)?;
+                let kept = self.kept(message)?;
                 let mut state = self.state.lock();
                 if state.connection.is_some() {
                     continue;
                 }
-                return self.queue(&mut state, &[(message, key)]);
+                return self.queue(&mut state, &[kept]);
             };
             match send(&connection) {
                 Err(Error::Disconnected) => self.detach(&connection),
@@ -152,16 +162,15 @@ impl OfflineQueue {
         }
         // Before the lock, because the iterator is the program's code.
         let messages: Vec<M> = messages.into_iter().collect();
-        let messages = messages.iter().map(AsRef::as_ref).map(|message| Ok((message, self.key_of(message)?)));
-        let messages: Vec<(&[u8], Option<Key>)> = messages.collect::<Result<_, Error>>()?;
+        let kept = messages.iter().map(|message| self.kept(message.as_ref())).collect::<Result<Vec<_>, _>>()?;
         loop {
             let mut state = self.state.lock();
             let Some(connection) = state.connection.clone() else {
-                return self.queue(&mut state, &messages).map(|()| messages.len());
+                return self.queue(&mut state, &kept).map(|()| kept.len());
             };
             drop(state);
             if !connection.is_closed() {
-                return connection.send_all(messages.iter().map(|(message, _)| message));
+                return connection.send_all(&messages);
             }
             self.detach(&connection);
         }
@@ -179,30 +188,27 @@ impl OfflineQueue {
         0
     }
 
-    /// The key of a message that waits here, where a newer one may replace it. Not under the lock: it is the program's
-    /// code.
-    fn key_of(&self, message: &[u8]) -> Result<Option<Key>, Error> {
-        if !self.engine.rules.delivery.conflate {
-            return Ok(None);
-        }
-        self.engine.settings.check_message(message)?;
-        self.engine.key_of(message)
+    /// A message as it waits here, with its key where a newer one may replace it. Not under the lock: it takes the
+    /// program's code.
+    fn kept<'a>(&self, message: &'a [u8]) -> Result<Kept<'a>, Error> {
+        let body = self.engine.settings.body_of(message)?;
+        let conflates = self.engine.rules.delivery.conflate;
+        Ok(Kept { body, key: if conflates { self.engine.key_of(message)? } else { None } })
     }
 
     /// Queues messages, all of them or none.
-    fn queue(&self, state: &mut State, messages: &[(&[u8], Option<Key>)]) -> Result<(), Error> {
+    fn queue(&self, state: &mut State, messages: &[Kept<'_>]) -> Result<(), Error> {
         if state.stage != Stage::Running || self.limit == 0 {
             return Err(Error::NotConnected);
         }
-        let Engine { settings, rules, .. } = &*self.engine;
+        let rules = &self.engine.rules;
         if let Some(lifespan) = rules.delivery.lifespan {
             state.queue.drop_expired(Expiry { now: Instant::now(), lifespan });
         }
         let mut charged = state.queue.charged();
         let mut newest: HashMap<&Key, usize> = HashMap::new();
-        for (message, key) in messages {
-            settings.check_message(message)?;
-            let charge = message.len() + rules.separator.len() + OVERHEAD;
+        for Kept { body, key } in messages {
+            let charge = rules.len_of(body) + OVERHEAD;
             charged = charged.saturating_add(charge);
             if let Some(key) = key {
                 let before = newest.insert(key, charge);
@@ -215,15 +221,15 @@ impl OfflineQueue {
         let apart = rules.delivery.lifespan.is_some() || !newest.is_empty();
         let queued = match messages {
             _ if apart => self.queue_apart(state, messages),
-            [(message, _)] => state.queue.append(message, rules.separator.as_bytes(), Purpose::Queue),
+            [message] => state.queue.append(rules.pieces(&message.body), Purpose::Queue),
             _ => self.queue_joined(state, messages),
         };
         queued.map_err(|_| Error::KeptFull { limit: OutboundLimit::TotalQueuedBytes(rules.budget.limit()) })
     }
 
-    fn queue_joined(&self, state: &mut State, messages: &[(&[u8], Option<Key>)]) -> Result<(), Lacking> {
+    fn queue_joined(&self, state: &mut State, messages: &[Kept<'_>]) -> Result<(), Lacking> {
         let mut parts = Parts::new(&self.engine.rules, usize::MAX);
-        messages.iter().for_each(|(message, _)| parts.add(message));
+        messages.iter().for_each(|message| parts.add(&message.body));
         let mut batches: Vec<Batch> = parts.finish().into_iter().flatten().collect();
         Batch::reserve_all(&mut batches, &self.engine.rules.budget, Purpose::Queue)?;
         batches.into_iter().for_each(|batch| state.queue.push(Arc::new(batch)));
@@ -231,9 +237,9 @@ impl OfflineQueue {
     }
 
     /// Queues each message by itself, when there is memory for all of them.
-    fn queue_apart(&self, state: &mut State, messages: &[(&[u8], Option<Key>)]) -> Result<(), Lacking> {
+    fn queue_apart(&self, state: &mut State, messages: &[Kept<'_>]) -> Result<(), Lacking> {
         let rules = &self.engine.rules;
-        let batches = messages.iter().map(|(message, key)| rules.batch_of(message, key.as_ref(), Purpose::Queue));
+        let batches = messages.iter().map(|Kept { body, key }| rules.batch_of(body, key.as_ref(), Purpose::Queue));
         for batch in batches.collect::<Result<Vec<_>, _>>()? {
             match batch.key().cloned() {
                 Some(key) => state.queue.push_newest_anyway(&key, batch),

@@ -1,6 +1,7 @@
 //! What a service is told: limits and time-outs, with their defaults, checked once.
 
 mod delivery;
+mod framing;
 pub mod key;
 mod key_function;
 mod memory_limits;
@@ -9,12 +10,14 @@ mod snapshot;
 mod timeouts;
 mod token;
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use crate::codec::{self, Separator};
+use crate::codec::{self, Framing};
 use crate::error::Error;
 use crate::sync::later;
 pub use delivery::Delivery;
+pub(crate) use framing::contained;
 pub(crate) use key::Key;
 pub(crate) use key_function::{Filter, KeyFunction};
 pub use memory_limits::MemoryLimits;
@@ -154,7 +157,7 @@ impl Closing {
 /// What both kinds of service are told; the builder's methods say what each is.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    pub(crate) separator: Separator,
+    pub(crate) framing: Framing,
     pub(crate) token: Option<Token>,
     pub(crate) max_received_len: usize,
     pub(crate) max_sent_len: usize,
@@ -174,7 +177,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            separator: Separator::default(),
+            framing: Framing::default(),
             token: None,
             max_received_len: 1024 * 1024,
             max_sent_len: 1024 * 1024,
@@ -195,8 +198,11 @@ impl Settings {
     /// Refuses settings that are out of range or do not fit together.
     pub(crate) fn check(&self) -> Result<(), Error> {
         require(self.max_received_len >= codec::GOODBYE.len(), "max_received_len", "must hold the goodbye, 10 bytes")?;
+        for (setting, max) in [("max_received_len", self.max_received_len), ("max_sent_len", self.max_sent_len)] {
+            require(self.framing.can_say(max), setting, "must fit into the 4 bytes of a message's length")?;
+        }
         require(self.idle_timeout != Some(Duration::ZERO), "idle_timeout", "must not be 0")?;
-        let unfinished = self.max_received_len.saturating_add(self.separator.len());
+        let unfinished = self.framing.frame_limit(self.max_received_len);
         self.memory_limits.check(self.delivery.max_queued_bytes, unfinished)?;
         self.snapshot.map_or(Ok(()), |snapshot| snapshot.check(self.key.is_some()))?;
         self.check_delivery(&self.delivery)?;
@@ -208,17 +214,18 @@ impl Settings {
         )
     }
 
-    /// Refuses a message that cannot be sent.
-    pub(crate) fn check_message(&self, message: &[u8]) -> Result<(), Error> {
+    /// What has to be written of a message; an error for one that cannot be sent. May call the program's code.
+    #[inline]
+    pub(crate) fn body_of<'a>(&self, message: &'a [u8]) -> Result<Cow<'a, [u8]>, Error> {
         if message.len() > self.max_sent_len {
             return Err(Error::MessageTooLong { len: message.len(), limit: self.max_sent_len });
         }
-        Ok(codec::check(message, &self.separator)?)
+        Ok(self.framing.body(message)?)
     }
 
     /// Refuses a delivery that a connection of this service cannot have.
     pub(crate) fn check_delivery(&self, delivery: &Delivery) -> Result<(), Error> {
-        let longest = self.max_sent_len.saturating_add(self.separator.len());
+        let longest = self.framing.frame_limit(self.max_sent_len);
         delivery.check(longest, self.memory_limits.max_total_queued_bytes, self.key.is_some())?;
         require(
             self.snapshot.is_none_or(|snapshot| snapshot.max_bytes <= delivery.max_queued_bytes / 2),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 use super::require;
-use crate::codec::{self, Separator};
+use crate::codec::{self, Framing};
 use crate::error::Error;
 
 /// The longest first message that a caller may say who it is by, in payload bytes.
@@ -15,19 +15,19 @@ pub(crate) const MAX_FIRST_LEN: usize = 4096;
 /// Framed and checked once; a token that exists can be sent.
 #[derive(Clone)]
 pub(crate) struct Token {
-    /// With the separator behind it.
+    secret: Arc<[u8]>,
+    /// As it goes over the wire.
     frame: Arc<[u8]>,
-    len: usize,
 }
 
 impl Token {
-    pub(crate) fn new(secret: &[u8], separator: &Separator) -> Result<Self, Error> {
+    pub(crate) fn new(secret: &[u8], framing: &Framing) -> Result<Self, Error> {
         require(!secret.is_empty(), "token", "must not be empty")?;
         require(secret.len() <= MAX_FIRST_LEN, "token", "must not be longer than 4096 bytes")?;
         let requirement = "must not hold the separator, nor be the goodbye";
         let frame =
-            codec::encode(secret, separator).map_err(|_| Error::InvalidSetting { setting: "token", requirement })?;
-        Ok(Self { frame: frame.into(), len: secret.len() })
+            codec::encode(secret, framing).map_err(|_| Error::InvalidSetting { setting: "token", requirement })?;
+        Ok(Self { secret: secret.into(), frame: frame.into() })
     }
 
     /// As it goes over the wire.
@@ -38,7 +38,7 @@ impl Token {
     /// Whether a message is the token. Takes equally long for every message of the token's length, wherever it differs.
     #[inline(never)]
     pub(crate) fn is(&self, message: &[u8]) -> bool {
-        self.frame[..self.len].ct_eq(message).into()
+        self.secret.ct_eq(message).into()
     }
 }
 

@@ -88,6 +88,8 @@ kinds! {
         ServiceClosed = "service_closed",
         /// The peer sent a message over the limit.
         MessageTooLong = "message_too_long",
+        /// The peer sent what is no frame to a framing of the program's own.
+        MalformedFrame = "malformed_frame",
         /// The peer did not finish a message in time.
         PartialMessageTimeout = "partial_message_timeout",
         /// Nothing arrived from the peer for too long.

@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
-use leads_comm::codec::{GOODBYE, Separator, encode};
+use leads_comm::codec::{GOODBYE, Separator};
 
-use crate::oracle::{Decoded, End, NO_LIMIT, SEPARATORS, WAYS, Way, decode, split, words};
+use crate::oracle::{Decoded, End, NO_LIMIT, SEPARATORS, WAYS, Way, decode, encode, split, words};
 
 /// Payloads that make a decoder stumble, if anything does.
 fn payloads(separator: &[u8]) -> Vec<Vec<u8>> {

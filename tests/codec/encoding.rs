@@ -1,8 +1,8 @@
 //! The three ways to frame a message keep to one rule.
 
-use leads_comm::codec::{EncodeError, GOODBYE, Separator, check, encode, encode_into};
+use leads_comm::codec::{EncodeError, GOODBYE, Separator};
 
-use crate::oracle::{SEPARATORS, words};
+use crate::oracle::{SEPARATORS, check, encode, encode_into, words};
 
 #[test]
 fn they_accept_and_refuse_the_same_messages() {

@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::fmt::Debug;
 
-use leads_comm::codec::{Decoder, EncodeError, MessageTooLong, Separator, SeparatorError, encode};
+use leads_comm::codec::{DecodeError, Decoder, EncodeError, FramingError, Separator, SeparatorError};
+
+use crate::oracle::encode;
 
 /// Checks what all of them have in common, and that the text states `facts`.
 fn check<E: Error + Debug + Clone + PartialEq + Send + Sync + 'static>(error: E, facts: &[&str]) {
@@ -39,8 +41,21 @@ fn encode_errors() {
 fn message_too_long() {
     let mut decoder = Decoder::new(Separator::default(), 1000);
     let error = decoder.decode(&[b'x'; 2000]).next_message().unwrap_err();
-    assert_eq!(error, MessageTooLong { limit: 1000 });
+    assert_eq!(error, DecodeError::MessageTooLong { limit: 1000 });
     check(error, &["1000 bytes"]);
+}
+
+#[test]
+fn what_a_framing_of_the_programs_own_says_is_beneath() {
+    let said = FramingError::new("it is odd\nin more words");
+    check(said.clone(), &["it is odd"]);
+    assert_eq!(said.to_string(), "it is odd");
+    for error in [&DecodeError::Malformed(said.clone()) as &dyn Error, &EncodeError::ByProgram(said.clone())] {
+        let source = error.source().unwrap();
+        assert_eq!(source.downcast_ref::<FramingError>(), Some(&said));
+        assert!(!error.to_string().contains("odd"), "it would be said twice");
+    }
+    check(EncodeError::TooLong { len: 5_000_000_000 }, &["5000000000", "4 bytes"]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! A payload is framed exactly when it is read back as itself, so that nobody can send what someone else has not said.
 
-use leads_comm::codec::{Decoder, EncodeError, GOODBYE, Separator, encode};
+use leads_comm::codec::{Decoder, EncodeError, GOODBYE, Separator};
 
-use crate::oracle::{Decoded, End, NO_LIMIT, SEPARATORS, Way, decode, split, words};
+use crate::oracle::{Decoded, End, NO_LIMIT, SEPARATORS, Way, decode, encode, split, words};
 
 /// Whether a receiver makes exactly this one payload of `payload ++ separator`.
 fn is_read_back(payload: &[u8], separator: &Separator) -> bool {

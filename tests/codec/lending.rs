@@ -2,12 +2,7 @@
 
 use leads_comm::codec::{Decoder, Separator};
 
-use crate::oracle::SEPARATORS;
-
-fn lies_in(message: &[u8], place: &[u8]) -> bool {
-    let (message, place) = (message.as_ptr_range(), place.as_ptr_range());
-    place.start <= message.start && message.end <= place.end
-}
+use crate::oracle::{SEPARATORS, lies_in};
 
 #[test]
 fn a_message_that_lies_in_the_chunk_is_lent_from_the_chunk() {

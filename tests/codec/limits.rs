@@ -1,8 +1,8 @@
 //! The limit on a message's length is exact whatever the sizes of the reads, and bounds the decoder's memory.
 
-use leads_comm::codec::{Decoder, MessageTooLong, Separator, encode};
+use leads_comm::codec::{DecodeError, Decoder, Separator};
 
-use crate::oracle::{Decoded, End, SEPARATORS, WAYS, Way, decode, feed, split};
+use crate::oracle::{Decoded, End, SEPARATORS, WAYS, Way, decode, encode, feed, split};
 
 /// The ways that take out every message at once, and so keep no more than an unfinished one.
 const PROMPT: [Way; 3] = [Way::Decode, Way::Fill, Way::Read];
@@ -76,7 +76,7 @@ fn a_message_without_end_is_refused_as_soon_as_it_is_certain() {
                         break error;
                     }
                 };
-                assert_eq!((error, messages.len()), (MessageTooLong { limit }, 0));
+                assert_eq!((error, messages.len()), (DecodeError::MessageTooLong { limit }, 0));
                 assert!(received > limit, "refused at {received} bytes, within the limit of {limit}");
             }
         }
@@ -95,21 +95,22 @@ fn a_limit_of_0_leaves_empty_messages() {
 
 #[test]
 fn the_error_stays_until_the_remainder_is_dropped() {
-    let error = MessageTooLong { limit: 4 };
+    let limit = 4;
+    let error = DecodeError::MessageTooLong { limit };
     for bytes in SEPARATORS {
         for long in [[b"123456789", bytes].concat(), b"x".repeat(200)] {
             for way in PROMPT {
-                let mut decoder = Decoder::new(Separator::new(bytes).unwrap(), error.limit);
+                let mut decoder = Decoder::new(Separator::new(bytes).unwrap(), limit);
                 let mut messages = Vec::new();
-                assert_eq!(feed(&mut decoder, &[b"1", bytes, &long].concat(), way, &mut messages), Err(error));
+                assert_eq!(feed(&mut decoder, &[b"1", bytes, &long].concat(), way, &mut messages), Err(error.clone()));
                 for later in WAYS.into_iter().filter(|way| *way != Way::DecodeUpTo(0)) {
-                    assert_eq!(decoder.next_message(), Err(error));
-                    assert_eq!(feed(&mut decoder, bytes, later, &mut messages), Err(error));
-                    assert_eq!(feed(&mut decoder, b"", later, &mut messages), Err(error));
+                    assert_eq!(decoder.next_message(), Err(error.clone()));
+                    assert_eq!(feed(&mut decoder, bytes, later, &mut messages), Err(error.clone()));
+                    assert_eq!(feed(&mut decoder, b"", later, &mut messages), Err(error.clone()));
                 }
                 assert_eq!(messages, [b"1"], "a message is given out behind the error");
 
-                assert!(decoder.drop_remainder() > error.limit);
+                assert!(decoder.drop_remainder() > limit);
                 assert_eq!(decoder.next_message(), Ok(None));
                 feed(&mut decoder, &[b"1234", bytes, b"5"].concat(), way, &mut messages).unwrap();
                 assert_eq!((messages.last().unwrap().as_slice(), decoder.remainder()), (&b"1234"[..], &b"5"[..]));
@@ -166,7 +167,7 @@ fn memory_is_bounded_by_the_limit_one_read_and_the_separator() {
 }
 
 /// Gives one chunk to the decoder, with no more space than it needs, and throws its messages away.
-fn prompt(decoder: &mut Decoder, chunk: &[u8], way: Way) -> Result<(), MessageTooLong> {
+fn prompt(decoder: &mut Decoder, chunk: &[u8], way: Way) -> Result<(), DecodeError> {
     if way == Way::Fill {
         decoder.space(chunk.len()).copy_from_slice(chunk);
         decoder.filled(chunk.len());

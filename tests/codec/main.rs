@@ -5,6 +5,7 @@
 mod cuts;
 mod encoding;
 mod errors;
+mod framings;
 mod injection;
 mod lending;
 mod limits;

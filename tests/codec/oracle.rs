@@ -1,6 +1,6 @@
 //! What a receiver has to make of a stream, said naively, and every way to have the decoder do it.
 
-use leads_comm::codec::{Decoder, MessageTooLong, Separator};
+use leads_comm::codec::{self, DecodeError, Decoder, EncodeError, Framing, Separator};
 
 /// The separators that the suites go through: LEADS's own, some that overlap themselves, and one of full length that
 /// its payloads nearly form over and over.
@@ -30,6 +30,8 @@ pub(crate) enum End {
     Remainder(Vec<u8>),
     /// The next message is over the limit.
     TooLong,
+    /// It is no frame.
+    Malformed,
 }
 
 /// Cuts at the first match of the separator and begins again behind it.
@@ -75,7 +77,7 @@ pub(crate) fn feed(
     chunk: &[u8],
     way: Way,
     messages: &mut Vec<Vec<u8>>,
-) -> Result<(), MessageTooLong> {
+) -> Result<(), DecodeError> {
     match way {
         Way::Decode => return lend(decoder, chunk, usize::MAX, messages),
         Way::DecodeUpTo(count) => return lend(decoder, chunk, count, messages),
@@ -93,7 +95,7 @@ pub(crate) fn feed(
     take(decoder, count, messages)
 }
 
-fn lend(decoder: &mut Decoder, chunk: &[u8], count: usize, into: &mut Vec<Vec<u8>>) -> Result<(), MessageTooLong> {
+fn lend(decoder: &mut Decoder, chunk: &[u8], count: usize, into: &mut Vec<Vec<u8>>) -> Result<(), DecodeError> {
     let mut messages = decoder.decode(chunk);
     for _ in 0..count {
         match messages.next_message()? {
@@ -104,7 +106,7 @@ fn lend(decoder: &mut Decoder, chunk: &[u8], count: usize, into: &mut Vec<Vec<u8
     Ok(())
 }
 
-fn take(decoder: &mut Decoder, count: usize, into: &mut Vec<Vec<u8>>) -> Result<(), MessageTooLong> {
+fn take(decoder: &mut Decoder, count: usize, into: &mut Vec<Vec<u8>>) -> Result<(), DecodeError> {
     for _ in 0..count {
         match decoder.next_message()? {
             Some(message) => into.push(message.to_vec()),
@@ -116,11 +118,11 @@ fn take(decoder: &mut Decoder, count: usize, into: &mut Vec<Vec<u8>>) -> Result<
 
 /// Gives all chunks to a new decoder, each in its way, takes out what was left behind, and tells what came of it.
 pub(crate) fn decode<'a>(
-    separator: &Separator,
+    framing: &(impl Into<Framing> + Clone),
     limit: usize,
     chunks: impl IntoIterator<Item = (&'a [u8], Way)>,
 ) -> Decoded {
-    let mut decoder = Decoder::new(separator.clone(), limit);
+    let mut decoder = Decoder::new(framing.clone(), limit);
     let mut messages = Vec::new();
     let outcome = chunks
         .into_iter()
@@ -128,12 +130,31 @@ pub(crate) fn decode<'a>(
         .and_then(|()| take(&mut decoder, usize::MAX, &mut messages));
     let end = match outcome {
         Ok(()) => End::Remainder(decoder.remainder().to_vec()),
+        Err(DecodeError::Malformed(_)) => End::Malformed,
         Err(error) => {
-            assert_eq!(error, MessageTooLong { limit });
+            assert_eq!(error, DecodeError::MessageTooLong { limit });
             End::TooLong
         }
     };
     Decoded { messages, end }
+}
+
+pub(crate) fn encode(message: &[u8], separator: &Separator) -> Result<Vec<u8>, EncodeError> {
+    codec::encode(message, &separator.clone().into())
+}
+
+pub(crate) fn encode_into(message: &[u8], separator: &Separator, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
+    codec::encode_into(message, &separator.clone().into(), buffer)
+}
+
+pub(crate) fn check(message: &[u8], separator: &Separator) -> Result<(), EncodeError> {
+    codec::check(message, &separator.clone().into())
+}
+
+/// Whether a message has not been copied from there.
+pub(crate) fn lies_in(message: &[u8], place: &[u8]) -> bool {
+    let (message, place) = (message.as_ptr_range(), place.as_ptr_range());
+    place.start <= message.start && message.end <= place.end
 }
 
 /// Every word of `letters` that is as long as `lens` says.

@@ -1,10 +1,10 @@
 //! The decoder against the oracle on streams, cuts and limits that nobody thought of.
 
-use leads_comm::codec::{EncodeError, GOODBYE, Separator, encode};
+use leads_comm::codec::{EncodeError, GOODBYE, Separator};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::oracle::{Decoded, End, NO_LIMIT, SEPARATORS, Way, decode, split};
+use crate::oracle::{Decoded, End, NO_LIMIT, SEPARATORS, Way, decode, encode, split};
 
 fn separators() -> impl Strategy<Value = Separator> {
     let letters = prop::sample::select(b"ab".as_slice());
@@ -38,7 +38,7 @@ fn streams() -> impl Strategy<Value = (Separator, Vec<u8>)> {
 }
 
 /// The lengths of the chunks, used in turn, and the ways in which they come in.
-fn cuts() -> impl Strategy<Value = Vec<(usize, Way)>> {
+pub(crate) fn cuts() -> impl Strategy<Value = Vec<(usize, Way)>> {
     let way = prop_oneof![
         Just(Way::Decode),
         (0..4_usize).prop_map(Way::DecodeUpTo),
@@ -49,7 +49,7 @@ fn cuts() -> impl Strategy<Value = Vec<(usize, Way)>> {
     vec((prop_oneof![3 => 1..8_usize, 1 => 1..200_usize], way), 1..8)
 }
 
-fn chunks<'a>(stream: &'a [u8], cuts: &[(usize, Way)]) -> Vec<(&'a [u8], Way)> {
+pub(crate) fn chunks<'a>(stream: &'a [u8], cuts: &[(usize, Way)]) -> Vec<(&'a [u8], Way)> {
     let mut chunks = Vec::new();
     let mut rest = stream;
     for &(len, way) in cuts.iter().cycle() {

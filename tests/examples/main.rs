@@ -8,6 +8,7 @@ mod chat;
 mod client;
 mod command_line;
 mod control_loop;
+mod custom_framing;
 mod custom_transport;
 #[cfg(all(unix, feature = "tls"))]
 mod gateway;

@@ -55,7 +55,7 @@ impl Store {
 
     /// Takes the place of the last message of its key. Where there is too much then, what was set first goes.
     pub(super) fn set(&mut self, key: &Key, message: &[u8]) {
-        let charge = message.len() + self.rules.separator.len() + OVERHEAD + key.memory();
+        let charge = self.rules.len_of(message) + OVERHEAD + key.memory();
         if charge > self.limits.max_bytes {
             // What there was is the last one no more.
             self.remove(key);
@@ -68,7 +68,7 @@ impl Store {
                 self.charged -= charge_of(&value.batch);
                 value.number = number;
                 match Arc::get_mut(&mut value.batch) {
-                    Some(batch) => batch.refill(message, self.rules.separator.as_bytes()),
+                    Some(batch) => batch.refill(self.rules.pieces(message)),
                     None => value.batch = self.rules.last_value(message, key),
                 }
             }

@@ -49,11 +49,12 @@ impl Link {
     /// Of these, what the peer wants; the message of a panic.
     fn wanted(&self, values: Vec<Arc<Batch>>, filter: Option<&Filter>) -> Result<Vec<Arc<Batch>>, String> {
         let Some(filter) = filter else { return Ok(values) };
-        let separator = self.engine.rules.separator.len();
+        let framing = &self.engine.rules.framing;
         let mut wanted = Vec::new();
         let mut filtered = Volume::default();
         for value in values {
-            if filter.call(value.key(), &value.bytes()[..value.len() - separator])? {
+            let message = framing.message_in(value.bytes()).map_err(|error| error.to_string())?;
+            if filter.call(value.key(), &message)? {
                 wanted.push(value);
             } else {
                 filtered += Volume::new(1, value.len());

@@ -7,9 +7,9 @@ use log::Level;
 
 use super::Link;
 use crate::connection::engine::Engine;
-use crate::connection::outbox::{Batch, Flushed, Outgoing, Parts, Patience, Progress, Purpose, Refused};
+use crate::connection::outbox::{Batch, Broadcast, Flushed, Outgoing, Parts, Patience, Progress, Purpose, Refused};
 use crate::error::{DisconnectCause, Error, OutboundLimit};
-use crate::settings::{Delivery, Key};
+use crate::settings::Delivery;
 use crate::stats::Volume;
 use crate::sync::later;
 use crate::sync::user_code::{log_enabled, trace};
@@ -81,20 +81,20 @@ impl Link {
     pub(crate) fn push_all<M: AsRef<[u8]>>(&self, messages: impl IntoIterator<Item = M>) -> Result<usize, Error> {
         let Engine { settings, rules, .. } = &*self.engine;
         let mut parts = Parts::new(rules, self.outbox.delivery().max_queued_bytes);
+        let mut keys = self.outbox.keeps_apart().then(Vec::new);
         for message in messages {
-            settings.check_message(message.as_ref())?;
-            parts.add(message.as_ref());
+            parts.add(&settings.body_of(message.as_ref())?);
+            if let Some(keys) = &mut keys {
+                keys.push(self.engine.key_of(message.as_ref())?);
+            }
         }
         let mut patience = Patience::default();
         let mut accepted = 0;
-        if self.outbox.keeps_apart() {
-            for batch in parts.finish().iter().flatten() {
-                for message in batch.iter() {
-                    let message = &message[..message.len() - rules.separator.len()];
-                    let key = self.engine.key_of(message)?;
-                    let outgoing = Outgoing::Message { message, key: key.as_ref() };
-                    accepted += accepted_of(1, self.send(outgoing, &mut patience))?;
-                }
+        if let Some(keys) = keys {
+            let parts = parts.finish();
+            for (message, key) in parts.iter().flatten().flat_map(Batch::iter).zip(keys) {
+                let outgoing = Outgoing::Message { message: rules.framing.body_in(message), key: key.as_ref() };
+                accepted += accepted_of(1, self.send(outgoing, &mut patience))?;
             }
             return Ok(accepted);
         }
@@ -112,7 +112,7 @@ impl Link {
                 false => {
                     let mut accepted = 0;
                     for message in part.iter().flat_map(|batch| batch.iter()) {
-                        let message = &message[..message.len() - rules.separator.len()];
+                        let message = rules.framing.body_in(message);
                         accepted += accepted_of(1, self.send(Outgoing::event(message), &mut patience))?;
                     }
                     accepted
@@ -144,12 +144,12 @@ impl Link {
     }
 
     /// Whether the peer wants a message that is broadcast. Asks the program; its panic ends the connection.
-    pub(crate) fn wants(&self, key: Option<&Key>, message: &[u8]) -> bool {
+    pub(crate) fn wants(&self, broadcast: Broadcast<'_>) -> bool {
         let Some(filter) = self.outbox.filter() else { return true };
-        match filter.call(key, message) {
+        match filter.call(broadcast.key, broadcast.message) {
             Ok(true) => return true,
             Ok(false) => {
-                let len = message.len() + self.engine.rules.separator.len();
+                let len = self.engine.rules.len_of(broadcast.body);
                 self.outbox.note_filtered(Volume::new(1, len));
             }
             Err(message) => drop(self.close(DisconnectCause::CallbackPanicked { callback: "filter", message })),

@@ -36,7 +36,7 @@ impl Outbox {
         let is_paced_otherwise = state.delivery.min_interval != delivery.min_interval;
         state.goes_apart = delivery.goes_apart();
         // Its filter is the program's, and is dropped without the lock.
-        let before = std::mem::replace(&mut state.delivery, delivery);
+        let before = std::mem::replace(&mut state.delivery, self.rules.shared(delivery));
         if is_paced_otherwise {
             state.release_all();
         }
@@ -85,7 +85,7 @@ impl Outbox {
             None => state.queue.make_entries(2, purpose)?,
         }
         if let (Some(interval), Some(key)) = (state.delivery.min_interval, key) {
-            state.intervals.begin(key, now, interval, purpose)?;
+            state.intervals.begin(key, now, interval, &self.rules.budget, purpose)?;
         }
         let Some(batch) = batch else { return Ok(ControlFlow::Continue(state)) };
         state.tally.accepted += Volume::new(1, batch.len());

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use super::budget::{Budget, Lacking, Purpose};
-use crate::codec::{GOODBYE, Separator};
+use crate::codec::Pieces;
 use crate::settings::Key;
 use crate::settings::OVERHEAD;
 use crate::sync::now;
@@ -28,7 +28,7 @@ const FEW_ENDS: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
-    /// Where the first message ends, its separator included; 0 while there is none. Most batches have no other.
+    /// Where the first message ends on the wire; 0 while there is none. Most batches have no other.
     first_end: usize,
     /// Where each of the others ends.
     other_ends: Vec<usize>,
@@ -93,9 +93,8 @@ impl Batch {
 
     /// One message by itself.
     pub(crate) fn of(
-        message: &[u8],
+        message: Pieces<'_>,
         key: Option<&Key>,
-        separator: &[u8],
         budget: &Arc<Budget>,
         purpose: Purpose,
     ) -> Result<Self, Lacking> {
@@ -104,23 +103,23 @@ impl Batch {
             batch.reserve(key.memory(), purpose)?;
             batch.key = Some(key.clone());
         }
-        batch.push(message, separator, purpose)?;
+        batch.push(message, purpose)?;
         Ok(batch)
     }
 
     /// The last message of a key, to be [filled again](Self::refill).
-    pub(super) fn last_value(message: &[u8], key: &Key, separator: &[u8], budget: &Arc<Budget>) -> Self {
+    pub(super) fn last_value(message: Pieces<'_>, key: &Key, budget: &Arc<Budget>) -> Self {
         let mut batch = Self::new(budget);
         batch.key = Some(key.clone());
-        batch.refill(message, separator);
+        batch.refill(message);
         batch
     }
 
     /// A message by itself that may have been written in part. It is taken from the budget in any case, because it cannot
     /// be refused any more.
-    pub(crate) fn accepted(message: &[u8], separator: &[u8], budget: &Arc<Budget>) -> Self {
+    pub(crate) fn accepted(message: Pieces<'_>, budget: &Arc<Budget>) -> Self {
         let mut batch = Self::new(budget);
-        batch.put(message, separator);
+        batch.put(message);
         batch.reserved = batch.memory();
         budget.take_anyway(batch.reserved);
         batch
@@ -130,16 +129,16 @@ impl Batch {
     pub(super) fn encoded(encoded: &[u8], key: Option<&Key>, budget: &Arc<Budget>) -> Self {
         let mut batch = Self::new(budget);
         batch.key = key.cloned();
-        batch.put(encoded, &[]);
+        batch.put(Pieces::whole(encoded));
         batch.reserved = batch.memory();
         budget.take_anyway(batch.reserved);
         batch
     }
 
     /// The goodbye, which takes nothing from the budget.
-    pub(super) fn goodbye(separator: &Separator, budget: &Arc<Budget>) -> Self {
+    pub(super) fn goodbye(goodbye: &[u8], budget: &Arc<Budget>) -> Self {
         let mut batch = Self::new(budget);
-        batch.put(GOODBYE, separator.as_bytes());
+        batch.put(Pieces::whole(goodbye));
         batch
     }
 
@@ -185,27 +184,27 @@ impl Batch {
 
     /// Adds a message.
     #[inline]
-    pub(crate) fn push(&mut self, message: &[u8], separator: &[u8], purpose: Purpose) -> Result<(), Lacking> {
-        let has_room = self.bytes.capacity() - self.bytes.len() >= message.len() + separator.len()
+    pub(crate) fn push(&mut self, message: Pieces<'_>, purpose: Purpose) -> Result<(), Lacking> {
+        let has_room = self.bytes.capacity() - self.bytes.len() >= message.len()
             && (self.first_end == 0 || self.other_ends.len() < self.other_ends.capacity());
         if !has_room {
-            self.grow(message.len() + separator.len(), purpose)?;
+            self.grow(message.len(), purpose)?;
         }
-        self.put(message, separator);
+        self.put(message);
         Ok(())
     }
 
     /// Puts one message in the place of what it holds, in the memory that it has unless that is far too much. What it
     /// needs besides is taken from the budget in any case.
-    pub(crate) fn refill(&mut self, message: &[u8], separator: &[u8]) {
-        if self.bytes.capacity() > 2 * (message.len() + separator.len()) + OVERHEAD {
+    pub(crate) fn refill(&mut self, message: Pieces<'_>) {
+        if self.bytes.capacity() > 2 * message.len() + OVERHEAD {
             self.bytes = Vec::new();
         }
         self.bytes.clear();
         self.other_ends.clear();
         self.first_end = 0;
         self.since = now();
-        self.put(message, separator);
+        self.put(message);
         let memory = self.memory();
         if memory != self.reserved {
             self.budget.take_anyway(memory);
@@ -226,13 +225,12 @@ impl Batch {
 
     /// Adds a message without a look at the budget.
     #[inline]
-    pub(super) fn put(&mut self, message: &[u8], separator: &[u8]) {
-        let needed = self.bytes.len() + message.len() + separator.len();
+    pub(super) fn put(&mut self, message: Pieces<'_>) {
+        let needed = self.bytes.len() + message.len();
         if needed > self.bytes.capacity() {
             self.bytes.reserve_exact(grown(self.bytes.capacity(), needed) - self.bytes.len());
         }
-        self.bytes.extend_from_slice(message);
-        self.bytes.extend_from_slice(separator);
+        message.append_to(&mut self.bytes);
         self.note_end(self.bytes.len());
     }
 
@@ -328,7 +326,7 @@ impl Batch {
         usize::from(self.first_end > 0) + self.other_ends.len()
     }
 
-    /// Each message with its separator.
+    /// Each message, as it goes over the wire.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.messages()).map(|message| &self.bytes[self.start_of(message)..self.start_of(message + 1)])
     }

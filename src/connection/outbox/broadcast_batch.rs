@@ -54,8 +54,8 @@ impl BroadcastBatch {
 
     /// Puts a message into the batch that has been begun for `generation`.
     pub(crate) fn gather(&self, generation: u64, message: &[u8]) -> GatherOutcome {
-        let separator = self.rules.separator.as_bytes();
-        let len = message.len() + separator.len();
+        let message = self.rules.pieces(message);
+        let len = message.len();
         let has_room = |batch: &Batch| {
             let fits = batch.len() + len <= BATCH_LEN && batch.charge() + len + OVERHEAD <= GATHERED_CHARGE;
             fits || batch.messages() == 0
@@ -65,7 +65,7 @@ impl BroadcastBatch {
         let Some(batch) = state.batch.as_mut().filter(|batch| is_current && has_room(batch)) else {
             return GatherOutcome::NoBatch;
         };
-        if batch.push(message, separator, Purpose::Queue).is_err() {
+        if batch.push(message, Purpose::Queue).is_err() {
             return GatherOutcome::OverBudget;
         }
         self.pending.store(true, Ordering::Release);

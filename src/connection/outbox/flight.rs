@@ -9,9 +9,10 @@ use std::time::Instant;
 use super::attempt::{Attempt, Mode};
 use super::batch::Batch;
 use super::budget::{Lacking, Purpose};
-use super::unsent::payloads;
+use super::unsent::bodies;
 use super::writing::WRITES_PER_SENDER;
 use super::{Outbox, Refused, Stage, State, Step, Writer};
+use crate::codec::Pieces;
 use crate::settings::OVERHEAD;
 use crate::stats::Volume;
 use crate::sync::{MutexGuard, now};
@@ -26,11 +27,10 @@ const BYTES_PER_BLOCKING_WRITE: usize = 16 * 1024;
 /// So many bytes go into one write at least, however little the system may hold.
 const BYTES_PER_WRITE: usize = 1024;
 
-/// A message and its separator that are no longer than this are put side by side for a write: one piece is quicker to
-/// write than two.
+/// A message that is no longer than this on the wire is put there in one piece, which is quicker to write than two.
 const SHORT: usize = 256;
 
-/// A message that is no longer than this, separator included, is written although the budget is used up: what the
+/// A message that is no longer than this on the wire is written although the budget is used up: what the
 /// stream does not take of it waits all the same, one such message for each connection.
 const ALWAYS: usize = 4 * 1024;
 
@@ -43,8 +43,8 @@ impl Outbox {
         message: &[u8],
         time: Instant,
     ) -> Result<Step, Refused> {
-        let separator = self.rules.separator.as_bytes();
-        let len = message.len() + separator.len();
+        let pieces = self.rules.pieces(message);
+        let len = pieces.len();
         let budget = &self.rules.budget;
         let is_much = state.queue.bytes() > BYTES_PER_DIRECT_WRITE || state.queue.batches() > BATCHES_PER_WRITE;
         if is_much || !self.rules.coalesce && !state.queue.is_empty() {
@@ -66,13 +66,13 @@ impl Outbox {
         state.tally.accepted += Volume::new(1, len);
         state.direct_charge = len + OVERHEAD;
         let attempt = with_stream(&mut state, |stream, holds| {
-            let short = Short::of(message, separator);
-            let (pieces, count) = short.as_ref().map_or_else(|| two_pieces(message, separator), Short::pieces);
+            let short = Short::of(pieces);
+            let (own, count) = short.as_ref().map_or_else(|| (pieces.slices(), 2), Short::slices);
             if queued == 0 {
-                return Mode::Direct.attempt(stream, holds, &pieces[..count]);
+                return Mode::Direct.attempt(stream, holds, &own[..count]);
             }
             let mut slices = loan.slices(BYTES_PER_DIRECT_WRITE);
-            slices.extend(&pieces[..count]);
+            slices.extend(&own[..count]);
             let attempt = Mode::Direct.attempt(stream, holds, &slices);
             drop(slices);
             drop(loan);
@@ -85,7 +85,7 @@ impl Outbox {
         if written_of_it == len {
             state.tally.written.messages += 1;
         } else {
-            state.queue.insert_rest(before, Batch::accepted(message, separator, budget), written_of_it);
+            state.queue.insert_rest(before, Batch::accepted(pieces, budget), written_of_it);
         }
         if budgeted {
             budget.give_back(len + OVERHEAD);
@@ -192,7 +192,7 @@ impl Outbox {
             return;
         }
         state.note_peak();
-        let goodbye = self.rules.separator.goodbye().len();
+        let goodbye = self.rules.framing.goodbye().len();
         let left = state.goodbye_left(goodbye);
         let (mut amount, mut cleared) = state.queue.clear();
         let parked_amount = state.intervals.amount();
@@ -210,7 +210,7 @@ impl Outbox {
         state.in_flight = true;
         let unsent = MutexGuard::unlocked(state, || {
             let keeps = self.rules.keep_unsent;
-            let mut unsent = if keeps { payloads(&mut cleared, &parked, &self.rules) } else { Vec::new() };
+            let mut unsent = if keeps { bodies(&mut cleared, &parked, &self.rules) } else { Vec::new() };
             if goodbye_queued && left > 0 {
                 unsent.pop();
             }
@@ -224,7 +224,7 @@ impl Outbox {
     }
 }
 
-/// A message and its separator, side by side.
+/// The pieces of a message, side by side.
 struct Short {
     bytes: [u8; SHORT],
     len: usize,
@@ -233,26 +233,20 @@ struct Short {
 impl Short {
     /// `None` where they are too long for that.
     #[inline]
-    fn of(message: &[u8], separator: &[u8]) -> Option<Self> {
-        let len = message.len() + separator.len();
+    fn of(message: Pieces<'_>) -> Option<Self> {
+        let len = message.len();
         if len > SHORT {
             return None;
         }
         let mut bytes = [0; SHORT];
-        bytes[..message.len()].copy_from_slice(message);
-        bytes[message.len()..len].copy_from_slice(separator);
+        message.copy_to(&mut bytes);
         Some(Self { bytes, len })
     }
 
     #[inline]
-    fn pieces(&self) -> ([IoSlice<'_>; 2], usize) {
+    fn slices(&self) -> ([IoSlice<'_>; 2], usize) {
         ([IoSlice::new(&self.bytes[..self.len]), IoSlice::new(&[])], 1)
     }
-}
-
-#[inline]
-fn two_pieces<'a>(message: &'a [u8], separator: &'a [u8]) -> ([IoSlice<'a>; 2], usize) {
-    ([IoSlice::new(message), IoSlice::new(separator)], 2)
 }
 
 /// Writes without the lock, as the holder of the role.

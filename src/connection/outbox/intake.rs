@@ -175,7 +175,7 @@ impl Side {
         let at = self.messages.messages();
         match outgoing {
             Outgoing::Message { message, key } => {
-                self.messages.push(message, rules.separator.as_bytes(), Purpose::Queue)?;
+                self.messages.push(rules.pieces(message), Purpose::Queue)?;
                 self.keys.extend(key.map(|key| (at, key.clone())));
             }
             Outgoing::Batches(batches) => self.batches.extend(batches.iter().map(|batch| (at, Arc::clone(batch)))),

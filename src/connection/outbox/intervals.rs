@@ -17,8 +17,12 @@ const ENTRY: usize = 4 * size_of::<(Key, Paced)>();
 /// How many keys there are at least before those whose interval is over are looked for.
 const FEW_KEYS: usize = 64;
 
+/// Nothing but a place for it until a message has a key to be paced by.
+#[derive(Debug, Default)]
+pub(super) struct Intervals(Option<Box<Keys>>);
+
 #[derive(Debug)]
-pub(super) struct Intervals {
+struct Keys {
     keys: HashMap<Key, Paced>,
     /// Those of which a message is parked, by when it is due.
     parked: BTreeMap<(Instant, u64), Key>,
@@ -46,46 +50,39 @@ struct Parked {
 }
 
 impl Intervals {
-    pub(super) fn new(budget: &Arc<Budget>) -> Self {
-        Self {
-            keys: HashMap::new(),
-            parked: BTreeMap::new(),
-            number: 0,
-            bytes: 0,
-            looks: Vec::new(),
-            many: FEW_KEYS,
-            reserved: 0,
-            budget: Arc::clone(budget),
-        }
-    }
-
     /// What is parked.
     pub(super) fn amount(&self) -> Amount {
-        Amount { messages: self.parked.len(), bytes: self.bytes }
+        self.0.as_ref().map_or(Amount::default(), |keys| Amount { messages: keys.parked.len(), bytes: keys.bytes })
     }
 
     /// Whether nothing is parked.
     pub(super) fn is_empty(&self) -> bool {
-        self.parked.is_empty()
+        self.0.as_ref().is_none_or(|keys| keys.parked.is_empty())
     }
 
     pub(super) fn charged(&self) -> usize {
-        self.bytes + OVERHEAD * self.parked.len()
+        let Amount { messages, bytes } = self.amount();
+        bytes + OVERHEAD * messages
     }
 
     /// What the message is charged that one of this key would replace; 0 when there is none.
     pub(super) fn charge_of(&self, key: &Key) -> usize {
-        self.keys.get(key).and_then(|paced| paced.parked.as_ref()).map_or(0, |parked| parked.batch.charge())
+        self.paced(key).and_then(|paced| paced.parked.as_ref()).map_or(0, |parked| parked.batch.charge())
     }
 
     /// Since when the message is parked that is the oldest.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        self.keys.values().filter_map(|paced| paced.parked.as_ref()).map(|parked| parked.batch.since()).min()
+        let paced = self.0.iter().flat_map(|keys| keys.keys.values());
+        paced.filter_map(|paced| paced.parked.as_ref()).map(|parked| parked.batch.since()).min()
     }
 
     /// Whether a message of this key has to wait now.
     pub(super) fn holds(&self, key: &Key, now: Instant) -> bool {
-        self.keys.get(key).is_some_and(|paced| paced.parked.is_some() || paced.due > now)
+        self.paced(key).is_some_and(|paced| paced.parked.is_some() || paced.due > now)
+    }
+
+    fn paced(&self, key: &Key) -> Option<&Paced> {
+        self.0.as_ref()?.keys.get(key)
     }
 
     /// A message of this key, which [need not wait](Self::holds), goes now; the next one has to wait.
@@ -98,8 +95,70 @@ impl Intervals {
         key: &Key,
         now: Instant,
         interval: Duration,
+        budget: &Arc<Budget>,
         purpose: Purpose,
     ) -> Result<(), Lacking> {
+        self.0.get_or_insert_with(|| Box::new(Keys::new(budget))).begin(key, now, interval, purpose)
+    }
+
+    /// Parks a message that [has to wait](Self::holds); the one that it replaces.
+    pub(super) fn park(&mut self, key: &Key, batch: Arc<Batch>) -> Option<Amount> {
+        self.0.as_mut()?.park(key, batch)
+    }
+
+    /// When the next message is due, if that is before the pump looks; from then on it has been asked to.
+    pub(super) fn watch(&mut self) -> Option<Instant> {
+        self.0.as_mut()?.watch()
+    }
+
+    /// The pump has looked; when it has to look again, unless it does so already.
+    pub(super) fn looked(&mut self) -> Option<Instant> {
+        let keys = self.0.as_mut()?;
+        keys.looks.pop();
+        keys.watch()
+    }
+
+    /// When the last of those that are parked now is due.
+    pub(super) fn last_due(&self) -> Option<Instant> {
+        self.0.as_ref()?.parked.last_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// How many bytes are parked until then at most.
+    pub(super) fn parked_until(&self, last: Instant) -> usize {
+        let parked = self.0.iter().flat_map(|keys| keys.parked.range(..=(last, u64::MAX)));
+        parked
+            .map(|(_, key)| {
+                self.paced(key).and_then(|paced| paced.parked.as_ref()).map_or(0, |parked| parked.batch.len())
+            })
+            .sum()
+    }
+
+    /// The next message that is due at `now`.
+    pub(super) fn release(&mut self, now: Instant, interval: Duration) -> Option<Arc<Batch>> {
+        self.0.as_mut()?.release(now, interval)
+    }
+
+    /// All that is parked, in the order in which the keys were, and everything else is forgotten.
+    pub(super) fn clear(&mut self) -> Vec<Arc<Batch>> {
+        self.0.as_mut().map_or_else(Vec::new, |keys| keys.clear())
+    }
+}
+
+impl Keys {
+    fn new(budget: &Arc<Budget>) -> Self {
+        Self {
+            keys: HashMap::new(),
+            parked: BTreeMap::new(),
+            number: 0,
+            bytes: 0,
+            looks: Vec::new(),
+            many: FEW_KEYS,
+            reserved: 0,
+            budget: Arc::clone(budget),
+        }
+    }
+
+    fn begin(&mut self, key: &Key, now: Instant, interval: Duration, purpose: Purpose) -> Result<(), Lacking> {
         if let Some(paced) = self.keys.get_mut(key) {
             paced.due = later(now, interval);
             return Ok(());
@@ -129,8 +188,7 @@ impl Intervals {
         self.keys.shrink_to(self.many);
     }
 
-    /// Parks a message that [has to wait](Self::holds); the one that it replaces.
-    pub(super) fn park(&mut self, key: &Key, batch: Arc<Batch>) -> Option<Amount> {
+    fn park(&mut self, key: &Key, batch: Arc<Batch>) -> Option<Amount> {
         let paced = self.keys.get_mut(key)?;
         self.bytes += batch.len();
         match &mut paced.parked {
@@ -148,40 +206,17 @@ impl Intervals {
         }
     }
 
-    /// When the next message is due, if that is before the pump looks; from then on it has been asked to.
-    pub(super) fn watch(&mut self) -> Option<Instant> {
+    fn watch(&mut self) -> Option<Instant> {
         let due = self.next_due().filter(|due| self.looks.last().is_none_or(|look| due < look))?;
         self.looks.push(due);
         Some(due)
-    }
-
-    /// The pump has looked; when it has to look again, unless it does so already.
-    pub(super) fn looked(&mut self) -> Option<Instant> {
-        self.looks.pop();
-        self.watch()
     }
 
     fn next_due(&self) -> Option<Instant> {
         self.parked.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// When the last of those that are parked now is due.
-    pub(super) fn last_due(&self) -> Option<Instant> {
-        self.parked.last_key_value().map(|((due, _), _)| *due)
-    }
-
-    /// How many bytes are parked until then at most.
-    pub(super) fn parked_until(&self, last: Instant) -> usize {
-        let parked = self.parked.range(..=(last, u64::MAX));
-        parked
-            .map(|(_, key)| {
-                self.keys.get(key).and_then(|paced| paced.parked.as_ref()).map_or(0, |parked| parked.batch.len())
-            })
-            .sum()
-    }
-
-    /// The next message that is due at `now`.
-    pub(super) fn release(&mut self, now: Instant, interval: Duration) -> Option<Arc<Batch>> {
+    fn release(&mut self, now: Instant, interval: Duration) -> Option<Arc<Batch>> {
         let entry = self.parked.first_entry().filter(|entry| entry.key().0 <= now)?;
         let key = entry.remove();
         let paced = self.keys.get_mut(&key)?;
@@ -191,8 +226,7 @@ impl Intervals {
         Some(batch)
     }
 
-    /// All that is parked, in the order in which the keys were, and everything else is forgotten.
-    pub(super) fn clear(&mut self) -> Vec<Arc<Batch>> {
+    fn clear(&mut self) -> Vec<Arc<Batch>> {
         let mut empty = Self::new(&self.budget);
         (empty.looks, empty.number) = (std::mem::take(&mut self.looks), self.number);
         let mut cleared = std::mem::replace(self, empty);
@@ -202,7 +236,7 @@ impl Intervals {
     }
 }
 
-impl Drop for Intervals {
+impl Drop for Keys {
     fn drop(&mut self) {
         if self.reserved > 0 {
             self.budget.give_back(self.reserved);
@@ -213,6 +247,7 @@ impl Drop for Intervals {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::codec::Pieces;
     use crate::sync::now;
 
     /// The pump is asked again for what is due before it looks, and not more often than that.
@@ -220,17 +255,17 @@ mod tests {
     fn the_pump_looks_when_the_first_is_due() {
         const SECOND: Duration = Duration::from_secs(1);
         let budget = Arc::new(Budget::new(usize::MAX / 2));
-        let mut intervals = Intervals::new(&budget);
+        let mut intervals = Intervals::default();
         let begun = now();
         let keys = ["a", "b", "c"].map(Key::new);
         let park = |intervals: &mut Intervals, key: &Key| {
-            let batch = Batch::of(b"state", Some(key), b";", &budget, Purpose::Queue).unwrap();
+            let batch = Batch::of(Pieces::with_tail(b"state", b";"), Some(key), &budget, Purpose::Queue).unwrap();
             assert!(intervals.park(key, Arc::new(batch)).is_none());
             intervals.watch()
         };
         let dues = [1, 2, 3].map(|after| begun + after * SECOND);
         for (key, due) in keys.iter().zip(dues) {
-            intervals.begin(key, due - SECOND, SECOND, Purpose::Queue).unwrap();
+            intervals.begin(key, due - SECOND, SECOND, &budget, Purpose::Queue).unwrap();
             assert!(intervals.holds(key, begun) && !intervals.holds(key, due));
         }
         assert_eq!(park(&mut intervals, &keys[1]), Some(dues[1]));
@@ -243,7 +278,7 @@ mod tests {
         assert_eq!(intervals.looked(), Some(dues[2]));
         // What is due later than it looks: it finds nothing, and looks again.
         intervals.clear();
-        intervals.begin(&keys[0], dues[2], SECOND, Purpose::Queue).unwrap();
+        intervals.begin(&keys[0], dues[2], SECOND, &budget, Purpose::Queue).unwrap();
         assert_eq!(park(&mut intervals, &keys[0]), None);
         assert_eq!(intervals.looked(), Some(dues[2] + SECOND));
     }

@@ -53,7 +53,7 @@ pub(crate) use background::Progress;
 pub(crate) use batch::{BATCH_LEN, Batch};
 pub(crate) use broadcast_batch::{BroadcastBatch, GATHERED_CHARGE, GatherOutcome};
 pub(crate) use budget::{Budget, Lacking, Purpose};
-pub(crate) use outgoing::{Flushed, Outgoing, Refused, Step};
+pub(crate) use outgoing::{Broadcast, Flushed, Outgoing, Refused, Step};
 pub(crate) use parts::Parts;
 pub(crate) use queueing::{Look, TICK};
 pub(crate) use rules::{Patience, Rules};
@@ -61,7 +61,7 @@ pub(crate) use rules::{Patience, Rules};
 pub(crate) use rush::RUSH;
 pub(crate) use rush::Rush;
 pub(crate) use tally::Lost;
-pub(crate) use unsent::payloads;
+pub(crate) use unsent::bodies;
 
 use crate::settings::{Delivery, Filter, SlowConsumer};
 use crate::stats::{Volume, nanos_since};
@@ -104,7 +104,8 @@ struct State {
     writers_stream: Option<Arc<dyn Stream>>,
     queue: Queue,
     intervals: Intervals,
-    delivery: Delivery,
+    /// That of the service, unless it has one of its own.
+    delivery: Arc<Delivery>,
     /// Whether there are messages that go by themselves: the one thing to look at where there are none.
     goes_apart: bool,
     writer: Writer,
@@ -169,9 +170,9 @@ impl Outbox {
                 writers_stream: Some(Arc::clone(&stream)),
                 stream: Some(stream),
                 queue,
-                intervals: Intervals::new(&rules.budget),
+                intervals: Intervals::default(),
                 goes_apart: delivery.goes_apart(),
-                delivery,
+                delivery: rules.shared(delivery),
                 writer: Writer::Nobody,
                 stage: Stage::Open,
                 in_flight: false,
@@ -200,7 +201,7 @@ impl Outbox {
 
     /// How it is served.
     pub(crate) fn delivery(&self) -> Delivery {
-        self.state.lock().delivery.clone()
+        Delivery::clone(&self.state.lock().delivery)
     }
 
     /// Which of what is broadcast it wants.
@@ -385,7 +386,10 @@ impl Outbox {
         let mut state = self.state.lock();
         let stream = (state.stream.take(), state.writers_stream.take());
         // The last handle may be let go under some lock, and a filter is the program's code.
-        let filter = state.delivery.filter.take();
+        let filter = match state.delivery.filter {
+            Some(_) => Arc::make_mut(&mut state.delivery).filter.take(),
+            None => None,
+        };
         let lost = state.lost;
         drop(state);
         drop((stream, filter));
@@ -397,8 +401,9 @@ impl State {
     /// Copies a message into the queue.
     fn append(&mut self, rules: &Rules, message: &[u8], purpose: Purpose) -> Result<(), Refused> {
         self.note_work();
-        self.queue.append(message, rules.separator.as_bytes(), purpose)?;
-        let len = message.len() + rules.separator.len();
+        let message = rules.pieces(message);
+        let len = message.len();
+        self.queue.append(message, purpose)?;
         self.account.accept(len);
         self.tally.accepted += Volume::new(1, len);
         self.rush.note_queued(1);

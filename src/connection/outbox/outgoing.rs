@@ -12,11 +12,29 @@ use crate::settings::OVERHEAD;
 /// How long a message is that is copied without a lock.
 const LONG_COPY: usize = 64 * 1024;
 
-/// What is sent: a message, to be written from where it lies or else copied; or batches, which may be shared.
+/// What is sent: a message, to be written from where it lies or else copied, as its [body](crate::codec::Framing::body);
+/// or batches, which may be shared.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Outgoing<'a> {
     Message { message: &'a [u8], key: Option<&'a Key> },
     Batches(&'a [Arc<Batch>]),
+}
+
+/// A message that is broadcast.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Broadcast<'a> {
+    /// As the program gave it, and its filters see it.
+    pub(crate) message: &'a [u8],
+    /// What is [written](crate::codec::Framing::body) of it.
+    pub(crate) body: &'a [u8],
+    pub(crate) key: Option<&'a Key>,
+}
+
+impl<'a> Broadcast<'a> {
+    /// For one outbox.
+    pub(crate) fn outgoing(&self) -> Outgoing<'a> {
+        Outgoing::Message { message: self.body, key: self.key }
+    }
 }
 
 /// What the thread that touched the outbox has to see to next.
@@ -96,7 +114,7 @@ impl<'a> Outgoing<'a> {
     /// How many bytes it has on the wire.
     pub(crate) fn len(&self, rules: &Rules) -> usize {
         match self {
-            Self::Message { message, .. } => message.len() + rules.separator.len(),
+            Self::Message { message, .. } => rules.len_of(message),
             Self::Batches(batches) => batches.iter().map(|batch| batch.len()).sum(),
         }
     }

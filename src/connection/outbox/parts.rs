@@ -29,7 +29,8 @@ impl<'a> Parts<'a> {
 
     /// Adds a message that has been checked.
     pub(crate) fn add(&mut self, message: &[u8]) {
-        let len = message.len() + self.rules.separator.len();
+        let message = self.rules.pieces(message);
+        let len = message.len();
         let is_full = self.charged > 0 && self.charged + len + OVERHEAD > self.limit / 2;
         if is_full {
             self.end_part();
@@ -37,7 +38,7 @@ impl<'a> Parts<'a> {
             self.end_batch();
         }
         self.charged += len + OVERHEAD;
-        self.batch.put(message, self.rules.separator.as_bytes());
+        self.batch.put(message);
     }
 
     pub(crate) fn finish(mut self) -> Vec<Vec<Batch>> {

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use super::batch::{BATCH_LEN, Batch};
 use super::budget::{Budget, Lacking, Purpose};
+use crate::codec::Pieces;
 use crate::settings::{Key, OVERHEAD};
 use newest::Newest;
 use queued::Queued;
@@ -130,11 +131,11 @@ impl Queue {
 
     /// Copies a message behind the others.
     #[inline]
-    pub(crate) fn append(&mut self, message: &[u8], separator: &[u8], purpose: Purpose) -> Result<(), Lacking> {
-        let len = message.len() + separator.len();
+    pub(crate) fn append(&mut self, message: Pieces<'_>, purpose: Purpose) -> Result<(), Lacking> {
+        let len = message.len();
         match &mut self.open {
-            Some(open) if open.len() + len <= BATCH_LEN => open.push(message, separator, purpose)?,
-            _ => self.append_to_new(message, separator, purpose)?,
+            Some(open) if open.len() + len <= BATCH_LEN => open.push(message, purpose)?,
+            _ => self.append_to_new(message, purpose)?,
         }
         self.bytes += len;
         self.charged += len + OVERHEAD;
@@ -142,7 +143,7 @@ impl Queue {
     }
 
     #[inline(never)]
-    fn append_to_new(&mut self, message: &[u8], separator: &[u8], purpose: Purpose) -> Result<(), Lacking> {
+    fn append_to_new(&mut self, message: Pieces<'_>, purpose: Purpose) -> Result<(), Lacking> {
         self.make_entries(2, purpose)?;
         self.seal();
         let is_rush = self.bytes >= BATCH_LEN / 2 && self.budget.is_plentiful();
@@ -151,7 +152,7 @@ impl Queue {
             None if is_rush => Batch::roomy(&self.budget, purpose),
             None => Batch::new(&self.budget),
         };
-        open.push(message, separator, purpose)?;
+        open.push(message, purpose)?;
         self.open = Some(open);
         Ok(())
     }
@@ -163,7 +164,7 @@ impl Queue {
         self.charged += batch.charge();
         if let Some(open) = self.open.as_mut().filter(|open| open.len() + batch.len() <= BATCH_LEN) {
             let is_short = batch.len() <= SHORT && batch.messages() == 1;
-            if is_short && open.push(batch.bytes(), &[], Purpose::Queue).is_ok() {
+            if is_short && open.push(Pieces::whole(batch.bytes()), Purpose::Queue).is_ok() {
                 return;
             }
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::batch::{BATCH_LEN, Batch};
 use super::intake::{Intake, Taken};
 use super::{Outbox, Outgoing, Patience, Refused, Rules, State, Step};
+use crate::codec::Pieces;
 use crate::stats::Volume;
 use crate::sync::{MutexGuard, now};
 
@@ -172,22 +173,22 @@ impl State {
     fn take(&mut self, taken: Taken<'_>, rules: &Rules) {
         let (encoded, key) = match taken {
             Taken::Message { encoded, key } => (encoded, key),
-            Taken::Batch(batch) => return self.take_batch(batch),
+            Taken::Batch(batch) => return self.take_batch(batch, rules),
         };
         if self.keeps_apart() {
             let batch = Batch::encoded(encoded, key, &rules.budget);
-            return self.take_batch(Arc::new(batch));
+            return self.take_batch(Arc::new(batch), rules);
         }
         self.note_work();
         let purpose = self.purpose();
-        if self.queue.append(encoded, &[], purpose).is_err() {
+        if self.queue.append(Pieces::whole(encoded), purpose).is_err() {
             self.queue.push(Arc::new(Batch::encoded(encoded, None, &rules.budget)));
         }
         self.account.accept(encoded.len());
         self.tally.accepted += Volume::new(1, encoded.len());
     }
 
-    fn take_batch(&mut self, batch: Arc<Batch>) {
+    fn take_batch(&mut self, batch: Arc<Batch>, rules: &Rules) {
         if let (Some(interval), Some(key), 1) = (self.delivery.min_interval, batch.key().cloned(), batch.messages()) {
             let now = now();
             if self.intervals.holds(&key, now) {
@@ -196,7 +197,7 @@ impl State {
             }
             let purpose = self.purpose();
             // Where there is no memory to keep the key in, the next message of it does not wait.
-            let _ = self.intervals.begin(&key, now, interval, purpose);
+            let _ = self.intervals.begin(&key, now, interval, &rules.budget, purpose);
         }
         self.push_or_place(batch);
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::batch::{Batch, Place};
 use super::budget::{Budget, Lacking, Purpose};
 use super::queue::Queue;
-use crate::codec::Separator;
+use crate::codec::{Framing, Pieces};
 use crate::settings::Key;
 use crate::settings::{Delivery, Settings};
 use crate::sync::{later, now};
@@ -17,9 +17,9 @@ const GATHERED: u64 = 1 << 63;
 
 #[derive(Debug)]
 pub(crate) struct Rules {
-    pub(crate) separator: Separator,
+    pub(crate) framing: Framing,
     /// How an outbox is served that is not told otherwise.
-    pub(crate) delivery: Delivery,
+    pub(crate) delivery: Arc<Delivery>,
     /// Whether messages may be joined into one write.
     pub(crate) coalesce: bool,
     /// Whether what an end leaves unsent is kept for the program.
@@ -34,8 +34,8 @@ pub(crate) struct Rules {
 impl Rules {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
-            separator: settings.separator.clone(),
-            delivery: settings.delivery.clone(),
+            framing: settings.framing.clone(),
+            delivery: Arc::new(settings.delivery.clone()),
             coalesce: settings.coalesce,
             keep_unsent: settings.keep_unsent,
             budget: Arc::new(Budget::new(settings.memory_limits.max_total_queued_bytes)),
@@ -44,24 +44,36 @@ impl Rules {
         }
     }
 
+    /// How an outbox is served, in memory that it shares with all that are served like that by default.
+    pub(super) fn shared(&self, delivery: Delivery) -> Arc<Delivery> {
+        if delivery == *self.delivery { Arc::clone(&self.delivery) } else { Arc::new(delivery) }
+    }
+
     /// A queue of nothing.
     pub(crate) fn empty_queue(&self) -> Queue {
         Queue::new(!self.coalesce, &self.budget)
     }
 
-    /// The payload of a message as it is in a batch.
-    pub(super) fn payload_of<'a>(&self, message: &'a [u8]) -> &'a [u8] {
-        &message[..message.len() - self.separator.len()]
+    /// A message that has been checked, as it goes over the wire.
+    #[inline]
+    pub(crate) fn pieces<'a>(&'a self, message: &'a [u8]) -> Pieces<'a> {
+        self.framing.pieces(message)
+    }
+
+    /// How many bytes a message has on the wire.
+    #[inline]
+    pub(crate) fn len_of(&self, message: &[u8]) -> usize {
+        message.len() + self.framing.overhead()
     }
 
     /// One message.
     pub(crate) fn batch_of(&self, message: &[u8], key: Option<&Key>, purpose: Purpose) -> Result<Arc<Batch>, Lacking> {
-        Batch::of(message, key, self.separator.as_bytes(), &self.budget, purpose).map(Arc::new)
+        Batch::of(self.pieces(message), key, &self.budget, purpose).map(Arc::new)
     }
 
     /// One message for several outboxes to share.
     pub(crate) fn shared_batch_of(&self, message: &[u8], key: Option<&Key>) -> Result<Arc<Batch>, Lacking> {
-        let mut batch = Batch::of(message, key, self.separator.as_bytes(), &self.budget, Purpose::Queue)?;
+        let mut batch = Batch::of(self.pieces(message), key, &self.budget, Purpose::Queue)?;
         batch.set_place(Place::of_number(self.shared.fetch_add(1, Ordering::Relaxed)));
         Ok(Arc::new(batch))
     }
@@ -70,7 +82,7 @@ impl Rules {
     /// budget in any case; so much of that is used for a moment only, because the broadcast that it is kept of needs as
     /// much.
     pub(crate) fn last_value(&self, message: &[u8], key: &Key) -> Arc<Batch> {
-        Arc::new(Batch::last_value(message, key, self.separator.as_bytes(), &self.budget))
+        Arc::new(Batch::last_value(self.pieces(message), key, &self.budget))
     }
 
     /// The place of the next batch that is gathered.
@@ -80,7 +92,7 @@ impl Rules {
 
     /// The goodbye. It takes nothing from the budget, because it must not fail.
     pub(super) fn goodbye(&self) -> Arc<Batch> {
-        Arc::new(Batch::goodbye(&self.separator, &self.budget))
+        Arc::new(Batch::goodbye(self.framing.goodbye(), &self.budget))
     }
 }
 

@@ -34,7 +34,7 @@ impl Outbox {
     /// The numbers of this moment: those of sending.
     pub(crate) fn traffic(&self) -> Traffic {
         let state = self.lock();
-        let goodbye = self.rules.separator.goodbye().len();
+        let goodbye = self.rules.framing.goodbye().len();
         let Tally { accepted, rejected, conflated, expired, filtered, writes, last_written, .. } = state.tally;
         let Lost { unsent, dropped } = state.lost;
         let mut written = state.tally.written;

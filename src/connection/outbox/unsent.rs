@@ -7,7 +7,7 @@ use super::batch::Batch;
 use super::queue::Queue;
 use super::{Outbox, Rules};
 
-/// Payloads in the order of sending. They are the program's already, and so in no budget.
+/// Bodies in the order of sending. They are the program's already, and so in no budget.
 #[derive(Debug, Default)]
 pub(super) struct Unsent {
     /// What waited when the outbox died.
@@ -17,17 +17,18 @@ pub(super) struct Unsent {
 }
 
 impl Unsent {
-    pub(super) fn keep(&mut self, payloads: Vec<Vec<u8>>) {
-        self.waited.extend(payloads);
+    pub(super) fn keep(&mut self, bodies: Vec<Vec<u8>>) {
+        self.waited.extend(bodies);
     }
 
     pub(super) fn keep_late(&mut self, batch: &Batch, rules: &Rules) {
-        self.late.extend(batch.iter().map(|message| rules.payload_of(message).to_vec()));
+        self.late.extend(batch.iter().map(|message| rules.framing.body_in(message).to_vec()));
     }
 }
 
 impl Outbox {
-    /// What was accepted and not written, whole, once the outbox is over, for a service that keeps it; only once.
+    /// The bodies of what was accepted and not written, whole, once the outbox is over, for a service that keeps it; only
+    /// once.
     pub(crate) fn take_unsent(&self) -> Vec<Vec<u8>> {
         let mut state = self.state.lock();
         if !state.is_over() {
@@ -40,12 +41,12 @@ impl Outbox {
     }
 }
 
-/// The payloads of what a queue was [cleared](Queue::clear) of and of what was parked behind it, those written in part
+/// The bodies of what a queue was [cleared](Queue::clear) of and of what was parked behind it, those written in part
 /// included.
-pub(crate) fn payloads(cleared: &mut Queue, parked: &[Arc<Batch>], rules: &Rules) -> Vec<Vec<u8>> {
-    let mut payloads = Vec::new();
-    let mut keep = |message: &[u8]| payloads.push(rules.payload_of(message).to_vec());
+pub(crate) fn bodies(cleared: &mut Queue, parked: &[Arc<Batch>], rules: &Rules) -> Vec<Vec<u8>> {
+    let mut bodies = Vec::new();
+    let mut keep = |message: &[u8]| bodies.push(rules.framing.body_in(message).to_vec());
     cleared.drain(&mut keep);
     parked.iter().flat_map(|batch| batch.iter()).for_each(keep);
-    payloads
+    bodies
 }

@@ -135,7 +135,7 @@ impl Outbox {
     /// Sends a message when nobody writes: at once, or together with others in a rush.
     #[inline]
     pub(super) fn write_or_cork(&self, mut state: MutexGuard<'_, State>, message: &[u8]) -> Result<Step, Refused> {
-        let len = message.len() + self.rules.separator.len();
+        let len = self.rules.len_of(message);
         let (bytes, charged) = (state.queue.bytes() + len, state.queue.charged() + len + OVERHEAD);
         let may_wait = self.rules.coalesce && !state.is_much(bytes, charged);
         // Where there is no memory for it to wait in, it is written like a lone one.

@@ -212,7 +212,7 @@ impl AcceptLoop<'_> {
         debug!("{}: refused {}: {cause:#}", self.core.lifecycle().name(), stream.peer());
         // Counted before the caller can know.
         self.core.admission().refusals().count(cause.kind());
-        say_goodbye(stream, self.core.settings().separator.refusal())
+        say_goodbye(stream, self.core.settings().framing.refusal())
     }
 
     /// After a failure: does what is to be done before accepting is tried again; false when the server has been closed.

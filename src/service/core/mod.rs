@@ -18,7 +18,7 @@ use crate::admission::handshakes::{Handshakes, Pending};
 use crate::admission::{Admission, AdmissionSettings, Caller, Refusal};
 use crate::connection::engine::Engine;
 use crate::connection::last_values::LastValues;
-use crate::connection::outbox::{Batch, Flushed};
+use crate::connection::outbox::{Batch, Broadcast, Flushed};
 use crate::connection::pump::{Tick, Ticked};
 use crate::connection::{Connection, ConnectionId, ServiceId};
 use crate::error::{DisconnectCause, DisconnectReason, Error};
@@ -312,30 +312,29 @@ impl Service for Core {
     }
 
     fn broadcast(&self, message: &[u8]) -> Result<usize, Error> {
-        self.settings().check_message(message)?;
+        let body = self.settings().body_of(message)?;
         let key = self.engine.key_of(message)?;
+        let broadcast = Broadcast { message, body: &body, key: key.as_ref() };
         let start_ticks = || self.engine.pump.tick(self.this.clone());
-        Ok(self.broadcaster.broadcast(&self.engine, &self.table, message, key.as_ref(), start_ticks))
+        Ok(self.broadcaster.broadcast(&self.engine, &self.table, broadcast, start_ticks))
     }
 
     fn queue_broadcast(&self, message: &[u8]) -> Result<usize, Error> {
-        self.settings().check_message(message)?;
+        let body = self.settings().body_of(message)?;
         let key = self.engine.key_of(message)?;
-        let noted = joining::recipients(&self.engine, &self.table, message, key.as_ref());
+        let broadcast = Broadcast { message, body: &body, key: key.as_ref() };
+        let noted = joining::recipients(&self.engine, &self.table, broadcast);
         let connections = noted.unwrap_or_else(|| self.table.snapshot()).connections;
-        Ok(broadcast::queue_to(&self.engine, message, key.as_ref(), connections.iter()))
+        Ok(broadcast::queue_to(&self.engine, broadcast, connections.iter()))
     }
 
     fn broadcast_where(&self, message: &[u8], wanted: &mut dyn FnMut(&Connection) -> bool) -> Result<usize, Error> {
-        self.settings().check_message(message)?;
+        let body = self.settings().body_of(message)?;
         let key = self.engine.key_of(message)?;
+        let broadcast = Broadcast { message, body: &body, key: key.as_ref() };
         let connections = self.table.snapshot().connections;
-        Ok(broadcast::send_to(
-            &self.engine,
-            message,
-            key.as_ref(),
-            connections.iter().filter(|connection| wanted(connection)),
-        ))
+        let wanted = connections.iter().filter(|connection| wanted(connection));
+        Ok(broadcast::send_to(&self.engine, broadcast, wanted))
     }
 
     fn flush(&self, time: Duration) -> Result<(), Error> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::admission::handshakes::Pending;
-use crate::codec::{GOODBYE, MessageTooLong};
+use crate::codec::{GOODBYE, Lent};
 use crate::connection::link::Link;
 use crate::connection::{Connection, ConnectionId};
 use crate::error::{DisconnectCause, Error};
@@ -203,7 +203,7 @@ impl Reader<'_> {
         }
         let parted = self.look_through(&mut buffer.arrived(count));
         // It may be the beginning of the goodbye, and of what ends it.
-        if buffer.unfinished() >= GOODBYE.len() + self.core.settings().separator.len() {
+        if buffer.unfinished() >= self.core.settings().framing.goodbye().len() {
             self.first.set(First::Other);
             self.discard(buffer);
         }
@@ -213,7 +213,7 @@ impl Reader<'_> {
     /// Goes through what has arrived behind the end; whether the goodbye is among it.
     fn look_through(&self, arrived: &mut Arrived<'_>) -> bool {
         let mut parted = false;
-        while let Ok(Some(message)) = arrived.next_message() {
+        while let Ok(Some(Lent { message, .. })) = arrived.next() {
             parted |= message == GOODBYE;
             self.hear(message);
         }
@@ -307,7 +307,6 @@ impl Reader<'_> {
     /// Gives every whole message to the call that it answers, or else to the callback, up to the one that ends the connection; whether the peer has said its
     /// goodbye.
     fn deliver(&self, mut arrived: Arrived<'_>) -> bool {
-        let separator = self.core.settings().separator.len();
         let mut end = None;
         // Looked at once for all of them: what has arrived is no answer to what is asked from now on.
         let calls = self.link.calls();
@@ -315,23 +314,23 @@ impl Reader<'_> {
         // One guard against panics for all of them: whichever panics, nothing is delivered behind it.
         self.call("on_receive", || {
             while !self.link.is_discarding() {
-                match arrived.next_message() {
+                match arrived.next() {
                     Ok(None) => return,
-                    Ok(Some(GOODBYE)) => {
+                    Ok(Some(Lent { message: GOODBYE, .. })) => {
                         end = Some(DisconnectCause::PeerGoodbye);
                         return;
                     }
-                    Ok(Some(message)) => {
+                    Ok(Some(Lent { message, frame_len })) => {
                         self.note_finished();
                         trace!("connection {} {}: {} bytes received", self.link.id(), self.link.peer(), message.len());
-                        self.link.received().count(message.len() + separator);
+                        self.link.received().count(frame_len);
                         if newest_call > 0 && calls.offer(newest_call, message) {
                             continue;
                         }
                         self.callback.on_receive(self.core, self.connection, message);
                     }
-                    Err(MessageTooLong { limit }) => {
-                        end = Some(DisconnectCause::MessageTooLong { limit });
+                    Err(error) => {
+                        end = Some(error.into());
                         return;
                     }
                 }

@@ -4,7 +4,7 @@ use std::io;
 use std::mem;
 use std::time::Duration;
 
-use crate::codec::{Decoder, MessageTooLong, Messages};
+use crate::codec::{DecodeError, Decoder, Lent, Messages};
 use crate::connection::inbound_budget::{InboundBudget, InboundShare};
 use crate::settings::Settings;
 use crate::transport::Stream;
@@ -43,10 +43,10 @@ pub(super) enum Arrived<'a> {
 
 impl Arrived<'_> {
     #[inline]
-    pub(super) fn next_message(&mut self) -> Result<Option<&[u8]>, MessageTooLong> {
+    pub(super) fn next(&mut self) -> Result<Option<Lent<'_>>, DecodeError> {
         match self {
-            Self::InBuffer(decoder) => decoder.next_message(),
-            Self::InChunk(messages) => messages.next_message(),
+            Self::InBuffer(decoder) => decoder.next_lent(),
+            Self::InChunk(messages) => messages.next_lent(),
         }
     }
 }
@@ -61,7 +61,7 @@ impl<'a> ReadBuffer<'a> {
     ) -> Self {
         idle_chunk[..ahead.len()].copy_from_slice(ahead);
         Self {
-            decoder: Decoder::new(settings.separator.clone(), settings.max_received_len),
+            decoder: Decoder::new(settings.framing.clone(), settings.max_received_len),
             share: InboundShare::new(budget),
             idle_chunk,
             ahead: ahead.len(),

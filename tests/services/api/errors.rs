@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use leads_comm::callback::{self, Event};
-use leads_comm::codec::{EncodeError, MAX_SEPARATOR_LEN, SeparatorError};
+use leads_comm::codec::{EncodeError, FramingError, MAX_SEPARATOR_LEN, SeparatorError};
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::tcp::ListenOptions;
 use leads_comm::transport::{Listener, Stream, memory};
@@ -152,7 +152,7 @@ fn a_message_that_cannot_be_framed_is_refused() {
             started.server.broadcast_where(message, everyone).unwrap_err(),
         ];
         for error in errors {
-            assert!(matches!(error, Error::InvalidMessage(cause) if cause == expected), "{error:?}");
+            assert!(matches!(error, Error::InvalidMessage(ref cause) if *cause == expected), "{error:?}");
             assert_eq!(source::<EncodeError>(&error), &expected);
             assert_one_clause(&expected);
             assert_eq!(expected.to_string(), text);
@@ -414,6 +414,10 @@ fn causes(io: &Arc<io::Error>) -> Vec<(DisconnectCause, &'static str)> {
         (DisconnectCause::LocalAbort, "the connection was aborted here"),
         (DisconnectCause::ServiceClosed, "the service was closed"),
         (DisconnectCause::MessageTooLong { limit: 100 }, "the peer sent a message over the limit of 100 bytes"),
+        (
+            DisconnectCause::MalformedFrame { source: FramingError::new("a zero in it\nat 3") },
+            "the peer sent what is no frame: a zero in it",
+        ),
         (DisconnectCause::PartialMessageTimeout { timeout: time }, "the peer did not finish a message within 1.5s"),
         (DisconnectCause::IdleTimeout { timeout: time }, "nothing arrived from the peer for 1.5s"),
         (
@@ -453,11 +457,17 @@ fn reasons_read_with_their_facts() {
             assert_eq!(format!("{reason:#}"), format!("{text}{lost}"));
             chain(&reason);
             assert_one_clause(&reason);
-            // The stream's failure, and no other cause, was caused by something.
+            // The stream's failure, and what the program says of a frame, was caused by something.
             let source = error::Error::source(&reason).map(ToString::to_string);
             assert_eq!(source, error::Error::source(&cause).map(ToString::to_string));
-            let is_io = matches!(cause, DisconnectCause::Io { .. });
-            assert_eq!(source, is_io.then(|| reset.to_string()));
+            assert_eq!(
+                source,
+                match &cause {
+                    DisconnectCause::Io { source } => Some(source.to_string()),
+                    DisconnectCause::MalformedFrame { source } => Some(source.to_string()),
+                    _ => None,
+                }
+            );
         }
     }
     let reason = DisconnectReason::new(DisconnectCause::Io { source: reset }, none);
@@ -560,6 +570,10 @@ fn denials_read_with_their_facts() {
         (DenialCause::ByProgram(Denied::new("too old\nby far")), "denied by the program: too old"),
         (DenialCause::AuthenticatorPanicked, "the authenticator panicked"),
         (DenialCause::MessageTooLong { limit: 4096 }, "its first message is longer than 4096 bytes"),
+        (
+            DenialCause::MalformedFrame { source: FramingError::new("a zero in it") },
+            "its first message is no frame: a zero in it",
+        ),
         (DenialCause::Goodbye, "it said goodbye first"),
         (DenialCause::Closed { unfinished_bytes: 3 }, "its stream ended 3 bytes into its first message"),
         (DenialCause::Io { source: io }, "its stream failed before its first message: reset by somebody"),
@@ -574,6 +588,7 @@ fn denials_read_with_their_facts() {
                 assert!(source.unwrap().is::<Denied>());
             }
             DenialCause::Io { .. } => assert!(source.unwrap().is::<io::Error>()),
+            DenialCause::MalformedFrame { .. } => assert!(source.unwrap().is::<FramingError>()),
             _ => assert!(source.is_none(), "{cause}"),
         }
     }

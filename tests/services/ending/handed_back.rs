@@ -269,7 +269,7 @@ fn a_client_hands_back_what_it_has_kept_while_it_was_offline() {
         assert_eq!(client.take_unsent(), [b""; 0], "before the end");
         client.close();
         let unsent = find(&events, |event| match event {
-            Event::Fail { error: Error::Unsent { messages, .. } } => Some(messages),
+            Event::Fail { error: Error::Unsent { messages, .. }, .. } => Some(messages),
             _ => None,
         });
         assert_eq!(unsent, 3);

@@ -33,7 +33,7 @@ const CAUSES: &[Cause] = &[
     Cause::Here(|connection| while connection.send(&[b'x'; LEN]).is_ok() {}, DisconnectKind::SlowConsumer),
 ];
 
-/// What takes more than a moment, a defect, a transport that can tell, or a client.
+/// What takes more than a moment, a defect, a transport that can tell, a client, or a framing of the program's own.
 const SLOW: &[DisconnectKind] = &[
     DisconnectKind::PartialMessageTimeout,
     DisconnectKind::IdleTimeout,
@@ -41,6 +41,7 @@ const SLOW: &[DisconnectKind] = &[
     DisconnectKind::ServiceFailed,
     DisconnectKind::Truncated,
     DisconnectKind::NotLetIn,
+    DisconnectKind::MalformedFrame,
 ];
 
 /// A server that panics when it is asked to, and has no patience.

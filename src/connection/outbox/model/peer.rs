@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use loom::thread::{self, JoinHandle};
 
 use super::wire::{Take, Wire};
-use crate::codec::{GOODBYE, Separator};
+use crate::codec::{Framing, GOODBYE};
 use crate::connection::outbox::{
     Batch, Budget, Flushed, Lost, Outbox, Outgoing, Patience, Purpose, Refused, Rules, Rush, Step,
 };
@@ -54,7 +54,7 @@ impl Default for Setup {
 impl Setup {
     pub(crate) fn rules(&self) -> Arc<Rules> {
         Arc::new(Rules {
-            separator: Separator::default(),
+            framing: Framing::default(),
             delivery: Delivery::new()
                 .max_queued_bytes(self.limit)
                 .slow_consumer(self.slow_consumer)
@@ -185,8 +185,8 @@ impl Peer {
     pub(crate) fn batch(&self, messages: &[String]) -> Arc<Batch> {
         let mut batch = Batch::new(&self.rules.budget);
         for message in messages {
-            let separator = self.rules.separator.as_bytes();
-            batch.push(message.as_bytes(), separator, Purpose::Queue).expect("the budget suffices");
+            let message = self.rules.pieces(message.as_bytes());
+            batch.push(message, Purpose::Queue).expect("the budget suffices");
         }
         Arc::new(batch)
     }
@@ -333,7 +333,7 @@ impl Peer {
     /// The account of all that was sent by each thread, when all threads have ended: what was accepted was written
     /// whole, in order and once, or is counted as dropped, replaced or lost. Returns the messages written.
     pub(crate) fn settle_accounts(&self, senders: &[Vec<Sent>]) -> Vec<Vec<u8>> {
-        let separator = self.rules.separator.as_bytes();
+        let separator = self.rules.framing.empty();
         let bytes = self.wire.taken();
         let text = bytes.escape_ascii().to_string();
         let finished = self.outbox.is_finished();

@@ -14,8 +14,13 @@ const BUCKET: usize = size_of::<(Key, Waiting)>() + 1;
 /// Each key has a *token* in the queue, where its newest message has its turn. A key may have a second one: while a
 /// message is being written, a newer one of its key waits behind; if the first was not even begun, it gets its place
 /// back and the newer message with it, so that the second token stands for nothing until the next message comes.
+///
+/// Nothing but a place for it while nothing of that kind waits.
 #[derive(Debug, Default)]
-pub(super) struct Newest {
+pub(super) struct Newest(Option<Box<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
     waiting: HashMap<Key, Waiting>,
     live: usize,
     /// How many the table has had room for at most. It grows when it is more than half full of those, and cleans up
@@ -57,30 +62,67 @@ pub(super) struct Numbered {
 impl Newest {
     /// How many messages wait here.
     pub(super) fn live(&self) -> usize {
-        self.live
+        self.0.as_ref().map_or(0, |table| table.live)
     }
 
     /// The message of this key that waits.
     pub(super) fn get(&self, key: &Key) -> Option<&Arc<Batch>> {
-        self.waiting.get(key)?.message.as_ref().map(|message| &message.batch)
+        self.0.as_ref()?.waiting.get(key)?.message.as_ref().map(|message| &message.batch)
     }
 
     pub(super) fn messages(&self) -> impl Iterator<Item = &Batch> {
-        self.waiting.values().filter_map(|waiting| waiting.message.as_ref()).map(|message| &*message.batch)
+        let waiting = self.0.iter().flat_map(|table| table.waiting.values());
+        waiting.filter_map(|waiting| waiting.message.as_ref()).map(|message| &*message.batch)
     }
 
     /// Makes sure that there is room for this key.
     pub(super) fn make_room(&mut self, key: &Key, budget: &Budget, purpose: Purpose) -> Result<(), Lacking> {
-        let more = self.lacking(key);
+        let table = self.0.get_or_insert_default();
+        let more = table.lacking(key);
         if more > 0 && !budget.take(more, purpose) {
             return Err(Lacking(more));
         }
-        self.grow(more);
+        table.grow(more);
         Ok(())
     }
 
     /// The same where there is no way back.
     pub(super) fn make_room_anyway(&mut self, key: &Key, budget: &Budget) {
+        self.0.get_or_insert_default().make_room_anyway(key, budget);
+    }
+
+    /// A newer message; `number` is that of a new place. There is [room](Self::make_room) for it.
+    pub(super) fn put(&mut self, key: &Key, batch: Arc<Batch>, number: u64) -> Put {
+        self.0.get_or_insert_default().put(key, batch, number)
+    }
+
+    /// The turn of a token has come: its message, or `None` when it stands for nothing.
+    pub(super) fn take(&mut self, key: &Key, budget: &Budget) -> Option<Numbered> {
+        let table = self.0.as_mut()?;
+        let message = table.take(key, budget);
+        if table.waiting.is_empty() {
+            // It may be much larger than what comes next.
+            self.give_back(budget);
+        }
+        message
+    }
+
+    /// A message that was [taken](Self::take) gets its token back; unless a newer one waits, which gets the place of
+    /// it. Then that one, with the number that it had.
+    pub(super) fn put_back(&mut self, key: &Key, message: Numbered, budget: &Budget) -> Option<Numbered> {
+        self.0.get_or_insert_default().put_back(key, message, budget)
+    }
+
+    /// Gives back what it has of the budget.
+    pub(super) fn give_back(&mut self, budget: &Budget) {
+        if let Some(table) = self.0.take().filter(|table| table.reserved > 0) {
+            budget.give_back(table.reserved);
+        }
+    }
+}
+
+impl Table {
+    fn make_room_anyway(&mut self, key: &Key, budget: &Budget) {
         let more = self.lacking(key);
         if more > 0 {
             budget.take_anyway(more);
@@ -102,8 +144,7 @@ impl Newest {
         (self.keys + key + buckets(most) * BUCKET).saturating_sub(self.reserved)
     }
 
-    /// A newer message; `number` is that of a new place. There is [room](Self::make_room) for it.
-    pub(super) fn put(&mut self, key: &Key, batch: Arc<Batch>, number: u64) -> Put {
+    fn put(&mut self, key: &Key, batch: Arc<Batch>, number: u64) -> Put {
         match self.waiting.entry(key.clone()) {
             Entry::Vacant(entry) => {
                 self.keys += key.memory();
@@ -128,8 +169,7 @@ impl Newest {
         }
     }
 
-    /// The turn of a token has come: its message, or `None` when it stands for nothing.
-    pub(super) fn take(&mut self, key: &Key, budget: &Budget) -> Option<Numbered> {
+    fn take(&mut self, key: &Key, budget: &Budget) -> Option<Numbered> {
         let waiting = self.waiting.get_mut(key)?;
         let message = waiting.message.take();
         waiting.tokens -= 1;
@@ -141,9 +181,7 @@ impl Newest {
         message
     }
 
-    /// A message that was [taken](Self::take) gets its token back; unless a newer one waits, which gets the place of
-    /// it. Then that one, with the number that it had.
-    pub(super) fn put_back(&mut self, key: &Key, message: Numbered, budget: &Budget) -> Option<Numbered> {
+    fn put_back(&mut self, key: &Key, message: Numbered, budget: &Budget) -> Option<Numbered> {
         self.make_room_anyway(key, budget);
         let waiting = self.waiting.entry(key.clone()).or_insert_with(|| {
             self.keys += key.memory();
@@ -166,22 +204,10 @@ impl Newest {
 
     fn release(&mut self, key: &Key, budget: &Budget) {
         self.keys -= key.memory();
-        if self.waiting.is_empty() {
-            // The table goes as well, which may be much larger than what comes next.
-            self.waiting = HashMap::new();
-            self.most = 0;
-        }
         let needed = self.keys + buckets(self.most) * BUCKET;
         let less = self.reserved.saturating_sub(needed);
         budget.give_back(less);
         self.reserved -= less;
-    }
-
-    /// Gives back what it has of the budget, at its end.
-    pub(super) fn give_back(&mut self, budget: &Budget) {
-        if self.reserved > 0 {
-            budget.give_back(std::mem::take(&mut self.reserved));
-        }
     }
 }
 

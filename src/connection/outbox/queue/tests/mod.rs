@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::{mem, thread};
 
 use super::{Amount, Loan, Queue};
+use crate::codec::Pieces;
 use crate::connection::outbox::batch::{BATCH_LEN, Batch, Place};
 use crate::connection::outbox::budget::{Budget, Purpose};
 use crate::settings::OVERHEAD;
@@ -132,7 +133,7 @@ impl Test {
 
     fn append(&mut self, len: usize) {
         let message = self.message(len);
-        self.queue.append(&message, SEPARATOR, Purpose::Queue).unwrap();
+        self.queue.append(Pieces::with_tail(&message, SEPARATOR), Purpose::Queue).unwrap();
         self.model.push(Self::left(&message));
     }
 
@@ -141,7 +142,7 @@ impl Test {
         let mut batch = Batch::new(&self.budget);
         for len in lens {
             let message = self.message(*len);
-            batch.push(&message, SEPARATOR, Purpose::Queue).unwrap();
+            batch.push(Pieces::with_tail(&message, SEPARATOR), Purpose::Queue).unwrap();
             self.model.push(Self::left(&message));
         }
         if let Some(between) = shared {
@@ -175,7 +176,8 @@ impl Test {
         let mut left = Self::left(&message);
         let written_of_it = written.saturating_sub(queued);
         if written_of_it < left.bytes.len() {
-            self.queue.insert_rest(before, Batch::accepted(&message, SEPARATOR, &self.budget), written_of_it);
+            let message = Batch::accepted(Pieces::with_tail(&message, SEPARATOR), &self.budget);
+            self.queue.insert_rest(before, message, written_of_it);
             left.bytes.drain(..written_of_it);
             left.begun = written_of_it > 0;
             self.model.insert(lent, left);
@@ -313,7 +315,7 @@ fn shared_batches_are_joined_and_still_shared() {
     let budget = Arc::new(Budget::new(usize::MAX / 2));
     let mut queues: Vec<_> = (0..QUEUES).map(|_| Queue::new(false, &budget)).collect();
     for number in 0..BATCHES {
-        let mut batch = Batch::of(&[b'x'; 20], None, SEPARATOR, &budget, Purpose::Queue).unwrap();
+        let mut batch = Batch::of(Pieces::with_tail(&[b'x'; 20], SEPARATOR), None, &budget, Purpose::Queue).unwrap();
         batch.set_place(Place::of_number(number));
         let batch = Arc::new(batch);
         for (at, queue) in queues.iter_mut().enumerate() {
@@ -343,7 +345,9 @@ fn what_is_lent_is_not_joined() {
     let budget = Arc::new(Budget::new(usize::MAX / 2));
     let mut queue = Queue::new(false, &budget);
     let push = |queue: &mut Queue, number: u64| {
-        let mut batch = Batch::of(number.to_string().as_bytes(), None, SEPARATOR, &budget, Purpose::Queue).unwrap();
+        let mut batch =
+            Batch::of(Pieces::with_tail(number.to_string().as_bytes(), SEPARATOR), None, &budget, Purpose::Queue)
+                .unwrap();
         batch.set_place(Place::of_number(number));
         queue.push(Arc::new(batch));
     };
@@ -362,9 +366,11 @@ fn what_is_lent_is_not_joined() {
 fn what_is_dropped_for_memory_gives_it_back() {
     let budget = Arc::new(Budget::new(usize::MAX / 2));
     let mut queue = Queue::new(false, &budget);
-    let shared = Arc::new(Batch::of(&[b'y'; 1000], None, SEPARATOR, &budget, Purpose::Queue).unwrap());
-    let fill =
-        |queue: &mut Queue| (0..200).for_each(|_| queue.append(&[b'x'; 1000], SEPARATOR, Purpose::Queue).unwrap());
+    let shared =
+        Arc::new(Batch::of(Pieces::with_tail(&[b'y'; 1000], SEPARATOR), None, &budget, Purpose::Queue).unwrap());
+    let fill = |queue: &mut Queue| {
+        (0..200).for_each(|_| queue.append(Pieces::with_tail(&[b'x'; 1000], SEPARATOR), Purpose::Queue).unwrap())
+    };
     fill(&mut queue);
     queue.push(Arc::clone(&shared));
     fill(&mut queue);
@@ -394,11 +400,11 @@ fn room_is_taken_ahead_only_while_there_is_plenty() {
     let budget = Arc::new(Budget::new(400_000));
     let used_by_one_more = || {
         let mut queue = Queue::new(false, &budget);
-        (0..4).for_each(|_| queue.append(&[b'x'; LEN], SEPARATOR, Purpose::Queue).unwrap());
+        (0..4).for_each(|_| queue.append(Pieces::with_tail(&[b'x'; LEN], SEPARATOR), Purpose::Queue).unwrap());
         // What has been lent takes no further message.
         drop(queue.lend(usize::MAX, usize::MAX, None));
         let before = budget.used();
-        queue.append(&[b'x'; LEN], SEPARATOR, Purpose::Queue).unwrap();
+        queue.append(Pieces::with_tail(&[b'x'; LEN], SEPARATOR), Purpose::Queue).unwrap();
         budget.used() - before
     };
     assert!(used_by_one_more() >= BATCH_LEN);

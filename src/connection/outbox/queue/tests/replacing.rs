@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::super::{Expiry, Gone, Queue};
 use super::{Chance, SEPARATOR, Seed, joined};
+use crate::codec::Pieces;
 use crate::connection::outbox::batch::Batch;
 use crate::connection::outbox::budget::{Budget, Purpose};
 use crate::settings::{Key, OVERHEAD};
@@ -61,7 +62,12 @@ impl Test {
                 let text = "k".repeat(10 * key) + &key.to_string();
                 let message = format!("{key}:{number}:{padding}");
                 let key_of = Key::new(text);
-                let batch = Batch::of(message.as_bytes(), Some(&key_of), SEPARATOR, &self.budget, Purpose::Queue);
+                let batch = Batch::of(
+                    Pieces::with_tail(message.as_bytes(), SEPARATOR),
+                    Some(&key_of),
+                    &self.budget,
+                    Purpose::Queue,
+                );
                 self.queue.make_newest_room(&key_of, Purpose::Queue).unwrap();
                 self.queue.push_newest(&key_of, Arc::new(batch.unwrap()));
                 self.accepted += message.len() + SEPARATOR.len();
@@ -72,9 +78,10 @@ impl Test {
                 self.accepted += message.len() + SEPARATOR.len();
                 self.events.push(number);
                 if kind == KEYS {
-                    self.queue.append(message.as_bytes(), SEPARATOR, Purpose::Queue).unwrap();
+                    self.queue.append(Pieces::with_tail(message.as_bytes(), SEPARATOR), Purpose::Queue).unwrap();
                 } else {
-                    let batch = Batch::of(message.as_bytes(), None, SEPARATOR, &self.budget, Purpose::Queue);
+                    let batch =
+                        Batch::of(Pieces::with_tail(message.as_bytes(), SEPARATOR), None, &self.budget, Purpose::Queue);
                     self.queue.push_alone(Arc::new(batch.unwrap()));
                 }
             }
@@ -198,7 +205,7 @@ fn only_what_is_too_old_expires() {
     let budget = Arc::new(Budget::new(usize::MAX / 2));
     let mut queue = Queue::new(false, &budget);
     let of = |message: &str, key: Option<&Key>| {
-        Arc::new(Batch::of(message.as_bytes(), key, SEPARATOR, &budget, Purpose::Queue).unwrap())
+        Arc::new(Batch::of(Pieces::with_tail(message.as_bytes(), SEPARATOR), key, &budget, Purpose::Queue).unwrap())
     };
     let key = Key::new("key");
     queue.push_alone(of("before", None));
@@ -235,7 +242,7 @@ fn the_memory_of_keys_comes_back() {
     let mut most = 0;
     for number in 0..20_000 {
         let key = key_of(number);
-        let batch = Batch::of(b"message", Some(&key), SEPARATOR, &budget, Purpose::Queue).unwrap();
+        let batch = Batch::of(Pieces::with_tail(b"message", SEPARATOR), Some(&key), &budget, Purpose::Queue).unwrap();
         queue.make_newest_room(&key_of(number + 1_000_000), Purpose::Queue).unwrap();
         queue.make_newest_room(&key, Purpose::Queue).unwrap();
         queue.push_newest_anyway(&key, Arc::new(batch));
@@ -263,13 +270,13 @@ fn what_is_queued_is_not_older_than_it_is() {
     let budget = Arc::new(Budget::new(usize::MAX / 2));
     let mut queue = Queue::new(false, &budget);
     let message = [b'x'; 1000];
-    (0..150).for_each(|_| queue.append(&message, SEPARATOR, Purpose::Write).unwrap());
+    (0..150).for_each(|_| queue.append(Pieces::with_tail(&message, SEPARATOR), Purpose::Write).unwrap());
     while !queue.is_empty() {
         let len = { queue.lend(usize::MAX, usize::MAX, None).len() };
         queue.take_back(len);
     }
     assert!(!queue.spare.is_empty());
     let since = now();
-    queue.append(&message, SEPARATOR, Purpose::Write).unwrap();
+    queue.append(Pieces::with_tail(&message, SEPARATOR), Purpose::Write).unwrap();
     assert!(queue.oldest().is_some_and(|oldest| oldest >= since));
 }
