@@ -312,7 +312,7 @@ impl Service for Core {
     }
 
     fn check_message(&self, message: &[u8]) -> Result<(), Error> {
-        self.settings().check_message(message)
+        self.settings().body_of(message).map(drop)
     }
 
     fn broadcast(&self, message: &[u8]) -> Result<usize, Error> {
