@@ -106,8 +106,8 @@ impl Connection {
     /// Sends one message to this peer without a call of the system on the calling thread: the pump writes it, at most
     /// about a millisecond later. For a loop that must not be late.
     ///
-    /// `Ok` says what it says of [`send`](Self::send), and what is sent and what is queued goes in one order. This never
-    /// waits: not for the peer, nor for the pump, nor for a thread that sends. It copies the message, which takes a
+    /// `Ok` says what it says of [`send`](Self::send), and what is sent and what is queued goes in one order. It
+    /// never waits: not for the peer, nor for the pump, nor for a thread that sends. It copies the message, which takes a
     /// fraction of a microsecond. Messages that are queued between two looks of the pump's are written together, with
     /// one call. [`flush`](Self::flush) writes what is queued at once. May be called from any thread and in any
     /// callback.
@@ -118,8 +118,8 @@ impl Connection {
     /// memory of all queues is used, or more than about
     /// 128 KiB are queued within one look, or 64 KiB in one message; the allocator asks the system for memory, as at
     /// first, or for keys of more than 22 bytes; another thread that queues to this peer loses the processor in the
-    /// middle of it; broadcasts are in a tight loop at the same moment; the logger takes lines of the level `trace`. The
-    /// program's own [key function](crate::ServerBuilder::key) is called here.
+    /// middle of it; broadcasts are in a tight loop at the same moment; the logger takes lines of the level `trace`.
+    /// The program's own [key function](crate::ServerBuilder::key) is called here.
     ///
     /// # Errors
     ///

@@ -157,8 +157,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Copies a message as it is written behind the others. It has been accepted, and so is taken from the budget in any
-    /// case.
+    /// Copies a message, as it is written, behind the others. It has been accepted, and so is taken from the budget in
+    /// any case.
     pub(crate) fn append_anyway(&mut self, encoded: &[u8]) {
         if self.append(Pieces::whole(encoded), Purpose::Write).is_ok() {
             return;

@@ -54,7 +54,7 @@ fn queued_by_two() {
 #[test]
 fn queued_beside_a_sender() {
     explore("queued_beside_a_sender", 2, || {
-        queueing(room(4), |peer| vec![peer.queue("b1"), peer.send("b2")], |_| ());
+        queueing(room(100), |peer| vec![peer.queue("b1"), peer.send("b2")], |_| ());
     });
 }
 
