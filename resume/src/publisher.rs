@@ -11,7 +11,7 @@ use leads_comm::{
 };
 use parking_lot::Mutex;
 
-use crate::feed::Feed;
+use crate::feed::{Feed, Source};
 use crate::in_flight::InFlight;
 use crate::wire::{self, Answer};
 use crate::{History, Position, PublishError};
@@ -55,9 +55,8 @@ pub struct Publisher {
 }
 
 #[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) history: History,
-    pub(crate) in_flight: InFlight,
+struct Shared {
+    source: Arc<Source>,
     feeds: Mutex<HashMap<ConnectionId, (Feed, JoinHandle<()>)>>,
 }
 
@@ -69,7 +68,8 @@ impl Publisher {
     ///
     /// Those of [`ServerBuilder::build`].
     pub fn new(builder: ServerBuilder, history: History, callback: impl Callback) -> Result<Self, Error> {
-        let shared = Arc::new(Shared { history, in_flight: InFlight::new(), feeds: Mutex::default() });
+        let source = Arc::new(Source { history, in_flight: InFlight::new() });
+        let shared = Arc::new(Shared { source, feeds: Mutex::default() });
         let server = builder.callback(Serving { shared: Arc::clone(&shared), callback }).build()?;
         Ok(Self { server, shared })
     }
@@ -94,8 +94,8 @@ impl Publisher {
     /// See [`PublishError`]; but for [`PublishError::NotBroadcast`], nothing was published.
     pub fn publish(&self, message: &[u8]) -> Result<Position, PublishError> {
         self.check(message)?;
-        let flight = self.shared.in_flight.begin();
-        let position = self.shared.history.append(message)?;
+        let flight = self.shared.source.in_flight.begin();
+        let position = self.shared.source.history.append(message)?;
         let broadcast = self.server.broadcast(message);
         drop(flight);
         broadcast.map(|_| position).map_err(|source| PublishError::NotBroadcast { position, source })
@@ -116,7 +116,7 @@ impl Publisher {
 
     /// The position of the last message in the history; `None` when there has never been one.
     pub fn last(&self) -> Option<Position> {
-        self.shared.history.last()
+        self.shared.source.history.last()
     }
 
     /// How many subscribers are connected.
@@ -136,13 +136,13 @@ impl Publisher {
     /// survives.
     pub fn close(&self) {
         self.server.close();
-        self.shared.history.close();
+        self.shared.source.history.close();
     }
 }
 
 impl Shared {
     /// Serves a peer from now on as it asks, unless it has asked before.
-    fn subscribe(self: &Arc<Self>, connection: &Connection, last: Option<Position>) {
+    fn subscribe(&self, connection: &Connection, last: Option<Position>) {
         let mut feeds = self.feeds.lock();
         if feeds.contains_key(&connection.id()) {
             return;
@@ -152,7 +152,7 @@ impl Shared {
         let delivery = delivery.slow_consumer(SlowConsumer::Block(PATIENCE)).filter(|_, _| false);
         let started = connection.set_delivery(delivery).map_err(|error| error.to_string()).and_then(|()| {
             let feed = Feed::new(connection.clone());
-            let thread = feed.start(Arc::clone(self), last).map_err(|error| error.to_string())?;
+            let thread = feed.start(Arc::clone(&self.source), last).map_err(|error| error.to_string())?;
             Ok((feed, thread))
         });
         match started {
@@ -169,7 +169,7 @@ impl Shared {
     /// Waits for the end of the thread of a peer that is gone.
     fn unsubscribe(&self, connection: &Connection) {
         let Some((feed, thread)) = self.feeds.lock().remove(&connection.id()) else { return };
-        feed.end(&self.history);
+        feed.end(&self.source.history);
         // One that panics has told so itself.
         let _ = thread.join();
     }

@@ -15,7 +15,7 @@ use leads_comm::transport::tcp::ListenOptions;
 use leads_comm::transport::{Listener, Stream, memory};
 use leads_comm::{
     Client, Closing, Connection, DenialCause, Denied, DisconnectCause, DisconnectKind, DisconnectReason, Error,
-    MemoryLimits, OutboundLimit, RefusalCause, RefusalKind, Server, Timeouts, Undelivered,
+    MemoryLimits, OutboundLimit, RefusalCause, RefusalKind, Server, Service, Timeouts, Undelivered,
 };
 use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::*;
