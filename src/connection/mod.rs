@@ -108,9 +108,10 @@ impl Connection {
     /// or every ten after a second without one. So the first message wakes it, with a call of the system, and so does
     /// one after a minute of silence. There may also be calls in these cases: the queue is full, or a quarter of the
     /// memory of all queues is used, or more than about 128 KiB are queued within one look, or 64 KiB in one message;
-    /// the allocator asks the system for memory, as at first, or for keys of more than 22 bytes; another thread that queues to this peer loses the processor in the
-    /// middle of it; broadcasts are in a tight loop at the same moment; the logger takes lines of the level `trace`.
-    /// The program's own [key function](crate::ServerBuilder::key) is called here.
+    /// the allocator asks the system for memory, as at first, or for keys of more than 22 bytes; another thread that
+    /// queues to this peer loses the processor in the middle of it; broadcasts are in a tight loop at the same moment;
+    /// the logger takes lines of the level `trace`. The program's own [key function](crate::ServerBuilder::key) is
+    /// called here.
     ///
     /// # Errors
     ///
