@@ -107,19 +107,19 @@ impl Connection {
     /// about a millisecond later. For a loop that must not be late.
     ///
     /// `Ok` says what it says of [`send`](Self::send), and what is sent and what is queued goes in one order. It
-    /// never waits: not for the peer, nor for the pump, nor for a thread that sends. It copies the message, which takes a
-    /// fraction of a microsecond. Messages that are queued between two looks of the pump's are written together, with
+    /// never waits: not for the peer, nor for the pump, nor for a thread that sends. It copies the message, which takes
+    /// a fraction of a microsecond. Messages that are queued between two looks of the pump's are written together, with
     /// one call. [`flush`](Self::flush) writes what is queued at once. May be called from any thread and in any
     /// callback.
     ///
     /// The pump looks after a connection for a minute after the last message that was queued to it: every millisecond,
     /// or every ten after a second without one. So the first message wakes it, with a call of the system, and so does
     /// one after a minute of silence. There may also be calls in these cases: the queue is full, or a quarter of the
-    /// memory of all queues is used, or more than about
-    /// 128 KiB are queued within one look, or 64 KiB in one message; the allocator asks the system for memory, as at
-    /// first, or for keys of more than 22 bytes; another thread that queues to this peer loses the processor in the
-    /// middle of it; broadcasts are in a tight loop at the same moment; the logger takes lines of the level `trace`.
-    /// The program's own [key function](crate::ServerBuilder::key) is called here.
+    /// memory of all queues is used, or more than about 128 KiB are queued within one look, or 64 KiB in one message;
+    /// the allocator asks the system for memory, as at first, or for keys of more than 22 bytes; another thread that
+    /// queues to this peer loses the processor in the middle of it; broadcasts are in a tight loop at the same moment;
+    /// the logger takes lines of the level `trace`. The program's own [key function](crate::ServerBuilder::key) is
+    /// called here.
     ///
     /// # Errors
     ///
