@@ -45,14 +45,14 @@ use super::GOODBYE;
 ///         let Some(at) = bytes[seen..].iter().position(|byte| *byte == b'\n') else { return Ok(None) };
 ///         let (mut from, mut to) = (0, 0);
 ///         while from < seen + at {
-///             bytes[to] = match &bytes[from..] {
-///                 [b'\\', b'\\', ..] => b'\\',
-///                 [b'\\', b'n', ..] => b'\n',
+///             let (byte, len) = match bytes[from..] {
+///                 [b'\\', b'\\', ..] => (b'\\', 2),
+///                 [b'\\', b'n', ..] => (b'\n', 2),
 ///                 [b'\\', ..] => return Err(FramingError::new("a backslash before something else")),
-///                 _ => bytes[from],
+///                 _ => (bytes[from], 1),
 ///             };
-///             from += if bytes[from] == b'\\' { 2 } else { 1 };
-///             to += 1;
+///             bytes[to] = byte;
+///             (from, to) = (from + len, to + 1);
 ///         }
 ///         Ok(Some(Frame { payload: 0..to, len: seen + at + 1 }))
 ///     }

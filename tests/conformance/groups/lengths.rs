@@ -1,9 +1,11 @@
 //! Messages that begin with their length: the same rules, by other bytes.
 
 use crate::case::{Case, Door};
-use crate::end::Why::{LocalClose, MessageTooLong, PeerClosed};
+use crate::end::Why::{LocalClose, MessageTooLong, PeerClosed, TotalUnfinishedBytes};
 use crate::group::Group;
-use crate::ours::Setting::{MaxReceivedLen, MaxSentLen};
+use crate::ours::Setting::{MaxReceivedLen, MaxSentLen, MaxTotalUnfinishedBytes};
+
+const KIB: usize = 1024;
 
 fn frame(message: impl AsRef<[u8]>) -> Vec<u8> {
     let message = message.as_ref();
@@ -12,6 +14,11 @@ fn frame(message: impl AsRef<[u8]>) -> Vec<u8> {
 
 fn frames<M: AsRef<[u8]>>(messages: &[M]) -> Vec<u8> {
     messages.iter().flat_map(frame).collect()
+}
+
+/// With messages of up to 256 KiB, and memory for one that is unfinished.
+fn sharing(case: Case) -> Case {
+    case.by_length().with(MaxReceivedLen(256 * KIB)).with(MaxTotalUnfinishedBytes(256 * KIB + 4))
 }
 
 /// With a limit of 10, and over it.
@@ -88,6 +95,21 @@ pub(crate) fn fill(group: &mut Group) {
     });
     group.case("over the limit for sending, nothing is written", |c| {
         c.by_length().with(MaxSentLen(5)).program_is_refused("123456").program_sends("ok").reads(frame("ok"))
+    });
+
+    group.section("memory of all peers together");
+    group.case("what a length promises is taken from nobody", |c| {
+        let (long, message) = ([b'x'; 256 * KIB], vec![b'y'; 256 * KIB]);
+        let c = sharing(c).peers(2).sends(&frame(long)[..100]).until_read();
+        let c = (0..3).fold(c.peer(1), |c, _| c.sends(frame(&message)).receives([&message]));
+        c.peer(0).sends(&frame(long)[100..]).receives([long])
+    });
+    group.case("a peer that hoards is cut off, and the other one is served", |c| {
+        let c = sharing(c).peers(2).sends(&frame([b'x'; 256 * KIB])[..250 * KIB]).until_read();
+        let message = vec![b'y'; 200 * KIB];
+        let c = c.peer(1).sends(frame(&message)).receives([message]).peer(0);
+        let c = c.has_ended(TotalUnfinishedBytes { limit: 256 * KIB + 4 }.discarding_some());
+        c.reads_reset().peer(1).program_sends("thank you").reads(frame("thank you"))
     });
 
     group.section("peers that know no lengths");
