@@ -57,7 +57,7 @@ fn parse_options(mut arguments: Arguments) -> Result<Option<Options>, Failure> {
     }
 }
 
-/// What is between the vehicle and the server, which gets it in order: what comes back goes in front, what it does not take stays.
+/// What is between the vehicle and the server, which gets it in order: what comes back goes in front.
 #[derive(Default)]
 struct Passing {
     server: Option<Connection>,
@@ -88,11 +88,9 @@ fn pass_on((address, authorities, token, port, keep): Options) -> Result<(), Fai
         .tls(ClientConfig::new(Authorities::from_pem_file(authorities).map_err(|error| fail(format!("{error:#}")))?))
         .token(read_token(&token)?)
         .reconnect(Reconnect::new().longest_delay(Duration::from_secs(2)).at_start(true))
-        // What the system holds does not come back: so it may hold little. Who is slow slows the vehicle down.
-        .delivery(
-            Delivery::new().max_unsent_bytes(16 * 1024).slow_consumer(SlowConsumer::Block(Duration::from_secs(5))),
-        )
         .keep_unsent(true)
+        .delivery(Delivery::new().max_unsent_bytes(16 * 1024)) // What the system holds does not come back.
+        .slow_consumer(SlowConsumer::Block(Duration::from_secs(5))) // So the vehicle is slowed down.
         .callback(callback)
         .build()?;
     let take = callback::on_receive(move |_, message| {
