@@ -377,6 +377,7 @@ impl Expected {
         let end = match decoded.end {
             End::Remainder(remainder) => ExpectedEnd::Closed(remainder.len()),
             End::TooLong => ExpectedEnd::TooLong,
+            End::Malformed => unreachable!("a separator makes a message of anything"),
         };
         Self { messages, end, closes_service }
     }

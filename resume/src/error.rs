@@ -9,9 +9,8 @@ use crate::{HistoryError, Position};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The server cannot send it, with a number of up to 20 digits and a colon in front:
-    /// [`Error::MessageTooLong`] or [`Error::InvalidMessage`], or [`Error::CallbackPanicked`] of its key function. Where
-    /// the separator has digits or a colon, that is so for every message.
+    /// The server cannot send it, with a number of up to 20 digits and a colon in front: [`Error::MessageTooLong`] or
+    /// [`Error::InvalidMessage`]. Where the separator has digits or a colon, that is so for every message.
     Message(Error),
     /// It is what a publisher says to its subscribers, word for word: `resumed` or `gap`, and a [`Position`].
     Reserved,

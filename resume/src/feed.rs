@@ -17,16 +17,24 @@ use std::time::Duration;
 use leads_comm::{Connection, Error};
 
 use crate::history::Found;
-use crate::publisher::Shared;
+use crate::in_flight::InFlight;
 use crate::wire::{self, Answer};
 use crate::{History, HistoryError, Position};
 
-/// How much is read and sent at a time, in bytes; so much, and what a single message has more, waits for a subscriber at
-/// most.
+/// How much is read and sent at a time, in bytes; so much, and what a single message has more, waits for a subscriber
+/// at most.
 const CHUNK: usize = 64 * 1024;
 
 /// How long it waits for the system to take a chunk before it says so again.
 const LONG: Duration = Duration::from_secs(3600);
+
+/// What all feeds of a publisher read.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) history: History,
+    /// The broadcasts that are under way to peers without numbers.
+    pub(crate) in_flight: InFlight,
+}
 
 #[derive(Debug)]
 pub(crate) struct Feed {
@@ -46,13 +54,13 @@ impl Feed {
     }
 
     /// Starts the thread, for a peer that has everything up to `last`.
-    pub(crate) fn start(&self, shared: Arc<Shared>, last: Option<Position>) -> io::Result<JoinHandle<()>> {
+    pub(crate) fn start(&self, source: Arc<Source>, last: Option<Position>) -> io::Result<JoinHandle<()>> {
         let (connection, ended) = (self.connection.clone(), Arc::clone(&self.ended));
         let name = format!("feed-{} {connection}", connection.id());
         thread::Builder::new().name(name).spawn(move || {
             // A subscriber whose feed is over is served by nobody: it has to come again.
             let connection = AbortOnDrop(connection);
-            let Err(failure) = feed(&shared, &connection.0, last, &ended) else { return };
+            let Err(failure) = feed(&source, &connection.0, last, &ended) else { return };
             match failure {
                 // Its end is told to the callback.
                 Failure::Connection(Error::Disconnected) => {}
@@ -77,15 +85,15 @@ impl Drop for AbortOnDrop {
     }
 }
 
-fn feed(shared: &Shared, connection: &Connection, last: Option<Position>, ended: &AtomicBool) -> Result<(), Failure> {
+fn feed(source: &Source, connection: &Connection, last: Option<Position>, ended: &AtomicBool) -> Result<(), Failure> {
     // Those do not know that this peer gets no broadcasts any more. What comes without a number has to come before the
     // answer.
-    shared.in_flight.wait_for_those_begun();
-    let (mut cursor, answer) = shared.history.resume(last);
+    source.in_flight.wait_for_those_begun();
+    let (mut cursor, answer) = source.history.resume(last);
     connection.send(answer.encode().as_bytes())?;
     let (Answer::Resumed(Position { mut epoch, .. }) | Answer::Gap(Position { mut epoch, .. })) = answer;
     loop {
-        match shared.history.read(&mut cursor, CHUNK, ended)? {
+        match source.history.read(&mut cursor, CHUNK, ended)? {
             Found::End => return Ok(()),
             Found::Gap(next) => {
                 connection.send(Answer::Gap(next).encode().as_bytes())?;

@@ -11,7 +11,7 @@ use leads_comm::{
 };
 use parking_lot::Mutex;
 
-use crate::feed::Feed;
+use crate::feed::{Feed, Source};
 use crate::in_flight::InFlight;
 use crate::wire::{self, Answer};
 use crate::{History, Position, PublishError};
@@ -28,9 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// A peer that asks for it, as a [`Subscriber`](crate::Subscriber) does, gets what the [`History`] has behind the last
 /// message that it names, and then whatever is published, each message with its number: at its own speed, read from the
-/// history by a thread of its own. Nobody waits for it, and none of its messages waits in a queue for long; a subscriber
-/// that is slower than the history is long is told of a [`Gap`](crate::Gap). While it takes nothing at all, it is
-/// [disconnected](leads_comm::Timeouts::stall_timeout) as every peer.
+/// history by a thread of its own. Nobody waits for it, and none of its messages waits in a queue for long; a
+/// subscriber that is slower than the history is long is told of a [`Gap`](crate::Gap). While it takes nothing at all,
+/// it is [disconnected](leads_comm::Timeouts::stall_timeout) as every peer.
 ///
 /// Every other peer gets what is published from the moment on that it connects, as by [`Server::broadcast`]: the same
 /// bytes, under the server's [delivery](leads_comm::Delivery).
@@ -55,9 +55,8 @@ pub struct Publisher {
 }
 
 #[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) history: History,
-    pub(crate) in_flight: InFlight,
+struct Shared {
+    source: Arc<Source>,
     feeds: Mutex<HashMap<ConnectionId, (Feed, JoinHandle<()>)>>,
 }
 
@@ -69,7 +68,8 @@ impl Publisher {
     ///
     /// Those of [`ServerBuilder::build`].
     pub fn new(builder: ServerBuilder, history: History, callback: impl Callback) -> Result<Self, Error> {
-        let shared = Arc::new(Shared { history, in_flight: InFlight::new(), feeds: Mutex::default() });
+        let source = Arc::new(Source { history, in_flight: InFlight::new() });
+        let shared = Arc::new(Shared { source, feeds: Mutex::default() });
         let server = builder.callback(Serving { shared: Arc::clone(&shared), callback }).build()?;
         Ok(Self { server, shared })
     }
@@ -86,16 +86,16 @@ impl Publisher {
     /// Adds a message to the history, and sends it to everybody who is connected.
     ///
     /// Blocks as [`Server::broadcast`] does, and for as long as the history takes to write it. Messages that several
-    /// threads publish at once have the order of their numbers for every subscriber; for the other peers, any order. May
-    /// be called from any thread, in any callback, and before the start.
+    /// threads publish at once have the order of their numbers for every subscriber; for the other peers, any order.
+    /// May be called from any thread, in any callback, and before the start.
     ///
     /// # Errors
     ///
     /// See [`PublishError`]; but for [`PublishError::NotBroadcast`], nothing was published.
     pub fn publish(&self, message: &[u8]) -> Result<Position, PublishError> {
         self.check(message)?;
-        let flight = self.shared.in_flight.begin();
-        let position = self.shared.history.append(message)?;
+        let flight = self.shared.source.in_flight.begin();
+        let position = self.shared.source.history.append(message)?;
         let broadcast = self.server.broadcast(message);
         drop(flight);
         broadcast.map(|_| position).map_err(|source| PublishError::NotBroadcast { position, source })
@@ -109,14 +109,14 @@ impl Publisher {
         if Answer::parse(message).is_some() {
             return Err(PublishError::Reserved);
         }
-        // Asks the server whether it would send that, to nobody: what can be sent with its number, can without it.
+        // What can be sent with its number, can without it.
         let longest = [wire::LONGEST_NUMBER.as_bytes(), message].concat();
-        self.server.broadcast_where(&longest, &mut |_: &Connection| false).map(drop).map_err(PublishError::Message)
+        self.server.check_message(&longest).map_err(PublishError::Message)
     }
 
     /// The position of the last message in the history; `None` when there has never been one.
     pub fn last(&self) -> Option<Position> {
-        self.shared.history.last()
+        self.shared.source.history.last()
     }
 
     /// How many subscribers are connected.
@@ -131,17 +131,18 @@ impl Publisher {
         &self.server
     }
 
-    /// Ends the server, and the history: see [`Service::close`]. From then on nothing is published, and the folder of the
-    /// history may be opened again. What a subscriber has not got by then it gets the next time, if the history survives.
+    /// Ends the server, and the history: see [`Service::close`]. From then on nothing is published, and the folder of
+    /// the history may be opened again. What a subscriber has not got by then it gets the next time, if the history
+    /// survives.
     pub fn close(&self) {
         self.server.close();
-        self.shared.history.close();
+        self.shared.source.history.close();
     }
 }
 
 impl Shared {
     /// Serves a peer from now on as it asks, unless it has asked before.
-    fn subscribe(self: &Arc<Self>, connection: &Connection, last: Option<Position>) {
+    fn subscribe(&self, connection: &Connection, last: Option<Position>) {
         let mut feeds = self.feeds.lock();
         if feeds.contains_key(&connection.id()) {
             return;
@@ -151,7 +152,7 @@ impl Shared {
         let delivery = delivery.slow_consumer(SlowConsumer::Block(PATIENCE)).filter(|_, _| false);
         let started = connection.set_delivery(delivery).map_err(|error| error.to_string()).and_then(|()| {
             let feed = Feed::new(connection.clone());
-            let thread = feed.start(Arc::clone(self), last).map_err(|error| error.to_string())?;
+            let thread = feed.start(Arc::clone(&self.source), last).map_err(|error| error.to_string())?;
             Ok((feed, thread))
         });
         match started {
@@ -168,7 +169,7 @@ impl Shared {
     /// Waits for the end of the thread of a peer that is gone.
     fn unsubscribe(&self, connection: &Connection) {
         let Some((feed, thread)) = self.feeds.lock().remove(&connection.id()) else { return };
-        feed.end(&self.history);
+        feed.end(&self.source.history);
         // One that panics has told so itself.
         let _ = thread.join();
     }

@@ -269,9 +269,9 @@ impl Client {
     /// Takes what was [kept](Reconnect::keep_bytes) for a connection that did not come before the client ended, where
     /// the client [keeps](ClientBuilder::keep_unsent) that, too: whole payloads, in the order of sending.
     ///
-    /// They are those that [`Error::Unsent`] counts, and are there when `on_fail` is told of it, until they are taken or
-    /// the last handle of the client goes. What a connection left unsent is [its own](Connection::take_unsent). Never
-    /// blocks.
+    /// They are those that [`Error::Unsent`] counts, and are there when `on_fail` is told of it, until they are taken
+    /// or the last handle of the client goes. What a connection left unsent is [its own](Connection::take_unsent).
+    /// Never blocks.
     pub fn take_unsent(&self) -> Vec<Vec<u8>> {
         self.core().offline_queue().map(OfflineQueue::take_unsent).unwrap_or_default()
     }

@@ -65,7 +65,7 @@ pub fn prefix(start: impl Into<Vec<u8>>) -> impl Fn(&[u8]) -> bool + Send + Sync
 }
 
 /// An answer is a JSON object that holds this value in the field of this name, as a number or a string: `17` and `"17"`
-/// are the same. The field is found, and compared, as by [`key::json_field`](crate::key::json_field).
+/// are the same. The field is found, and compared, as by [`key::json_field`].
 ///
 /// ```
 /// use leads_comm::answer;

@@ -106,19 +106,20 @@ impl Connection {
     /// Sends one message to this peer without a call of the system on the calling thread: the pump writes it, at most
     /// about a millisecond later. For a loop that must not be late.
     ///
-    /// `Ok` says what it says of [`send`](Self::send), and what is sent and what is queued goes in one order. This never
-    /// waits: not for the peer, nor for the pump, nor for a thread that sends. It copies the message, which takes a
+    /// `Ok` says what it says of [`send`](Self::send), and what is sent and what is queued goes in one order. It
+    /// never waits: not for the peer, nor for the pump, nor for a thread that sends. It copies the message, which takes a
     /// fraction of a microsecond. Messages that are queued between two looks of the pump's are written together, with
     /// one call. [`flush`](Self::flush) writes what is queued at once. May be called from any thread and in any
     /// callback.
     ///
     /// The pump looks after a connection for a minute after the last message that was queued to it: every millisecond,
     /// or every ten after a second without one. So the first message wakes it, with a call of the system, and so does
-    /// one after a minute of silence. There may also be calls in these cases: the queue is full, or more than about
+    /// one after a minute of silence. There may also be calls in these cases: the queue is full, or a quarter of the
+    /// memory of all queues is used, or more than about
     /// 128 KiB are queued within one look, or 64 KiB in one message; the allocator asks the system for memory, as at
     /// first, or for keys of more than 22 bytes; another thread that queues to this peer loses the processor in the
-    /// middle of it; broadcasts are in a tight loop at the same moment; the logger takes lines of the level `trace`. The
-    /// program's own [key function](crate::ServerBuilder::key) is called here.
+    /// middle of it; broadcasts are in a tight loop at the same moment; the logger takes lines of the level `trace`.
+    /// The program's own [key function](crate::ServerBuilder::key) is called here.
     ///
     /// # Errors
     ///
@@ -315,9 +316,9 @@ impl Connection {
     /// Takes what was accepted and not written when the connection ended, for a service that
     /// [keeps](crate::ServerBuilder::keep_unsent) it: whole payloads, in the order of sending, without the goodbye.
     ///
-    /// They are those that [`unsent`](crate::Undelivered::unsent) counts in the [`DisconnectReason`], a message that was
-    /// written in part among them: of such a one the peer has got less than the whole. Not among them is what had been
-    /// written: whether the peer has read that nobody knows here, also of a client that was [not let
+    /// They are those that [`unsent`](crate::Undelivered::unsent) counts in the [`DisconnectReason`], a message that
+    /// was written in part among them: of such a one the peer has got less than the whole. Not among them is what had
+    /// been written: whether the peer has read that nobody knows here, also of a client that was [not let
     /// in](DisconnectCause::NotLetIn), where it is counted as unsent. What the queue had [dropped](crate::SlowConsumer)
     /// or [replaced](Delivery::conflate) is gone.
     ///

@@ -103,6 +103,10 @@ macro_rules! impl_service {
                 self.core().connection(id)
             }
 
+            fn check_message(&self, message: &[u8]) -> Result<(), Error> {
+                self.core().check_message(message)
+            }
+
             fn broadcast(&self, message: &[u8]) -> Result<usize, Error> {
                 self.core().broadcast(message)
             }

@@ -53,6 +53,13 @@ pub trait Service: Sealed + Send + Sync {
     /// The connection with this [id](Connection::id); `None` when it has ended, or never was one of this service.
     fn connection(&self, id: ConnectionId) -> Option<Connection>;
 
+    /// Refuses a message that no connection of this service could send, and sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidMessage`] and [`Error::MessageTooLong`].
+    fn check_message(&self, message: &[u8]) -> Result<(), Error>;
+
     /// Sends one message to every connection and tells by how many it was accepted; it is encoded once.
     ///
     /// # Errors

@@ -54,6 +54,10 @@ fn send_to_each(peers: &[Connection], len: usize) {
     while !peers.iter().any(|peer| is_refused(peer.send(&b"x".repeat(len)))) {}
 }
 
+fn queue_to_each(peers: &[Connection], len: usize) {
+    while !peers.iter().any(|peer| is_refused(peer.queue(&b"x".repeat(len)))) {}
+}
+
 fn send_batches(peers: &[Connection], len: usize) {
     let batch = vec![b"x".repeat(len); 10];
     while peers.iter().all(|peer| peer.send_all(&batch).unwrap() == batch.len()) {}
@@ -99,13 +103,14 @@ fn broadcast_and_send(server: &Server, peers: &[Connection], len: usize) {
 fn send_on_many_threads(server: &Server, peers: &[Connection]) {
     let refused = AtomicUsize::new(0);
     thread::scope(|scope| {
-        for sender in 0..4 {
+        for sender in 0..5 {
             let refused = &refused;
             scope.spawn(move || {
                 while refused.load(Ordering::Relaxed) == 0 {
                     let is_full = match sender {
                         0 => server.broadcast(b"to all").unwrap() < peers.len(),
-                        1 => server.broadcast_where(b"to all of them", |_| true).unwrap() < peers.len(),
+                        1 => peers.iter().any(|peer| is_refused(peer.queue(&[b'x'; 30]))),
+                        2 => server.broadcast_where(b"to all of them", |_| true).unwrap() < peers.len(),
                         _ => peers.iter().any(|peer| is_refused(peer.send(&[b'x'; 30]))),
                     };
                     refused.fetch_add(usize::from(is_full), Ordering::Relaxed);
@@ -116,7 +121,7 @@ fn send_on_many_threads(server: &Server, peers: &[Connection]) {
 }
 
 /// Every way for messages to get into a queue.
-const WORK: [(&str, Work); 17] = [
+const WORK: [(&str, Work); 20] = [
     ("empty messages to each", |_, peers| send_to_each(peers, 0)),
     ("20 bytes to each", |_, peers| send_to_each(peers, 20)),
     ("1,000 bytes to each", |_, peers| send_to_each(peers, 1000)),
@@ -132,6 +137,14 @@ const WORK: [(&str, Work); 17] = [
     ("a rush of broadcasts of 1,000 bytes", |server, peers| broadcast_in_a_rush(server, peers, 1000)),
     ("broadcasts and messages of 1 byte", |server, peers| broadcast_and_send(server, peers, 1)),
     ("broadcasts and messages of 500 bytes", |server, peers| broadcast_and_send(server, peers, 500)),
+    ("empty messages queued to each", |_, peers| queue_to_each(peers, 0)),
+    ("1,000 bytes queued to each", |_, peers| queue_to_each(peers, 1000)),
+    (
+        "queued broadcasts of 300 bytes",
+        |server, peers| {
+            while server.queue_broadcast(&[b'x'; 300]).unwrap() == peers.len() {}
+        },
+    ),
     ("all at once", |server, peers| send_on_many_threads(server, peers)),
     ("all at once, and then each", |server, peers| {
         send_on_many_threads(server, peers);

@@ -1,4 +1,4 @@
-//! A thread that queues makes no call of the system.
+//! I14: a thread that queues makes no call of the system.
 
 use std::fs;
 use std::hint;
@@ -119,7 +119,7 @@ fn a_thread_that_queues_makes_no_call_of_the_system() {
         };
         let memory = calls.iter().filter(is_memory).count();
         let others: Vec<_> = calls.iter().filter(|call| !is_memory(call) && !is_clock(call)).collect();
-        println!("{way}: {CALLS} messages queued, {memory} calls for memory, {} others", others.len());
+        println!("I14: {way}: {CALLS} messages queued, {memory} calls for memory, {} others", others.len());
         assert!(others.is_empty(), "{way}: {others:?}");
         assert!(memory <= A_HANDFUL, "{way}: {calls:?}");
     }

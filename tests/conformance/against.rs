@@ -5,7 +5,7 @@
 
 use std::net::{TcpStream, ToSocketAddrs};
 
-use crate::case::{Case, Role, Step};
+use crate::case::{Case, Role, Step, Wire};
 use crate::peer::Peer;
 
 /// Whether an echoing server with the library's defaults, reached at its address alone, is all that a case needs.
@@ -25,7 +25,7 @@ pub(crate) fn suits(case: &Case) -> bool {
                 | Step::Receive(_)
         )
     };
-    let is_plain = case.settings.is_empty() && !case.narrow && case.peers == 1 && case.separator == b";";
+    let is_plain = case.settings.is_empty() && !case.narrow && case.peers == 1 && case.wire == Wire::default();
     let program = &case.program;
     let echoes = program.echoes || program.on_receive.is_none();
     let is_default = echoes && program.on_connect.is_none() && program.on_disconnect.is_none();
@@ -34,8 +34,7 @@ pub(crate) fn suits(case: &Case) -> bool {
 
 /// Runs a case with the server at `address`.
 pub(crate) fn run(case: &Case, address: &str) -> Result<(), String> {
-    let mut peer =
-        connect(address, &case.separator).map_err(|error| format!("cannot connect to {address}: {error}"))?;
+    let mut peer = connect(address, &case.wire).map_err(|error| format!("cannot connect to {address}: {error}"))?;
     for (number, step) in case.script.iter().enumerate() {
         follow(case, step, &mut peer).map_err(|error| format!("step {}, {}: {error}", number + 1, step.show()))?;
     }
@@ -48,11 +47,11 @@ pub(crate) fn run(case: &Case, address: &str) -> Result<(), String> {
     peer.read_rest().map_err(|error| format!("at the end: {error}"))
 }
 
-fn connect(address: &str, separator: &[u8]) -> std::io::Result<Peer> {
+fn connect(address: &str, wire: &Wire) -> std::io::Result<Peer> {
     let mut last = std::io::ErrorKind::NotFound.into();
     for address in address.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, crate::patience()) {
-            Ok(socket) => return Peer::new(socket.into(), separator),
+            Ok(socket) => return Peer::new(socket.into(), wire),
             Err(error) => last = error,
         }
     }
@@ -72,7 +71,7 @@ fn follow(case: &Case, step: &Step, peer: &mut Peer) -> Result<(), String> {
         Step::ReadGoodbye => peer.read_goodbye(),
         Step::ReadEnd => peer.read_end(),
         Step::Receive(message) if !case.program.echoes && peer.is_open() => {
-            peer.read(&[&message[..], &case.separator].concat(), usize::MAX)
+            peer.read(&case.wire.frame(message), usize::MAX)
         }
         _ => Ok(()),
     }

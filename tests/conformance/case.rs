@@ -100,6 +100,33 @@ pub(crate) enum Step {
     CloseService,
 }
 
+/// How messages are told apart, said without the library.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wire {
+    Separator(Vec<u8>),
+    Length,
+}
+
+impl Wire {
+    /// A message as it goes over the wire.
+    pub(crate) fn frame(&self, message: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Separator(separator) => [message, separator].concat(),
+            Self::Length => [&(message.len() as u32).to_be_bytes(), message].concat(),
+        }
+    }
+
+    pub(crate) fn goodbye(&self) -> Vec<u8> {
+        self.frame(b"disconnect")
+    }
+}
+
+impl Default for Wire {
+    fn default() -> Self {
+        Self::Separator(b";".to_vec())
+    }
+}
+
 /// One conversation, and what has to come of it.
 #[derive(Debug)]
 #[must_use]
@@ -107,7 +134,7 @@ pub(crate) struct Case {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) roles: &'static [Role],
-    pub(crate) separator: Vec<u8>,
+    pub(crate) wire: Wire,
     pub(crate) settings: Vec<Setting>,
     pub(crate) narrow: bool,
     pub(crate) program: Program,
@@ -136,7 +163,7 @@ impl Case {
             id,
             name,
             roles: &[Role::Server, Role::Client],
-            separator: b";".to_vec(),
+            wire: Wire::default(),
             settings: Vec::new(),
             narrow: false,
             program: Program::default(),
@@ -169,7 +196,13 @@ impl Case {
 
     /// Separator `;` where none is given.
     pub(crate) fn separator(mut self, separator: impl AsRef<[u8]>) -> Self {
-        self.separator = separator.as_ref().to_vec();
+        self.wire = Wire::Separator(separator.as_ref().to_vec());
+        self
+    }
+
+    /// Messages are told apart by their lengths.
+    pub(crate) fn by_length(mut self) -> Self {
+        self.wire = Wire::Length;
         self
     }
 
@@ -306,7 +339,7 @@ impl Case {
 
     /// The peer says goodbye; it is answered in the end.
     pub(crate) fn says_goodbye(self) -> Self {
-        let goodbye = [b"disconnect", &*self.separator].concat();
+        let goodbye = self.wire.goodbye();
         self.sends(goodbye)
     }
 
@@ -338,7 +371,7 @@ impl Case {
     /// The peer reads this message, nobody knows how often, but whole each time; then the goodbye and the end of the
     /// stream.
     pub(crate) fn reads_copies_of(self, message: impl AsRef<[u8]>) -> Self {
-        let copy = [message.as_ref(), &self.separator].concat();
+        let copy = self.wire.frame(message.as_ref());
         self.step(Step::ReadCopies(copy))
     }
 

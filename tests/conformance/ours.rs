@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use leads_comm::codec::Framing;
 use leads_comm::{
     Attempt, Callback, Client, Closing, Connection, DisconnectReason, Error, MemoryLimits, Reconnect, Server, Service,
     SlowConsumer, Timeouts,
@@ -14,7 +15,7 @@ use leads_comm::{
 use leads_comm_testing::layer;
 use socket2::{SockAddr, Socket};
 
-use crate::case::{Case, Program, Role};
+use crate::case::{Case, Program, Role, Wire};
 use crate::over::{self, dial, listen};
 use crate::patience;
 use crate::peer::Peer;
@@ -58,7 +59,11 @@ macro_rules! adapt {
             Setting::StallTimeout(time) => timeouts.stall_timeout(time),
             _ => timeouts,
         });
-        let builder = $builder.timeouts(timeouts).closing(closing).separator(&$case.separator).callback($noting);
+        let builder = $builder.timeouts(timeouts).closing(closing).callback($noting);
+        let builder = match &$case.wire {
+            Wire::Separator(separator) => builder.separator(separator),
+            Wire::Length => builder.framing(Framing::Length),
+        };
         $case.settings.iter().fold(builder, |builder, setting| match *setting {
             Setting::MaxReceivedLen(bytes) => builder.max_received_len(bytes),
             Setting::MaxSentLen(bytes) => builder.max_sent_len(bytes),
@@ -163,7 +168,7 @@ struct Meeting {
     place: Place,
     taps: Arc<Taps>,
     narrow: bool,
-    separator: Vec<u8>,
+    wire: Wire,
 }
 
 enum Place {
@@ -176,17 +181,17 @@ enum Place {
 impl Ours {
     /// One more peer connects to the server, and writes `first` before the server sees it.
     pub(crate) fn call(&mut self, told: &mut Told, first: &[u8], admitted: bool) -> Result<Peer, String> {
-        let Meeting { place: Place::Server(address), taps, narrow, separator } = &self.meeting else {
+        let Meeting { place: Place::Server(address), taps, narrow, wire } = &self.meeting else {
             return Err("nobody can call a client".to_owned());
         };
         let gate = taps.hold_callers();
         let socket = dial(address, *narrow).map_err(|error| format!("cannot connect: {error}"))?;
-        let mut peer = Peer::new(socket, separator).map_err(|error| error.to_string())?;
+        let mut peer = Peer::new(socket, wire).map_err(|error| error.to_string())?;
         peer.send(&[first.to_vec()])?;
         drop(gate);
         let connection = if admitted { Some(told.connect(&peer.name)?) } else { None };
         if !admitted {
-            peer.expect_refusal(separator);
+            peer.expect_refusal(wire);
         }
         peer.progress = taps.progress(&peer.name).filter(|_| admitted);
         self.connections.push(connection);
@@ -195,7 +200,7 @@ impl Ours {
 
     /// The client connects again, and not twice.
     pub(crate) fn come_again(&mut self, told: &mut Told, attempt: u32) -> Result<Peer, String> {
-        let Meeting { place: Place::Listener(listener), taps, separator, .. } = &self.meeting else {
+        let Meeting { place: Place::Listener(listener), taps, wire, .. } = &self.meeting else {
             return Err("a server does not connect".to_owned());
         };
         match told.next(None)? {
@@ -206,7 +211,7 @@ impl Ours {
         let connection = told.connect(&name)?;
         // It waits there already, since the client knows that it is connected.
         let (socket, _) = listener.accept().map_err(|error| error.to_string())?;
-        let mut peer = Peer::new(socket, separator).map_err(|error| error.to_string())?;
+        let mut peer = Peer::new(socket, wire).map_err(|error| error.to_string())?;
         peer.progress = taps.progress(&name);
         self.connections.push(Some(connection));
         self.stay_away()?;
@@ -299,7 +304,7 @@ pub(crate) fn open(case: &Case, role: Role) -> Result<(Ours, Told, Vec<Peer>), S
         connections.push(Some(told.connect(&peer.name)?));
         peer.progress = taps.progress(&peer.name);
     }
-    let meeting = Meeting { place, taps, narrow: case.narrow, separator: case.separator.clone() };
+    let meeting = Meeting { place, taps, narrow: case.narrow, wire: case.wire.clone() };
     Ok((Ours { service, connections, meeting }, told, peers))
 }
 
@@ -316,7 +321,7 @@ fn serve(case: &Case, noting: Noting, taps: &Arc<Taps>) -> Opened {
     }
     let server = adapt!(builder, case, noting).build()?;
     server.start(true)?;
-    let peers = (0..case.peers).map(|_| Peer::new(dial(&address, case.narrow)?, &case.separator));
+    let peers = (0..case.peers).map(|_| Peer::new(dial(&address, case.narrow)?, &case.wire));
     let peers = peers.collect::<io::Result<_>>()?;
     Ok((Arc::new(server), Place::Server(address), peers))
 }
@@ -333,6 +338,6 @@ fn connect(case: &Case, noting: Noting, taps: &Arc<Taps>) -> Opened {
     let client = adapt!(builder, case, noting).build()?;
     client.start("the peer", true)?;
     let (socket, _) = listener.accept()?;
-    let peer = Peer::new(socket, &case.separator)?;
+    let peer = Peer::new(socket, &case.wire)?;
     Ok((Arc::new(client), Place::Listener(listener), vec![peer]))
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket};
 
+use crate::case::Wire;
 use crate::over::{has_resets, name};
 use crate::patience;
 use crate::show::{compare, show};
@@ -31,7 +32,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(socket: Socket, separator: &[u8]) -> io::Result<Self> {
+    pub(crate) fn new(socket: Socket, wire: &Wire) -> io::Result<Self> {
         if socket.domain()? != Domain::UNIX {
             socket.set_tcp_nodelay(true)?;
         }
@@ -40,8 +41,8 @@ impl Peer {
         Ok(Self {
             name: name(&socket.local_addr()?),
             socket: Some(socket),
-            goodbye: [b"disconnect", separator].concat(),
-            expected_goodbye: [b"disconnect", separator].concat(),
+            goodbye: wire.goodbye(),
+            expected_goodbye: wire.goodbye(),
             progress: None,
             sent: 0,
             has_read_goodbye: false,
@@ -51,8 +52,8 @@ impl Peer {
     }
 
     /// It is not let in, which the library says behind its goodbye.
-    pub(crate) fn expect_refusal(&mut self, separator: &[u8]) {
-        self.expected_goodbye.extend_from_slice(separator);
+    pub(crate) fn expect_refusal(&mut self, wire: &Wire) {
+        self.expected_goodbye.extend(wire.frame(b""));
     }
 
     fn socket(&self) -> Result<&Socket, String> {

@@ -8,5 +8,6 @@ mod api;
 mod callbacks;
 mod client;
 mod ending;
+mod framings;
 mod receiving;
 mod sending;

@@ -29,8 +29,8 @@ impl Bounds {
         self
     }
 
-    /// How many bytes are kept: of payloads and what comes with each, which is 48 bytes in memory and 8 in a file; and a
-    /// file counts for no less than 4 KiB. At least 64 KiB. Default 64 MiB.
+    /// How many bytes are kept: of payloads and what comes with each, which is 48 bytes in memory and 8 in a file; and
+    /// a file counts for no less than 4 KiB. At least 64 KiB. Default 64 MiB.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self

@@ -1,7 +1,7 @@
 //! A history in files.
 //!
-//! Each start of the publisher writes files of its own, one after the other, and changes none of those before. So what a
-//! process that was killed has left half written stays where it is, behind the last message of its file, and is no
+//! Each start of the publisher writes files of its own, one after the other, and changes none of those before. So what
+//! a process that was killed has left half written stays where it is, behind the last message of its file, and is no
 //! message.
 
 use std::collections::VecDeque;
@@ -77,8 +77,8 @@ impl Files {
         Ok((files, epochs))
     }
 
-    /// The next number that is there. Unless it follows those before, which is so only where the machine has lost power,
-    /// these go: they would be taken for what lies right in front of it.
+    /// The next number that is there. Unless it follows those before, which is so only where the machine has lost
+    /// power, these go: they would be taken for what lies right in front of it.
     fn go_on_with(&mut self, number: u64) {
         if self.next != number {
             self.segments.drain(..).for_each(|segment| segment.remove());
@@ -201,7 +201,8 @@ impl Reading {
         self.first == segment.first && self.next <= number
     }
 
-    /// The messages of the `segment`, as it was found, from this number on, up to about so many bytes, and at least one.
+    /// The messages of the `segment`, as it was found, from this number on, up to about so many bytes, and at least
+    /// one.
     pub(super) fn read(&mut self, segment: &Segment, from: u64, bytes: usize) -> io::Result<Vec<Arc<[u8]>>> {
         let (mut payloads, mut read) = (Vec::new(), 0);
         while self.next < segment.end() && read < bytes {

@@ -96,8 +96,8 @@ impl History {
     /// earlier process has left there goes on.
     ///
     /// Messages are written to the system before they are sent to anybody, so that no end of the process loses one that
-    /// somebody may have; for the end of the machine see [`sync`](Self::sync). Reads all there is once, to see that it is
-    /// whole: about a second for each 500 MB.
+    /// somebody may have; for the end of the machine see [`sync`](Self::sync). Reads all there is once, to see that it
+    /// is whole: about a second for each 500 MB.
     ///
     /// # Errors
     ///
@@ -128,8 +128,8 @@ impl History {
     }
 
     /// Whether each message is on the disk, and not only with the system, before it is sent to anybody: nothing is lost
-    /// when the machine loses power, and each message takes as long as the disk does, from a fraction of a millisecond to
-    /// tens of them. Default false. Nothing to a history in memory.
+    /// when the machine loses power, and each message takes as long as the disk does, from a fraction of a millisecond
+    /// to tens of them. Default false. Nothing to a history in memory.
     #[must_use]
     pub fn sync(self, sync: bool) -> Self {
         if let Store::Files(files) = &mut self.log.lock().store {

@@ -81,7 +81,7 @@ fn numbers_go_on_over_restarts_and_epochs_tell_them_apart() {
     };
     assert_eq!((first, payloads.len()), (Position { number: 21, ..lasts[2] }, 10));
     let beyond = Position { number: 11, ..lasts[0] };
-    assert_eq!(read_all(&history, Some(beyond)).1, true, "of that epoch nobody can have it");
+    assert!(read_all(&history, Some(beyond)).1, "of that epoch nobody can have it");
     assert_eq!(read_all(&history, Some(Position::new(1, 5))), (1, true, (1..=50).collect()), "nobody knows this epoch");
 }
 
@@ -97,8 +97,8 @@ fn a_history_is_bounded_and_who_comes_too_late_is_told() {
         let (first, is_gap, read) = read_all(&history, Some(Position::new(epoch, 1)));
         assert!(is_gap && first > 4000, "{first}");
         assert!(read.len() >= 262, "most of it is kept: {}", read.len());
-        assert_eq!(read_all(&history, Some(Position::new(epoch, first - 1))).1, false, "misses nothing");
-        assert_eq!(read_all(&history, Some(Position::new(epoch, first - 2))).1, true);
+        assert!(!read_all(&history, Some(Position::new(epoch, first - 1))).1, "misses nothing");
+        assert!(read_all(&history, Some(Position::new(epoch, first - 2))).1);
     }
     let bytes: u64 = files(&folder).iter().map(|file| fs::metadata(file).unwrap().len()).sum();
     assert!((56 * 1024..=64 * 1024).contains(&bytes), "{bytes}");
@@ -112,9 +112,10 @@ fn a_reader_that_is_overtaken_is_told_where_it_goes_on() {
         append(&history, 10);
         let (mut cursor, _) = history.resume(None);
         let ended = AtomicBool::new(false);
-        assert!(
-            matches!(history.read(&mut cursor, 1, &ended).unwrap(), Found::Messages(first, payloads) if first.number == 1 && payloads.len() == 1)
-        );
+        let Found::Messages(first, payloads) = history.read(&mut cursor, 1, &ended).unwrap() else {
+            panic!("there are some");
+        };
+        assert_eq!((first.number, payloads.len()), (1, 1));
         append(&history, 5000);
         let Found::Gap(next) = history.read(&mut cursor, 1, &ended).unwrap() else { panic!("it is gone") };
         assert!(next.number > 4000);
@@ -179,7 +180,7 @@ fn numbers_that_are_given_again_are_told_apart() {
     assert_eq!(history.last().unwrap().number, 15);
     append(&history, 30);
     assert_eq!(read_all(&history, Some(seen)), (16, true, (16..=45).collect()));
-    assert_eq!(read_all(&history, Some(Position { number: 15, ..seen })).1, false);
+    assert!(!read_all(&history, Some(Position { number: 15, ..seen })).1);
 }
 
 /// A file in the middle is damaged: what comes behind it is all that is left.
@@ -221,7 +222,11 @@ proptest! {
 
     /// Memory and files are the same history, whatever they are asked.
     #[test]
-    fn memory_and_files_are_alike(counts in prop::collection::vec(1_u64..60, 1..8), from in 0_u64..200, most in 1_usize..5000) {
+    fn memory_and_files_are_alike(
+        counts in prop::collection::vec(1_u64..60, 1..8),
+        from in 0_u64..200,
+        most in 1_usize..5000,
+    ) {
         let folder = Folder::new("history");
         let memory = History::in_memory(Bounds::new()).unwrap();
         let mut files = History::open(folder.path(), Bounds::new()).unwrap();

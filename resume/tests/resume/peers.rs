@@ -1,9 +1,9 @@
 //! Peers that speak raw bytes: those that know nothing of numbers, and the protocol byte for byte.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use leads_comm_testing::{connected, recorder};
+use leads_comm::SlowConsumer;
+use leads_comm_testing::{connected, recorder, until};
 
 use super::*;
 
@@ -75,35 +75,39 @@ fn what_is_no_request_is_passed_on() {
     publisher.close();
 }
 
-/// Asked in the middle of a flood: messages without numbers end before the answer, and nothing is lost behind it.
+/// Asked in the middle of a flood, of which a part has been begun for this peer: messages without numbers end before
+/// the answer, and nothing is lost behind it.
 #[test]
 fn behind_the_answer_every_message_has_its_number() {
-    const EACH: usize = 1000;
-    let publisher = start_publisher(|builder| builder, in_memory(), ());
-    // How many may have been published.
-    let (allowed, published) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while published.load(Ordering::Relaxed) < 100 * EACH {
-                    if published.load(Ordering::Relaxed) < allowed.load(Ordering::Relaxed) {
-                        published.fetch_add(1, Ordering::Relaxed);
-                        publisher.publish(b"m").unwrap();
-                    } else {
-                        thread::yield_now();
-                    }
-                }
-            });
-        }
-        for _ in 0..100 {
-            allowed.fetch_add(EACH, Ordering::Relaxed);
-            let raw = connect(&publisher);
-            raw.write(b"resume 0000000000000000:0;");
-            while !read_message(&raw).starts_with(b"resumed") {}
-            for number in 1..=20 {
-                assert_eq!(read_message(&raw).escape_ascii().to_string(), format!("{number}:m"));
+    const COUNT: usize = 200;
+    const LEN: usize = 50_000;
+    for _ in 0..10 {
+        let patient = |builder: ServerBuilder| {
+            builder.max_sent_len(100_000).max_queued_bytes(200_000).slow_consumer(SlowConsumer::Block(PATIENCE))
+        };
+        let (callback, events) = recorder();
+        let publisher = start_publisher(patient, in_memory(), callback);
+        let raw = connect(&publisher);
+        let connection = connected(&events);
+        let publishing = publisher.clone();
+        let publishing = thread::spawn(move || {
+            for number in 1..=COUNT {
+                publishing.publish(&numbered(number, LEN)).unwrap();
             }
+        });
+        // Nearly: the one that is just being published waits for room, or is about to.
+        until("its queue is full", || connection.queued_bytes() > 140_000);
+        raw.write(b"resume 0000000000000000:0;");
+        until("it has asked", || publisher.num_subscribers() == 1);
+        let messages = raw.into_messages();
+        let next = || messages.recv_timeout(PATIENCE).unwrap();
+        while !next().starts_with(b"resumed") {}
+        for number in 1..=COUNT {
+            let message = next();
+            let payload = message.strip_prefix(format!("{number}:").as_bytes()).expect("it has the next number");
+            assert_eq!(number_of(payload), number);
         }
-    });
-    publisher.close();
+        publishing.join().unwrap();
+        publisher.close();
+    }
 }

@@ -64,7 +64,8 @@ fn nothing_is_lost_or_double_at_the_seam() {
     publisher.close();
 }
 
-/// A publisher that has been closed leaves its folder to the next one: both ends, over and over, with the history in files.
+/// A publisher that has been closed leaves its folder to the next one: both ends, over and over, with the history in
+/// files.
 #[test]
 fn restarts_lose_nothing() {
     let folder = Folder::new("restarts");

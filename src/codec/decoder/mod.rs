@@ -8,6 +8,7 @@ use std::mem;
 
 use super::buffer::Buffer;
 use super::custom::frame_limit;
+use super::pieces::HEAD_LEN;
 use super::{DecodeError, Framing};
 use customised::Finder;
 use separated::Search;
@@ -64,6 +65,18 @@ enum Cut {
     Custom(Finder),
 }
 
+impl Cut {
+    /// How many bytes a message has on the wire besides its own, where that is always the same.
+    #[inline]
+    fn overhead(&self) -> usize {
+        match self {
+            Self::Separator(search) => search.separator().len(),
+            Self::Length => HEAD_LEN,
+            Self::Custom(_) => 0,
+        }
+    }
+}
+
 /// A message, and how many bytes it had on the wire.
 pub(crate) struct Lent<'a> {
     pub(crate) message: &'a [u8],
@@ -103,16 +116,22 @@ impl Decoder {
     /// [`DecodeError::Malformed`] when a framing of the program's own finds something wrong. From then on every call says so, until [`drop_remainder`](Self::drop_remainder).
     #[inline]
     pub fn next_message(&mut self) -> Result<Option<&[u8]>, DecodeError> {
-        Ok(self.next_lent()?.map(|lent| lent.message))
+        let Self { cut, max_received_len, remainder, .. } = self;
+        match cut {
+            Cut::Separator(search) => search.next(remainder, *max_received_len),
+            Cut::Length => sized::next(remainder, *max_received_len),
+            Cut::Custom(finder) => Ok(finder.next(remainder, *max_received_len)?.map(|lent| lent.message)),
+        }
     }
 
+    /// The same, and how many bytes it had on the wire.
     #[inline]
     pub(crate) fn next_lent(&mut self) -> Result<Option<Lent<'_>>, DecodeError> {
-        match &mut self.cut {
-            Cut::Separator(search) => search.next(&mut self.remainder, self.max_received_len),
-            Cut::Length => sized::next(&mut self.remainder, self.max_received_len),
-            Cut::Custom(finder) => finder.next(&mut self.remainder, self.max_received_len),
+        if let Cut::Custom(finder) = &mut self.cut {
+            return finder.next(&mut self.remainder, self.max_received_len);
         }
+        let overhead = self.cut.overhead();
+        Ok(self.next_message()?.map(|message| Lent { message, frame_len: message.len() + overhead }))
     }
 
     /// Room for `len` more bytes, to be read into; tell [`filled`](Self::filled) how many arrived.
@@ -240,17 +259,23 @@ impl Messages<'_> {
     /// Those of [`Decoder::next_message`]; what is left of the chunk is dropped then.
     #[inline]
     pub fn next_message(&mut self) -> Result<Option<&[u8]>, DecodeError> {
-        Ok(self.next_lent()?.map(|lent| lent.message))
+        let Decoder { cut, max_received_len, remainder, .. } = &mut *self.decoder;
+        let chunk = &mut self.chunk;
+        match cut {
+            Cut::Separator(search) => search.next_of(chunk, remainder, *max_received_len),
+            Cut::Length => sized::next_of(chunk, remainder, *max_received_len),
+            Cut::Custom(finder) => Ok(finder.next_of(chunk, remainder, *max_received_len)?.map(|lent| lent.message)),
+        }
     }
 
+    /// The same, and how many bytes it had on the wire.
     #[inline]
     pub(crate) fn next_lent(&mut self) -> Result<Option<Lent<'_>>, DecodeError> {
-        let Decoder { cut, max_received_len, remainder, .. } = &mut *self.decoder;
-        match cut {
-            Cut::Separator(search) => search.next_of(&mut self.chunk, remainder, *max_received_len),
-            Cut::Length => sized::next_of(&mut self.chunk, remainder, *max_received_len),
-            Cut::Custom(finder) => finder.next_of(&mut self.chunk, remainder, *max_received_len),
+        if let Cut::Custom(finder) = &mut self.decoder.cut {
+            return finder.next_of(&mut self.chunk, &mut self.decoder.remainder, self.decoder.max_received_len);
         }
+        let overhead = self.decoder.cut.overhead();
+        Ok(self.next_message()?.map(|message| Lent { message, frame_len: message.len() + overhead }))
     }
 }
 

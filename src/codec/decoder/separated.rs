@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::{DecodeError, Lent};
+use super::DecodeError;
 use crate::codec::Separator;
 use crate::codec::buffer::Buffer;
 
@@ -35,12 +35,12 @@ impl Search {
 
     /// The message at the remainder's front.
     #[inline]
-    pub(super) fn next<'r>(&mut self, remainder: &'r mut Buffer, max: usize) -> Result<Option<Lent<'r>>, DecodeError> {
+    pub(super) fn next<'r>(&mut self, remainder: &'r mut Buffer, max: usize) -> Result<Option<&'r [u8]>, DecodeError> {
         match self.find_end(remainder) {
             Some(len) if len <= max => {
                 self.searched = 0;
-                let frame = remainder.take(len + self.separator.len());
-                Ok(Some(Lent { message: &frame[..len], frame_len: frame.len() }))
+                let message_and_separator = remainder.take(len + self.separator.len());
+                Ok(Some(&message_and_separator[..len]))
             }
             _ => self.unfinished(remainder, max).map(|()| None),
         }
@@ -53,7 +53,7 @@ impl Search {
         chunk: &mut &'c [u8],
         remainder: &'r mut Buffer,
         max: usize,
-    ) -> Result<Option<Lent<'r>>, DecodeError> {
+    ) -> Result<Option<&'r [u8]>, DecodeError> {
         if !remainder.is_empty() {
             return self.complete_remainder(chunk, remainder, max);
         }
@@ -61,7 +61,7 @@ impl Search {
             Some(at) if at <= max => {
                 let (message, rest) = chunk.split_at(at);
                 *chunk = &rest[self.separator.len()..];
-                Ok(Some(Lent { message, frame_len: at + self.separator.len() }))
+                Ok(Some(message))
             }
             _ => {
                 // What no separator follows within the limit.
@@ -79,7 +79,7 @@ impl Search {
         chunk: &mut &[u8],
         remainder: &'r mut Buffer,
         max: usize,
-    ) -> Result<Option<Lent<'r>>, DecodeError> {
+    ) -> Result<Option<&'r [u8]>, DecodeError> {
         if self.find_end(remainder).is_none() && !chunk.is_empty() {
             // A message within the limit needs no more than this; with more, it is seen to be too long.
             let most = self.most_remainder(max).saturating_sub(remainder.len());

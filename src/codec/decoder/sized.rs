@@ -1,6 +1,6 @@
 //! Messages whose length comes first.
 
-use super::{DecodeError, Lent};
+use super::DecodeError;
 use crate::codec::buffer::Buffer;
 use crate::codec::pieces::HEAD_LEN;
 
@@ -11,9 +11,9 @@ pub(super) fn most_left(max: usize) -> usize {
 
 /// The message at the remainder's front.
 #[inline]
-pub(super) fn next(remainder: &mut Buffer, max: usize) -> Result<Option<Lent<'_>>, DecodeError> {
+pub(super) fn next(remainder: &mut Buffer, max: usize) -> Result<Option<&[u8]>, DecodeError> {
     match frame_len(remainder.as_slice(), max)? {
-        Some(len) if len <= remainder.len() => Ok(Some(lend(remainder.take(len)))),
+        Some(len) if len <= remainder.len() => Ok(Some(&remainder.take(len)[HEAD_LEN..])),
         _ => Ok(None),
     }
 }
@@ -24,12 +24,12 @@ pub(super) fn next_of<'r, 'c: 'r>(
     chunk: &mut &'c [u8],
     remainder: &'r mut Buffer,
     max: usize,
-) -> Result<Option<Lent<'r>>, DecodeError> {
+) -> Result<Option<&'r [u8]>, DecodeError> {
     if remainder.is_empty() {
         if let Ok(Some(len)) = frame_len(chunk, max) {
             if let Some((frame, rest)) = chunk.split_at_checked(len) {
                 *chunk = rest;
-                return Ok(Some(lend(frame)));
+                return Ok(Some(&frame[HEAD_LEN..]));
             }
         }
     }
@@ -42,7 +42,7 @@ fn complete_remainder<'r>(
     chunk: &mut &[u8],
     remainder: &'r mut Buffer,
     max: usize,
-) -> Result<Option<Lent<'r>>, DecodeError> {
+) -> Result<Option<&'r [u8]>, DecodeError> {
     while !chunk.is_empty() {
         let known = match frame_len(remainder.as_slice(), max) {
             // As much of it as there is, so that its memory is asked for once.
@@ -72,9 +72,4 @@ fn frame_len(bytes: &[u8], max: usize) -> Result<Option<usize>, DecodeError> {
         Ok(len) if len <= max => Ok(Some(len.saturating_add(HEAD_LEN))),
         _ => Err(DecodeError::MessageTooLong { limit: max }),
     }
-}
-
-#[inline]
-fn lend(frame: &[u8]) -> Lent<'_> {
-    Lent { message: &frame[HEAD_LEN..], frame_len: frame.len() }
 }

@@ -1,8 +1,8 @@
 //! One connection behind its handle: its outbox, and who sees to what the outbox asks for.
 //!
-//! [`send`] has what goes into the outbox, [`queue`] what the pump is left to write, [`last_values`] what a newcomer gets of it, [`answers`] whether the peer's
-//! system answers it, [`receive`] how long the peer may keep the reader waiting, [`close`] the one way in which a
-//! connection ends.
+//! [`send`] has what goes into the outbox, [`queue`] what the pump is left to write, [`last_values`] what a newcomer
+//! gets of it, [`answers`] whether the peer's system answers it, [`receive`] how long the peer may keep the reader waiting,
+//! [`close`] the one way in which a connection ends.
 
 mod answers;
 mod close;

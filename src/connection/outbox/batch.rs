@@ -115,8 +115,8 @@ impl Batch {
         batch
     }
 
-    /// A message by itself that may have been written in part. It is taken from the budget in any case, because it cannot
-    /// be refused any more.
+    /// A message by itself that may have been written in part. It is taken from the budget in any case, because it
+    /// cannot be refused any more.
     pub(crate) fn accepted(message: Pieces<'_>, budget: &Arc<Budget>) -> Self {
         let mut batch = Self::new(budget);
         batch.put(message);
@@ -129,9 +129,7 @@ impl Batch {
     pub(super) fn encoded(encoded: &[u8], key: Option<&Key>, budget: &Arc<Budget>) -> Self {
         let mut batch = Self::new(budget);
         batch.key = key.cloned();
-        batch.put(Pieces::whole(encoded));
-        batch.reserved = batch.memory();
-        budget.take_anyway(batch.reserved);
+        batch.put_anyway(encoded);
         batch
     }
 
@@ -232,6 +230,14 @@ impl Batch {
         }
         message.append_to(&mut self.bytes);
         self.note_end(self.bytes.len());
+    }
+
+    /// Adds a message as it is written, and takes what that needs from the budget in any case.
+    pub(super) fn put_anyway(&mut self, encoded: &[u8]) {
+        self.put(Pieces::whole(encoded));
+        let more = self.memory().saturating_sub(self.reserved);
+        self.reserved += more;
+        self.budget.take_anyway(more);
     }
 
     #[inline]

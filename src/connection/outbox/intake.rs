@@ -125,7 +125,7 @@ impl Intake {
             self.touched.swap(true, Ordering::AcqRel);
         }
         self.second.store(!second, Ordering::Release);
-        self.side(second).empty(take);
+        self.side(second).empty(&self.budget, take);
         Ok(())
     }
 
@@ -184,8 +184,8 @@ impl Side {
         Ok(true)
     }
 
-    /// Has everything taken; the memory stays, for what comes next.
-    fn empty(&mut self, mut take: impl FnMut(Taken<'_>)) {
+    /// Has everything taken. The memory stays for what comes next, where it is plentiful.
+    fn empty(&mut self, budget: &Arc<Budget>, mut take: impl FnMut(Taken<'_>)) {
         self.room = 0;
         let mut keys = self.keys.drain(..).peekable();
         let mut batches = self.batches.drain(..).peekable();
@@ -198,7 +198,9 @@ impl Side {
         }
         batches.for_each(|(_, batch)| take(Taken::Batch(batch)));
         drop(keys);
-        if self.messages.messages() > 0 {
+        if !budget.is_plentiful() {
+            *self = Self::new(budget);
+        } else if self.messages.messages() > 0 {
             self.messages.empty();
         }
     }

@@ -157,6 +157,21 @@ impl Queue {
         Ok(())
     }
 
+    /// Copies a message, as it is written, behind the others. It has been accepted, and so is taken from the budget in
+    /// any case.
+    pub(crate) fn append_anyway(&mut self, encoded: &[u8]) {
+        if self.append(Pieces::whole(encoded), Purpose::Write).is_ok() {
+            return;
+        }
+        if self.open.as_ref().is_none_or(|open| open.len() + encoded.len() > BATCH_LEN) {
+            self.seal();
+            self.make_entries_anyway(1);
+        }
+        self.open.get_or_insert_with(|| Batch::new(&self.budget)).put_anyway(encoded);
+        self.bytes += encoded.len();
+        self.charged += encoded.len() + OVERHEAD;
+    }
+
     /// Puts a batch behind the others. Those who can still refuse it have [made](Self::make_entries) an entry for it,
     /// and one for what is open.
     pub(crate) fn push(&mut self, batch: Arc<Batch>) {

@@ -11,7 +11,6 @@ use std::time::Duration;
 use super::batch::{BATCH_LEN, Batch};
 use super::intake::{Intake, Taken};
 use super::{Outbox, Outgoing, Patience, Refused, Rules, State, Step};
-use crate::codec::Pieces;
 use crate::stats::Volume;
 use crate::sync::{MutexGuard, now};
 
@@ -69,7 +68,7 @@ impl Outbox {
         }
         let intake = self.intake.get_or_init(|| Box::new(Intake::new(&self.rules.budget, now())));
         let charge = outgoing.charge(&self.rules);
-        let room = state.room_for_intake(charge);
+        let room = state.room_for_intake(charge, &self.rules);
         self.turn(&mut state, intake, room, Some(outgoing))?;
         state.intake_room += charge;
         let is_looked_after = mem::replace(&mut state.is_looked_after, true);
@@ -94,7 +93,7 @@ impl Outbox {
     }
 
     fn turn_now(&self, state: &mut State, intake: &Intake) {
-        let room = state.room_for_intake(0);
+        let room = state.room_for_intake(0, &self.rules);
         let _ = self.turn(state, intake, room, None);
     }
 
@@ -163,8 +162,11 @@ impl Outbox {
 
 impl State {
     /// How much room the intake may have next when something of this `charge` needs its part: half of what there is,
-    /// because all of what it has now may have been used.
-    fn room_for_intake(&self, charge: usize) -> usize {
+    /// because all of what it has now may have been used. None where memory is not plentiful.
+    fn room_for_intake(&self, charge: usize, rules: &Rules) -> usize {
+        if !rules.budget.is_plentiful() {
+            return 0;
+        }
         let taken = self.charged() + self.promised + self.intake_room + charge;
         ROOM.min(self.delivery.max_queued_bytes.saturating_sub(taken) / 2)
     }
@@ -180,10 +182,7 @@ impl State {
             return self.take_batch(Arc::new(batch), rules);
         }
         self.note_work();
-        let purpose = self.purpose();
-        if self.queue.append(Pieces::whole(encoded), purpose).is_err() {
-            self.queue.push(Arc::new(Batch::encoded(encoded, None, &rules.budget)));
-        }
+        self.queue.append_anyway(encoded);
         self.account.accept(encoded.len());
         self.tally.accepted += Volume::new(1, encoded.len());
     }

@@ -311,6 +311,10 @@ impl Service for Core {
         self.table.get(id)
     }
 
+    fn check_message(&self, message: &[u8]) -> Result<(), Error> {
+        self.settings().body_of(message).map(drop)
+    }
+
     fn broadcast(&self, message: &[u8]) -> Result<usize, Error> {
         let body = self.settings().body_of(message)?;
         let key = self.engine.key_of(message)?;

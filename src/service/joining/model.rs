@@ -8,6 +8,7 @@ use loom::thread;
 
 use super::join;
 use crate::connection::engine::Engine;
+use crate::connection::outbox::Broadcast;
 use crate::connection::{Connection, ConnectionId};
 use crate::service::broadcast::Broadcaster;
 use crate::service::table::ConnectionTable;
@@ -45,7 +46,9 @@ impl Service {
     fn broadcast(&self, numbers: impl IntoIterator<Item = u8>) {
         for number in numbers {
             let key = Key::new([]);
-            self.broadcaster.broadcast(&self.engine, &self.table, &[b'0' + number], Some(&key), || ());
+            let message = &[b'0' + number];
+            let broadcast = Broadcast { message, body: message, key: Some(&key) };
+            self.broadcaster.broadcast(&self.engine, &self.table, broadcast, || ());
         }
     }
 

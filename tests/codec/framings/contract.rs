@@ -1,7 +1,7 @@
 //! What is asked of a framing of the program's own, and what one has from the decoder.
 
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::cell::Cell;
+use std::sync::{Arc, Mutex};
 
 use leads_comm::codec::{
     CustomFraming, DecodeError, Decoder, EncodeError, Frame, Framing, FramingError, GOODBYE, check, encode,
@@ -14,8 +14,10 @@ use super::stuffed;
 #[derive(Clone)]
 struct Lines {
     encode: fn(&[u8], &mut Vec<u8>) -> Result<(), FramingError>,
-    decode: fn(&mut [u8], usize) -> Result<Option<Frame>, FramingError>,
+    decode: Decode,
 }
+
+type Decode = fn(&mut [u8], usize) -> Result<Option<Frame>, FramingError>;
 
 const LINES: Lines = Lines {
     encode: |message, frame| {
@@ -100,18 +102,23 @@ fn a_frame_is_at_most_twice_its_message_and_64_bytes() {
     assert_eq!(decoder.decode(&longer).next_message(), Err(DecodeError::MessageTooLong { limit: 6 }));
 }
 
+thread_local! {
+    /// What a framing does that is sound at first.
+    static DECODE: Cell<Option<Decode>> = const { Cell::new(None) };
+}
+
 #[test]
 fn a_frame_that_is_not_there_is_an_error_and_no_panic() {
-    for decode in [
+    let defects: [Decode; 5] = [
         |bytes: &mut [u8], _| Ok(Some(Frame { payload: 0..0, len: bytes.len() + 1 })),
         |_: &mut [u8], _| Ok(Some(Frame { payload: 0..0, len: 0 })),
         |_: &mut [u8], _| Ok(Some(Frame { payload: 0..2, len: 1 })),
         #[expect(clippy::reversed_empty_ranges, reason = "it is the defect")]
         |bytes: &mut [u8], _| Ok(Some(Frame { payload: 2..1, len: bytes.len() })),
         |bytes: &mut [u8], _| Ok(Some(Frame { payload: usize::MAX..usize::MAX, len: bytes.len() })),
-    ] {
+    ];
+    for decode in defects {
         // It begins to do so when it has been looked at.
-        thread_local! { static DECODE: std::cell::Cell<Option<fn(&mut [u8], usize) -> Result<Option<Frame>, FramingError>>> = const { std::cell::Cell::new(None) } }
         DECODE.set(None);
         let framing =
             Framing::custom(Lines { decode: |bytes, seen| DECODE.get().unwrap_or(LINES.decode)(bytes, seen), ..LINES });

@@ -14,7 +14,7 @@ mod properties;
 
 use leads_comm::codec::{Framing, GOODBYE, encode};
 
-use crate::oracle::{Decoded, End, Way, decode};
+use crate::oracle::{Decoded, Way, decode, split_by_length, split_stuffed};
 use cobs::Cobs;
 
 /// A framing, and what a receiver has to make of a stream.
@@ -50,64 +50,6 @@ impl Kind {
             panic!("{self:?}, limit {limit}, {chunks:?}\n decoded: {decoded:?}\nexpected: {expected:?}");
         }
     }
-}
-
-/// Reads length after length.
-fn split_by_length(stream: &[u8], limit: usize) -> Decoded {
-    let mut messages = Vec::new();
-    let mut rest = stream;
-    let end = loop {
-        let [a, b, c, d, behind @ ..] = rest else { break End::Remainder(rest.to_vec()) };
-        let len = [a, b, c, d].iter().fold(0, |len, byte| len * 256 + usize::from(**byte));
-        if len > limit {
-            break End::TooLong;
-        }
-        if behind.len() < len {
-            break End::Remainder(rest.to_vec());
-        }
-        messages.push(behind[..len].to_vec());
-        rest = &behind[len..];
-    };
-    Decoded { messages, end }
-}
-
-/// Cuts behind each zero, and undoes the stuffing by the book.
-fn split_stuffed(stream: &[u8], limit: usize) -> Decoded {
-    let longest = limit.saturating_mul(2).saturating_add(64);
-    let mut messages = Vec::new();
-    let mut rest = stream;
-    let end = loop {
-        let Some(at) = rest.iter().position(|byte| *byte == 0) else {
-            break if rest.len() < longest { End::Remainder(rest.to_vec()) } else { End::TooLong };
-        };
-        match unstuffed(&rest[..at]) {
-            None => break End::Malformed,
-            Some(payload) if payload.len() > limit || at + 1 > longest => break End::TooLong,
-            Some(payload) => messages.push(payload),
-        }
-        rest = &rest[at + 1..];
-    };
-    Decoded { messages, end }
-}
-
-/// The payload of what stands in front of a zero.
-fn unstuffed(stuffed: &[u8]) -> Option<Vec<u8>> {
-    let mut payload = Vec::new();
-    let mut rest = stuffed;
-    let mut owes_zero = false;
-    if rest.is_empty() {
-        return None;
-    }
-    while let [code, behind @ ..] = rest {
-        if owes_zero {
-            payload.push(0);
-        }
-        let run = behind.get(..usize::from(*code) - 1)?;
-        payload.extend_from_slice(run);
-        owes_zero = *code < 255;
-        rest = &behind[run.len()..];
-    }
-    Some(payload)
 }
 
 /// Payloads that make a decoder stumble, if anything does.

@@ -8,6 +8,7 @@ mod cuts;
 mod endings;
 mod framing;
 mod goodbye;
+mod lengths;
 mod limits;
 mod sending;
 mod several;
@@ -31,5 +32,6 @@ pub(crate) fn all() -> Vec<Group> {
         Group::new(11, "time-outs: what would never come", time::fill),
         Group::new(12, "callers: who is not let in", callers::fill),
         Group::new(13, "connecting again: one connection after the other", again::fill),
+        Group::new(14, "lengths: messages told apart by theirs", lengths::fill),
     ]
 }

@@ -15,7 +15,7 @@ use leads_comm::transport::tcp::ListenOptions;
 use leads_comm::transport::{Listener, Stream, memory};
 use leads_comm::{
     Client, Closing, Connection, DenialCause, Denied, DisconnectCause, DisconnectKind, DisconnectReason, Error,
-    MemoryLimits, OutboundLimit, RefusalCause, RefusalKind, Server, Timeouts, Undelivered,
+    MemoryLimits, OutboundLimit, RefusalCause, RefusalKind, Server, Service, Timeouts, Undelivered,
 };
 use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::*;
@@ -134,6 +134,26 @@ fn a_setting_is_refused_by_build_with_its_name() {
 }
 
 #[test]
+fn a_call_without_an_answer_says_why() {
+    let started = Net::Memory.start_server(|builder| builder);
+    let client = started.start_client_with(());
+    let call = move |time| client.call(b"request", |_| true, time).unwrap_err();
+    let error = call(Duration::from_millis(2));
+    assert!(matches!(error, Error::TimedOut { timeout } if timeout == Duration::from_millis(2)), "{error:?}");
+    assert_reads(&error, "no answer has come within 2ms");
+    let (told, refused) = std::sync::mpsc::channel();
+    let within = callback::on_receive(move |connection, _| {
+        told.send(connection.call(b"request", |_| true, Duration::MAX).unwrap_err()).unwrap();
+    });
+    let client = started.start_client_with(within);
+    started.server.broadcast(b"call now").unwrap();
+    let error = refused.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(error, Error::WouldDeadlock), "{error:?}");
+    assert_reads(&error, "a call cannot wait in a callback of its own connection");
+    client.close();
+}
+
+#[test]
 fn a_message_that_cannot_be_framed_is_refused() {
     let started = Net::Memory.start_server(|builder| builder.separator("aa"));
     let client = started.client().separator("aa").build().unwrap();
@@ -150,6 +170,8 @@ fn a_message_that_cannot_be_framed_is_refused() {
             client.connection().unwrap().send(message).unwrap_err(),
             started.server.broadcast(message).unwrap_err(),
             started.server.broadcast_where(message, everyone).unwrap_err(),
+            started.server.check_message(message).unwrap_err(),
+            client.check_message(message).unwrap_err(),
         ];
         for error in errors {
             assert!(matches!(error, Error::InvalidMessage(ref cause) if *cause == expected), "{error:?}");
@@ -159,6 +181,7 @@ fn a_message_that_cannot_be_framed_is_refused() {
             assert_reads(&error, &format!("invalid message: {text}"));
         }
     }
+    client.check_message(b"could be sent").unwrap();
     client.send(b"nothing of them was written").unwrap();
     assert_eq!(received(&started.events), b"nothing of them was written");
 }

@@ -29,7 +29,7 @@ enum Within {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Call {
     Send,
-    CallAndWait,
+    Ask,
     Broadcast,
     Look,
     CloseConnection,
@@ -49,7 +49,7 @@ const WITHIN: [Within; 5] = [Within::Initialize, Within::Connect, Within::Receiv
 
 const CALLS: [Call; 15] = [
     Call::Send,
-    Call::CallAndWait,
+    Call::Ask,
     Call::Broadcast,
     Call::Look,
     Call::CloseConnection,
@@ -140,7 +140,7 @@ impl Acting {
                     assert!(matches!(sent, Ok(()) | Err(Error::Disconnected)));
                 }
             }
-            Call::CallAndWait => {
+            Call::Ask => {
                 if let Some(connection) = this {
                     // Where it is another connection, its peer says nothing, and ends it.
                     let called = connection.call(b"from a callback", |_| true, Duration::MAX);

@@ -32,7 +32,7 @@ fn queueing(setup: Setup, others: fn(&Peer) -> Vec<super::peer::Sent>, end: fn(&
 /// What is queued is written although nobody asks for it.
 #[test]
 fn queued_alone() {
-    explore("queued_alone", 3, || {
+    explore("queued_alone", 2, || {
         let peer = Peer::new(room(100));
         let pump = peer.spawn_pump();
         let sent = [peer.spawn_queuer('a', 2), peer.spawn_queuer('b', 1)].map(join);
@@ -54,7 +54,7 @@ fn queued_by_two() {
 #[test]
 fn queued_beside_a_sender() {
     explore("queued_beside_a_sender", 2, || {
-        queueing(room(4), |peer| vec![peer.send("b1"), peer.queue("b2")], |_| ());
+        queueing(room(100), |peer| vec![peer.queue("b1"), peer.send("b2")], |_| ());
     });
 }
 

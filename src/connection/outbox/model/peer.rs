@@ -153,7 +153,10 @@ impl Peer {
         let key = self.setup.conflates.then(|| Key::new(&message[..1]));
         let outcome = loop {
             match self.outbox.queue(Outgoing::Message { message: &message, key: key.as_ref() }) {
-                Ok(step) => break Ok(self.follow(step)),
+                Ok(step) => {
+                    self.follow(step);
+                    break Ok(());
+                }
                 Err(Refused::WriteFirst) => self.write_ready(),
                 Err(refused) => break Err(refused),
             }

@@ -40,7 +40,10 @@ fn what_is_kept_comes_first_and_in_order() {
     let (client, events) = waiting(1 << 20);
     // Of several batches, and a long one.
     for number in 0..3_000 {
-        client.send(&numbered(number, 100)).unwrap();
+        match number % 3 {
+            0 => client.queue(&numbered(number, 100)).unwrap(),
+            _ => client.send(&numbered(number, 100)).unwrap(),
+        }
     }
     client.send(&numbered(3_000, 100_000)).unwrap();
     assert_eq!(client.send_all((3_001..3_100).map(|number| numbered(number, 20))).unwrap(), 99);
@@ -48,11 +51,12 @@ fn what_is_kept_comes_first_and_in_order() {
     client.set_callback(callback::closures().on_connect(|service, connection| {
         connection.send(&numbered(3_100, 20)).unwrap();
         service.broadcast(&numbered(3_101, 20)).unwrap();
+        connection.queue(&numbered(3_102, 20)).unwrap();
     }));
     let (server, server_events) = serve(client.port());
     connected(&events);
     client.flush(PATIENCE).unwrap();
-    for number in 0..=3_101 {
+    for number in 0..=3_102 {
         assert_eq!(number_of(&received(&server_events)), number);
     }
     client.close();

@@ -369,7 +369,7 @@ fn what_is_dropped_for_memory_gives_it_back() {
     let shared =
         Arc::new(Batch::of(Pieces::with_tail(&[b'y'; 1000], SEPARATOR), None, &budget, Purpose::Queue).unwrap());
     let fill = |queue: &mut Queue| {
-        (0..200).for_each(|_| queue.append(Pieces::with_tail(&[b'x'; 1000], SEPARATOR), Purpose::Queue).unwrap())
+        (0..200).for_each(|_| queue.append(Pieces::with_tail(&[b'x'; 1000], SEPARATOR), Purpose::Queue).unwrap());
     };
     fill(&mut queue);
     queue.push(Arc::clone(&shared));
