@@ -1,7 +1,7 @@
 //! A control loop of 1 kHz with a client in it, which never holds it up.
 //!
-//! Each millisecond it takes the newest command that has come, and queues its state for the pit: neither waits, nor asks
-//! the system for anything. The pit, in the same process here, counts the states and sets another speed now and then.
+//! Each millisecond it takes the newest command that has come, and queues its state for the pit: neither waits, nor
+//! asks the system for anything. The pit, in the same process, counts the states and sets another speed now and then.
 //!
 //! ```text
 //! cargo run --release --example control_loop

@@ -12,13 +12,15 @@ use std::time::Duration;
 
 use leads_comm::crossbeam_channel::{RecvTimeoutError, bounded};
 use leads_comm::transport::tls::{Authorities, ClientConfig};
-use leads_comm::{Client, Connection, DEFAULT_PORT, Delivery, Reconnect, Server, callback};
+use leads_comm::{Client, Connection, DEFAULT_PORT, Delivery, Reconnect, Server, SlowConsumer, callback};
 use lexopt::prelude::*;
 use support::{Arguments, Failure, complain, fail, on_stop, read_token, run, say, show, usage};
 
 const HELP: &str = "\
 Takes messages over plain TCP on 127.0.0.1 and passes them on to a server, over
 TLS and in order. What comes while that is away is kept, what is too much lost.
+Tells where it listens, and every second how many messages were passed on, with
+those under way when a connection broke, are kept and are lost. Ctrl-C ends it.
 
 Usage: gateway HOST[:PORT] --ca FILE --token FILE [--port P] [--keep N]
 
@@ -27,17 +29,16 @@ Usage: gateway HOST[:PORT] --ca FILE --token FILE [--port P] [--keep N]
       --port P      the port to listen on, 0 for a free one (default 16900)
       --keep N      how many messages are kept, of up to 64 KiB (default 1000)
   -h, --help        print this
-
-Prints where it listens, and every second how many messages were passed on, with
-those under way when a connection broke, are kept and are lost. Ctrl-C ends it.
 ";
+
+type Options = (String, OsString, OsString, u16, usize);
 
 fn main() -> ExitCode {
     run("gateway", HELP, parse_options, pass_on)
 }
 
 /// `None` when only help is wanted.
-fn parse_options(mut arguments: Arguments) -> Result<Option<(String, OsString, OsString, u16, usize)>, Failure> {
+fn parse_options(mut arguments: Arguments) -> Result<Option<Options>, Failure> {
     let (mut server, mut authorities, mut token, mut port, mut keep) = (None, None, None, DEFAULT_PORT, 1000);
     while let Some(argument) = arguments.next_argument()? {
         match argument {
@@ -64,14 +65,13 @@ struct Passing {
     lost: usize,
 }
 
-fn pass_on((address, authorities, token, port, keep): (String, OsString, OsString, u16, usize)) -> Result<(), Failure> {
+fn pass_on((address, authorities, token, port, keep): Options) -> Result<(), Failure> {
     let passing = Arc::<Mutex<Passing>>::default();
     let [entering, leaving, taking] = [0; 3].map(|_| Arc::clone(&passing));
     let callback = callback::closures()
         .on_connect(move |_, server| {
             complain(format_args!("connected to {server}"));
             let mut passing = entering.lock().unwrap();
-            // If one is refused, the connection has ended again.
             while passing.kept.front().is_some_and(|message| server.send(message).is_ok()) {
                 passing.kept.pop_front();
             }
@@ -88,9 +88,9 @@ fn pass_on((address, authorities, token, port, keep): (String, OsString, OsStrin
         .tls(ClientConfig::new(Authorities::from_pem_file(authorities).map_err(|error| fail(format!("{error:#}")))?))
         .token(read_token(&token)?)
         .reconnect(Reconnect::new().longest_delay(Duration::from_secs(2)).at_start(true))
-        // What the system holds does not come back: so it may hold little.
-        .delivery(Delivery::new().max_unsent_bytes(16 * 1024))
         .keep_unsent(true)
+        .delivery(Delivery::new().max_unsent_bytes(16 * 1024)) // What the system holds does not come back.
+        .slow_consumer(SlowConsumer::Block(Duration::from_secs(5))) // So the vehicle is slowed down.
         .callback(callback)
         .build()?;
     let take = callback::on_receive(move |_, message| {
