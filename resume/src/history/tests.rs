@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::Write;
+use std::thread;
 
 use leads_comm_testing::folder::Folder;
 use leads_comm_testing::seed::Seed;
@@ -247,5 +248,32 @@ proptest! {
         };
         let bytes: usize = payloads.iter().map(|payload| payload.len() + 1).sum();
         prop_assert!(bytes < most + 400, "{} of {}", bytes, most);
+    }
+}
+
+/// Who reads an old epoch while it is let go is told what it was.
+#[test]
+fn a_message_that_is_let_go_while_it_is_read_keeps_its_epoch() {
+    for _ in 0..5 {
+        let folder = Folder::new("history");
+        let bounds = Bounds::new().max_messages(8);
+        let old = History::open(folder.path(), bounds).unwrap();
+        // Takes long to read.
+        let long = old.append(&vec![0; 8 << 20]).unwrap();
+        drop(old);
+        let history = History::open(folder.path(), bounds).unwrap();
+        history.append(b"2").unwrap();
+        let (mut cursor, _) = history.resume(None);
+        thread::scope(|scope| {
+            let read = scope.spawn(|| history.read(&mut cursor, 1, &AtomicBool::new(false)).unwrap());
+            for _ in 0..100 {
+                history.append(b"more").unwrap();
+                thread::yield_now();
+            }
+            match read.join().unwrap() {
+                Found::Messages(first, _) => assert_eq!(first, long),
+                Found::Gap(_) | Found::End => {}
+            }
+        });
     }
 }
