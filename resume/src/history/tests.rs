@@ -184,6 +184,36 @@ fn numbers_that_are_given_again_are_told_apart() {
     assert!(!read_all(&history, Some(Position { number: 15, ..seen })).1);
 }
 
+/// Power was lost, and with it all that one start had published: who has that is told, and gets nothing twice.
+#[test]
+fn an_epoch_of_which_nothing_is_left_is_still_known() {
+    let folder = Folder::new("history");
+    append(&History::open(folder.path(), Bounds::new()).unwrap(), 20);
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        seen.push(append(&History::open(folder.path(), Bounds::new()).unwrap(), 10));
+        File::options()
+            .write(true)
+            .open(
+                &files(&folder)
+                    .into_iter()
+                    .find(|file| file.to_str().unwrap().contains(&format!("{:016x}", seen.last().unwrap().epoch)))
+                    .unwrap(),
+            )
+            .unwrap()
+            .set_len(0)
+            .unwrap();
+    }
+    for _ in 0..2 {
+        let history = History::open(folder.path(), Bounds::new()).unwrap();
+        append(&history, 15);
+        for seen in &seen {
+            let (first, is_gap, _) = read_all(&history, Some(*seen));
+            assert_eq!((first, is_gap), (21, true), "{seen}");
+        }
+    }
+}
+
 /// A file in the middle is damaged: what comes behind it is all that is left.
 #[test]
 fn what_lies_before_a_hole_is_not_taken_for_what_lies_behind_it() {
