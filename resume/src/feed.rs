@@ -81,7 +81,10 @@ struct AbortOnDrop(Connection);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
-        self.0.abort();
+        // One that is ending already still has to say so.
+        if !self.0.is_closed() {
+            self.0.abort();
+        }
     }
 }
 
