@@ -1,7 +1,7 @@
 //! What subscribers get.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use leads_comm::callback::{self, Event};
@@ -196,7 +196,7 @@ fn a_server_that_is_no_publisher_never_resumes() {
 /// What the program does in a callback of the publisher goes out as everywhere.
 #[test]
 fn a_callback_may_publish() {
-    let publisher: Arc<std::sync::OnceLock<Publisher>> = Arc::default();
+    let publisher: Arc<OnceLock<Publisher>> = Arc::default();
     let publishing = Arc::clone(&publisher);
     let relay = callback::on_receive(move |_, message: &[u8]| {
         publishing.get().unwrap().publish(message).unwrap();
@@ -257,4 +257,34 @@ fn a_number_that_makes_a_message_impossible_holds_up_no_other() {
         );
     }
     publisher.close();
+}
+
+/// What the program gave for a peer that asks is let go then, and may do anything.
+#[test]
+fn a_filter_that_is_let_go_may_ask_the_publisher() {
+    struct Asking(Arc<OnceLock<Publisher>>, Sender<usize>);
+
+    impl Drop for Asking {
+        fn drop(&mut self) {
+            let subscribers = self.0.get().map_or(0, Publisher::num_subscribers);
+            let _ = self.1.send(subscribers);
+        }
+    }
+
+    let publisher = Arc::default();
+    let (let_go, is_let_go) = mpsc::channel();
+    let asking = Arc::clone(&publisher);
+    let filtered = move |builder: ServerBuilder| {
+        builder.delivery_for(move |_| {
+            let asking = Asking(Arc::clone(&asking), let_go.clone());
+            leads_comm::Delivery::new().filter(move |_, _| size_of_val(&asking) > 0)
+        })
+    };
+    let started = start_publisher(filtered, in_memory(), ());
+    let started = publisher.get_or_init(|| started);
+    started.publish(b"m1").unwrap();
+    let (_subscriber, told) = subscribe(started.server().port(), None, ());
+    assert!(is_let_go.recv_timeout(PATIENCE).is_ok(), "it waits for itself");
+    assert!(matches!(next(&told), Told::Message(..)));
+    started.close();
 }
