@@ -224,7 +224,7 @@ impl Custom {
 /// Without what it is: that is the program's.
 impl fmt::Debug for Custom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(..)")
+        f.write_str("..")
     }
 }
 

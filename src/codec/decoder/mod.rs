@@ -237,7 +237,7 @@ impl fmt::Debug for Cut {
         match self {
             Self::Separator(search) => search.separator().fmt(f),
             Self::Length => f.write_str("Length"),
-            Self::Custom(finder) => write!(f, "Custom{:?}", finder.framing()),
+            Self::Custom(finder) => write!(f, "Custom({:?})", finder.framing()),
         }
     }
 }
