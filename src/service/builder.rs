@@ -59,8 +59,8 @@ macro_rules! usual_settings {
 
         /// How messages are told apart, the same on both sides: by a separator, by their
         /// [length](crate::codec::Framing::Length), with which any bytes can be sent, or by the
-        /// [program](crate::codec::Framing::custom). [`separator`](Self::separator) is a shortcut for the first, and what
-        /// is called last holds. Default: the separator `;`.
+        /// [program](crate::codec::Framing::custom). [`separator`](Self::separator) is a shortcut for the first, and
+        /// what is called last holds. Default: the separator `;`.
         ///
         /// Where a limit or a number counts a message with its separator, it counts what the framing adds: 4 bytes of
         /// length, or whatever the program's makes of it, which may be twice the message and 64 bytes. By length,
