@@ -1,8 +1,8 @@
-//! A framing of the program's own, for peers that have one already: consistent overhead byte stuffing, as on many serial
-//! lines.
+//! A framing of the program's own, for peers that have one already: consistent overhead byte stuffing, as on many
+//! serial lines.
 //!
-//! Two methods are asked for, one that makes a frame and one that finds it, in `custom_framing/cobs.rs`; everything else
-//! is as with the framings of the library. Before you write one, see whether [`Framing::Length`] does.
+//! Two methods are asked for, one that makes a frame and one that finds it, in `custom_framing/cobs.rs`; everything
+//! else is as with the framings of the library. Before you write one, see whether [`Framing::Length`] does.
 //!
 //! ```text
 //! cargo run --release --example custom_framing

@@ -2,8 +2,8 @@
 //! a decoder gives out what a naive reading does, however the stream is cut, and whatever is accepted is given back.
 //!
 //! Input: an even byte for lengths, an odd one for stuffing; the limit, 255 for none; the number of cuts; for each its
-//! distance from the one before, and the way of the piece before it; a message, counted; then the stream, into which the
-//! message is put as a frame in front.
+//! distance from the one before, and the way of the piece before it; a message, counted; then the stream, into which
+//! the message is put as a frame in front.
 #![no_main]
 
 #[path = "../../examples/custom_framing/cobs.rs"]

@@ -11,9 +11,9 @@ use super::GOODBYE;
 /// [used](super::Framing::custom) by decoders, servers and clients.
 ///
 /// One value serves every connection of a service, in both directions and on several threads at once, so it keeps
-/// nothing from one message to the next. A service calls it without any lock of its own, and contains its panics: one in
-/// [`encode`](Self::encode) is an [`Error::CallbackPanicked`](crate::Error::CallbackPanicked) of the call that sends,
-/// one in [`decode`](Self::decode) ends the connection with
+/// nothing from one message to the next. A service calls it without any lock of its own, and contains its panics: one
+/// in [`encode`](Self::encode) is an [`Error::CallbackPanicked`](crate::Error::CallbackPanicked) of the call that
+/// sends, one in [`decode`](Self::decode) ends the connection with
 /// [`DisconnectCause::CallbackPanicked`](crate::DisconnectCause::CallbackPanicked). It should hold no handle of the
 /// service, which lets it go when nobody has one any more.
 ///
@@ -224,7 +224,7 @@ impl Custom {
 /// Without what it is: that is the program's.
 impl fmt::Debug for Custom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(..)")
+        f.write_str("..")
     }
 }
 

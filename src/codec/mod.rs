@@ -1,8 +1,8 @@
 //! Framing without I/O: bytes on one side, whole messages on the other.
 //!
 //! A stream is a sequence of messages, which a [`Framing`] tells apart: each ends with a separator, or begins with its
-//! length; nothing is escaped. This module knows that rule and nothing else: no sockets, no threads, no clock. A program
-//! with a protocol or a stream of its own can use it alone.
+//! length; nothing is escaped. This module knows that rule and nothing else: no sockets, no threads, no clock. A
+//! program with a protocol or a stream of its own can use it alone.
 //!
 //! ```text
 //!  chunks:     "a;b"        "cd;dis"        "connect;"

@@ -36,12 +36,12 @@ impl<'a> Pieces<'a> {
         self.head.map_or(0, |_| HEAD_LEN) + self.body.len() + self.tail.len()
     }
 
-    /// For a vectored write.
+    /// For a vectored write: so many of these.
     #[inline]
-    pub(crate) fn slices(&self) -> [IoSlice<'_>; 2] {
+    pub(crate) fn slices(&self) -> ([IoSlice<'_>; 2], usize) {
         match &self.head {
-            Some(head) => [IoSlice::new(head), IoSlice::new(self.body)],
-            None => [IoSlice::new(self.body), IoSlice::new(self.tail)],
+            Some(head) => ([IoSlice::new(head), IoSlice::new(self.body)], 2),
+            None => ([IoSlice::new(self.body), IoSlice::new(self.tail)], 1 + usize::from(!self.tail.is_empty())),
         }
     }
 

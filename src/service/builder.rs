@@ -50,15 +50,22 @@ macro_rules! usual_settings {
             self
         }
 
-        /// The bytes that end each message; the same on both sides. Default `;`. LEADS uses `end;` for video.
+        /// The bytes that end each message; the same on both sides. Default `;`. Other ways to tell messages apart:
+        /// [`framing`](Self::framing). LEADS uses `end;` for video.
         pub fn separator(mut self, separator: impl AsRef<[u8]>) -> Self {
             self.common.framing = $crate::codec::Separator::new(separator).map($crate::codec::Framing::from);
             self
         }
 
-        /// How messages are told apart: see [`Framing`](crate::codec::Framing); the same on both sides.
-        /// [`separator`](Self::separator) is a shortcut into it, and what is called last holds. Default: the separator
-        /// `;`.
+        /// How messages are told apart, the same on both sides: by a separator, by their
+        /// [length](crate::codec::Framing::Length), with which any bytes can be sent, or by the
+        /// [program](crate::codec::Framing::custom). [`separator`](Self::separator) is a shortcut for the first, and
+        /// what is called last holds. Default: the separator `;`.
+        ///
+        /// Where a limit or a number counts a message with its separator, it counts what the framing adds: 4 bytes of
+        /// length, or whatever the program's makes of it, which may be twice the message and 64 bytes. By length,
+        /// [`max_received_len`](Self::max_received_len) and [`max_sent_len`](Self::max_sent_len) are at most
+        /// [`u32::MAX`].
         pub fn framing(mut self, framing: impl Into<$crate::codec::Framing>) -> Self {
             self.common.framing = Ok(framing.into());
             self

@@ -64,7 +64,7 @@ pub use kind::Kind;
 pub(crate) use kind::{DisconnectKind, RefusalKind};
 pub(crate) use received::{Received, nanos_since, time_of};
 
-/// Messages, and their bytes on the wire: separators included.
+/// Messages, and their bytes on the wire: with their separators, or what else their framing adds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Volume {

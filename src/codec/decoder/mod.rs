@@ -25,8 +25,8 @@ use separated::Search;
 /// # Memory
 ///
 /// When every message is taken out before more bytes are brought in, a decoder holds memory for at most
-/// `max_received_len` bytes, the separator or the length, and one chunk. It is taken as the bytes arrive: that a message
-/// says how long it will be reserves nothing.
+/// `max_received_len` bytes, the separator or the length, and one chunk. It is taken as the bytes arrive: that a
+/// message says how long it will be reserves nothing.
 ///
 /// By `decode` it takes what the remainder needs, and nothing while there is none; a message that outgrows its memory
 /// gets as much again. When a chunk has been decoded, memory over 4 KiB of which less than a 64th is in use is given
@@ -113,7 +113,8 @@ impl Decoder {
     /// # Errors
     ///
     /// [`DecodeError::MessageTooLong`] when the payload is longer than the limit, whether or not its end has arrived.
-    /// [`DecodeError::Malformed`] when a framing of the program's own finds something wrong. From then on every call says so, until [`drop_remainder`](Self::drop_remainder).
+    /// [`DecodeError::Malformed`] when a framing of the program's own finds something wrong. From then on every call
+    /// says so, until [`drop_remainder`](Self::drop_remainder).
     #[inline]
     pub fn next_message(&mut self) -> Result<Option<&[u8]>, DecodeError> {
         let Self { cut, max_received_len, remainder, .. } = self;
@@ -237,7 +238,7 @@ impl fmt::Debug for Cut {
         match self {
             Self::Separator(search) => search.separator().fmt(f),
             Self::Length => f.write_str("Length"),
-            Self::Custom(finder) => write!(f, "Custom{:?}", finder.framing()),
+            Self::Custom(finder) => write!(f, "Custom({:?})", finder.framing()),
         }
     }
 }

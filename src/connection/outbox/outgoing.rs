@@ -12,8 +12,8 @@ use crate::settings::OVERHEAD;
 /// How long a message is that is copied without a lock.
 const LONG_COPY: usize = 64 * 1024;
 
-/// What is sent: a message, to be written from where it lies or else copied, as its [body](crate::codec::Framing::body);
-/// or batches, which may be shared.
+/// What is sent: a message, to be written from where it lies or else copied, as its
+/// [body](crate::codec::Framing::body); or batches, which may be shared.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Outgoing<'a> {
     Message { message: &'a [u8], key: Option<&'a Key> },

@@ -86,7 +86,7 @@ fn one_that_panics_at_a_first_message_refuses_the_caller() {
     let raw = started.raw();
     raw.write(b"\x06panic\0");
     let cause = find(&started.events, |event| match event {
-        leads_comm::callback::Event::Fail { error: Error::Refused { cause, .. } } => Some(cause),
+        leads_comm::callback::Event::Fail { error: Error::Refused { cause, .. }, .. } => Some(cause),
         _ => None,
     });
     let RefusalCause::NotAuthenticated { cause: DenialCause::MalformedFrame { source } } = cause else {
