@@ -3,6 +3,7 @@
 mod both_ways;
 #[path = "../../../examples/custom_framing/cobs.rs"]
 mod cobs;
+mod handed_back;
 mod panics;
 mod settings;
 mod viewers;
