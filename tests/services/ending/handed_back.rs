@@ -7,6 +7,8 @@ use leads_comm::{
     Client, Closing, Connection, Delivery, DisconnectCause, DisconnectReason, Error, Reconnect, ServerBuilder,
     SlowConsumer, key,
 };
+use leads_comm_testing::account::assert_adds_up;
+use leads_comm_testing::seed::Seed;
 use leads_comm_testing::valve::{self, EITHER, Valve, Writes};
 use leads_comm_testing::*;
 
@@ -94,6 +96,45 @@ fn an_abort_during_a_write_hands_back_the_message_whole() {
     connection.send(&accepted[0]).unwrap();
     let reason = disconnected(&started.events);
     assert_nothing_lost(&connection, &reason, &valve, &accepted);
+}
+
+/// However each was accepted, all of it is in one order: also what nobody has taken out of the intake.
+#[test]
+fn what_was_queued_is_handed_back_in_its_place() {
+    let seed = Seed::new();
+    let time = Duration::from_millis(20);
+    let hasty = Closing::new().flush_timeout(time).drain_timeout(time).close_timeout(time);
+    for round in 0..300 {
+        let mut random = seed.random(round);
+        let writes = *random.pick(&EITHER);
+        let (started, valves) = valve::start_server(writes, |builder| keeping(builder).closing(hasty));
+        let valve = valves.connect();
+        let connection = connected(&started.events);
+        let mut accepted = Vec::new();
+        for _ in 0..random.skewed(200) {
+            let message = numbered(accepted.len(), *random.pick(&LENS));
+            match random.within(0..=9) {
+                0 => connection.send(&message).unwrap(),
+                1 | 2 => assert_eq!(started.server.broadcast(&message).unwrap(), 1),
+                3 | 4 => assert_eq!(started.server.queue_broadcast(&message).unwrap(), 1),
+                5 => assert_eq!(connection.send_all([&message]).unwrap(), 1),
+                6 => {
+                    valve.allow(random.skewed(3000));
+                    continue;
+                }
+                _ => connection.queue(&message).unwrap(),
+            }
+            accepted.push(message);
+        }
+        match random.within(0..=2) {
+            0 => connection.abort(),
+            1 => valve.reset(),
+            _ => connection.close(),
+        }
+        let reason = disconnected(&started.events);
+        assert_nothing_lost(&connection, &reason, &valve, &accepted);
+        assert_adds_up(&connection.stats().traffic);
+    }
 }
 
 #[test]

@@ -47,6 +47,45 @@ over_every_transport! {
         }
     }
 
+    fn any_bytes_are_queued_and_called_for(net: Net) {
+        for framing in framings() {
+            let started = start(net, &framing);
+            let (callback, events) = recorder();
+            let client = started.client().framing(framing.clone()).callback(callback).build().unwrap();
+            client.start(started.address(), true).unwrap();
+            let connection = connected(&started.events);
+            let sent = binary();
+            for message in &sent {
+                client.queue(message).unwrap();
+                connection.queue(message).unwrap();
+                assert_eq!(started.server.queue_broadcast(message).unwrap(), 1);
+            }
+            for message in &sent {
+                assert_eq!(received(&started.events), *message);
+                assert_eq!(received(&events), *message);
+                assert_eq!(received(&events), *message);
+            }
+            let server = started.server.clone();
+            thread::scope(|scope| {
+                // What is asked is answered by itself, and by something else in front of it.
+                scope.spawn(|| {
+                    for message in &sent {
+                        assert_eq!(received(&started.events), *message);
+                        server.broadcast(b"\0something else").unwrap();
+                        connection.queue(message).unwrap();
+                    }
+                });
+                for message in &sent {
+                    let expected = message.clone();
+                    let answer = client.call(message, move |message| message == expected, PATIENCE).unwrap();
+                    assert!(answer == *message);
+                    assert_eq!(received(&events), b"\0something else");
+                }
+            });
+            assert_adds_up(&connection.stats().traffic);
+        }
+    }
+
     fn floods_from_all_sides_arrive_whole_and_in_order(net: Net) {
         const COUNT: usize = 2000;
         for framing in framings() {
