@@ -54,6 +54,7 @@ impl Default for Setup {
 impl Setup {
     pub(crate) fn rules(&self) -> Arc<Rules> {
         Arc::new(Rules {
+            overhead: 1,
             framing: Framing::default(),
             delivery: Delivery::new()
                 .max_queued_bytes(self.limit)
