@@ -6,8 +6,8 @@
 //! ```
 
 use std::error::Error;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::time::Duration;
 use std::{env, thread};
 
@@ -36,11 +36,12 @@ fn drive(port: u16, folder: &str) -> Result<(), Box<dyn Error>> {
 
 /// Writes each message into a file, in one step with where it is, and goes on behind the last line.
 fn record(address: &str, path: &str) -> Result<(), Box<dyn Error>> {
-    let written = fs::read_to_string(path).unwrap_or_default();
+    let mut file = File::options().create(true).read(true).append(true).open(path)?;
+    let mut written = String::new();
+    file.read_to_string(&mut written)?;
     // A line that a crash has left half written is not there.
     let whole = &written[..written.rfind('\n').map_or(0, |end| end + 1)];
     let last = whole.lines().last().and_then(|line| line.split(' ').next()).map(str::parse).transpose()?;
-    let file = File::options().create(true).append(true).open(path)?;
     file.set_len(whole.len() as u64)?;
 
     let record = subscription(

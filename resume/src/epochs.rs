@@ -4,6 +4,7 @@ use crate::Position;
 use crate::wire::Answer;
 
 /// The epochs of a history, each with its first number: the numbers of an epoch end where those of the next one begin.
+/// There are none of one that begins with the same number as the next, because they have been lost.
 #[derive(Debug, Default)]
 pub(crate) struct Epochs {
     firsts: Vec<(u64, u64)>,
@@ -12,7 +13,7 @@ pub(crate) struct Epochs {
 impl Epochs {
     /// From `first` on numbers are those of `epoch`, also where they have been given before.
     pub(crate) fn begin(&mut self, epoch: u64, first: u64) {
-        self.firsts.retain(|(_, before)| *before < first);
+        self.firsts.iter_mut().for_each(|(_, before)| *before = first.min(*before));
         if self.firsts.last().is_none_or(|(current, _)| *current != epoch) {
             self.firsts.push((epoch, first));
         }

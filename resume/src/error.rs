@@ -10,7 +10,8 @@ use crate::{HistoryError, Position};
 #[non_exhaustive]
 pub enum PublishError {
     /// The server cannot send it, with a number of up to 20 digits and a colon in front: [`Error::MessageTooLong`] or
-    /// [`Error::InvalidMessage`]. Where the separator has digits or a colon, that is so for every message.
+    /// [`Error::InvalidMessage`]. Where the separator has digits or a colon, that may be so for every message, or with
+    /// some numbers only; those are published, and told to subscribers as a [`Gap`](crate::Gap).
     Message(Error),
     /// It is what a publisher says to its subscribers, word for word: `resumed` or `gap`, and a [`Position`].
     Reserved,

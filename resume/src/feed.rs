@@ -81,7 +81,10 @@ struct AbortOnDrop(Connection);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
-        self.0.abort();
+        // One that is ending already still has to say so.
+        if !self.0.is_closed() {
+            self.0.abort();
+        }
     }
 }
 
@@ -92,20 +95,21 @@ fn feed(source: &Source, connection: &Connection, last: Option<Position>, ended:
     let (mut cursor, answer) = source.history.resume(last);
     connection.send(answer.encode().as_bytes())?;
     let (Answer::Resumed(Position { mut epoch, .. }) | Answer::Gap(Position { mut epoch, .. })) = answer;
+    let mut lacks_last = false;
     loop {
         match source.history.read(&mut cursor, CHUNK, ended)? {
             Found::End => return Ok(()),
             Found::Gap(next) => {
                 connection.send(Answer::Gap(next).encode().as_bytes())?;
-                epoch = next.epoch;
+                (epoch, lacks_last) = (next.epoch, false);
             }
             Found::Messages(first, payloads) => {
-                if first.epoch != epoch {
-                    connection.send(Answer::Resumed(first).encode().as_bytes())?;
-                    epoch = first.epoch;
-                }
-                let numbered = (first.number..).zip(&payloads).map(|(number, payload)| wire::numbered(number, payload));
-                connection.send_all(numbered)?;
+                let answer = match () {
+                    () if lacks_last => Some(Answer::Gap(first)),
+                    () => Some(Answer::Resumed(first)).filter(|_| first.epoch != epoch),
+                };
+                epoch = first.epoch;
+                lacks_last = send(connection, answer, first, &payloads)?;
             }
         }
         while let Err(error) = connection.flush(LONG) {
@@ -114,6 +118,41 @@ fn feed(source: &Source, connection: &Connection, last: Option<Position>, ended:
             }
         }
     }
+}
+
+/// Sends messages of which this is the first, behind an answer if there is one. Those that cannot be sent, by a server
+/// that is set otherwise than when they were published, are left out and told as a gap; whether the last one is among
+/// them.
+fn send(
+    connection: &Connection,
+    mut answer: Option<Answer>,
+    first: Position,
+    payloads: &[Arc<[u8]>],
+) -> Result<bool, Error> {
+    let encode = |answer: Option<Answer>| answer.map(|answer| answer.encode().into_bytes());
+    let numbered = || (first.number..).zip(payloads).map(|(number, payload)| (number, wire::numbered(number, payload)));
+    let all = encode(answer).into_iter().chain(numbered().map(|(_, message)| message));
+    match connection.send_all(all) {
+        // Then none has been sent.
+        Err(error) if is_about_message(&error) => {}
+        sent => return sent.map(|_| false),
+    }
+    for (number, message) in numbered() {
+        match connection.send_all(encode(answer).into_iter().chain([message])) {
+            Ok(_) => answer = None,
+            Err(error) if is_about_message(&error) => {
+                log::error!("message {number} cannot be sent to subscriber {connection}: {error:#}");
+                answer = Some(Answer::Gap(Position { number: number + 1, ..first }));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(answer.is_some())
+}
+
+/// Whether it is the message that is wrong, and not the connection.
+fn is_about_message(error: &Error) -> bool {
+    matches!(error, Error::InvalidMessage(_) | Error::MessageTooLong { .. } | Error::CallbackPanicked { .. })
 }
 
 impl From<Error> for Failure {

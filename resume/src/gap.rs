@@ -5,7 +5,8 @@ use crate::Position;
 /// Messages that a subscriber will never get: what comes next does not follow what it has.
 ///
 /// Either the publisher's history had let them go before the subscriber asked for them, or was read more slowly than it
-/// was written; or the publisher has lost its history, or the last of it, and its numbers begin anew.
+/// was written; or the publisher has lost its history, or the last of it, and its numbers begin anew; or its server is
+/// set otherwise than when they were published, and cannot send them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gap {

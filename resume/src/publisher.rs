@@ -143,8 +143,8 @@ impl Publisher {
 impl Shared {
     /// Serves a peer from now on as it asks, unless it has asked before.
     fn subscribe(&self, connection: &Connection, last: Option<Position>) {
-        let mut feeds = self.feeds.lock();
-        if feeds.contains_key(&connection.id()) {
+        // On this connection's thread alone, so that nobody is in between.
+        if self.feeds.lock().contains_key(&connection.id()) {
             return;
         }
         // Only what its feed sends, all of that, and in order.
@@ -156,9 +156,7 @@ impl Shared {
             Ok((feed, thread))
         });
         match started {
-            Ok(feed) => {
-                feeds.insert(connection.id(), feed);
-            }
+            Ok(feed) => drop(self.feeds.lock().insert(connection.id(), feed)),
             Err(error) => {
                 log::warn!("subscriber {connection} cannot be served: {error}");
                 connection.abort();

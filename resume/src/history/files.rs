@@ -27,7 +27,8 @@ const READ: usize = 64 * 1024;
 pub(super) struct Files {
     folder: PathBuf,
     bounds: Bounds,
-    /// Each begins where the one before it ends; none is empty but the last.
+    /// Each begins where the one before it ends. Where the machine has lost power one may be empty, which tells of an
+    /// epoch all the same.
     segments: VecDeque<Segment>,
     /// The next number when there are none.
     next: u64,
@@ -44,7 +45,7 @@ impl Files {
     pub(super) fn open(folder: &Path, bounds: Bounds) -> Result<(Self, Epochs), HistoryError> {
         fs::create_dir_all(folder).map_err(|error| HistoryError::io(folder, error))?;
         let lock = lock::lock(folder)?;
-        let found = list(folder).map_err(|error| HistoryError::io(folder, error))?;
+        let found = list(folder)?;
         let mut files = Self {
             folder: folder.to_owned(),
             bounds,
@@ -55,21 +56,11 @@ impl Files {
             sync: false,
             lock: Some(lock),
         };
-        let mut begun = 1;
-        for mut segment in found {
-            segment.scan().map_err(|error| HistoryError::io(&segment.path, error))?;
-            if segment.messages > 0 {
-                files.go_on_with(segment.first);
-                files.next = segment.end();
-                files.segments.push_back(segment);
-            } else {
-                begun = segment.first.max(begun);
-                segment.remove();
-            }
-        }
-        // The number that a file was about to begin with is known, even if nothing else is.
-        if files.next < begun {
-            files.go_on_with(begun);
+        for segment in found {
+            // One without a message tells that an epoch began there, and keeps its number from being given again.
+            files.go_on_with(segment.first);
+            files.next = segment.end();
+            files.segments.push_back(segment);
         }
         files.trim();
         let mut epochs = Epochs::default();
@@ -118,7 +109,13 @@ impl Files {
             let (path, len) = self.segments.back().map_or((&self.folder, 0), |last| (&last.path, last.bytes));
             // A part of it may be there, or all. What comes next has a file of its own.
             let _ = self.writing.take().map(|file| file.set_len(len));
-            return Err(HistoryError::io(path, error));
+            let error = HistoryError::io(path, error);
+            // Nor is it the beginning of anything: who starts again and again while the disk is full leaves nothing.
+            let is_empty = self.segments.back().is_some_and(|last| last.epoch == epoch && last.messages == 0);
+            if is_empty {
+                self.segments.pop_back().iter().for_each(Segment::remove);
+            }
+            return Err(error);
         }
         if let Some(last) = self.segments.back_mut() {
             last.count(payload.len());
@@ -133,10 +130,7 @@ impl Files {
         if self.writing.is_none() {
             let segment = Segment::new(&self.folder, epoch, number);
             let file = File::options().write(true).create(true).truncate(true).open(&segment.path)?;
-            // One of this name is there already when nothing could be written to it.
-            if self.segments.back().is_none_or(|last| last.first != number) {
-                self.segments.push_back(segment);
-            }
+            self.segments.push_back(segment);
             if self.sync {
                 sync_folder(&self.folder)?;
             }
@@ -166,13 +160,17 @@ impl Files {
     }
 }
 
-/// The files of a history, by their first numbers.
-fn list(folder: &Path) -> io::Result<Vec<Segment>> {
+/// The files of a history in the order of their messages.
+fn list(folder: &Path) -> Result<Vec<Segment>, HistoryError> {
+    let of_folder = |error| HistoryError::io(folder, error);
     let mut segments = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        segments.extend(Segment::at(&entry?.path()));
+    for entry in fs::read_dir(folder).map_err(of_folder)? {
+        let Some(mut segment) = Segment::at(&entry.map_err(of_folder)?.path()) else { continue };
+        segment.scan().map_err(|error| HistoryError::io(&segment.path, error))?;
+        segments.push(segment);
     }
-    segments.sort_by_key(|segment: &Segment| segment.first);
+    // Of those that begin with the same number only the last can have any.
+    segments.sort_by_key(|segment: &Segment| (segment.first, segment.messages));
     Ok(segments)
 }
 

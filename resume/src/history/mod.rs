@@ -190,6 +190,8 @@ impl History {
                 }
                 self.changed.wait(&mut log);
             }
+            // Before it is read: it may be let go meanwhile, and its epoch with it.
+            let first = log.epochs.position(cursor.next);
             let payloads = match &log.store {
                 Store::Memory(memory) => memory.read(cursor.next - log.oldest, bytes),
                 Store::Files(files) => {
@@ -202,7 +204,6 @@ impl History {
                     }
                 }
             };
-            let first = log.epochs.position(cursor.next);
             cursor.next += payloads.len() as u64;
             return Ok(Found::Messages(first, payloads));
         }

@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::Write;
+use std::thread;
 
 use leads_comm_testing::folder::Folder;
 use leads_comm_testing::seed::Seed;
@@ -183,6 +184,36 @@ fn numbers_that_are_given_again_are_told_apart() {
     assert!(!read_all(&history, Some(Position { number: 15, ..seen })).1);
 }
 
+/// Power was lost, and with it all that one start had published: who has that is told, and gets nothing twice.
+#[test]
+fn an_epoch_of_which_nothing_is_left_is_still_known() {
+    let folder = Folder::new("history");
+    append(&History::open(folder.path(), Bounds::new()).unwrap(), 20);
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        seen.push(append(&History::open(folder.path(), Bounds::new()).unwrap(), 10));
+        File::options()
+            .write(true)
+            .open(
+                &files(&folder)
+                    .into_iter()
+                    .find(|file| file.to_str().unwrap().contains(&format!("{:016x}", seen.last().unwrap().epoch)))
+                    .unwrap(),
+            )
+            .unwrap()
+            .set_len(0)
+            .unwrap();
+    }
+    for _ in 0..2 {
+        let history = History::open(folder.path(), Bounds::new()).unwrap();
+        append(&history, 15);
+        for seen in &seen {
+            let (first, is_gap, _) = read_all(&history, Some(*seen));
+            assert_eq!((first, is_gap), (21, true), "{seen}");
+        }
+    }
+}
+
 /// A file in the middle is damaged: what comes behind it is all that is left.
 #[test]
 fn what_lies_before_a_hole_is_not_taken_for_what_lies_behind_it() {
@@ -247,5 +278,32 @@ proptest! {
         };
         let bytes: usize = payloads.iter().map(|payload| payload.len() + 1).sum();
         prop_assert!(bytes < most + 400, "{} of {}", bytes, most);
+    }
+}
+
+/// Who reads an old epoch while it is let go is told what it was.
+#[test]
+fn a_message_that_is_let_go_while_it_is_read_keeps_its_epoch() {
+    for _ in 0..5 {
+        let folder = Folder::new("history");
+        let bounds = Bounds::new().max_messages(8);
+        let old = History::open(folder.path(), bounds).unwrap();
+        // Takes long to read.
+        let long = old.append(&vec![0; 8 << 20]).unwrap();
+        drop(old);
+        let history = History::open(folder.path(), bounds).unwrap();
+        history.append(b"2").unwrap();
+        let (mut cursor, _) = history.resume(None);
+        thread::scope(|scope| {
+            let read = scope.spawn(|| history.read(&mut cursor, 1, &AtomicBool::new(false)).unwrap());
+            for _ in 0..100 {
+                history.append(b"more").unwrap();
+                thread::yield_now();
+            }
+            match read.join().unwrap() {
+                Found::Messages(first, _) => assert_eq!(first, long),
+                Found::Gap(_) | Found::End => {}
+            }
+        });
     }
 }

@@ -44,3 +44,15 @@ fn the_recorder_loses_nothing() {
     let numbers = numbers();
     assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
 }
+
+/// A record of which nobody can tell where it ends is not begun anew in its place.
+#[test]
+fn a_record_that_cannot_be_read_is_left_alone() {
+    let folder = Folder::new("recorder");
+    let record = folder.path().join("record.txt");
+    let damaged = b"00c0ffee00c0ffee:1 speed:0\n00c0ffee00c0ffee:2 sp\xff\xff:1\n00c0ffee00c0ffee:3 speed:2\n";
+    fs::write(&record, damaged).unwrap();
+    let mut recorder = start(&["record", &format!("127.0.0.1:{}", free_port()), record.to_str().unwrap()]);
+    until("it has said so", || recorder.0.try_wait().unwrap().is_some_and(|code| !code.success()));
+    assert_eq!(fs::read(&record).unwrap(), damaged);
+}

@@ -70,3 +70,22 @@ fn a_publisher_whose_subscribers_do_not_read_ends_in_time() {
     assert!(before.elapsed() < PATIENCE, "it does not wait for them");
     drop(slow);
 }
+
+/// Who is behind when the publisher closes gets what was on its way, and the goodbye.
+#[test]
+fn a_publisher_that_closes_says_goodbye_to_who_is_behind() {
+    for _ in 0..10 {
+        let publisher = start_publisher(|builder| builder, in_memory(), ());
+        let slow = ask(&publisher);
+        assert!(read_message(&slow).starts_with(b"resumed"));
+        for number in 1..=20_000 {
+            publisher.publish(&numbered(number, 1000)).unwrap();
+        }
+        let closing = publisher.clone();
+        let closing = std::thread::spawn(move || closing.close());
+        leads_comm_testing::until("it closes", || publisher.server().connections().iter().all(|peer| peer.is_closed()));
+        let messages: Vec<_> = slow.into_messages().iter().collect();
+        closing.join().unwrap();
+        assert_eq!(messages.last().map(|last| last.escape_ascii().to_string()).as_deref(), Some("disconnect"));
+    }
+}

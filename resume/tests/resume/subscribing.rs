@@ -1,7 +1,7 @@
 //! What subscribers get.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use leads_comm::callback::{self, Event};
@@ -196,7 +196,7 @@ fn a_server_that_is_no_publisher_never_resumes() {
 /// What the program does in a callback of the publisher goes out as everywhere.
 #[test]
 fn a_callback_may_publish() {
-    let publisher: Arc<std::sync::OnceLock<Publisher>> = Arc::default();
+    let publisher: Arc<OnceLock<Publisher>> = Arc::default();
     let publishing = Arc::clone(&publisher);
     let relay = callback::on_receive(move |_, message: &[u8]| {
         publishing.get().unwrap().publish(message).unwrap();
@@ -207,4 +207,84 @@ fn a_callback_may_publish() {
     (1..=50).for_each(|number| subscriber.client().send(&numbered(number, 30)).unwrap());
     assert_messages(&told, 1..=50);
     publisher.close();
+}
+
+/// A history outlives the settings under which it was written.
+#[test]
+fn a_message_that_cannot_be_sent_any_more_is_told_as_a_gap() {
+    let folder = Folder::new("resume");
+    let open = || History::open(folder.path(), Bounds::new()).unwrap();
+    let publisher = start_publisher(|builder| builder.separator("\n"), open(), ());
+    for message in ["m1", "m;2", "m;3", "m4", "m;5"] {
+        publisher.publish(message.as_bytes()).unwrap();
+    }
+    let before = publisher.last().unwrap().epoch;
+    publisher.close();
+    drop(publisher);
+    let publisher = start_publisher(|builder| builder, open(), ());
+    let (_subscriber, told) = subscribe(publisher.server().port(), None, ());
+    let message = |position, message: &str| Told::Message(position, message.into());
+    assert_eq!(next(&told), message(Position::new(before, 1), "m1"));
+    let gap = next(&told);
+    assert!(matches!(gap, Told::Gap(gap) if gap.missing() == Some(2) && gap.next.number == 4), "{gap:?}");
+    assert_eq!(next(&told), message(Position::new(before, 4), "m4"));
+    let sixth = publisher.publish(b"m6").unwrap();
+    let gap = next(&told);
+    assert!(matches!(gap, Told::Gap(gap) if gap.next == sixth), "{gap:?}");
+    assert_eq!(next(&told), message(sixth, "m6"));
+    publisher.close();
+}
+
+/// A separator that occurs across a number and what comes behind it, for some numbers only.
+#[test]
+fn a_number_that_makes_a_message_impossible_holds_up_no_other() {
+    let separated = |builder: ServerBuilder| builder.separator("4:x");
+    let publisher = start_publisher(separated, in_memory(), ());
+    for _ in 1..=20 {
+        publisher.publish(b"x").unwrap();
+    }
+    let (telling, told) = mpsc::channel();
+    let client = client(publisher.server().port()).separator("4:x");
+    let subscriber = Subscriber::new(client, None, Telling(telling), ()).unwrap();
+    subscriber.start("127.0.0.1", true).unwrap();
+    for number in 1..=20 {
+        if [4, 14].contains(&number) {
+            assert!(matches!(next(&told), Told::Gap(gap) if gap.missing() == Some(1)), "{number}");
+            continue;
+        }
+        assert!(
+            matches!(next(&told), Told::Message(position, message) if position.number == number && message == b"x")
+        );
+    }
+    publisher.close();
+}
+
+/// What the program gave for a peer that asks is let go then, and may do anything.
+#[test]
+fn a_filter_that_is_let_go_may_ask_the_publisher() {
+    struct Asking(Arc<OnceLock<Publisher>>, Sender<usize>);
+
+    impl Drop for Asking {
+        fn drop(&mut self) {
+            let subscribers = self.0.get().map_or(0, Publisher::num_subscribers);
+            let _ = self.1.send(subscribers);
+        }
+    }
+
+    let publisher = Arc::default();
+    let (let_go, is_let_go) = mpsc::channel();
+    let asking = Arc::clone(&publisher);
+    let filtered = move |builder: ServerBuilder| {
+        builder.delivery_for(move |_| {
+            let asking = Asking(Arc::clone(&asking), let_go.clone());
+            leads_comm::Delivery::new().filter(move |_, _| size_of_val(&asking) > 0)
+        })
+    };
+    let started = start_publisher(filtered, in_memory(), ());
+    let started = publisher.get_or_init(|| started);
+    started.publish(b"m1").unwrap();
+    let (_subscriber, told) = subscribe(started.server().port(), None, ());
+    assert!(is_let_go.recv_timeout(PATIENCE).is_ok(), "it waits for itself");
+    assert!(matches!(next(&told), Told::Message(..)));
+    started.close();
 }

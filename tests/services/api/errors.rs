@@ -137,6 +137,7 @@ fn a_setting_is_refused_by_build_with_its_name() {
 fn a_call_without_an_answer_says_why() {
     let started = Net::Memory.start_server(|builder| builder);
     let client = started.start_client_with(());
+    connected(&started.events);
     let call = move |time| client.call(b"request", |_| true, time).unwrap_err();
     let error = call(Duration::from_millis(2));
     assert!(matches!(error, Error::TimedOut { timeout } if timeout == Duration::from_millis(2)), "{error:?}");
@@ -146,7 +147,7 @@ fn a_call_without_an_answer_says_why() {
         told.send(connection.call(b"request", |_| true, Duration::MAX).unwrap_err()).unwrap();
     });
     let client = started.start_client_with(within);
-    started.server.broadcast(b"call now").unwrap();
+    connected(&started.events).send(b"call now").unwrap();
     let error = refused.recv_timeout(PATIENCE).unwrap();
     assert!(matches!(error, Error::WouldDeadlock), "{error:?}");
     assert_reads(&error, "a call cannot wait in a callback of its own connection");
