@@ -126,7 +126,8 @@ impl Publisher {
 
     /// The server, for everything else. What is sent by itself has no number and is not kept: what is
     /// [broadcast](Server::broadcast) does not reach subscribers at all, and what is [sent](Connection::send) to one is
-    /// told to its callback, unless it looks like a message of the [protocol](crate#protocol).
+    /// told to its callback, unless it looks like a message of the [protocol](crate#protocol). A callback that
+    /// [replaces](Server::replace_callback) those of the server takes the place of what serves subscribers.
     pub fn server(&self) -> &Server {
         &self.server
     }

@@ -114,7 +114,9 @@ impl Subscriber {
         self.progress.lock().is_resumed()
     }
 
-    /// The client, for everything else.
+    /// The client, for everything else. A [call](Client::call) is offered each message first, with its number in front:
+    /// one that it takes for its answer is a [`Gap`] to the subscription. A callback that
+    /// [replaces](Client::replace_callback) those of the client takes the place of the subscription.
     pub fn client(&self) -> &Client {
         &self.client
     }

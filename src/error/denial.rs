@@ -48,10 +48,11 @@ impl DenialCause {
     /// Whether it was an attempt to get in without the right, as far as one can tell. Who says nothing, or leaves, may
     /// be somebody who looks whether the server is there; and a panic is ours.
     pub(crate) fn is_held_against(&self) -> bool {
-        matches!(
-            self,
-            Self::WrongToken | Self::ByProgram(_) | Self::MessageTooLong { .. } | Self::MalformedFrame { .. }
-        )
+        match self {
+            Self::WrongToken | Self::ByProgram(_) | Self::MessageTooLong { .. } => true,
+            Self::MalformedFrame { source } => source.panic().is_none(),
+            Self::AuthenticatorPanicked | Self::Goodbye | Self::Closed { .. } | Self::Io { .. } => false,
+        }
     }
 }
 

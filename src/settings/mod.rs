@@ -47,8 +47,8 @@ pub const DEFAULT_PORT: u16 = 16900;
 ///
 /// [`queue`](crate::Connection::queue) never waits. When the queue is full it writes what waits, if nobody does, and
 /// then goes by the policy, but that under `Block` the new message is dropped, as under `DropNewest`. So it is under
-/// `Disconnect`, and the peer stays, where a write is under way that may make room, and under every policy where all
-/// queues together are full.
+/// `Disconnect`, and the peer stays, where a write is under way that may make room, or is about to be, and under every
+/// policy where all queues together are full.
 ///
 /// Whatever the policy, a peer that takes nothing at all for [`stall_timeout`](crate::Timeouts::stall_timeout)
 /// while something waits for it is disconnected. One that reads, however much less than it is sent, is not.

@@ -199,10 +199,16 @@ impl Reading {
         self.first == segment.first && self.next <= number
     }
 
-    /// The messages of the `segment`, as it was found, from this number on, up to about so many bytes, and at least
-    /// one.
-    pub(super) fn read(&mut self, segment: &Segment, from: u64, bytes: usize) -> io::Result<Vec<Arc<[u8]>>> {
-        let (mut payloads, mut read) = (Vec::new(), 0);
+    /// Adds the messages of the `segment`, as it was found, from this number on, up to about so many bytes, and at least
+    /// one. Those before an error are there, and nothing more is read then.
+    pub(super) fn read(
+        &mut self,
+        segment: &Segment,
+        from: u64,
+        bytes: usize,
+        payloads: &mut Vec<Arc<[u8]>>,
+    ) -> io::Result<()> {
+        let mut read = 0;
         while self.next < segment.end() && read < bytes {
             let payload = record::decode(&mut self.reader, segment.bytes)?;
             if self.next >= from {
@@ -211,6 +217,6 @@ impl Reading {
             }
             self.next += 1;
         }
-        Ok(payloads)
+        Ok(())
     }
 }

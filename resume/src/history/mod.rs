@@ -200,6 +200,16 @@ impl History {
                         Ok(payloads) => payloads,
                         // It has been let go meanwhile.
                         Err(error) if error.kind() == io::ErrorKind::NotFound && cursor.next < log.oldest => continue,
+                        // Nor will it be there when somebody asks again.
+                        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+                            log::error!(
+                                "{}: messages from {} on are lost: {error}",
+                                segment.path.display(),
+                                cursor.next
+                            );
+                            cursor.next = segment.end().max(log.oldest);
+                            return Ok(Found::Gap(log.epochs.position(cursor.next)));
+                        }
                         Err(error) => return Err(HistoryError::io(&segment.path, error)),
                     }
                 }
@@ -232,7 +242,15 @@ impl Cursor {
             Some(reading) => reading,
             None => Reading::open(segment)?,
         };
-        self.reading.insert(reading).read(segment, self.next, bytes)
+        let mut payloads = Vec::new();
+        match self.reading.insert(reading).read(segment, self.next, bytes, &mut payloads) {
+            Ok(()) => Ok(payloads),
+            Err(error) => {
+                self.reading = None;
+                // What lies in front of it comes first.
+                if payloads.is_empty() { Err(error) } else { Ok(payloads) }
+            }
+        }
     }
 }
 

@@ -288,3 +288,32 @@ fn a_filter_that_is_let_go_may_ask_the_publisher() {
     assert!(matches!(next(&told), Told::Message(..)));
     started.close();
 }
+
+/// Files of the history are damaged, or gone, while the publisher has them: what is left still comes.
+#[test]
+fn what_is_lost_under_a_publisher_that_runs_is_told_as_a_gap() {
+    let folder = Folder::new("resume");
+    let history = History::open(folder.path(), Bounds::new().max_bytes(64 * 1024)).unwrap();
+    let publisher = start_publisher(|builder| builder, history, ());
+    publish(&publisher, 1..=1000);
+    let mut files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some());
+    files.sort();
+    let first_of = |file: &std::path::PathBuf| -> usize {
+        file.file_stem().unwrap().to_str().unwrap().split('-').next().unwrap().parse().unwrap()
+    };
+    let firsts: Vec<_> = files.iter().map(first_of).collect();
+    std::fs::remove_file(&files[1]).unwrap();
+    // The fourth message of this one.
+    let mut damaged = std::fs::read(&files[3]).unwrap();
+    let at: usize = (firsts[3]..firsts[3] + 3).map(|number| 8 + 20 + number % 50).sum();
+    damaged[at + 8] ^= 1;
+    std::fs::write(&files[3], damaged).unwrap();
+    let (_subscriber, told) = subscribe(publisher.server().port(), None, ());
+    assert_messages(&told, firsts[0]..=firsts[1] - 1);
+    assert!(matches!(next(&told), Told::Gap(gap) if gap.next.number as usize == firsts[2]));
+    assert_messages(&told, firsts[2]..=firsts[3] + 2);
+    assert!(matches!(next(&told), Told::Gap(gap) if gap.next.number as usize == firsts[4]));
+    assert_messages(&told, firsts[4]..=1000);
+    publisher.close();
+}

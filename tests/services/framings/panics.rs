@@ -96,3 +96,19 @@ fn one_that_panics_at_a_first_message_refuses_the_caller() {
     let (refusal, _) = raw.read_to_end();
     assert_eq!(refusal, b"\x0bdisconnect\0\x01\0");
 }
+
+/// A panic is the program's, and held against nobody.
+#[test]
+fn callers_whose_first_message_makes_it_panic_are_not_locked_out() {
+    expect_panics_in_callbacks();
+    let started = Net::Tcp.start_server(|builder| builder.framing(touchy()).token("secret"));
+    for _ in 0..10 {
+        let raw = started.raw();
+        raw.write(b"\x06panic\0");
+        let (refusal, _) = raw.read_to_end();
+        assert_eq!(refusal, b"\x0bdisconnect\0\x01\0");
+    }
+    let raw = started.raw();
+    raw.write(b"\x07secret\0");
+    connected(&started.events);
+}
