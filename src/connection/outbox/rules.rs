@@ -19,7 +19,7 @@ const GATHERED: u64 = 1 << 63;
 pub(crate) struct Rules {
     pub(crate) framing: Framing,
     /// How many bytes a body has on the wire besides its own.
-    overhead: usize,
+    pub(super) overhead: usize,
     /// How an outbox is served that is not told otherwise.
     pub(crate) delivery: Arc<Delivery>,
     /// Whether messages may be joined into one write.
