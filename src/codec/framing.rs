@@ -99,17 +99,24 @@ impl Framing {
     /// has made of it.
     #[inline]
     pub(crate) fn body<'a>(&self, message: &'a [u8]) -> Result<Cow<'a, [u8]>, EncodeError> {
+        match self {
+            Self::Custom(custom) => custom_body(custom, message),
+            Self::Separator(_) | Self::Length => self.check_plain(message).map(|()| Cow::Borrowed(message)),
+        }
+    }
+
+    /// Whether a message can be sent that is written from where it lies.
+    pub(crate) fn check_plain(&self, message: &[u8]) -> Result<(), EncodeError> {
         if message == GOODBYE {
             return Err(EncodeError::IsGoodbye);
         }
         match self {
             Self::Separator(separator) => match separator.early_match(message) {
-                None => Ok(Cow::Borrowed(message)),
+                None => Ok(()),
                 Some(at) => Err(EncodeError::ContainsSeparator { at }),
             },
             Self::Length if !self.can_say(message.len()) => Err(EncodeError::TooLong { len: message.len() }),
-            Self::Length => Ok(Cow::Borrowed(message)),
-            Self::Custom(custom) => custom.encode(message).map(Cow::Owned).map_err(EncodeError::ByProgram),
+            Self::Length | Self::Custom(_) => Ok(()),
         }
     }
 
@@ -129,7 +136,7 @@ impl Framing {
         match self {
             Self::Separator(separator) => Pieces::with_tail(body, separator.as_bytes()),
             // None is longer than that.
-            Self::Length => Pieces::with_head((body.len() as u32).to_be_bytes(), body),
+            Self::Length => Pieces::with_length(body),
             Self::Custom(_) => Pieces::whole(body),
         }
     }
@@ -159,6 +166,14 @@ impl Framing {
             Self::Custom(custom) => bodies.iter().filter_map(|body| custom.message_in(body).ok()).collect(),
         }
     }
+}
+
+#[cold]
+fn custom_body<'a>(custom: &Custom, message: &[u8]) -> Result<Cow<'a, [u8]>, EncodeError> {
+    if message == GOODBYE {
+        return Err(EncodeError::IsGoodbye);
+    }
+    custom.encode(message).map(Cow::Owned).map_err(EncodeError::ByProgram)
 }
 
 impl Default for Framing {

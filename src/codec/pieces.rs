@@ -4,11 +4,15 @@ use std::io::IoSlice;
 /// copied.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pieces<'a> {
-    /// The length, where the framing says it in front.
-    head: Option<[u8; HEAD_LEN]>,
+    /// How many bytes are in front of the body: those of its length, or none. (The bytes themselves, kept here, would be
+    /// copied with every message: a store of four bytes that is read as eight holds the processor up.)
+    head_len: usize,
     body: &'a [u8],
     tail: &'a [u8],
 }
+
+/// The bytes in front of a body, to be written from where they lie.
+pub(crate) type Head = [u8; HEAD_LEN];
 
 /// How many bytes a length takes on the wire.
 pub(super) const HEAD_LEN: usize = size_of::<u32>();
@@ -17,38 +21,44 @@ impl<'a> Pieces<'a> {
     /// Bytes that need nothing more.
     #[inline]
     pub(crate) fn whole(body: &'a [u8]) -> Self {
-        Self { head: None, body, tail: &[] }
+        Self { head_len: 0, body, tail: &[] }
     }
 
     #[inline]
     pub(crate) fn with_tail(body: &'a [u8], tail: &'a [u8]) -> Self {
-        Self { head: None, body, tail }
+        Self { head_len: 0, body, tail }
+    }
+
+    /// Its length in front, which fits there.
+    #[inline]
+    pub(super) fn with_length(body: &'a [u8]) -> Self {
+        Self { head_len: HEAD_LEN, body, tail: &[] }
     }
 
     #[inline]
-    pub(super) fn with_head(head: [u8; HEAD_LEN], body: &'a [u8]) -> Self {
-        Self { head: Some(head), body, tail: &[] }
+    pub(crate) fn head(&self) -> Head {
+        (self.body.len() as u32).to_be_bytes()
     }
 
     /// How many bytes it has on the wire.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.head.map_or(0, |_| HEAD_LEN) + self.body.len() + self.tail.len()
+        self.head_len + self.body.len() + self.tail.len()
     }
 
-    /// For a vectored write: so many of these.
+    /// For a vectored write, with its [head](Self::head): so many of these.
     #[inline]
-    pub(crate) fn slices(&self) -> ([IoSlice<'_>; 2], usize) {
-        match &self.head {
-            Some(head) => ([IoSlice::new(head), IoSlice::new(self.body)], 2),
-            None => ([IoSlice::new(self.body), IoSlice::new(self.tail)], 1 + usize::from(!self.tail.is_empty())),
+    pub(crate) fn slices<'s>(&'s self, head: &'s Head) -> ([IoSlice<'s>; 2], usize) {
+        match self.head_len {
+            0 => ([IoSlice::new(self.body), IoSlice::new(self.tail)], 1 + usize::from(!self.tail.is_empty())),
+            _ => ([IoSlice::new(head), IoSlice::new(self.body)], 2),
         }
     }
 
     #[inline]
     pub(crate) fn append_to(&self, buffer: &mut Vec<u8>) {
-        if let Some(head) = &self.head {
-            buffer.extend_from_slice(head);
+        if self.head_len > 0 {
+            buffer.extend_from_slice(&self.head());
         }
         buffer.extend_from_slice(self.body);
         buffer.extend_from_slice(self.tail);
@@ -58,8 +68,8 @@ impl<'a> Pieces<'a> {
     #[inline]
     pub(crate) fn copy_to(&self, buffer: &mut [u8]) {
         let mut buffer = buffer;
-        if let Some(head) = &self.head {
-            buffer[..HEAD_LEN].copy_from_slice(head);
+        if self.head_len > 0 {
+            buffer[..HEAD_LEN].copy_from_slice(&self.head());
             buffer = &mut buffer[HEAD_LEN..];
         }
         let len = self.body.len();

@@ -29,7 +29,9 @@ impl Connection {
     /// is dropped there, by [`SlowConsumer::DropOldest`](crate::SlowConsumer::DropOldest), is waited for in vain.
     ///
     /// May be called from any thread, but in no callback of this very connection, whose thread would have to deliver
-    /// the answer. In a callback of another connection it holds that one up.
+    /// the answer. In a callback of another connection it holds that one up. A thread that receives from a
+    /// [channel](crate::callback::channel) may call as well, but empties it no more meanwhile: when that is full, this
+    /// connection's reader waits for room in it, and finds no answer before the time is over.
     ///
     /// # Errors
     ///

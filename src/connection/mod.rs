@@ -98,6 +98,17 @@ impl Connection {
     /// connection, and [`Error::Dropped`] when the message was dropped for it. Nothing of the message is written then.
     pub fn send(&self, message: &[u8]) -> Result<(), Error> {
         let engine = self.link.engine();
+        if !engine.settings.check_plain(message)? {
+            return self.send_encoded(message);
+        }
+        let key = engine.key_of(message)?;
+        self.link.send(Outgoing::Message { message, key: key.as_ref() }, &mut Patience::default())
+    }
+
+    /// Where the framing is the program's.
+    #[cold]
+    fn send_encoded(&self, message: &[u8]) -> Result<(), Error> {
+        let engine = self.link.engine();
         let body = engine.settings.body_of(message)?;
         let key = engine.key_of(message)?;
         self.link.send(Outgoing::Message { message: &body, key: key.as_ref() }, &mut Patience::default())

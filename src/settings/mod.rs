@@ -47,8 +47,8 @@ pub const DEFAULT_PORT: u16 = 16900;
 ///
 /// [`queue`](crate::Connection::queue) never waits. When the queue is full it writes what waits, if nobody does, and
 /// then goes by the policy, but that under `Block` the new message is dropped, as under `DropNewest`. So it is under
-/// `Disconnect`, and the peer stays, where a write is under way that may make room, and under every policy where all
-/// queues together are full.
+/// `Disconnect`, and the peer stays, where a write is under way that may make room, or is about to be, and under every
+/// policy where all queues together are full.
 ///
 /// Whatever the policy, a peer that takes nothing at all for [`stall_timeout`](crate::Timeouts::stall_timeout)
 /// while something waits for it is disconnected. One that reads, however much less than it is sent, is not.
@@ -214,12 +214,27 @@ impl Settings {
         )
     }
 
-    /// What has to be written of a message; an error for one that cannot be sent. May call the program's code.
+    /// Refuses what cannot be sent. False where that is known only once it is [encoded](Self::body_of), and it is not
+    /// written from where it lies.
     #[inline]
-    pub(crate) fn body_of<'a>(&self, message: &'a [u8]) -> Result<Cow<'a, [u8]>, Error> {
+    pub(crate) fn check_plain(&self, message: &[u8]) -> Result<bool, Error> {
+        self.check_len(message)?;
+        self.framing.check_plain(message)?;
+        Ok(!matches!(self.framing, Framing::Custom(_)))
+    }
+
+    #[inline]
+    fn check_len(&self, message: &[u8]) -> Result<(), Error> {
         if message.len() > self.max_sent_len {
             return Err(Error::MessageTooLong { len: message.len(), limit: self.max_sent_len });
         }
+        Ok(())
+    }
+
+    /// What has to be written of a message; an error for one that cannot be sent. May call the program's code.
+    #[inline]
+    pub(crate) fn body_of<'a>(&self, message: &'a [u8]) -> Result<Cow<'a, [u8]>, Error> {
+        self.check_len(message)?;
         Ok(self.framing.body(message)?)
     }
 

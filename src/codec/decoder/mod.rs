@@ -8,7 +8,6 @@ use std::mem;
 
 use super::buffer::Buffer;
 use super::custom::frame_limit;
-use super::pieces::HEAD_LEN;
 use super::{DecodeError, Framing};
 use customised::Finder;
 use separated::Search;
@@ -52,6 +51,8 @@ use separated::Search;
 /// ```
 pub struct Decoder {
     cut: Cut,
+    /// How many bytes a message has on the wire besides its own, where that is always the same.
+    overhead: usize,
     max_received_len: usize,
     remainder: Buffer,
     /// How many bytes may be filled.
@@ -65,18 +66,6 @@ enum Cut {
     Custom(Finder),
 }
 
-impl Cut {
-    /// How many bytes a message has on the wire besides its own, where that is always the same.
-    #[inline]
-    fn overhead(&self) -> usize {
-        match self {
-            Self::Separator(search) => search.separator().len(),
-            Self::Length => HEAD_LEN,
-            Self::Custom(_) => 0,
-        }
-    }
-}
-
 /// A message, and how many bytes it had on the wire.
 pub(crate) struct Lent<'a> {
     pub(crate) message: &'a [u8],
@@ -86,7 +75,9 @@ pub(crate) struct Lent<'a> {
 impl Decoder {
     /// A decoder for messages of up to `max_received_len` payload bytes. It allocates nothing yet.
     pub fn new(framing: impl Into<Framing>, max_received_len: usize) -> Self {
-        let cut = match framing.into() {
+        let framing = framing.into();
+        let overhead = framing.overhead();
+        let cut = match framing {
             Framing::Separator(separator) => Cut::Separator(Search::new(separator)),
             Framing::Length => Cut::Length,
             Framing::Custom(custom) => Cut::Custom(Finder::new(custom)),
@@ -96,7 +87,7 @@ impl Decoder {
             Cut::Length => sized::most_left(max_received_len),
             Cut::Custom(_) => frame_limit(max_received_len) - 1,
         });
-        Self { cut, max_received_len, remainder, space: 0 }
+        Self { cut, overhead, max_received_len, remainder, space: 0 }
     }
 
     /// Takes in a chunk and lends the messages that it completes, one by one.
@@ -117,22 +108,19 @@ impl Decoder {
     /// says so, until [`drop_remainder`](Self::drop_remainder).
     #[inline]
     pub fn next_message(&mut self) -> Result<Option<&[u8]>, DecodeError> {
-        let Self { cut, max_received_len, remainder, .. } = self;
-        match cut {
-            Cut::Separator(search) => search.next(remainder, *max_received_len),
-            Cut::Length => sized::next(remainder, *max_received_len),
-            Cut::Custom(finder) => Ok(finder.next(remainder, *max_received_len)?.map(|lent| lent.message)),
-        }
+        Ok(self.next_lent()?.map(|lent| lent.message))
     }
 
     /// The same, and how many bytes it had on the wire.
     #[inline]
     pub(crate) fn next_lent(&mut self) -> Result<Option<Lent<'_>>, DecodeError> {
-        if let Cut::Custom(finder) = &mut self.cut {
-            return finder.next(&mut self.remainder, self.max_received_len);
-        }
-        let overhead = self.cut.overhead();
-        Ok(self.next_message()?.map(|message| Lent { message, frame_len: message.len() + overhead }))
+        let Self { cut, overhead, max_received_len, remainder, .. } = self;
+        let message = match cut {
+            Cut::Separator(search) => search.next(remainder, *max_received_len)?,
+            Cut::Length => sized::next(remainder, *max_received_len)?,
+            Cut::Custom(finder) => return finder.next(remainder, *max_received_len),
+        };
+        Ok(message.map(|message| Lent { message, frame_len: message.len() + *overhead }))
     }
 
     /// Room for `len` more bytes, to be read into; tell [`filled`](Self::filled) how many arrived.
@@ -260,23 +248,20 @@ impl Messages<'_> {
     /// Those of [`Decoder::next_message`]; what is left of the chunk is dropped then.
     #[inline]
     pub fn next_message(&mut self) -> Result<Option<&[u8]>, DecodeError> {
-        let Decoder { cut, max_received_len, remainder, .. } = &mut *self.decoder;
-        let chunk = &mut self.chunk;
-        match cut {
-            Cut::Separator(search) => search.next_of(chunk, remainder, *max_received_len),
-            Cut::Length => sized::next_of(chunk, remainder, *max_received_len),
-            Cut::Custom(finder) => Ok(finder.next_of(chunk, remainder, *max_received_len)?.map(|lent| lent.message)),
-        }
+        Ok(self.next_lent()?.map(|lent| lent.message))
     }
 
     /// The same, and how many bytes it had on the wire.
     #[inline]
     pub(crate) fn next_lent(&mut self) -> Result<Option<Lent<'_>>, DecodeError> {
-        if let Cut::Custom(finder) = &mut self.decoder.cut {
-            return finder.next_of(&mut self.chunk, &mut self.decoder.remainder, self.decoder.max_received_len);
-        }
-        let overhead = self.decoder.cut.overhead();
-        Ok(self.next_message()?.map(|message| Lent { message, frame_len: message.len() + overhead }))
+        let Decoder { cut, overhead, max_received_len, remainder, .. } = &mut *self.decoder;
+        let chunk = &mut self.chunk;
+        let message = match cut {
+            Cut::Separator(search) => search.next_of(chunk, remainder, *max_received_len)?,
+            Cut::Length => sized::next_of(chunk, remainder, *max_received_len)?,
+            Cut::Custom(finder) => return finder.next_of(chunk, remainder, *max_received_len),
+        };
+        Ok(message.map(|message| Lent { message, frame_len: message.len() + *overhead }))
     }
 }
 

@@ -95,7 +95,7 @@ impl Outbox {
 
     /// Sends what is parked and due; how long until the next one is.
     pub(crate) fn send_due(&self) -> (Option<Duration>, Step) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let now = now();
         let Some(interval) = state.delivery.min_interval.filter(|_| state.stage == Stage::Open) else {
             state.intervals.looked();

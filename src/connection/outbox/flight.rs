@@ -67,7 +67,8 @@ impl Outbox {
         state.direct_charge = len + OVERHEAD;
         let attempt = with_stream(&mut state, |stream, holds| {
             let short = Short::of(pieces);
-            let (own, count) = short.as_ref().map_or_else(|| pieces.slices(), Short::slices);
+            let head = pieces.head();
+            let (own, count) = short.as_ref().map_or_else(|| pieces.slices(&head), Short::slices);
             if queued == 0 {
                 return Mode::Direct.attempt(stream, holds, &own[..count]);
             }

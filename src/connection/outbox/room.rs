@@ -100,7 +100,14 @@ impl Outbox {
             if state.writer == Writer::Nobody && !state.queue.is_empty() {
                 return Err(Refused::WriteFirst);
             }
-            let outcome_follows = state.in_flight && !state.background.has_thread;
+            let is_due = state.is_left_to_thread();
+            if is_due {
+                self.changed.notify_all();
+            }
+            let outcome_follows = match is_due {
+                true => state.delivery.slow_consumer == SlowConsumer::Disconnect,
+                false => state.in_flight && !state.background.has_thread,
+            };
             if outcome_follows && patience.waits() && self.wait_for_outcome(&mut state, &mut outcome) {
                 continue;
             }
@@ -170,6 +177,12 @@ impl Outbox {
 }
 
 impl State {
+    /// Whether something waits for a thread of the connection's own that does not write: it has just been started or
+    /// woken, or has to be told yet of what was queued.
+    fn is_left_to_thread(&self) -> bool {
+        !self.writes_directly && !self.in_flight && self.has_work()
+    }
+
     pub(super) fn has_room_for(&self, outgoing: Outgoing<'_>, rules: &Rules) -> bool {
         let left = self.delivery.max_queued_bytes.saturating_sub(self.charged() + self.promised + self.intake_room);
         outgoing.charge(rules) <= left || self.goes_apart && self.charge_of(outgoing, rules) <= left

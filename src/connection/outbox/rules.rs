@@ -18,6 +18,8 @@ const GATHERED: u64 = 1 << 63;
 #[derive(Debug)]
 pub(crate) struct Rules {
     pub(crate) framing: Framing,
+    /// How many bytes a body has on the wire besides its own.
+    pub(super) overhead: usize,
     /// How an outbox is served that is not told otherwise.
     pub(crate) delivery: Arc<Delivery>,
     /// Whether messages may be joined into one write.
@@ -35,6 +37,7 @@ impl Rules {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             framing: settings.framing.clone(),
+            overhead: settings.framing.overhead(),
             delivery: Arc::new(settings.delivery.clone()),
             coalesce: settings.coalesce,
             keep_unsent: settings.keep_unsent,
@@ -63,7 +66,7 @@ impl Rules {
     /// How many bytes a message has on the wire.
     #[inline]
     pub(crate) fn len_of(&self, message: &[u8]) -> usize {
-        message.len() + self.framing.overhead()
+        message.len() + self.overhead
     }
 
     /// One message.

@@ -13,7 +13,7 @@ use crate::connection::{Connection, ConnectionId};
 use crate::service::broadcast::Broadcaster;
 use crate::service::table::ConnectionTable;
 use crate::service::table::model::NoRelief;
-use crate::settings::{Key, KeyFunction, Settings, Snapshot, key};
+use crate::settings::{Delivery, Key, KeyFunction, Settings, Snapshot, key};
 use crate::sync::explore::explore;
 use crate::transport::Stream;
 
@@ -56,8 +56,8 @@ impl Service {
     fn join(&self, id: u64) -> (Connection, Arc<Wire>) {
         let wire = Arc::<Wire>::default();
         let stream: Arc<dyn Stream> = Arc::<Wire>::clone(&wire);
-        let connection =
-            Connection::new(ConnectionId(id), stream, self.engine.rules.delivery.clone(), Arc::clone(&self.engine));
+        let delivery = Delivery::clone(&self.engine.rules.delivery);
+        let connection = Connection::new(ConnectionId(id), stream, delivery, Arc::clone(&self.engine));
         let values = join(&self.engine, &self.table, &connection).expect("the table is open");
         if !values.is_empty() {
             connection.link().welcome(values).expect("there is no filter");

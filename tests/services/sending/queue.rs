@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use leads_comm::{Connection, Delivery, DisconnectCause, Error, OutboundLimit, Server, SlowConsumer, Snapshot, key};
 use leads_comm_testing::account::assert_adds_up;
@@ -228,6 +228,32 @@ fn a_burst_that_is_longer_than_the_queue_ends_no_peer_that_reads() {
     }
 }
 
+/// The same where a thread of the connection's own writes, which nobody has told of what is queued.
+#[test]
+fn a_queue_that_is_full_before_anybody_writes_ends_no_peer() {
+    for writes in EITHER {
+        let (started, valves) =
+            valve::start_server(writes, |builder| builder.max_sent_len(LEN).max_queued_bytes(QUEUE));
+        let valve = valves.connect();
+        valve.open();
+        let connection = connected(&started.events);
+        connection.send(b"first").unwrap();
+        connection.flush(LONG).unwrap();
+        let mut accepted = 0;
+        let refused = (0..2 * FULL).find_map(|number| {
+            let refused = connection.queue(&numbered(number, LEN)).err();
+            accepted += usize::from(refused.is_none());
+            refused
+        });
+        assert!(matches!(refused, None | Some(Error::Dropped { .. })), "{writes:?}: {refused:?}");
+        // Whoever may wait a moment is not refused either.
+        connection.send(b"behind").unwrap();
+        connection.flush(LONG).unwrap();
+        assert_eq!(valve.messages().len(), 1 + accepted + 1);
+        assert_adds_up(&started.server.stats().traffic);
+    }
+}
+
 #[test]
 fn what_is_queued_and_not_written_is_counted_as_unsent() {
     for writes in EITHER {
@@ -273,6 +299,37 @@ fn what_comes_too_soon_behind_its_key_waits_for_its_interval() {
     }
     valve.wait_for_end(b"a:3;");
     assert_eq!(texts(&valve), ["a:1", "b:1", "lap", "a:3"]);
+    assert_eq!(connection.stats().traffic.conflated.messages, 1);
+}
+
+/// The pump comes late to what waits for its interval: by then something newer has been queued.
+#[test]
+fn what_is_queued_takes_the_place_of_what_waits_for_its_interval() {
+    let interval = Duration::from_millis(200);
+    let (started, valves) = valve::start_server(Writes::Direct, |builder| {
+        builder.key(key::prefix(b':')).delivery(Delivery::new().min_interval(interval))
+    });
+    let [(valve, connection), (holding, to_holding)] = [(); 2].map(|()| {
+        let valve = valves.connect();
+        valve.open();
+        (valve, connected(&started.events))
+    });
+    connection.send(b"a:1").unwrap();
+    connection.send(b"a:2").unwrap();
+    let sent = Instant::now();
+    let (held, is_held) = mpsc::channel();
+    let (going_on, go_on) = mpsc::channel();
+    holding.during_write(move || {
+        held.send(()).unwrap();
+        go_on.recv_timeout(PATIENCE).unwrap();
+    });
+    to_holding.queue(b"b:1").unwrap();
+    is_held.recv_timeout(PATIENCE).unwrap();
+    until("the interval is over", || sent.elapsed() > interval);
+    connection.queue(b"a:3").unwrap();
+    going_on.send(()).unwrap();
+    valve.wait_for_end(b"a:3;");
+    assert_eq!(texts(&valve), ["a:1", "a:3"]);
     assert_eq!(connection.stats().traffic.conflated.messages, 1);
 }
 

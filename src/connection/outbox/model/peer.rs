@@ -54,11 +54,11 @@ impl Default for Setup {
 impl Setup {
     pub(crate) fn rules(&self) -> Arc<Rules> {
         Arc::new(Rules {
+            overhead: 1,
             framing: Framing::default(),
-            delivery: Delivery::new()
-                .max_queued_bytes(self.limit)
-                .slow_consumer(self.slow_consumer)
-                .conflate(self.conflates),
+            delivery: Arc::new(
+                Delivery::new().max_queued_bytes(self.limit).slow_consumer(self.slow_consumer).conflate(self.conflates),
+            ),
             coalesce: self.coalesce,
             keep_unsent: false,
             budget: Arc::new(Budget::new(BUDGET)),
@@ -118,7 +118,8 @@ impl Peer {
 
     pub(crate) fn with_rules(setup: Setup, rules: Arc<Rules>) -> Arc<Self> {
         let wire = Arc::new(Wire::new(setup.take));
-        let outbox = Arc::new(Outbox::new(Arc::<Wire>::clone(&wire), Arc::clone(&rules), rules.delivery.clone()));
+        let outbox =
+            Arc::new(Outbox::new(Arc::<Wire>::clone(&wire), Arc::clone(&rules), Delivery::clone(&rules.delivery)));
         outbox.state.lock().rush = Rush::new(setup.tight);
         let (watched, retired) = (AtomicBool::new(false), OnceLock::new());
         Arc::new(Self { outbox, wire, rules, setup, pump: Pump::default(), watched, retired })

@@ -100,6 +100,35 @@ fn a_client_that_receives_on_the_calling_thread_cannot_call_there() {
     slot.lock().unwrap().take();
 }
 
+/// Where events are received a call may wait as long as the channel has room: otherwise the reader waits for that.
+#[test]
+fn where_events_are_received_a_call_waits_while_the_channel_has_room() {
+    let server = Server::builder().port(0).callback(callback::on_receive(|connection, message| {
+        connection.send_all([b"state 1", b"state 2", message]).unwrap();
+    }));
+    let server = leads_comm::CloseOnDrop::new(server.build().unwrap());
+    server.start(true).unwrap();
+    let address = format!("127.0.0.1:{}", server.port());
+    // What there is before: `on_initialize` and `on_connect`.
+    for (capacity, has_room) in [(4, true), (3, false)] {
+        let (callback, events) = callback::channel(capacity);
+        let client = Client::connect(&address, callback).unwrap();
+        until("it has connected", || events.len() == 2);
+        let time = if has_room { PATIENCE } else { Duration::from_millis(50) };
+        let outcome = client.call(b"request", |message| message == b"request", time);
+        match has_room {
+            true => assert_eq!(outcome.unwrap(), b"request"),
+            false => assert!(matches!(outcome, Err(Error::TimedOut { .. })), "{outcome:?}"),
+        }
+        assert_eq!(received(&events), b"state 1");
+        assert_eq!(received(&events), b"state 2");
+        if !has_room {
+            assert_eq!(received(&events), b"request");
+        }
+        client.close();
+    }
+}
+
 /// A callback of another connection may wait, and so may one of a service that runs within: only the thread counts.
 #[test]
 fn in_the_callback_of_another_connection_a_call_waits() {
