@@ -310,7 +310,10 @@ fn keys_go_forwards_and_events_all_come_whatever_changes() {
         };
         for _ in 0..STEPS {
             match random.within(0..=9) {
-                0..4 => assert_eq!(server.broadcast(message(&mut random).as_bytes()).unwrap(), 1),
+                0 | 1 => assert_eq!(server.broadcast(message(&mut random).as_bytes()).unwrap(), 1),
+                2 => assert_eq!(server.queue_broadcast(message(&mut random).as_bytes()).unwrap(), 1),
+                3 if snapshot => assert_eq!(server.queue_broadcast(message(&mut random).as_bytes()).unwrap(), 1),
+                3 => connection.queue(message(&mut random).as_bytes()).unwrap(),
                 4 => (0..30).for_each(|_| assert_eq!(server.broadcast(message(&mut random).as_bytes()).unwrap(), 1)),
                 5 if snapshot => drop(connection.send_snapshot().unwrap()),
                 5 => connection.send(message(&mut random).as_bytes()).unwrap(),
@@ -393,7 +396,8 @@ fn all_is_accounted_for_and_given_back_whatever_is_lost() {
                 format!("{key}{}:{next}:{padding}", "k".repeat(10 * key))
             };
             match random.within(0..=9) {
-                0..=3 => assert!(server.broadcast(message.as_bytes()).is_ok()),
+                0 | 1 => assert!(server.broadcast(message.as_bytes()).is_ok()),
+                2 | 3 => assert!(server.queue_broadcast(message.as_bytes()).is_ok()),
                 4 => (0..30).for_each(|_| {
                     next += 1;
                     server.broadcast(format!("2:{next}:").as_bytes()).unwrap();
