@@ -101,6 +101,27 @@ fn no_key_goes_back_in_time_behind_several_at_once() {
     assert_adds_up(&connection.stats().traffic);
 }
 
+/// What waits for its interval is older than what is sent of its key when the peer asks for that.
+#[test]
+fn no_key_goes_back_in_time_behind_a_snapshot() {
+    let delivery = Delivery::new().min_interval(HOUR);
+    let (started, _valves, valve, connection) =
+        start(Writes::Direct, &delivery, |builder| builder.snapshot(Snapshot::new()));
+    valve.open();
+    for message in [b"a:1", b"a:2"] {
+        assert_eq!(started.server.broadcast(message).unwrap(), 1);
+    }
+    connection.set_delivery(delivery.clone().filter(|_, _| false)).unwrap();
+    assert_eq!(started.server.broadcast(b"a:3").unwrap(), 0);
+    connection.set_delivery(delivery).unwrap();
+    assert_eq!(connection.send_snapshot().unwrap(), 1);
+    connection.close();
+    disconnected(&started.events);
+    assert_eq!(texts(&valve), ["a:1", "a:3", "disconnect"]);
+    assert_eq!(connection.stats().traffic.conflated.messages, 1);
+    assert_adds_up(&connection.stats().traffic);
+}
+
 /// What is broadcast in a tight loop is kept back as well from the moment on that a filter is set.
 #[test]
 fn a_filter_holds_at_once_also_in_a_rush() {
