@@ -199,8 +199,8 @@ impl Reading {
         self.first == segment.first && self.next <= number
     }
 
-    /// Adds the messages of the `segment`, as it was found, from this number on, up to about so many bytes, and at least
-    /// one. Those before an error are there, and nothing more is read then.
+    /// Adds the messages of the `segment`, as it was found, from this number on, up to about so many bytes, and at
+    /// least one. Those before an error are there, and nothing more is read then.
     pub(super) fn read(
         &mut self,
         segment: &Segment,

@@ -191,18 +191,11 @@ fn an_epoch_of_which_nothing_is_left_is_still_known() {
     append(&History::open(folder.path(), Bounds::new()).unwrap(), 20);
     let mut seen = Vec::new();
     for _ in 0..3 {
-        seen.push(append(&History::open(folder.path(), Bounds::new()).unwrap(), 10));
-        File::options()
-            .write(true)
-            .open(
-                &files(&folder)
-                    .into_iter()
-                    .find(|file| file.to_str().unwrap().contains(&format!("{:016x}", seen.last().unwrap().epoch)))
-                    .unwrap(),
-            )
-            .unwrap()
-            .set_len(0)
-            .unwrap();
+        let last = append(&History::open(folder.path(), Bounds::new()).unwrap(), 10);
+        let epoch = format!("{:016x}", last.epoch);
+        let file = files(&folder).into_iter().find(|file| file.to_str().unwrap().contains(&epoch)).unwrap();
+        File::options().write(true).open(file).unwrap().set_len(0).unwrap();
+        seen.push(last);
     }
     for _ in 0..2 {
         let history = History::open(folder.path(), Bounds::new()).unwrap();

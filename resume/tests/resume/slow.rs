@@ -83,7 +83,9 @@ fn a_publisher_that_closes_says_goodbye_to_who_is_behind() {
         }
         let closing = publisher.clone();
         let closing = std::thread::spawn(move || closing.close());
-        leads_comm_testing::until("it closes", || publisher.server().connections().iter().all(|peer| peer.is_closed()));
+        leads_comm_testing::until("it closes", || {
+            publisher.server().connections().iter().all(leads_comm::Connection::is_closed)
+        });
         let messages: Vec<_> = slow.into_messages().iter().collect();
         closing.join().unwrap();
         assert_eq!(messages.last().map(|last| last.escape_ascii().to_string()).as_deref(), Some("disconnect"));

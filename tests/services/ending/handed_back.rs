@@ -319,3 +319,82 @@ fn a_client_hands_back_what_it_has_kept_while_it_was_offline() {
         assert_eq!(client.take_unsent(), [b""; 0], "only once");
     }
 }
+
+/// Every way to send, of which the peer takes now and then a part, while it is served in one way and then in another;
+/// and every end.
+#[test]
+fn whatever_happens_each_message_is_in_one_place() {
+    let seed = Seed::new();
+    for round in 0..150 {
+        let mut random = seed.random(round);
+        let time = Duration::from_millis(20);
+        let hasty = Closing::new().flush_timeout(time).drain_timeout(time).close_timeout(time);
+        let writes = *random.pick(&EITHER);
+        let (started, valves) = valve::start_server(writes, |builder| {
+            let builder = keeping(builder).max_sent_len(1000).max_queued_bytes(10_000);
+            builder.closing(hasty).key(key::prefix(b':'))
+        });
+        let peers = [(); 2].map(|()| (valves.connect(), connected(&started.events)));
+        let mut next = 0;
+        let mut message = |random: &mut seed::Random| {
+            next += 1;
+            let padding = "x".repeat(random.skewed(900));
+            match random.within(0..=5) {
+                key @ 0..=2 => format!("k{key}:{next},{padding}").into_bytes(),
+                _ => format!("{next},{padding}").into_bytes(),
+            }
+        };
+        for _ in 0..random.within(1..=60) {
+            let (valve, connection) = random.pick(&peers);
+            match random.within(0..=9) {
+                0 | 1 => valve.allow(random.skewed(4000)),
+                2 => {
+                    let policies = [SlowConsumer::DropOldest, SlowConsumer::DropNewest];
+                    let delivery = connection.delivery().slow_consumer(*random.pick(&policies));
+                    let lifespan = random.once_in(3).then_some(Duration::from_millis(1));
+                    let interval = random.once_in(3).then_some(Duration::from_secs(3600));
+                    let delivery = delivery.conflate(random.once_in(2)).lifespan(lifespan).min_interval(interval);
+                    let _ = connection.set_delivery(delivery);
+                }
+                3 => drop(connection.send_all([(); 3].map(|()| message(&mut random)))),
+                4 => drop(started.server.broadcast(&message(&mut random))),
+                5 => drop(connection.queue(&message(&mut random))),
+                6 => drop(started.server.queue_broadcast(&message(&mut random))),
+                7 if random.once_in(4) => drop(connection.flush(Duration::from_millis(1))),
+                _ => drop(connection.send(&message(&mut random))),
+            }
+        }
+        match random.within(0..=3) {
+            0 => peers.iter().for_each(|(_, connection)| connection.abort()),
+            1 => peers.iter().for_each(|(_, connection)| connection.close()),
+            2 => peers.iter().for_each(|(valve, _)| valve.reset()),
+            _ => started.server.close(),
+        }
+        for (valve, connection) in &peers {
+            if !connection.is_closed() {
+                // Of which nobody writes to it nobody hears.
+                connection.abort();
+            }
+            until("it has ended", || connection.disconnect_reason().is_some());
+            let reason = connection.disconnect_reason().unwrap();
+            let traffic = connection.stats().traffic;
+            assert_adds_up(&traffic);
+            let mut taken = valve.messages();
+            taken.retain(|message| message != b"disconnect");
+            let unsent = connection.take_unsent();
+            assert_eq!(taken.len() as u64, traffic.written.messages, "{round}: {reason}");
+            assert_eq!(unsent.len() as u64, reason.undelivered.unsent.messages, "{round}: {reason}");
+            let number = |message: &Vec<u8>| -> (bool, usize) {
+                let text = String::from_utf8(message.clone()).unwrap();
+                let number = text.split(',').next().unwrap().rsplit(':').next().unwrap().parse().unwrap();
+                (text.starts_with('k'), number)
+            };
+            let numbers: Vec<_> = taken.iter().chain(&unsent).map(number).collect();
+            let mut all: Vec<_> = numbers.iter().map(|(_, number)| *number).collect();
+            all.sort();
+            assert!(all.windows(2).all(|pair| pair[0] < pair[1]), "{round}: twice: {numbers:?}");
+            let events: Vec<_> = numbers.iter().filter(|(has_key, _)| !has_key).map(|(_, number)| *number).collect();
+            assert!(events.is_sorted(), "{round}: {events:?}");
+        }
+    }
+}
