@@ -115,7 +115,7 @@ impl Connection {
     }
 
     /// Sends one message to this peer without a call of the system on the calling thread: the pump writes it, at most
-    /// about a millisecond later. For a loop that must not be late.
+    /// about a millisecond later, or ten behind a second in which nothing was queued. For a loop that must not be late.
     ///
     /// `Ok` says what it says of [`send`](Self::send), and what is sent and what is queued goes in one order. It
     /// never waits: not for the peer, nor for the pump, nor for a thread that sends. It copies the message, which takes

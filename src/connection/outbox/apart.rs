@@ -168,6 +168,14 @@ impl State {
         }
     }
 
+    /// Something newer of this key goes at once: what is parked of it is replaced.
+    pub(super) fn unpark(&mut self, key: &Key) {
+        self.note_peak();
+        if let Some(replaced) = self.intervals.unpark(key) {
+            self.tally.conflated += Volume::from(replaced);
+        }
+    }
+
     /// Queues messages that somebody has waited for, as the delivery says, but for its minimum interval.
     pub(super) fn push_or_place(&mut self, batch: Arc<Batch>) {
         if batch.messages() > 1 || !self.waits_apart() {

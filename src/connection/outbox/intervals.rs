@@ -106,6 +106,11 @@ impl Intervals {
         self.0.as_mut()?.park(key, batch)
     }
 
+    /// Takes out what is parked of this key, in favour of what goes at once.
+    pub(super) fn unpark(&mut self, key: &Key) -> Option<Amount> {
+        self.0.as_mut()?.unpark(key)
+    }
+
     /// When the next message is due, if that is before the pump looks; from then on it has been asked to.
     pub(super) fn watch(&mut self) -> Option<Instant> {
         self.0.as_mut()?.watch()
@@ -204,6 +209,14 @@ impl Keys {
                 None
             }
         }
+    }
+
+    fn unpark(&mut self, key: &Key) -> Option<Amount> {
+        let paced = self.keys.get_mut(key)?;
+        let Parked { batch, number } = paced.parked.take()?;
+        self.parked.remove(&(paced.due, number));
+        self.bytes -= batch.len();
+        Some(Amount { messages: 1, bytes: batch.len() })
     }
 
     fn watch(&mut self) -> Option<Instant> {

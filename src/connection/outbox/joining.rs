@@ -62,8 +62,8 @@ impl Outbox {
         self.with_room_for(outgoing, patience).map(drop)
     }
 
-    /// Leaves batches in the queue, to be written by the thread that calls [`write_ready`](Self::write_ready) next.
-    /// Never waits: [`Refused::Full`] where there is no room now.
+    /// Leaves batches in the queue, to be written by the thread that calls [`write_ready`](Self::write_ready) next. What
+    /// waits for the interval of one's key is older, and must not come behind it: it is replaced. Never waits: [`Refused::Full`] where there is no room now.
     pub(crate) fn leave(&self, batches: &[Arc<Batch>]) -> Result<(), Refused> {
         let mut state = self.lock();
         if state.stage != Stage::Open {
@@ -75,8 +75,11 @@ impl Outbox {
         let purpose = state.purpose();
         state.queue.make_entries(batches.len() + 1, purpose)?;
         for batch in batches {
+            batch.key().into_iter().for_each(|key| state.unpark(key));
             state.push_or_place(Arc::clone(batch));
         }
+        // Who flushes may have waited for what was replaced.
+        self.changed.notify_all();
         Ok(())
     }
 

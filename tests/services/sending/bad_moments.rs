@@ -101,6 +101,27 @@ fn no_key_goes_back_in_time_behind_several_at_once() {
     assert_adds_up(&connection.stats().traffic);
 }
 
+/// What waits for its interval is older than what is sent of its key when the peer asks for that.
+#[test]
+fn no_key_goes_back_in_time_behind_a_snapshot() {
+    let delivery = Delivery::new().min_interval(HOUR);
+    let (started, _valves, valve, connection) =
+        start(Writes::Direct, &delivery, |builder| builder.snapshot(Snapshot::new()));
+    valve.open();
+    for message in [b"a:1", b"a:2"] {
+        assert_eq!(started.server.broadcast(message).unwrap(), 1);
+    }
+    connection.set_delivery(delivery.clone().filter(|_, _| false)).unwrap();
+    assert_eq!(started.server.broadcast(b"a:3").unwrap(), 0);
+    connection.set_delivery(delivery).unwrap();
+    assert_eq!(connection.send_snapshot().unwrap(), 1);
+    connection.close();
+    disconnected(&started.events);
+    assert_eq!(texts(&valve), ["a:1", "a:3", "disconnect"]);
+    assert_eq!(connection.stats().traffic.conflated.messages, 1);
+    assert_adds_up(&connection.stats().traffic);
+}
+
 /// What is broadcast in a tight loop is kept back as well from the moment on that a filter is set.
 #[test]
 fn a_filter_holds_at_once_also_in_a_rush() {
@@ -310,7 +331,10 @@ fn keys_go_forwards_and_events_all_come_whatever_changes() {
         };
         for _ in 0..STEPS {
             match random.within(0..=9) {
-                0..4 => assert_eq!(server.broadcast(message(&mut random).as_bytes()).unwrap(), 1),
+                0 | 1 => assert_eq!(server.broadcast(message(&mut random).as_bytes()).unwrap(), 1),
+                2 => assert_eq!(server.queue_broadcast(message(&mut random).as_bytes()).unwrap(), 1),
+                3 if snapshot => assert_eq!(server.queue_broadcast(message(&mut random).as_bytes()).unwrap(), 1),
+                3 => connection.queue(message(&mut random).as_bytes()).unwrap(),
                 4 => (0..30).for_each(|_| assert_eq!(server.broadcast(message(&mut random).as_bytes()).unwrap(), 1)),
                 5 if snapshot => drop(connection.send_snapshot().unwrap()),
                 5 => connection.send(message(&mut random).as_bytes()).unwrap(),
@@ -393,7 +417,8 @@ fn all_is_accounted_for_and_given_back_whatever_is_lost() {
                 format!("{key}{}:{next}:{padding}", "k".repeat(10 * key))
             };
             match random.within(0..=9) {
-                0..=3 => assert!(server.broadcast(message.as_bytes()).is_ok()),
+                0 | 1 => assert!(server.broadcast(message.as_bytes()).is_ok()),
+                2 | 3 => assert!(server.queue_broadcast(message.as_bytes()).is_ok()),
                 4 => (0..30).for_each(|_| {
                     next += 1;
                     server.broadcast(format!("2:{next}:").as_bytes()).unwrap();
