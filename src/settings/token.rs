@@ -24,7 +24,7 @@ impl Token {
     pub(crate) fn new(secret: &[u8], framing: &Framing) -> Result<Self, Error> {
         require(!secret.is_empty(), "token", "must not be empty")?;
         require(secret.len() <= MAX_FIRST_LEN, "token", "must not be longer than 4096 bytes")?;
-        let requirement = "must not hold the separator, nor be the goodbye";
+        let requirement = "must be a message that the framing takes: without the separator, and not the goodbye";
         let frame =
             codec::encode(secret, framing).map_err(|_| Error::InvalidSetting { setting: "token", requirement })?;
         Ok(Self { secret: secret.into(), frame: frame.into() })
