@@ -250,7 +250,10 @@ fn what_was_dropped_for_want_of_room_is_not_handed_back() {
     let valve = valves.connect();
     let connection = connected(&started.events);
     valve.allow(100);
-    (0..50).for_each(|number| connection.send(&numbered(number, 700)).unwrap());
+    connection.send(&numbered(0, 700)).unwrap();
+    // Otherwise its writing thread may have all of the queue in hand, of which nothing can be dropped.
+    valve.wait_until_blocked();
+    (1..50).for_each(|number| connection.send(&numbered(number, 700)).unwrap());
     connection.abort();
     let reason = disconnected(&started.events);
     let unsent: Vec<_> = connection.take_unsent().iter().map(|message| number_of(message)).collect();
