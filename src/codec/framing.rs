@@ -158,8 +158,8 @@ impl Framing {
         }
     }
 
-    /// The messages of these bodies. Asks the program where the framing is its own, and leaves out what it does not know
-    /// again.
+    /// The messages of these bodies. Asks the program where the framing is its own, and leaves out what it does not
+    /// know again.
     pub(crate) fn messages_of(&self, bodies: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
         match self {
             Self::Separator(_) | Self::Length => bodies,

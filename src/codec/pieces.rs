@@ -4,8 +4,8 @@ use std::io::IoSlice;
 /// copied.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pieces<'a> {
-    /// How many bytes are in front of the body: those of its length, or none. (The bytes themselves, kept here, would be
-    /// copied with every message: a store of four bytes that is read as eight holds the processor up.)
+    /// How many bytes are in front of the body: those of its length, or none. (The bytes themselves, kept here, would
+    /// be copied with every message: a store of four bytes that is read as eight holds the processor up.)
     head_len: usize,
     body: &'a [u8],
     tail: &'a [u8],

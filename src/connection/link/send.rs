@@ -66,8 +66,10 @@ impl Link {
             }
             Refused::OverBudget(lacking) => {
                 let policy = self.outbox.slow_consumer();
+                // What is left for writing at once is not for what is queued.
+                let writes_at_once = patience.waits() && policy.drops() && !self.outbox.is_behind();
                 if self.engine.find_budget(lacking, policy, patience)
-                    || policy.drops() && !self.outbox.is_behind() && self.engine.find_budget_to_write(lacking)
+                    || writes_at_once && self.engine.find_budget_to_write(lacking)
                 {
                     return Ok(());
                 }

@@ -62,8 +62,9 @@ impl Outbox {
         self.with_room_for(outgoing, patience).map(drop)
     }
 
-    /// Leaves batches in the queue, to be written by the thread that calls [`write_ready`](Self::write_ready) next. What
-    /// waits for the interval of one's key is older, and must not come behind it: it is replaced. Never waits: [`Refused::Full`] where there is no room now.
+    /// Leaves batches in the queue, to be written by the thread that calls [`write_ready`](Self::write_ready) next.
+    /// What waits for the interval of one's key is older, and must not come behind it: it is replaced. Never waits:
+    /// [`Refused::Full`] where there is no room now.
     pub(crate) fn leave(&self, batches: &[Arc<Batch>]) -> Result<(), Refused> {
         let mut state = self.lock();
         if state.stage != Stage::Open {

@@ -27,8 +27,8 @@ impl Unsent {
 }
 
 impl Outbox {
-    /// The bodies of what was accepted and not written, whole, once the outbox is over, for a service that keeps it; only
-    /// once.
+    /// The bodies of what was accepted and not written, whole, once the outbox is over, for a service that keeps it;
+    /// only once.
     pub(crate) fn take_unsent(&self) -> Vec<Vec<u8>> {
         let mut state = self.state.lock();
         if !state.is_over() {

@@ -304,8 +304,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Gives every whole message to the call that it answers, or else to the callback, up to the one that ends the connection; whether the peer has said its
-    /// goodbye.
+    /// Gives every whole message to the call that it answers, or else to the callback, up to the one that ends the
+    /// connection; whether the peer has said its goodbye.
     fn deliver(&self, mut arrived: Arrived<'_>) -> bool {
         let mut end = None;
         // Looked at once for all of them: what has arrived is no answer to what is asked from now on.

@@ -374,6 +374,29 @@ fn what_is_queued_for_everyone_waits_in_one_copy() {
     }
 }
 
+/// A peer that takes what it is sent, and may lose messages, beside others that have used up what all may hold.
+#[test]
+fn what_finds_no_memory_is_refused_at_once() {
+    let limits = leads_comm::MemoryLimits::new().max_total_queued_bytes(200_000);
+    let (started, valves) = valve::start_server(Writes::Direct, |builder| {
+        let patient = Delivery::new().max_queued_bytes(100_000).slow_consumer(SlowConsumer::Block(LONG));
+        builder.max_sent_len(LEN).delivery(patient).memory_limits(limits)
+    });
+    let full: Vec<_> = (0..3).map(|_| (valves.connect(), connected(&started.events))).collect();
+    for (valve, connection) in &full {
+        super::conflation::fall_behind(valve, connection);
+        assert!(matches!(fill(connection).1, Error::Dropped { .. }));
+    }
+    for slow_consumer in [SlowConsumer::DropOldest, SlowConsumer::DropNewest] {
+        let (_valve, connection) = (valves.connect(), connected(&started.events));
+        connection.set_delivery(policy(slow_consumer)).unwrap();
+        let error = in_time("queue", move || connection.queue(&numbered(0, LEN)).unwrap_err());
+        assert!(matches!(error, Error::Dropped { limit: OutboundLimit::TotalQueuedBytes(200_000) }), "{error:?}");
+        // Those who wait for nobody have got none of it.
+        assert_eq!(started.server.queue_broadcast(&numbered(0, LEN)).unwrap(), 0);
+    }
+}
+
 #[test]
 fn messages_of_one_look_are_one_write() {
     let (started, valves) = valve::start_server(Writes::Direct, |builder| builder);
