@@ -37,7 +37,7 @@ struct Session {
     state: Mutex<State>,
 }
 
-/// What changes. Locked by the reader of the connection, and by whoever else looks.
+/// What changes. Locked by the reader of the connection, and by every other thread that looks.
 struct State {
     /// How many commands it may send now.
     allowance: f64,

@@ -37,12 +37,12 @@ impl Connection {
     ///
     /// Those of [`send`](Self::send): nothing was sent then. [`Error::WouldDeadlock`] in a callback of this connection,
     /// at once, and nothing was sent either. [`Error::TimedOut`] when the time was over first. [`Error::Disconnected`]
-    /// also when the connection ends first, at once, whoever ends it. [`Error::CallbackPanicked`] also when `is_answer`
-    /// panics.
+    /// also when the connection ends first, at once, whichever side ends it. [`Error::CallbackPanicked`] also when
+    /// `is_answer` panics.
     ///
     /// # Examples
     ///
-    /// A server asks whoever connects for a name, on a thread of its own:
+    /// A server asks each newcomer for a name, on a thread of its own:
     ///
     /// ```
     /// use std::thread;
