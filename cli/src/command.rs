@@ -1,0 +1,91 @@
+//! What can be typed: the verbs, and the options that all of them have.
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use log::LevelFilter;
+
+use crate::console::{self, Failure, Verbosity};
+use crate::verbs;
+
+const EXAMPLES: &str = "\
+See what a LEADS vehicle says:        leads-comm listen 10.0.0.4 --leads
+Tell it something:                    leads-comm send 10.0.0.4 time_lap
+Be the vehicle, with a message a line: leads-comm serve < messages
+
+leads-comm help VERB has more for each verb.";
+
+/// A verb: what can be typed behind it, and what it does.
+struct Verb {
+    command: fn() -> Command,
+    run: fn(&ArgMatches) -> Result<(), Failure>,
+}
+
+const VERBS: &[Verb] = &[Verb { command: verbs::listen::command, run: verbs::listen::run }];
+
+/// Does what was typed.
+pub(crate) fn run() -> ExitCode {
+    let matches = match whole().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return refuse(&error),
+    };
+    let (name, matches) = matches.subcommand().expect("clap asks for one");
+    console::begin(verbosity(matches));
+    let verb = VERBS.iter().find(|verb| (verb.command)().get_name() == name).expect("clap knows these");
+    console::end((verb.run)(matches))
+}
+
+/// All of it, as help, completions and the manual describe it.
+pub(crate) fn whole() -> Command {
+    Command::new("leads-comm")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("See, send, serve, record and replay the messages of a LEADS vehicle, or of any leads-comm service")
+        .before_help(EXAMPLES)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .infer_subcommands(false)
+        .args([
+            Arg::new("quiet")
+                .short('q')
+                .long("quiet")
+                .global(true)
+                .action(ArgAction::SetTrue)
+                .conflicts_with("verbose")
+                .help("Say nothing on stderr but failures"),
+            Arg::new("verbose")
+                .short('v')
+                .long("verbose")
+                .global(true)
+                .action(ArgAction::Count)
+                .help("Show the library's log as well; twice for all of its details"),
+            Arg::new("no-color")
+                .long("no-color")
+                .global(true)
+                .action(ArgAction::SetTrue)
+                .help("No colours (nor with NO_COLOR, TERM=dumb, or where stdout is no terminal)"),
+        ])
+        .subcommands(VERBS.iter().map(|verb| (verb.command)()))
+}
+
+fn verbosity(matches: &ArgMatches) -> Verbosity {
+    match matches.get_count("verbose") {
+        0 if matches.get_flag("quiet") => Verbosity::Quiet,
+        0 => Verbosity::Normal,
+        1 => Verbosity::Log(LevelFilter::Debug),
+        _ => Verbosity::Log(LevelFilter::Trace),
+    }
+}
+
+/// Prints help, which is an error to clap, or what was wrong.
+fn refuse(error: &clap::Error) -> ExitCode {
+    console::begin(Verbosity::Normal);
+    let text = error.render();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        console::print(&[text.to_string().as_bytes()]);
+        return console::end(Ok(()));
+    }
+    console::complain(text.to_string().trim_end());
+    let _ = console::end(Ok(()));
+    ExitCode::from(2)
+}

@@ -1,0 +1,26 @@
+//! What surrounds the command: a shell that ignores signals for it, a terminal that is somebody else's turn, pipes that
+//! are full, non-blocking, or read by nobody any more. It knows nothing of services and messages; a verb says with
+//! [`on_stop`] what ends when the command has to.
+//!
+//! ```text
+//!   begin ──▶ the verb ──▶ outcome ──▶ what waits to be printed ──▶ exit code     outcome.rs
+//!
+//!   stdin    read when it is this process's turn, a bounded line at a time        stdin.rs
+//!   stdout   print waits for its reader, show leaves out                          output.rs
+//!   stderr   tell, complain, and the log: leave out what nobody reads             output.rs
+//!   signals, a stdout that is of no use any more                                  stop.rs
+//! ```
+
+mod outcome;
+mod output;
+mod stdin;
+mod stop;
+#[cfg_attr(unix, path = "system/unix.rs")]
+#[cfg_attr(not(unix), path = "system/other.rs")]
+mod system;
+mod token;
+
+pub(crate) use outcome::{Failure, Verbosity, begin, end, fail, usage};
+pub(crate) use output::{complain, print, tell};
+pub(crate) use stop::{on_stop, stop_when_unread};
+pub(crate) use token::read_token;

@@ -1,0 +1,99 @@
+//! Unix.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::thread;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::termios::{isatty, tcgetpgrp, tcgetwinsize};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// How often a process in the background looks whether it has come to the foreground, once something has been typed.
+const TURN: Duration = Duration::from_millis(250);
+
+/// Reads from stdin, whatever state it is in.
+///
+/// Another process may have made it non-blocking, since that is a property of what they share. And what is typed is not
+/// for a process in the background: one that reads all the same is stopped by the system, all of it. Nothing tells a
+/// process that it comes to the foreground, so it looks now and then.
+pub(crate) fn read_stdin(buffer: &mut [u8]) -> io::Result<usize> {
+    let stdin = io::stdin();
+    loop {
+        wait_for(&stdin, PollFlags::IN)?;
+        if tcgetpgrp(&stdin).is_ok_and(|foreground| foreground != rustix::process::getpgrp()) {
+            thread::sleep(TURN);
+            continue;
+        }
+        match rustix::io::read(&stdin, &mut *buffer) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            // Nothing to read from, which is how `nohup` leaves it.
+            Err(Errno::BADF) => return Ok(0),
+            outcome => return Ok(outcome?),
+        }
+    }
+}
+
+/// Writes all of it, and blocks as long as that takes; also where the stream does not.
+pub(crate) fn write_all(stream: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(&stream, bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => wait_for(&stream, PollFlags::OUT)?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Blocks until nobody reads stdout any more; returns at once where that cannot be seen before something is written.
+///
+/// On a terminal, its end is told by a signal, which may be ignored.
+pub(crate) fn wait_for_hang_up() -> bool {
+    let stdout = io::stdout();
+    if isatty(&stdout) {
+        return false;
+    }
+    loop {
+        let mut streams = [PollFd::new(&stdout, PollFlags::empty())];
+        match poll(&mut streams, None) {
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
+            Ok(_) => return streams[0].revents().intersects(PollFlags::HUP | PollFlags::ERR),
+        }
+    }
+}
+
+fn wait_for(stream: impl AsFd, event: PollFlags) -> io::Result<()> {
+    match poll(&mut [PollFd::new(&stream, event)], None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Calls `stop` for each SIGINT, SIGTERM and SIGHUP, on a thread of its own. Those that were ignored when the process
+/// was started stay so, as far as that can be seen, which is on Linux: the shell, or `nohup`, has decided about them.
+pub(crate) fn on_signals(stop: impl Fn() + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)))?;
+    thread::Builder::new().name("signals".into()).spawn(move || signals.forever().for_each(|_| stop()))?;
+    Ok(())
+}
+
+fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // A bit for each signal, from 1.
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+/// How wide the terminal at stdout is; `None` where there is none, or it does not say.
+pub(crate) fn columns() -> Option<usize> {
+    let size = tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col.into())
+}

@@ -1,0 +1,246 @@
+//! How to speak with the other side: the options that every verb with an address has, and the client or the server of
+//! the library that they make.
+
+mod tls;
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use leads_comm::codec::Separator;
+use leads_comm::{Client, ClientBuilder, DEFAULT_PORT, DEFAULT_SEPARATOR, Server, ServerBuilder};
+use leads_comm_serial::{Identity, SerialConnector};
+
+use crate::address::{Address, SerialLine};
+use crate::console::{Failure, fail, read_token, usage};
+use tls::TlsFiles;
+
+/// What carries a token where no file is named.
+const TOKEN_VARIABLE: &str = "LEADS_COMM_TOKEN";
+
+/// The port and the separator of LEADS's pictures.
+const VIDEO: (u16, &[u8]) = (16901, b"end;");
+
+/// The longest message unless told otherwise, in bytes: LEADS has no limit, and a picture of 1920x1080 takes 1.4 MB.
+const LONGEST_MESSAGE: usize = 16 << 20;
+
+/// The other side, and how to speak with it.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) address: Address,
+    port: u16,
+    pub(crate) separator: Vec<u8>,
+    pub(crate) max_message_len: usize,
+    token: Option<Vec<u8>>,
+    tls: TlsFiles,
+}
+
+/// Gives a verb the options that say how to speak.
+pub(crate) fn with_options(command: Command) -> Command {
+    command.next_help_heading("Connection").args([
+        Arg::new("leads")
+            .long("leads")
+            .action(ArgAction::SetTrue)
+            .conflicts_with_all(["leads-video", "separator"])
+            .help("A LEADS vehicle's state: port 16900, separator ;"),
+        Arg::new("leads-video")
+            .long("leads-video")
+            .action(ArgAction::SetTrue)
+            .conflicts_with("separator")
+            .help("A LEADS vehicle's pictures: port 16901, separator end;"),
+        Arg::new("separator")
+            .short('s')
+            .long("separator")
+            .value_name("BYTES")
+            .value_parser(unescape)
+            .help("What ends each message, with the escapes \\n \\r \\t \\0 \\\\ \\xHH (default ;)"),
+        Arg::new("max-message-len")
+            .long("max-message-len")
+            .value_name("SIZE")
+            .value_parser(size)
+            .help("The longest message, as in 812, 64k, 16M (default 16M)"),
+        Arg::new("token-file")
+            .long("token-file")
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+            .help("The token that lets one in (or set LEADS_COMM_TOKEN)"),
+        Arg::new("tls-ca")
+            .long("tls-ca")
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+            .help("The authorities whose certificates are believed, in PEM"),
+        Arg::new("tls-cert")
+            .long("tls-cert")
+            .value_name("FILE")
+            .requires("tls-key")
+            .value_parser(value_parser!(PathBuf))
+            .help("One's own certificate, in PEM"),
+        Arg::new("tls-key")
+            .long("tls-key")
+            .value_name("FILE")
+            .requires("tls-cert")
+            .value_parser(value_parser!(PathBuf))
+            .help("Its private key, in PEM"),
+        Arg::new("tls-name")
+            .long("tls-name")
+            .value_name("NAME")
+            .help("Whom the server's certificate has to be for (default HOST)"),
+    ])
+}
+
+/// The argument that says where.
+pub(crate) fn address_argument() -> Arg {
+    Arg::new("address")
+        .value_name("ADDRESS")
+        .value_parser(str::parse::<Address>)
+        .help("HOST[:PORT], tls://HOST[:PORT], unix:PATH, serial:PORT?baud=9600, serial:auto?tag=VeC")
+}
+
+impl Endpoint {
+    /// What was typed; `default` where no address was.
+    pub(crate) fn of(matches: &ArgMatches, default: Option<Address>) -> Result<Self, Failure> {
+        let address = matches.get_one::<Address>("address").cloned().or(default);
+        let address = address.ok_or_else(|| usage("the address is missing"))?;
+        let (port, separator) = match matches.get_flag("leads-video") {
+            true => VIDEO,
+            false => (DEFAULT_PORT, DEFAULT_SEPARATOR),
+        };
+        let separator = matches.get_one::<Vec<u8>>("separator").cloned().unwrap_or_else(|| separator.to_vec());
+        let max_message_len = matches.get_one::<usize>("max-message-len").copied().unwrap_or(LONGEST_MESSAGE);
+        let token = match matches.get_one::<PathBuf>("token-file") {
+            Some(file) => Some(read_token(file)?),
+            None => std::env::var_os(TOKEN_VARIABLE).map(std::ffi::OsString::into_encoded_bytes),
+        };
+        let tls = TlsFiles::of(matches);
+        if tls.are_named() && !matches!(address, Address::Tcp { tls: true, .. }) {
+            return Err(usage("--tls-... need an address that begins with tls://"));
+        }
+        Ok(Self { address, port, separator, max_message_len, token, tls })
+    }
+
+    /// A client of it, and what its `start` is given.
+    pub(crate) fn client(&self) -> Result<(ClientBuilder, String), Failure> {
+        let mut builder = Client::builder()
+            .port(self.port)
+            .separator(&self.separator)
+            .max_received_len(self.max_message_len)
+            .max_sent_len(self.max_message_len);
+        if let Some(token) = &self.token {
+            builder = builder.token(token);
+        }
+        Ok(match &self.address {
+            Address::Tcp { host, port, tls } => {
+                let host = host.as_deref().unwrap_or("localhost");
+                let builder = match port {
+                    Some(port) => builder.port(*port),
+                    None => builder,
+                };
+                (if *tls { self.tls.connect(builder)? } else { builder }, host.into())
+            }
+            Address::Unix(path) => (unix_client(builder)?, path.clone()),
+            Address::Serial(line) => (builder.transport(connector(line)), line.port.clone()),
+        })
+    }
+
+    /// A server at it.
+    pub(crate) fn server(&self) -> Result<ServerBuilder, Failure> {
+        let mut builder = Server::builder()
+            .port(self.port)
+            .separator(&self.separator)
+            .max_received_len(self.max_message_len)
+            .max_sent_len(self.max_message_len);
+        if let Some(token) = &self.token {
+            builder = builder.token(token);
+        }
+        match &self.address {
+            Address::Tcp { host, port, tls } => {
+                builder = match host.as_deref() {
+                    None => builder.bind(Ipv6Addr::UNSPECIFIED),
+                    Some("localhost") => builder.bind(Ipv4Addr::LOCALHOST),
+                    Some(host) => builder.bind(host),
+                };
+                if let Some(port) = port {
+                    builder = builder.port(*port);
+                }
+                if *tls { self.tls.serve(builder) } else { Ok(builder) }
+            }
+            Address::Unix(path) => unix_server(builder, path),
+            Address::Serial(_) => Err(usage("a serial line has a device at its other end, not clients")),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn unix_client(builder: ClientBuilder) -> Result<ClientBuilder, Failure> {
+    Ok(builder.unix())
+}
+
+#[cfg(not(unix))]
+fn unix_client(_: ClientBuilder) -> Result<ClientBuilder, Failure> {
+    Err(fail("this system has no Unix sockets that can be used"))
+}
+
+#[cfg(unix)]
+fn unix_server(builder: ServerBuilder, path: &str) -> Result<ServerBuilder, Failure> {
+    Ok(builder.unix(path))
+}
+
+#[cfg(not(unix))]
+fn unix_server(_: ServerBuilder, _: &str) -> Result<ServerBuilder, Failure> {
+    Err(fail("this system has no Unix sockets that can be used"))
+}
+
+fn connector(line: &SerialLine) -> SerialConnector {
+    let connector = SerialConnector::new().baud_rate(line.baud);
+    let Some((tag, more)) = line.tags.split_first() else { return connector };
+    let mut identity = more.iter().fold(Identity::new(tag), Identity::or);
+    if let Some(question) = &line.question {
+        identity = identity.question(question);
+    }
+    if let Some(time) = line.settle {
+        identity = identity.settle(time);
+    }
+    connector.identity(identity)
+}
+
+/// The bytes that a text with escapes stands for; they have to be a separator.
+fn unescape(text: &str) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match (byte, byte == b'\\') {
+            (byte, false) => byte,
+            _ => match rest.next() {
+                Some(b'n') => b'\n',
+                Some(b'r') => b'\r',
+                Some(b't') => b'\t',
+                Some(b'0') => 0,
+                Some(b'\\') => b'\\',
+                Some(b'x') => {
+                    let digits = [rest.next().unwrap_or(b'?'), rest.next().unwrap_or(b'?')];
+                    let digits = std::str::from_utf8(&digits).ok();
+                    let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+                    byte.ok_or("\\x needs two hexadecimal digits")?
+                }
+                _ => return Err("\\ needs n, r, t, 0, \\ or xHH behind it".into()),
+            },
+        });
+    }
+    Separator::new(&bytes).map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
+/// A number of bytes: `812`, `64k`, `16M`, `1GiB`.
+pub(crate) fn size(text: &str) -> Result<usize, String> {
+    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(digits);
+    let factor = match unit.to_ascii_lowercase().trim_end_matches('b').trim_end_matches('i') {
+        "" => 1,
+        "k" => 1 << 10,
+        "m" => 1 << 20,
+        "g" => 1 << 30,
+        _ => return Err(format!("{unit} is not k, M or G")),
+    };
+    let number: Option<usize> = digits.parse().ok();
+    number.and_then(|number| number.checked_mul(factor)).filter(|size| *size > 0).ok_or("it is no size".into())
+}

@@ -1,0 +1,69 @@
+//! The files of TLS.
+
+use std::path::PathBuf;
+
+use clap::ArgMatches;
+use leads_comm::transport::tls::{Authorities, ClientConfig, Error, Identity, ServerConfig};
+use leads_comm::{ClientBuilder, ServerBuilder};
+
+use crate::console::{Failure, fail, usage};
+
+/// The files that were named.
+#[derive(Debug)]
+pub(super) struct TlsFiles {
+    authorities: Option<PathBuf>,
+    /// A certificate, and its key.
+    identity: Option<(PathBuf, PathBuf)>,
+    server_name: Option<String>,
+}
+
+impl TlsFiles {
+    pub(super) fn of(matches: &ArgMatches) -> Self {
+        let file = |name| matches.get_one::<PathBuf>(name).cloned();
+        Self {
+            authorities: file("tls-ca"),
+            identity: file("tls-cert").zip(file("tls-key")),
+            server_name: matches.get_one::<String>("tls-name").cloned(),
+        }
+    }
+
+    pub(super) fn are_named(&self) -> bool {
+        self.authorities.is_some() || self.identity.is_some() || self.server_name.is_some()
+    }
+
+    /// A server with a certificate, and, where authorities are named, clients that need one.
+    pub(super) fn serve(&self, builder: ServerBuilder) -> Result<ServerBuilder, Failure> {
+        let config = match (self.identity()?, self.authorities()?) {
+            (None, _) => return Err(usage("a tls:// server needs --tls-cert and --tls-key")),
+            (Some(identity), None) => ServerConfig::new(identity),
+            (Some(identity), Some(clients)) => ServerConfig::mutual(identity, clients),
+        };
+        Ok(builder.tls(config))
+    }
+
+    /// A client that believes these authorities, and, where one is named, has a certificate.
+    pub(super) fn connect(&self, builder: ClientBuilder) -> Result<ClientBuilder, Failure> {
+        let mut config = match (self.identity()?, self.authorities()?) {
+            (_, None) => return Err(usage("tls:// needs --tls-ca, the authority that the server's certificate is of")),
+            (None, Some(servers)) => ClientConfig::new(servers),
+            (Some(identity), Some(servers)) => ClientConfig::mutual(identity, servers),
+        };
+        if let Some(name) = &self.server_name {
+            config = config.server_name(name).map_err(failed)?;
+        }
+        Ok(builder.tls(config))
+    }
+
+    fn identity(&self) -> Result<Option<Identity>, Failure> {
+        let identity = self.identity.as_ref();
+        identity.map(|(certificates, key)| Identity::from_pem_files(certificates, key)).transpose().map_err(failed)
+    }
+
+    fn authorities(&self) -> Result<Option<Authorities>, Failure> {
+        self.authorities.as_ref().map(Authorities::from_pem_file).transpose().map_err(failed)
+    }
+}
+
+fn failed(error: Error) -> Failure {
+    fail(format!("{error:#}"))
+}

@@ -1,0 +1,22 @@
+//! The command `leads-comm`: see the messages of a LEADS vehicle or of any `leads_comm` service, send some, keep them,
+//! and play them again.
+//!
+//! ```text
+//!   command     what can be typed; each verb knows its own options
+//!   verbs       one file each: listen, send, serve, …
+//!   endpoint    the options that say how to speak with the other side, made a client or a server of the library
+//!   address     where that is
+//!   console     stdin, stdout, stderr, signals, exit codes
+//! ```
+
+mod address;
+mod command;
+mod console;
+mod endpoint;
+mod verbs;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    command::run()
+}

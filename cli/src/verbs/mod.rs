@@ -1,0 +1,3 @@
+//! What the command can do, one verb a file.
+
+pub(crate) mod listen;

@@ -1,0 +1,1 @@
+//! The command as a process, and what surrounds it.
