@@ -13,6 +13,7 @@ mod address;
 mod command;
 mod console;
 mod endpoint;
+mod recording;
 mod verbs;
 
 use std::process::ExitCode;
