@@ -1,0 +1,13 @@
+//! Recordings: MCAP files of the messages that were received, and when.
+//!
+//! ```text
+//!   channels    a message as a record, and back
+//!   schema      what viewers are told of the records
+//!   location    what a frame says of where it was, and when
+//!   notes       what a recording says of itself, besides its messages
+//! ```
+
+pub(crate) mod channels;
+pub(crate) mod location;
+pub(crate) mod notes;
+pub(crate) mod schema;
