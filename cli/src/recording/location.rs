@@ -32,7 +32,7 @@ pub(crate) fn time_of(frame: &Map<String, Value>) -> Option<u64> {
     const PLAUSIBLE: std::ops::Range<f64> = 1e12..4.1e12;
     let millis = frame.get("t")?;
     if let Some(millis) = millis.as_u64() {
-        return PLAUSIBLE.contains(&(millis as f64)).then_some(millis * 1_000_000);
+        return PLAUSIBLE.contains(&(millis as f64)).then(|| millis * 1_000_000);
     }
     let millis = millis.as_f64().filter(|millis| PLAUSIBLE.contains(millis))?;
     // To the microsecond, which is as fine as it can be that large.
