@@ -13,6 +13,7 @@ mod address;
 mod command;
 mod console;
 mod endpoint;
+#[allow(dead_code)]
 mod recording;
 mod verbs;
 

@@ -4,10 +4,12 @@
 //!   channels    a message as a record, and back
 //!   schema      what viewers are told of the records
 //!   location    what a frame says of where it was, and when
+//!   notes       what a recording says of itself, besides its messages
 //!   reading     the messages of a file
 //! ```
 
 pub(crate) mod channels;
 pub(crate) mod location;
+pub(crate) mod notes;
 pub(crate) mod reading;
 pub(crate) mod schema;
