@@ -6,6 +6,8 @@
 //!   location    what a frame says of where it was, and when
 //!   notes       what a recording says of itself, besides its messages
 //!   reading     the messages of a file
+//!   summary     what is in a file, in numbers
+//!   words       times and sizes, as they are told
 //! ```
 
 pub(crate) mod channels;
@@ -13,3 +15,5 @@ pub(crate) mod location;
 pub(crate) mod notes;
 pub(crate) mod reading;
 pub(crate) mod schema;
+pub(crate) mod summary;
+pub(crate) mod words;

@@ -1,3 +1,4 @@
 //! What the command can do, one verb a file.
 
+pub(crate) mod info;
 pub(crate) mod listen;

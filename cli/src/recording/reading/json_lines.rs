@@ -4,8 +4,8 @@
 //!   {"time":1795897762.603026000,"peer":"10.0.0.4:16900","direction":"in","size":12,"message":{"speed":12}}
 //! ```
 //!
-//! A message that is a JSON object is in `message` byte for byte, other text in `text`, other bytes in `base64`. Where a
-//! line is a message itself, with the time in `t` as LEADS has it, it is taken as such.
+//! A message that is JSON is in `message` byte for byte, other text in `text`, other bytes in `base64`, as `listen` prints
+//! them. A line that is itself a message, with the time in `t` as LEADS has it, is taken as such.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
@@ -134,7 +134,7 @@ pub(crate) fn envelope(message: &Message) -> Vec<u8> {
     let direction = if channel.is_outgoing() { "out" } else { "in" };
     line.extend_from_slice(format!(",\"direction\":\"{direction}\",\"size\":{}", payload.len()).as_bytes());
     match std::str::from_utf8(payload) {
-        Ok(text) if is_object_of_a_line(text) => {
+        Ok(text) if is_json_of_a_line(text) => {
             line.extend_from_slice(b",\"message\":");
             line.extend_from_slice(payload);
         }
@@ -145,12 +145,9 @@ pub(crate) fn envelope(message: &Message) -> Vec<u8> {
     line
 }
 
-/// Whether a message can be a part of a line byte for byte: a reader gets it without the spaces around it.
-fn is_object_of_a_line(text: &str) -> bool {
-    text.starts_with('{')
-        && text.ends_with('}')
-        && !text.contains(['\n', '\r'])
-        && serde_json::from_str::<&RawValue>(text).is_ok()
+/// Whether a message is JSON that can be a part of a line byte for byte: a reader gets it without the spaces around it.
+fn is_json_of_a_line(text: &str) -> bool {
+    !text.contains(['\n', '\r']) && serde_json::from_str::<&RawValue>(text).is_ok_and(|json| json.get() == text)
 }
 
 #[cfg(test)]
@@ -174,6 +171,8 @@ mod tests {
         assert_eq!(line(b"time_lap\n"), format!(r#"{head}9,"text":"time_lap\n"}}"#));
         assert_eq!(line(b"{}\n"), format!(r#"{head}3,"text":"{{}}\n"}}"#));
         assert_eq!(line(b"\xff\xd8;"), format!(r#"{head}3,"base64":"/9g7"}}"#));
+        assert_eq!(line(b"42"), format!(r#"{head}2,"message":42}}"#));
+        assert_eq!(line(b" 42"), format!(r#"{head}3,"text":" 42"}}"#));
         assert_eq!(line(b""), format!(r#"{head}0,"text":""}}"#));
     }
 

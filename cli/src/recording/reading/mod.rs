@@ -15,7 +15,6 @@ mod json_lines;
 mod lines;
 mod mcap;
 mod records;
-pub(crate) mod times;
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};

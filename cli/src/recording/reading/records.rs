@@ -15,7 +15,7 @@ use mcap::records::{Record, op};
 use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader, LinearReaderOptions};
 use mcap::{MAGIC, parse_record};
 
-use super::times::clock;
+use super::super::words::clock;
 
 /// The largest record that is held in memory, and the largest chunk, packed or not, in bytes. Recorders make chunks of
 /// some MiB.
