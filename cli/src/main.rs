@@ -15,6 +15,7 @@ mod console;
 mod endpoint;
 #[allow(dead_code)]
 mod recording;
+mod replaying;
 mod verbs;
 
 use std::process::ExitCode;
