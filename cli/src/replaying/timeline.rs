@@ -91,9 +91,7 @@ impl Timeline {
         self.position = self.position.saturating_add(mean.unwrap_or(ROUND));
         self.round = Round::default();
         self.last = None;
-        // The silence before the first message has been kept once.
         self.played = None;
-        self.section.max_gap = Some(self.section.max_gap.unwrap_or(Duration::MAX));
     }
 }
 
