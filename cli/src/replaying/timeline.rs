@@ -36,6 +36,8 @@ pub(crate) struct Timeline {
     played: Option<u64>,
     position: u64,
     round: Round,
+    /// How many messages the rounds before had.
+    before: u64,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +49,7 @@ struct Round {
 
 impl Timeline {
     pub(crate) fn new(section: Section) -> Self {
-        Self { section, last: None, played: None, position: 0, round: Round::default() }
+        Self { section, last: None, played: None, position: 0, round: Round::default(), before: 0 }
     }
 
     /// Looks at a message, played or not; says where in the recording it is. Time that goes back stands still.
@@ -84,11 +86,17 @@ impl Timeline {
         Place::At(self.position)
     }
 
+    /// How many messages have been placed.
+    pub(crate) fn played(&self) -> u64 {
+        self.before + self.round.messages
+    }
+
     /// Begins again, as if the recording went on in its mean rhythm.
     pub(crate) fn next_round(&mut self) {
         let intervals = self.round.messages.saturating_sub(1);
         let mean = (self.position - self.round.began).checked_div(intervals).filter(|mean| *mean > 0);
         self.position = self.position.saturating_add(mean.unwrap_or(ROUND));
+        self.before += self.round.messages;
         self.round = Round::default();
         self.last = None;
         self.played = None;
