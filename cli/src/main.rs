@@ -6,6 +6,9 @@
 //!   verbs       one file each: listen, send, serve, …
 //!   endpoint    the options that say how to speak with the other side, made a client or a server of the library
 //!   address     where that is
+//!   show        how messages are printed
+//!   recording   how they are kept
+//!   units       sizes and times, as they are typed
 //!   console     stdin, stdout, stderr, signals, exit codes
 //! ```
 
@@ -13,8 +16,9 @@ mod address;
 mod command;
 mod console;
 mod endpoint;
-#[allow(dead_code)]
 mod recording;
+mod show;
+mod units;
 mod verbs;
 
 use std::process::ExitCode;

@@ -87,16 +87,16 @@ impl Form for CsvWriter {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), McapError> {
-        Ok(())
+    fn pending(&self) -> usize {
+        self.written.len()
     }
 
-    fn finish(&mut self) -> Result<(), McapError> {
-        Ok(())
+    fn flush(&mut self) -> Result<Vec<u8>, McapError> {
+        Ok(self.take().into_bytes())
     }
 
-    fn take(&mut self) -> Vec<u8> {
-        Self::take(self).into_bytes()
+    fn finish(&mut self) -> Result<Vec<u8>, McapError> {
+        self.flush()
     }
 }
 

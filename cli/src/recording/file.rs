@@ -28,11 +28,20 @@ pub(crate) struct Output {
 }
 
 impl Destination {
+    /// Where a part of it would be.
+    pub(crate) fn path(&self, part: Option<u32>) -> PathBuf {
+        match self {
+            Self::Stdout => "-".into(),
+            Self::Named { path, .. } => part.map_or_else(|| path.clone(), |part| numbered(path, part)),
+            Self::Dated { extension } => format!("leads-….{extension}").into(),
+        }
+    }
+
     /// The file of a part, which is not there before; `part` where there may be several, from 1.
     pub(crate) fn create(&mut self, part: Option<u32>) -> io::Result<Output> {
-        let (path, replaces) = match self {
+        let replaces = match self {
             Self::Stdout => return Ok(Output { file: None, path: "-".into(), len: 0 }),
-            Self::Named { path, replaces } => (path, *replaces),
+            Self::Named { replaces, .. } => *replaces,
             Self::Dated { extension } => {
                 let (path, output) = create_dated(extension, part)?;
                 // The other parts are called like the first one.
@@ -40,7 +49,7 @@ impl Destination {
                 return Ok(output);
             }
         };
-        let path = part.map_or_else(|| path.clone(), |part| numbered(path, part));
+        let path = self.path(part);
         let mut options = OpenOptions::new();
         options.write(true);
         let options = if replaces { options.create(true).truncate(true) } else { options.create_new(true) };

@@ -10,6 +10,7 @@
 //!   clock       times, which never jump
 //! ```
 
+pub(crate) mod broken;
 pub(crate) mod channels;
 pub(crate) mod clock;
 pub(crate) mod csv;
@@ -19,6 +20,7 @@ pub(crate) mod notes;
 pub(crate) mod queue;
 pub(crate) mod recorder;
 pub(crate) mod schema;
+pub(crate) mod sync;
 pub(crate) mod writer;
 
 use mcap::McapError;
@@ -26,18 +28,18 @@ use mcap::records::Metadata;
 
 use queue::Received;
 
-/// The form in which messages are kept: what comes is made into bytes, which somebody else writes.
-pub(crate) trait Form {
+/// The form in which messages are kept: what comes is made into records, which somebody else writes.
+pub(crate) trait Form: Send {
     fn message(&mut self, received: &Received) -> Result<(), McapError>;
 
     fn note(&mut self, note: &Metadata) -> Result<(), McapError>;
 
-    /// All that came becomes whole records.
-    fn flush(&mut self) -> Result<(), McapError>;
+    /// How many bytes have come since [`flush`](Self::flush), about.
+    fn pending(&self) -> usize;
 
-    /// Nothing comes any more.
-    fn finish(&mut self) -> Result<(), McapError>;
+    /// Whole records of all that has come since then.
+    fn flush(&mut self) -> Result<Vec<u8>, McapError>;
 
-    /// The whole records since the last time.
-    fn take(&mut self) -> Vec<u8>;
+    /// The last ones. Nothing may come any more.
+    fn finish(&mut self) -> Result<Vec<u8>, McapError>;
 }

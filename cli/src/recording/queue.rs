@@ -92,22 +92,19 @@ struct State {
     sequence: u32,
     /// What is being left out.
     gap: Option<Gap>,
-    /// How many messages are still wanted.
-    wanted: Option<u64>,
     is_closed: bool,
     received: Volume,
     lost: Volume,
 }
 
 impl Queue {
-    /// Takes messages of so many bytes, one of any length if nothing else waits; no more than are `wanted`.
-    pub(crate) fn new(limit: usize, wanted: Option<u64>, clock: Clock) -> Self {
+    /// Has room for messages of so many bytes, and for one of any length if nothing else waits.
+    pub(crate) fn new(limit: usize, clock: Clock) -> Self {
         let state = State {
             entries: Vec::new(),
             bytes: 0,
             sequence: 0,
             gap: None,
-            wanted,
             is_closed: false,
             received: Volume::default(),
             lost: Volume::default(),
@@ -115,14 +112,14 @@ impl Queue {
         Self { state: Mutex::new(state), filled: Condvar::new(), drained: Condvar::new(), limit, clock }
     }
 
-    /// A message has been received. Blocks for [`PATIENCE`] at most. Whether more are wanted.
-    pub(crate) fn push(&self, origin: &Arc<Origin>, message: &[u8]) -> bool {
+    /// A message has been received. Blocks for [`PATIENCE`] at most.
+    pub(crate) fn push(&self, origin: &Arc<Origin>, message: &[u8]) {
         let len = message.len();
         let message = message.to_vec();
         let mut state = self.state.lock();
         let has_room = self.wait_for_room(&mut state, len + OVERHEAD);
         if state.is_closed {
-            return false;
+            return;
         }
         // Under the lock, so that they never go back.
         let time = self.clock.now();
@@ -133,7 +130,7 @@ impl Queue {
             let gap = state.gap.get_or_insert(Gap { from: time, to: time, lost: Volume::default() });
             gap.to = time;
             gap.lost.add(len);
-            return true;
+            return;
         }
         if let Some(gap) = state.gap.take() {
             state.entries.push(Entry::Gap(gap));
@@ -142,16 +139,11 @@ impl Queue {
         state.received.add(len);
         let before = state.bytes;
         state.bytes += len + OVERHEAD;
-        if let Some(wanted) = &mut state.wanted {
-            *wanted -= 1;
-            state.is_closed = *wanted == 0;
-        }
-        let (is_closed, bytes) = (state.is_closed, state.bytes);
+        let is_worth_it = before < WORTH_WAKING && state.bytes >= WORTH_WAKING;
         drop(state);
-        if is_closed || (before < WORTH_WAKING && bytes >= WORTH_WAKING) {
-            self.filled.notify_all();
+        if is_worth_it {
+            self.filled.notify_one();
         }
-        !is_closed
     }
 
     fn wait_for_room(&self, state: &mut MutexGuard<'_, State>, bytes: usize) -> bool {
@@ -192,6 +184,11 @@ impl Queue {
         self.drained.notify_all();
     }
 
+    /// What gives messages their times.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// What has been received and will be written, and what was left out.
     pub(crate) fn volumes(&self) -> (Volume, Volume) {
         let state = self.state.lock();
@@ -205,13 +202,13 @@ mod tests {
 
     use super::*;
 
-    fn queue(messages: usize, wanted: Option<u64>) -> Queue {
-        Queue::new(messages * (1000 + OVERHEAD), wanted, Clock::start())
+    fn queue(messages: usize) -> Queue {
+        Queue::new(messages * (1000 + OVERHEAD), Clock::start())
     }
 
-    fn push(queue: &Queue) -> bool {
+    fn push(queue: &Queue) {
         let origin = Arc::new(Origin { role: "client", peer: "127.0.0.1".into(), separator: ";".into() });
-        queue.push(&origin, &[b'x'; 1000])
+        queue.push(&origin, &[b'x'; 1000]);
     }
 
     fn sequences(entries: &[Entry]) -> Vec<Option<u32>> {
@@ -224,8 +221,8 @@ mod tests {
 
     #[test]
     fn what_has_no_room_is_a_gap_until_half_is_free() {
-        let queue = queue(4, None);
-        (0..7).for_each(|_| assert!(push(&queue)));
+        let queue = queue(4);
+        (0..7).for_each(|_| push(&queue));
         assert_eq!(queue.volumes().1, Volume { messages: 3, bytes: 3000 });
         let taken = queue.take(Instant::now());
         assert_eq!(sequences(&taken.entries), [Some(0), Some(1), Some(2), Some(3)]);
@@ -244,11 +241,11 @@ mod tests {
 
     #[test]
     fn a_gap_at_the_end_is_told() {
-        let queue = queue(1, None);
+        let queue = queue(1);
         push(&queue);
         push(&queue);
         queue.close();
-        assert!(!push(&queue));
+        push(&queue);
         let taken = queue.take(Instant::now());
         assert_eq!(sequences(&taken.entries), [Some(0), None]);
         assert!(taken.is_last);
@@ -256,14 +253,14 @@ mod tests {
 
     #[test]
     fn a_reader_waits_for_room() {
-        let queue = queue(1, None);
+        let queue = queue(1);
         push(&queue);
         thread::scope(|scope| {
             // Lost if the other thread needs longer than the patience to release it: so it is not waited for here.
             let pushed = scope.spawn(|| push(&queue));
             assert_eq!(queue.take(Instant::now()).entries.len(), 1);
             queue.release(1000);
-            assert!(pushed.join().unwrap());
+            pushed.join().unwrap();
         });
         let (received, lost) = queue.volumes();
         assert_eq!(received.messages + lost.messages, 2);
@@ -271,26 +268,17 @@ mod tests {
 
     #[test]
     fn one_message_of_any_length_has_room() {
-        let queue = Queue::new(10, None, Clock::start());
-        assert!(push(&queue));
+        let queue = Queue::new(10, Clock::start());
+        push(&queue);
         assert_eq!(queue.take(Instant::now()).entries.len(), 1);
     }
 
     #[test]
-    fn no_more_are_taken_than_are_wanted() {
-        let queue = queue(9, Some(2));
-        assert_eq!([push(&queue), push(&queue), push(&queue)], [true, false, false]);
-        let taken = queue.take(Instant::now() + Duration::from_secs(60));
-        assert_eq!((taken.entries.len(), taken.is_last), (2, true));
-        assert_eq!(queue.volumes().1, Volume::default());
-    }
-
-    #[test]
     fn times_never_go_back_among_readers() {
-        let queue = queue(4000, None);
+        let queue = queue(4000);
         thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| (0..1000).for_each(|_| assert!(push(&queue))));
+                scope.spawn(|| (0..1000).for_each(|_| push(&queue)));
             }
         });
         let taken = queue.take(Instant::now());

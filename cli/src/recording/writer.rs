@@ -20,9 +20,6 @@ use super::channels::{self, Kind, LOCATION_TOPIC, Origin, Wrap, key};
 use super::queue::Received;
 use super::{location, schema};
 
-/// How much of a chunk is collected before it is compressed, in bytes.
-const CHUNK: u64 = 1 << 20;
-
 /// Of how many places the messages have channels of their own; MCAP has room for some thousands.
 const MOST_ORIGINS: usize = 1000;
 
@@ -35,6 +32,7 @@ pub(crate) struct McapWriter {
     name: String,
     writer: Writer<NoSeek<Shared>>,
     written: Shared,
+    pending: usize,
     channels: HashMap<Arc<Origin>, HashMap<Channel, u16>>,
 }
 
@@ -67,11 +65,16 @@ impl McapWriter {
             .compression(Some(Compression::Zstd))
             // Compressing is a small part of the work of one thread.
             .compression_threads(0)
-            .chunk_size(Some(CHUNK))
-            // A chunk stays in memory until it is whole, so that a file never ends with half of one.
+            // A chunk stays in memory until it is flushed, so that a file never ends with half of one.
+            .chunk_size(None)
             .disable_seeking(true)
             .create(NoSeek::new(written.clone()))?;
-        Ok(Self { name: name.into(), writer, written, channels: HashMap::new() })
+        Ok(Self { name: name.into(), writer, written, pending: 0, channels: HashMap::new() })
+    }
+
+    fn take(&mut self) -> Vec<u8> {
+        self.pending = 0;
+        mem::take(&mut self.written.0.lock())
     }
 
     /// The channel of a kind of message from there.
@@ -133,6 +136,7 @@ impl Form for McapWriter {
         let publish_time = object.and_then(location::time_of).unwrap_or(time);
         let header = MessageHeader { channel_id, sequence, log_time: time, publish_time };
         self.writer.write_to_known_channel(&header, &wrapped.data)?;
+        self.pending += wrapped.data.len();
         if let Some(fix) = object.and_then(|object| location::fix(object, publish_time)) {
             let channel_id = self.channel(origin, Channel::Location, None)?;
             self.writer.write_to_known_channel(&MessageHeader { channel_id, ..header }, &fix)?;
@@ -144,15 +148,17 @@ impl Form for McapWriter {
         self.writer.write_metadata(note)
     }
 
-    fn flush(&mut self) -> Result<(), McapError> {
-        self.writer.flush()
+    fn pending(&self) -> usize {
+        self.pending
     }
 
-    fn finish(&mut self) -> Result<(), McapError> {
-        self.writer.finish().map(drop)
+    fn flush(&mut self) -> Result<Vec<u8>, McapError> {
+        self.writer.flush()?;
+        Ok(self.take())
     }
 
-    fn take(&mut self) -> Vec<u8> {
-        mem::take(&mut self.written.0.lock())
+    fn finish(&mut self) -> Result<Vec<u8>, McapError> {
+        self.writer.finish()?;
+        Ok(self.take())
     }
 }
