@@ -22,7 +22,10 @@ struct Verb {
     run: fn(&ArgMatches) -> Result<(), Failure>,
 }
 
-const VERBS: &[Verb] = &[Verb { command: verbs::listen::command, run: verbs::listen::run }];
+const VERBS: &[Verb] = &[
+    Verb { command: verbs::listen::command, run: verbs::listen::run },
+    Verb { command: verbs::send::command, run: verbs::send::run },
+];
 
 /// Does what was typed.
 pub(crate) fn run() -> ExitCode {
