@@ -13,16 +13,41 @@ use super::queue::Received;
 
 /// The columns of every frame: milliseconds since 1970, volts, km/h, degrees, m/s², km, and what the driver does.
 const COLUMNS: [&str; 23] = [
-    "t", "voltage", "speed", "front_wheel_speed", "rear_wheel_speed", "yaw", "pitch", "roll", "forward_acceleration",
-    "lateral_acceleration", "vertical_acceleration", "front_proximity", "left_proximity", "right_proximity",
-    "rear_proximity", "mileage", "gps_valid", "gps_ground_speed", "latitude", "longitude", "steering_position",
-    "throttle", "brake",
+    "t",
+    "voltage",
+    "speed",
+    "front_wheel_speed",
+    "rear_wheel_speed",
+    "yaw",
+    "pitch",
+    "roll",
+    "forward_acceleration",
+    "lateral_acceleration",
+    "vertical_acceleration",
+    "front_proximity",
+    "left_proximity",
+    "right_proximity",
+    "rear_proximity",
+    "mileage",
+    "gps_valid",
+    "gps_ground_speed",
+    "latitude",
+    "longitude",
+    "steering_position",
+    "throttle",
+    "brake",
 ];
 
 /// Those that a vehicle with four cameras has as well.
 const VISUAL_COLUMNS: [&str; 8] = [
-    "front_view_base64", "front_view_latency", "left_view_base64", "left_view_latency", "right_view_base64",
-    "right_view_latency", "rear_view_base64", "rear_view_latency",
+    "front_view_base64",
+    "front_view_latency",
+    "left_view_base64",
+    "left_view_latency",
+    "right_view_base64",
+    "right_view_latency",
+    "rear_view_base64",
+    "rear_view_latency",
 ];
 
 /// A table of frames. Its first one decides about the columns.
@@ -142,10 +167,23 @@ mod tests {
     #[test]
     fn numbers_are_printed_as_python_does() {
         for (json, python) in [
-            ("0", "0"), ("-7", "-7"), ("1795897762603", "1795897762603"), ("18446744073709551615", "18446744073709551615"),
-            ("0.0", "0.0"), ("12.0", "12.0"), ("-0.5", "-0.5"), ("0.1", "0.1"), ("1e15", "1000000000000000.0"),
-            ("1e16", "1e+16"), ("123456789012345680.0", "1.2345678901234568e+17"), ("0.0001", "0.0001"),
-            ("0.00001", "1e-05"), ("1.5e-7", "1.5e-07"), ("1e100", "1e+100"), ("5e-324", "5e-324"), ("43.6532261", "43.6532261"),
+            ("0", "0"),
+            ("-7", "-7"),
+            ("1795897762603", "1795897762603"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("0.0", "0.0"),
+            ("12.0", "12.0"),
+            ("-0.5", "-0.5"),
+            ("0.1", "0.1"),
+            ("1e15", "1000000000000000.0"),
+            ("1e16", "1e+16"),
+            ("123456789012345680.0", "1.2345678901234568e+17"),
+            ("0.0001", "0.0001"),
+            ("0.00001", "1e-05"),
+            ("1.5e-7", "1.5e-07"),
+            ("1e100", "1e+100"),
+            ("5e-324", "5e-324"),
+            ("43.6532261", "43.6532261"),
         ] {
             let mut out = String::new();
             number(&mut out, &serde_json::from_str(json).unwrap());
@@ -174,8 +212,10 @@ mod tests {
         let mut lacks_one = full.clone();
         lacks_one.remove("rear_view_latency");
         let header = |frame: Map<String, Value>| rows(&[frame.into()]).remove(0);
-        assert!(header(full).ends_with(",brake,front_view_base64,front_view_latency,left_view_base64,left_view_latency,\
-            right_view_base64,right_view_latency,rear_view_base64,rear_view_latency"));
+        assert!(header(full).ends_with(
+            ",brake,front_view_base64,front_view_latency,left_view_base64,left_view_latency,\
+            right_view_base64,right_view_latency,rear_view_base64,rear_view_latency"
+        ));
         assert!(header(lacks_one).ends_with(",brake"));
     }
 }

@@ -133,7 +133,7 @@ pub(crate) fn outlive_limits() {}
 mod tests {
     use std::fs;
 
-    use leads_comm_testing::Folder;
+    use leads_comm_testing::folder::Folder;
 
     use super::*;
 

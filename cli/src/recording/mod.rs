@@ -17,6 +17,7 @@ pub(crate) mod csv;
 pub(crate) mod file;
 pub(crate) mod location;
 pub(crate) mod notes;
+pub(crate) mod progress;
 pub(crate) mod queue;
 pub(crate) mod recorder;
 pub(crate) mod schema;

@@ -62,7 +62,9 @@ fn losses(lost: Volume) -> String {
 fn losses_in_all(lost: Volume) -> String {
     match lost.messages {
         0 => "none lost".into(),
-        messages => format!("{messages} messages ({}) lost: they came faster than the disk took them", bytes(lost.bytes)),
+        messages => {
+            format!("{messages} messages ({}) lost: they came faster than the disk took them", bytes(lost.bytes))
+        }
     }
 }
 

@@ -214,8 +214,8 @@ impl Work {
     }
 
     fn append(&mut self, records: &[u8]) -> Result<(), Broken> {
-        let path = &self.output.path;
-        self.output.append(records).map_err(|error| Broken::Write(path.clone(), error))?;
+        let appended = self.output.append(records);
+        appended.map_err(|error| Broken::Write(self.output.path.clone(), error))?;
         self.kept = self.come;
         self.len.store(self.len_before + self.output.len, Ordering::Relaxed);
         Ok(())
@@ -292,10 +292,8 @@ impl Work {
 
     fn outcome(self, failure: Option<Broken>) -> Outcome {
         let (received, _) = self.queue.volumes();
-        let unwritten = Volume {
-            messages: received.messages - self.kept.messages,
-            bytes: received.bytes - self.kept.bytes,
-        };
+        let unwritten =
+            Volume { messages: received.messages - self.kept.messages, bytes: received.bytes - self.kept.bytes };
         Outcome {
             kept: self.kept,
             unwritten,

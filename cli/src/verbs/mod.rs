@@ -1,4 +1,5 @@
 //! What the command can do, one verb a file.
 
 pub(crate) mod listen;
+pub(crate) mod record;
 pub(crate) mod send;
