@@ -2,4 +2,5 @@
 
 pub(crate) mod info;
 pub(crate) mod listen;
+pub(crate) mod record;
 pub(crate) mod send;
