@@ -3,4 +3,5 @@
 pub(crate) mod info;
 pub(crate) mod listen;
 pub(crate) mod record;
+pub(crate) mod replay;
 pub(crate) mod send;
