@@ -27,6 +27,7 @@ const VERBS: &[Verb] = &[
     Verb { command: verbs::send::command, run: verbs::send::run },
     Verb { command: verbs::replay::command, run: verbs::replay::run },
     Verb { command: verbs::info::command, run: verbs::info::run },
+    Verb { command: verbs::convert::command, run: verbs::convert::run },
     Verb { command: verbs::record::command, run: verbs::record::run },
 ];
 

@@ -1,5 +1,6 @@
 //! What the command can do, one verb a file.
 
+pub(crate) mod convert;
 pub(crate) mod info;
 pub(crate) mod listen;
 pub(crate) mod record;
