@@ -34,18 +34,14 @@ pub(crate) fn command() -> Command {
         .about("Make another file of recordings, or mend one")
         .before_help(EXAMPLES)
         .after_help(NOTES)
+        .override_usage("leads-comm convert [OPTIONS] <IN>... <OUT>")
         .args([
             Arg::new("files")
-                .value_name("IN")
+                .value_name("FILE")
                 .required(true)
                 .num_args(1..)
                 .value_parser(value_parser!(PathBuf))
-                .help("MCAP, JSON Lines, or CSV of LEADS; - is stdin, for a text format"),
-            Arg::new("out")
-                .value_name("OUT")
-                .required(true)
-                .value_parser(value_parser!(PathBuf))
-                .help("The new file; - is stdout, for a text format"),
+                .help("MCAP, JSON Lines, or CSV of LEADS; - is stdin or stdout, for a text format"),
             Arg::new("to")
                 .long("to")
                 .value_name("FORMAT")
@@ -57,8 +53,9 @@ pub(crate) fn command() -> Command {
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    let files: Vec<PathBuf> = matches.get_many("files").expect("it is required").cloned().collect();
-    let to: PathBuf = matches.get_one("out").cloned().expect("it is required");
+    // Not two arguments to clap, which would not take options between them.
+    let mut files: Vec<PathBuf> = matches.get_many("files").expect("it is required").cloned().collect();
+    let to = files.pop().filter(|_| !files.is_empty()).ok_or_else(|| usage("convert needs a file, and another one to make"))?;
     let format = match matches.get_one::<String>("to") {
         Some(name) => FORMATS.into_iter().find(|(format, _)| format == name).map(|(_, format)| format),
         None => format_of(&to),
