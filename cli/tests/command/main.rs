@@ -3,6 +3,10 @@
 #![allow(dead_code, reason = "what all topics share is not used by each of them on every system")]
 
 mod process;
+mod recordings;
 mod wire;
 
+mod convert;
+mod info;
 mod listen;
+mod replay;
