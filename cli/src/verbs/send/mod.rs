@@ -5,7 +5,6 @@ mod feed;
 use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,7 +19,7 @@ use crate::console::{Failure, Lines, fail, on_stop, stop_when_unread};
 use crate::endpoint::{self, Endpoint, Status};
 use crate::show::{self, End, Printer, Until};
 use crate::units;
-use feed::{Fed, Feed, Line, Pace, Source};
+use feed::{Busy, Fed, Feed, Line, Pace, Source};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,6 +45,9 @@ const SERIAL_DRAIN: Duration = Duration::from_millis(500);
 
 /// How long all of that may take after Ctrl-C.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// How often it is looked whether the feed still has something to tell.
+const MOMENT: Duration = Duration::from_millis(10);
 
 pub(crate) fn command() -> Command {
     let command = Command::new("send")
@@ -158,7 +160,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         news: tell.clone(),
     });
     let (client, place) = client(&endpoint, &sending)?;
-    let in_hand = Arc::new(AtomicBool::new(false));
+    let busy = Busy::default();
     let source = match matches.get_many::<OsString>("message") {
         Some(messages) => Source::Arguments(messages.cloned().collect()),
         None if matches.get_flag("null") => Source::Stdin(Lines::of_stdin(endpoint.max_message_len).ended_by_nul()),
@@ -167,7 +169,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let is_typed = matches!(source, Source::Stdin(_));
     let count = matches.get_one("count").copied().expect("it has a default");
     let pace = matches.get_one("rate").copied().map(Pace::new);
-    let feed = Feed { source, count, pace, line, reconnects, in_hand: Arc::clone(&in_hand) };
+    let feed = Feed { source, count, pace, line, reconnects, busy: busy.clone() };
 
     let (stopping, stopped, until) = (client.clone(), tell.clone(), Arc::clone(&sending));
     on_stop(move || {
@@ -182,7 +184,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         until.until.end();
     });
     thread::spawn(move || tell.send(News::Fed(feed.run())));
-    let outcome = Outcome::of(&client, &sending, waits, &in_hand, &news);
+    let outcome = Outcome::of(&client, &sending, waits, &busy, &news);
     outcome.judged(&sending, is_typed)
 }
 
@@ -224,13 +226,21 @@ struct Outcome {
 
 impl Outcome {
     /// Waits until the client has ended; after Ctrl-C not for long.
-    fn of(client: &Client, sending: &Sending, waits: bool, in_hand: &AtomicBool, news: &Receiver<News>) -> Self {
+    fn of(client: &Client, sending: &Sending, waits: bool, busy: &Busy, news: &Receiver<News>) -> Self {
         let mut this = Self::default();
         let mut deadline = None;
         loop {
             let left =
                 deadline.map_or(Duration::MAX, |deadline: Instant| deadline.saturating_duration_since(Instant::now()));
-            let Ok(news) = news.recv_timeout(left) else { return this };
+            // The feed tells in a moment what it has in hand, now that there is no connection; or it waits again.
+            let left = if this.ended.is_some() { left.min(MOMENT) } else { left };
+            let news = match news.recv_timeout(left) {
+                Ok(news) => news,
+                Err(_) if this.ended.is_some() && busy.get() && deadline.is_none_or(|end| end > Instant::now()) => {
+                    continue;
+                }
+                Err(_) => return this,
+            };
             match news {
                 News::Fed(Ok(fed)) => {
                     this.fed = Some(fed);
@@ -255,8 +265,7 @@ impl Outcome {
                 }
                 News::Ended(outcome) => this.ended = Some(outcome),
             }
-            // What the feed has in hand is told in a moment, now that there is no connection.
-            if this.ended.is_some() && (this.fed.is_some() || !in_hand.load(Ordering::Relaxed)) {
+            if this.ended.is_some() && (this.fed.is_some() || !busy.get()) {
                 return this;
             }
         }
