@@ -23,16 +23,16 @@ use feed::{Busy, Fed, Feed, Line, Pace, Source};
 
 const EXAMPLES: &str = "\
 Examples:
-  leads-comm send 10.0.0.4 time_lap           one message, each argument one
+  leads-comm send 10.0.0.4 time_lap           one message; each argument is one
   leads-comm send 10.0.0.4 < messages         a message a line
-  leads-comm send 10.0.0.4 'lap?' --wait 2s   and print what comes, until 2 s of silence
+  leads-comm send 10.0.0.4 'lap?' --wait 2s   and print what is answered
   leads-comm send 10.0.0.4 ping --count 100 --rate 10";
 
 /// What exit codes tell.
 const EXIT_CODES: &str = "\
-Exit code 0: everything was sent, or Ctrl-C at the keyboard's input. 1: something was
-not, or the server left before that; stderr says what. 2: a wrong call. 3: there were
-fewer answers than --answers says.";
+Exit code 0: everything was sent; or Ctrl-C, while lines were read. 1: something
+was not sent, or the server left before that. 2: a wrong call. 3: fewer answers
+than --answers says.";
 
 /// How long a server that reads slowly is waited for: rather long than lose a line of a large file.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -51,7 +51,7 @@ const MOMENT: Duration = Duration::from_millis(10);
 
 pub(crate) fn command() -> Command {
     let command = Command::new("send")
-        .about("Send messages to a server or a device: arguments, or the lines of stdin")
+        .about("Send messages to a server or a device")
         .before_help(EXAMPLES)
         .after_help(EXIT_CODES)
         .args([
@@ -61,6 +61,9 @@ pub(crate) fn command() -> Command {
                 .num_args(0..)
                 .value_parser(value_parser!(OsString))
                 .help("What to send (default: the lines of stdin)"),
+        ])
+        .next_help_heading("Sending")
+        .args([
             Arg::new("count")
                 .long("count")
                 .value_name("N")
@@ -72,25 +75,25 @@ pub(crate) fn command() -> Command {
                 .long("rate")
                 .value_name("R")
                 .value_parser(units::rate)
-                .help("Send R messages a second (default: as fast as the server reads)"),
+                .help("Send R messages a second (default: all at once)"),
             Arg::new("wait")
                 .short('W')
                 .long("wait")
                 .value_name("TIME")
                 .value_parser(units::time)
-                .help("Print what comes, and stay until nothing has for so long"),
+                .help("Print what comes, and stay until so much silence"),
             Arg::new("answers")
                 .long("answers")
                 .value_name("N")
                 .requires("wait")
                 .value_parser(units::count)
-                .help("With --wait: stay until N messages have come"),
+                .help("With --wait: stay for N messages only"),
             Arg::new("reconnect")
                 .long("reconnect")
                 .action(ArgAction::SetTrue)
-                .help("Connect again until everything is sent, also when there is no server yet"),
+                .help("Connect again until everything is sent"),
         ]);
-    let null = "NUL instead of a newline behind each message, read or printed";
+    let null = "NUL instead of a newline, read or printed";
     endpoint::with_options(show::with_options(command).mut_arg("null", |arg| arg.help(null)))
 }
 
@@ -308,9 +311,7 @@ impl Outcome {
 fn answers(end: End, until: &Until) -> Result<(), Failure> {
     match (end, until.missing()) {
         (_, None) => Ok(()),
-        (End::Silence, Some((come, count))) => {
-            Err(Failure::TimedOut(format!("{come} of {count} answers have come, and then nothing for a while")))
-        }
+        (End::Silence, _) => until.silence("answers"),
         (_, Some((come, count))) => Err(fail(format!("the server has left after {come} of {count} answers"))),
     }
 }
