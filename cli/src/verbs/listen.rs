@@ -17,7 +17,7 @@ Examples:
   leads-comm listen 10.0.0.4 --leads        what a LEADS vehicle says
   leads-comm listen 10.0.0.4 --fields t,speed > run.csv
   leads-comm listen 10.0.0.4 -f json | jq .message.speed
-  leads-comm listen 10.0.0.4 -c1 -W5s -q    does it say anything? (no: exit code 3)
+  leads-comm listen 10.0.0.4 -c1 -W5s -q    does it say anything? (3: no)
   leads-comm listen 'serial:auto?tag=VeC'   what a controller at some port says";
 
 /// What exit codes tell.

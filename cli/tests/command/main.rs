@@ -7,3 +7,10 @@ mod wire;
 
 mod listen;
 mod send;
+
+/// A folder with one file, of this name and with this content.
+fn folder_with(name: &str, content: impl AsRef<[u8]>) -> leads_comm_testing::folder::Folder {
+    let folder = leads_comm_testing::folder::Folder::new("command");
+    std::fs::write(folder.path().join(name), content).unwrap();
+    folder
+}
