@@ -2,11 +2,14 @@
 
 #![allow(dead_code, reason = "what all topics share is not used by each of them on every system")]
 
-mod process;
-mod wire;
-
 mod listen;
+#[cfg(unix)]
+mod pipes;
+mod process;
 mod send;
+#[cfg(unix)]
+mod signals;
+mod wire;
 
 /// A folder with one file, of this name and with this content.
 fn folder_with(name: &str, content: impl AsRef<[u8]>) -> leads_comm_testing::folder::Folder {
