@@ -2,6 +2,10 @@
 
 #![allow(dead_code, reason = "what all topics share is not used by each of them on every system")]
 
+mod endpoint;
+mod leads;
+#[path = "../../../tests/interop/peer.rs"]
+mod leads_peer;
 mod listen;
 #[cfg(unix)]
 mod pipes;
@@ -9,6 +13,8 @@ mod process;
 mod send;
 #[cfg(unix)]
 mod signals;
+#[cfg(unix)]
+mod terminal;
 mod wire;
 
 /// A folder with one file, of this name and with this content.
