@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
+use crate::leads_peer::{Peer as LeadsPeer, leads};
 use crate::process::{Process, run};
 use crate::recordings::{Recordings, all_kinds, messages, on_the_wire};
 use crate::wire::{Listening, Peer};
@@ -312,4 +313,25 @@ fn a_wrong_call_is_told() {
     let ended = run(&["replay", "/nowhere/a.mcap"]);
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.stderr[0].starts_with("leads-comm: cannot read /nowhere/a.mcap: "), "{ended:?}");
+}
+
+#[test]
+fn leads_sees_a_vehicle() {
+    let Some(path) = leads() else { return };
+    let recordings = Recordings::new();
+    let sent = all_kinds().into_iter().filter(|message| !message.contains(&b';')).collect::<Vec<_>>();
+    // LEADS breaks when messages arrive together, hence the time between them.
+    let file = recordings.mcap("a.mcap", 100 * MILLISECOND, &sent);
+    let (replay, port) = start(&["--leads", &file, "--wait-viewers", "1", "--start", "0"]);
+    let (mut viewer, _) = LeadsPeer::start(path, "client", port, ";");
+    viewer.expect("connect");
+    viewer.tell("listen");
+    viewer.expect("listening");
+    // It may have missed the first ones, before it listened.
+    let last = sent.last().unwrap();
+    let hex: String = last.iter().map(|byte| format!("{byte:02x}")).collect();
+    while viewer.expect("received") != hex {}
+    viewer.expect("disconnect");
+    viewer.end();
+    assert_eq!(replay.end().code, 0);
 }
