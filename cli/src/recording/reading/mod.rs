@@ -41,7 +41,7 @@ pub(crate) struct Recording {
 }
 
 enum Input {
-    Mcap(mcap::McapMessages<Bytes>),
+    Mcap(Box<mcap::McapMessages<Bytes>>),
     JsonLines(json_lines::JsonLines<Bytes>),
     Csv(csv::CsvRows<Bytes>),
 }
@@ -63,7 +63,7 @@ impl Recording {
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let (format, bytes, size) = open(path)?;
         let input = match format {
-            Format::Mcap => Input::Mcap(mcap::McapMessages::new(Records::behind_magic(bytes))),
+            Format::Mcap => Input::Mcap(Box::new(mcap::McapMessages::new(Records::behind_magic(bytes)))),
             Format::JsonLines => Input::JsonLines(json_lines::JsonLines::new(bytes)),
             Format::Csv => Input::Csv(csv::CsvRows::new(bytes).map_err(|text| no_recording(path, &text))?),
         };
@@ -81,7 +81,7 @@ impl Recording {
         next.unwrap_or_else(|error| {
             let at = self.position();
             let text = format!("it cannot be read from byte {at} on: {error}");
-            self.input = Input::Mcap(mcap::McapMessages::new(Records::behind_magic(nothing())));
+            self.input = Input::Mcap(Box::new(mcap::McapMessages::new(Records::behind_magic(nothing()))));
             Some(Item::Damaged(text))
         })
     }
