@@ -1,3 +1,4 @@
 //! What the command can do, one verb a file.
 
 pub(crate) mod listen;
+pub(crate) mod send;
