@@ -22,7 +22,11 @@ struct Verb {
     run: fn(&ArgMatches) -> Result<(), Failure>,
 }
 
-const VERBS: &[Verb] = &[Verb { command: verbs::listen::command, run: verbs::listen::run }];
+const VERBS: &[Verb] = &[
+    Verb { command: verbs::listen::command, run: verbs::listen::run },
+    Verb { command: verbs::serve::command, run: verbs::serve::run },
+    Verb { command: verbs::completions::command, run: verbs::completions::run },
+];
 
 /// Does what was typed.
 pub(crate) fn run() -> ExitCode {

@@ -22,5 +22,6 @@ mod token;
 
 pub(crate) use outcome::{Failure, Verbosity, begin, end, fail, usage};
 pub(crate) use output::{complain, print, tell};
+pub(crate) use stdin::Lines;
 pub(crate) use stop::{on_stop, stop_when_unread};
 pub(crate) use token::read_token;

@@ -118,6 +118,11 @@ impl Endpoint {
         Ok(Self { address, port, separator, max_message_len, token, tls })
     }
 
+    /// Whether a server of it lets in everybody who reaches it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.token.is_none() && !self.tls.asks_clients()
+    }
+
     /// A client of it, and what its `start` is given.
     pub(crate) fn client(&self) -> Result<(ClientBuilder, String), Failure> {
         let mut builder = Client::builder()

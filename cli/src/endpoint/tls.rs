@@ -31,6 +31,11 @@ impl TlsFiles {
         self.authorities.is_some() || self.identity.is_some() || self.server_name.is_some()
     }
 
+    /// Whether clients of a server need a certificate.
+    pub(super) fn asks_clients(&self) -> bool {
+        self.authorities.is_some()
+    }
+
     /// A server with a certificate, and, where authorities are named, clients that need one.
     pub(super) fn serve(&self, builder: ServerBuilder) -> Result<ServerBuilder, Failure> {
         let config = match (self.identity()?, self.authorities()?) {

@@ -1,3 +1,5 @@
 //! What the command can do, one verb a file.
 
+pub(crate) mod completions;
 pub(crate) mod listen;
+pub(crate) mod serve;
