@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use leads_comm::codec::Separator;
-use leads_comm::{Client, ClientBuilder, DEFAULT_PORT, DEFAULT_SEPARATOR, Server, ServerBuilder};
+use leads_comm::{Client, ClientBuilder, DEFAULT_PORT, DEFAULT_SEPARATOR, MemoryLimits, Server, ServerBuilder};
 use leads_comm_serial::{Identity, SerialConnector};
 
 use crate::address::{Address, SerialLine};
@@ -23,6 +23,9 @@ const VIDEO: (u16, &[u8]) = (16901, b"end;");
 
 /// The longest message unless told otherwise, in bytes: LEADS has no limit, and a picture of 1920x1080 takes 1.4 MB.
 const LONGEST_MESSAGE: usize = 16 << 20;
+
+/// How much may wait for a peer beside the longest message, in bytes.
+const ROOM: usize = 4 << 20;
 
 /// The other side, and how to speak with it.
 #[derive(Debug)]
@@ -123,13 +126,26 @@ impl Endpoint {
         self.token.is_none() && !self.tls.asks_clients()
     }
 
+    /// How much may wait for a peer: one message of any length, and what the library allows otherwise.
+    pub(crate) fn room(&self) -> usize {
+        self.max_message_len.saturating_add(ROOM)
+    }
+
+    /// How much may wait for all of them, or of what they have not finished.
+    fn memory(&self) -> MemoryLimits {
+        let bytes = self.room().saturating_mul(4);
+        MemoryLimits::new().max_total_queued_bytes(bytes).max_total_unfinished_bytes(bytes)
+    }
+
     /// A client of it, and what its `start` is given.
     pub(crate) fn client(&self) -> Result<(ClientBuilder, String), Failure> {
         let mut builder = Client::builder()
             .port(self.port)
             .separator(&self.separator)
             .max_received_len(self.max_message_len)
-            .max_sent_len(self.max_message_len);
+            .max_sent_len(self.max_message_len)
+            .max_queued_bytes(self.room())
+            .memory_limits(self.memory());
         if let Some(token) = &self.token {
             builder = builder.token(token);
         }
@@ -153,7 +169,9 @@ impl Endpoint {
             .port(self.port)
             .separator(&self.separator)
             .max_received_len(self.max_message_len)
-            .max_sent_len(self.max_message_len);
+            .max_sent_len(self.max_message_len)
+            .max_queued_bytes(self.room())
+            .memory_limits(self.memory());
         if let Some(token) = &self.token {
             builder = builder.token(token);
         }

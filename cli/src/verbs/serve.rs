@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use leads_comm::{
-    Callback, Connection, Delivery, DisconnectReason, Error, MemoryLimits, Server, ServerBuilder, Service,
-    SlowConsumer, key,
+    Callback, Connection, Delivery, DisconnectReason, Error, Server, ServerBuilder, Service, SlowConsumer, key,
 };
 
 use crate::address::Address;
@@ -28,9 +27,6 @@ Examples:
 
 /// How long a message waits for a client that reads slowly.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// By how much a client may be behind, in bytes, besides the longest message: room for a burst.
-const BEHIND: usize = 16 << 20;
 
 /// What becomes of a client that reads slowly.
 const SLOW: [&str; 4] = ["wait", "drop", "latest", "disconnect"];
@@ -75,7 +71,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     };
     let slow = matches.get_one::<String>("slow").map(String::as_str);
     let slow = slow.unwrap_or(if terminal.relay { "drop" } else { "wait" });
-    let mut builder = limited(&endpoint, slow)?.callback(terminal);
+    let mut builder = served(endpoint.server()?, slow, endpoint.room()).callback(terminal);
     if let Some(connections) = matches.get_one::<u32>("max-connections") {
         builder = builder.max_connections(*connections as usize);
     }
@@ -94,22 +90,14 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
 }
 
-/// A server with room for what clients are behind with, and for the longest messages.
-fn limited(endpoint: &Endpoint, slow: &str) -> Result<ServerBuilder, Failure> {
-    let queued = endpoint.max_message_len.saturating_add(BEHIND);
-    let delivery = Delivery::new().max_queued_bytes(queued).slow_consumer(match slow {
-        "wait" => SlowConsumer::Block(PATIENCE),
-        "disconnect" => SlowConsumer::Disconnect,
-        _ => SlowConsumer::DropOldest,
-    });
-    let limits = MemoryLimits::new()
-        .max_total_queued_bytes(queued.saturating_mul(4))
-        .max_total_unfinished_bytes(queued.saturating_mul(4));
-    let builder = endpoint.server()?.memory_limits(limits);
-    Ok(match slow {
-        "latest" => builder.key(key::all()).delivery(delivery.conflate(true)),
-        _ => builder.delivery(delivery),
-    })
+/// Serves each client so when it is behind.
+fn served(builder: ServerBuilder, slow: &str, room: usize) -> ServerBuilder {
+    match slow {
+        "wait" => builder.slow_consumer(SlowConsumer::Block(PATIENCE)),
+        "latest" => builder.key(key::all()).delivery(Delivery::new().max_queued_bytes(room).conflate(true)),
+        "drop" => builder.slow_consumer(SlowConsumer::DropOldest),
+        _ => builder.slow_consumer(SlowConsumer::Disconnect),
+    }
 }
 
 /// What is printed, and what becomes of a message.
