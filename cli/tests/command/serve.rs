@@ -1,0 +1,382 @@
+//! `serve`: what it prints, and what it says to whom.
+
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use crate::process::{PATIENCE, Process, command, run};
+use crate::wire::Peer;
+
+/// A server on a free port of this machine, and the port.
+fn start(options: &[&str]) -> (Process, u16) {
+    let server = Process::start(&[&["serve", "127.0.0.1:0"], options].concat());
+    let port = port(&server);
+    (server, port)
+}
+
+/// Where it says that it listens.
+#[track_caller]
+fn port(server: &Process) -> u16 {
+    let line = server.error_line();
+    let port = line.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).filter(|port| *port > 0);
+    port.filter(|_| line.starts_with("listening on ")).unwrap_or_else(|| panic!("the first line is {line:?}"))
+}
+
+/// A client that the server has accepted.
+#[track_caller]
+fn join(server: &Process, port: u16) -> Peer {
+    let peer = Peer::connect(port);
+    assert_eq!(server.error_line(), format!("{} connected", peer.name()));
+    peer
+}
+
+#[test]
+fn the_first_line_of_stderr_is_the_real_address() {
+    let server = Process::start(&["serve", "127.0.0.1:0"]);
+    let line = server.error_line();
+    let address = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}"));
+    // It can be given to a client as it is.
+    TcpStream::connect(address).unwrap();
+    assert!(server.error_line().ends_with(" connected"), "nothing else is said where only this machine comes");
+}
+
+#[test]
+fn every_address_is_served_and_warned_of() {
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        eprintln!("not tested: this machine has no IPv6");
+        return;
+    }
+    let server = Process::start(&["serve", ":0"]);
+    let port = port(&server);
+    let warning = server.error_line();
+    assert!(warning.contains("everybody") && warning.contains("--token-file"), "{warning}");
+    TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap();
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    // Whoever asks for a token is not warned.
+    let server = Process::spawn(command(&["serve", "0.0.0.0:0"]).env("LEADS_COMM_TOKEN", "secret"));
+    TcpStream::connect((Ipv4Addr::LOCALHOST, self::port(&server))).unwrap();
+    server.signal("TERM");
+    let ended = server.end();
+    assert!(ended.code == 0 && !ended.stderr.iter().any(|line| line.contains("everybody")), "{ended:?}");
+}
+
+#[test]
+fn each_message_is_a_line_at_once() {
+    let (server, port) = start(&[]);
+    let peer = join(&server, port);
+    peer.write("time_lap;haz");
+    // Nothing else comes before this is read: the line has been flushed.
+    assert_eq!(server.line(), "time_lap");
+    peer.write("ard;;");
+    assert_eq!(server.line(), "hazard");
+    assert_eq!(server.line(), "");
+    let bytes: Vec<u8> = (0..=255).filter(|byte| !b";\n".contains(byte)).collect();
+    peer.write([&bytes[..], b";"].concat());
+    assert_eq!(server.line_bytes(), bytes);
+}
+
+#[test]
+fn another_separator_serves() {
+    for options in [&["--separator", "end;"][..], &["--leads-video"]] {
+        let (server, port) = start(&[&["--echo"], options].concat());
+        let peer = join(&server, port);
+        peer.write("frame;0en");
+        peer.write("d;");
+        assert_eq!(server.line(), "frame;0");
+        peer.expect("frame;0end;");
+    }
+}
+
+#[test]
+fn stdout_carries_messages_and_stderr_who_comes_and_goes() {
+    let (server, port) = start(&[]);
+    let (polite, rude) = (join(&server, port), join(&server, port));
+    let (polite_name, rude_name) = (polite.name(), rude.name());
+    polite.say_goodbye();
+    assert_eq!(server.error_line(), format!("{polite_name} disconnected: the peer said goodbye"));
+    rude.write("unfini");
+    rude.hang_up();
+    assert!(server.error_line().starts_with(&format!("{rude_name} disconnected: ")));
+    server.signal("TERM");
+    let ended = server.end();
+    assert_eq!((ended.code, ended.stdout, ended.stderr), (0, vec![], vec![]));
+}
+
+#[test]
+fn quiet_says_nothing_of_all_that() {
+    // The port is what somebody else knows: nothing says it.
+    let port = crate::wire::unused_port();
+    let server = Process::start(&["serve", &format!("127.0.0.1:{port}"), "-q", "--echo"]);
+    let peer = loop {
+        match TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
+            Ok(socket) => break Peer::new(socket),
+            Err(_) => thread::yield_now(),
+        }
+    };
+    peer.write("m1;");
+    peer.expect("m1;");
+    server.signal("TERM");
+    peer.expect_goodbye();
+    let ended = server.end();
+    assert_eq!((ended.code, ended.stdout, ended.stderr), (0, vec!["m1".to_owned()], vec![]));
+}
+
+#[test]
+fn no_more_clients_than_it_is_told_to_have() {
+    let (server, port) = start(&["--max-connections", "1", "--echo"]);
+    let inside = join(&server, port);
+    let refused = Peer::connect(port);
+    assert_eq!(refused.rest(), b"disconnect;;");
+    assert_eq!(server.error_line(), "a caller was refused: the limit on connections is 1");
+    inside.write("m1;");
+    inside.expect("m1;");
+}
+
+#[test]
+fn it_prints_only_unless_asked_for_more() {
+    let (mut server, port) = start(&[]);
+    let (speaker, listener) = (join(&server, port), join(&server, port));
+    speaker.write("m1;");
+    assert_eq!(server.line(), "m1");
+    server.write("later\n");
+    // Nothing before it.
+    speaker.expect("later;");
+    listener.expect("later;");
+}
+
+#[test]
+fn echo_answers_the_sender_alone() {
+    let (mut server, port) = start(&["--echo"]);
+    let (speaker, listener) = (join(&server, port), join(&server, port));
+    speaker.write("m1;m3;");
+    speaker.expect("m1;m3;");
+    server.write("later\n");
+    listener.expect("later;");
+    speaker.expect("later;");
+}
+
+#[test]
+fn relay_tells_the_others_alone() {
+    let (mut server, port) = start(&["--relay"]);
+    let (speaker, first, second) = (join(&server, port), join(&server, port), join(&server, port));
+    speaker.write("m1;m3;");
+    first.expect("m1;m3;");
+    second.expect("m1;m3;");
+    server.write("later\n");
+    speaker.expect("later;");
+}
+
+#[test]
+fn echo_and_relay_together_tell_everybody() {
+    let (server, port) = start(&["--echo", "--relay"]);
+    let (speaker, listener) = (join(&server, port), join(&server, port));
+    speaker.write("m1;");
+    speaker.expect("m1;");
+    listener.expect("m1;");
+}
+
+/// Message `number` of many, which together are more than a client that reads nothing is kept and its system takes.
+fn numbered(number: usize) -> String {
+    format!("{number} {};", "x".repeat(3_000))
+}
+
+const MANY: usize = 12_000;
+
+/// Relays them to a reader, beside one that reads nothing; what is told of that one in the end.
+#[cfg(unix)]
+fn beside_one_that_reads_nothing(slow: &str) -> String {
+    let (server, port) = start(&["--relay", "--slow", slow]);
+    let [speaker, frozen, reader] = [(); 3].map(|()| join(&server, port));
+    // In rounds, so that nobody is behind who reads.
+    for first in (0..MANY).step_by(250) {
+        let round: String = (first..first + 250).map(numbered).collect();
+        speaker.write(&round);
+        reader.expect(&round);
+    }
+    server.signal("TERM");
+    reader.expect_goodbye();
+    let ended = server.end();
+    assert_eq!(ended.code, 0, "{:?}", ended.stderr);
+    let name = frozen.name().to_string();
+    let told = ended.stderr.into_iter().find(|line| line.starts_with(&name)).expect("its end is told");
+    told.strip_prefix(&name).unwrap().to_owned()
+}
+
+#[test]
+#[cfg(unix)]
+fn one_that_stops_reading_costs_a_relay_nothing_but_its_own() {
+    let told = beside_one_that_reads_nothing("drop");
+    assert!(told.starts_with(" disconnected: the service was closed") && told.ends_with(" dropped"), "{told}");
+    for slow in ["disconnect", "wait"] {
+        let told = beside_one_that_reads_nothing(slow);
+        assert!(told.starts_with(" disconnected: ") && !told.contains("the service was closed"), "{slow}: {told}");
+    }
+}
+
+#[test]
+fn one_that_reads_late_is_waited_for_and_gets_everything() {
+    let (server, port) = start(&["--relay", "--slow", "wait"]);
+    let (speaker, recorder) = (join(&server, port), join(&server, port));
+    let speaking = thread::spawn(move || (0..MANY).for_each(|number| speaker.write(numbered(number))));
+    // It begins to read when nearly all waits for it that may.
+    server.line_with("5500 xx");
+    (0..MANY).for_each(|number| recorder.expect(numbered(number)));
+    speaking.join().unwrap();
+}
+
+#[test]
+fn one_that_wants_the_latest_passes_over_what_is_old() {
+    let (mut server, port) = start(&["--slow", "latest"]);
+    let viewer = join(&server, port);
+    let mut stdin = server.take_stdin();
+    let lines: String = (0..MANY).map(numbered).collect::<String>().replace(';', "\n");
+    std::io::Write::write_all(&mut stdin, lines.as_bytes()).unwrap();
+    drop(stdin);
+    // In order, and the last one in any case.
+    let mut numbers = vec![];
+    while numbers.last() != Some(&(MANY - 1)) {
+        let message = viewer.message();
+        numbers.push(message.split_once(' ').unwrap().0.parse::<usize>().unwrap());
+    }
+    assert!(numbers.is_sorted() && numbers.len() < MANY, "{} of {MANY}", numbers.len());
+}
+
+#[test]
+fn lines_of_stdin_are_sent_to_all() {
+    let (mut server, port) = start(&[]);
+    let (first, second) = (join(&server, port), join(&server, port));
+    server.write(b"one\n\nt\xffo\r\nthree\r");
+    server.close_stdin();
+    for peer in [&first, &second] {
+        peer.expect(b"one;;t\xffo;three\r;");
+    }
+}
+
+#[test]
+fn stdin_waits_for_the_first_client() {
+    let (mut server, port) = start(&[]);
+    // Like `serve < messages`: all of it is there, before anybody is.
+    server.write("one\ntwo\n");
+    server.close_stdin();
+    let first = join(&server, port);
+    first.expect("one;two;");
+    // It goes on.
+    first.write("still there;");
+    assert_eq!(server.line(), "still there");
+    let second = join(&server, port);
+    second.write("me too;");
+    assert_eq!(server.line(), "me too");
+}
+
+#[test]
+fn a_line_that_cannot_be_sent_is_told_and_passed_over() {
+    let (mut server, port) = start(&["--max-message-len", "1000"]);
+    let peer = join(&server, port);
+    server.write("a;b\ndisconnect\nafter\n");
+    server.write("x".repeat(1_002));
+    // As soon as it is certain.
+    for (number, cause) in [
+        (1, "the separator would split the message at byte 1"),
+        (2, "the reserved goodbye"),
+        (4, "it is longer than 1000 bytes"),
+    ] {
+        let line = server.error_line();
+        let start = format!("leads-comm: line {number} was not sent: ");
+        assert!(line.starts_with(&start) && line.contains(cause), "{line:?}");
+    }
+    server.write(format!("{}\n{}\n", "x".repeat(100_000), "y".repeat(1_000)));
+    peer.expect(format!("after;{};", "y".repeat(1_000)));
+}
+
+#[cfg(unix)]
+#[test]
+fn signals_end_it_with_a_goodbye_to_all() {
+    for signal in ["INT", "TERM", "HUP"] {
+        let (server, port) = start(&[]);
+        let peers = [(); 3].map(|()| join(&server, port));
+        server.signal(signal);
+        peers.into_iter().for_each(Peer::expect_goodbye);
+        // Stdin is still open: it holds nobody up.
+        let ended = server.end();
+        assert_eq!((ended.code, &ended.stdout[..], ended.stderr.len()), (0, &[][..], 3), "{ended:?}");
+        assert!(ended.stderr.iter().all(|line| line.ends_with(" disconnected: the service was closed")), "{ended:?}");
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is still taken");
+    }
+}
+
+#[test]
+fn what_it_cannot_serve_is_one_clear_line() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let taken = taken.local_addr().unwrap();
+    for (arguments, code, why) in [
+        (&[&*taken.to_string()][..], 1, &*format!("cannot listen on {taken}: ")),
+        (&["serial:/dev/null"], 2, "a serial line has a device at its other end"),
+        (&["tls://127.0.0.1:0"], 2, "--tls-cert"),
+        (&["127.0.0.1:0", "--tls-ca", "ca.pem"], 2, "tls://"),
+        (&["tls://127.0.0.1:0", "--tls-cert", "/no/such", "--tls-key", "/no/such"], 1, "cannot read /no/such: "),
+        (&["unix:/no/such/folder/socket"], 1, "cannot listen on /no/such/folder/socket: "),
+        (&["127.0.0.1:0", "--token-file", "/no/such"], 1, "cannot read the token from /no/such: "),
+    ] {
+        let ended = run(&[&["serve"][..], arguments].concat());
+        assert_eq!((ended.code, ended.stdout.len(), ended.stderr.len()), (code, 0, 1), "{ended:?}");
+        assert!(ended.stderr[0].starts_with("leads-comm: ") && ended.stderr[0].contains(why), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_ends_it_cleanly() {
+    let (server, stdout) = Process::start_unread(&["serve", "127.0.0.1:0"]);
+    let port = port(&server);
+    let (first, second) = (join(&server, port), join(&server, port));
+    // Like `| head -0`, and nothing is printed.
+    drop(stdout);
+    first.expect_goodbye();
+    second.expect_goodbye();
+    let ended = server.end();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.stderr.iter().all(|line| line.ends_with(" disconnected: the service was closed")), "{ended:?}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_stdout_that_nobody_reads_slows_its_client_down_and_holds_up_no_end() {
+    let (server, _stdout) = Process::start_unread(&["serve", "127.0.0.1:0"]);
+    let speaker = TcpStream::connect((Ipv4Addr::LOCALHOST, port(&server))).unwrap();
+    speaker.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let chunk = [b"x".repeat(1_000), b";".to_vec()].concat();
+    // Neither is everything taken, nor does it end.
+    let taken = (0..100_000).take_while(|_| std::io::Write::write_all(&mut &speaker, &chunk).is_ok()).count();
+    assert!(taken < 100_000);
+    server.signal("INT");
+    let ended = server.end();
+    let lost = ended.stderr.iter().filter(|line| line.contains(" bytes were not printed")).count();
+    assert_eq!((ended.code, lost), (1, 1), "{ended:?}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_unix_socket_serves_and_is_cleared_away() {
+    use leads_comm::{Client, callback};
+    use leads_comm_testing::folder::Folder;
+    use std::sync::mpsc;
+
+    let folder = Folder::new("serve");
+    let path = folder.path().join("socket").to_str().unwrap().to_owned();
+    let mut server = Process::start(&["serve", &format!("unix:{path}"), "--echo"]);
+    assert_eq!(server.error_line(), format!("listening on unix:{path}"));
+    let (tell, told) = mpsc::channel();
+    let callback = callback::on_receive(move |_, message| tell.send(message.to_vec()).unwrap());
+    let client = Client::builder().unix().callback(callback).build().unwrap();
+    client.start(&path, true).unwrap();
+    let line = server.error_line();
+    assert!(line.ends_with(" connected"), "{line}");
+    client.send(b"time_lap").unwrap();
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), b"time_lap");
+    assert_eq!(server.line(), "time_lap");
+    server.write("hazard\n");
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), b"hazard");
+    server.signal("TERM");
+    assert_eq!(server.end().code, 0);
+    assert!(!std::path::Path::new(&path).exists(), "the server has left its file behind");
+    client.close();
+}
