@@ -6,7 +6,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use log::LevelFilter;
 
-use crate::console::{self, Failure, Verbosity};
+use crate::console::{self, Failure, Verbosity, usage};
 use crate::verbs;
 
 const EXAMPLES: &str = "\
@@ -84,12 +84,25 @@ fn verbosity(matches: &ArgMatches) -> Verbosity {
 /// Prints help, which is an error to clap, or what was wrong.
 fn refuse(error: &clap::Error) -> ExitCode {
     console::begin(Verbosity::Normal);
-    let text = error.render();
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        console::print(&[text.to_string().as_bytes()]);
-        return console::end(Ok(()));
+    let text = error.render().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            console::print(&[text.as_bytes()]);
+            console::end(Ok(()))
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            console::complain(text.trim_end());
+            let _ = console::end(Ok(()));
+            ExitCode::from(2)
+        }
+        _ => console::end(Err(usage(in_one_line(&text)))),
     }
-    console::complain(text.to_string().trim_end());
-    let _ = console::end(Ok(()));
-    ExitCode::from(2)
+}
+
+/// What clap says in several lines, without its usage.
+fn in_one_line(text: &str) -> String {
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let said = text.split("\n\n").take_while(|part| !part.starts_with("Usage:") && !part.starts_with("For more"));
+    let said: Vec<String> = said.map(|part| part.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    said.join("; ")
 }

@@ -6,6 +6,8 @@
 //!   verbs       one file each: listen, send, serve, …
 //!   endpoint    the options that say how to speak with the other side, made a client or a server of the library
 //!   address     where that is
+//!   show        how messages are printed
+//!   units       sizes and times, as they are typed
 //!   console     stdin, stdout, stderr, signals, exit codes
 //! ```
 
@@ -13,6 +15,8 @@ mod address;
 mod command;
 mod console;
 mod endpoint;
+mod show;
+mod units;
 mod verbs;
 
 use std::process::ExitCode;

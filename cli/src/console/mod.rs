@@ -9,6 +9,7 @@
 //!   stdout   print waits for its reader, show leaves out                          output.rs
 //!   stderr   tell, complain, and the log: leave out what nobody reads             output.rs
 //!   signals, a stdout that is of no use any more                                  stop.rs
+//!   the terminal at stdout: its width, whether colours are wanted                 terminal.rs
 //! ```
 
 mod outcome;
@@ -18,10 +19,12 @@ mod stop;
 #[cfg_attr(unix, path = "system/unix.rs")]
 #[cfg_attr(not(unix), path = "system/other.rs")]
 mod system;
+mod terminal;
 mod token;
 
 pub(crate) use outcome::{Failure, Verbosity, begin, end, fail, usage};
 pub(crate) use output::{complain, print, tell};
 pub(crate) use stdin::Lines;
 pub(crate) use stop::{on_stop, stop_when_unread};
+pub(crate) use terminal::{columns, wants_color};
 pub(crate) use token::read_token;

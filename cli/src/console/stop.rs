@@ -2,10 +2,14 @@
 
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::outcome::{Failure, fail};
 use super::output::{STDERR, STDOUT};
 use super::system;
+
+/// Signals that come together are one: a terminal that goes sends several, and so do programs that pass them on.
+const TOGETHER: Duration = Duration::from_millis(300);
 
 type Stop = Box<dyn FnOnce() + Send>;
 
@@ -13,7 +17,7 @@ type Stop = Box<dyn FnOnce() + Send>;
 static STOP: Mutex<Option<Stop>> = Mutex::new(None);
 
 /// Calls `stop`, once, when the command has to end: by Ctrl-C, SIGTERM or SIGHUP, or because stdout takes no more. From
-/// then on nothing that it prints is waited for for long.
+/// then on nothing that it prints is waited for for long, and another signal ends the process at once.
 ///
 /// It is called on a thread of its own, and may block. Before that, a signal ends the process by itself.
 ///
@@ -22,7 +26,17 @@ static STOP: Mutex<Option<Stop>> = Mutex::new(None);
 /// [`Failure::Failed`] if the system lets nobody wait for signals.
 pub(crate) fn on_stop(stop: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
     *STOP.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(stop));
-    system::on_signals(request).map_err(|error| fail(format!("cannot wait for Ctrl-C: {error}")))
+    let mut first = None;
+    let on_signal = move || match first {
+        None => {
+            first = Some(Instant::now());
+            // Not here, where the next signal is waited for.
+            thread::spawn(request);
+            false
+        }
+        Some(first) => first.elapsed() > TOGETHER,
+    };
+    system::on_signals(on_signal).map_err(|error| fail(format!("cannot wait for Ctrl-C: {error}")))
 }
 
 /// Stops the command as soon as nobody reads its stdout any more, and not only when something is printed: as `| head`

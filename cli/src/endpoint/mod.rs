@@ -1,18 +1,24 @@
 //! How to speak with the other side: the options that every verb with an address has, and the client or the server of
 //! the library that they make.
 
+mod status;
 mod tls;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use leads_comm::codec::Separator;
-use leads_comm::{Client, ClientBuilder, DEFAULT_PORT, DEFAULT_SEPARATOR, MemoryLimits, Server, ServerBuilder};
+use leads_comm::{
+    Client, ClientBuilder, DEFAULT_PORT, DEFAULT_SEPARATOR, MemoryLimits, Reconnect, Server, ServerBuilder,
+};
 use leads_comm_serial::{Identity, SerialConnector};
 
 use crate::address::{Address, SerialLine};
-use crate::console::{Failure, fail, read_token, usage};
+use crate::console::{Failure, read_token, usage};
+use crate::units::size;
+pub(crate) use status::Status;
 use tls::TlsFiles;
 
 /// What carries a token where no file is named.
@@ -23,6 +29,9 @@ const VIDEO: (u16, &[u8]) = (16901, b"end;");
 
 /// The longest message unless told otherwise, in bytes: LEADS has no limit, and a picture of 1920x1080 takes 1.4 MB.
 const LONGEST_MESSAGE: usize = 16 << 20;
+
+/// The longest that is waited before connecting again.
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
 /// How much may wait for a peer beside the longest message, in bytes.
 const ROOM: usize = 4 << 20;
@@ -97,6 +106,11 @@ pub(crate) fn address_argument() -> Arg {
         .value_name("ADDRESS")
         .value_parser(str::parse::<Address>)
         .help("HOST[:PORT], tls://HOST[:PORT], unix:PATH, serial:PORT?baud=9600, serial:auto?tag=VeC")
+}
+
+/// How a client connects again that stays with its server: soon, since somebody waits.
+pub(crate) fn reconnect() -> Reconnect {
+    Reconnect::new().longest_delay(LONGEST_DELAY).at_start(true)
 }
 
 impl Endpoint {
@@ -200,7 +214,7 @@ fn unix_client(builder: ClientBuilder) -> Result<ClientBuilder, Failure> {
 
 #[cfg(not(unix))]
 fn unix_client(_: ClientBuilder) -> Result<ClientBuilder, Failure> {
-    Err(fail("this system has no Unix sockets that can be used"))
+    Err(usage("this system has no Unix sockets that can be used"))
 }
 
 #[cfg(unix)]
@@ -210,7 +224,7 @@ fn unix_server(builder: ServerBuilder, path: &str) -> Result<ServerBuilder, Fail
 
 #[cfg(not(unix))]
 fn unix_server(_: ServerBuilder, _: &str) -> Result<ServerBuilder, Failure> {
-    Err(fail("this system has no Unix sockets that can be used"))
+    Err(usage("this system has no Unix sockets that can be used"))
 }
 
 fn connector(line: &SerialLine) -> SerialConnector {
@@ -251,19 +265,4 @@ fn unescape(text: &str) -> Result<Vec<u8>, String> {
     }
     Separator::new(&bytes).map_err(|error| error.to_string())?;
     Ok(bytes)
-}
-
-/// A number of bytes: `812`, `64k`, `16M`, `1GiB`.
-pub(crate) fn size(text: &str) -> Result<usize, String> {
-    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, unit) = text.split_at(digits);
-    let factor = match unit.to_ascii_lowercase().trim_end_matches('b').trim_end_matches('i') {
-        "" => 1,
-        "k" => 1 << 10,
-        "m" => 1 << 20,
-        "g" => 1 << 30,
-        _ => return Err(format!("{unit} is not k, M or G")),
-    };
-    let number: Option<usize> = digits.parse().ok();
-    number.and_then(|number| number.checked_mul(factor)).filter(|size| *size > 0).ok_or("it is no size".into())
 }

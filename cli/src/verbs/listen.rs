@@ -1,33 +1,113 @@
 //! `listen`: a client that prints what it is sent.
 
-use clap::{ArgMatches, Command};
-use leads_comm::{Error, Reconnect, callback};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
-use crate::console::{Failure, on_stop, print, stop_when_unread, tell};
-use crate::endpoint::{self, Endpoint};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use leads_comm::{Callback, Connection, DisconnectCause, DisconnectReason, Error, Service};
+use parking_lot::Mutex;
+
+use crate::console::{Failure, fail, on_stop, stop_when_unread};
+use crate::endpoint::{self, Endpoint, Status};
+use crate::show::{self, End, Printer, Until};
 
 const EXAMPLES: &str = "\
 Examples:
   leads-comm listen 10.0.0.4 --leads          what a LEADS vehicle says
-  leads-comm listen serial:auto?tag=VeC       what the controller at some serial port says";
+  leads-comm listen :16900 --fields t,speed > run.csv
+  leads-comm listen 10.0.0.4 --format json | jq .message.speed
+  leads-comm listen 10.0.0.4 -c1 -W5s -q      does it say anything? (exit code 3: no)
+  leads-comm listen 'serial:auto?tag=VeC'     what a controller at some port says";
+
+/// What exit codes tell.
+const EXIT_CODES: &str = "\
+Exit code 0: as many messages as -c says, or silence as long as -W says, or Ctrl-C,
+or nobody reads stdout any more. 1: it failed, or the connection was lost with
+--no-reconnect. 2: a wrong call. 3: silence before there were as many as -c says.";
 
 pub(crate) fn command() -> Command {
-    let command = Command::new("listen").about("Print what a server or a device sends").before_help(EXAMPLES);
-    endpoint::with_options(command.arg(endpoint::address_argument().required(true)))
+    let command = Command::new("listen")
+        .about("Print what a server or a device sends")
+        .before_help(EXAMPLES)
+        .after_help(EXIT_CODES)
+        .arg(endpoint::address_argument().required(true))
+        .arg(
+            Arg::new("no-reconnect")
+                .long("no-reconnect")
+                .action(ArgAction::SetTrue)
+                .help("End with the connection, instead of connecting again"),
+        );
+    endpoint::with_options(show::with_options(Until::with_options(command)))
+}
+
+/// What happens with the connection, or with one after the other.
+struct Listener {
+    printer: Printer,
+    until: Until,
+    /// Why the last one has ended.
+    reason: Mutex<Option<DisconnectReason>>,
+}
+
+impl Callback for Listener {
+    fn on_receive(&self, _: &dyn Service, connection: &Connection, message: &[u8]) {
+        self.until.count(|| self.printer.show(connection, message));
+    }
+
+    fn on_disconnect(&self, _: &dyn Service, _: &Connection, reason: &DisconnectReason) {
+        *self.reason.lock() = Some(reason.clone());
+    }
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let endpoint = Endpoint::of(matches, None)?;
-    let (builder, place) = endpoint.client()?;
-    let callback = callback::on_receive(|_connection, message| print(&[message, b"\n"]))
-        .on_connect(|_service, connection| tell(format_args!("connected to {connection}")))
-        .on_disconnect(|_service, _connection, reason| tell(format_args!("disconnected: {reason:#}")));
-    let client = builder.reconnect(Reconnect::new().at_start(true)).callback(callback).build()?;
-    let stopping = client.clone();
-    on_stop(move || stopping.close())?;
+    let (mut builder, place) = endpoint.client()?;
+    if !matches.get_flag("no-reconnect") {
+        builder = builder.reconnect(endpoint::reconnect());
+    }
+    let (printer, until) = (Printer::of(matches, false)?, Until::of(matches));
+    let listener = Arc::new(Listener { printer, until, reason: Mutex::default() });
+    let client = builder.callback((Status::default(), Arc::clone(&listener))).build()?;
+    let (stopping, has_stopped) = (client.clone(), Arc::new(AtomicBool::new(false)));
+    let stop = Arc::clone(&has_stopped);
+    on_stop(move || {
+        stop.store(true, Ordering::Relaxed);
+        stopping.close();
+    })?;
     stop_when_unread();
-    match client.start(&place, false) {
-        Ok(()) | Err(Error::Closed) => Ok(()),
-        Err(error) => Err(error.into()),
+    // Not on this thread, which waits for silence also while there is no server.
+    let (starting, ending) = (client.clone(), Arc::clone(&listener));
+    let running = thread::spawn(move || {
+        let outcome = starting.start(&place, false);
+        ending.until.end();
+        outcome
+    });
+    let end = listener.until.wait();
+    client.close();
+    match end {
+        End::Enough => Ok(()),
+        End::Silence => listener.until.missing().map_or(Ok(()), |(come, count)| {
+            Err(Failure::TimedOut(format!("{come} of {count} messages have come, and then nothing for a while")))
+        }),
+        End::Told => match running.join().expect("the library does not panic") {
+            Ok(()) if has_stopped.load(Ordering::Relaxed) => Ok(()),
+            Ok(()) => listener.outcome(),
+            Err(Error::Closed) => Ok(()),
+            Err(error) => Err(error.into()),
+        },
+    }
+}
+
+impl Listener {
+    /// What it is worth that the client has ended by itself.
+    fn outcome(&self) -> Result<(), Failure> {
+        match (self.reason.lock().take(), self.until.missing()) {
+            (Some(DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. }), None) => Ok(()),
+            (Some(reason), None) => Err(fail(format!("disconnected: {reason:#}"))),
+            (Some(reason), Some((come, count))) => {
+                Err(fail(format!("disconnected after {come} of {count} messages: {reason:#}")))
+            }
+            (None, _) => Err(fail("the client has ended")),
+        }
     }
 }

@@ -16,9 +16,15 @@ pub(crate) fn wait_for_hang_up() -> bool {
     false
 }
 
-/// Calls `stop` for each Ctrl-C, on a thread of its own.
-pub(crate) fn on_signals(stop: impl Fn() + Send + 'static) -> io::Result<()> {
-    ctrlc::set_handler(stop).map_err(io::Error::other)
+/// Calls `stop` for each Ctrl-C, on one thread, until it says that the process is to end.
+pub(crate) fn on_signals(mut stop: impl FnMut() -> bool + Send + 'static) -> io::Result<()> {
+    let handle = move || {
+        if stop() {
+            // What a shell reports of a program that Ctrl-C has ended.
+            std::process::exit(130);
+        }
+    };
+    ctrlc::set_handler(handle).map_err(io::Error::other)
 }
 
 /// How wide the terminal at stdout is, which nothing tells here.

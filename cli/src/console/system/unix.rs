@@ -76,11 +76,19 @@ fn wait_for(stream: impl AsFd, event: PollFlags) -> io::Result<()> {
     }
 }
 
-/// Calls `stop` for each SIGINT, SIGTERM and SIGHUP, on a thread of its own. Those that were ignored when the process
-/// was started stay so, as far as that can be seen, which is on Linux: the shell, or `nohup`, has decided about them.
-pub(crate) fn on_signals(stop: impl Fn() + Send + 'static) -> io::Result<()> {
+/// Calls `stop` for each SIGINT, SIGTERM and SIGHUP, on one thread, until it says that the signal is to have its way:
+/// then the process ends as by a signal that nobody handles. Those that were ignored when the process was started stay
+/// so, as far as that can be seen, which is on Linux: the shell, or `nohup`, has decided about them.
+pub(crate) fn on_signals(mut stop: impl FnMut() -> bool + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)))?;
-    thread::Builder::new().name("signals".into()).spawn(move || signals.forever().for_each(|_| stop()))?;
+    let handle = move || {
+        for signal in signals.forever() {
+            if stop() {
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            }
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(handle)?;
     Ok(())
 }
 
@@ -92,7 +100,7 @@ fn is_ignored(signal: i32) -> bool {
     ignored.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-/// How wide the terminal at stdout is; `None` where there is none, or it does not say.
+/// How wide the terminal at stdout is; `None` where it does not say.
 pub(crate) fn columns() -> Option<usize> {
     let size = tcgetwinsize(io::stdout()).ok()?;
     (size.ws_col > 0).then_some(size.ws_col.into())

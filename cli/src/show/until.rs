@@ -1,0 +1,183 @@
+//! When a verb has shown enough: after so many messages, or after so much silence.
+
+use std::time::{Duration, Instant};
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use parking_lot::{Condvar, Mutex};
+
+use crate::units;
+
+/// How many messages are wanted, and how long nothing may come.
+#[derive(Debug)]
+pub(crate) struct Until {
+    count: Option<u64>,
+    silence: Option<Duration>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    /// How many messages have come, up to those that are wanted.
+    come: u64,
+    /// How many of them are just being shown, which is no silence, however long it takes.
+    in_hand: u64,
+    /// Since when nothing has come.
+    since: Instant,
+    has_ended: bool,
+}
+
+/// Why nothing more is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// As many messages as were wanted have come.
+    Enough,
+    /// Nothing has come for as long as was asked for.
+    Silence,
+    /// It was [told](Until::end) to end.
+    Told,
+}
+
+impl Until {
+    /// Gives a verb the options for it.
+    pub(crate) fn with_options(command: Command) -> Command {
+        command.next_help_heading("End").args([
+            Arg::new("count")
+                .short('c')
+                .long("count")
+                .value_name("N")
+                .value_parser(value_parser!(u64).range(1..))
+                .help("End after N messages"),
+            Arg::new("wait")
+                .short('W')
+                .long("wait")
+                .value_name("TIME")
+                .value_parser(units::time)
+                .help("End when nothing has come for so long, as in 5s, 500ms, 2m"),
+        ])
+    }
+
+    /// What was asked for.
+    pub(crate) fn of(matches: &ArgMatches) -> Self {
+        Self::new(matches.get_one("count").copied(), matches.get_one("wait").copied())
+    }
+
+    pub(crate) fn new(count: Option<u64>, silence: Option<Duration>) -> Self {
+        let state = State { come: 0, in_hand: 0, since: Instant::now(), has_ended: false };
+        Self { count, silence, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// Shows one more message, unless there have been enough.
+    pub(crate) fn count(&self, show: impl FnOnce()) {
+        {
+            let mut state = self.state.lock();
+            if self.count == Some(state.come) {
+                return;
+            }
+            state.come += 1;
+            state.in_hand += 1;
+        }
+        show();
+        let mut state = self.state.lock();
+        state.in_hand -= 1;
+        state.since = Instant::now();
+        let is_enough = self.count == Some(state.come) && state.in_hand == 0;
+        drop(state);
+        if is_enough {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Nothing more will come.
+    pub(crate) fn end(&self) {
+        self.state.lock().has_ended = true;
+        self.changed.notify_all();
+    }
+
+    /// Blocks until then. The silence begins now, at the earliest.
+    pub(crate) fn wait(&self) -> End {
+        let mut state = self.state.lock();
+        state.since = Instant::now();
+        loop {
+            if self.count == Some(state.come) && state.in_hand == 0 {
+                return End::Enough;
+            }
+            if state.has_ended {
+                return End::Told;
+            }
+            let Some(silence) = self.silence else {
+                self.changed.wait(&mut state);
+                continue;
+            };
+            let since = if state.in_hand > 0 { Instant::now() } else { state.since };
+            if since.elapsed() >= silence {
+                return End::Silence;
+            }
+            self.changed.wait_until(&mut state, since + silence);
+        }
+    }
+
+    /// How many of how many messages have come, where it matters.
+    pub(crate) fn missing(&self) -> Option<(u64, u64)> {
+        let come = self.state.lock().come;
+        self.count.filter(|count| come < *count).map(|count| (come, count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_millis(20);
+
+    #[test]
+    fn no_more_are_shown_than_are_wanted() {
+        let until = Until::new(Some(2), Some(Duration::from_secs(3600)));
+        let mut shown = 0;
+        for _ in 0..5 {
+            until.count(|| shown += 1);
+        }
+        assert_eq!((until.wait(), shown, until.missing()), (End::Enough, 2, None));
+    }
+
+    #[test]
+    fn silence_ends_it_also_when_nothing_has_come() {
+        let until = Until::new(Some(2), Some(MOMENT));
+        assert_eq!((until.wait(), until.missing()), (End::Silence, Some((0, 2))));
+        until.count(|| ());
+        assert_eq!((until.wait(), until.missing()), (End::Silence, Some((1, 2))));
+    }
+
+    #[test]
+    fn what_is_being_shown_is_no_silence() {
+        let until = Until::new(None, Some(MOMENT));
+        let (go, gone) = mpsc::channel();
+        let (begun, begins) = mpsc::channel();
+        let shown = &until;
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                shown.count(|| {
+                    begun.send(()).unwrap();
+                    // For longer than the silence, however slow the machine is.
+                    gone.recv().unwrap();
+                });
+            });
+            begins.recv().unwrap();
+            let waiting = scope.spawn(|| until.wait());
+            thread::sleep(5 * MOMENT);
+            assert!(!waiting.is_finished());
+            go.send(()).unwrap();
+            assert_eq!(waiting.join().unwrap(), End::Silence);
+        });
+    }
+
+    #[test]
+    fn it_ends_when_it_is_told_to() {
+        let until = Until::new(Some(1), None);
+        until.end();
+        assert_eq!(until.wait(), End::Told);
+    }
+}
