@@ -1,5 +1,6 @@
 //! `serve`: what it prints, and what it says to whom.
 
+use std::fmt::Display;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
@@ -26,8 +27,16 @@ fn port(server: &Process) -> u16 {
 #[track_caller]
 fn join(server: &Process, port: u16) -> Peer {
     let peer = Peer::connect(port);
-    assert_eq!(server.error_line(), format!("{} connected", peer.name()));
+    let line = server.error_line();
+    assert!(line.starts_with('#') && line.ends_with(&format!(" {} connected", peer.name())), "{line}");
     peer
+}
+
+/// The end of a client, as it is told: what stands behind its name.
+#[track_caller]
+fn end_of(name: impl Display, line: &str) -> &str {
+    let end = line.split_once(&format!(" {name} disconnected: ")).filter(|(id, _)| id.starts_with('#'));
+    end.unwrap_or_else(|| panic!("{line}")).1
 }
 
 #[test]
@@ -93,10 +102,10 @@ fn stdout_carries_messages_and_stderr_who_comes_and_goes() {
     let (polite, rude) = (join(&server, port), join(&server, port));
     let (polite_name, rude_name) = (polite.name(), rude.name());
     polite.say_goodbye();
-    assert_eq!(server.error_line(), format!("{polite_name} disconnected: the peer said goodbye"));
+    assert_eq!(end_of(polite_name, &server.error_line()), "the peer said goodbye");
     rude.write("unfini");
     rude.hang_up();
-    assert!(server.error_line().starts_with(&format!("{rude_name} disconnected: ")));
+    assert!(end_of(rude_name, &server.error_line()).contains("6"), "how much was not a whole message is told");
     server.signal("TERM");
     let ended = server.end();
     assert_eq!((ended.code, ended.stdout, ended.stderr), (0, vec![], vec![]));
@@ -197,19 +206,19 @@ fn beside_one_that_reads_nothing(slow: &str) -> String {
     reader.expect_goodbye();
     let ended = server.end();
     assert_eq!(ended.code, 0, "{:?}", ended.stderr);
-    let name = frozen.name().to_string();
-    let told = ended.stderr.into_iter().find(|line| line.starts_with(&name)).expect("its end is told");
-    told.strip_prefix(&name).unwrap().to_owned()
+    let name = format!(" {} ", frozen.name());
+    let told = ended.stderr.iter().find(|line| line.contains(&name)).expect("its end is told");
+    end_of(frozen.name(), told).to_owned()
 }
 
 #[test]
 #[cfg(unix)]
 fn one_that_stops_reading_costs_a_relay_nothing_but_its_own() {
     let told = beside_one_that_reads_nothing("drop");
-    assert!(told.starts_with(" disconnected: the service was closed") && told.ends_with(" dropped"), "{told}");
+    assert!(told.starts_with("the service was closed") && told.ends_with(" dropped"), "{told}");
     for slow in ["disconnect", "wait"] {
         let told = beside_one_that_reads_nothing(slow);
-        assert!(told.starts_with(" disconnected: ") && !told.contains("the service was closed"), "{slow}: {told}");
+        assert!(!told.contains("the service was closed"), "{slow}: {told}");
     }
 }
 
@@ -312,6 +321,8 @@ fn what_it_cannot_serve_is_one_clear_line() {
         (&[&*taken.to_string()][..], 1, &*format!("cannot listen on {taken}: ")),
         (&["serial:/dev/null"], 2, "a serial line has a device at its other end"),
         (&["tls://127.0.0.1:0"], 2, "--tls-cert"),
+        (&["tls://127.0.0.1:0", "--tls-name", "vehicle"], 2, "--tls-name is for clients"),
+        (&["127.0.0.1:0", "--slow", "maybe"], 2, "wait, drop, latest, disconnect"),
         (&["127.0.0.1:0", "--tls-ca", "ca.pem"], 2, "tls://"),
         (&["tls://127.0.0.1:0", "--tls-cert", "/no/such", "--tls-key", "/no/such"], 1, "cannot read /no/such: "),
         (&["unix:/no/such/folder/socket"], 1, "cannot listen on /no/such/folder/socket: "),
@@ -379,4 +390,57 @@ fn a_unix_socket_serves_and_is_cleared_away() {
     assert_eq!(server.end().code, 0);
     assert!(!std::path::Path::new(&path).exists(), "the server has left its file behind");
     client.close();
+}
+
+#[test]
+fn it_ends_after_so_many_messages_or_so_much_silence() {
+    // Of several clients together, with every format.
+    for (format, expected) in
+        [("text", "m1"), ("hex", "6d31"), ("json", "\"text\":\"m1\"}"), ("line", " 2B m1"), ("raw", "m1")]
+    {
+        let (server, port) = start(&["--format", format, "-c", "2", "-W", "60s", "--echo"]);
+        let (first, second) = (join(&server, port), join(&server, port));
+        first.write("m1;");
+        first.expect("m1;");
+        second.write("m1;m2;m3;");
+        // The last one that counts is answered as well.
+        second.expect("m1;");
+        second.expect_goodbye();
+        first.expect_goodbye();
+        let ended = server.end();
+        let lines = if format == "raw" { vec!["m1m1".to_owned()] } else { ended.stdout.clone() };
+        assert_eq!((ended.code, lines.len()), (0, if format == "raw" { 1 } else { 2 }), "{ended:?}");
+        assert!(lines.iter().all(|line| line.ends_with(expected)), "{format}: {ended:?}");
+    }
+    let (server, port) = start(&["-c", "2", "-W", "1s"]);
+    join(&server, port).write("m1;");
+    let ended = server.end();
+    assert_eq!((ended.code, &ended.stdout[..]), (3, &["m1".to_owned()][..]), "{ended:?}");
+    assert!(ended.stderr.last().unwrap().starts_with("leads-comm: 1 of 2 messages"), "{ended:?}");
+    let (server, _) = start(&["-W", "100ms"]);
+    assert_eq!(server.end().code, 0);
+}
+
+#[test]
+fn it_says_of_which_client_a_message_is() {
+    let (server, port) = start(&["--format", "json"]);
+    let (first, second) = (Peer::connect(port), Peer::connect(port));
+    for _ in 0..2 {
+        server.error_line_with(" connected");
+    }
+    for peer in [&first, &second] {
+        peer.write("{\"speed\":4.50};");
+        let line = server.line();
+        assert!(line.contains(&format!("\"peer\":\"{}\"", peer.name())), "{line}");
+        assert!(line.ends_with("\"size\":14,\"message\":{\"speed\":4.50}}"), "{line}");
+    }
+    let (server, port) = start(&["--format", "line"]);
+    let _first = join(&server, port);
+    let second = join(&server, port);
+    second.write("m1;");
+    let line = server.line();
+    assert!(line.ends_with(" #2 2B m1"), "{line}");
+    let (server, port) = start(&["--fields", "speed"]);
+    join(&server, port).write("{\"speed\":4.50};");
+    assert_eq!([server.line(), server.line()], ["speed", "4.50"]);
 }
