@@ -204,7 +204,7 @@ impl Drop for Other {
 }
 
 /// A client that is LEADS itself; none where it, or Python, is not there.
-fn leads(port: u16, separator: &str) -> Option<Other> {
+fn leads(port: u16) -> Option<Other> {
     let folder = std::env::var_os("LEADS_PATH").map_or_else(|| checkout().join("target/leads"), PathBuf::from);
     if !folder.join("leads/comm").is_dir() {
         let missing = folder.display();
@@ -212,7 +212,7 @@ fn leads(port: u16, separator: &str) -> Option<Other> {
         return None;
     }
     let mut python = Command::new("python3");
-    python.arg(checkout().join("tests/interop/peer.py")).args(["client", &port.to_string(), separator]);
+    python.arg(checkout().join("tests/interop/peer.py")).args(["client", &port.to_string(), ";"]);
     python.env("PYTHONPATH", folder).env("PYTHONDONTWRITEBYTECODE", "1");
     let client = Other::start(&mut python);
     let mut first = [client.line(), client.line()];
@@ -226,27 +226,22 @@ fn leads_is_served() {
     if !child::is_there("python3", "LEADS") {
         return;
     }
-    for (options, separator) in [(&["--leads"][..], ";"), (&["--leads-video"], "end;")] {
-        let (mut server, port) = start(options);
-        let Some(mut leads) = leads(port, separator) else { return };
-        let line = server.error_line();
-        assert!(line.ends_with(" connected"), "{line}");
-        leads.tell("listen");
-        assert_eq!(leads.line(), "listening");
-        // One by one: with a separator of several bytes LEADS loses its place when messages come together.
-        for (line, hex) in [("{\"speed\":4.50}", "7b227370656564223a342e35307d"), ("m1", "6d31")] {
-            server.write(format!("{line}\n"));
-            assert_eq!(leads.line(), format!("received {hex}"));
-        }
-        leads.tell("echo");
-        assert_eq!(leads.line(), "echoing");
-        server.write("time_lap\n");
-        assert_eq!(server.line(), "time_lap");
-        #[cfg(unix)]
-        {
-            server.signal("TERM");
-            assert_eq!(leads.line(), "disconnect");
-            assert_eq!(server.end().code, 0);
-        }
+    let (mut server, port) = start(&["--leads"]);
+    let Some(mut leads) = leads(port) else { return };
+    let line = server.error_line();
+    assert!(line.ends_with(" connected"), "{line}");
+    leads.tell("listen");
+    assert_eq!(leads.line(), "listening");
+    server.write("{\"speed\":4.50}\n\n");
+    assert_eq!([leads.line(), leads.line()], ["received 7b227370656564223a342e35307d", "received "]);
+    leads.tell("echo");
+    assert_eq!(leads.line(), "echoing");
+    server.write("time_lap\n");
+    assert_eq!(server.line(), "time_lap");
+    #[cfg(unix)]
+    {
+        server.signal("TERM");
+        assert_eq!(leads.line(), "disconnect");
+        assert_eq!(server.end().code, 0);
     }
 }
