@@ -1,9 +1,10 @@
 //! `completions`: what a shell has to know to complete what is typed.
 
+use std::fs;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command, ValueEnum, value_parser};
-use clap_complete::{Shell, generate, generate_to};
+use clap_complete::{Generator, Shell, generate};
 
 use crate::command;
 use crate::console::{Failure, fail, print};
@@ -35,23 +36,29 @@ pub(crate) fn command() -> Command {
                 .value_name("DIR")
                 .value_parser(value_parser!(PathBuf))
                 .conflicts_with("shell")
-                .help("Write those of every shell into this directory, each under the name that its shell looks for"),
+                .help("Write a file for each shell, under the name that it looks for"),
         )
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    let mut whole = command::whole();
-    if let Some(directory) = matches.get_one::<PathBuf>("all") {
-        let failed = |error| fail(format!("cannot write to {}: {error}", directory.display()));
-        std::fs::create_dir_all(directory).map_err(failed)?;
-        for shell in Shell::value_variants() {
-            generate_to(*shell, &mut whole, NAME, directory).map_err(failed)?;
-        }
+    let Some(directory) = matches.get_one::<PathBuf>("all") else {
+        let shell = matches.get_one::<Shell>("shell").expect("clap asks for it, or for --all");
+        print(&[script(*shell).as_bytes()]);
         return Ok(());
+    };
+    let failed = |error| fail(format!("cannot write to {}: {error}", directory.display()));
+    fs::create_dir_all(directory).map_err(failed)?;
+    for shell in Shell::value_variants() {
+        fs::write(directory.join(shell.file_name(NAME)), script(*shell)).map_err(failed)?;
     }
-    let shell = matches.get_one::<Shell>("shell").expect("clap asks for it, or for --all");
-    let mut script = Vec::new();
-    generate(*shell, &mut whole, NAME, &mut script);
-    print(&[&script]);
     Ok(())
+}
+
+fn script(shell: Shell) -> String {
+    let mut script = Vec::new();
+    generate(shell, &mut command::whole(), NAME, &mut script);
+    let script = String::from_utf8(script).expect("it is made of the texts in this program");
+    // clap_complete 4.6.11 has two names for what follows a command with a `-` in its name, so that bash finds no option
+    // of any verb (clap-rs/clap#6421).
+    script.replace("leads__subcmd__comm", "leads__comm")
 }
