@@ -14,11 +14,11 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
         "k" | "kb" | "kib" => 1 << 10,
         "m" | "mb" | "mib" => 1 << 20,
         "g" | "gb" | "gib" => 1 << 30,
-        _ => return Err("is no size, as 812, 64k or 16M".into()),
+        _ => return Err("not a size such as 812, 64k or 16M".into()),
     };
     let number: Option<usize> = digits.parse().ok();
     let bytes = number.and_then(|number| number.checked_mul(factor)).filter(|size| *size > 0);
-    bytes.ok_or_else(|| "is no size, as 812, 64k or 16M".into())
+    bytes.ok_or_else(|| "not a size such as 812, 64k or 16M".into())
 }
 
 /// A time of more than nothing: `5s`, `500ms`, `2m`, `1.5h`; a bare number is seconds.
@@ -30,11 +30,21 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
         "" | "s" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3600.0,
-        _ => return Err("is no time, as 5s, 500ms or 2m".into()),
+        _ => return Err("not a time such as 5s, 500ms or 2m".into()),
     };
     let seconds = number.parse().ok().map(|number: f64| number * factor);
     let time = seconds.filter(|seconds| *seconds <= LONGEST).map(Duration::from_secs_f64);
-    time.filter(|time| !time.is_zero()).ok_or_else(|| "is no time, as 5s, 500ms or 2m".into())
+    time.filter(|time| !time.is_zero()).ok_or_else(|| "not a time such as 5s, 500ms or 2m".into())
+}
+
+/// How many of something: at least 1.
+pub(crate) fn count(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "not a number from 1 on".into())
+}
+
+/// How often a second something happens.
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|rate| (1e-6..=1e9).contains(rate)).ok_or_else(|| "not a number of times a second".into())
 }
 
 #[cfg(test)]
@@ -60,6 +70,15 @@ mod tests {
         }
         for text in ["", "s", "0", "0ms", "-1s", "1e3", "inf", "NaN", "5 s", "1d", "1.2.3", "99999999999h", "1e-20"] {
             assert!(time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn counts_and_rates_are_positive() {
+        assert_eq!((count("1"), count("18446744073709551615")), (Ok(1), Ok(u64::MAX)));
+        assert_eq!((rate("30"), rate("0.5"), rate("1e3")), (Ok(30.0), Ok(0.5), Ok(1000.0)));
+        for text in ["", "0", "-1", "x", "NaN", "inf", "0.0"] {
+            assert!(count(text).is_err() && rate(text).is_err(), "{text}");
         }
     }
 }

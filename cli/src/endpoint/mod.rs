@@ -151,6 +151,11 @@ impl Endpoint {
         MemoryLimits::new().max_total_queued_bytes(bytes).max_total_unfinished_bytes(bytes)
     }
 
+    /// Whether a device is at the other end, and not a program.
+    pub(crate) fn is_serial(&self) -> bool {
+        matches!(self.address, Address::Serial(_))
+    }
+
     /// A client of it, and what its `start` is given.
     pub(crate) fn client(&self) -> Result<(ClientBuilder, String), Failure> {
         let mut builder = Client::builder()

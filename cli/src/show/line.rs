@@ -59,7 +59,7 @@ fn write_payload(row: &mut Row, payload: &[u8]) -> bool {
     for chunk in payload.utf8_chunks() {
         for character in chunk.valid().chars() {
             let is_whole = match shown_width(character) {
-                Some(width) => row.push(character, width),
+                Some(width) => row.push(character.encode_utf8(&mut [0; 4]), width),
                 None => {
                     escape.clear();
                     match character {
@@ -115,30 +115,26 @@ impl Row {
         }
     }
 
+    /// Text without anything that is wider than a column.
     fn write(&mut self, text: &str) -> bool {
-        text.chars().all(|character| self.push(character, 1))
+        text.chars().all(|character| self.push(character.encode_utf8(&mut [0; 4]), 1))
     }
 
-    /// All of it or nothing.
     fn write_escape(&mut self, escape: &str) -> bool {
-        let before = self.kept;
         self.style(YELLOW);
-        let is_whole = self.write(escape);
+        let is_whole = self.push(escape, escape.len());
         self.style(PLAIN);
-        if !is_whole {
-            self.kept = before;
-        }
         is_whole
     }
 
-    /// False if it does not fit.
-    fn push(&mut self, character: char, width: usize) -> bool {
+    /// All of it or nothing; false if it does not fit.
+    fn push(&mut self, text: &str, width: usize) -> bool {
         if self.width < self.columns {
             // Up to here, with one column left.
             self.kept = self.text.len();
         }
         self.width = self.width.saturating_add(width);
-        self.text.push(character);
+        self.text.push_str(text);
         self.width <= self.columns
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command};
 use parking_lot::{Condvar, Mutex};
 
 use crate::units;
@@ -46,7 +46,7 @@ impl Until {
                 .short('c')
                 .long("count")
                 .value_name("N")
-                .value_parser(value_parser!(u64).range(1..))
+                .value_parser(units::count)
                 .help("End after N messages"),
             Arg::new("wait")
                 .short('W')
@@ -94,7 +94,7 @@ impl Until {
         self.changed.notify_all();
     }
 
-    /// Blocks until then. The silence begins now, at the earliest.
+    /// Blocks until enough, silence or the end. The silence begins now, at the earliest.
     pub(crate) fn wait(&self) -> End {
         let mut state = self.state.lock();
         state.since = Instant::now();

@@ -2,4 +2,5 @@
 
 pub(crate) mod completions;
 pub(crate) mod listen;
+pub(crate) mod send;
 pub(crate) mod serve;

@@ -1,0 +1,207 @@
+//! What is sent, one message after the other, on a thread of its own: it may be blocked in reading stdin for ever, and
+//! nobody waits for it then.
+
+use std::ffi::OsString;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use leads_comm::{Connection, Error};
+
+use super::PATIENCE;
+use crate::console::{Lines, complain};
+
+/// A feed that is later than this does not catch up: it goes on from here.
+const LATEST: Duration = Duration::from_secs(1);
+
+/// Where messages come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    Arguments(Vec<OsString>),
+    Stdin(Lines),
+}
+
+/// What is to be sent, and how.
+#[derive(Debug)]
+pub(super) struct Feed {
+    pub(super) source: Source,
+    /// How often each message is sent.
+    pub(super) count: u64,
+    pub(super) pace: Option<Pace>,
+    /// Each connection, when it is there; the next one matters only where the client connects again.
+    pub(super) connections: Receiver<Connection>,
+    pub(super) reconnects: bool,
+    /// Whether a message is on its way from the source to the connection.
+    pub(super) in_hand: Arc<AtomicBool>,
+}
+
+/// What has become of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fed {
+    /// Whether everything has been read; otherwise there was no connection any more.
+    pub(super) all: bool,
+    /// How many messages were not sent, each of which was told.
+    pub(super) unsent: u64,
+}
+
+impl Feed {
+    /// Sends all of it, and returns when it is written, or there is no connection any more.
+    ///
+    /// # Errors
+    ///
+    /// What reading stdin reports.
+    pub(super) fn run(self) -> io::Result<Fed> {
+        let Self { source, count, pace, connections, reconnects, in_hand } = self;
+        let Ok(connection) = connections.recv() else { return Ok(Fed { all: false, unsent: 0 }) };
+        let mut sending = Sending { connection, connections, reconnects, count, pace, unsent: 0 };
+        match source {
+            Source::Arguments(messages) => {
+                for (number, message) in messages.iter().enumerate() {
+                    if !sending.send("message", number + 1, Ok(message.as_encoded_bytes())) {
+                        return Ok(Fed { all: false, unsent: sending.unsent });
+                    }
+                }
+            }
+            Source::Stdin(mut lines) => {
+                let mut number = 0;
+                loop {
+                    in_hand.store(false, Ordering::Relaxed);
+                    let Some(line) = lines.next_line()? else { break };
+                    in_hand.store(true, Ordering::Relaxed);
+                    number += 1;
+                    if !sending.send("line", number, line.map_err(|too_long| too_long.to_string())) {
+                        return Ok(Fed { all: false, unsent: sending.unsent });
+                    }
+                }
+            }
+        }
+        Ok(Fed { all: sending.flush(), unsent: sending.unsent })
+    }
+}
+
+struct Sending {
+    connection: Connection,
+    connections: Receiver<Connection>,
+    reconnects: bool,
+    count: u64,
+    pace: Option<Pace>,
+    unsent: u64,
+}
+
+impl Sending {
+    /// Sends a message as often as it is to be sent; false if there is no connection any more. One that cannot be sent
+    /// is told, and passed over.
+    fn send(&mut self, what: &str, number: usize, message: Result<&[u8], String>) -> bool {
+        for sent in 0..self.count {
+            self.pace.as_mut().map(Pace::wait);
+            let refused = match &message {
+                Ok(message) => match self.send_once(message) {
+                    Some(refused) => refused,
+                    None => {
+                        self.unsent += self.count - sent;
+                        return false;
+                    }
+                },
+                Err(too_long) => Some(too_long.clone()),
+            };
+            if let Some(why) = refused {
+                complain(format_args!("leads-comm: {what} {number} was not sent: {why}"));
+                self.unsent += self.count - sent;
+                return true;
+            }
+        }
+        true
+    }
+
+    /// Why it cannot be sent, if so; `None` if there is no connection any more.
+    fn send_once(&mut self, message: &[u8]) -> Option<Option<String>> {
+        loop {
+            match self.connection.send(message) {
+                Ok(()) => return Some(None),
+                // Concerns this message only.
+                Err(error @ (Error::InvalidMessage(_) | Error::MessageTooLong { .. })) => {
+                    return Some(Some(format!("{error:#}")));
+                }
+                // Why the connection has ended is told elsewhere.
+                Err(_) => self.connection = self.next()?,
+            }
+        }
+    }
+
+    /// Waits until all is written, on whichever connection that is; whether it is.
+    fn flush(&mut self) -> bool {
+        loop {
+            match self.connection.flush(PATIENCE) {
+                Ok(()) => return true,
+                Err(Error::Disconnected) => match self.next() {
+                    Some(next) => self.connection = next,
+                    None => return false,
+                },
+                // The regular end tells what is left then.
+                Err(_) => return true,
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Connection> {
+        if self.reconnects { self.connections.recv().ok() } else { None }
+    }
+}
+
+/// So many messages a second: each at its time since the first, however long each of them takes.
+#[derive(Debug)]
+pub(super) struct Pace {
+    rate: f64,
+    begun: Option<Instant>,
+    number: u64,
+}
+
+impl Pace {
+    pub(super) fn new(rate: f64) -> Self {
+        Self { rate, begun: None, number: 0 }
+    }
+
+    fn wait(&mut self) {
+        let now = Instant::now();
+        let due = self.next(now);
+        thread::sleep(due.saturating_duration_since(now));
+    }
+
+    /// When the next one is due.
+    #[expect(clippy::cast_precision_loss, reason = "a nanosecond in a year is no matter")]
+    fn next(&mut self, now: Instant) -> Instant {
+        let begun = *self.begun.get_or_insert(now);
+        let due = begun + Duration::from_secs_f64(self.number as f64 / self.rate);
+        self.number += 1;
+        if now.saturating_duration_since(due) <= LATEST {
+            return due;
+        }
+        (self.begun, self.number) = (Some(now), 1);
+        now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_counts_from_the_first() {
+        let (start, ms) = (Instant::now(), Duration::from_millis);
+        let mut pace = Pace::new(100.0);
+        // Whenever it is asked, and however late.
+        let due: Vec<_> = [0, 0, 3, 29, 900, 40].map(|late| pace.next(start + ms(late)) - start).into();
+        assert_eq!(due, [0, 10, 20, 30, 40, 50].map(ms));
+    }
+
+    #[test]
+    fn a_pause_is_not_caught_up() {
+        let (start, ms) = (Instant::now(), Duration::from_millis);
+        let mut pace = Pace::new(100.0);
+        let due: Vec<_> = [0, 5000, 5000, 5000].map(|at| pace.next(start + ms(at)) - start).into();
+        assert_eq!(due, [0, 5000, 5010, 5020].map(ms));
+    }
+}
