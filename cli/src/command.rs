@@ -25,6 +25,8 @@ struct Verb {
 const VERBS: &[Verb] = &[
     Verb { command: verbs::listen::command, run: verbs::listen::run },
     Verb { command: verbs::send::command, run: verbs::send::run },
+    Verb { command: verbs::serve::command, run: verbs::serve::run },
+    Verb { command: verbs::completions::command, run: verbs::completions::run },
 ];
 
 /// Does what was typed.

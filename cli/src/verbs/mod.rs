@@ -1,4 +1,6 @@
 //! What the command can do, one verb a file.
 
+pub(crate) mod completions;
 pub(crate) mod listen;
 pub(crate) mod send;
+pub(crate) mod serve;

@@ -2,8 +2,10 @@
 
 #![allow(dead_code, reason = "what all topics share is not used by each of them on every system")]
 
+mod completions;
 mod process;
 mod wire;
 
 mod listen;
 mod send;
+mod serve;
