@@ -2,5 +2,6 @@
 
 pub(crate) mod completions;
 pub(crate) mod listen;
+pub(crate) mod record;
 pub(crate) mod send;
 pub(crate) mod serve;
