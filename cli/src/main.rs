@@ -17,6 +17,7 @@ mod command;
 mod console;
 mod endpoint;
 mod recording;
+mod replaying;
 mod show;
 mod units;
 mod verbs;
