@@ -6,3 +6,4 @@ mod process;
 mod wire;
 
 mod listen;
+mod record;

@@ -36,6 +36,11 @@ impl Peer {
         (&self.socket).write_all(bytes.as_ref()).unwrap();
     }
 
+    /// Whether the other end can still be written to.
+    pub(crate) fn try_write(&self, bytes: impl AsRef<[u8]>) -> bool {
+        (&self.socket).write_all(bytes.as_ref()).is_ok()
+    }
+
     /// Asserts that exactly these bytes come next.
     #[track_caller]
     pub(crate) fn expect(&self, bytes: impl AsRef<[u8]>) {
