@@ -2,8 +2,19 @@
 
 #![allow(dead_code, reason = "what all topics share is not used by each of them on every system")]
 
+mod listen;
+#[cfg(unix)]
+mod pipes;
 mod process;
+mod record;
+mod send;
+#[cfg(unix)]
+mod signals;
 mod wire;
 
-mod listen;
-mod record;
+/// A folder with one file, of this name and with this content.
+fn folder_with(name: &str, content: impl AsRef<[u8]>) -> leads_comm_testing::folder::Folder {
+    let folder = leads_comm_testing::folder::Folder::new("command");
+    std::fs::write(folder.path().join(name), content).unwrap();
+    folder
+}

@@ -24,6 +24,16 @@ pub(super) enum Source {
     Stdin(Lines),
 }
 
+/// What happens to the line to the server.
+#[derive(Debug)]
+pub(super) enum Line {
+    Up(Connection),
+    /// Its connection has ended, and whether something that it had accepted is not written.
+    Down {
+        has_unsent: bool,
+    },
+}
+
 /// What is to be sent, and how.
 #[derive(Debug)]
 pub(super) struct Feed {
@@ -31,11 +41,28 @@ pub(super) struct Feed {
     /// How often each message is sent.
     pub(super) count: u64,
     pub(super) pace: Option<Pace>,
-    /// Each connection, when it is there; the next one matters only where the client connects again.
-    pub(super) connections: Receiver<Connection>,
+    pub(super) line: Receiver<Line>,
+    /// Whether there may be more than one connection.
     pub(super) reconnects: bool,
-    /// Whether a message is on its way from the source to the connection.
-    pub(super) in_hand: Arc<AtomicBool>,
+    pub(super) busy: Busy,
+}
+
+/// Whether a feed will have more to tell in a moment. It has not while it waits for stdin, for the next message's time,
+/// or for a connection.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Busy(Arc<AtomicBool>);
+
+impl Busy {
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn except_in<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.0.store(false, Ordering::SeqCst);
+        let outcome = wait();
+        self.0.store(true, Ordering::SeqCst);
+        outcome
+    }
 }
 
 /// What has become of it.
@@ -54,9 +81,10 @@ impl Feed {
     ///
     /// What reading stdin reports.
     pub(super) fn run(self) -> io::Result<Fed> {
-        let Self { source, count, pace, connections, reconnects, in_hand } = self;
-        let Ok(connection) = connections.recv() else { return Ok(Fed { all: false, unsent: 0 }) };
-        let mut sending = Sending { connection, connections, reconnects, count, pace, unsent: 0 };
+        let Self { source, count, pace, line, reconnects, busy } = self;
+        let connection = busy.except_in(|| next_connection(&line));
+        let Some(connection) = connection else { return Ok(Fed { all: false, unsent: 0 }) };
+        let mut sending = Sending { connection, line, reconnects, count, pace, busy: busy.clone(), unsent: 0 };
         match source {
             Source::Arguments(messages) => {
                 for (number, message) in messages.iter().enumerate() {
@@ -68,9 +96,7 @@ impl Feed {
             Source::Stdin(mut lines) => {
                 let mut number = 0;
                 loop {
-                    in_hand.store(false, Ordering::Relaxed);
-                    let Some(line) = lines.next_line()? else { break };
-                    in_hand.store(true, Ordering::Relaxed);
+                    let Some(line) = busy.except_in(|| lines.next_line())? else { break };
                     number += 1;
                     if !sending.send("line", number, line.map_err(|too_long| too_long.to_string())) {
                         return Ok(Fed { all: false, unsent: sending.unsent });
@@ -84,10 +110,11 @@ impl Feed {
 
 struct Sending {
     connection: Connection,
-    connections: Receiver<Connection>,
+    line: Receiver<Line>,
     reconnects: bool,
     count: u64,
     pace: Option<Pace>,
+    busy: Busy,
     unsent: u64,
 }
 
@@ -96,7 +123,9 @@ impl Sending {
     /// is told, and passed over.
     fn send(&mut self, what: &str, number: usize, message: Result<&[u8], String>) -> bool {
         for sent in 0..self.count {
-            self.pace.as_mut().map(Pace::wait);
+            if let Some(pace) = &mut self.pace {
+                self.busy.except_in(|| pace.wait());
+            }
             let refused = match &message {
                 Ok(message) => match self.send_once(message) {
                     Some(refused) => refused,
@@ -133,22 +162,30 @@ impl Sending {
 
     /// Waits until all is written, on whichever connection that is; whether it is.
     fn flush(&mut self) -> bool {
-        loop {
-            match self.connection.flush(PATIENCE) {
-                Ok(()) => return true,
-                Err(Error::Disconnected) => match self.next() {
-                    Some(next) => self.connection = next,
-                    None => return false,
-                },
-                // The regular end tells what is left then.
-                Err(_) => return true,
+        // Any other error leaves it to the client's end, which tells what is left then.
+        while let Err(Error::Disconnected) = self.connection.flush(PATIENCE) {
+            // It goes down before another comes up.
+            if let Ok(Line::Down { has_unsent: false }) = self.line.recv() {
+                return true;
+            }
+            match self.next() {
+                Some(next) => self.connection = next,
+                None => return false,
             }
         }
+        true
     }
 
     fn next(&self) -> Option<Connection> {
-        if self.reconnects { self.connections.recv().ok() } else { None }
+        if self.reconnects { self.busy.except_in(|| next_connection(&self.line)) } else { None }
     }
+}
+
+fn next_connection(line: &Receiver<Line>) -> Option<Connection> {
+    line.iter().find_map(|line| match line {
+        Line::Up(connection) => Some(connection),
+        Line::Down { .. } => None,
+    })
 }
 
 /// So many messages a second: each at its time since the first, however long each of them takes.

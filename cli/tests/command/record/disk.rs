@@ -38,7 +38,7 @@ fn a_full_disk_ends_a_recording_that_can_be_read() {
     let process = limited(&["record", &format!("127.0.0.1:{}", listening.port), "-o", path.to_str().unwrap()]);
     let peer = listening.accept();
     // Until it has gone.
-    let sending = thread::spawn(move || (0..).take_while(|index| peer.try_write(message(*index))).count());
+    let sending = thread::spawn(move || (0..).take_while(|index| peer.try_write(&message(*index)).is_ok()).count());
     let ended = process.end();
     assert_eq!(ended.code, 1, "{ended:?}");
     sending.join().unwrap();

@@ -43,7 +43,7 @@ fn kill(chance: &mut Random) {
         let (mut sent, mut stalled) = (Vec::new(), Duration::ZERO);
         while !stop.load(Ordering::Relaxed) {
             let begun = Instant::now();
-            if !peer.try_write(format!("message {}{:0100};", sent.len(), 0)) {
+            if peer.try_write(format!("message {}{:0100};", sent.len(), 0).as_bytes()).is_err() {
                 break;
             }
             sent.push(begun);
