@@ -162,7 +162,8 @@ fn a_file_without_a_name_is_called_after_the_time() {
 fn nothing_is_left_of_a_recording_that_never_began() {
     let folder = Folder::new("record");
     let path = folder.path().join("drive.mcap");
-    let address = format!("127.0.0.1:{}", crate::wire::unused_port());
+    // Nobody listens there any more.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let ended = run(&["record", &address, "--no-reconnect", "-o", path.to_str().unwrap()]);
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(!path.exists());
