@@ -7,6 +7,7 @@ mod listen;
 #[cfg(unix)]
 mod pipes;
 mod process;
+mod record;
 mod send;
 mod serve;
 #[cfg(unix)]
