@@ -88,7 +88,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            console::print(&[text.as_bytes()]);
+            console::print(&[text.trim_end().as_bytes(), b"\n"]);
             console::end(Ok(()))
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "what all topics share is not used by each of them on every system")]
 
 mod completions;
+mod manual;
 mod process;
 mod wire;
 

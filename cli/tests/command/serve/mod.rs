@@ -199,6 +199,17 @@ fn lines_of_stdin_are_sent_to_all() {
 }
 
 #[test]
+fn with_nul_between_them_messages_may_have_newlines() {
+    let (mut server, port) = start(&["-0", "-c", "2"]);
+    let peer = join(&server, port);
+    server.write("a\nb\0\0");
+    peer.expect("a\nb;;");
+    peer.write("c\nd;e;");
+    peer.expect_goodbye();
+    assert_eq!(server.end().stdout, ["c", "d\0e\0"]);
+}
+
+#[test]
 fn stdin_waits_for_the_first_client() {
     let (mut server, port) = start(&[]);
     // Like `serve < messages`: all of it is there, before anybody is.
