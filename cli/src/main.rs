@@ -7,6 +7,7 @@
 //!   endpoint    the options that say how to speak with the other side, made a client or a server of the library
 //!   address     where that is
 //!   show        how messages are printed
+//!   recording   how they are kept
 //!   units       sizes and times, as they are typed
 //!   console     stdin, stdout, stderr, signals, exit codes
 //! ```
@@ -15,6 +16,8 @@ mod address;
 mod command;
 mod console;
 mod endpoint;
+mod recording;
+mod replaying;
 mod show;
 mod units;
 mod verbs;

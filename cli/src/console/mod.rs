@@ -6,14 +6,18 @@
 //!   begin ──▶ the verb ──▶ outcome ──▶ what waits to be printed ──▶ exit code     outcome.rs
 //!
 //!   stdin    read when it is this process's turn, a bounded line at a time        stdin.rs
+//!            or key by key, as they are struck                                    keys.rs
 //!   stdout   print waits for its reader, show leaves out                          output.rs
 //!   stderr   tell, complain, and the log: leave out what nobody reads             output.rs
+//!            a line about work that goes on, drawn again and again on a terminal  redrawn.rs
 //!   signals, a stdout that is of no use any more                                  stop.rs
 //!   the terminal at stdout: its width, whether colours are wanted                 terminal.rs
 //! ```
 
+mod keys;
 mod outcome;
 mod output;
+mod redrawn;
 mod stdin;
 mod stop;
 #[cfg_attr(unix, path = "system/unix.rs")]
@@ -22,8 +26,10 @@ mod system;
 mod terminal;
 mod token;
 
+pub(crate) use keys::Keys;
 pub(crate) use outcome::{Failure, Verbosity, begin, end, fail, usage};
 pub(crate) use output::{complain, print, tell};
+pub(crate) use redrawn::Redrawn;
 pub(crate) use stdin::Lines;
 pub(crate) use stop::{on_stop, stop_when_unread};
 pub(crate) use terminal::{columns, wants_color};

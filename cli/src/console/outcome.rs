@@ -21,6 +21,16 @@ pub(crate) enum Failure {
     Unread,
 }
 
+impl Failure {
+    /// What is said of it.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Usage(text) | Self::Failed(text) | Self::TimedOut(text) => text,
+            Self::Unread => "nobody reads stdout",
+        }
+    }
+}
+
 /// How much is said on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verbosity {

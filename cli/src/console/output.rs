@@ -26,8 +26,13 @@ const ROOM: usize = 64 * 1024;
 /// How long what waits is given to be written, once the command has to end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// Takes away what is behind the cursor, on that line of a terminal.
+const ERASE: &str = "\x1b[K";
+
 pub(crate) static STDOUT: Output = Output::new(|bytes| system::write_all(io::stdout(), bytes));
 static QUIET: AtomicBool = AtomicBool::new(false);
+/// Whether the last line of stderr is one that is drawn again and again.
+static DRAWN: AtomicBool = AtomicBool::new(false);
 pub(crate) static STDERR: Output = Output::new(|bytes| system::write_all(io::stderr(), bytes));
 
 /// Prints these bytes on stdout, one behind the other and nothing in between. Blocks while more waits than may.
@@ -44,9 +49,14 @@ pub(crate) fn say(line: impl Display) {
 
 /// Says a line about what happens, on stderr, unless nobody wants to know ([`be_quiet`]).
 pub(crate) fn tell(line: impl Display) {
-    if !QUIET.load(Ordering::Relaxed) {
+    if !is_quiet() {
         complain(line);
     }
+}
+
+/// Whether [`tell`] is silent.
+pub(crate) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
 }
 
 /// Whether [`tell`] is silent from here on.
@@ -56,7 +66,21 @@ pub(crate) fn be_quiet(quiet: bool) {
 
 /// Prints a line on stderr, unless more waits than may: then it is left out, and how many were is said later.
 pub(crate) fn complain(line: impl Display) {
+    erase();
     STDERR.put(format!("{line}\n").as_bytes(), false);
+}
+
+/// Draws a line on the terminal at stderr, in place of the one that was drawn before; others go above it.
+pub(crate) fn draw(line: impl Display) {
+    DRAWN.store(true, Ordering::Relaxed);
+    STDERR.put(format!("\r{line}{ERASE}").as_bytes(), false);
+}
+
+/// Takes away the line that was drawn.
+pub(crate) fn erase() {
+    if DRAWN.swap(false, Ordering::Relaxed) {
+        STDERR.put(format!("\r{ERASE}").as_bytes(), false);
+    }
 }
 
 /// A stream, and what waits for it.
@@ -216,6 +240,7 @@ pub(crate) struct Log;
 impl Write for Log {
     /// A record at a time.
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        erase();
         STDERR.put(record, false);
         Ok(record.len())
     }

@@ -1,6 +1,8 @@
 //! What the command can do, one verb a file.
 
 pub(crate) mod completions;
+pub(crate) mod info;
 pub(crate) mod listen;
+pub(crate) mod record;
 pub(crate) mod send;
 pub(crate) mod serve;

@@ -8,4 +8,5 @@ mod process;
 mod wire;
 
 mod listen;
+mod send;
 mod serve;

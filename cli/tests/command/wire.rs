@@ -1,12 +1,12 @@
 //! Peers that speak bytes: what LEADS, netcat or anything else would see.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::process::PATIENCE;
 
@@ -57,6 +57,22 @@ impl Peer {
         }
     }
 
+    /// The messages that still come, up to the goodbye, which is answered.
+    pub(crate) fn messages(self) -> Vec<String> {
+        let mut stream = BufReader::new(&self.socket);
+        let mut messages = Vec::new();
+        loop {
+            let mut message = Vec::new();
+            stream.read_until(b';', &mut message).unwrap();
+            match message.strip_suffix(b";").expect("the stream ends without a goodbye") {
+                b"disconnect" => break,
+                message => messages.push(String::from_utf8(message.to_vec()).unwrap()),
+            }
+        }
+        self.write("disconnect;");
+        messages
+    }
+
     /// Everything that still comes, up to the end of the stream.
     pub(crate) fn rest(&self) -> Vec<u8> {
         let mut rest = Vec::new();
@@ -79,6 +95,11 @@ impl Peer {
         self.write("disconnect;");
         self.socket.shutdown(Shutdown::Write).unwrap();
         assert_eq!(self.rest().escape_ascii().to_string(), "disconnect;");
+    }
+
+    /// Ends the stream as a crash does.
+    pub(crate) fn reset(self) {
+        SockRef::from(&self.socket).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// Ends the stream without a goodbye.
@@ -118,10 +139,21 @@ impl Listening {
         // Ends with the test's process, if nobody connects.
         thread::spawn(move || {
             if let Ok((socket, _)) = listener.accept() {
+                drop(listener);
                 let _ = tell.send(socket);
             }
         });
         Self { port, accepted }
+    }
+
+    /// The same, by an address.
+    pub(crate) fn start_at(address: &str) -> Self {
+        Self::start_on(address.parse::<SocketAddr>().unwrap().port())
+    }
+
+    /// Where that is, for a client.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// The one who connects.
@@ -130,7 +162,7 @@ impl Listening {
     }
 }
 
-/// A port on which nobody listens.
-pub(crate) fn unused_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+/// An address at which nobody listens.
+pub(crate) fn unused_address() -> String {
+    format!("127.0.0.1:{}", leads_comm_testing::free_port())
 }

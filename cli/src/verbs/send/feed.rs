@@ -24,6 +24,16 @@ pub(super) enum Source {
     Stdin(Lines),
 }
 
+/// What happens to the line to the server.
+#[derive(Debug)]
+pub(super) enum Line {
+    Up(Connection),
+    /// Its connection has ended, and whether something that it had accepted is not written.
+    Down {
+        has_unsent: bool,
+    },
+}
+
 /// What is to be sent, and how.
 #[derive(Debug)]
 pub(super) struct Feed {
@@ -31,8 +41,8 @@ pub(super) struct Feed {
     /// How often each message is sent.
     pub(super) count: u64,
     pub(super) pace: Option<Pace>,
-    /// Each connection, when it is there; the next one matters only where the client connects again.
-    pub(super) connections: Receiver<Connection>,
+    pub(super) line: Receiver<Line>,
+    /// Whether there may be more than one connection.
     pub(super) reconnects: bool,
     /// Whether a message is on its way from the source to the connection.
     pub(super) in_hand: Arc<AtomicBool>,
@@ -54,9 +64,9 @@ impl Feed {
     ///
     /// What reading stdin reports.
     pub(super) fn run(self) -> io::Result<Fed> {
-        let Self { source, count, pace, connections, reconnects, in_hand } = self;
-        let Ok(connection) = connections.recv() else { return Ok(Fed { all: false, unsent: 0 }) };
-        let mut sending = Sending { connection, connections, reconnects, count, pace, unsent: 0 };
+        let Self { source, count, pace, line, reconnects, in_hand } = self;
+        let Some(connection) = next_connection(&line) else { return Ok(Fed { all: false, unsent: 0 }) };
+        let mut sending = Sending { connection, line, reconnects, count, pace, unsent: 0 };
         match source {
             Source::Arguments(messages) => {
                 for (number, message) in messages.iter().enumerate() {
@@ -84,7 +94,7 @@ impl Feed {
 
 struct Sending {
     connection: Connection,
-    connections: Receiver<Connection>,
+    line: Receiver<Line>,
     reconnects: bool,
     count: u64,
     pace: Option<Pace>,
@@ -133,22 +143,30 @@ impl Sending {
 
     /// Waits until all is written, on whichever connection that is; whether it is.
     fn flush(&mut self) -> bool {
-        loop {
-            match self.connection.flush(PATIENCE) {
-                Ok(()) => return true,
-                Err(Error::Disconnected) => match self.next() {
-                    Some(next) => self.connection = next,
-                    None => return false,
-                },
-                // The regular end tells what is left then.
-                Err(_) => return true,
+        // Any other error leaves it to the client's end, which tells what is left then.
+        while let Err(Error::Disconnected) = self.connection.flush(PATIENCE) {
+            // It goes down before another comes up.
+            if let Ok(Line::Down { has_unsent: false }) = self.line.recv() {
+                return true;
+            }
+            match self.next() {
+                Some(next) => self.connection = next,
+                None => return false,
             }
         }
+        true
     }
 
     fn next(&self) -> Option<Connection> {
-        if self.reconnects { self.connections.recv().ok() } else { None }
+        if self.reconnects { next_connection(&self.line) } else { None }
     }
+}
+
+fn next_connection(line: &Receiver<Line>) -> Option<Connection> {
+    line.iter().find_map(|line| match line {
+        Line::Up(connection) => Some(connection),
+        Line::Down { .. } => None,
+    })
 }
 
 /// So many messages a second: each at its time since the first, however long each of them takes.

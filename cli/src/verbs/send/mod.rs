@@ -20,7 +20,7 @@ use crate::console::{Failure, Lines, fail, on_stop, stop_when_unread};
 use crate::endpoint::{self, Endpoint, Status};
 use crate::show::{self, End, Printer, Until};
 use crate::units;
-use feed::{Fed, Feed, Pace, Source};
+use feed::{Fed, Feed, Line, Pace, Source};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -112,7 +112,7 @@ struct Sending {
     reconnects: bool,
     /// What no connection has written yet, for the next one.
     unsent: Mutex<Vec<Vec<u8>>>,
-    connections: Sender<Connection>,
+    line: Sender<Line>,
     news: Sender<News>,
 }
 
@@ -122,7 +122,7 @@ impl Callback for Sending {
         // Before anything newer. What is not accepted any more is for the connection after this one.
         let refused = unsent.find(|message| connection.send(message).is_err());
         self.unsent.lock().extend(refused.into_iter().chain(unsent));
-        let _ = self.connections.send(connection.clone());
+        let _ = self.line.send(Line::Up(connection.clone()));
     }
 
     fn on_receive(&self, _: &dyn Service, connection: &Connection, message: &[u8]) {
@@ -135,6 +135,7 @@ impl Callback for Sending {
         let unsent = connection.take_unsent();
         let lost = reason.undelivered.unsent.messages.saturating_sub(unsent.len() as u64);
         self.unsent.lock().splice(0..0, unsent);
+        let _ = self.line.send(Line::Down { has_unsent: reason.undelivered.unsent.messages > 0 });
         let _ = self.news.send(News::Disconnected(reason.clone(), lost));
         if !self.reconnects {
             self.until.end();
@@ -147,13 +148,13 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let waits = matches.contains_id("wait");
     let reconnects = matches.get_flag("reconnect");
     let (tell, news) = mpsc::channel();
-    let (connections, connected) = mpsc::channel();
+    let (tell_line, line) = mpsc::channel();
     let sending = Arc::new(Sending {
         printer: if waits { Some(Printer::of(matches, false)?) } else { None },
         until: Until::new(matches.get_one("answers").copied(), matches.get_one("wait").copied()),
         reconnects,
         unsent: Mutex::default(),
-        connections,
+        line: tell_line,
         news: tell.clone(),
     });
     let (client, place) = client(&endpoint, &sending)?;
@@ -166,7 +167,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let is_typed = matches!(source, Source::Stdin(_));
     let count = matches.get_one("count").copied().expect("it has a default");
     let pace = matches.get_one("rate").copied().map(Pace::new);
-    let feed = Feed { source, count, pace, connections: connected, reconnects, in_hand: Arc::clone(&in_hand) };
+    let feed = Feed { source, count, pace, line, reconnects, in_hand: Arc::clone(&in_hand) };
 
     let (stopping, stopped, until) = (client.clone(), tell.clone(), Arc::clone(&sending));
     on_stop(move || {

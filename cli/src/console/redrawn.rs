@@ -1,0 +1,51 @@
+//! A line about work that goes on, which is drawn again and again on the terminal at stderr.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io::{self, IsTerminal};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::{columns, output};
+
+/// How wide a terminal is taken for where stdout is no terminal.
+const COLUMNS: usize = 80;
+
+/// The line, until this is dropped: then it goes.
+#[derive(Debug)]
+pub(crate) struct Redrawn {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Redrawn {
+    /// Draws `line` now and after every such time, on a thread of its own; `None` where stderr is no terminal that can,
+    /// or nobody wants to know.
+    pub(crate) fn start(every: Duration, mut line: impl FnMut() -> String + Send + 'static) -> Option<Self> {
+        let is_dumb = env::var_os("TERM").is_none_or(|term| term == OsStr::new("dumb"));
+        if output::is_quiet() || is_dumb || !io::stderr().is_terminal() {
+            return None;
+        }
+        let (stop, stopped) = mpsc::channel();
+        let draw = move || {
+            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                // The last column would make some terminals begin another line.
+                let room = columns().unwrap_or(COLUMNS) - 1;
+                output::draw(line().chars().take(room).collect::<String>());
+            }
+        };
+        let thread = thread::Builder::new().name("progress".into()).spawn(draw).ok()?;
+        Some(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Redrawn {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        output::erase();
+    }
+}

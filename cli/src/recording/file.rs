@@ -1,0 +1,159 @@
+//! The files of a recording: their names, and that they end with something whole, whatever happens.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use crate::console::print;
+
+/// Where a recording goes.
+#[derive(Debug, Clone)]
+pub(crate) enum Destination {
+    /// Stdout, for `-`.
+    Stdout,
+    /// A name that was typed, and whether a file of that name may be replaced.
+    Named { path: PathBuf, replaces: bool },
+    /// Called after the time, in the current folder.
+    Dated { extension: &'static str },
+}
+
+/// A file that is being written.
+#[derive(Debug)]
+pub(crate) struct Output {
+    /// `None` for stdout.
+    file: Option<File>,
+    pub(crate) path: PathBuf,
+    /// How many bytes are in it, which is a whole number of records.
+    pub(crate) len: u64,
+}
+
+impl Destination {
+    /// Where a part of it would be.
+    pub(crate) fn path(&self, part: Option<u32>) -> PathBuf {
+        match self {
+            Self::Stdout => "-".into(),
+            Self::Named { path, .. } => part.map_or_else(|| path.clone(), |part| numbered(path, part)),
+            Self::Dated { extension } => format!("leads-….{extension}").into(),
+        }
+    }
+
+    /// The file of a part, which is not there before; `part` where there may be several, from 1.
+    pub(crate) fn create(&mut self, part: Option<u32>) -> io::Result<Output> {
+        let replaces = match self {
+            Self::Stdout => return Ok(Output { file: None, path: "-".into(), len: 0 }),
+            Self::Named { replaces, .. } => *replaces,
+            Self::Dated { extension } => {
+                let (path, output) = create_dated(extension, part)?;
+                // The other parts are called like the first one.
+                *self = Self::Named { path, replaces: false };
+                return Ok(output);
+            }
+        };
+        let path = self.path(part);
+        let mut options = OpenOptions::new();
+        options.write(true);
+        let options = if replaces { options.create(true).truncate(true) } else { options.create_new(true) };
+        Ok(Output { file: Some(options.open(&path)?), path, len: 0 })
+    }
+}
+
+/// A name after the time that no file has yet, and the first file of it.
+fn create_dated(extension: &str, part: Option<u32>) -> io::Result<(PathBuf, Output)> {
+    let time = jiff::Zoned::now().strftime("leads-%Y-%m-%d_%H-%M-%S").to_string();
+    let mut name = format!("{time}.{extension}");
+    let mut more = 1;
+    loop {
+        let mut named = Destination::Named { path: name.into(), replaces: false };
+        match named.create(part) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            output => {
+                let Destination::Named { path, .. } = named else { unreachable!("it stays as it is") };
+                return Ok((path, output?));
+            }
+        }
+        more += 1;
+        name = format!("{time}-{more}.{extension}");
+    }
+}
+
+/// `drive_0001.mcap` for part 1 of `drive.mcap`.
+fn numbered(path: &Path, part: u32) -> PathBuf {
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("_{part:04}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
+impl Output {
+    /// Adds whole records. When that fails the file is as it was before, if its system allows that.
+    pub(crate) fn append(&mut self, records: &[u8]) -> io::Result<()> {
+        match &mut self.file {
+            None => print(&[records]),
+            Some(file) => {
+                if let Err(error) = file.write_all(records) {
+                    // What is no file of a disk has no length.
+                    let _ = file.set_len(self.len).and_then(|()| file.seek(SeekFrom::Start(self.len)));
+                    return Err(error);
+                }
+            }
+        }
+        self.len += records.len() as u64;
+        Ok(())
+    }
+
+    /// The file once more, for a thread that brings it to the disk.
+    pub(crate) fn for_sync(&self) -> io::Result<Option<File>> {
+        self.file.as_ref().map(File::try_clone).transpose()
+    }
+}
+
+/// Brings to the disk what has been written to a file; it may take seconds.
+pub(crate) fn sync(file: &File) -> io::Result<()> {
+    match file.sync_data() {
+        // There is no disk behind it: a pipe, a device.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// From here on a file that has become as long as the system allows it to be is an error, and not the end of the process.
+#[cfg(unix)]
+pub(crate) fn outlive_limits() {
+    // Nobody looks at the flag: the write that was too much says so.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default());
+}
+
+#[cfg(not(unix))]
+pub(crate) fn outlive_limits() {}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use leads_comm_testing::folder::Folder;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_there_is_not_touched() {
+        let folder = Folder::new("record");
+        let path = folder.path().join("drive.mcap");
+        fs::write(&path, "old").unwrap();
+        let named = |replaces| Destination::Named { path: path.clone(), replaces };
+        assert_eq!(named(false).create(None).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        named(true).create(None).unwrap().append(b"n").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"n");
+        let part = named(false).create(Some(12)).unwrap();
+        assert_eq!(part.path.file_name().unwrap(), "drive_0012.mcap");
+    }
+
+    #[test]
+    fn a_name_without_an_ending_has_a_number_too() {
+        assert_eq!(numbered(Path::new("a.b/drive"), 1), Path::new("a.b/drive_0001"));
+        assert_eq!(numbered(Path::new("drive.x.mcap"), 10_000), Path::new("drive.x_10000.mcap"));
+    }
+}

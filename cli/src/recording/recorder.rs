@@ -1,0 +1,325 @@
+//! The recorder: the one thread that writes what has been received, and ends the recording when it cannot.
+//!
+//! ```text
+//!   queue ──▶ take ──▶ form ──▶ flushed twice a second, or when there is a chunk ──▶ file ──▶ synced now and then
+//!                       │                                                             │       on a thread of its own
+//!                       └─ notes of gaps and of the wall clock                        └─ full: the next part
+//! ```
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use mcap::records::Metadata;
+
+use super::Form;
+use super::broken::Broken;
+use super::clock::Drift;
+use super::csv::CsvWriter;
+use super::file::{Destination, Output};
+use super::notes::{clock, end, gap, note, start};
+use super::queue::{Entry, Gap, Queue, Received, Taken, Volume};
+use super::sync::Syncing;
+use super::writer::McapWriter;
+
+/// How often what has come is put into the file: often enough that no more than the last second is missing there when
+/// the process is killed, also on a machine that is busy.
+const FLUSH: Duration = Duration::from_millis(500);
+
+/// How much is compressed together at most, in bytes, unless a message is longer.
+const CHUNK: usize = 1 << 20;
+
+/// What is recorded how.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) destination: Destination,
+    pub(crate) form: FormKind,
+    pub(crate) split: Option<Split>,
+    /// How often the file is brought to the disk.
+    pub(crate) sync: Duration,
+    /// What was connected to, or listened on.
+    pub(crate) address: String,
+    pub(crate) role: &'static str,
+    pub(crate) separator: String,
+}
+
+/// The form of the files.
+#[derive(Debug, Clone)]
+pub(crate) enum FormKind {
+    /// With the topic of JSON objects.
+    Mcap(String),
+    Csv,
+}
+
+/// When a part is followed by the next one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Split {
+    After(Duration),
+    At(u64),
+}
+
+/// What has become of a recording.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// What is in the files.
+    pub(crate) kept: Volume,
+    /// What was to be in them, and could not be written.
+    pub(crate) unwritten: Volume,
+    pub(crate) parts: u32,
+    /// The last part.
+    pub(crate) path: PathBuf,
+    /// How long all parts are.
+    pub(crate) len: u64,
+    pub(crate) failure: Option<Broken>,
+}
+
+/// A recording that is going on.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    queue: Arc<Queue>,
+    len: Arc<AtomicU64>,
+    thread: JoinHandle<Outcome>,
+}
+
+impl Recorder {
+    /// Creates the first file, and begins to write what comes into the queue. `on_failure` is called when nothing more
+    /// can be recorded.
+    pub(crate) fn start(
+        plan: Plan,
+        queue: Arc<Queue>,
+        on_failure: impl FnOnce(&Outcome) + Send + 'static,
+    ) -> Result<Self, Broken> {
+        let len = Arc::new(AtomicU64::new(0));
+        let mut work = Work::begin(plan, Arc::clone(&queue), Arc::clone(&len))?;
+        let spawned = thread::Builder::new().name("lc-recorder".into()).spawn(move || {
+            let failure = work.run().err();
+            let failure = failure.or_else(|| work.end().err());
+            work.queue.close();
+            let is_failure = failure.is_some();
+            let outcome = work.outcome(failure);
+            if is_failure {
+                on_failure(&outcome);
+            }
+            outcome
+        });
+        Ok(Self { queue, len, thread: spawned.map_err(Broken::Thread)? })
+    }
+
+    /// How long the files are by now.
+    pub(crate) fn len(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.len)
+    }
+
+    /// Writes what waits, and waits until it is on the disk.
+    pub(crate) fn finish(self) -> Outcome {
+        self.queue.close();
+        self.thread.join().expect("the recorder does not panic")
+    }
+}
+
+/// What the recorder has in its hands.
+struct Work {
+    plan: Plan,
+    queue: Arc<Queue>,
+    output: Output,
+    form: Box<dyn Form>,
+    /// The number of the part, from 1, and when it began.
+    part: u32,
+    part_began: u64,
+    /// What has come, and how much of it is in the files.
+    come: Volume,
+    kept: Volume,
+    /// What the parts before this one have.
+    len_before: u64,
+    len: Arc<AtomicU64>,
+    drift: Drift,
+    syncing: Syncing,
+    synced: Instant,
+}
+
+impl Work {
+    fn begin(mut plan: Plan, queue: Arc<Queue>, len: Arc<AtomicU64>) -> Result<Self, Broken> {
+        let (output, form) = open(&mut plan, 1)?;
+        let part_began = queue.clock().started();
+        let syncing = Syncing::start().map_err(Broken::Thread)?;
+        let mut work = Self {
+            plan,
+            queue,
+            output,
+            form,
+            part: 1,
+            part_began,
+            come: Volume::default(),
+            kept: Volume::default(),
+            len_before: 0,
+            len,
+            drift: Drift::default(),
+            syncing,
+            synced: Instant::now(),
+        };
+        work.begin_part()?;
+        Ok(work)
+    }
+
+    fn run(&mut self) -> Result<(), Broken> {
+        let mut due = Instant::now() + FLUSH;
+        loop {
+            let Taken { entries, is_last } = self.queue.take(due);
+            for entry in entries {
+                match entry {
+                    Entry::Message(received) => self.message(received)?,
+                    Entry::Gap(gap) => self.form.note(&note_of(gap))?,
+                }
+            }
+            if Instant::now() >= due {
+                self.look_at_the_clock()?;
+                self.flush()?;
+                self.sync()?;
+                due = Instant::now() + FLUSH;
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    fn message(&mut self, received: Received) -> Result<(), Broken> {
+        self.split(received.time)?;
+        self.form.message(&received)?;
+        let len = received.message.len();
+        self.come.add(len);
+        // Before it is released, so that what waits for a slow disk is bounded by the queue's limit and a chunk.
+        if self.form.pending() >= self.chunk() {
+            self.flush()?;
+        }
+        self.queue.release(len);
+        Ok(())
+    }
+
+    /// A part that is small has smaller chunks, so that it ends near where it should.
+    fn chunk(&self) -> usize {
+        match self.plan.split {
+            Some(Split::At(len)) => CHUNK.min(len as usize / 2),
+            _ => CHUNK,
+        }
+    }
+
+    /// What has come is in the file when this returns.
+    fn flush(&mut self) -> Result<(), Broken> {
+        let records = self.form.flush()?;
+        self.append(&records)
+    }
+
+    fn append(&mut self, records: &[u8]) -> Result<(), Broken> {
+        let appended = self.output.append(records);
+        appended.map_err(|error| Broken::Write(self.output.path.clone(), error))?;
+        self.kept = self.come;
+        self.len.store(self.len_before + self.output.len, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn look_at_the_clock(&mut self) -> Result<(), Broken> {
+        let time = self.queue.clock().now();
+        if let Some(offset) = self.drift.check(time, SystemTime::now()) {
+            self.form.note(&note(clock::NAME, [(clock::AT, &time), (clock::OFFSET, &offset)]))?;
+        }
+        Ok(())
+    }
+
+    /// Has the file brought to the disk when it is time.
+    fn sync(&mut self) -> Result<(), Broken> {
+        if self.synced.elapsed() >= self.plan.sync {
+            self.synced = Instant::now();
+            self.syncing.hand_over(&self.output, false)?;
+        }
+        self.syncing.check()
+    }
+
+    /// Begins the next part, if the message of this time belongs to it.
+    fn split(&mut self, time: u64) -> Result<(), Broken> {
+        let is_full = match self.plan.split {
+            None => false,
+            Some(Split::After(length)) => time.saturating_sub(self.part_began) as u128 >= length.as_nanos(),
+            Some(Split::At(len)) => self.output.len >= len,
+        };
+        if !is_full {
+            return Ok(());
+        }
+        self.finish_part()?;
+        self.len_before += self.output.len;
+        self.part += 1;
+        self.part_began = time;
+        (self.output, self.form) = open(&mut self.plan, self.part)?;
+        self.begin_part()
+    }
+
+    fn begin_part(&mut self) -> Result<(), Broken> {
+        let Plan { address, role, separator, .. } = &self.plan;
+        let started = self.queue.clock().started();
+        let values: [(&str, &dyn fmt::Display); 5] = [
+            (start::STARTED, &started),
+            (start::PART, &self.part),
+            (start::ADDRESS, address),
+            (start::ROLE, role),
+            (start::SEPARATOR, separator),
+        ];
+        self.form.note(&note(start::NAME, values))?;
+        self.flush()
+    }
+
+    fn finish_part(&mut self) -> Result<(), Broken> {
+        let records = self.form.finish()?;
+        self.append(&records)?;
+        self.syncing.hand_over(&self.output, true)
+    }
+
+    fn end(&mut self) -> Result<(), Broken> {
+        let (at, (_, lost)) = (self.queue.clock().now(), self.queue.volumes());
+        let values: [(&str, &dyn fmt::Display); 5] = [
+            (end::AT, &at),
+            (end::MESSAGES, &self.come.messages),
+            (end::BYTES, &self.come.bytes),
+            (end::LOST_MESSAGES, &lost.messages),
+            (end::LOST_BYTES, &lost.bytes),
+        ];
+        self.form.note(&note(end::NAME, values))?;
+        self.finish_part()?;
+        self.syncing.finish()
+    }
+
+    fn outcome(self, failure: Option<Broken>) -> Outcome {
+        let (received, _) = self.queue.volumes();
+        let unwritten =
+            Volume { messages: received.messages - self.kept.messages, bytes: received.bytes - self.kept.bytes };
+        Outcome {
+            kept: self.kept,
+            unwritten,
+            parts: self.part,
+            path: self.output.path,
+            len: self.len_before + self.output.len,
+            failure,
+        }
+    }
+}
+
+/// The file of a part, and how it is filled.
+fn open(plan: &mut Plan, part: u32) -> Result<(Output, Box<dyn Form>), Broken> {
+    let part = plan.split.map(|_| part);
+    let created = plan.destination.create(part);
+    let output = created.map_err(|error| Broken::Create(plan.destination.path(part), error))?;
+    let form: Box<dyn Form> = match &plan.form {
+        FormKind::Mcap(name) => Box::new(McapWriter::new(name)?),
+        FormKind::Csv => Box::new(CsvWriter::default()),
+    };
+    Ok((output, form))
+}
+
+fn note_of(gap: Gap) -> Metadata {
+    let Gap { from, to, lost } = gap;
+    let values: [(&str, &dyn fmt::Display); 4] =
+        [(gap::FROM, &from), (gap::TO, &to), (gap::MESSAGES, &lost.messages), (gap::BYTES, &lost.bytes)];
+    note(gap::NAME, values)
+}

@@ -1,0 +1,164 @@
+//! MCAP: messages and notes, made into bytes of a file. It touches no file itself.
+//!
+//! ```text
+//!   message ──▶ its channel, made when it is first met ──▶ a chunk, in memory ──▶ whole records ──▶ take
+//! ```
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Write};
+use std::mem;
+use std::sync::Arc;
+
+use mcap::records::{MessageHeader, Metadata};
+use mcap::write::NoSeek;
+use mcap::{Compression, McapError, WriteOptions, Writer};
+use parking_lot::Mutex;
+use serde_json::{Map, Value};
+
+use super::Form;
+use super::channels::{self, Kind, LOCATION_TOPIC, Origin, Wrap, key};
+use super::queue::Received;
+use super::{location, schema};
+
+/// Of how many places the messages have channels of their own; MCAP has room for some thousands.
+const MOST_ORIGINS: usize = 1000;
+
+/// The peer of all the others.
+const OTHERS: &str = "others";
+
+/// A part of a recording, of its own: it can be read without the others.
+pub(crate) struct McapWriter {
+    /// The topic of JSON objects.
+    name: String,
+    writer: Writer<NoSeek<Shared>>,
+    written: Shared,
+    pending: usize,
+    channels: HashMap<Arc<Origin>, HashMap<Channel, u16>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Channel {
+    Of(Kind),
+    Location,
+}
+
+/// What the writer has written; writing to it does not fail.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl McapWriter {
+    pub(crate) fn new(name: &str) -> Result<Self, McapError> {
+        let written = Shared::default();
+        let writer = WriteOptions::new()
+            .library(format!("leads-comm {}", env!("CARGO_PKG_VERSION")))
+            .compression(Some(Compression::Zstd))
+            // Compressing is a small part of the work of one thread.
+            .compression_threads(0)
+            // A chunk stays in memory until it is flushed, so that a file never ends with half of one.
+            .chunk_size(None)
+            .disable_seeking(true)
+            .create(NoSeek::new(written.clone()))?;
+        Ok(Self { name: name.into(), writer, written, pending: 0, channels: HashMap::new() })
+    }
+
+    fn take(&mut self) -> Vec<u8> {
+        self.pending = 0;
+        mem::take(&mut self.written.0.lock())
+    }
+
+    /// The channel of a kind of message from there.
+    fn channel(
+        &mut self,
+        origin: &Arc<Origin>,
+        channel: Channel,
+        object: Option<&Map<String, Value>>,
+    ) -> Result<u16, McapError> {
+        if let Some(id) = self.channels.get(origin).and_then(|channels| channels.get(&channel)) {
+            return Ok(*id);
+        }
+        let origin = match self.channels.contains_key(origin) || self.channels.len() < MOST_ORIGINS {
+            true => Arc::clone(origin),
+            false => Arc::new(Origin { peer: OTHERS.into(), ..Origin::clone(origin) }),
+        };
+        let (topic, (schema, text)) = match channel {
+            Channel::Of(kind) => (kind.topic(&self.name), schema_of(kind, object)),
+            Channel::Location => (LOCATION_TOPIC.into(), schema::location()),
+        };
+        let metadata = metadata(&origin, channel);
+        let channels = self.channels.entry(origin).or_default();
+        if let Some(id) = channels.get(&channel) {
+            return Ok(*id);
+        }
+        let schema = self.writer.add_schema(schema, "jsonschema", text.as_bytes())?;
+        let id = self.writer.add_channel(schema, &topic, "json", &metadata)?;
+        channels.insert(channel, id);
+        Ok(id)
+    }
+}
+
+fn schema_of(kind: Kind, object: Option<&Map<String, Value>>) -> schema::Schema {
+    match kind {
+        Kind::Json => schema::frame(object.unwrap_or(&Map::new())),
+        Kind::Text => schema::text(),
+        Kind::Bytes => schema::bytes(),
+        Kind::Picture(_) => schema::picture(),
+    }
+}
+
+fn metadata(origin: &Origin, channel: Channel) -> BTreeMap<String, String> {
+    match channel {
+        Channel::Of(kind) => origin.metadata(kind.wrap()),
+        Channel::Location => {
+            let mut metadata = origin.metadata(Wrap::None);
+            metadata.insert(key::DERIVED.into(), "true".into());
+            metadata
+        }
+    }
+}
+
+impl Form for McapWriter {
+    fn message(&mut self, received: &Received) -> Result<(), McapError> {
+        let Received { time, sequence, ref origin, ref message } = *received;
+        let wrapped = channels::wrap(message, time);
+        let object = wrapped.object.as_ref();
+        let channel_id = self.channel(origin, Channel::Of(wrapped.kind), object)?;
+        let publish_time = object.and_then(location::time_of).unwrap_or(time);
+        let header = MessageHeader { channel_id, sequence, log_time: time, publish_time };
+        self.writer.write_to_known_channel(&header, &wrapped.data)?;
+        self.pending += wrapped.data.len();
+        if let Some(fix) = object.and_then(|object| location::fix(object, publish_time)) {
+            let channel_id = self.channel(origin, Channel::Location, None)?;
+            self.writer.write_to_known_channel(&MessageHeader { channel_id, ..header }, &fix)?;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, note: &Metadata) -> Result<(), McapError> {
+        self.writer.write_metadata(note)
+    }
+
+    fn pending(&self) -> usize {
+        self.pending
+    }
+
+    fn flush(&mut self) -> Result<Vec<u8>, McapError> {
+        self.writer.flush()?;
+        Ok(self.take())
+    }
+
+    fn finish(&mut self) -> Result<Vec<u8>, McapError> {
+        self.writer.finish()?;
+        Ok(self.take())
+    }
+}

@@ -1,0 +1,333 @@
+//! `record`: a client, or a server, that keeps what it is sent.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use leads_comm::{Callback, Client, Connection, DisconnectCause, DisconnectReason, Error, Server, Service};
+use parking_lot::Mutex;
+
+use crate::address::Address;
+use crate::console::{Failure, complain, fail, on_stop, tell};
+use crate::endpoint::{self, Endpoint, Status};
+use crate::recording::channels::{DEFAULT_NAME, Origin, escape};
+use crate::recording::clock::Clock;
+use crate::recording::file::{Destination, outlive_limits};
+use crate::recording::progress::{self, Drawn, bytes};
+use crate::recording::queue::Queue;
+use crate::recording::recorder::{FormKind, Outcome, Plan, Recorder, Split};
+use crate::show::{End, Until};
+use crate::units;
+
+const EXAMPLES: &str = "\
+Examples:
+  leads-comm record 10.0.0.4 --leads            into leads-DATE_TIME.mcap, until Ctrl-C
+  leads-comm record 10.0.0.4 -o drive.mcap --duration 10m
+  leads-comm record 10.0.0.4 --leads --csv      into the CSV of LEADS's data tools
+  leads-comm record --serve :16900 --split 1h   what clients send, an hour a file";
+
+const EXIT_CODES: &str = "\
+Exit code 0: it was ended by Ctrl-C, -c, -W or --duration. 1: it failed, the file
+could not be written, or the connection was lost with --no-reconnect. 2: a wrong
+call. 3: silence before there were as many messages as -c says.";
+
+/// How much may wait to be written, in bytes: four seconds of 20,000 messages a second.
+const BUFFER: usize = 64 << 20;
+
+/// How often a file is brought to the disk.
+const SYNC: Duration = Duration::from_secs(5);
+
+pub(crate) fn command() -> Command {
+    let command = Command::new("record")
+        .about("Keep what a server, a device, or clients send, with its times: see docs/recording.md")
+        .before_help(EXAMPLES)
+        .after_help(EXIT_CODES)
+        .arg(endpoint::address_argument().required_unless_present("serve"))
+        .next_help_heading("Recording")
+        .args([
+            Arg::new("output")
+                .short('o')
+                .long("output")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Where to (default leads-DATE_TIME.mcap in this folder); - is stdout"),
+            Arg::new("force").long("force").action(ArgAction::SetTrue).help("Replace a file that exists"),
+            Arg::new("csv")
+                .long("csv")
+                .action(ArgAction::SetTrue)
+                .help("LEADS's frames as its own CSV, and nothing else, instead of MCAP"),
+            Arg::new("name")
+                .long("name")
+                .value_name("NAME")
+                .value_parser(name)
+                .conflicts_with("csv")
+                .help("The topic of JSON objects is /NAME (default leads)"),
+            Arg::new("split")
+                .long("split")
+                .value_name("TIME|SIZE")
+                .value_parser(split)
+                .help("A new file after so long, or so large: 10m, 1h, 500MB, 1GiB"),
+            Arg::new("serve")
+                .long("serve")
+                .action(ArgAction::SetTrue)
+                .help("Be the server that others connect to (default 127.0.0.1)"),
+            Arg::new("no-reconnect")
+                .long("no-reconnect")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("serve")
+                .help("End with the connection, instead of connecting again"),
+            Arg::new("buffer")
+                .long("buffer")
+                .value_name("SIZE")
+                .value_parser(units::size)
+                .help("How much may wait for the disk before messages are lost (default 64M)"),
+            Arg::new("sync")
+                .long("sync")
+                .value_name("TIME")
+                .value_parser(units::time)
+                .help("How often the file is brought to the disk (default 5s)"),
+        ]);
+    let command = Until::with_options(command).arg(
+        Arg::new("duration")
+            .long("duration")
+            .value_name("TIME")
+            .value_parser(units::time)
+            .help("End after so long, as in 90s, 10m"),
+    );
+    endpoint::with_options(command)
+}
+
+/// `10m` is a time; `10M`, with a larger unit or with `B`, a size.
+fn split(text: &str) -> Result<Split, String> {
+    if let Ok(time) = units::time(text) {
+        return Ok(Split::After(time));
+    }
+    let len = units::size(text).map_err(|_| "is no time or size, as 10m, 1h, 500MB or 1GiB")?;
+    Ok(Split::At(len as u64))
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "_-./".contains(character);
+    match !text.is_empty() && !text.starts_with('/') && text.chars().all(is_plain) {
+        true => Ok(text.into()),
+        false => Err("has to be of letters, digits, _, -, . and /".into()),
+    }
+}
+
+/// What is told of each connection.
+struct Receiver {
+    queue: Arc<Queue>,
+    until: Arc<Until>,
+    role: &'static str,
+    /// What a client connected to.
+    place: Option<String>,
+    separator: String,
+    /// Why the last connection has ended.
+    reason: Mutex<Option<DisconnectReason>>,
+}
+
+impl Callback for Receiver {
+    fn on_initialize(&self, service: &dyn Service) {
+        if self.place.is_none() {
+            match service.local_addr() {
+                Some(local) => tell(format_args!("listening on {local}")),
+                None => tell("listening"),
+            }
+        }
+    }
+
+    fn on_connect(&self, _: &dyn Service, connection: &Connection) {
+        let peer = match (&self.place, connection.peer_addr()) {
+            (Some(place), _) => place.clone(),
+            (None, Some(peer)) => peer.ip().to_canonical().to_string(),
+            (None, None) => "unix".into(),
+        };
+        connection.insert(Origin { role: self.role, peer, separator: self.separator.clone() });
+        if self.place.is_none() {
+            tell(format_args!("{connection} connected"));
+        }
+    }
+
+    fn on_receive(&self, _: &dyn Service, connection: &Connection, message: &[u8]) {
+        let Some(origin) = connection.get::<Origin>() else { return };
+        self.until.count(|| self.queue.push(&origin, message));
+    }
+
+    fn on_disconnect(&self, _: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
+        if self.place.is_none() {
+            tell(format_args!("{connection} disconnected: {reason:#}"));
+        }
+        *self.reason.lock() = Some(reason.clone());
+    }
+
+    fn on_fail(&self, _: &dyn Service, error: &Error) {
+        if self.place.is_none() {
+            tell(format_args!("{error:#}"));
+        }
+    }
+}
+
+/// Either side.
+#[derive(Clone)]
+enum Side {
+    Client(Client, String),
+    Server(Server),
+}
+
+impl Side {
+    fn start(&self) -> Result<(), Error> {
+        match self {
+            Self::Client(client, place) => client.start(place, false),
+            Self::Server(server) => server.start(false),
+        }
+    }
+
+    fn close(&self) {
+        match self {
+            Self::Client(client, _) => client.close(),
+            Self::Server(server) => server.close(),
+        }
+    }
+}
+
+pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let serves = matches.get_flag("serve");
+    let here = Address::Tcp { host: Some("127.0.0.1".into()), port: None, tls: false };
+    let endpoint = Endpoint::of(matches, serves.then_some(here))?;
+    outlive_limits();
+    let until = Arc::new(Until::of(matches));
+    let limit = matches.get_one::<usize>("buffer").copied().unwrap_or(BUFFER);
+    let queue = Arc::new(Queue::new(limit, Clock::start()));
+    let receiver = Arc::new(Receiver {
+        queue: Arc::clone(&queue),
+        until: Arc::clone(&until),
+        role: if serves { "server" } else { "client" },
+        place: (!serves).then(|| endpoint.address.to_string()),
+        separator: escape(&endpoint.separator),
+        reason: Mutex::default(),
+    });
+    let side = side(matches, &endpoint, &receiver)?;
+
+    let ending = Arc::clone(&until);
+    let recorder = Recorder::start(plan(matches, &endpoint, &receiver), Arc::clone(&queue), move |outcome| {
+        stopped(outcome);
+        // A server goes on serving; a client has nothing else to do.
+        if !serves {
+            ending.end();
+        }
+    });
+    let recorder = recorder.map_err(|broken| fail(broken.to_string()))?;
+    let has_stopped = Arc::new(AtomicBool::new(false));
+    let (stop, ending) = (Arc::clone(&has_stopped), Arc::clone(&until));
+    on_stop(move || {
+        stop.store(true, Ordering::Relaxed);
+        ending.end();
+    })?;
+    if let Some(duration) = matches.get_one::<Duration>("duration").copied() {
+        let (stop, ending) = (Arc::clone(&has_stopped), Arc::clone(&until));
+        // Ends with the process.
+        thread::spawn(move || {
+            thread::sleep(duration);
+            stop.store(true, Ordering::Relaxed);
+            ending.end();
+        });
+    }
+    let drawn = Drawn::start(Arc::clone(&queue), recorder.len());
+
+    let (starting, ending) = (side.clone(), Arc::clone(&until));
+    let running = thread::spawn(move || {
+        let outcome = starting.start();
+        ending.end();
+        outcome
+    });
+    let end = until.wait();
+    // Says goodbye; what has arrived is still received.
+    side.close();
+    let outcome = running.join().expect("the library does not panic");
+    let recorded = recorder.finish();
+    drawn.end();
+    let (_, lost) = queue.volumes();
+
+    if let (0, Err(_)) = (recorded.kept.messages + lost.messages, &outcome) {
+        // Nobody needs a file of nothing, and the next try has its name.
+        if !matches.get_flag("force") && recorded.failure.is_none() && !has_stopped.load(Ordering::Relaxed) {
+            let _ = fs::remove_file(&recorded.path);
+        }
+    } else if recorded.failure.is_none() {
+        tell(progress::summary(&recorded, lost, queue.clock()));
+    }
+    if let Some(broken) = recorded.failure {
+        return Err(fail(format!("the recording is not complete: {broken}")));
+    }
+    match (end, until.missing()) {
+        (End::Silence, Some((come, count))) => {
+            Err(Failure::TimedOut(format!("{come} of {count} messages have come, and then nothing for a while")))
+        }
+        (End::Enough | End::Silence, _) => Ok(()),
+        (End::Told, missing) => match outcome {
+            Ok(()) if has_stopped.load(Ordering::Relaxed) => Ok(()),
+            Ok(()) => receiver.outcome(missing),
+            Err(Error::Closed) => Ok(()),
+            Err(error) => Err(error.into()),
+        },
+    }
+}
+
+fn side(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Arc<Receiver>) -> Result<Side, Failure> {
+    if receiver.place.is_none() {
+        return Ok(Side::Server(endpoint.server()?.callback(Arc::clone(receiver)).build()?));
+    }
+    let (mut builder, place) = endpoint.client()?;
+    if !matches.get_flag("no-reconnect") {
+        builder = builder.reconnect(endpoint::reconnect());
+    }
+    let client = builder.callback((Status::default(), Arc::clone(receiver))).build()?;
+    Ok(Side::Client(client, place))
+}
+
+fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Plan {
+    let csv = matches.get_flag("csv");
+    let destination = match matches.get_one::<PathBuf>("output") {
+        None => Destination::Dated { extension: if csv { "csv" } else { "mcap" } },
+        Some(path) if path == Path::new("-") => Destination::Stdout,
+        Some(path) => Destination::Named { path: path.clone(), replaces: matches.get_flag("force") },
+    };
+    let name = matches.get_one::<String>("name").map_or(DEFAULT_NAME, String::as_str);
+    Plan {
+        destination,
+        form: if csv { FormKind::Csv } else { FormKind::Mcap(name.into()) },
+        split: matches.get_one("split").copied(),
+        sync: matches.get_one("sync").copied().unwrap_or(SYNC),
+        address: endpoint.address.to_string(),
+        role: receiver.role,
+        separator: receiver.separator.clone(),
+    }
+}
+
+/// Says, once, that nothing more is recorded.
+fn stopped(outcome: &Outcome) {
+    let Some(broken) = &outcome.failure else { return };
+    let Outcome { kept, path, .. } = outcome;
+    complain(format_args!(
+        "leads-comm: recording has stopped: {broken}; {} messages ({}) are in it, up to {}: make room, then record anew",
+        kept.messages,
+        bytes(kept.bytes),
+        path.display(),
+    ));
+}
+
+impl Receiver {
+    /// What it is worth that the connection has ended by itself.
+    fn outcome(&self, missing: Option<(u64, u64)>) -> Result<(), Failure> {
+        let count = missing.map_or_else(String::new, |(come, count)| format!(" after {come} of {count} messages"));
+        match self.reason.lock().take() {
+            Some(DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. }) if missing.is_none() => Ok(()),
+            Some(reason) => Err(fail(format!("disconnected{count}: {reason:#}"))),
+            None => Err(fail("the service has ended")),
+        }
+    }
+}
