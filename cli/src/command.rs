@@ -10,11 +10,12 @@ use crate::console::{self, Failure, Verbosity, usage};
 use crate::verbs;
 
 const EXAMPLES: &str = "\
-See what a LEADS vehicle says:        leads-comm listen 10.0.0.4 --leads
-Tell it something:                    leads-comm send 10.0.0.4 time_lap
-Be the vehicle, with a message a line: leads-comm serve < messages
+Examples:
+  leads-comm listen 10.0.0.4 --leads   what a LEADS vehicle says
+  leads-comm send 10.0.0.4 time_lap    tell it something
+  leads-comm serve < messages          be the vehicle, with a message a line
 
-leads-comm help VERB has more for each verb.";
+leads-comm help VERB has more.";
 
 /// A verb: what can be typed behind it, and what it does.
 struct Verb {
@@ -47,7 +48,7 @@ pub(crate) fn run() -> ExitCode {
 pub(crate) fn whole() -> Command {
     Command::new("leads-comm")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("See, send, serve, record and replay the messages of a LEADS vehicle, or of any leads-comm service")
+        .about("See, send, record and replay the messages of LEADS and of leads-comm services")
         .before_help(EXAMPLES)
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -65,12 +66,12 @@ pub(crate) fn whole() -> Command {
                 .long("verbose")
                 .global(true)
                 .action(ArgAction::Count)
-                .help("Show the library's log as well; twice for all of its details"),
+                .help("Show the library's log, -vv all of it"),
             Arg::new("no-color")
                 .long("no-color")
                 .global(true)
                 .action(ArgAction::SetTrue)
-                .help("No colours (nor with NO_COLOR, TERM=dumb, or where stdout is no terminal)"),
+                .help("No colours on a terminal, as with NO_COLOR"),
         ])
         .subcommands(VERBS.iter().map(|verb| (verb.command)()))
 }
@@ -108,4 +109,47 @@ fn in_one_line(text: &str) -> String {
     let said = text.split("\n\n").take_while(|part| !part.starts_with("Usage:") && !part.starts_with("For more"));
     let said: Vec<String> = said.map(|part| part.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     said.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_typed_fits_together() {
+        whole().debug_assert();
+    }
+
+    #[test]
+    fn help_begins_with_examples_and_fits_a_terminal() {
+        let mut whole = whole();
+        whole.build();
+        let verbs = whole.get_subcommands_mut().filter(|verb| verb.get_name() != "help");
+        let mut texts: Vec<_> = verbs.map(|verb| verb.render_long_help().to_string()).collect();
+        texts.push(whole.render_long_help().to_string());
+        for text in texts {
+            assert!(text.starts_with("Examples:\n  leads-comm "), "{text}");
+            let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > 80).collect();
+            assert!(wide.is_empty(), "{wide:#?}");
+        }
+    }
+
+    #[test]
+    fn what_clap_says_is_one_line() {
+        for (words, expected) in [
+            (&["lisen", "x"][..], "unrecognized subcommand 'lisen'; tip: a similar subcommand exists: 'listen'"),
+            (&["listen"], "the following required arguments were not provided: <ADDRESS>"),
+            (
+                &["listen", "x", "-W", "soon"],
+                "invalid value 'soon' for '--wait <TIME>': not a time such as 5s, 500ms or 2m",
+            ),
+            (
+                &["listen", "x", "-f", "xml"],
+                "invalid value 'xml' for '--format <FORMAT>' [possible values: line, text, raw, json, hex]",
+            ),
+        ] {
+            let error = whole().try_get_matches_from(["leads-comm"].iter().chain(words)).unwrap_err();
+            assert_eq!(in_one_line(&error.render().to_string()), expected);
+        }
+    }
 }

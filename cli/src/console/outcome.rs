@@ -100,9 +100,11 @@ pub(crate) fn usage(text: impl Into<String>) -> Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::InvalidSetting { setting, requirement } => {
-                Self::Usage(format!("--{}: {requirement}", setting.replace('_', "-")))
-            }
+            Error::InvalidSetting { setting, requirement } => Self::Usage(match setting {
+                "token" => format!("the token {requirement}"),
+                "max_received_len" | "max_sent_len" => format!("--max-message-len {requirement}"),
+                setting => format!("--{} {requirement}", setting.replace('_', "-")),
+            }),
             error => Self::Failed(format!("{error:#}")),
         }
     }

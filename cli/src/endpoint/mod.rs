@@ -4,6 +4,7 @@
 mod status;
 mod tls;
 
+use std::env;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +24,20 @@ use tls::TlsFiles;
 
 /// What carries a token where no file is named.
 const TOKEN_VARIABLE: &str = "LEADS_COMM_TOKEN";
+
+/// What an address may be.
+const ADDRESSES: &str = "\
+Addresses:
+  HOST[:PORT], :PORT      TCP, with port 16900 unless told otherwise; [::1]:PORT
+  tls://HOST[:PORT]       TLS, which needs --tls-ca; to a server also its own
+                          --tls-cert and --tls-key
+  unix:PATH               a Unix socket; unix:@NAME on Linux
+  serial:PORT?baud=9600   a serial line
+  serial:auto?tag=VeC     the port whose device says so; also &tag=, &question=,
+                          &settle=SECONDS, &baud=
+
+A token is in --token-file or in LEADS_COMM_TOKEN. Separators know the escapes
+\\n \\r \\t \\0 \\\\ \\xHH.";
 
 /// The port and the separator of LEADS's pictures.
 const VIDEO: (u16, &[u8]) = (16901, b"end;");
@@ -49,7 +64,9 @@ pub(crate) struct Endpoint {
 
 /// Gives a verb the options that say how to speak.
 pub(crate) fn with_options(command: Command) -> Command {
-    command.next_help_heading("Connection").args([
+    let notes = command.get_after_help().map(|notes| format!("\n\n{notes}")).unwrap_or_default();
+    let file = |name: &'static str| Arg::new(name).long(name).value_name("FILE").value_parser(value_parser!(PathBuf));
+    command.after_help(format!("{ADDRESSES}{notes}")).next_help_heading("Connection").args([
         Arg::new("leads")
             .long("leads")
             .action(ArgAction::SetTrue)
@@ -59,44 +76,23 @@ pub(crate) fn with_options(command: Command) -> Command {
             .long("leads-video")
             .action(ArgAction::SetTrue)
             .conflicts_with("separator")
-            .help("A LEADS vehicle's pictures: port 16901, separator end;"),
+            .help("Its pictures: port 16901, separator end;"),
         Arg::new("separator")
             .short('s')
             .long("separator")
             .value_name("BYTES")
             .value_parser(unescape)
-            .help("What ends each message, with the escapes \\n \\r \\t \\0 \\\\ \\xHH (default ;)"),
+            .help("What ends a message (default ;), as in '\\r\\n'"),
         Arg::new("max-message-len")
             .long("max-message-len")
             .value_name("SIZE")
             .value_parser(size)
-            .help("The longest message, as in 812, 64k, 16M (default 16M)"),
-        Arg::new("token-file")
-            .long("token-file")
-            .value_name("FILE")
-            .value_parser(value_parser!(PathBuf))
-            .help("The token that lets one in (or set LEADS_COMM_TOKEN)"),
-        Arg::new("tls-ca")
-            .long("tls-ca")
-            .value_name("FILE")
-            .value_parser(value_parser!(PathBuf))
-            .help("The authorities whose certificates are believed, in PEM"),
-        Arg::new("tls-cert")
-            .long("tls-cert")
-            .value_name("FILE")
-            .requires("tls-key")
-            .value_parser(value_parser!(PathBuf))
-            .help("One's own certificate, in PEM"),
-        Arg::new("tls-key")
-            .long("tls-key")
-            .value_name("FILE")
-            .requires("tls-cert")
-            .value_parser(value_parser!(PathBuf))
-            .help("Its private key, in PEM"),
-        Arg::new("tls-name")
-            .long("tls-name")
-            .value_name("NAME")
-            .help("Whom the server's certificate has to be for (default HOST)"),
+            .help("The longest message, as in 64k (default 16M)"),
+        file("token-file").help("The token that lets one in"),
+        file("tls-ca").help("Authorities that are believed, in PEM"),
+        file("tls-cert").requires("tls-key").help("One's own certificate, in PEM"),
+        file("tls-key").requires("tls-cert").help("Its private key, in PEM"),
+        Arg::new("tls-name").long("tls-name").value_name("NAME").help("The name in its certificate (default HOST)"),
     ])
 }
 
@@ -105,7 +101,23 @@ pub(crate) fn address_argument() -> Arg {
     Arg::new("address")
         .value_name("ADDRESS")
         .value_parser(str::parse::<Address>)
-        .help("HOST[:PORT], tls://HOST[:PORT], unix:PATH, serial:PORT?baud=9600, serial:auto?tag=VeC")
+        .help("HOST[:PORT], tls://HOST, unix:PATH, serial:PORT; see below")
+}
+
+/// The one in the file, else the one in the environment. One that is empty is a mistake: a server without a token lets
+/// everybody in.
+fn token(matches: &ArgMatches) -> Result<Option<Vec<u8>>, Failure> {
+    let (token, place) = match matches.get_one::<PathBuf>("token-file") {
+        Some(file) => (read_token(file)?, file.display().to_string()),
+        None => match env::var_os(TOKEN_VARIABLE) {
+            Some(token) => (token.into_encoded_bytes(), TOKEN_VARIABLE.into()),
+            None => return Ok(None),
+        },
+    };
+    match token.is_empty() {
+        true => Err(usage(format!("the token in {place} is empty"))),
+        false => Ok(Some(token)),
+    }
 }
 
 /// How a client connects again that stays with its server: soon, since somebody waits.
@@ -124,10 +136,7 @@ impl Endpoint {
         };
         let separator = matches.get_one::<Vec<u8>>("separator").cloned().unwrap_or_else(|| separator.to_vec());
         let max_message_len = matches.get_one::<usize>("max-message-len").copied().unwrap_or(LONGEST_MESSAGE);
-        let token = match matches.get_one::<PathBuf>("token-file") {
-            Some(file) => Some(read_token(file)?),
-            None => std::env::var_os(TOKEN_VARIABLE).map(std::ffi::OsString::into_encoded_bytes),
-        };
+        let token = token(matches)?;
         let tls = TlsFiles::of(matches);
         if tls.are_named() && !matches!(address, Address::Tcp { tls: true, .. }) {
             return Err(usage("--tls-... need an address that begins with tls://"));
@@ -172,6 +181,7 @@ impl Endpoint {
             Address::Tcp { host, port, tls } => {
                 let host = host.as_deref().unwrap_or("localhost");
                 let builder = match port {
+                    Some(0) => return Err(usage("port 0 is for a server, which is given a free one")),
                     Some(port) => builder.port(*port),
                     None => builder,
                 };

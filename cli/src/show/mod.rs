@@ -80,13 +80,13 @@ pub(crate) fn with_options(command: Command) -> Command {
             .value_name("FORMAT")
             .value_parser(formats)
             .hide_possible_values(true)
-            .help("line, text, raw, json or hex (default line, or text to a pipe)"),
+            .help("line, text, raw, json, hex (default line; piped text)"),
         Arg::new("fields")
             .long("fields")
             .value_name("NAMES")
             .value_parser(str::parse::<Fields>)
             .conflicts_with_all(["format", "null"])
-            .help("CSV of these fields of JSON messages, as in t,speed,gps.lat"),
+            .help("CSV of these fields of JSON, as in t,speed,gps.lat"),
         Arg::new("null")
             .short('0')
             .long("null")

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgMatches, Command};
 use parking_lot::{Condvar, Mutex};
 
+use crate::console::Failure;
 use crate::units;
 
 /// How many messages are wanted, and how long nothing may come.
@@ -53,7 +54,7 @@ impl Until {
                 .long("wait")
                 .value_name("TIME")
                 .value_parser(units::time)
-                .help("End when nothing has come for so long, as in 5s, 500ms, 2m"),
+                .help("End after so much silence, as in 5s, 500ms, 2m"),
         ])
     }
 
@@ -114,6 +115,16 @@ impl Until {
                 return End::Silence;
             }
             self.changed.wait_until(&mut state, since + silence);
+        }
+    }
+
+    /// What silence is worth: a failure if more `messages`, whatever they are called, were wanted.
+    pub(crate) fn silence(&self, messages: &str) -> Result<(), Failure> {
+        match (self.missing(), self.silence) {
+            (Some((come, count)), Some(silence)) => {
+                Err(Failure::TimedOut(format!("{come} of {count} {messages} came, and then nothing for {silence:?}")))
+            }
+            _ => Ok(()),
         }
     }
 

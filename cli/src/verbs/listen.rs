@@ -14,17 +14,17 @@ use crate::show::{self, End, Printer, Until};
 
 const EXAMPLES: &str = "\
 Examples:
-  leads-comm listen 10.0.0.4 --leads          what a LEADS vehicle says
-  leads-comm listen :16900 --fields t,speed > run.csv
-  leads-comm listen 10.0.0.4 --format json | jq .message.speed
-  leads-comm listen 10.0.0.4 -c1 -W5s -q      does it say anything? (exit code 3: no)
-  leads-comm listen 'serial:auto?tag=VeC'     what a controller at some port says";
+  leads-comm listen 10.0.0.4 --leads        what a LEADS vehicle says
+  leads-comm listen 10.0.0.4 --fields t,speed > run.csv
+  leads-comm listen 10.0.0.4 -f json | jq .message.speed
+  leads-comm listen 10.0.0.4 -c1 -W5s -q    does it say anything? (3: no)
+  leads-comm listen 'serial:auto?tag=VeC'   what a controller at some port says";
 
 /// What exit codes tell.
 const EXIT_CODES: &str = "\
-Exit code 0: as many messages as -c says, or silence as long as -W says, or Ctrl-C,
-or nobody reads stdout any more. 1: it failed, or the connection was lost with
---no-reconnect. 2: a wrong call. 3: silence before there were as many as -c says.";
+Exit code 0: as many messages as -c says, or as much silence as -W says, or
+Ctrl-C, or nobody reads stdout any more. 1: it failed, or with --no-reconnect
+the connection was lost. 2: a wrong call. 3: silence before -c was reached.";
 
 pub(crate) fn command() -> Command {
     let command = Command::new("listen")
@@ -36,7 +36,7 @@ pub(crate) fn command() -> Command {
             Arg::new("no-reconnect")
                 .long("no-reconnect")
                 .action(ArgAction::SetTrue)
-                .help("End with the connection, instead of connecting again"),
+                .help("End when the connection does"),
         );
     endpoint::with_options(show::with_options(Until::with_options(command)))
 }
@@ -86,9 +86,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     client.close();
     match end {
         End::Enough => Ok(()),
-        End::Silence => listener.until.missing().map_or(Ok(()), |(come, count)| {
-            Err(Failure::TimedOut(format!("{come} of {count} messages have come, and then nothing for a while")))
-        }),
+        End::Silence => listener.until.silence("messages"),
         End::Told => match running.join().expect("the library does not panic") {
             Ok(()) if has_stopped.load(Ordering::Relaxed) => Ok(()),
             Ok(()) => listener.outcome(),

@@ -1,7 +1,7 @@
 //! The command, running.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -150,16 +150,27 @@ impl Process {
         // The pipes end when the process does.
         let stdout = self.stdout.rest();
         let stderr = self.stderr.rest();
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            match self.child.try_wait().unwrap() {
-                Some(status) => break status,
-                None => assert!(Instant::now() < deadline, "it does not end: {stdout:?} {stderr:?}"),
-            }
-            thread::sleep(Duration::from_millis(1));
-        };
+        let status = self.exit_status();
         let code = status.code().unwrap_or_else(|| panic!("ended by a signal: {status}"));
         Ended { code, stdout, stderr }
+    }
+
+    /// Waits for the end; how the system tells it, which may be by a signal.
+    #[track_caller]
+    pub(crate) fn status(mut self) -> ExitStatus {
+        self.exit_status()
+    }
+
+    #[track_caller]
+    fn exit_status(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => return status,
+                None => assert!(Instant::now() < deadline, "it does not end"),
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     pub(crate) fn id(&self) -> u32 {

@@ -1,6 +1,6 @@
 //! Peers that speak bytes: what LEADS, netcat or anything else would see.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -34,6 +34,11 @@ impl Peer {
 
     pub(crate) fn write(&self, bytes: impl AsRef<[u8]>) {
         (&self.socket).write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Writes to one who may have left.
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.socket).write_all(bytes)
     }
 
     /// Asserts that exactly these bytes come next.

@@ -44,8 +44,25 @@ pub(super) struct Feed {
     pub(super) line: Receiver<Line>,
     /// Whether there may be more than one connection.
     pub(super) reconnects: bool,
-    /// Whether a message is on its way from the source to the connection.
-    pub(super) in_hand: Arc<AtomicBool>,
+    pub(super) busy: Busy,
+}
+
+/// Whether a feed will have more to tell in a moment. It has not while it waits for stdin, for the next message's time,
+/// or for a connection.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Busy(Arc<AtomicBool>);
+
+impl Busy {
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn except_in<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.0.store(false, Ordering::SeqCst);
+        let outcome = wait();
+        self.0.store(true, Ordering::SeqCst);
+        outcome
+    }
 }
 
 /// What has become of it.
@@ -64,9 +81,10 @@ impl Feed {
     ///
     /// What reading stdin reports.
     pub(super) fn run(self) -> io::Result<Fed> {
-        let Self { source, count, pace, line, reconnects, in_hand } = self;
-        let Some(connection) = next_connection(&line) else { return Ok(Fed { all: false, unsent: 0 }) };
-        let mut sending = Sending { connection, line, reconnects, count, pace, unsent: 0 };
+        let Self { source, count, pace, line, reconnects, busy } = self;
+        let connection = busy.except_in(|| next_connection(&line));
+        let Some(connection) = connection else { return Ok(Fed { all: false, unsent: 0 }) };
+        let mut sending = Sending { connection, line, reconnects, count, pace, busy: busy.clone(), unsent: 0 };
         match source {
             Source::Arguments(messages) => {
                 for (number, message) in messages.iter().enumerate() {
@@ -78,9 +96,7 @@ impl Feed {
             Source::Stdin(mut lines) => {
                 let mut number = 0;
                 loop {
-                    in_hand.store(false, Ordering::Relaxed);
-                    let Some(line) = lines.next_line()? else { break };
-                    in_hand.store(true, Ordering::Relaxed);
+                    let Some(line) = busy.except_in(|| lines.next_line())? else { break };
                     number += 1;
                     if !sending.send("line", number, line.map_err(|too_long| too_long.to_string())) {
                         return Ok(Fed { all: false, unsent: sending.unsent });
@@ -98,6 +114,7 @@ struct Sending {
     reconnects: bool,
     count: u64,
     pace: Option<Pace>,
+    busy: Busy,
     unsent: u64,
 }
 
@@ -106,7 +123,9 @@ impl Sending {
     /// is told, and passed over.
     fn send(&mut self, what: &str, number: usize, message: Result<&[u8], String>) -> bool {
         for sent in 0..self.count {
-            self.pace.as_mut().map(Pace::wait);
+            if let Some(pace) = &mut self.pace {
+                self.busy.except_in(|| pace.wait());
+            }
             let refused = match &message {
                 Ok(message) => match self.send_once(message) {
                     Some(refused) => refused,
@@ -158,7 +177,7 @@ impl Sending {
     }
 
     fn next(&self) -> Option<Connection> {
-        if self.reconnects { next_connection(&self.line) } else { None }
+        if self.reconnects { self.busy.except_in(|| next_connection(&self.line)) } else { None }
     }
 }
 

@@ -5,7 +5,6 @@ mod feed;
 use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,20 +19,20 @@ use crate::console::{Failure, Lines, fail, on_stop, stop_when_unread};
 use crate::endpoint::{self, Endpoint, Status};
 use crate::show::{self, End, Printer, Until};
 use crate::units;
-use feed::{Fed, Feed, Line, Pace, Source};
+use feed::{Busy, Fed, Feed, Line, Pace, Source};
 
 const EXAMPLES: &str = "\
 Examples:
-  leads-comm send 10.0.0.4 time_lap           one message, each argument one
+  leads-comm send 10.0.0.4 time_lap           one message; each argument is one
   leads-comm send 10.0.0.4 < messages         a message a line
-  leads-comm send 10.0.0.4 'lap?' --wait 2s   and print what comes, until 2 s of silence
+  leads-comm send 10.0.0.4 'lap?' --wait 2s   and print what is answered
   leads-comm send 10.0.0.4 ping --count 100 --rate 10";
 
 /// What exit codes tell.
 const EXIT_CODES: &str = "\
-Exit code 0: everything was sent, or Ctrl-C at the keyboard's input. 1: something was
-not, or the server left before that; stderr says what. 2: a wrong call. 3: there were
-fewer answers than --answers says.";
+Exit code 0: everything was sent; or Ctrl-C, while lines were read. 1: something
+was not sent, or the server left before that. 2: a wrong call. 3: fewer answers
+than --answers says.";
 
 /// How long a server that reads slowly is waited for: rather long than lose a line of a large file.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -47,9 +46,12 @@ const SERIAL_DRAIN: Duration = Duration::from_millis(500);
 /// How long all of that may take after Ctrl-C.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
+/// How often it is looked whether the feed still has something to tell.
+const MOMENT: Duration = Duration::from_millis(10);
+
 pub(crate) fn command() -> Command {
     let command = Command::new("send")
-        .about("Send messages to a server or a device: arguments, or the lines of stdin")
+        .about("Send messages to a server or a device")
         .before_help(EXAMPLES)
         .after_help(EXIT_CODES)
         .args([
@@ -59,6 +61,9 @@ pub(crate) fn command() -> Command {
                 .num_args(0..)
                 .value_parser(value_parser!(OsString))
                 .help("What to send (default: the lines of stdin)"),
+        ])
+        .next_help_heading("Sending")
+        .args([
             Arg::new("count")
                 .long("count")
                 .value_name("N")
@@ -70,25 +75,25 @@ pub(crate) fn command() -> Command {
                 .long("rate")
                 .value_name("R")
                 .value_parser(units::rate)
-                .help("Send R messages a second (default: as fast as the server reads)"),
+                .help("Send R messages a second (default: all at once)"),
             Arg::new("wait")
                 .short('W')
                 .long("wait")
                 .value_name("TIME")
                 .value_parser(units::time)
-                .help("Print what comes, and stay until nothing has for so long"),
+                .help("Print what comes, and stay until so much silence"),
             Arg::new("answers")
                 .long("answers")
                 .value_name("N")
                 .requires("wait")
                 .value_parser(units::count)
-                .help("With --wait: stay until N messages have come"),
+                .help("With --wait: stay for N messages only"),
             Arg::new("reconnect")
                 .long("reconnect")
                 .action(ArgAction::SetTrue)
-                .help("Connect again until everything is sent, also when there is no server yet"),
+                .help("Connect again until everything is sent"),
         ]);
-    let null = "NUL instead of a newline behind each message, read or printed";
+    let null = "NUL instead of a newline, read or printed";
     endpoint::with_options(show::with_options(command).mut_arg("null", |arg| arg.help(null)))
 }
 
@@ -158,7 +163,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         news: tell.clone(),
     });
     let (client, place) = client(&endpoint, &sending)?;
-    let in_hand = Arc::new(AtomicBool::new(false));
+    let busy = Busy::default();
     let source = match matches.get_many::<OsString>("message") {
         Some(messages) => Source::Arguments(messages.cloned().collect()),
         None if matches.get_flag("null") => Source::Stdin(Lines::of_stdin(endpoint.max_message_len).ended_by_nul()),
@@ -167,7 +172,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let is_typed = matches!(source, Source::Stdin(_));
     let count = matches.get_one("count").copied().expect("it has a default");
     let pace = matches.get_one("rate").copied().map(Pace::new);
-    let feed = Feed { source, count, pace, line, reconnects, in_hand: Arc::clone(&in_hand) };
+    let feed = Feed { source, count, pace, line, reconnects, busy: busy.clone() };
 
     let (stopping, stopped, until) = (client.clone(), tell.clone(), Arc::clone(&sending));
     on_stop(move || {
@@ -182,7 +187,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         until.until.end();
     });
     thread::spawn(move || tell.send(News::Fed(feed.run())));
-    let outcome = Outcome::of(&client, &sending, waits, &in_hand, &news);
+    let outcome = Outcome::of(&client, &sending, waits, &busy, &news);
     outcome.judged(&sending, is_typed)
 }
 
@@ -224,13 +229,21 @@ struct Outcome {
 
 impl Outcome {
     /// Waits until the client has ended; after Ctrl-C not for long.
-    fn of(client: &Client, sending: &Sending, waits: bool, in_hand: &AtomicBool, news: &Receiver<News>) -> Self {
+    fn of(client: &Client, sending: &Sending, waits: bool, busy: &Busy, news: &Receiver<News>) -> Self {
         let mut this = Self::default();
         let mut deadline = None;
         loop {
             let left =
                 deadline.map_or(Duration::MAX, |deadline: Instant| deadline.saturating_duration_since(Instant::now()));
-            let Ok(news) = news.recv_timeout(left) else { return this };
+            // The feed tells in a moment what it has in hand, now that there is no connection; or it waits again.
+            let left = if this.ended.is_some() { left.min(MOMENT) } else { left };
+            let news = match news.recv_timeout(left) {
+                Ok(news) => news,
+                Err(_) if this.ended.is_some() && busy.get() && deadline.is_none_or(|end| end > Instant::now()) => {
+                    continue;
+                }
+                Err(_) => return this,
+            };
             match news {
                 News::Fed(Ok(fed)) => {
                     this.fed = Some(fed);
@@ -255,8 +268,7 @@ impl Outcome {
                 }
                 News::Ended(outcome) => this.ended = Some(outcome),
             }
-            // What the feed has in hand is told in a moment, now that there is no connection.
-            if this.ended.is_some() && (this.fed.is_some() || !in_hand.load(Ordering::Relaxed)) {
+            if this.ended.is_some() && (this.fed.is_some() || !busy.get()) {
                 return this;
             }
         }
@@ -299,9 +311,7 @@ impl Outcome {
 fn answers(end: End, until: &Until) -> Result<(), Failure> {
     match (end, until.missing()) {
         (_, None) => Ok(()),
-        (End::Silence, Some((come, count))) => {
-            Err(Failure::TimedOut(format!("{come} of {count} answers have come, and then nothing for a while")))
-        }
+        (End::Silence, _) => until.silence("answers"),
         (_, Some((come, count))) => Err(fail(format!("the server has left after {come} of {count} answers"))),
     }
 }
