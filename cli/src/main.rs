@@ -15,6 +15,7 @@
 mod address;
 mod command;
 mod console;
+mod converting;
 mod endpoint;
 mod recording;
 mod replaying;

@@ -256,7 +256,7 @@ fn connector(line: &SerialLine) -> SerialConnector {
 }
 
 /// The bytes that a text with escapes stands for; they have to be a separator.
-fn unescape(text: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

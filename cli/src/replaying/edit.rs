@@ -34,6 +34,12 @@ impl FromStr for TimeMember {
     }
 }
 
+impl TimeMember {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// Changes one message after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Edit {

@@ -10,7 +10,10 @@
 //!   lateness    how late it was
 //! ```
 
-mod edit;
+pub(crate) mod ahead;
+pub(crate) mod edit;
 mod lateness;
+pub(crate) mod player;
 mod schedule;
-mod timeline;
+pub(crate) mod stage;
+pub(crate) mod timeline;

@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use leads_comm::crossbeam_channel::Sender;
-use leads_comm::{
-    Callback, Client, Connection, DisconnectReason, Error, Reconnect, Server, Service, SlowConsumer, callback,
-};
+use leads_comm::{Callback, Client, Connection, DisconnectReason, Error, Server, Service, SlowConsumer, callback};
 
 use super::player::Control;
 use crate::console::{Failure, tell};
-use crate::endpoint::{Endpoint, Status};
+use crate::endpoint::{self, Endpoint, Status};
 
 /// How long a viewer may read nothing, where all of it has to arrive.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -48,7 +46,7 @@ impl Stage {
     pub(crate) fn client(endpoint: &Endpoint, pace: Pace, control: Sender<Control>) -> Result<Self, Failure> {
         let (builder, place) = endpoint.client()?;
         let builder = builder.slow_consumer(slow_consumer(pace)).coalesce(pace == Pace::Fast);
-        let builder = builder.reconnect(Reconnect::new().at_start(true));
+        let builder = builder.reconnect(endpoint::reconnect());
         Ok(Self::Client(builder.callback((Status::default(), Audience(control))).build()?, place))
     }
 

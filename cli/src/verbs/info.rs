@@ -158,13 +158,17 @@ fn topics(summary: &Summary) -> Vec<String> {
     std::iter::once(String::new()).chain(rows.iter().map(line)).collect()
 }
 
+/// The number of seconds that is nearest, so that it is as short as what was recorded.
+fn seconds(nanoseconds: u64) -> f64 {
+    format!("{nanoseconds}e-9").parse().unwrap_or_default()
+}
+
 fn joined(names: &std::collections::BTreeSet<String>) -> String {
     names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Times are seconds since 1970, or seconds; sizes are bytes.
 fn object(recording: &Recording, summary: &Summary) -> Value {
-    let seconds = |nanoseconds: u64| nanoseconds as f64 / 1e9;
     let duration = summary.duration();
     let topics = summary.topics.iter().map(|(topic, told)| {
         json!({

@@ -2,23 +2,26 @@
 
 #![allow(dead_code, reason = "what all topics share is not used by each of them on every system")]
 
-#[cfg(unix)]
-mod completions;
-mod listen;
-mod manual;
-mod pipes;
 mod process;
-mod send;
-#[cfg(unix)]
-mod signals;
+mod recordings;
 mod wire;
 
-    folder
-    let folder = leads_comm_testing::folder::Folder::new("command");
-    std::fs::write(folder.path().join(name), content).unwrap();
-/// A folder with one file, of this name and with this content.
-fn folder_with(name: &str, content: impl AsRef<[u8]>) -> leads_comm_testing::folder::Folder {
+mod completions;
+mod convert;
+mod info;
 mod listen;
+mod manual;
+#[cfg(unix)]
+mod pipes;
+mod replay;
 mod send;
 mod serve;
+#[cfg(unix)]
+mod signals;
+
+/// A folder with one file, of this name and with this content.
+fn folder_with(name: &str, content: impl AsRef<[u8]>) -> leads_comm_testing::folder::Folder {
+    let folder = leads_comm_testing::folder::Folder::new("command");
+    std::fs::write(folder.path().join(name), content).unwrap();
+    folder
 }

@@ -36,14 +36,18 @@ fn helped(verb: &str) -> BTreeMap<String, Options> {
             heading = name.to_owned();
         }
         let words = line.trim_start().split("  ").next().unwrap_or_default();
-        if !line.starts_with("  ") || !words.starts_with('-') {
+        // Deeper are texts about them.
+        if !matches!(line.len() - line.trim_start().len(), 2..=6) || !words.starts_with('-') {
             continue;
         }
         let (mut long, mut short, mut value) = (None, None, None);
         for word in words.split([' ', ',']).filter(|word| !word.is_empty()) {
             let word = word.trim_end_matches("...");
             if let Some(name) = word.strip_prefix("--") {
+                // `--loop[=<N>]`
+                let (name, optional) = name.split_once("[=").map_or((name, None), |(name, rest)| (name, Some(rest)));
                 long = Some(name.to_owned());
+                value = optional.map(|value| value.trim_matches(['<', '>', ']']).to_owned());
             } else if let Some(name) = word.strip_prefix('-') {
                 short = name.chars().next();
             } else {
@@ -92,7 +96,7 @@ fn sections() -> (BTreeMap<String, Section>, BTreeSet<String>) {
             [".Sx", title, ..] => drop(sections.entry(name.clone()).or_default().names.insert(title.to_owned())),
             [".It", "Fl", ref rest @ ..] => {
                 let (mut long, mut short, mut value) = (None, None, None);
-                for word in rest.iter().filter(|word| !matches!(**word, "Fl" | ",")) {
+                for word in rest.iter().filter(|word| !matches!(**word, "Fl" | "," | "Ns" | "Op" | "=")) {
                     match (word.strip_prefix('-'), word.chars().count()) {
                         (Some(name), _) => long = Some(name.to_owned()),
                         (None, 1) if long.is_none() => short = word.chars().next(),

@@ -56,15 +56,20 @@ impl Channel {
     }
 
     pub(crate) fn peer(&self) -> Option<&str> {
-        self.metadata.get(key::PEER).map(String::as_str)
+        self.said(key::PEER)
     }
 
     pub(crate) fn role(&self) -> Option<&str> {
-        self.metadata.get(key::ROLE).map(String::as_str)
+        self.said(key::ROLE)
     }
 
     /// As it was typed, with escapes.
     pub(crate) fn separator(&self) -> Option<&str> {
-        self.metadata.get(key::SEPARATOR).map(String::as_str)
+        self.said(key::SEPARATOR)
+    }
+
+    /// What is empty is not known.
+    fn said(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str).filter(|said| !said.is_empty())
     }
 }
