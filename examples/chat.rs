@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! cargo run --release --example chat
-//! cargo run --release --example client -- 127.0.0.1
+//! cargo run --release --example client
 //! ```
 
 use std::net::Ipv4Addr;
@@ -39,7 +39,7 @@ Clients say `/name NAME` to be called something, `/who` to learn who is there,
 and anything else to talk. Try it in two more terminals, with the example
 `client` or any LEADS client:
 
-  cargo run --release --example client -- 127.0.0.1
+  cargo run --release --example client
 
 or with netcat, which sends lines: `chat --separator $'\\n'` (bash), then
 `nc 127.0.0.1 16900`.

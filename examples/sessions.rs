@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! cargo run --release --example sessions
-//! cargo run --release --example client -- 127.0.0.1
+//! cargo run --release --example client
 //! ```
 
 use std::process::ExitCode;
@@ -28,7 +28,7 @@ Usage: sessions [--port P] [--rate R] [--burst N]
   -h, --help     print this
 
 Clients say `hello NAME`, and from then on anything is a command. Try it in
-another terminal: cargo run --release --example client -- 127.0.0.1
+another terminal: cargo run --release --example client
 ";
 
 /// What is known of a client, from its hello on.

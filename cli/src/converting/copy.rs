@@ -98,8 +98,7 @@ impl Copied {
             }
             Record::Channel(channel) => {
                 let schema = self.schemas.get(&channel.schema_id).copied().unwrap_or(0);
-                let id =
-                    writer.add_channel(schema, &channel.topic, &channel.message_encoding, &channel.metadata)?;
+                let id = writer.add_channel(schema, &channel.topic, &channel.message_encoding, &channel.metadata)?;
                 self.channels.insert(channel.id, id);
                 if channel.metadata.get(key::DERIVED).is_some_and(|derived| derived == "true") {
                     self.derived.insert(channel.id);

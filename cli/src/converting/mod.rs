@@ -130,7 +130,8 @@ impl Damages {
             complain(format_args!("{file}: {} in all", count(self.0, "damaged place")));
         }
         if is_cut_off {
-            let there = last.map_or("nothing is there".into(), |last| format!("everything up to {} is there", clock(last)));
+            let there =
+                last.map_or("nothing is there".into(), |last| format!("everything up to {} is there", clock(last)));
             tell(format_args!("{file}: the recording was cut off; {there}"));
         }
     }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use super::target::Target;
 use super::{Converted, Damages, Work, cannot_write};
 use crate::console::Failure;
+use crate::recording::Form as _;
 use crate::recording::channels::{self, DEFAULT_NAME, Origin};
 use crate::recording::csv::CsvWriter;
 use crate::recording::queue::Received;
 use crate::recording::reading::{Channel, Format, Item, Message, Recording, Use, envelope};
 use crate::recording::writer::McapWriter;
-use crate::recording::Form as _;
 
 /// What is ready is written when it is so many bytes.
 const CHUNK: usize = 1 << 20;

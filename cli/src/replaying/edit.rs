@@ -188,7 +188,9 @@ mod tests {
 
     #[test]
     fn what_has_no_such_number_stays() {
-        for message in ["{\"t\":\"5\"}", "{\"u\":5}", "{\"t\":null}", "[5]", "time_lap", "", "{\"t\":5", "{\"t\":1e300}"] {
+        for message in
+            ["{\"t\":\"5\"}", "{\"u\":5}", "{\"t\":null}", "[5]", "time_lap", "", "{\"t\":5", "{\"t\":1e300}"]
+        {
             assert_eq!(edited("t:ms", message), message);
         }
         let huge = format!("{{\"t\":{}}}", "9".repeat(60));

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use leads_comm::crossbeam_channel::{Receiver, RecvTimeoutError};
 use leads_comm::Error;
+use leads_comm::crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::Mutex;
 
 use super::ahead::{Ahead, Cue};

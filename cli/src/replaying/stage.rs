@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use leads_comm::crossbeam_channel::Sender;
-use leads_comm::{
-    Callback, Client, Connection, DisconnectReason, Error, Server, Service, SlowConsumer, callback,
-};
+use leads_comm::{Callback, Client, Connection, DisconnectReason, Error, Server, Service, SlowConsumer, callback};
 
 use super::player::Control;
 use crate::console::{Failure, tell};

@@ -55,7 +55,10 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     // Not two arguments to clap, which would not take options between them.
     let mut files: Vec<PathBuf> = matches.get_many("files").expect("it is required").cloned().collect();
-    let to = files.pop().filter(|_| !files.is_empty()).ok_or_else(|| usage("convert needs a file, and another one to make"))?;
+    let to = files
+        .pop()
+        .filter(|_| !files.is_empty())
+        .ok_or_else(|| usage("convert needs a file, and another one to make"))?;
     let format = match matches.get_one::<String>("to") {
         Some(name) => FORMATS.into_iter().find(|(format, _)| format == name).map(|(_, format)| format),
         None => format_of(&to),

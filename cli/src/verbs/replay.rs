@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use leads_comm::crossbeam_channel::{Sender, unbounded};
 use leads_comm::Error;
+use leads_comm::crossbeam_channel::{Sender, unbounded};
 use parking_lot::Mutex;
 
 use crate::address::Address;
@@ -119,11 +119,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
 
     let rounds = matches.get_one::<u64>("loop").map_or(Some(1), |rounds| (*rounds > 0).then_some(*rounds));
     let files: Vec<PathBuf> = matches.get_many("files").expect("it is required").cloned().collect();
-    let section = Section {
-        start: time("start").unwrap_or_default(),
-        duration: time("duration"),
-        max_gap: time("max-gap"),
-    };
+    let section =
+        Section { start: time("start").unwrap_or_default(), duration: time("duration"), max_gap: time("max-gap") };
     let topics = matches.get_many("topic").unwrap_or_default().cloned().collect();
     let ahead = Ahead::start(Program { files: files.clone(), topics, section, rounds })?;
     if let Some(separator) = ahead.separator().filter(|_| !has_separator(matches)) {

@@ -70,6 +70,7 @@ pub(crate) fn command() -> Command {
         ]);
     endpoint::with_options(show::with_options(Until::with_options(command)))
         .mut_arg("tls-ca", |argument| argument.help("Let in only who has a certificate of one of these authorities"))
+        .mut_arg("null", |argument| argument.help("NUL instead of a newline behind each message, read or printed"))
         .mut_arg("tls-name", |argument| argument.hide(true))
 }
 
@@ -97,9 +98,10 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let (stopping, typed) = (server.clone(), server.clone());
     on_stop(move || stopping.close())?;
     stop_when_unread();
-    let longest = endpoint.max_message_len;
+    let lines = Lines::of_stdin(endpoint.max_message_len);
+    let lines = if matches.get_flag("null") { lines.ended_by_nul() } else { lines };
     // A thread that nobody waits for, because it may be blocked in reading when the command ends.
-    thread::spawn(move || broadcast_lines(&typed, &is_there, longest));
+    thread::spawn(move || broadcast_lines(&typed, &is_there, lines));
     // Not on this thread, which waits for enough messages, or for silence.
     let (starting, ending) = (server.clone(), Arc::clone(&terminal));
     let running = thread::spawn(move || {
@@ -184,11 +186,10 @@ impl Callback for Terminal {
 }
 
 /// Sends the lines of stdin to all clients, from when there is one until the end of stdin, or the command's.
-fn broadcast_lines(server: &Server, is_there: &Receiver<()>, longest: usize) {
+fn broadcast_lines(server: &Server, is_there: &Receiver<()>, mut lines: Lines) {
     if is_there.recv().is_err() {
         return;
     }
-    let mut lines = Lines::of_stdin(longest);
     let mut number = 0;
     loop {
         let line = match lines.next_line() {

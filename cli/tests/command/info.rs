@@ -29,7 +29,9 @@ fn a_recording_in_numbers() {
     assert_eq!((&text["messages"], &text["min"], &text["wrap"]), (&6.into(), &0.into(), &"text".into()));
     assert_eq!(text["schemas"][0], "leads.Text");
     let told = run(&["info", &file]).stdout;
-    assert!(told[0].contains("a.mcap: MCAP, ") && told[0].ends_with(&format!("leads-comm {}", env!("CARGO_PKG_VERSION"))));
+    assert!(
+        told[0].contains("a.mcap: MCAP, ") && told[0].ends_with(&format!("leads-comm {}", env!("CARGO_PKG_VERSION")))
+    );
     assert!(told[1].ends_with("2026-11-28 20:29:22.603 to 20:29:27.603, 0:05.000"), "{told:?}");
     assert!(told.iter().any(|line| line.contains("11, 2.0/s, 100.1 kB")), "{told:?}");
     assert!(told.iter().any(|line| line.starts_with("  /text   in ") && line.contains("leads.Text")), "{told:?}");
@@ -71,7 +73,8 @@ fn channels_of_other_programs_are_named() {
     );
     let info = info(&file);
     assert_eq!(info["messages"], 1);
-    let topics = info["topics"].as_array().unwrap().iter().map(|topic| (topic["topic"].as_str(), topic["wrap"].as_str()));
+    let topics =
+        info["topics"].as_array().unwrap().iter().map(|topic| (topic["topic"].as_str(), topic["wrap"].as_str()));
     let expected = [("/json", "none"), ("/ros", "unknown"), ("/x", "derived")];
     assert_eq!(topics.collect::<Vec<_>>(), expected.map(|(topic, wrap)| (Some(topic), Some(wrap))));
 }

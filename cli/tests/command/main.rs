@@ -10,6 +10,7 @@ mod leads;
 #[path = "../../../tests/interop/peer.rs"]
 mod leads_peer;
 mod listen;
+mod manual;
 #[cfg(unix)]
 mod pipes;
 mod process;

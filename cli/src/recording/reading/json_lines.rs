@@ -179,8 +179,7 @@ mod tests {
     #[test]
     fn a_line_may_be_the_message_itself() {
         let line = br#"{"speed": 12, "t": 1795897762603}"#;
-        let expected =
-            Read { time: 1_795_897_762_603_000_000, peer: None, is_outgoing: false, payload: line.to_vec() };
+        let expected = Read { time: 1_795_897_762_603_000_000, peer: None, is_outgoing: false, payload: line.to_vec() };
         assert_eq!(read(line), Ok(expected));
     }
 

@@ -49,7 +49,8 @@ impl<R: Read> McapMessages<R> {
                 Some(Found::Damaged(damage)) => return Ok(Some(Item::Damaged(damage.to_string()))),
                 None if self.strays > 0 => {
                     let strays = std::mem::take(&mut self.strays);
-                    let text = format!("{strays} messages are of no use: what describes them is in a part that is lost");
+                    let text =
+                        format!("{strays} messages are of no use: what describes them is in a part that is lost");
                     return Ok(Some(Item::Damaged(text)));
                 }
                 None => return Ok(None),

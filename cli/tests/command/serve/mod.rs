@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::process::{Process, command, run};
-use crate::wire::Peer;
+use crate::wire::{Peer, unused_address};
 
 /// A server on a free port of this machine, and the port.
 fn start(options: &[&str]) -> (Process, u16) {
@@ -116,11 +116,11 @@ fn stdout_carries_messages_and_stderr_who_comes_and_goes() {
 
 #[test]
 fn quiet_says_nothing_of_all_that() {
-    // The port is what somebody else knows: nothing says it.
-    let port = crate::wire::unused_port();
-    let server = Process::start(&["serve", &format!("127.0.0.1:{port}"), "-q", "--echo"]);
+    // Nothing says where, so it has to be known.
+    let address = unused_address();
+    let server = Process::start(&["serve", &address, "-q", "--echo"]);
     let peer = loop {
-        match TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
+        match TcpStream::connect(&address) {
             Ok(socket) => break Peer::new(socket),
             Err(_) => thread::yield_now(),
         }
@@ -196,6 +196,17 @@ fn lines_of_stdin_are_sent_to_all() {
     for peer in [&first, &second] {
         peer.expect(b"one;;t\xffo;three\r;");
     }
+}
+
+#[test]
+fn with_nul_between_them_messages_may_have_newlines() {
+    let (mut server, port) = start(&["-0", "-c", "2"]);
+    let peer = join(&server, port);
+    server.write("a\nb\0\0");
+    peer.expect("a\nb;;");
+    peer.write("c\nd;e;");
+    peer.expect_goodbye();
+    assert_eq!(server.end().stdout, ["c", "d\0e\0"]);
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 use std::io::Write;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{end_of, join, start};
+use crate::wire::Peer;
 
 /// Message `number` of many, which together are more than a client that reads nothing is kept and its system takes.
 fn numbered(number: usize) -> String {
@@ -12,34 +14,55 @@ fn numbered(number: usize) -> String {
 
 const MANY: usize = 12_000;
 
-/// Relays them to a reader, beside one that reads nothing; what is told of that one in the end.
+/// Relays them to six readers, beside a seventh that reads nothing, if so; how long it takes, and what is told of that
+/// one in the end.
 #[cfg(unix)]
-fn beside_one_that_reads_nothing(slow: &str) -> String {
+fn relay_to_six(slow: &str, beside_another: bool) -> (Duration, Option<String>) {
     let (server, port) = start(&["--relay", "--slow", slow]);
-    let [speaker, frozen, reader] = [(); 3].map(|()| join(&server, port));
+    let speaker = join(&server, port);
+    let frozen = beside_another.then(|| join(&server, port));
+    let readers = [(); 6].map(|()| join(&server, port));
+    let begun = Instant::now();
     // In rounds, so that nobody is behind who reads.
     for first in (0..MANY).step_by(250) {
         let round: String = (first..first + 250).map(numbered).collect();
         speaker.write(&round);
-        reader.expect(&round);
+        readers.iter().for_each(|reader| reader.expect(&round));
     }
+    let time = begun.elapsed();
     server.signal("TERM");
-    reader.expect_goodbye();
+    readers.into_iter().for_each(Peer::expect_goodbye);
     let ended = server.end();
     assert_eq!(ended.code, 0, "{:?}", ended.stderr);
-    let name = format!(" {} ", frozen.name());
-    let told = ended.stderr.iter().find(|line| line.contains(&name)).expect("its end is told");
-    end_of(frozen.name(), told).to_owned()
+    let told = frozen.map(|frozen| {
+        let name = format!(" {} ", frozen.name());
+        let told = ended.stderr.iter().find(|line| line.contains(&name)).expect("its end is told");
+        end_of(frozen.name(), told).to_owned()
+    });
+    (time, told)
 }
 
 #[test]
 #[cfg(unix)]
-fn one_that_stops_reading_costs_a_relay_nothing_but_its_own() {
-    let told = beside_one_that_reads_nothing("drop");
+fn one_that_stops_reading_costs_nobody_else_anything() {
+    let told = relay_to_six("drop", true).1.unwrap();
     assert!(told.starts_with("the service was closed") && told.ends_with(" dropped"), "{told}");
     for slow in ["disconnect", "wait"] {
-        let told = beside_one_that_reads_nothing(slow);
+        let told = relay_to_six(slow, true).1.unwrap();
         assert!(!told.contains("the service was closed"), "{slow}: {told}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+#[ignore = "long: takes half a minute"]
+fn how_long_it_takes_beside_one_that_stops_reading() {
+    // By turns, so that what else the machine does is the same for both.
+    let rounds = [(); 5].map(|()| [false, true].map(|beside| relay_to_six("drop", beside).0));
+    for (what, at) in [("six readers", 0), ("six readers and one that reads nothing", 1)] {
+        let mut times = rounds.map(|round| round[at]);
+        times.sort_unstable();
+        println!("I13: {MANY} messages to {what}: {:.2?} ({:.2?} to {:.2?})", times[2], times[0], times[4]);
     }
 }
 
