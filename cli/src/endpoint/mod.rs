@@ -145,8 +145,13 @@ impl Endpoint {
         Ok(Self { address, port, separator, max_message_len, token, tls })
     }
 
+    /// Whether a server of it lets in everybody who reaches it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.token.is_none() && !self.tls.asks_clients()
+    }
+
     /// How much may wait for a peer: one message of any length, and what the library allows otherwise.
-    fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         self.max_message_len.saturating_add(ROOM)
     }
 

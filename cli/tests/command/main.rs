@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "what all topics share is not used by each of them on every system")]
 
+mod completions;
 mod convert;
 mod endpoint;
 mod info;
@@ -9,14 +10,17 @@ mod leads;
 #[path = "../../../tests/interop/peer.rs"]
 mod leads_peer;
 mod listen;
+mod manual;
 #[cfg(unix)]
 mod pipes;
 mod process;
+mod record;
 mod recordings;
 mod replay;
 #[cfg(unix)]
 mod replay_keys;
 mod send;
+mod serve;
 #[cfg(unix)]
 mod signals;
 #[cfg(unix)]
