@@ -10,6 +10,7 @@
 
 mod channel;
 mod csv;
+mod extent;
 mod item;
 mod json_lines;
 mod lines;
@@ -25,6 +26,7 @@ use ::mcap::MAGIC;
 use crate::console::{Failure, fail};
 
 pub(crate) use channel::{Channel, Use};
+pub(crate) use extent::extent;
 pub(crate) use item::{Item, Message};
 pub(crate) use json_lines::envelope;
 pub(crate) use records::{End, Found, Records};
