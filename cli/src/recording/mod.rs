@@ -22,6 +22,7 @@ pub(crate) mod queue;
 pub(crate) mod recorder;
 pub(crate) mod schema;
 pub(crate) mod sync;
+pub(crate) mod text;
 pub(crate) mod writer;
 
 use mcap::McapError;

@@ -11,14 +11,15 @@ use leads_comm::{Callback, Client, Connection, DisconnectCause, DisconnectReason
 use parking_lot::Mutex;
 
 use crate::address::Address;
-use crate::console::{Failure, complain, fail, on_stop, tell};
+use crate::console::{Failure, complain, fail, on_stop, tell, usage};
 use crate::endpoint::{self, Endpoint, Status};
 use crate::recording::channels::{DEFAULT_NAME, Origin, escape};
 use crate::recording::clock::Clock;
 use crate::recording::file::{Destination, outlive_limits};
-use crate::recording::progress::{self, Drawn, bytes};
+use crate::recording::progress::{self, Drawn};
 use crate::recording::queue::Queue;
 use crate::recording::recorder::{FormKind, Outcome, Plan, Recorder, Split};
+use crate::recording::text::bytes;
 use crate::show::{End, Until};
 use crate::units;
 
@@ -88,7 +89,7 @@ pub(crate) fn command() -> Command {
                 .long("sync")
                 .value_name("TIME")
                 .value_parser(units::time)
-                .help("How often the file is brought to the disk (default 5s)"),
+                .help("How often the file is brought to the disk, at least 500ms (default 5s)"),
         ]);
     let command = Until::with_options(command).arg(
         Arg::new("duration")
@@ -153,7 +154,11 @@ impl Callback for Receiver {
 
     fn on_receive(&self, _: &dyn Service, connection: &Connection, message: &[u8]) {
         let Some(origin) = connection.get::<Origin>() else { return };
-        self.until.count(|| self.queue.push(&origin, message));
+        self.until.count(|| {
+            if self.queue.push(&origin, message) {
+                complain("leads-comm: messages are being lost: they come faster than the disk takes them");
+            }
+        });
     }
 
     fn on_disconnect(&self, _: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
@@ -212,7 +217,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let side = side(matches, &endpoint, &receiver)?;
 
     let ending = Arc::clone(&until);
-    let recorder = Recorder::start(plan(matches, &endpoint, &receiver), Arc::clone(&queue), move |outcome| {
+    let plan = plan(matches, &endpoint, &receiver)?;
+    let recorder = Recorder::start(plan, Arc::clone(&queue), move |outcome| {
         // A server goes on serving; a client has nothing else to do, and says it as the last thing.
         if serves {
             complain(format_args!("leads-comm: {}; serving goes on", stopped(outcome)));
@@ -292,23 +298,27 @@ fn side(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Arc<Receiver>) -> 
     Ok(Side::Client(client, place))
 }
 
-fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Plan {
+fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Result<Plan, Failure> {
     let csv = matches.get_flag("csv");
     let destination = match matches.get_one::<PathBuf>("output") {
         None => Destination::Dated { extension: if csv { "csv" } else { "mcap" } },
         Some(path) if path == Path::new("-") => Destination::Stdout,
         Some(path) => Destination::Named { path: path.clone(), replaces: matches.get_flag("force") },
     };
+    let split = matches.get_one("split").copied();
+    if let (Destination::Stdout, Some(_)) = (&destination, split) {
+        return Err(usage("--split needs files, and stdout is none"));
+    }
     let name = matches.get_one::<String>("name").map_or(DEFAULT_NAME, String::as_str);
-    Plan {
+    Ok(Plan {
         destination,
         form: if csv { FormKind::Csv } else { FormKind::Mcap(name.into()) },
-        split: matches.get_one("split").copied(),
+        split,
         sync: matches.get_one("sync").copied().unwrap_or(SYNC),
         address: endpoint.address.to_string(),
         role: receiver.role,
         separator: receiver.separator.clone(),
-    }
+    })
 }
 
 /// What is said, once, of a recording that cannot go on.
