@@ -15,8 +15,10 @@
 mod address;
 mod command;
 mod console;
+mod converting;
 mod endpoint;
 mod recording;
+mod replaying;
 mod show;
 mod units;
 mod verbs;

@@ -6,6 +6,7 @@
 //!   begin ──▶ the verb ──▶ outcome ──▶ what waits to be printed ──▶ exit code     outcome.rs
 //!
 //!   stdin    read when it is this process's turn, a bounded line at a time        stdin.rs
+//!            or key by key, as they are struck                                    keys.rs
 //!   stdout   print waits for its reader, show leaves out                          output.rs
 //!   stderr   tell, complain, and the log: leave out what nobody reads             output.rs
 //!            a line about work that goes on, drawn again and again on a terminal  redrawn.rs
@@ -13,6 +14,7 @@
 //!   the terminal at stdout: its width, whether colours are wanted                 terminal.rs
 //! ```
 
+mod keys;
 mod outcome;
 mod output;
 mod redrawn;
@@ -24,6 +26,7 @@ mod system;
 mod terminal;
 mod token;
 
+pub(crate) use keys::Keys;
 pub(crate) use outcome::{Failure, Verbosity, begin, end, fail, usage};
 pub(crate) use output::{complain, print, tell};
 pub(crate) use redrawn::Redrawn;

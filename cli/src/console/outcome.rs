@@ -21,6 +21,16 @@ pub(crate) enum Failure {
     Unread,
 }
 
+impl Failure {
+    /// What is said of it.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Usage(text) | Self::Failed(text) | Self::TimedOut(text) => text,
+            Self::Unread => "nobody reads stdout",
+        }
+    }
+}
+
 /// How much is said on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verbosity {
@@ -95,6 +105,7 @@ impl From<Error> for Failure {
                 "max_received_len" | "max_sent_len" => format!("--max-message-len {requirement}"),
                 setting => format!("--{} {requirement}", setting.replace('_', "-")),
             }),
+            error @ Error::NotLetIn { .. } => Self::Failed(format!("{error} (it may be full, or want another token)")),
             error => Self::Failed(format!("{error:#}")),
         }
     }

@@ -19,6 +19,7 @@ use leads_comm_serial::{Identity, SerialConnector};
 use crate::address::{Address, SerialLine};
 use crate::console::{Failure, read_token, usage};
 use crate::units::size;
+use status::Hints;
 pub(crate) use status::Status;
 use tls::TlsFiles;
 
@@ -155,6 +156,12 @@ impl Endpoint {
         MemoryLimits::new().max_total_queued_bytes(bytes).max_total_unfinished_bytes(bytes)
     }
 
+    /// What says how a client of it fares.
+    pub(crate) fn status(&self) -> Status {
+        let is_plain = matches!(self.address, Address::Tcp { tls: false, .. });
+        Status::new(Hints { has_token: self.token.is_some(), is_plain })
+    }
+
     /// Whether a device is at the other end, and not a program.
     pub(crate) fn is_serial(&self) -> bool {
         matches!(self.address, Address::Serial(_))
@@ -251,7 +258,7 @@ fn connector(line: &SerialLine) -> SerialConnector {
 }
 
 /// The bytes that a text with escapes stands for; they have to be a separator.
-fn unescape(text: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

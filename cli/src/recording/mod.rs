@@ -7,6 +7,9 @@
 //!   schema      what viewers are told of the records
 //!   location    what a frame says of where it was, and when
 //!   notes       what a recording says of itself, besides its messages
+//!   reading     the messages of a file
+//!   summary     what is in a file, in numbers
+//!   words       times and sizes, as they are told
 //!   clock       times, which never jump
 //! ```
 
@@ -19,10 +22,12 @@ pub(crate) mod location;
 pub(crate) mod notes;
 pub(crate) mod progress;
 pub(crate) mod queue;
+pub(crate) mod reading;
 pub(crate) mod recorder;
 pub(crate) mod schema;
+pub(crate) mod summary;
 pub(crate) mod sync;
-pub(crate) mod text;
+pub(crate) mod words;
 pub(crate) mod writer;
 
 use mcap::McapError;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::queue::{Queue, Volume};
 use super::recorder::Outcome;
-use super::text::{bytes, duration};
+use super::words::{bytes, count, span};
 use crate::console::Redrawn;
 
 /// How often the line is drawn.
@@ -27,9 +27,9 @@ impl Drawn {
             let seconds = (elapsed - at) as f64 / 1e9;
             let rate = (received.messages - last.messages) as f64 / seconds.max(1e-3);
             let line = format!(
-                "{}  {} messages  {}  {rate:.0}/s  file {}  {}",
-                duration(elapsed),
-                received.messages,
+                "{}  {}  {}  {rate:.0}/s  file {}  {}",
+                span(elapsed),
+                count(received.messages, "message"),
                 bytes(received.bytes),
                 bytes(len.load(Ordering::Relaxed)),
                 losses(lost),
@@ -51,9 +51,9 @@ pub(crate) fn summary(outcome: &Outcome, lost: Volume, clock: &Clock) -> String 
         1 => format!("{} ({})", path.display(), bytes(*len)),
         _ => format!("{parts} files, the last one {} ({} in all)", path.display(), bytes(*len)),
     };
-    let (messages, received) = (kept.messages, bytes(kept.bytes));
-    let time = duration(clock.now() - clock.started());
-    format!("recorded {messages} messages ({received}) in {time} to {place}; {}", losses_in_all(lost))
+    let (messages, received) = (count(kept.messages, "message"), bytes(kept.bytes));
+    let time = span(clock.now() - clock.started());
+    format!("recorded {messages} ({received}) in {time} to {place}; {}", losses_in_all(lost))
 }
 
 fn losses(lost: Volume) -> String {

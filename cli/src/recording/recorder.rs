@@ -21,7 +21,7 @@ use super::file::{Destination, Output};
 use super::notes::{clock, end, gap, note, start};
 use super::queue::{Entry, Gap, Queue, Received, Taken, Volume};
 use super::sync::Syncing;
-use super::text::bytes;
+use super::words::{bytes, count};
 use super::writer::McapWriter;
 use crate::console::complain;
 
@@ -207,7 +207,7 @@ impl Work {
 
     fn gap(&mut self, gap: Gap) -> Result<(), Broken> {
         let Gap { from, to, lost } = gap;
-        complain(format_args!("leads-comm: {} messages ({}) were lost", lost.messages, bytes(lost.bytes)));
+        complain(format_args!("leads-comm: {} lost ({})", count(lost.messages, "message"), bytes(lost.bytes)));
         let values: [(&str, &dyn fmt::Display); 4] =
             [(gap::FROM, &from), (gap::TO, &to), (gap::MESSAGES, &lost.messages), (gap::BYTES, &lost.bytes)];
         Ok(self.form.note(&note(gap::NAME, values))?)

@@ -19,7 +19,7 @@ use crate::recording::file::{Destination, outlive_limits};
 use crate::recording::progress::{self, Drawn};
 use crate::recording::queue::Queue;
 use crate::recording::recorder::{FormKind, Outcome, Plan, Recorder, Split};
-use crate::recording::text::bytes;
+use crate::recording::words::{bytes, count};
 use crate::show::{End, Until};
 use crate::units;
 
@@ -325,10 +325,8 @@ fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Resul
 fn stopped(outcome: &Outcome) -> String {
     let Outcome { kept, path, failure, .. } = outcome;
     let why = failure.as_ref().map(ToString::to_string).unwrap_or_default();
-    let (messages, received, path) = (kept.messages, bytes(kept.bytes), path.display());
-    format!(
-        "recording has stopped: {why}; {path} ends with message {messages} ({received}): make room, and record anew"
-    )
+    let (messages, received, path) = (count(kept.messages, "message"), bytes(kept.bytes), path.display());
+    format!("recording has stopped: {why}; {path} ends with {messages} ({received}): make room, and record anew")
 }
 
 impl Receiver {

@@ -2,14 +2,26 @@
 
 #![allow(dead_code, reason = "what all topics share is not used by each of them on every system")]
 
+mod convert;
+mod endpoint;
+mod info;
+mod leads;
+#[path = "../../../tests/interop/peer.rs"]
+mod leads_peer;
 mod listen;
 #[cfg(unix)]
 mod pipes;
 mod process;
 mod record;
+mod recordings;
+mod replay;
+#[cfg(unix)]
+mod replay_keys;
 mod send;
 #[cfg(unix)]
 mod signals;
+#[cfg(unix)]
+mod terminal;
 mod wire;
 
 /// A folder with one file, of this name and with this content.

@@ -31,3 +31,14 @@ pub(crate) fn on_signals(mut stop: impl FnMut() -> bool + Send + 'static) -> io:
 pub(crate) fn columns() -> Option<usize> {
     None
 }
+
+/// False: nothing sets the terminal here.
+pub(crate) fn take_terminal() -> bool {
+    false
+}
+
+pub(crate) fn give_terminal_back() {}
+
+pub(crate) fn on_suspension(_: impl FnMut(std::time::Duration) + Send + 'static) -> io::Result<()> {
+    Ok(())
+}

@@ -3,17 +3,23 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::termios::{isatty, tcgetpgrp, tcgetwinsize};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, isatty, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
+};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
 /// How often a process in the background looks whether it has come to the foreground, once something has been typed.
 const TURN: Duration = Duration::from_millis(250);
+
+/// How the terminal at stdin was set before it was taken.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
 /// Reads from stdin, whatever state it is in.
 ///
@@ -24,7 +30,7 @@ pub(crate) fn read_stdin(buffer: &mut [u8]) -> io::Result<usize> {
     let stdin = io::stdin();
     loop {
         wait_for(&stdin, PollFlags::IN)?;
-        if tcgetpgrp(&stdin).is_ok_and(|foreground| foreground != rustix::process::getpgrp()) {
+        if tcgetpgrp(&stdin).is_ok() && !has_turn() {
             thread::sleep(TURN);
             continue;
         }
@@ -84,6 +90,7 @@ pub(crate) fn on_signals(mut stop: impl FnMut() -> bool + Send + 'static) -> io:
     let handle = move || {
         for signal in signals.forever() {
             if stop() {
+                give_terminal_back();
                 let _ = signal_hook::low_level::emulate_default_handler(signal);
             }
         }
@@ -104,4 +111,54 @@ fn is_ignored(signal: i32) -> bool {
 pub(crate) fn columns() -> Option<usize> {
     let size = tcgetwinsize(io::stdout()).ok()?;
     (size.ws_col > 0).then_some(size.ws_col.into())
+}
+
+/// Whether stdin is a terminal that is this process's turn.
+fn has_turn() -> bool {
+    tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground == rustix::process::getpgrp())
+}
+
+/// Lets the terminal at stdin give each key as it is struck, and not show it; Ctrl-C and Ctrl-Z stay signals. False
+/// where there is none, or it is somebody else's turn, who would not have it set.
+pub(crate) fn take_terminal() -> bool {
+    if !has_turn() {
+        return false;
+    }
+    let Ok(before) = tcgetattr(io::stdin()) else { return false };
+    let mut keys = before.clone();
+    keys.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
+    keys.special_codes[SpecialCodeIndex::VMIN] = 1;
+    keys.special_codes[SpecialCodeIndex::VTIME] = 0;
+    let mut kept = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_taken = tcsetattr(io::stdin(), OptionalActions::Now, &keys).is_ok();
+    if is_taken {
+        kept.get_or_insert(before);
+    }
+    is_taken
+}
+
+/// Sets the terminal as it was before it was taken, if it was.
+pub(crate) fn give_terminal_back() {
+    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(before) = before.filter(|_| has_turn()) {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
+    }
+}
+
+/// Gives the terminal back while the process is stopped by Ctrl-Z, or when it is ended by Ctrl-\\; calls `stood_still`
+/// when it goes on.
+pub(crate) fn on_suspension(mut stood_still: impl FnMut(Duration) + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTSTP, SIGQUIT].into_iter().filter(|signal| !is_ignored(*signal)))?;
+    let handle = move || {
+        for signal in signals.forever() {
+            give_terminal_back();
+            let stopped = Instant::now();
+            // Returns when the process goes on.
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+            take_terminal();
+            stood_still(stopped.elapsed());
+        }
+    };
+    thread::Builder::new().name("suspension".into()).spawn(handle)?;
+    Ok(())
 }

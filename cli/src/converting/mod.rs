@@ -1,0 +1,150 @@
+//! Makes another file of recordings.
+//!
+//! ```text
+//!   MCAP ──▶ records ─────────────────▶ copy ──▶ MCAP          whatever is in it, also of other programs
+//!   any  ──▶ messages ──▶ translate ──▶ MCAP, JSON Lines, CSV
+//!                                         └──▶ target: nothing of it is seen before it is complete
+//! ```
+
+mod copy;
+mod target;
+mod translate;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use ::mcap::McapError;
+
+use crate::console::{Failure, complain, fail, tell};
+use crate::recording::reading::{self, Format};
+use crate::recording::words::{clock, count};
+use target::Target;
+
+/// So many damaged places of a file are named.
+const NAMED_DAMAGES: u64 = 5;
+
+/// What has been done so far, for those who look on; and whether it is to be given up.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Work(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    read: AtomicU64,
+    messages: AtomicU64,
+    is_given_up: AtomicBool,
+}
+
+impl Work {
+    /// How many bytes have been read, and how many messages were in them.
+    pub(crate) fn done(&self) -> (u64, u64) {
+        (self.0.read.load(Ordering::Relaxed), self.0.messages.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn give_up(&self) {
+        self.0.is_given_up.store(true, Ordering::Relaxed);
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.0.is_given_up.load(Ordering::Relaxed)
+    }
+
+    /// So many bytes have been read, of all files.
+    fn read(&self, bytes: u64) {
+        self.0.read.store(bytes, Ordering::Relaxed);
+    }
+
+    fn count_message(&self) {
+        self.0.messages.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What became of the messages.
+#[derive(Debug)]
+pub(crate) struct Converted {
+    pub(crate) messages: u64,
+    /// How many are not in the new file, by why.
+    pub(crate) left_out: BTreeMap<String, u64>,
+    /// How many bytes the new file has.
+    pub(crate) len: u64,
+}
+
+/// Makes `to` of `files`, in this format; `replaces` if a file may be there already. `-` is stdout.
+///
+/// # Errors
+///
+/// [`Failure::Failed`] if a file cannot be read at all, or the new one not be written, or it was given up: then there is
+/// no new file.
+pub(crate) fn convert(
+    files: &[PathBuf],
+    to: &Path,
+    format: Format,
+    replaces: bool,
+    work: &Work,
+) -> Result<Converted, Failure> {
+    // Before anything is written.
+    let mut copies = false;
+    if format == Format::Mcap {
+        for file in files {
+            copies |= reading::open_records(file)?.is_some();
+        }
+    }
+    let mut target = Target::create(to, replaces)?;
+    let mut converted = Converted { messages: 0, left_out: BTreeMap::new(), len: 0 };
+    if copies {
+        copy::copy(files, &mut target, work, &mut converted)?;
+    } else {
+        translate::translate(files, &mut target, format, work, &mut converted)?;
+    }
+    if work.is_given_up() {
+        return Err(fail(format!("stopped: there is no {}", to.display())));
+    }
+    converted.len = target.finish()?;
+    Ok(converted)
+}
+
+impl Converted {
+    fn leave_out(&mut self, why: String) {
+        *self.left_out.entry(why).or_default() += 1;
+    }
+}
+
+/// What is said about a file that is not as it should be.
+#[derive(Default)]
+struct Damages(u64);
+
+impl Damages {
+    fn tell(&mut self, file: &Path, what: &str) {
+        self.0 += 1;
+        if self.0 <= NAMED_DAMAGES {
+            complain(format_args!("{}: {what}", file.display()));
+        }
+    }
+
+    /// At the end of the file; `last` is when its last message was recorded.
+    fn end(self, file: &Path, is_cut_off: bool, last: Option<u64>) {
+        let file = file.display();
+        if self.0 > NAMED_DAMAGES {
+            complain(format_args!("{file}: {} in all", count(self.0, "damaged place")));
+        }
+        if is_cut_off {
+            let there =
+                last.map_or("nothing is there".into(), |last| format!("everything up to {} is there", clock(last)));
+            tell(format_args!("{file}: the recording was cut off; {there}"));
+        }
+    }
+}
+
+fn cannot_read(file: &Path, error: &io::Error) -> Failure {
+    fail(format!("cannot read {}: {error}", file.display()))
+}
+
+/// An error of the library that makes MCAP: where its cause is the disk, that is what is said.
+fn cannot_write(to: &Path, error: McapError) -> Failure {
+    match error {
+        McapError::Io(error) => fail(format!("cannot write {}: {error}", to.display())),
+        error => fail(format!("cannot write {}: {error}", to.display())),
+    }
+}

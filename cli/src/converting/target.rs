@@ -1,0 +1,92 @@
+//! A new file, which has another name until it is complete.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use crate::console::{Failure, fail, print};
+
+/// A file that is being made, or stdout.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) path: PathBuf,
+    /// What it is called so far; `None` for stdout.
+    draft: Option<(PathBuf, BufWriter<File>)>,
+    replaces: bool,
+    len: u64,
+}
+
+impl Target {
+    /// Begins a file that is to be called `path`; `-` is stdout.
+    pub(super) fn create(path: &Path, replaces: bool) -> Result<Self, Failure> {
+        let mut target = Self { path: path.into(), draft: None, replaces, len: 0 };
+        if path.as_os_str() == "-" {
+            return Ok(target);
+        }
+        if !replaces && path.symlink_metadata().is_ok() {
+            return Err(fail(format!("{} is there already: --force replaces it", path.display())));
+        }
+        let mut name = OsString::from(".");
+        name.push(path.file_name().ok_or_else(|| fail(format!("{} is no name of a file", path.display())))?);
+        name.push(format!(".{}.part", std::process::id()));
+        let draft = path.with_file_name(name);
+        let file = OpenOptions::new().write(true).create_new(true).open(&draft);
+        let file = file.map_err(|error| target.failure(&error))?;
+        target.draft = Some((draft, BufWriter::with_capacity(1 << 16, file)));
+        Ok(target)
+    }
+
+    /// Gives the file its name, once all of it is on the disk; how many bytes it has.
+    pub(super) fn finish(mut self) -> Result<u64, Failure> {
+        let Some((draft, mut file)) = self.draft.take() else { return Ok(self.len) };
+        let complete = file.flush().and_then(|()| file.get_ref().sync_all());
+        let named = complete.and_then(|()| match self.replaces {
+            true => fs::rename(&draft, &self.path),
+            // Fails if somebody has made one meanwhile; where there are no links, it is only looked whether there is one.
+            false => match fs::hard_link(&draft, &self.path) {
+                Ok(()) => fs::remove_file(&draft),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+                Err(_) if !self.path.exists() => fs::rename(&draft, &self.path),
+                Err(error) => Err(error),
+            },
+        });
+        named.map(|()| self.len).map_err(|error| {
+            let _ = fs::remove_file(&draft);
+            self.failure(&error)
+        })
+    }
+
+    pub(super) fn failure(&self, error: &io::Error) -> Failure {
+        fail(format!("cannot write {}: {error}", self.path.display()))
+    }
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = match &mut self.draft {
+            Some((_, file)) => file.write(bytes)?,
+            None => {
+                print(&[bytes]);
+                bytes.len()
+            }
+        };
+        self.len += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.draft.as_mut().map_or(Ok(()), |(_, file)| file.flush())
+    }
+}
+
+impl Drop for Target {
+    /// What is not complete goes.
+    fn drop(&mut self) {
+        if let Some((draft, file)) = self.draft.take() {
+            // Nothing more is written.
+            let _ = file.into_parts();
+            let _ = fs::remove_file(draft);
+        }
+    }
+}

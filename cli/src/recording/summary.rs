@@ -1,0 +1,165 @@
+//! What is in a recording, in numbers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mcap::records::Metadata;
+
+use super::channels::Wrap;
+use super::notes::{clock, end, gap};
+use super::reading::{Channel, Item, Recording, Use};
+
+/// So many places where a file is damaged are named.
+const NAMED_DAMAGES: usize = 20;
+
+/// What is in one file.
+#[derive(Debug, Default)]
+pub(crate) struct Summary {
+    /// The program that made it.
+    pub(crate) made_by: Option<String>,
+    /// When the first and the last message came, in nanoseconds since 1970.
+    pub(crate) times: Option<(u64, u64)>,
+    pub(crate) messages: Sizes,
+    /// How long the longest silence was, in nanoseconds, and when it began.
+    pub(crate) silence: Option<(u64, u64)>,
+    pub(crate) topics: BTreeMap<Topic, TopicSummary>,
+    /// What the side that recorded was, and what its separator.
+    pub(crate) roles: BTreeSet<String>,
+    pub(crate) separators: BTreeSet<String>,
+    /// When the wall clock went another way than the times of messages, and how far it was before them from there on,
+    /// in nanoseconds.
+    pub(crate) clock_steps: Vec<(u64, i64)>,
+    pub(crate) gaps: Vec<Gap>,
+    /// Whether its recorder ended it regularly.
+    pub(crate) is_ended: bool,
+    /// The first places where it is damaged, in words.
+    pub(crate) damages: Vec<String>,
+    pub(crate) num_damages: u64,
+    /// Whether its recorder had no time to finish the file.
+    pub(crate) is_cut_off: bool,
+    /// How many bytes it has.
+    pub(crate) size: u64,
+}
+
+/// What is told apart: the topic, whether it was sent, and what its records are good for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Topic {
+    pub(crate) name: String,
+    pub(crate) is_outgoing: bool,
+    /// `none`, `text`, …, or `derived`, or `unknown`.
+    pub(crate) wrap: &'static str,
+}
+
+/// How many there are, and how long they are in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub(crate) count: u64,
+    pub(crate) sum: u64,
+    pub(crate) min: u64,
+    pub(crate) max: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct TopicSummary {
+    pub(crate) sizes: Sizes,
+    pub(crate) schemas: BTreeSet<String>,
+    pub(crate) peers: BTreeSet<String>,
+}
+
+/// Messages that came faster than they could be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub(crate) times: (u64, u64),
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Summary {
+    /// Reads all of a recording; `look` is told after each message how many bytes were read.
+    pub(crate) fn of(recording: &mut Recording, mut look: impl FnMut(u64)) -> Self {
+        let mut summary = Self::default();
+        while let Some(item) = recording.next() {
+            summary.add(item);
+            look(recording.position());
+        }
+        summary.is_cut_off = recording.is_cut_off();
+        summary.size = recording.size.unwrap_or(recording.position());
+        summary
+    }
+
+    fn add(&mut self, item: Item) {
+        match item {
+            Item::Message(message) => {
+                let time = message.time;
+                let (first, last) = self.times.unwrap_or((time, time));
+                let silence = time.saturating_sub(last);
+                if self.silence.is_none_or(|(longest, _)| longest < silence) && self.times.is_some() {
+                    self.silence = Some((silence, last));
+                }
+                self.times = Some((first.min(time), last.max(time)));
+                self.messages.add(message.payload.len() as u64);
+                self.roles.extend(message.channel.role().map(str::to_owned));
+                self.separators.extend(message.channel.separator().map(str::to_owned));
+                self.topic(&message.channel, message.payload.len());
+            }
+            Item::Other { channel, len, .. } => self.topic(&channel, len),
+            Item::Note(note) => self.note(&note),
+            Item::MadeBy(program) => self.made_by = Some(program),
+            Item::Damaged(text) => {
+                self.num_damages += 1;
+                if self.damages.len() < NAMED_DAMAGES {
+                    self.damages.push(text);
+                }
+            }
+        }
+    }
+
+    fn topic(&mut self, channel: &Channel, len: usize) {
+        let wrap = match channel.used {
+            Use::Message(wrap) => Wrap::name(wrap),
+            Use::Derived => "derived",
+            Use::Unknown => "unknown",
+        };
+        let topic = Topic { name: channel.topic.clone(), is_outgoing: channel.is_outgoing(), wrap };
+        let topic = self.topics.entry(topic).or_default();
+        topic.sizes.add(len as u64);
+        if !topic.schemas.contains(&channel.schema) && !channel.schema.is_empty() {
+            topic.schemas.insert(channel.schema.clone());
+        }
+        if let Some(peer) = channel.peer().filter(|peer| !topic.peers.contains(*peer)) {
+            topic.peers.insert(peer.into());
+        }
+    }
+
+    fn note(&mut self, note: &Metadata) {
+        let value = |key| note.metadata.get(key).and_then(|value| value.parse::<i64>().ok());
+        let number = |key| value(key).and_then(|value| u64::try_from(value).ok());
+        match note.name.as_str() {
+            clock::NAME => self.clock_steps.extend(number(clock::AT).zip(value(clock::OFFSET))),
+            gap::NAME => self.gaps.extend(number(gap::FROM).zip(number(gap::TO)).map(|times| Gap {
+                times,
+                messages: number(gap::MESSAGES).unwrap_or_default(),
+                bytes: number(gap::BYTES).unwrap_or_default(),
+            })),
+            end::NAME => self.is_ended = true,
+            _ => {}
+        }
+    }
+
+    /// From the first message to the last one, in nanoseconds.
+    pub(crate) fn duration(&self) -> u64 {
+        self.times.map_or(0, |(first, last)| last - first)
+    }
+}
+
+impl Sizes {
+    fn add(&mut self, len: u64) {
+        self.min = if self.count == 0 { len } else { self.min.min(len) };
+        self.max = self.max.max(len);
+        self.count += 1;
+        self.sum += len;
+    }
+
+    pub(crate) fn mean(&self) -> f64 {
+        self.sum as f64 / self.count.max(1) as f64
+    }
+}

@@ -1,0 +1,237 @@
+//! The thread that reads what is played, a little ahead of the player: unpacking a chunk takes longer than a message may
+//! be late.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::path::PathBuf;
+use std::thread;
+
+use leads_comm::crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::timeline::{Place, Section, Timeline};
+use crate::console::{Failure, complain, fail, tell};
+use crate::recording::reading::{Item, Recording, Use};
+use crate::recording::words::{clock, count};
+
+/// How many batches are ready. With the bytes of one, it bounds what is held in memory.
+const BATCHES: usize = 4;
+
+/// A batch is handed over when it has so many bytes, or messages. One message may be longer.
+const BATCH: (usize, usize) = (1 << 20, 1000);
+
+/// So many damaged places of a file are named.
+const NAMED_DAMAGES: u64 = 5;
+
+/// A message that is to be played.
+#[derive(Debug)]
+pub(crate) struct Cue {
+    /// When, in nanoseconds from the beginning of what is played.
+    pub(crate) position: u64,
+    /// When it was recorded, in nanoseconds since 1970.
+    pub(crate) recorded: u64,
+    pub(crate) message: Vec<u8>,
+}
+
+/// What is to be played, of which files.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) files: Vec<PathBuf>,
+    /// All, if none are named.
+    pub(crate) topics: Vec<String>,
+    pub(crate) section: Section,
+    /// How often; `None` for ever.
+    pub(crate) rounds: Option<u64>,
+}
+
+/// Cues, as they are read.
+pub(crate) struct Ahead {
+    batches: Receiver<Batch>,
+    cues: std::vec::IntoIter<Cue>,
+    separator: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Batch {
+    cues: Vec<Cue>,
+    bytes: usize,
+    /// That of the channel of its first message.
+    separator: Option<String>,
+}
+
+impl Ahead {
+    /// Begins to read.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Failed`] if a file cannot be opened, or none of its messages is played.
+    pub(crate) fn start(program: Program) -> Result<Self, Failure> {
+        // A stream that is no file can be opened only once.
+        let mut opened = Vec::new();
+        for file in &program.files {
+            let recording = Recording::open(file)?;
+            if program.rounds != Some(1) && recording.size.is_none() {
+                return Err(fail(format!("{} cannot be read twice: --loop needs a file", file.display())));
+            }
+            opened.push(recording);
+        }
+        let (sender, batches) = bounded(BATCHES);
+        let names = program.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+        let thread = thread::Builder::new().name("read ahead".into());
+        let reading = Reading { batches: sender, batch: Batch::default(), skipped: BTreeMap::new() };
+        thread
+            .spawn(move || reading.run(&program, opened))
+            .map_err(|error| fail(format!("there is no thread to read with: {error}")))?;
+        let first = batches.recv().map_err(|_| fail(format!("there is nothing to play in {names}")))?;
+        Ok(Self { batches, separator: first.separator, cues: first.cues.into_iter() })
+    }
+
+    /// As the first message had it behind it, with escapes.
+    pub(crate) fn separator(&self) -> Option<&str> {
+        self.separator.as_deref()
+    }
+}
+
+impl Iterator for Ahead {
+    type Item = Cue;
+
+    /// Waits only if reading is slower than playing.
+    fn next(&mut self) -> Option<Cue> {
+        loop {
+            if let Some(cue) = self.cues.next() {
+                return Some(cue);
+            }
+            self.cues = self.batches.recv().ok()?.cues.into_iter();
+        }
+    }
+}
+
+/// The player has gone.
+struct Gone;
+
+struct Reading {
+    batches: Sender<Batch>,
+    batch: Batch,
+    /// What is not played, by why.
+    skipped: BTreeMap<String, u64>,
+}
+
+impl Reading {
+    fn run(mut self, program: &Program, opened: Vec<Recording>) {
+        let mut timeline = Timeline::new(program.section.clone());
+        let mut opened = Some(opened);
+        let mut round = 0;
+        while program.rounds.is_none_or(|rounds| round < rounds) {
+            let is_first = round == 0;
+            if !is_first {
+                timeline.next_round();
+            }
+            let recordings = opened.take().map_or_else(|| open_again(&program.files), Ok);
+            let Ok(recordings) = recordings.map_err(|failure| complain(failure.text())) else { return };
+            let before = timeline.played();
+            for recording in recordings {
+                match self.read(program, recording, &mut timeline, is_first) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(Gone) => return,
+                }
+            }
+            if is_first {
+                for (why, number) in mem::take(&mut self.skipped) {
+                    tell(format_args!("{} not played: {why}", count(number, "message")));
+                }
+            }
+            // Nothing to play is nothing again.
+            if timeline.played() == before {
+                break;
+            }
+            round += 1;
+        }
+        let _ = self.hand_over();
+    }
+
+    /// Reads one file; whether the next one is played as well.
+    fn read(
+        &mut self,
+        program: &Program,
+        mut recording: Recording,
+        timeline: &mut Timeline,
+        is_first: bool,
+    ) -> Result<bool, Gone> {
+        let name = recording.path.display().to_string();
+        let mut last = None;
+        let mut damages = 0;
+        while let Some(item) = recording.next() {
+            let message = match item {
+                Item::Message(message) => message,
+                Item::Other { channel, .. } => {
+                    if channel.used == Use::Unknown && is_first {
+                        self.skip(format!("{} is in no format that can be played", channel.topic));
+                    }
+                    continue;
+                }
+                Item::Damaged(text) => {
+                    damages += 1;
+                    if is_first && damages <= NAMED_DAMAGES {
+                        complain(format_args!("{name}: {text}"));
+                    }
+                    continue;
+                }
+                Item::Note(_) | Item::MadeBy(_) => continue,
+            };
+            if last.is_none() {
+                timeline.next_part(message.time);
+            }
+            last = Some(message.time);
+            let offset = timeline.look(message.time);
+            let channel = &message.channel;
+            if !program.topics.is_empty() && !program.topics.contains(&channel.topic) {
+                continue;
+            }
+            if channel.is_outgoing() {
+                self.skip("they were sent by the side that recorded".into());
+                continue;
+            }
+            match timeline.place(offset) {
+                Place::Before => {}
+                Place::Behind => return Ok(false),
+                Place::At(position) => {
+                    if self.batch.cues.is_empty() {
+                        self.batch.separator = channel.separator().map(str::to_owned);
+                    }
+                    self.batch.bytes += message.payload.len();
+                    self.batch.cues.push(Cue { position, recorded: message.time, message: message.payload });
+                    if self.batch.bytes >= BATCH.0 || self.batch.cues.len() >= BATCH.1 {
+                        self.hand_over()?;
+                    }
+                }
+            }
+        }
+        if is_first {
+            tell_end(&name, &recording, last, damages);
+        }
+        Ok(true)
+    }
+
+    fn hand_over(&mut self) -> Result<(), Gone> {
+        let batch = mem::take(&mut self.batch);
+        if batch.cues.is_empty() { Ok(()) } else { self.batches.send(batch).map_err(|_| Gone) }
+    }
+
+    fn skip(&mut self, why: String) {
+        *self.skipped.entry(why).or_default() += 1;
+    }
+}
+
+fn tell_end(name: &str, recording: &Recording, last: Option<u64>, damages: u64) {
+    if damages > NAMED_DAMAGES {
+        complain(format_args!("{name}: it is damaged at {damages} places"));
+    }
+    if recording.is_cut_off() {
+        let there = last.map_or("nothing is there".into(), |last| format!("everything up to {} is there", clock(last)));
+        tell(format_args!("{name}: the recording was cut off; {there}"));
+    }
+}
+
+fn open_again(files: &[PathBuf]) -> Result<Vec<Recording>, Failure> {
+    files.iter().map(|file| Recording::open(file)).collect()
+}
