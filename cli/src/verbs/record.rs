@@ -126,6 +126,8 @@ struct Receiver {
     /// What a client connected to.
     place: Option<String>,
     separator: String,
+    /// How a client's connection goes.
+    status: Status,
     /// Why the last connection has ended.
     reason: Mutex<Option<DisconnectReason>>,
 }
@@ -212,6 +214,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         role: if serves { "server" } else { "client" },
         place: (!serves).then(|| endpoint.address.to_string()),
         separator: escape(&endpoint.separator),
+        status: endpoint.status(),
         reason: Mutex::default(),
     });
     let side = side(matches, &endpoint, &receiver)?;
@@ -272,14 +275,12 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         }
         _ => tell(progress::summary(&recorded, lost, queue.clock())),
     }
-    match (end, until.missing()) {
-        (End::Silence, Some((come, count))) => {
-            Err(Failure::TimedOut(format!("{come} of {count} messages have come, and then nothing for a while")))
-        }
-        (End::Enough | End::Silence, _) => Ok(()),
-        (End::Told, missing) => match outcome {
+    match end {
+        End::Enough => Ok(()),
+        End::Silence => until.silence("messages"),
+        End::Told => match outcome {
             Ok(()) if has_stopped.load(Ordering::Relaxed) => Ok(()),
-            Ok(()) => receiver.outcome(missing),
+            Ok(()) => receiver.outcome(),
             Err(Error::Closed) => Ok(()),
             Err(error) => Err(error.into()),
         },
@@ -294,7 +295,7 @@ fn side(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Arc<Receiver>) -> 
     if !matches.get_flag("no-reconnect") {
         builder = builder.reconnect(endpoint::reconnect());
     }
-    let client = builder.callback((Status::default(), Arc::clone(receiver))).build()?;
+    let client = builder.callback((receiver.status.clone(), Arc::clone(receiver))).build()?;
     Ok(Side::Client(client, place))
 }
 
@@ -331,12 +332,12 @@ fn stopped(outcome: &Outcome) -> String {
 
 impl Receiver {
     /// What it is worth that the connection has ended by itself.
-    fn outcome(&self, missing: Option<(u64, u64)>) -> Result<(), Failure> {
-        let count = missing.map_or_else(String::new, |(come, count)| format!(" after {come} of {count} messages"));
-        match self.reason.lock().take() {
-            Some(DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. }) if missing.is_none() => Ok(()),
-            Some(reason) => Err(fail(format!("disconnected{count}: {reason:#}"))),
-            None => Err(fail("the service has ended")),
+    fn outcome(&self) -> Result<(), Failure> {
+        let cause = self.status.cause();
+        match (&*self.reason.lock(), self.until.missing()) {
+            (Some(DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. }), None) => Ok(()),
+            (_, None) => Err(fail(cause)),
+            (_, Some((come, count))) => Err(fail(format!("{come} of {count} messages came; {cause}"))),
         }
     }
 }
