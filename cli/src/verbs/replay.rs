@@ -106,6 +106,7 @@ pub(crate) fn command() -> Command {
         flag("mark").help("Add \"replay\":true to JSON objects"),
     ]);
     endpoint::with_options(command)
+        .mut_arg("separator", |argument| argument.help("What ends each message (default as in the recording)"))
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
@@ -184,7 +185,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
 /// Whether somebody has said what ends messages.
 fn has_separator(matches: &ArgMatches) -> bool {
     let typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
-    ["separator", "leads", "leads-video"].into_iter().any(typed)
+    ["separator", "length-prefix", "leads", "leads-video"].into_iter().any(typed)
 }
 
 /// Where a server listens.
