@@ -58,7 +58,10 @@ impl FromStr for Address {
 
 /// `HOST`, `HOST:PORT`, `:PORT`, `[IPv6]:PORT`, and an IPv6 address by itself.
 fn host_and_port(text: &str) -> Result<(Option<String>, Option<u16>), String> {
-    let port = |digits: &str| digits.parse().map(Some).map_err(|_| format!("{digits} is no port"));
+    let port = |digits: &str| digits.parse().map(Some).map_err(|_| format!("'{digits}' is no port"));
+    if text.starts_with('[') && !text.contains(']') {
+        return Err("[ has no ] behind the address".into());
+    }
     if let Some((host, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         return match rest.strip_prefix(':') {
             Some(digits) => Ok((Some(host.into()), port(digits)?)),

@@ -105,6 +105,7 @@ impl From<Error> for Failure {
                 "max_received_len" | "max_sent_len" => format!("--max-message-len {requirement}"),
                 setting => format!("--{} {requirement}", setting.replace('_', "-")),
             }),
+            error @ Error::NotLetIn { .. } => Self::Failed(format!("{error} (it may be full, or want another token)")),
             error => Self::Failed(format!("{error:#}")),
         }
     }

@@ -19,6 +19,7 @@ use leads_comm_serial::{Identity, SerialConnector};
 use crate::address::{Address, SerialLine};
 use crate::console::{Failure, read_token, usage};
 use crate::units::size;
+use status::Hints;
 pub(crate) use status::Status;
 use tls::TlsFiles;
 
@@ -158,6 +159,12 @@ impl Endpoint {
     fn memory(&self) -> MemoryLimits {
         let bytes = self.room().saturating_mul(4);
         MemoryLimits::new().max_total_queued_bytes(bytes).max_total_unfinished_bytes(bytes)
+    }
+
+    /// What says how a client of it fares.
+    pub(crate) fn status(&self) -> Status {
+        let is_plain = matches!(self.address, Address::Tcp { tls: false, .. });
+        Status::new(Hints { has_token: self.token.is_some(), is_plain })
     }
 
     /// Whether a device is at the other end, and not a program.

@@ -1,16 +1,54 @@
 //! How a client's connection goes, said on stderr.
 
-use leads_comm::{Attempt, Callback, Connection, DisconnectReason, Error, Service};
+use std::sync::Arc;
+
+use leads_comm::{Attempt, Callback, Connection, DisconnectCause, DisconnectReason, Error, Service};
 use parking_lot::Mutex;
 
 use crate::console::tell;
 
 /// Says that a client is connected, and why and when it connects again. Goes in front of a verb's own callback, as in
-/// `(Status::default(), callback)`. The last end is the verb's to tell.
-#[derive(Debug, Default)]
+/// `(endpoint.status(), callback)`. The last end is the verb's to tell, by [`Status::cause`].
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Status {
     /// Why there is no connection.
-    cause: Mutex<String>,
+    cause: Arc<Mutex<String>>,
+    hints: Hints,
+}
+
+/// What may be wrong when a server does not say what is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Hints {
+    pub(super) has_token: bool,
+    /// Whether it is a stream that could have TLS, and has not.
+    pub(super) is_plain: bool,
+}
+
+impl Status {
+    pub(super) fn new(hints: Hints) -> Self {
+        Self { hints, ..Self::default() }
+    }
+
+    /// Why there is no connection, in one line.
+    pub(crate) fn cause(&self) -> String {
+        self.cause.lock().clone()
+    }
+
+    fn note(&self, cause: String) {
+        *self.cause.lock() = cause;
+    }
+}
+
+impl Hints {
+    /// What a server may want that does not let anybody in, and cannot say why.
+    fn wanted(self) -> &'static str {
+        match (self.has_token, self.is_plain) {
+            (false, false) => " (it may be full, or want a token)",
+            (false, true) => " (it may be full, or want a token or TLS)",
+            (true, false) => " (it may be full, or want another token)",
+            (true, true) => " (it may be full, or want another token or TLS)",
+        }
+    }
 }
 
 impl Callback for Status {
@@ -18,16 +56,25 @@ impl Callback for Status {
         tell(format_args!("connected to {connection}"));
     }
 
-    fn on_disconnect(&self, _: &dyn Service, _: &Connection, reason: &DisconnectReason) {
-        *self.cause.lock() = format!("disconnected: {reason:#}");
+    fn on_disconnect(&self, _: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
+        let is_silent = || connection.stats().traffic.received.messages == 0;
+        let hint = match reason.cause {
+            DisconnectCause::NotLetIn => self.hints.wanted(),
+            DisconnectCause::PeerClosed | DisconnectCause::Io { .. } if self.hints.is_plain && is_silent() => {
+                " (it may want TLS)"
+            }
+            _ => "",
+        };
+        self.note(format!("disconnected: {reason:#}{hint}"));
     }
 
     fn on_reconnect(&self, _: &dyn Service, attempt: &Attempt) {
         let (number, seconds) = (attempt.number, attempt.delay.as_secs_f64());
-        tell(format_args!("{}; connecting again in {seconds:.1} s (attempt {number})", self.cause.lock()));
+        tell(format_args!("{}; connecting again in {seconds:.1} s (attempt {number})", self.cause()));
     }
 
     fn on_fail(&self, _: &dyn Service, error: &Error) {
-        *self.cause.lock() = format!("{error:#}");
+        let hint = if matches!(error, Error::NotLetIn { .. }) { self.hints.wanted() } else { "" };
+        self.note(format!("{error:#}{hint}"));
     }
 }

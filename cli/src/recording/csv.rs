@@ -132,12 +132,31 @@ fn number(out: &mut String, number: &Number) {
         let _ = write!(out, "{number}");
         return;
     };
-    let scientific = format!("{value:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or_default();
+    // Of the shortest digits there may be two, equally far from the value: this takes the even one, as Python does.
+    let shortest = number.to_string();
+    let mantissa = shortest.split(['e', 'E']).next().unwrap_or_default();
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let digits = match digits.trim_start_matches('0').trim_end_matches('0') {
+        "" => "0",
+        digits => digits,
+    };
+    // Of the first digit.
+    let exponent =
+        format!("{value:e}").split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0_i32);
+    let sign = if value.is_sign_negative() { "-" } else { "" };
     let _ = match exponent {
-        -4..16 => write!(out, "{value:?}"),
-        _ => write!(out, "{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs()),
+        -4..0 => write!(out, "{sign}0.{}{digits}", "0".repeat((-exponent - 1) as usize)),
+        0..16 => {
+            let (whole, fraction) = digits.split_at(digits.len().min(exponent as usize + 1));
+            let fraction = if fraction.is_empty() { "0" } else { fraction };
+            write!(out, "{sign}{whole:0<0$}.{fraction}", exponent as usize + 1)
+        }
+        _ => {
+            let (first, rest) = digits.split_at(1);
+            let point = if rest.is_empty() { "" } else { "." };
+            let direction = if exponent < 0 { '-' } else { '+' };
+            write!(out, "{sign}{first}{point}{rest}e{direction}{:02}", exponent.abs())
+        }
     };
 }
 
@@ -175,6 +194,10 @@ mod tests {
             ("12.0", "12.0"),
             ("-0.5", "-0.5"),
             ("0.1", "0.1"),
+            ("-0.0", "-0.0"),
+            ("100.0", "100.0"),
+            ("120.25", "120.25"),
+            ("-0.00025", "-0.00025"),
             ("1e15", "1000000000000000.0"),
             ("1e16", "1e+16"),
             ("123456789012345680.0", "1.2345678901234568e+17"),
@@ -183,6 +206,7 @@ mod tests {
             ("1.5e-7", "1.5e-07"),
             ("1e100", "1e+100"),
             ("5e-324", "5e-324"),
+            ("25.008316040039062", "25.008316040039062"),
             ("43.6532261", "43.6532261"),
         ] {
             let mut out = String::new();

@@ -1,6 +1,6 @@
 //! The files of a recording: their names, and that they end with something whole, whatever happens.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,7 @@ pub(crate) enum Destination {
 pub(crate) struct Output {
     /// `None` for stdout.
     file: Option<File>,
+    is_new: bool,
     pub(crate) path: PathBuf,
     /// How many bytes are in it, which is a whole number of records.
     pub(crate) len: u64,
@@ -40,7 +41,7 @@ impl Destination {
     /// The file of a part, which is not there before; `part` where there may be several, from 1.
     pub(crate) fn create(&mut self, part: Option<u32>) -> io::Result<Output> {
         let replaces = match self {
-            Self::Stdout => return Ok(Output { file: None, path: "-".into(), len: 0 }),
+            Self::Stdout => return Ok(Output { file: None, is_new: false, path: "-".into(), len: 0 }),
             Self::Named { replaces, .. } => *replaces,
             Self::Dated { extension } => {
                 let (path, output) = create_dated(extension, part)?;
@@ -53,7 +54,7 @@ impl Destination {
         let mut options = OpenOptions::new();
         options.write(true);
         let options = if replaces { options.create(true).truncate(true) } else { options.create_new(true) };
-        Ok(Output { file: Some(options.open(&path)?), path, len: 0 })
+        Ok(Output { file: Some(options.open(&path)?), is_new: !replaces, path, len: 0 })
     }
 }
 
@@ -104,6 +105,14 @@ impl Output {
         Ok(())
     }
 
+    /// Takes the file away, unless it was there before.
+    pub(crate) fn discard(self) {
+        if self.is_new {
+            // It stays where its folder has become read-only meanwhile.
+            let _ = fs::remove_file(self.path);
+        }
+    }
+
     /// The file once more, for a thread that brings it to the disk.
     pub(crate) fn for_sync(&self) -> io::Result<Option<File>> {
         self.file.as_ref().map(File::try_clone).transpose()
@@ -131,8 +140,6 @@ pub(crate) fn outlive_limits() {}
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use leads_comm_testing::folder::Folder;
 
     use super::*;

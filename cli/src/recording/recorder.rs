@@ -66,14 +66,20 @@ pub(crate) enum Split {
 pub(crate) struct Outcome {
     /// What is in the files.
     pub(crate) kept: Volume,
-    /// What was to be in them, and could not be written.
-    pub(crate) unwritten: Volume,
     pub(crate) parts: u32,
     /// The last part.
     pub(crate) path: PathBuf,
+    output: Output,
     /// How long all parts are.
     pub(crate) len: u64,
     pub(crate) failure: Option<Broken>,
+}
+
+impl Outcome {
+    /// Takes away the file of a recording that never began.
+    pub(crate) fn discard(self) {
+        self.output.discard();
+    }
 }
 
 /// A recording that is going on.
@@ -291,15 +297,12 @@ impl Work {
     }
 
     fn outcome(self, failure: Option<Broken>) -> Outcome {
-        let (received, _) = self.queue.volumes();
-        let unwritten =
-            Volume { messages: received.messages - self.kept.messages, bytes: received.bytes - self.kept.bytes };
         Outcome {
             kept: self.kept,
-            unwritten,
             parts: self.part,
-            path: self.output.path,
+            path: self.output.path.clone(),
             len: self.len_before + self.output.len,
+            output: self.output,
             failure,
         }
     }

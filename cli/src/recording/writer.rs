@@ -162,3 +162,54 @@ impl Form for McapWriter {
         Ok(self.take())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use leads_comm_testing::seed::Random;
+    use serde_json::json;
+
+    use super::*;
+
+    /// What LEADS sends 30 times a second, about, with sensors that are a little noisy.
+    fn frame(index: u64) -> Value {
+        let mut chance = Random::new(index);
+        let mut near = |value: f64, noise: f64| value + noise * (chance.number() % 1000) as f64 / 1000.0;
+        let time = index as f64 / 30.0;
+        let speed = 30.0 + 20.0 * (time / 10.0).sin();
+        json!({
+            "brake": 0.0, "forward_acceleration": near(2.0 * (time / 10.0).cos(), 0.2), "front_proximity": -1.0,
+            "front_wheel_speed": near(speed, 0.5), "gps_ground_speed": near(speed, 1.0), "gps_valid": true,
+            "lap_times": [], "lateral_acceleration": near(0.0, 0.2), "latitude": near(43.65 + time * 1e-5, 1e-6),
+            "left_proximity": -1.0, "longitude": near(-79.38 + time * 1e-5, 1e-6), "m1_mode": "D", "m3_mode": "D",
+            "mileage": time * 0.01, "pitch": near(0.0, 0.5), "rear_proximity": -1.0, "rear_wheel_speed": near(speed, 0.5),
+            "right_proximity": -1.0, "roll": near(0.0, 0.5), "speed": near(speed, 0.5), "speed_trend": near(0.0, 0.1),
+            "steering_position": near(0.0, 0.1), "t": 1_795_897_762_603_u64 + index * 1000 / 30,
+            "throttle": near(0.5, 0.01), "vertical_acceleration": near(9.81, 0.1), "voltage": near(48.0, 0.1),
+            "yaw": near(90.0, 0.5),
+        })
+    }
+
+    fn size(messages: u64, at_once: u64) -> usize {
+        let mut writer = McapWriter::new("leads").unwrap();
+        let origin = Arc::new(Origin { role: "client", peer: "10.0.0.4".into(), separator: ";".into() });
+        let mut len = 0;
+        for index in 0..messages {
+            let message = frame(index).to_string().into_bytes();
+            let time = 1_795_897_762_603_000_000 + index * 1_000_000_000 / 30;
+            writer.message(&Received { time, sequence: index as u32, origin: Arc::clone(&origin), message }).unwrap();
+            if index % at_once == at_once - 1 {
+                len += writer.flush().unwrap().len();
+            }
+        }
+        len + writer.finish().unwrap().len()
+    }
+
+    /// What is flushed twice a second is not much larger for it.
+    #[test]
+    fn a_minute_of_frames_is_small() {
+        let received: usize = (0..1800).map(|index| frame(index).to_string().len()).sum();
+        let (often, once) = (size(1800, 15), size(1800, 1800));
+        println!("{received} bytes: {often} flushed twice a second, {once} in one chunk, {} a second", size(1800, 30));
+        assert!(often < received / 2, "{often} of {received}");
+    }
+}

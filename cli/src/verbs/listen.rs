@@ -9,7 +9,7 @@ use leads_comm::{Callback, Connection, DisconnectCause, DisconnectReason, Error,
 use parking_lot::Mutex;
 
 use crate::console::{Failure, fail, on_stop, stop_when_unread};
-use crate::endpoint::{self, Endpoint, Status};
+use crate::endpoint::{self, Endpoint};
 use crate::show::{self, End, Printer, Until};
 
 const EXAMPLES: &str = "\
@@ -67,7 +67,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let (printer, until) = (Printer::of(matches, false)?, Until::of(matches));
     let listener = Arc::new(Listener { printer, until, reason: Mutex::default() });
-    let client = builder.callback((Status::default(), Arc::clone(&listener))).build()?;
+    let status = endpoint.status();
+    let client = builder.callback((status.clone(), Arc::clone(&listener))).build()?;
     let (stopping, has_stopped) = (client.clone(), Arc::new(AtomicBool::new(false)));
     let stop = Arc::clone(&has_stopped);
     on_stop(move || {
@@ -89,7 +90,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         End::Silence => listener.until.silence("messages"),
         End::Told => match running.join().expect("the library does not panic") {
             Ok(()) if has_stopped.load(Ordering::Relaxed) => Ok(()),
-            Ok(()) => listener.outcome(),
+            Ok(()) => listener.outcome(&status.cause()),
             Err(Error::Closed) => Ok(()),
             Err(error) => Err(error.into()),
         },
@@ -97,15 +98,12 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 impl Listener {
-    /// What it is worth that the client has ended by itself.
-    fn outcome(&self) -> Result<(), Failure> {
-        match (self.reason.lock().take(), self.until.missing()) {
+    /// What it is worth that the client has ended by itself, for this cause.
+    fn outcome(&self, cause: &str) -> Result<(), Failure> {
+        match (&*self.reason.lock(), self.until.missing()) {
             (Some(DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. }), None) => Ok(()),
-            (Some(reason), None) => Err(fail(format!("disconnected: {reason:#}"))),
-            (Some(reason), Some((come, count))) => {
-                Err(fail(format!("disconnected after {come} of {count} messages: {reason:#}")))
-            }
-            (None, _) => Err(fail("the client has ended")),
+            (_, None) => Err(fail(cause)),
+            (_, Some((come, count))) => Err(fail(format!("{come} of {count} messages came; {cause}"))),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `record`: a client, or a server, that keeps what it is sent.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -214,9 +213,10 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
 
     let ending = Arc::clone(&until);
     let recorder = Recorder::start(plan(matches, &endpoint, &receiver), Arc::clone(&queue), move |outcome| {
-        stopped(outcome);
-        // A server goes on serving; a client has nothing else to do.
-        if !serves {
+        // A server goes on serving; a client has nothing else to do, and says it as the last thing.
+        if serves {
+            complain(format_args!("leads-comm: {}; serving goes on", stopped(outcome)));
+        } else {
             ending.end();
         }
     });
@@ -252,16 +252,19 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     drawn.end();
     let (_, lost) = queue.volumes();
 
-    if let (0, Err(_)) = (recorded.kept.messages + lost.messages, &outcome) {
-        // Nobody needs a file of nothing, and the next try has its name.
-        if !matches.get_flag("force") && recorded.failure.is_none() && !has_stopped.load(Ordering::Relaxed) {
-            let _ = fs::remove_file(&recorded.path);
-        }
-    } else if recorded.failure.is_none() {
-        tell(progress::summary(&recorded, lost, queue.clock()));
+    if recorded.failure.is_some() {
+        return Err(fail(if serves {
+            "the recording has not everything: it has stopped before".into()
+        } else {
+            stopped(&recorded)
+        }));
     }
-    if let Some(broken) = recorded.failure {
-        return Err(fail(format!("the recording is not complete: {broken}")));
+    match outcome {
+        // It never began: nobody needs a file of nothing, and the next try has its name.
+        Err(ref error) if recorded.kept.messages + lost.messages == 0 && !matches!(error, Error::Closed) => {
+            recorded.discard();
+        }
+        _ => tell(progress::summary(&recorded, lost, queue.clock())),
     }
     match (end, until.missing()) {
         (End::Silence, Some((come, count))) => {
@@ -308,16 +311,14 @@ fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Plan 
     }
 }
 
-/// Says, once, that nothing more is recorded.
-fn stopped(outcome: &Outcome) {
-    let Some(broken) = &outcome.failure else { return };
-    let Outcome { kept, path, .. } = outcome;
-    complain(format_args!(
-        "leads-comm: recording has stopped: {broken}; {} messages ({}) are in it, up to {}: make room, then record anew",
-        kept.messages,
-        bytes(kept.bytes),
-        path.display(),
-    ));
+/// What is said, once, of a recording that cannot go on.
+fn stopped(outcome: &Outcome) -> String {
+    let Outcome { kept, path, failure, .. } = outcome;
+    let why = failure.as_ref().map(ToString::to_string).unwrap_or_default();
+    let (messages, received, path) = (kept.messages, bytes(kept.bytes), path.display());
+    format!(
+        "recording has stopped: {why}; {path} ends with message {messages} ({received}): make room, and record anew"
+    )
 }
 
 impl Receiver {

@@ -172,7 +172,7 @@ fn it_connects_again_and_says_so() {
 fn without_reconnecting_the_end_of_the_connection_is_its_end() {
     let ended = printed(&[], "1;");
     assert_eq!((ended.code, ended.stdout.len(), ended.stderr.len()), (0, 1, 0), "{ended:?}");
-    assert_failed(&printed(&["-c2"], "1;"), 1, "disconnected after 1 of 2 messages: the peer said goodbye");
+    assert_failed(&printed(&["-c2"], "1;"), 1, "1 of 2 messages came; disconnected: the peer said goodbye");
     let (listen, peer) = start(&["--no-reconnect"]);
     peer.write("1;2");
     peer.hang_up();

@@ -2,22 +2,30 @@
 
 #![allow(dead_code, reason = "what all topics share is not used by each of them on every system")]
 
-mod process;
-mod recordings;
-mod wire;
-
 mod completions;
 mod convert;
+mod endpoint;
 mod info;
+mod leads;
+#[path = "../../../tests/interop/peer.rs"]
+mod leads_peer;
 mod listen;
 mod manual;
 #[cfg(unix)]
 mod pipes;
+mod process;
+mod record;
+mod recordings;
 mod replay;
+#[cfg(unix)]
+mod replay_keys;
 mod send;
 mod serve;
 #[cfg(unix)]
 mod signals;
+#[cfg(unix)]
+mod terminal;
+mod wire;
 
 /// A folder with one file, of this name and with this content.
 fn folder_with(name: &str, content: impl AsRef<[u8]>) -> leads_comm_testing::folder::Folder {

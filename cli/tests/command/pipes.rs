@@ -234,13 +234,13 @@ fn a_line_without_end_is_told_and_passed_over() {
 
 #[test]
 fn a_reader_that_leaves_is_noticed_at_once() {
-    for options in [&[][..], &["--no-reconnect"], &["--fields", "t"]] {
+    for (options, lines) in [(&[][..], 1), (&["--no-reconnect"], 1), (&["--fields", "t"], 2)] {
         let listening = Listening::start();
         let (listen, stdout) = Process::start_unread(&[&["listen", "-q", &listening.address()], options].concat());
         let peer = listening.accept();
         peer.write("1;");
         let mut stdout = BufReader::new(stdout);
-        stdout.read_line(&mut String::new()).unwrap();
+        (0..lines).for_each(|_| drop(stdout.read_line(&mut String::new()).unwrap()));
         // Like `| head -1`. Nothing is printed any more.
         drop(stdout);
         peer.expect_goodbye();

@@ -111,6 +111,7 @@ enum News {
 
 /// What happens with the connection, or with one after the other.
 struct Sending {
+    status: Status,
     /// Where answers are wanted.
     printer: Option<Printer>,
     until: Until,
@@ -155,6 +156,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let (tell, news) = mpsc::channel();
     let (tell_line, line) = mpsc::channel();
     let sending = Arc::new(Sending {
+        status: endpoint.status(),
         printer: if waits { Some(Printer::of(matches, false)?) } else { None },
         until: Until::new(matches.get_one("answers").copied(), matches.get_one("wait").copied()),
         reconnects,
@@ -202,7 +204,7 @@ fn client(endpoint: &Endpoint, sending: &Arc<Sending>) -> Result<(Client, String
         .slow_consumer(SlowConsumer::Block(PATIENCE))
         .timeouts(Timeouts::new().stall_timeout(PATIENCE))
         .closing(Closing::new().flush_timeout(PATIENCE).close_timeout(PATIENCE).drain_timeout(drain))
-        .callback((Status::default(), Arc::clone(sending)))
+        .callback((sending.status.clone(), Arc::clone(sending)))
         .build()?;
     Ok((client, place))
 }
@@ -292,7 +294,7 @@ impl Outcome {
                 _ => false,
             };
             if !is_expected || reason.undelivered.unsent.messages > 0 {
-                return Err(fail(format!("disconnected: {reason:#}")));
+                return Err(fail(sending.status.cause()));
             }
         }
         let lost = self.lost + sending.unsent.lock().len() as u64;

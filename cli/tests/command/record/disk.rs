@@ -1,0 +1,152 @@
+//! Disks that are full, and such that are slow.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use leads_comm_testing::folder::Folder;
+
+use super::Recorded;
+use super::reading::Recording;
+use crate::process::{Process, prepare, run};
+use crate::wire::{Listening, Peer};
+
+/// A message that cannot be compressed to much less than half of it.
+fn message(index: u64) -> Vec<u8> {
+    let mut chance = leads_comm_testing::seed::Random::new(index);
+    let noise: String = (0..2000).map(|_| char::from(b'a' + (chance.number() % 26) as u8)).collect();
+    format!("{index}:{noise};").into_bytes()
+}
+
+/// The command, where a file may have 128 kB and no more.
+fn limited(arguments: &[&str]) -> Process {
+    // In units of 512 bytes, as the standard of shells says; others take 1024, which is as good.
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 256; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_leads-comm")]).args(arguments);
+    prepare(&mut command);
+    Process::spawn(&mut command)
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_ends_a_recording_that_can_be_read() {
+    let folder = Folder::new("record");
+    let path = folder.path().join("drive.mcap");
+    let listening = Listening::start();
+    let process = limited(&["record", &format!("127.0.0.1:{}", listening.port), "-o", path.to_str().unwrap()]);
+    let peer = listening.accept();
+    // Until it has gone.
+    let sending = thread::spawn(move || (0..).take_while(|index| peer.try_write(&message(*index)).is_ok()).count());
+    let ended = process.end();
+    assert_eq!(ended.code, 1, "{ended:?}");
+    sending.join().unwrap();
+    let told: Vec<_> = ended.stderr.iter().filter(|line| line.contains("recording has stopped")).collect();
+    assert_eq!(told.len(), 1, "{ended:?}");
+    let recording = Recording::read(&path);
+    assert!(told[0].contains(&format!("ends with message {} ", recording.messages.len())), "{told:?}");
+    for (index, found) in recording.messages.iter().enumerate() {
+        assert_eq!(found.payload, message(index as u64).strip_suffix(b";").unwrap());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_with_a_full_disk_goes_on_serving() {
+    let folder = Folder::new("record");
+    let path = folder.path().join("drive.mcap");
+    let process = limited(&["record", "--serve", "127.0.0.1:0", "-o", path.to_str().unwrap()]);
+    let port = process.error_line_with("listening on").rsplit_once(':').unwrap().1.parse().unwrap();
+    let peer = Peer::connect(port);
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stopped = std::sync::Arc::clone(&stop);
+    let sending = thread::spawn(move || {
+        for index in (0..).take_while(|_| !stopped.load(std::sync::atomic::Ordering::Relaxed)) {
+            peer.write(message(index));
+        }
+        peer
+    });
+    process.error_line_with("recording has stopped");
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    sending.join().unwrap().say_goodbye();
+    let late = Peer::connect(port);
+    late.write("still there?;");
+    late.say_goodbye();
+    process.signal("TERM");
+    let ended = process.end();
+    assert_eq!(ended.code, 1, "{ended:?}");
+    Recording::read(&path);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_full_from_the_beginning_is_told_at_once() {
+    let ended = run(&["record", "--serve", "127.0.0.1:0", "-o", "/dev/full", "--force"]);
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr[0].contains("cannot write to /dev/full"), "{ended:?}");
+    let ended = run(&["record", "--serve", "127.0.0.1:0", "-o", "/nowhere/drive.mcap"]);
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr[0].contains("cannot create /nowhere/drive.mcap"), "{ended:?}");
+}
+
+/// The disk is a pipe that nobody reads for a while.
+#[cfg(unix)]
+#[test]
+fn what_a_slow_disk_does_not_take_is_counted_and_holds_nobody_up() {
+    const SENT: u64 = 3000;
+    let folder = Folder::new("record");
+    let path = folder.path().join("pipe.mcap");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let open = {
+        let path = path.clone();
+        thread::spawn(move || File::open(path).unwrap())
+    };
+    let listening = Listening::start();
+    let address = format!("127.0.0.1:{}", listening.port);
+    let place = path.to_str().unwrap();
+    let process = Process::start(&["record", &address, "-o", place, "--force", "--buffer", "100k"]);
+    let mut pipe = open.join().unwrap();
+    let peer = listening.accept();
+    // 6 MB: far more than the pipe, the buffer, and a chunk hold. The peer would give up after half a minute.
+    (0..SENT).for_each(|index| peer.write(message(index)));
+    process.signal("INT");
+    // The goodbye comes although nothing can be written.
+    peer.expect_goodbye();
+    let reading = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).unwrap();
+        bytes
+    });
+    let ended = process.end();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let recording = Recording::of(&reading.join().unwrap());
+    let lost: u64 = recording.notes("leads.gap").iter().map(|gap| gap["messages"].parse::<u64>().unwrap()).sum();
+    assert!(lost > 0);
+    let end = recording.notes("leads.end")[0];
+    assert_eq!(
+        (&*end["messages"], &*end["lost_messages"]),
+        (&*recording.messages.len().to_string(), &*lost.to_string())
+    );
+    let line = ended.stderr.last().unwrap();
+    assert!(line.contains(&format!("{lost} messages")) && line.contains("lost"), "{line}");
+    // What had arrived when it ended is there or counted; the numbers have holes where something is missing.
+    for found in &recording.messages {
+        assert_eq!(found.payload, message(found.sequence.into()).strip_suffix(b";").unwrap());
+    }
+    let last = recording.messages.last().unwrap().sequence;
+    let missing = u64::from(last) + 1 - recording.messages.len() as u64;
+    assert!(missing <= lost, "{missing} of {lost}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_received_is_in_the_file_a_moment_later() {
+    let recorded = Recorded::start(&[]);
+    recorded.peer.write("one;two;");
+    let deadline = std::time::Instant::now() + crate::process::PATIENCE;
+    while Recording::of(&fs::read(recorded.path()).unwrap()).messages.len() < 2 {
+        assert!(std::time::Instant::now() < deadline);
+        thread::sleep(Duration::from_millis(10));
+    }
+}

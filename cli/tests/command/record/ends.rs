@@ -1,0 +1,86 @@
+//! When a recording ends, and what its exit code tells.
+
+use super::Recorded;
+use super::reading::Recording;
+
+#[cfg(unix)]
+#[test]
+fn each_signal_ends_it_with_a_goodbye_and_all_that_came() {
+    for signal in ["INT", "TERM", "HUP"] {
+        let recorded = Recorded::start(&[]);
+        recorded.peer.write("one;two;");
+        recorded.process.signal(signal);
+        let path = recorded.path();
+        recorded.peer.expect_goodbye();
+        let ended = recorded.process.end();
+        assert_eq!(ended.code, 0, "{signal}: {ended:?}");
+        assert!(ended.stderr.last().unwrap().contains("none lost"), "{ended:?}");
+        let recording = Recording::read(path);
+        assert!(recording.is_whole);
+        // What had arrived; what is sent behind a goodbye is not waited for.
+        assert!(["one", "two"].starts_with(&recording.texts()), "{:?}", recording.texts());
+        assert_eq!(recording.notes("leads.end")[0]["messages"], recording.messages.len().to_string());
+    }
+}
+
+#[test]
+fn silence_ends_it_and_the_exit_code_says_whether_enough_came() {
+    let recorded = Recorded::start(&["-W", "100ms"]);
+    let path = recorded.path();
+    assert_eq!(recorded.process.end().code, 0);
+    assert_eq!(Recording::read(path).messages.len(), 0);
+
+    let recorded = Recorded::start(&["-W100ms", "-c3"]);
+    recorded.peer.write("one;");
+    let path = recorded.path();
+    let ended = recorded.process.end();
+    assert_eq!(ended.code, 3);
+    assert!(ended.stderr.last().unwrap().contains("1 of 3 messages"), "{ended:?}");
+    assert_eq!(Recording::read(path).texts(), ["one"]);
+}
+
+#[test]
+fn it_ends_after_a_time() {
+    let recorded = Recorded::start(&["--duration", "200ms"]);
+    let path = recorded.path();
+    recorded.peer.expect_goodbye();
+    assert_eq!(recorded.process.end().code, 0);
+    assert!(Recording::read(path).is_whole);
+}
+
+#[test]
+fn the_end_of_the_connection_ends_it_if_it_should() {
+    let recorded = Recorded::start(&["--no-reconnect"]);
+    recorded.peer.write("one;");
+    let path = recorded.path();
+    recorded.peer.say_goodbye();
+    let ended = recorded.process.end();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(Recording::read(path).texts(), ["one"]);
+
+    let recorded = Recorded::start(&["--no-reconnect"]);
+    recorded.peer.write("one;two");
+    let path = recorded.path();
+    recorded.peer.hang_up();
+    let ended = recorded.process.end();
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.last().unwrap().contains("disconnected"), "{ended:?}");
+    let recording = Recording::read(path);
+    assert!(recording.is_whole);
+    // What was not whole is no message.
+    assert_eq!(recording.texts(), ["one"]);
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    for arguments in [
+        &["record"][..],
+        &["record", "127.0.0.1", "--split", "0"],
+        &["record", "127.0.0.1", "--name", "/x"],
+        &["record", "127.0.0.1", "--csv", "--name", "x"],
+        &["record", "--serve", "--no-reconnect"],
+        &["record", "127.0.0.1", "--buffer", "none"],
+    ] {
+        assert_eq!(crate::process::run(arguments).code, 2, "{arguments:?}");
+    }
+}

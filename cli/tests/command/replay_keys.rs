@@ -1,0 +1,133 @@
+//! `replay` at a terminal: keys, what is drawn, and that the terminal is afterwards as it was.
+
+use std::process::Command;
+
+use leads_comm_testing::until;
+use rustix::termios::{LocalModes, tcgetattr};
+
+use crate::process::{Process, prepare};
+use crate::recordings::Recordings;
+use crate::terminal::{Terminal, shown};
+use crate::wire::Peer;
+
+/// Plays at a terminal of its own, in its foreground, and has one viewer.
+fn start(terminal: &Terminal, arguments: &[&str]) -> (Process, Peer) {
+    let mut command = Command::new("setsid");
+    command.args(["--ctty", env!("CARGO_BIN_EXE_leads-comm"), "replay", "--serve", "127.0.0.1:0"]).args(arguments);
+    prepare(&mut command);
+    let replay = Process::spawn(command.stdin(terminal.stdio()));
+    let line = replay.error_line_with("listening on ");
+    let viewer = Peer::connect(line.rsplit_once(':').unwrap().1.parse().unwrap());
+    replay.error_line_with(" connected");
+    (replay, viewer)
+}
+
+/// Whether a terminal gives lines, and shows what is typed.
+fn is_as_before(terminal: &Terminal) -> bool {
+    tcgetattr(terminal.line()).unwrap().local_modes.contains(LocalModes::ICANON | LocalModes::ECHO)
+}
+
+#[test]
+fn keys_pause_step_and_quit() {
+    let recordings = Recordings::new();
+    let file = recordings.mcap("a.mcap", 1_000_000, &["1", "2", "3", "4"]);
+    let mut terminal = Terminal::open(80);
+    let (replay, viewer) = start(&terminal, &[&file, "--paused"]);
+    until("keys are read", || !is_as_before(&terminal));
+    terminal.type_in("s");
+    viewer.expect("1;");
+    // It goes on, and is paused again before the next one is due, or behind it.
+    terminal.type_in("s?s");
+    viewer.expect("2;3;");
+    terminal.type_in(" ");
+    viewer.expect("4;");
+    viewer.expect_goodbye();
+    assert_eq!(replay.end().code, 0);
+    assert!(is_as_before(&terminal));
+
+    let (replay, viewer) = start(&terminal, &[&file, "--paused", "--loop"]);
+    terminal.type_in("sq");
+    viewer.expect("1;");
+    viewer.expect_goodbye();
+    assert_eq!(replay.end().code, 0);
+    assert!(is_as_before(&terminal));
+}
+
+#[test]
+fn keys_make_it_faster() {
+    let recordings = Recordings::new();
+    // Ten minutes, or a second.
+    let file = recordings.mcap("a.mcap", 600_000_000_000, &["1", "2"]);
+    let mut terminal = Terminal::open(80);
+    let (replay, viewer) = start(&terminal, &[&file, "--rate", "0.5", "--wait-viewers", "1"]);
+    viewer.expect("1;");
+    until("keys are read", || !is_as_before(&terminal));
+    terminal.type_in("-+++++++++++");
+    viewer.expect("2;");
+    viewer.expect_goodbye();
+    assert_eq!(replay.end().code, 0);
+}
+
+#[test]
+fn the_terminal_is_given_back_by_every_way_out() {
+    let recordings = Recordings::new();
+    let file = recordings.mcap("a.mcap", 1_000_000, &["1", "2"]);
+    for signal in ["INT", "TERM", "HUP"] {
+        let terminal = Terminal::open(80);
+        let (replay, viewer) = start(&terminal, &[&file, "--paused"]);
+        until("keys are read", || !is_as_before(&terminal));
+        replay.signal(signal);
+        viewer.expect_goodbye();
+        assert_eq!(replay.end().code, 0);
+        assert!(is_as_before(&terminal), "{signal}");
+    }
+    let terminal = Terminal::open(80);
+    let (mut replay, _viewer) = start(&terminal, &[&file, "--paused"]);
+    until("keys are read", || !is_as_before(&terminal));
+    replay.signal("QUIT");
+    until("it is as before", || is_as_before(&terminal));
+    replay.kill();
+}
+
+#[test]
+fn the_terminal_is_given_back_while_it_is_stopped() {
+    let recordings = Recordings::new();
+    let file = recordings.mcap("a.mcap", 1_000_000, &["1", "2"]);
+    let mut terminal = Terminal::open(80);
+    let (replay, viewer) = start(&terminal, &[&file, "--paused"]);
+    for _ in 0..2 {
+        until("keys are read", || !is_as_before(&terminal));
+        replay.signal("TSTP");
+        until("it is as before", || is_as_before(&terminal));
+        replay.signal("CONT");
+    }
+    until("keys are read", || !is_as_before(&terminal));
+    terminal.type_in(" ");
+    viewer.expect("1;2;");
+    viewer.expect_goodbye();
+    assert_eq!(replay.end().code, 0);
+}
+
+#[test]
+fn where_it_is_is_drawn() {
+    let recordings = Recordings::new();
+    let file = recordings.mcap("a.mcap", 1_000_000, &["1", "2"]);
+    let mut terminal = Terminal::open(80);
+    let mut command = Command::new("setsid");
+    command.args(["--ctty", env!("CARGO_BIN_EXE_leads-comm"), "replay", "--serve", "127.0.0.1:0", &file, "--paused"]);
+    prepare(&mut command);
+    command.env("TERM", "xterm").stdin(terminal.stdio()).stderr(terminal.stdio());
+    let replay = Process::spawn(&mut command);
+    let line = shown(&terminal.line_with("listening on "));
+    let port = line.trim().rsplit_once(':').unwrap().1.parse().unwrap();
+    until("keys are read", || !is_as_before(&terminal));
+    terminal.type_in("s");
+    // What is drawn ends where another line begins.
+    until("it is drawn", || {
+        let _viewer = Peer::connect(port);
+        shown(&terminal.line_with(" connected")).contains("0:00.000  PAUSED  1 message, 1 B")
+    });
+    terminal.type_in("q");
+    terminal.line_with("1 message sent");
+    assert_eq!(replay.end().code, 0);
+}
