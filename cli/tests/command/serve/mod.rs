@@ -2,6 +2,8 @@
 
 mod peers;
 mod slow;
+#[cfg(unix)]
+mod terminal;
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
