@@ -11,9 +11,9 @@ use crate::console::{Failure, fail, print};
 
 const EXAMPLES: &str = "\
 Examples:
-  source <(leads-comm completions bash)      in ~/.bashrc
+  source <(leads-comm completions bash)   in ~/.bashrc
   leads-comm completions fish > ~/.config/fish/completions/leads-comm.fish
-  leads-comm completions --all DIR           a file for each shell, for packagers";
+  leads-comm completions --all DIR        a file for each shell, for packages";
 
 /// What is typed to run the command.
 const NAME: &str = "leads-comm";
@@ -36,7 +36,7 @@ pub(crate) fn command() -> Command {
                 .value_name("DIR")
                 .value_parser(value_parser!(PathBuf))
                 .conflicts_with("shell")
-                .help("Write a file for each shell, under the name that it looks for"),
+                .help("A file for each shell, under the name that it looks for"),
         )
 }
 

@@ -22,21 +22,22 @@ use crate::show::{self, End, Printer, Until};
 
 const EXAMPLES: &str = "\
 Examples:
-  leads-comm serve                           for clients on this machine
-  leads-comm serve :16900 --relay            for a team: each hears the others
-  leads-comm serve --leads-video < pictures  a line a message, once somebody is there
-  leads-comm serve unix:/tmp/leads --echo    answers everything with itself";
+  leads-comm serve                         for clients on this machine
+  leads-comm serve :16900 --relay          for a team: each hears the others
+  leads-comm serve --leads < messages      a line of a file is a message
+  leads-comm serve unix:/tmp/leads --echo  answers everything with itself";
 
 /// What the options do not tell.
 const NOTES: &str = "\
-A client that is behind by more than 4 MiB and the longest message is waited for,
-up to 5 s, unless --slow says otherwise; with --relay it loses the oldest.
+A client that is behind, by more than 4 MiB and the longest message, is waited
+for, at most 5 s; with --relay it loses the oldest messages. --slow says which:
+wait; drop; latest, which skips to the newest message; or disconnect.
 
 Stdin is read once the first client is there; its end does not end the server.
 
-Exit code 0: as many messages as -c says, or silence as long as -W says, or Ctrl-C,
-or nobody reads stdout any more. 1: it failed. 2: a wrong call. 3: silence before
-there were as many as -c says.";
+Exit code 0: as many messages as -c says, or silence as long as -W says, or
+Ctrl-C, or nobody reads stdout any more. 1: it failed. 2: a wrong call. 3:
+silence before there were as many as -c says.";
 
 /// How long a message waits for a client that reads slowly.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -61,7 +62,7 @@ pub(crate) fn command() -> Command {
                 .value_name("WHAT")
                 .value_parser(SLOW)
                 .hide_possible_values(true)
-                .help("For who is behind: wait (5 s), drop its oldest, latest, disconnect"),
+                .help("Who is behind: wait, drop, latest, disconnect"),
             Arg::new("max-connections")
                 .long("max-connections")
                 .value_name("N")
@@ -69,8 +70,8 @@ pub(crate) fn command() -> Command {
                 .help("How many clients there may be (default 1024)"),
         ]);
     endpoint::with_options(show::with_options(Until::with_options(command)))
-        .mut_arg("tls-ca", |argument| argument.help("Let in only who has a certificate of one of these authorities"))
-        .mut_arg("null", |argument| argument.help("NUL instead of a newline behind each message, read or printed"))
+        .mut_arg("tls-ca", |argument| argument.help("Let in only whom they have certified, in PEM"))
+        .mut_arg("null", |argument| argument.help("NUL instead of newlines, read or printed"))
         .mut_arg("tls-name", |argument| argument.hide(true))
 }
 

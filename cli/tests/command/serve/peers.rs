@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -10,10 +9,11 @@ use std::thread;
 use leads_comm::transport::tls::ClientConfig;
 use leads_comm::{Client, ClientBuilder, callback};
 use leads_comm_testing::certificates::Pki;
+use leads_comm_testing::child;
 use leads_comm_testing::folder::Folder;
-use leads_comm_testing::{checkout, child};
 
 use super::{port, start};
+use crate::leads_peer::{self, leads};
 use crate::process::{PATIENCE, Process, command};
 use crate::wire::Peer;
 
@@ -203,45 +203,29 @@ impl Drop for Other {
     }
 }
 
-/// A client that is LEADS itself; none where it, or Python, is not there.
-fn leads(port: u16) -> Option<Other> {
-    let folder = std::env::var_os("LEADS_PATH").map_or_else(|| checkout().join("target/leads"), PathBuf::from);
-    if !folder.join("leads/comm").is_dir() {
-        let missing = folder.display();
-        eprintln!("skipped: LEADS is not in {missing}; get it with `python3 tests/interop/fetch.py`");
-        return None;
-    }
-    let mut python = Command::new("python3");
-    python.arg(checkout().join("tests/interop/peer.py")).args(["client", &port.to_string(), ";"]);
-    python.env("PYTHONPATH", folder).env("PYTHONDONTWRITEBYTECODE", "1");
-    let client = Other::start(&mut python);
-    let mut first = [client.line(), client.line()];
-    first.sort();
-    assert!(first[0] == "connect" && first[1].starts_with("ready "), "{first:?}");
-    Some(client)
-}
-
 #[test]
 fn leads_is_served() {
-    if !child::is_there("python3", "LEADS") {
-        return;
-    }
+    let Some(leads) = leads() else { return };
     let (mut server, port) = start(&["--leads"]);
-    let Some(mut leads) = leads(port) else { return };
+    let (mut leads, _) = leads_peer::Peer::start(leads, "client", port, ";");
+    leads.expect("connect");
     let line = server.error_line();
     assert!(line.ends_with(" connected"), "{line}");
     leads.tell("listen");
-    assert_eq!(leads.line(), "listening");
-    server.write("{\"speed\":4.50}\n\n");
-    assert_eq!([leads.line(), leads.line()], ["received 7b227370656564223a342e35307d", "received "]);
+    leads.expect("listening");
+    // One after the other: LEADS breaks when messages arrive together.
+    for (line, hex) in [("{\"speed\":4.50}", "7b227370656564223a342e35307d"), ("hazard", "68617a617264")] {
+        server.write(format!("{line}\n"));
+        assert_eq!(leads.expect("received"), hex);
+    }
     leads.tell("echo");
-    assert_eq!(leads.line(), "echoing");
+    leads.expect("echoing");
     server.write("time_lap\n");
     assert_eq!(server.line(), "time_lap");
     #[cfg(unix)]
     {
         server.signal("TERM");
-        assert_eq!(leads.line(), "disconnect");
+        leads.expect("disconnect");
         assert_eq!(server.end().code, 0);
     }
 }
