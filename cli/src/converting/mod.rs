@@ -11,12 +11,14 @@ mod target;
 mod translate;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ::mcap::McapError;
+use parking_lot::Mutex;
 
 use crate::console::{Failure, complain, fail, tell};
 use crate::recording::reading::{self, Format};
@@ -35,6 +37,8 @@ struct Counts {
     read: AtomicU64,
     messages: AtomicU64,
     is_given_up: AtomicBool,
+    /// The file that is not complete.
+    draft: Mutex<Option<PathBuf>>,
 }
 
 impl Work {
@@ -45,6 +49,13 @@ impl Work {
 
     pub(crate) fn give_up(&self) {
         self.0.is_given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Removes what is not complete, before the process ends in the middle of it.
+    pub(crate) fn remove_draft(&self) {
+        if let Some(draft) = self.0.draft.lock().take() {
+            let _ = fs::remove_file(draft);
+        }
     }
 
     fn is_given_up(&self) -> bool {
@@ -92,6 +103,7 @@ pub(crate) fn convert(
         }
     }
     let mut target = Target::create(to, replaces)?;
+    *work.0.draft.lock() = target.draft().map(Path::to_owned);
     let mut converted = Converted { messages: 0, left_out: BTreeMap::new(), len: 0 };
     if copies {
         copy::copy(files, &mut target, work, &mut converted)?;

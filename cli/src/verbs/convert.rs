@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use leads_comm::crossbeam_channel::{RecvTimeoutError, bounded};
 
-use crate::console::{Failure, Redrawn, fail, on_stop, stop_when_unread, tell, usage};
+use crate::console::{self, Failure, Redrawn, fail, on_stop, stop_when_unread, tell, usage};
 use crate::converting::{Work, convert};
 use crate::recording::file::outlive_limits;
 use crate::recording::reading::Format;
@@ -26,6 +27,9 @@ A CSV holds the frames of a vehicle only: what is left out is counted.";
 
 /// How often the line about the progress is drawn.
 const EVERY: Duration = Duration::from_millis(200);
+
+/// How long the work is given to notice that it has to end.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 const FORMATS: [(&str, Format); 3] = [("mcap", Format::Mcap), ("jsonl", Format::JsonLines), ("csv", Format::Csv)];
 
@@ -73,13 +77,22 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     outlive_limits();
     let work = Work::default();
     let stopping = work.clone();
-    on_stop(move || stopping.give_up())?;
+    let (working, ended) = bounded::<()>(0);
+    on_stop(move || {
+        stopping.give_up();
+        // A pipe that gives nothing may hold up the work for ever.
+        if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            stopping.remove_draft();
+            let _ = console::end(Err(fail("stopped")));
+            std::process::exit(1);
+        }
+    })?;
     if to.as_os_str() == "-" {
         stop_when_unread();
     }
     let drawn = Redrawn::start(EVERY, line(work.clone(), size(&files)));
     let converted = convert(&files, &to, format, matches.get_flag("force"), &work);
-    drop(drawn);
+    drop((drawn, working));
     let converted = converted?;
     for (why, number) in &converted.left_out {
         tell(format_args!("{} left out: {why}", count(*number, "message")));

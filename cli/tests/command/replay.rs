@@ -95,6 +95,10 @@ fn messages_end_as_they_did_in_the_recording() {
     let channels = messages.map(|message| ("/x", "json", &metadata[..], message));
     let file = recordings.foreign("a.mcap", &channels);
     assert_eq!(viewed(&[&file], "end;"), on_the_wire(&messages, "end;"));
+    let lengths = recordings.foreign("b.mcap", &[("/x", "json", &[("wrap", "none"), ("separator", "")], b"a;b")]);
+    let (replay, port) = start(&["--wait-viewers", "1", &lengths]);
+    assert!(Peer::connect(port).rest().starts_with(b"\0\0\0\x03a;b"));
+    assert_eq!(replay.end().code, 0);
     // What would be split is not sent, and said.
     let (replay, port) = start(&["--wait-viewers", "1", &file, "--separator", "d/"]);
     assert_eq!(Peer::connect(port).rest(), b"frvc:/9j/4A==;d/a;bd/disconnectd/");
