@@ -15,15 +15,15 @@ use crate::recording::words::{bytes, count, span};
 
 const EXAMPLES: &str = "\
 Examples:
-  leads-comm convert drive.mcap drive.csv           for LEADS's own tools, and for tables
-  leads-comm convert drive.mcap - --to jsonl | jq   an object a message, with its time
-  leads-comm convert cut.mcap whole.mcap            mends what was cut off or damaged
-  leads-comm convert drive_*.mcap drive.mcap        one file of several";
+  leads-comm convert a.mcap a.csv              for LEADS's tools, and for tables
+  leads-comm convert a.mcap - --to jsonl | jq  an object a message, with time
+  leads-comm convert cut.mcap whole.mcap       mends what was cut off or damaged
+  leads-comm convert a_*.mcap a.mcap           one file of several";
 
 /// What the options do not tell.
 const NOTES: &str = "\
-OUT is there when it is complete, and not before. Nothing is replaced without --force.
-A CSV holds the frames of a vehicle only: what is left out is counted.";
+OUT is there when it is complete, and not before. Nothing is replaced without
+--force. A CSV holds the frames of a vehicle: what is left out is counted.";
 
 /// How often the line about the progress is drawn.
 const EVERY: Duration = Duration::from_millis(200);
@@ -45,7 +45,7 @@ pub(crate) fn command() -> Command {
                 .required(true)
                 .num_args(1..)
                 .value_parser(value_parser!(PathBuf))
-                .help("MCAP, JSON Lines, or CSV of LEADS; - is stdin or stdout, for a text format"),
+                .help("MCAP, JSON Lines, LEADS's CSV; a text format may be -, a pipe"),
             Arg::new("to")
                 .long("to")
                 .value_name("FORMAT")

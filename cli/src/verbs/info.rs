@@ -12,8 +12,8 @@ use crate::recording::words::{bytes, clock, count, date, rate, span};
 
 const EXAMPLES: &str = "\
 Examples:
-  leads-comm info drive.mcap              what is in it, also where it was cut off
-  leads-comm info --json *.mcap | jq .messages";
+  leads-comm info drive.mcap        what is in it, and when it was cut off
+  leads-comm info --json *.mcap     an object a line, for scripts";
 
 pub(crate) fn command() -> Command {
     Command::new("info").about("Say what is in a recording").before_help(EXAMPLES).args([
@@ -22,7 +22,7 @@ pub(crate) fn command() -> Command {
             .required(true)
             .num_args(1..)
             .value_parser(value_parser!(PathBuf))
-            .help("Recordings: MCAP, JSON Lines, or CSV of LEADS; - is stdin"),
+            .help("MCAP, JSON Lines, or LEADS's CSV; - is stdin"),
         Arg::new("json")
             .long("json")
             .action(ArgAction::SetTrue)
