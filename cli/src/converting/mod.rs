@@ -20,13 +20,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ::mcap::McapError;
 use parking_lot::Mutex;
 
-use crate::console::{Failure, complain, fail, tell};
+use crate::console::{Failure, fail};
 use crate::recording::reading::{self, Format};
-use crate::recording::words::{clock, count};
 use target::Target;
-
-/// So many damaged places of a file are named.
-const NAMED_DAMAGES: u64 = 5;
 
 /// What has been done so far, for those who look on; and whether it is to be given up.
 #[derive(Debug, Clone, Default)]
@@ -120,32 +116,6 @@ pub(crate) fn convert(
 impl Converted {
     fn leave_out(&mut self, why: String) {
         *self.left_out.entry(why).or_default() += 1;
-    }
-}
-
-/// What is said about a file that is not as it should be.
-#[derive(Default)]
-struct Damages(u64);
-
-impl Damages {
-    fn tell(&mut self, file: &Path, what: &str) {
-        self.0 += 1;
-        if self.0 <= NAMED_DAMAGES {
-            complain(format_args!("{}: {what}", file.display()));
-        }
-    }
-
-    /// At the end of the file; `last` is when its last message was recorded.
-    fn end(self, file: &Path, is_cut_off: bool, last: Option<u64>) {
-        let file = file.display();
-        if self.0 > NAMED_DAMAGES {
-            complain(format_args!("{file}: {} in all", count(self.0, "damaged place")));
-        }
-        if is_cut_off {
-            let there =
-                last.map_or("nothing is there".into(), |last| format!("everything up to {} is there", clock(last)));
-            tell(format_args!("{file}: the recording was cut off; {there}"));
-        }
     }
 }
 

@@ -339,3 +339,17 @@ fn leads_sees_a_vehicle() {
     viewer.end();
     assert_eq!(replay.end().code, 0);
 }
+
+#[test]
+fn what_comes_through_a_pipe_is_played_as_it_comes() {
+    let mut replay = Process::start(&["replay", "-", "--serve", "127.0.0.1:0", "--wait-viewers", "1"]);
+    replay.write("{\"time\":1,\"text\":\"one\"}\n");
+    let line = replay.error_line_with("listening on ");
+    let viewer = Peer::connect(line.rsplit_once(':').unwrap().1.parse().unwrap());
+    viewer.expect("one;");
+    replay.write("{\"time\":1.01,\"text\":\"two\"}\n");
+    viewer.expect("two;");
+    replay.close_stdin();
+    viewer.expect_goodbye();
+    assert_eq!(replay.end().code, 0);
+}
