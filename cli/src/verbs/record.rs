@@ -17,7 +17,7 @@ use crate::recording::channels::{DEFAULT_NAME, Origin, escape};
 use crate::recording::clock::Clock;
 use crate::recording::file::{Destination, outlive_limits};
 use crate::recording::progress::{self, Drawn};
-use crate::recording::queue::Queue;
+use crate::recording::queue::{PATIENCE, Queue};
 use crate::recording::recorder::{FormKind, Outcome, Plan, Recorder, Split};
 use crate::recording::words::{bytes, count};
 use crate::show::{End, Until};
@@ -85,6 +85,10 @@ pub(crate) fn command() -> Command {
                 .value_name("SIZE")
                 .value_parser(units::size)
                 .help("How much may wait for the disk before messages are lost (default 64M)"),
+            Arg::new("lossless")
+                .long("lossless")
+                .action(ArgAction::SetTrue)
+                .help("Hold the other side up while the disk is slow, instead of losing messages"),
             Arg::new("sync")
                 .long("sync")
                 .value_name("TIME")
@@ -207,7 +211,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     outlive_limits();
     let until = Arc::new(Until::of(matches));
     let limit = matches.get_one::<usize>("buffer").copied().unwrap_or(BUFFER);
-    let queue = Arc::new(Queue::new(limit, Clock::start()));
+    let patience = (!matches.get_flag("lossless")).then_some(PATIENCE);
+    let queue = Arc::new(Queue::new(limit, patience, Clock::start()));
     let receiver = Arc::new(Receiver {
         queue: Arc::clone(&queue),
         until: Arc::clone(&until),
