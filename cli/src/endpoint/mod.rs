@@ -232,6 +232,12 @@ impl Endpoint {
                 builder = match host.as_deref() {
                     None => builder.bind(Ipv6Addr::UNSPECIFIED),
                     Some("localhost") => builder.bind(Ipv4Addr::LOCALHOST),
+                    // The builder knows what it takes.
+                    Some(host) if Server::builder().bind(host).build().is_err() => {
+                        return Err(usage(format!(
+                            "{host} is no IP address to listen on; :PORT is all of this machine's"
+                        )));
+                    }
                     Some(host) => builder.bind(host),
                 };
                 if let Some(port) = port {
