@@ -159,7 +159,9 @@ fn size(folder: &Path) {
     let car = car();
     let path = folder.join("size.mcap");
     let recorder = Recorder::start(&car, &path);
-    (0..MESSAGES).for_each(|index| drop(car.broadcast(frame(index, 812).as_bytes()).unwrap()));
+    for index in 0..MESSAGES {
+        car.broadcast(frame(index, 812).as_bytes()).unwrap();
+    }
     car.close();
     println!("size   {}", recorder.end());
     println!("       {:.0} bytes a message", fs::metadata(&path).unwrap().len() as f64 / MESSAGES as f64);

@@ -87,11 +87,6 @@ impl CsvWriter {
         true
     }
 
-    /// How many frames there are.
-    pub(crate) fn rows(&self) -> u64 {
-        self.rows
-    }
-
     /// What has been written since the last time, whole rows.
     pub(crate) fn take(&mut self) -> String {
         mem::take(&mut self.written)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::queue::{Queue, Volume};
 use super::recorder::Outcome;
+use super::words::{bytes, count, span};
 use crate::console::Redrawn;
 
 /// How often the line is drawn.
@@ -26,9 +27,9 @@ impl Drawn {
             let seconds = (elapsed - at) as f64 / 1e9;
             let rate = (received.messages - last.messages) as f64 / seconds.max(1e-3);
             let line = format!(
-                "{}  {} messages  {}  {rate:.0}/s  file {}  {}",
-                duration(elapsed),
-                received.messages,
+                "{}  {}  {}  {rate:.0}/s  file {}  {}",
+                span(elapsed),
+                count(received.messages, "message"),
                 bytes(received.bytes),
                 bytes(len.load(Ordering::Relaxed)),
                 losses(lost),
@@ -50,9 +51,9 @@ pub(crate) fn summary(outcome: &Outcome, lost: Volume, clock: &Clock) -> String 
         1 => format!("{} ({})", path.display(), bytes(*len)),
         _ => format!("{parts} files, the last one {} ({} in all)", path.display(), bytes(*len)),
     };
-    let (messages, received) = (kept.messages, bytes(kept.bytes));
-    let time = duration(clock.now() - clock.started());
-    format!("recorded {messages} messages ({received}) in {time} to {place}; {}", losses_in_all(lost))
+    let (messages, received) = (count(kept.messages, "message"), bytes(kept.bytes));
+    let time = span(clock.now() - clock.started());
+    format!("recorded {messages} ({received}) in {time} to {place}; {}", losses_in_all(lost))
 }
 
 fn losses(lost: Volume) -> String {
@@ -65,44 +66,5 @@ fn losses_in_all(lost: Volume) -> String {
         messages => {
             format!("{messages} messages ({}) lost: they came faster than the disk took them", bytes(lost.bytes))
         }
-    }
-}
-
-/// `812 B`, `1.5 MB`: in powers of 1000.
-pub(crate) fn bytes(bytes: u64) -> String {
-    let units = ["kB", "MB", "GB", "TB"];
-    if bytes < 1000 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1e3;
-    let mut unit = 0;
-    // What would be rounded to 1000.
-    while value >= 999.95 && unit + 1 < units.len() {
-        value /= 1e3;
-        unit += 1;
-    }
-    format!("{value:.1} {}", units[unit])
-}
-
-/// `0:05`, `12:34`, `1:02:03`.
-pub(crate) fn duration(nanos: u64) -> String {
-    let seconds = nanos / 1_000_000_000;
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    match hours {
-        0 => format!("{minutes}:{seconds:02}"),
-        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_and_times_are_short() {
-        let sizes = [0, 999, 1000, 999_949, 999_950, 1_500_000, 16_777_216, u64::MAX].map(bytes);
-        assert_eq!(sizes, ["0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "1.5 MB", "16.8 MB", "18446744.1 TB"]);
-        let times = [0, 5, 754, 3723, 360_000].map(|seconds| duration(seconds * 1_000_000_000));
-        assert_eq!(times, ["0:00", "0:05", "12:34", "1:02:03", "100:00:00"]);
     }
 }

@@ -112,14 +112,14 @@ impl Queue {
         Self { state: Mutex::new(state), filled: Condvar::new(), drained: Condvar::new(), limit, clock }
     }
 
-    /// A message has been received. Blocks for [`PATIENCE`] at most.
-    pub(crate) fn push(&self, origin: &Arc<Origin>, message: &[u8]) {
+    /// A message has been received. Blocks for [`PATIENCE`] at most. Whether it is the first one that is left out.
+    pub(crate) fn push(&self, origin: &Arc<Origin>, message: &[u8]) -> bool {
         let len = message.len();
         let message = message.to_vec();
         let mut state = self.state.lock();
         let has_room = self.wait_for_room(&mut state, len + OVERHEAD);
         if state.is_closed {
-            return;
+            return false;
         }
         // Under the lock, so that they never go back.
         let time = self.clock.now();
@@ -127,10 +127,11 @@ impl Queue {
         state.sequence = sequence.wrapping_add(1);
         if !has_room {
             state.lost.add(len);
+            let is_first = state.gap.is_none();
             let gap = state.gap.get_or_insert(Gap { from: time, to: time, lost: Volume::default() });
             gap.to = time;
             gap.lost.add(len);
-            return;
+            return is_first;
         }
         if let Some(gap) = state.gap.take() {
             state.entries.push(Entry::Gap(gap));
@@ -144,6 +145,7 @@ impl Queue {
         if is_worth_it {
             self.filled.notify_one();
         }
+        false
     }
 
     fn wait_for_room(&self, state: &mut MutexGuard<'_, State>, bytes: usize) -> bool {
@@ -206,9 +208,9 @@ mod tests {
         Queue::new(messages * (1000 + OVERHEAD), Clock::start())
     }
 
-    fn push(queue: &Queue) {
+    fn push(queue: &Queue) -> bool {
         let origin = Arc::new(Origin { role: "client", peer: "127.0.0.1".into(), separator: ";".into() });
-        queue.push(&origin, &[b'x'; 1000]);
+        queue.push(&origin, &[b'x'; 1000])
     }
 
     fn sequences(entries: &[Entry]) -> Vec<Option<u32>> {
@@ -222,7 +224,8 @@ mod tests {
     #[test]
     fn what_has_no_room_is_a_gap_until_half_is_free() {
         let queue = queue(4);
-        (0..7).for_each(|_| push(&queue));
+        let begins: Vec<_> = (0..7).map(|_| push(&queue)).collect();
+        assert_eq!(begins, [false, false, false, false, true, false, false]);
         assert_eq!(queue.volumes().1, Volume { messages: 3, bytes: 3000 });
         let taken = queue.take(Instant::now());
         assert_eq!(sequences(&taken.entries), [Some(0), Some(1), Some(2), Some(3)]);
@@ -278,7 +281,7 @@ mod tests {
         let queue = queue(4000);
         thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| (0..1000).for_each(|_| push(&queue)));
+                scope.spawn(|| assert!(!(0..1000).any(|_| push(&queue))));
             }
         });
         let taken = queue.take(Instant::now());

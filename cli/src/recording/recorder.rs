@@ -13,8 +13,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use mcap::records::Metadata;
-
 use super::Form;
 use super::broken::Broken;
 use super::clock::Drift;
@@ -23,7 +21,9 @@ use super::file::{Destination, Output};
 use super::notes::{clock, end, gap, note, start};
 use super::queue::{Entry, Gap, Queue, Received, Taken, Volume};
 use super::sync::Syncing;
+use super::words::{bytes, count};
 use super::writer::McapWriter;
+use crate::console::complain;
 
 /// How often what has come is put into the file: often enough that no more than the last second is missing there when
 /// the process is killed, also on a machine that is busy.
@@ -177,7 +177,7 @@ impl Work {
             for entry in entries {
                 match entry {
                     Entry::Message(received) => self.message(received)?,
-                    Entry::Gap(gap) => self.form.note(&note_of(gap))?,
+                    Entry::Gap(gap) => self.gap(gap)?,
                 }
             }
             if Instant::now() >= due {
@@ -203,6 +203,14 @@ impl Work {
         }
         self.queue.release(len);
         Ok(())
+    }
+
+    fn gap(&mut self, gap: Gap) -> Result<(), Broken> {
+        let Gap { from, to, lost } = gap;
+        complain(format_args!("leads-comm: {} lost ({})", count(lost.messages, "message"), bytes(lost.bytes)));
+        let values: [(&str, &dyn fmt::Display); 4] =
+            [(gap::FROM, &from), (gap::TO, &to), (gap::MESSAGES, &lost.messages), (gap::BYTES, &lost.bytes)];
+        Ok(self.form.note(&note(gap::NAME, values))?)
     }
 
     /// A part that is small has smaller chunks, so that it ends near where it should.
@@ -318,11 +326,4 @@ fn open(plan: &mut Plan, part: u32) -> Result<(Output, Box<dyn Form>), Broken> {
         FormKind::Csv => Box::new(CsvWriter::default()),
     };
     Ok((output, form))
-}
-
-fn note_of(gap: Gap) -> Metadata {
-    let Gap { from, to, lost } = gap;
-    let values: [(&str, &dyn fmt::Display); 4] =
-        [(gap::FROM, &from), (gap::TO, &to), (gap::MESSAGES, &lost.messages), (gap::BYTES, &lost.bytes)];
-    note(gap::NAME, values)
 }

@@ -11,14 +11,15 @@ use leads_comm::{Callback, Client, Connection, DisconnectCause, DisconnectReason
 use parking_lot::Mutex;
 
 use crate::address::Address;
-use crate::console::{Failure, complain, fail, on_stop, tell};
+use crate::console::{Failure, complain, fail, on_stop, tell, usage};
 use crate::endpoint::{self, Endpoint, Status};
 use crate::recording::channels::{DEFAULT_NAME, Origin, escape};
 use crate::recording::clock::Clock;
 use crate::recording::file::{Destination, outlive_limits};
-use crate::recording::progress::{self, Drawn, bytes};
+use crate::recording::progress::{self, Drawn};
 use crate::recording::queue::Queue;
 use crate::recording::recorder::{FormKind, Outcome, Plan, Recorder, Split};
+use crate::recording::words::{bytes, count};
 use crate::show::{End, Until};
 use crate::units;
 
@@ -88,7 +89,7 @@ pub(crate) fn command() -> Command {
                 .long("sync")
                 .value_name("TIME")
                 .value_parser(units::time)
-                .help("How often the file is brought to the disk (default 5s)"),
+                .help("How often the file is brought to the disk, at least 500ms (default 5s)"),
         ]);
     let command = Until::with_options(command).arg(
         Arg::new("duration")
@@ -125,6 +126,8 @@ struct Receiver {
     /// What a client connected to.
     place: Option<String>,
     separator: String,
+    /// How a client's connection goes.
+    status: Status,
     /// Why the last connection has ended.
     reason: Mutex<Option<DisconnectReason>>,
 }
@@ -153,7 +156,11 @@ impl Callback for Receiver {
 
     fn on_receive(&self, _: &dyn Service, connection: &Connection, message: &[u8]) {
         let Some(origin) = connection.get::<Origin>() else { return };
-        self.until.count(|| self.queue.push(&origin, message));
+        self.until.count(|| {
+            if self.queue.push(&origin, message) {
+                complain("leads-comm: messages are being lost: they come faster than the disk takes them");
+            }
+        });
     }
 
     fn on_disconnect(&self, _: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
@@ -207,12 +214,14 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         role: if serves { "server" } else { "client" },
         place: (!serves).then(|| endpoint.address.to_string()),
         separator: escape(&endpoint.separator),
+        status: endpoint.status(),
         reason: Mutex::default(),
     });
     let side = side(matches, &endpoint, &receiver)?;
 
     let ending = Arc::clone(&until);
-    let recorder = Recorder::start(plan(matches, &endpoint, &receiver), Arc::clone(&queue), move |outcome| {
+    let plan = plan(matches, &endpoint, &receiver)?;
+    let recorder = Recorder::start(plan, Arc::clone(&queue), move |outcome| {
         // A server goes on serving; a client has nothing else to do, and says it as the last thing.
         if serves {
             complain(format_args!("leads-comm: {}; serving goes on", stopped(outcome)));
@@ -266,14 +275,12 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         }
         _ => tell(progress::summary(&recorded, lost, queue.clock())),
     }
-    match (end, until.missing()) {
-        (End::Silence, Some((come, count))) => {
-            Err(Failure::TimedOut(format!("{come} of {count} messages have come, and then nothing for a while")))
-        }
-        (End::Enough | End::Silence, _) => Ok(()),
-        (End::Told, missing) => match outcome {
+    match end {
+        End::Enough => Ok(()),
+        End::Silence => until.silence("messages"),
+        End::Told => match outcome {
             Ok(()) if has_stopped.load(Ordering::Relaxed) => Ok(()),
-            Ok(()) => receiver.outcome(missing),
+            Ok(()) => receiver.outcome(),
             Err(Error::Closed) => Ok(()),
             Err(error) => Err(error.into()),
         },
@@ -288,47 +295,49 @@ fn side(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Arc<Receiver>) -> 
     if !matches.get_flag("no-reconnect") {
         builder = builder.reconnect(endpoint::reconnect());
     }
-    let client = builder.callback((Status::default(), Arc::clone(receiver))).build()?;
+    let client = builder.callback((receiver.status.clone(), Arc::clone(receiver))).build()?;
     Ok(Side::Client(client, place))
 }
 
-fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Plan {
+fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Result<Plan, Failure> {
     let csv = matches.get_flag("csv");
     let destination = match matches.get_one::<PathBuf>("output") {
         None => Destination::Dated { extension: if csv { "csv" } else { "mcap" } },
         Some(path) if path == Path::new("-") => Destination::Stdout,
         Some(path) => Destination::Named { path: path.clone(), replaces: matches.get_flag("force") },
     };
+    let split = matches.get_one("split").copied();
+    if let (Destination::Stdout, Some(_)) = (&destination, split) {
+        return Err(usage("--split needs files, and stdout is none"));
+    }
     let name = matches.get_one::<String>("name").map_or(DEFAULT_NAME, String::as_str);
-    Plan {
+    Ok(Plan {
         destination,
         form: if csv { FormKind::Csv } else { FormKind::Mcap(name.into()) },
-        split: matches.get_one("split").copied(),
+        split,
         sync: matches.get_one("sync").copied().unwrap_or(SYNC),
         address: endpoint.address.to_string(),
         role: receiver.role,
         separator: receiver.separator.clone(),
-    }
+    })
 }
 
 /// What is said, once, of a recording that cannot go on.
 fn stopped(outcome: &Outcome) -> String {
     let Outcome { kept, path, failure, .. } = outcome;
     let why = failure.as_ref().map(ToString::to_string).unwrap_or_default();
-    let (messages, received, path) = (kept.messages, bytes(kept.bytes), path.display());
-    format!(
-        "recording has stopped: {why}; {path} ends with message {messages} ({received}): make room, and record anew"
-    )
+    let (messages, received, path) = (count(kept.messages, "message"), bytes(kept.bytes), path.display());
+    format!("recording has stopped: {why}; {path} ends with {messages} ({received}): make room, and record anew")
 }
 
 impl Receiver {
     /// What it is worth that the connection has ended by itself.
-    fn outcome(&self, missing: Option<(u64, u64)>) -> Result<(), Failure> {
-        let count = missing.map_or_else(String::new, |(come, count)| format!(" after {come} of {count} messages"));
-        match self.reason.lock().take() {
-            Some(DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. }) if missing.is_none() => Ok(()),
-            Some(reason) => Err(fail(format!("disconnected{count}: {reason:#}"))),
-            None => Err(fail("the service has ended")),
+    fn outcome(&self) -> Result<(), Failure> {
+        let cause = self.status.cause();
+        match (&*self.reason.lock(), self.until.missing()) {
+            (Some(DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. }), None) => Ok(()),
+            (_, None) => Err(fail(cause)),
+            (_, Some((come, count))) => Err(fail(format!("{come} of {count} messages came; {cause}"))),
         }
     }
 }

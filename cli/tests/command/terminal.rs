@@ -60,6 +60,11 @@ impl Terminal {
         &self.line
     }
 
+    /// Whether nothing has come to the screen.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.screen.try_recv().is_err()
+    }
+
     /// The next line with `part` in it.
     #[track_caller]
     pub(crate) fn line_with(&self, part: &str) -> String {

@@ -84,3 +84,33 @@ fn what_makes_no_sense_is_refused() {
         assert_eq!(crate::process::run(arguments).code, 2, "{arguments:?}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_terminal_shows_how_it_goes_in_one_line() {
+    use crate::process::{Process, command};
+    use crate::terminal::{Terminal, shown};
+
+    for (quiet, expected) in [(&[][..], true), (&["-q"][..], false)] {
+        let folder = leads_comm_testing::folder::Folder::new("record");
+        let path = folder.path().join("drive.mcap");
+        let listening = crate::wire::Listening::start();
+        let place = ["record", &listening.address(), "--no-reconnect", "-W", "1300ms", "-o", path.to_str().unwrap()];
+        let terminal = Terminal::open(100);
+        let mut command = command(&[&place[..], quiet].concat());
+        let mut process = Process::spawn(command.stderr(terminal.stdio()).env("TERM", "xterm"));
+        let peer = listening.accept();
+        peer.write("one;two;");
+        peer.expect_goodbye();
+        assert_eq!(process.wait().code, 0);
+        if expected {
+            // All that was drawn is taken away again, before the line that stays.
+            let line = terminal.line_with("recorded 2 messages (6 B)");
+            assert!(line.contains("  2 messages  6 B  0/s  file "), "{line:?}");
+            assert!(line.contains("\r\x1b[Krecorded"), "{line:?}");
+            assert!(shown(&line).ends_with("none lost"), "{line:?}");
+        } else {
+            assert!(terminal.is_empty(), "it says something");
+        }
+    }
+}
