@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! cargo run --release --example chat
-//! cargo run --release --example client -- 127.0.0.1
+//! cargo run --release --example client
 //! ```
 
 use std::net::Ipv4Addr;
@@ -17,7 +17,7 @@ use leads_comm::{
     Server, Service,
 };
 use lexopt::prelude::*;
-use support::{Arguments, Failure, complain, on_stop, run, show, stop_when_unread};
+use support::{Arguments, Failure, complain, on_stop, run, say};
 
 #[path = "chat/text.rs"]
 mod text;
@@ -39,15 +39,13 @@ Clients say `/name NAME` to be called something, `/who` to learn who is there,
 and anything else to talk. Try it in two more terminals, with the example
 `client` or any LEADS client:
 
-  cargo run --release --example client -- 127.0.0.1
+  cargo run --release --example client
 
 or with netcat, which sends lines: `chat --separator $'\\n'` (bash), then
 `nc 127.0.0.1 16900`.
 
-Stdout carries `listening on IP:PORT`, then the conversation, as far as somebody
-reads it. Ctrl-C, SIGTERM, SIGHUP, and nobody reading stdout any more, end it
-with a goodbye to every client and exit code 0. A failure is exit code 1, a
-wrong call 2. RUST_LOG=debug shows what the library does.
+Stdout carries `listening on IP:PORT`, then the conversation. Ctrl-C ends it,
+with a goodbye to every client.
 ";
 
 struct Options {
@@ -91,7 +89,6 @@ fn serve(options: Options) -> Result<(), Failure> {
     let server = Server::builder().bind(bind).port(port).separator(separator).callback(Chat::default()).build()?;
     let stopped = server.clone();
     on_stop(move || stopped.close())?;
-    stop_when_unread();
     match server.start(false) {
         // Closed before the start, when Ctrl-C came that early.
         Ok(()) | Err(Error::Closed) => Ok(()),
@@ -102,7 +99,7 @@ fn serve(options: Options) -> Result<(), Failure> {
 impl Callback for Chat {
     fn on_initialize(&self, service: &dyn Service) {
         if let Some(address) = service.local_addr() {
-            say(&format!("listening on {address}"));
+            say(format_args!("listening on {address}"));
         }
     }
 
@@ -189,9 +186,4 @@ fn send(connection: &Connection, text: &str) {
     if let Err(error) = connection.send(text.as_bytes()) {
         complain(format_args!("chat: {connection} was not answered: {error:#}"));
     }
-}
-
-/// Nobody has to read the conversation: it goes on.
-fn say(text: &str) {
-    show(format_args!("{text}\n"));
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! cargo run --release --example sessions
-//! cargo run --release --example client -- 127.0.0.1
+//! cargo run --release --example client
 //! ```
 
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use leads_comm::{Callback, Connection, DEFAULT_PORT, DisconnectReason, Error, Server, Service};
 use lexopt::prelude::*;
-use support::{Arguments, Failure, complain, on_stop, run, show, stop_when_unread};
+use support::{Arguments, Failure, complain, on_stop, run, say};
 
 const HELP: &str = "\
 A server that tells its clients apart: each has a name, so many commands a
@@ -28,7 +28,7 @@ Usage: sessions [--port P] [--rate R] [--burst N]
   -h, --help     print this
 
 Clients say `hello NAME`, and from then on anything is a command. Try it in
-another terminal: cargo run --release --example client -- 127.0.0.1
+another terminal: cargo run --release --example client
 ";
 
 /// What is known of a client, from its hello on.
@@ -58,7 +58,6 @@ fn main() -> ExitCode {
         let server = Server::builder().port(port).callback(sessions).build()?;
         let stopped = server.clone();
         on_stop(move || stopped.close())?;
-        stop_when_unread();
         match server.start(false) {
             // Closed before the start, when Ctrl-C came that early.
             Ok(()) | Err(Error::Closed) => Ok(()),
@@ -84,7 +83,7 @@ fn parse_options(mut arguments: Arguments) -> Result<Option<(u16, Sessions)>, Fa
 
 impl Callback for Sessions {
     fn on_initialize(&self, service: &dyn Service) {
-        service.local_addr().into_iter().for_each(|address| show(format_args!("listening on {address}\n")));
+        service.local_addr().into_iter().for_each(|address| say(format_args!("listening on {address}")));
     }
 
     fn on_receive(&self, _: &dyn Service, connection: &Connection, message: &[u8]) {
@@ -94,7 +93,7 @@ impl Callback for Sessions {
             (None, Some(name)) if is_name(name) => {
                 let state = State { allowance: self.burst, since: Instant::now(), sequence: 0, refused: 0 };
                 connection.insert(Session { name: name.to_owned(), state: Mutex::new(state) });
-                show(format_args!("{name} is here\n"));
+                say(format_args!("{name} is here"));
                 format!("welcome, {name}")
             }
             (None, _) => "refused: say `hello NAME` first, 1 to 24 letters and digits".to_owned(),
@@ -108,7 +107,7 @@ impl Callback for Sessions {
         // Who has never said hello has left nothing.
         let Some(session) = connection.get::<Session>() else { return };
         let State { sequence, refused, .. } = *session.state.lock().unwrap_or_else(PoisonError::into_inner);
-        show(format_args!("{} leaves after {sequence} commands, {refused} refused: {reason}\n", session.name));
+        say(format_args!("{} leaves after {sequence} commands, {refused} refused: {reason}", session.name));
     }
 }
 
@@ -125,7 +124,7 @@ impl Sessions {
         }
         state.allowance -= 1.0;
         state.sequence += 1;
-        show(format_args!("{} {}: {}\n", session.name, state.sequence, command.escape_debug()));
+        say(format_args!("{} {}: {}", session.name, state.sequence, command.escape_debug()));
         format!("{} done", state.sequence)
     }
 }

@@ -26,10 +26,12 @@ struct Verb {
 const VERBS: &[Verb] = &[
     Verb { command: verbs::listen::command, run: verbs::listen::run },
     Verb { command: verbs::send::command, run: verbs::send::run },
+    Verb { command: verbs::serve::command, run: verbs::serve::run },
+    Verb { command: verbs::record::command, run: verbs::record::run },
     Verb { command: verbs::replay::command, run: verbs::replay::run },
     Verb { command: verbs::info::command, run: verbs::info::run },
     Verb { command: verbs::convert::command, run: verbs::convert::run },
-    Verb { command: verbs::record::command, run: verbs::record::run },
+    Verb { command: verbs::completions::command, run: verbs::completions::run },
 ];
 
 /// Does what was typed.

@@ -1,12 +1,11 @@
 //! How a command begins and ends.
 
-use std::io;
 use std::process::ExitCode;
 
 use leads_comm::Error;
 
 use crate::Arguments;
-use crate::output::{Log, STDERR, STDOUT, complain, print};
+use crate::output::{complain, show};
 
 /// Why a command ends before its time.
 #[derive(Debug)]
@@ -15,8 +14,6 @@ pub enum Failure {
     Usage(String),
     /// It could not do what it was asked to: exit code 1.
     Failed(String),
-    /// Nobody reads its stdout any more, which is how `| head` ends a command: exit code 0.
-    Unread,
 }
 
 /// Reads the options of a command, runs it and makes its outcome an exit code, with one line on stderr for a failure.
@@ -29,18 +26,17 @@ pub fn run<O>(
     parse: impl FnOnce(Arguments) -> Result<Option<O>, Failure>,
     command: impl FnOnce(O) -> Result<(), Failure>,
 ) -> ExitCode {
-    let mut log = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off"));
-    log.target(env_logger::Target::Pipe(Box::new(Log))).init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
     let outcome = match parse(Arguments::of_process()) {
         Ok(Some(options)) => command(options),
         Ok(None) => {
-            print(&[help.as_bytes()]);
+            show(help);
             Ok(())
         }
         Err(failure) => Err(failure),
     };
-    let code = match finish_stdout().and(outcome) {
-        Ok(()) | Err(Failure::Unread) => ExitCode::SUCCESS,
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Failed(text)) => {
             complain(format_args!("{name}: {text}"));
             ExitCode::FAILURE
@@ -49,20 +45,6 @@ pub fn run<O>(
             complain(format_args!("{name}: {text} (see --help)"));
             ExitCode::from(2)
         }
-    };
-    // A stderr that nobody reads is no reason to stay.
-    STDERR.hurry();
-    let _ = STDERR.finish();
-    code
-}
-
-/// Waits until everything is printed.
-fn finish_stdout() -> Result<(), Failure> {
-    match STDOUT.finish() {
-        Ok(0) => Ok(()),
-        Ok(bytes) => Err(fail(format!("nobody reads stdout: {bytes} bytes were not printed"))),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Unread),
-        Err(error) => Err(fail(format!("cannot write to stdout: {error}"))),
     }
 }
 

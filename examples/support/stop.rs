@@ -1,46 +1,24 @@
-//! What ends a command before its time: a signal, or a stdout that is of no use any more.
+//! What ends a command before its time.
 
-use std::sync::{Mutex, PoisonError};
+use std::process;
 use std::thread;
 
-use crate::output::{STDERR, STDOUT};
 use crate::run::{Failure, fail};
-use crate::system;
 
-type Stop = Box<dyn FnOnce() + Send>;
+/// What a process ends with that is ended by a signal, as shells have it: 128, and SIGINT is 2.
+const INTERRUPTED: i32 = 130;
 
-/// What the command wants to be called then, until it has been.
-static STOP: Mutex<Option<Stop>> = Mutex::new(None);
-
-/// Calls `stop`, once, when the command has to end: by Ctrl-C, SIGTERM or SIGHUP, or because stdout takes no more. From
-/// then on nothing that it prints is waited for for long.
-///
-/// It is called on a thread of its own, and may block. Before that, a signal ends the process by itself.
+/// Calls `stop` on Ctrl-C, SIGTERM or SIGHUP, on a thread of its own; it may block. The second time, the process ends at
+/// once.
 ///
 /// # Errors
 ///
 /// [`Failure::Failed`] if the system lets nobody wait for signals.
 pub fn on_stop(stop: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
-    *STOP.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(stop));
-    system::on_signals(request).map_err(|error| fail(format!("cannot wait for Ctrl-C: {error}")))
-}
-
-/// Stops the command as soon as nobody reads its stdout any more, and not only when something is printed: as `| head`
-/// leaves one that may not print anything for hours. Where the system cannot see it, printing tells.
-pub fn stop_when_unread() {
-    thread::spawn(|| {
-        if system::wait_for_hang_up() {
-            STDOUT.fail(std::io::ErrorKind::BrokenPipe.into());
-        }
-    });
-}
-
-pub(crate) fn request() {
-    STDOUT.hurry();
-    STDERR.hurry();
-    // Taken out of the lock before it is called.
-    let stop = STOP.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(stop) = stop {
-        stop();
-    }
+    let mut stop = Some(stop);
+    let handler = move || match stop.take() {
+        Some(stop) => drop(thread::spawn(stop)),
+        None => process::exit(INTERRUPTED),
+    };
+    ctrlc::set_handler(handler).map_err(|error| fail(format!("cannot wait for Ctrl-C: {error}")))
 }

@@ -57,12 +57,11 @@ Viewers may send the commands `time_lap` and `hazard`, which the publisher obeys
 by printing what it does, and tells as an event; two of its own viewers do. What
 they want they send as well: `want newest`. With --connect, the jitter
 is shown instead of the latency, since the clocks of two machines cannot be
-compared. Who reads stdout slowly misses lines, but not the summary.
+compared.
 
-Exit code 0: nothing was lost; or nobody reads stdout any more. 1: something
-was, or it could not be done; stderr says what. 2: a wrong call. Ctrl-C, SIGTERM
-and SIGHUP end it early, with the summary. RUST_LOG=debug shows what the library
-does.
+Exit code 0: nothing was lost. 1: something was, or it could not be done; stderr
+says what. 2: a wrong call. Ctrl-C ends it early, with the summary.
+RUST_LOG=debug shows what the library does.
 ";
 
 /// What is asked for.

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::{BindAddress, Connection, DisconnectCause, DisconnectReason};
-use support::{Failure, Lines, fail, on_stop, say, stop_when_unread};
+use support::{Failure, fail, on_stop, say};
 
 use crate::Note;
 use crate::publisher::Publisher;
@@ -185,7 +185,6 @@ fn report_loss(lost: u64, sent: u64) -> Result<(), Failure> {
 }
 
 fn tell_interrupts(tell: SyncSender<Note>) -> Result<(), Failure> {
-    stop_when_unread();
     on_stop(move || {
         let _ = tell.send(Note::Interrupted);
     })
@@ -194,12 +193,11 @@ fn tell_interrupts(tell: SyncSender<Note>) -> Result<(), Failure> {
 /// Sends the lines of stdin, until its end or the program's.
 fn send_commands(connection: &Connection, tell: &SyncSender<Note>) {
     let typed = io::stdin().is_terminal();
-    let mut lines = Lines::of_stdin();
-    while let Ok(Some(line)) = lines.next_line() {
-        let outcome = match line.map(|line| (line.escape_ascii(), connection.send(line))) {
-            Ok((command, Ok(()))) => format!("sent {command}"),
-            Ok((command, Err(error))) => format!("{command} was not sent: {error:#}"),
-            Err(too_long) => format!("a line was not sent: {too_long}"),
+    for line in io::stdin().lines().map_while(Result::ok) {
+        let command = line.escape_debug();
+        let outcome = match connection.send(line.as_bytes()) {
+            Ok(()) => format!("sent {command}"),
+            Err(error) => format!("{command} was not sent: {error:#}"),
         };
         let _ = tell.send(if typed { Note::Typed(outcome) } else { Note::Line(outcome) });
     }

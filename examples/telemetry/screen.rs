@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use support::{columns, is_all_printed, show};
+use support::{say, show};
 
 /// What there is to show.
 pub(crate) struct Status {
-    /// On a terminal. Always as many lines, and none longer than the terminal is wide.
+    /// On a terminal. Always as many lines, and none longer than a terminal is wide.
     pub(crate) table: Vec<String>,
     /// Elsewhere.
     pub(crate) line: String,
@@ -30,18 +30,13 @@ impl Screen {
         if self.terminal { Duration::from_millis(250) } else { Duration::from_secs(1) }
     }
 
-    /// Shows how things are now, in place of how they were; not before that has been taken.
+    /// Shows how things are now, in place of how they were.
     pub(crate) fn show(&mut self, status: Status) {
-        if !is_all_printed() {
-            return;
-        }
         if !self.terminal {
-            return show(format_args!("{}\n", status.line));
+            return say(status.line);
         }
         let above = self.table.len();
-        // A line that is longer than the terminal is wide would take two, and the next table would begin too far below.
-        let columns = columns().unwrap_or(usize::MAX);
-        self.table = status.table.iter().map(|line| line.chars().take(columns).collect()).collect();
+        self.table = status.table;
         let mut text = String::new();
         if above > 0 {
             // Back to where it was afterwards: somebody may be typing a command below the table.

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::fs;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use leads_comm::crossbeam_channel::{RecvTimeoutError, bounded};
 use leads_comm::transport::tls::{Authorities, ClientConfig};
 use leads_comm::{Client, Connection, DEFAULT_PORT, Delivery, Reconnect, Server, SlowConsumer, callback};
 use lexopt::prelude::*;
-use support::{Arguments, Failure, complain, fail, on_stop, read_token, run, say, show, usage};
+use support::{Arguments, Failure, complain, fail, on_stop, run, say, usage};
 
 const HELP: &str = "\
 Takes messages over plain TCP on 127.0.0.1 and passes them on to a server, over
@@ -66,6 +67,7 @@ struct Passing {
 }
 
 fn pass_on((address, authorities, token, port, keep): Options) -> Result<(), Failure> {
+    let token = fs::read_to_string(token).map_err(|error| fail(format!("cannot read the token: {error}")))?;
     let passing = Arc::<Mutex<Passing>>::default();
     let [entering, leaving, taking] = [0; 3].map(|_| Arc::clone(&passing));
     let callback = callback::closures()
@@ -86,7 +88,7 @@ fn pass_on((address, authorities, token, port, keep): Options) -> Result<(), Fai
         .on_fail(|_, error| complain(format_args!("{error:#}")));
     let server = Client::builder()
         .tls(ClientConfig::new(Authorities::from_pem_file(authorities).map_err(|error| fail(format!("{error:#}")))?))
-        .token(read_token(&token)?)
+        .token(token.trim_end())
         .reconnect(Reconnect::new().longest_delay(Duration::from_secs(2)).at_start(true))
         .keep_unsent(true)
         .delivery(Delivery::new().max_unsent_bytes(16 * 1024)) // What the system holds does not come back.
@@ -115,7 +117,7 @@ fn pass_on((address, authorities, token, port, keep): Options) -> Result<(), Fai
         format!("passed {}, kept {kept}, lost {}", traffic.written.messages, passing.lost)
     };
     while stopped.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
-        show(now() + "\n");
+        say(now());
     }
     vehicle.close();
     server.close();

@@ -4,9 +4,11 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::{env, fs, process};
 
-use leads_comm::{Client, CloseOnDrop};
+use leads_comm::transport::tls::{Identity, ServerConfig};
+use leads_comm::{Client, CloseOnDrop, Server, callback};
+use leads_comm_testing::child;
 
-use crate::process::{Ended, PATIENCE, Process, run};
+use crate::process::{PATIENCE, Process, run};
 
 /// A folder with certificates and a token, which goes with the test.
 struct Files(PathBuf);
@@ -24,13 +26,10 @@ impl Files {
         self.0.join(name).to_str().unwrap().to_owned()
     }
 
-    /// A server that prints what it is passed, and its port.
-    fn serve(&self, port: u16) -> (Process, u16) {
-        let [token, certificate, key] = ["token", "server.pem", "server.key"].map(|name| self.file(name));
-        let port = port.to_string();
-        let options = ["--port", &port, "--token", &token, "--tls-cert", &certificate, "--tls-key", &key];
-        let server = Process::start("server", &options);
-        let port = server.port();
+    /// A server that says what it is passed, and its port.
+    fn serve(&self, port: u16) -> (child::Process, u16) {
+        let server = child::Process::start("gateway::a_server", &format!("{port} {}", self.0.display()));
+        let port = server.hear("port").parse().unwrap();
         (server, port)
     }
 
@@ -56,18 +55,44 @@ fn state(number: usize, len: usize) -> String {
     format!("{number:0len$}")
 }
 
-/// Asserts that these are what a server prints next.
-#[track_caller]
-fn arrive(server: &Process, mut states: impl Iterator<Item = String>) {
-    assert!(states.all(|state| server.line().ends_with(&format!(" {state}"))));
+/// The server of the other tests, in a process of its own that can be killed.
+#[test]
+fn a_server() {
+    let Some(task) = child::task() else { return };
+    let (port, files) = task.split_once(' ').unwrap();
+    let file = |name: &str| PathBuf::from(files).join(name);
+    let identity = Identity::from_pem_files(file("server.pem"), file("server.key")).unwrap();
+    let server = Server::builder()
+        .port(port.parse().unwrap())
+        .tls(ServerConfig::new(identity))
+        .token(fs::read(file("token")).unwrap())
+        .callback(callback::on_receive(|_, message| child::say(std::str::from_utf8(message).unwrap())));
+    let server = server.build().unwrap();
+    server.start(true).unwrap();
+    child::tell("port", server.port());
+    child::wait_for_parent();
+    server.close();
 }
 
-/// Sends SIGTERM, and waits for the end.
-fn stop(process: Process) -> Ended {
-    process.signal("TERM");
-    let ended = process.end();
+/// Asserts that these are what a server is passed next.
+#[track_caller]
+fn arrive(server: &child::Process, states: impl Iterator<Item = String>) {
+    states.for_each(|state| assert_eq!(server.line(), state));
+}
+
+/// Ends a server regularly, to which nothing more has come.
+fn stop(mut server: child::Process) {
+    server.release();
+    assert_eq!(server.next_line(), None);
+    assert!(server.wait(PATIENCE).unwrap().success());
+}
+
+/// Sends SIGTERM to a gateway, and waits for the end; the last thing it says.
+fn summary(gateway: Process) -> String {
+    gateway.signal("TERM");
+    let mut ended = gateway.end();
     assert_eq!(ended.code, 0, "{ended:?}");
-    ended
+    ended.stdout.pop().expect("it says something")
 }
 
 #[test]
@@ -90,21 +115,21 @@ fn what_it_counts_is_what_arrives_when_the_server_goes_away_and_comes_back() {
     arrive(&server, states(10..60));
     send(100..110);
     arrive(&server, states(100..110));
-    assert_eq!(stop(gateway).stdout.last().unwrap(), "passed 70, kept 0, lost 40");
-    assert_eq!(stop(server).stdout, [""; 0]);
+    assert_eq!(summary(gateway), "passed 70, kept 0, lost 40");
+    stop(server);
 }
 
 #[test]
 fn what_waits_for_a_server_that_is_killed_comes_to_the_next_one() {
     let files = Files::make("unsent");
-    let (server, port) = files.serve(0);
+    let (mut server, port) = files.serve(0);
     let (gateway, vehicle) = files.pass_on_to(port, "2000");
     // It reads nothing any more, and the systems hold only a part of this.
     server.signal("STOP");
     let sent = 2000;
     (0..sent).for_each(|number| vehicle.send(state(number, 1024).as_bytes()).unwrap());
     vehicle.flush(PATIENCE).unwrap();
-    server.signal("KILL");
+    server.kill();
     assert!(gateway.error_line().starts_with("disconnected from "));
     vehicle.send(b"last").unwrap();
     // Everything has come, and is one or the other.
@@ -120,6 +145,6 @@ fn what_waits_for_a_server_that_is_killed_comes_to_the_next_one() {
     assert!(kept > 1);
     let (server, _) = files.serve(port);
     arrive(&server, (sent + 1 - kept..sent).map(|number| state(number, 1024)).chain(["last".to_owned()]));
-    assert_eq!(stop(gateway).stdout.last().unwrap(), &format!("passed {}, kept 0, lost 0", sent + 1));
-    assert_eq!(stop(server).stdout, [""; 0]);
+    assert_eq!(summary(gateway), format!("passed {}, kept 0, lost 0", sent + 1));
+    stop(server);
 }

@@ -5,15 +5,12 @@
 
 #[cfg(unix)]
 mod chat;
-mod client;
 mod command_line;
 mod control_loop;
 mod custom_framing;
 mod custom_transport;
 #[cfg(all(unix, feature = "tls"))]
 mod gateway;
-#[cfg(unix)]
-mod pipes;
 mod pit_wall;
 mod process;
 #[cfg(target_os = "linux")]
@@ -23,13 +20,7 @@ mod serial;
 mod server;
 #[cfg(unix)]
 mod sessions;
-#[cfg(unix)]
-mod signals;
 mod telemetry;
-#[cfg(unix)]
-mod terminal;
+#[cfg(feature = "tls")]
 mod tls;
-mod token;
-#[cfg(unix)]
-mod unix;
 mod wire;

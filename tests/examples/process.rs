@@ -73,18 +73,9 @@ impl Process {
         self.stdin = None;
     }
 
-    /// Stdin by itself, for a thread that writes more than the pipe holds.
-    pub(crate) fn take_stdin(&mut self) -> ChildStdin {
-        self.stdin.take().expect("stdin is closed")
-    }
-
     /// The next line of stdout, which the example has flushed and whose end it has written.
     pub(crate) fn line(&self) -> String {
-        text(self.line_bytes())
-    }
-
-    pub(crate) fn line_bytes(&self) -> Vec<u8> {
-        self.stdout.next().expect("stdout has ended")
+        text(self.stdout.next().expect("stdout has ended"))
     }
 
     /// The next line of stderr.
@@ -109,12 +100,6 @@ impl Process {
         port.filter(|port| *port > 0).unwrap_or_else(|| panic!("the first line is {line:?}"))
     }
 
-    /// Asserts that it neither prints nor ends for a while.
-    #[track_caller]
-    pub(crate) fn expect_patience(&self, time: Duration) {
-        assert_eq!(self.stdout.lines.recv_timeout(time), Err(RecvTimeoutError::Timeout));
-    }
-
     /// Waits for the end.
     pub(crate) fn end(mut self) -> Ended {
         self.end_by_itself()
@@ -133,11 +118,6 @@ impl Process {
         let status = self.child.wait().unwrap();
         let code = status.code().unwrap_or_else(|| panic!("ended by a signal: {status}"));
         Ended { code, stdout, stderr }
-    }
-
-    #[cfg(unix)]
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
     }
 
     /// Sends a signal by its name, as `kill` knows it.

@@ -251,6 +251,15 @@ fn a_publisher_that_leaves_without_goodbye_is_a_failure() {
 }
 
 #[test]
+fn a_reader_that_leaves_ends_it_quietly() {
+    let (publisher, stdout) = Process::start_unread("telemetry", &["--serve", "--port", "0", "--rate", "100"]);
+    // Like `| head -0`: the next line ends it.
+    drop(stdout);
+    let ended = publisher.end();
+    assert_eq!((ended.code, ended.stderr.len()), (0, 0), "{ended:?}");
+}
+
+#[test]
 fn a_publisher_that_is_not_there_is_one_clear_line() {
     let ended = run("telemetry", &["--connect", &format!("127.0.0.1:{}", unused_port())]);
     assert_eq!((ended.code, ended.stdout.len(), ended.stderr.len()), (1, 0, 1), "{ended:?}");
@@ -259,8 +268,8 @@ fn a_publisher_that_is_not_there_is_one_clear_line() {
 
 /// A viewer of a server of another kind, until it says so.
 #[track_caller]
-fn assert_is_none(options: &[&str], server: &str, commands: &[u8]) {
-    let server = Process::start(server, &[&["--port", "0"], options].concat());
+fn assert_is_none(server: &str, options: &[&str], commands: &[u8]) {
+    let server = Process::start(server, options);
     let address = format!("127.0.0.1:{}", server.port());
     let mut viewer = Process::start("telemetry", &["--connect", &address]);
     viewer.write(commands);
@@ -271,18 +280,18 @@ fn assert_is_none(options: &[&str], server: &str, commands: &[u8]) {
 
 #[test]
 fn a_server_of_another_kind_is_called_so() {
-    assert_is_none(&[], "chat", b"");
-    assert_is_none(&["--echo"], "server", b"hazard\n");
+    assert_is_none("chat", &["--port", "0"], b"");
+    assert_is_none("server", &["0"], b"hazard\n");
 }
 
 #[test]
 fn a_server_that_publishes_nothing_is_called_so() {
-    let server = Process::start("server", &["--port", "0"]);
+    let mut server = Process::start("server", &["0"]);
     let address = format!("127.0.0.1:{}", server.port());
     let viewer = Process::start("telemetry", &["--connect", &address]);
     let line = viewer.line_with(&format!("is {address} a publisher of telemetry?"));
     assert!(line.starts_with("nothing has come in "), "{line}");
-    server.signal("TERM");
+    server.close_stdin();
     assert_eq!(server.end().code, 0);
     let ended = viewer.end();
     let expected = "telemetry: the server said goodbye before it published anything".to_owned();

@@ -5,11 +5,13 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use leads_comm::DEFAULT_SEPARATOR;
+
 use super::target::Target;
 use super::{Converted, Damages, Work, cannot_write};
 use crate::console::Failure;
 use crate::recording::Form as _;
-use crate::recording::channels::{self, DEFAULT_NAME, Origin};
+use crate::recording::channels::{self, DEFAULT_NAME, Origin, escape};
 use crate::recording::csv::CsvWriter;
 use crate::recording::queue::Received;
 use crate::recording::reading::{Channel, Format, Item, Message, Recording, Use, envelope};
@@ -134,11 +136,11 @@ impl Mcap {
     }
 }
 
-/// A file that does not say who recorded it is taken for one of a client's.
+/// A file that does not say who recorded it is taken for one of a client of LEADS's.
 fn origin(channel: &Channel) -> Origin {
     Origin {
         role: if channel.role() == Some("server") { "server" } else { "client" },
         peer: channel.peer().unwrap_or_default().into(),
-        separator: channel.separator().unwrap_or_default().into(),
+        separator: channel.separator().map_or_else(|| escape(DEFAULT_SEPARATOR), str::to_owned),
     }
 }

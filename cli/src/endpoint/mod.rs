@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use leads_comm::codec::Separator;
+use leads_comm::codec::{Framing, Separator};
 use leads_comm::{
     Client, ClientBuilder, DEFAULT_PORT, DEFAULT_SEPARATOR, MemoryLimits, Reconnect, Server, ServerBuilder,
 };
@@ -57,6 +57,7 @@ const ROOM: usize = 4 << 20;
 pub(crate) struct Endpoint {
     pub(crate) address: Address,
     port: u16,
+    /// Empty where messages begin with their length instead.
     pub(crate) separator: Vec<u8>,
     pub(crate) max_message_len: usize,
     token: Option<Vec<u8>>,
@@ -84,6 +85,11 @@ pub(crate) fn with_options(command: Command) -> Command {
             .value_name("BYTES")
             .value_parser(unescape)
             .help("What ends a message (default ;), as in '\\r\\n'"),
+        Arg::new("length-prefix")
+            .long("length-prefix")
+            .action(ArgAction::SetTrue)
+            .conflicts_with_all(["leads", "leads-video", "separator"])
+            .help("Messages begin with their length, in 4 bytes"),
         Arg::new("max-message-len")
             .long("max-message-len")
             .value_name("SIZE")
@@ -135,7 +141,10 @@ impl Endpoint {
             true => VIDEO,
             false => (DEFAULT_PORT, DEFAULT_SEPARATOR),
         };
-        let separator = matches.get_one::<Vec<u8>>("separator").cloned().unwrap_or_else(|| separator.to_vec());
+        let separator = match matches.get_flag("length-prefix") {
+            true => Vec::new(),
+            false => matches.get_one::<Vec<u8>>("separator").cloned().unwrap_or_else(|| separator.to_vec()),
+        };
         let max_message_len = matches.get_one::<usize>("max-message-len").copied().unwrap_or(LONGEST_MESSAGE);
         let token = token(matches)?;
         let tls = TlsFiles::of(matches);
@@ -145,8 +154,20 @@ impl Endpoint {
         Ok(Self { address, port, separator, max_message_len, token, tls })
     }
 
+    /// Whether a server of it lets in everybody who reaches it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.token.is_none() && !self.tls.asks_clients()
+    }
+
+    fn framing(&self) -> Result<Framing, Failure> {
+        Ok(match self.separator.as_slice() {
+            [] => Framing::Length,
+            separator => Separator::new(separator).map_err(leads_comm::Error::from)?.into(),
+        })
+    }
+
     /// How much may wait for a peer: one message of any length, and what the library allows otherwise.
-    fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         self.max_message_len.saturating_add(ROOM)
     }
 
@@ -171,7 +192,7 @@ impl Endpoint {
     pub(crate) fn client(&self) -> Result<(ClientBuilder, String), Failure> {
         let mut builder = Client::builder()
             .port(self.port)
-            .separator(&self.separator)
+            .framing(self.framing()?)
             .max_received_len(self.max_message_len)
             .max_sent_len(self.max_message_len)
             .max_queued_bytes(self.room())
@@ -198,7 +219,7 @@ impl Endpoint {
     pub(crate) fn server(&self) -> Result<ServerBuilder, Failure> {
         let mut builder = Server::builder()
             .port(self.port)
-            .separator(&self.separator)
+            .framing(self.framing()?)
             .max_received_len(self.max_message_len)
             .max_sent_len(self.max_message_len)
             .max_queued_bytes(self.room())
@@ -211,6 +232,12 @@ impl Endpoint {
                 builder = match host.as_deref() {
                     None => builder.bind(Ipv6Addr::UNSPECIFIED),
                     Some("localhost") => builder.bind(Ipv4Addr::LOCALHOST),
+                    // The builder knows what it takes.
+                    Some(host) if Server::builder().bind(host).build().is_err() => {
+                        return Err(usage(format!(
+                            "{host} is no IP address to listen on; :PORT is all of this machine's"
+                        )));
+                    }
                     Some(host) => builder.bind(host),
                 };
                 if let Some(port) = port {

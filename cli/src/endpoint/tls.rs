@@ -31,8 +31,16 @@ impl TlsFiles {
         self.authorities.is_some() || self.identity.is_some() || self.server_name.is_some()
     }
 
+    /// Whether clients of a server need a certificate.
+    pub(super) fn asks_clients(&self) -> bool {
+        self.authorities.is_some()
+    }
+
     /// A server with a certificate, and, where authorities are named, clients that need one.
     pub(super) fn serve(&self, builder: ServerBuilder) -> Result<ServerBuilder, Failure> {
+        if self.server_name.is_some() {
+            return Err(usage("--tls-name is for clients: a server has the names in its certificate"));
+        }
         let config = match (self.identity()?, self.authorities()?) {
             (None, _) => return Err(usage("a tls:// server needs --tls-cert and --tls-key")),
             (Some(identity), None) => ServerConfig::new(identity),

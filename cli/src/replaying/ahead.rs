@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 use leads_comm::crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::timeline::{Place, Section, Timeline};
 use crate::console::{Failure, complain, fail, tell};
-use crate::recording::reading::{Item, Recording, Use};
+use crate::recording::reading::{Item, Recording, Use, extent};
 use crate::recording::words::{clock, count};
 
 /// How many batches are ready. With the bytes of one, it bounds what is held in memory.
@@ -45,6 +46,7 @@ pub(crate) struct Program {
 
 /// Cues, as they are read.
 pub(crate) struct Ahead {
+    length: Option<u64>,
     batches: Receiver<Batch>,
     cues: std::vec::IntoIter<Cue>,
     separator: Option<String>,
@@ -65,24 +67,32 @@ impl Ahead {
     ///
     /// [`Failure::Failed`] if a file cannot be opened, or none of its messages is played.
     pub(crate) fn start(program: Program) -> Result<Self, Failure> {
-        // A stream that is no file can be opened only once.
-        let mut opened = Vec::new();
-        for file in &program.files {
+        let mut streams = BTreeMap::new();
+        for (index, file) in program.files.iter().enumerate() {
             let recording = Recording::open(file)?;
-            if program.rounds != Some(1) && recording.size.is_none() {
+            if recording.size.is_some() {
+                continue;
+            }
+            if program.rounds != Some(1) {
                 return Err(fail(format!("{} cannot be read twice: --loop needs a file", file.display())));
             }
-            opened.push(recording);
+            streams.insert(index, recording);
         }
+        let length = length(&program);
         let (sender, batches) = bounded(BATCHES);
         let names = program.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
         let thread = thread::Builder::new().name("read ahead".into());
-        let reading = Reading { batches: sender, batch: Batch::default(), skipped: BTreeMap::new() };
+        let reading = Reading { streams, batches: sender, batch: Batch::default(), skipped: BTreeMap::new() };
         thread
-            .spawn(move || reading.run(&program, opened))
+            .spawn(move || reading.run(&program))
             .map_err(|error| fail(format!("there is no thread to read with: {error}")))?;
         let first = batches.recv().map_err(|_| fail(format!("there is nothing to play in {names}")))?;
-        Ok(Self { batches, separator: first.separator, cues: first.cues.into_iter() })
+        Ok(Self { length, batches, separator: first.separator, cues: first.cues.into_iter() })
+    }
+
+    /// How long one round is, in nanoseconds of the recording, where that can be told before all of it is read.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.length
     }
 
     /// As the first message had it behind it, with escapes.
@@ -109,6 +119,8 @@ impl Iterator for Ahead {
 struct Gone;
 
 struct Reading {
+    /// What is no file and can be opened only once, which it has been, by its place.
+    streams: BTreeMap<usize, Recording>,
     batches: Sender<Batch>,
     batch: Batch,
     /// What is not played, by why.
@@ -116,19 +128,18 @@ struct Reading {
 }
 
 impl Reading {
-    fn run(mut self, program: &Program, opened: Vec<Recording>) {
+    fn run(mut self, program: &Program) {
         let mut timeline = Timeline::new(program.section.clone());
-        let mut opened = Some(opened);
         let mut round = 0;
         while program.rounds.is_none_or(|rounds| round < rounds) {
             let is_first = round == 0;
             if !is_first {
                 timeline.next_round();
             }
-            let recordings = opened.take().map_or_else(|| open_again(&program.files), Ok);
-            let Ok(recordings) = recordings.map_err(|failure| complain(failure.text())) else { return };
             let before = timeline.played();
-            for recording in recordings {
+            for (index, file) in program.files.iter().enumerate() {
+                let recording = self.streams.remove(&index).map_or_else(|| Recording::open(file), Ok);
+                let Ok(recording) = recording.map_err(|failure| complain(failure.text())) else { break };
                 match self.read(program, recording, &mut timeline, is_first) {
                     Ok(true) => {}
                     Ok(false) => break,
@@ -222,6 +233,16 @@ impl Reading {
     }
 }
 
+/// That of one round.
+fn length(program: &Program) -> Option<u64> {
+    let Section { start, duration, max_gap: None } = program.section else { return None };
+    let (begin, _) = extent(program.files.first()?)?;
+    let (_, end) = extent(program.files.last()?)?;
+    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).ok();
+    let rest = end.checked_sub(begin)?.checked_sub(nanoseconds(start)?)?;
+    Some(duration.and_then(nanoseconds).map_or(rest, |duration| duration.min(rest)))
+}
+
 fn tell_end(name: &str, recording: &Recording, last: Option<u64>, damages: u64) {
     if damages > NAMED_DAMAGES {
         complain(format_args!("{name}: it is damaged at {damages} places"));
@@ -230,8 +251,4 @@ fn tell_end(name: &str, recording: &Recording, last: Option<u64>, damages: u64) 
         let there = last.map_or("nothing is there".into(), |last| format!("everything up to {} is there", clock(last)));
         tell(format_args!("{name}: the recording was cut off; {there}"));
     }
-}
-
-fn open_again(files: &[PathBuf]) -> Result<Vec<Recording>, Failure> {
-    files.iter().map(|file| Recording::open(file)).collect()
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!   files ──▶ ahead ──▶ positions, messages ──▶ player ──▶ stage ──▶ viewers
 //!             a thread that reads               waits until each is due
+//!                                                 ▲ control: keys, signals
 //!
 //!   timeline    where each message is in what is played
 //!   schedule    when that is reached
@@ -11,6 +12,7 @@
 //! ```
 
 pub(crate) mod ahead;
+pub(crate) mod control;
 pub(crate) mod edit;
 mod lateness;
 pub(crate) mod player;

@@ -1,13 +1,14 @@
 //! The player: waits until each message is due, and sends it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use leads_comm::Error;
 use leads_comm::crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::Mutex;
 
 use super::ahead::{Ahead, Cue};
+use super::control::Control;
 use super::edit::Edit;
 use super::lateness::Lateness;
 use super::schedule::Schedule;
@@ -16,23 +17,6 @@ use crate::console::complain;
 
 /// The slowest and the fastest rate, in seconds of the recording a second.
 pub(crate) const RATES: (f64, f64) = (0.001, 1000.0);
-
-/// What somebody wants from the player.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Control {
-    /// To end.
-    Stop,
-    /// To pause, or to go on.
-    Pause,
-    /// One message, and then a pause.
-    Step,
-    /// To play so many times as fast.
-    Rate(f64),
-    /// The process stood still for so long.
-    StoodStill(Duration),
-    /// Somebody has come, or gone.
-    Audience,
-}
 
 /// How a recording is played.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use leads_comm::crossbeam_channel::Sender;
 use leads_comm::{Callback, Client, Connection, DisconnectReason, Error, Server, Service, SlowConsumer, callback};
 
-use super::player::Control;
+use super::control::Control;
 use crate::console::{Failure, tell};
 use crate::endpoint::{self, Endpoint, Status};
 

@@ -16,8 +16,9 @@ use crate::console::{Failure, Keys, Redrawn, fail, on_stop, tell, usage};
 use crate::endpoint::{self, Endpoint};
 use crate::recording::words::{bytes, count, span};
 use crate::replaying::ahead::{Ahead, Program};
+use crate::replaying::control::Control;
 use crate::replaying::edit::{Edit, TimeMember};
-use crate::replaying::player::{Control, Manner, Played, Player, Progress, RATES};
+use crate::replaying::player::{Manner, Played, Player, Progress, RATES};
 use crate::replaying::stage::{Pace, Stage};
 use crate::replaying::timeline::Section;
 use crate::units;
@@ -124,8 +125,12 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let topics = matches.get_many("topic").unwrap_or_default().cloned().collect();
     let ahead = Ahead::start(Program { files: files.clone(), topics, section, rounds })?;
     if let Some(separator) = ahead.separator().filter(|_| !has_separator(matches)) {
-        endpoint.separator = endpoint::unescape(separator)
-            .map_err(|error| fail(format!("the separator of the recording is of no use: {error}")))?;
+        endpoint.separator = match separator {
+            // Messages begin with their length.
+            "" => Vec::new(),
+            separator => endpoint::unescape(separator)
+                .map_err(|error| fail(format!("the separator of the recording is of no use: {error}")))?,
+        };
     }
 
     let is_fast = flag("fast");
@@ -151,6 +156,10 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
     if let Stage::Server(_) = &stage {
         tell(format_args!("listening on {}", place(&stage, &endpoint.address)));
+        let is_loopback = |local: std::net::SocketAddr| local.ip().to_canonical().is_loopback();
+        if endpoint.is_open() && !stage.service().local_addr().is_none_or(is_loopback) {
+            tell("everybody who reaches this port is let in: --token-file or --tls-ca would ask who it is");
+        }
     }
     let keys = keys(&control).map_err(|error| fail(format!("cannot read keys: {error}")))?;
     if flag("paused") && keys.is_none() {
@@ -165,7 +174,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         viewers: matches.get_one::<u32>("wait-viewers").copied().unwrap_or(default_viewers) as usize,
         edit: Edit::new(matches.get_one("retime").cloned(), flag("mark")),
     };
-    let drawn = Redrawn::start(EVERY, line(Arc::clone(&progress), stage.clone()));
+    let drawn = Redrawn::start(EVERY, line(Arc::clone(&progress), ahead.length(), stage.clone()));
     let played = Player::new(&stage, &controls, manner, progress).play(ahead);
     drop((drawn, keys));
     stage.service().close();
@@ -206,8 +215,8 @@ fn keys(control: &Sender<Control>) -> io::Result<Option<Keys>> {
     })
 }
 
-/// The line that is drawn while it plays.
-fn line(progress: Arc<Mutex<Progress>>, stage: Stage) -> impl FnMut() -> String + Send + 'static {
+/// The line that is drawn while it plays; `length` is how long that takes, in nanoseconds of the recording.
+fn line(progress: Arc<Mutex<Progress>>, length: Option<u64>, stage: Stage) -> impl FnMut() -> String + Send + 'static {
     move || {
         let Progress { position, rate, is_paused, waits_for, messages, bytes: sent } = progress.lock().clone();
         let there = stage.service().num_connections();
@@ -216,7 +225,8 @@ fn line(progress: Arc<Mutex<Progress>>, stage: Stage) -> impl FnMut() -> String 
         }
         let state = if is_paused { "  PAUSED".into() } else { format!("  x{rate}") };
         let (messages, sent) = (count(messages, "message"), bytes(sent));
-        format!("{}{state}  {messages}, {sent}  {}", span(position), count(there as u64, "viewer"))
+        let length = length.map_or(String::new(), |length| format!(" of {}", span(length)));
+        format!("{}{length}{state}  {messages}, {sent}  {}", span(position), count(there as u64, "viewer"))
     }
 }
 

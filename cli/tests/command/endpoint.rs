@@ -1,5 +1,6 @@
 //! How the other side is reached: addresses, tokens, TLS, serial lines, and what is said when it cannot be.
 
+use leads_comm::codec::Framing;
 use leads_comm::{Server, callback};
 use leads_comm_testing::certificates::Pki;
 use leads_comm_testing::folder::Folder;
@@ -66,6 +67,21 @@ fn hosts_have_several_forms() {
     // An address by itself is no host with a port.
     assert_fails(&first("::1:2:3:4:5:6:7", &[]), 1, "cannot connect to [0:1:2:3:4:5:6:7]:16900: ");
     assert_fails(&first("no.such.host.invalid", &[]), 1, "cannot connect to no.such.host.invalid");
+}
+
+#[test]
+fn messages_may_begin_with_their_length() {
+    let (callback, events) = leads_comm_testing::recorder();
+    let server = Server::builder().port(0).bind("127.0.0.1").framing(Framing::Length).callback((greeting(), callback));
+    let server = server.build().unwrap();
+    server.start(true).unwrap();
+    let address = format!("127.0.0.1:{}", server.port());
+    let options = ["send", "-q", "--length-prefix", &address, "a;b", "--wait", "20s", "--answers", "1"];
+    let ended = run(&options);
+    assert_eq!((ended.code, &ended.stdout[..]), (0, &["hello".to_owned()][..]), "{ended:?}");
+    assert_eq!(leads_comm_testing::received(&events), b"a;b");
+    server.close();
+    assert_fails(&first(&address, &["--length-prefix", "--leads"]), 2, "the argument '--length-prefix' cannot be used");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "what all topics share is not used by each of them on every system")]
 
+mod completions;
 mod convert;
 mod endpoint;
 mod info;
@@ -9,6 +10,7 @@ mod leads;
 #[path = "../../../tests/interop/peer.rs"]
 mod leads_peer;
 mod listen;
+mod manual;
 #[cfg(unix)]
 mod pipes;
 mod process;
@@ -18,6 +20,7 @@ mod replay;
 #[cfg(unix)]
 mod replay_keys;
 mod send;
+mod serve;
 #[cfg(unix)]
 mod signals;
 #[cfg(unix)]

@@ -240,7 +240,9 @@ fn a_reader_that_leaves_is_noticed_at_once() {
         let peer = listening.accept();
         peer.write("1;");
         let mut stdout = BufReader::new(stdout);
-        (0..lines).for_each(|_| drop(stdout.read_line(&mut String::new()).unwrap()));
+        for _ in 0..lines {
+            stdout.read_line(&mut String::new()).unwrap();
+        }
         // Like `| head -1`. Nothing is printed any more.
         drop(stdout);
         peer.expect_goodbye();

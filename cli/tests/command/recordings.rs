@@ -18,6 +18,9 @@ use crate::process::run;
 /// When recordings begin, in nanoseconds since 1970.
 pub(crate) const BEGIN: u64 = 1_795_897_762_603_000_000;
 
+/// A record of another program: its topic, its encoding, the metadata of its channel, and what is in it.
+pub(crate) type Foreign<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8]);
+
 /// A folder for recordings.
 pub(crate) struct Recordings(Folder);
 
@@ -57,10 +60,10 @@ impl Recordings {
         self.name(name)
     }
 
-    /// An MCAP of another program: a message of JSON for each of these channels, with their metadata.
-    pub(crate) fn foreign(&self, name: &str, channels: &[(&str, &str, &[(&str, &str)], &[u8])]) -> String {
+    /// An MCAP of another program.
+    pub(crate) fn foreign(&self, name: &str, records: &[Foreign<'_>]) -> String {
         let mut writer = Writer::new(Cursor::new(Vec::new())).unwrap();
-        for (index, (topic, encoding, metadata, data)) in channels.iter().enumerate() {
+        for (index, (topic, encoding, metadata, data)) in records.iter().enumerate() {
             let metadata: BTreeMap<_, _> =
                 metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
             let channel_id = writer.add_channel(0, topic, encoding, &metadata).unwrap();

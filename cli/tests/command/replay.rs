@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::leads_peer::{Peer as LeadsPeer, leads};
 use crate::process::{Process, run};
-use crate::recordings::{Recordings, all_kinds, messages, on_the_wire};
+use crate::recordings::{Foreign, Recordings, all_kinds, messages, on_the_wire};
 use crate::wire::{Listening, Peer};
 
 const MILLISECOND: u64 = 1_000_000;
@@ -241,13 +241,13 @@ fn what_is_left_of_a_recording_is_played() {
 #[test]
 fn what_other_programs_recorded_is_played_if_it_is_json() {
     let recordings = Recordings::new();
-    let channels: [(&str, &str, &[(&str, &str)], &[u8]); 4] = [
+    let records: [Foreign<'_>; 4] = [
         ("/pose", "json", &[], b"{ }"),
         ("/ros", "cdr", &[], b"\0"),
         ("/leads/location", "json", &[("derived", "true"), ("wrap", "none")], b"{}"),
         ("/text", "json", &[("wrap", "text"), ("direction", "out")], b"{\"text\":\"mine\"}"),
     ];
-    let file = recordings.foreign("a.mcap", &channels);
+    let file = recordings.foreign("a.mcap", &records);
     let replay = Process::start(&["replay", "--serve", "127.0.0.1:0", &file, "--wait-viewers", "1"]);
     let mut told = Vec::new();
     let port = loop {

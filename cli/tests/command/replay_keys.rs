@@ -125,7 +125,7 @@ fn where_it_is_is_drawn() {
     // What is drawn ends where another line begins.
     until("it is drawn", || {
         let _viewer = Peer::connect(port);
-        shown(&terminal.line_with(" connected")).contains("0:00.000  PAUSED  1 message, 1 B")
+        shown(&terminal.line_with(" connected")).contains("0:00.000 of 0:00.001  PAUSED  1 message, 1 B")
     });
     terminal.type_in("q");
     terminal.line_with("1 message sent");

@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --example serial -- --demo` needs no device.
 
+use std::io;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
@@ -13,7 +14,7 @@ use leads_comm::{
 };
 use leads_comm_serial::{Identity, Ports, SerialConnector, available_ports};
 use lexopt::prelude::*;
-use support::{Arguments, Failure, Lines, complain, fail, on_stop, print, run, say, usage};
+use support::{Arguments, Failure, complain, fail, on_stop, run, say, usage};
 
 #[cfg(unix)]
 mod demo;
@@ -43,15 +44,14 @@ Usage: serial PORT [--tag T]... [options]
       --list         print the names of all ports, and nothing else
   -h, --help         print this
 
-Stdout carries the messages and nothing else; stderr tells of connections. A
-line ends with \\n or \\r\\n, which is not sent, and has up to 1 MiB. Answers that
-come after the end of stdin are not printed, since nobody knows how many there
-are: `(echo temperature; sleep 1) | serial ...` leaves a second for them.
+Stdout carries the messages and nothing else; stderr tells of connections.
+Answers that come after the end of stdin are not printed, since nobody knows how
+many there are: `(echo temperature; sleep 1) | serial ...` leaves a second for
+them.
 
-Exit code 0: all of stdin was sent; or nobody reads stdout any more; or Ctrl-C,
-SIGTERM or SIGHUP. 1: the device was not found, or is gone, or a line could not
-be sent; stderr says which. 2: a wrong call. RUST_LOG=debug shows what the
-library does.
+Exit code 0: all of stdin was sent; or Ctrl-C. 1: the device was not found, or
+is gone, or a line could not be sent; stderr says which. 2: a wrong call.
+RUST_LOG=debug shows what the library does.
 ";
 
 /// How long a device that reads slowly is waited for.
@@ -101,7 +101,7 @@ impl Callback for Terminal {
     }
 
     fn on_receive(&self, _: &dyn Service, _: &Connection, message: &[u8]) {
-        print(&[message, b"\n"]);
+        say(String::from_utf8_lossy(message));
         if let Some(answers) = &self.answers {
             let _ = answers.send(());
         }
@@ -271,20 +271,15 @@ fn close_aside(client: &Client) {
 
 /// Sends what is read from stdin, as far as there is a device, and waits for as many answers if they are counted.
 fn read_input(client: &Client, answers: Option<&Receiver<()>>) -> News {
-    let mut lines = Lines::of_stdin();
     let (mut number, mut unsent) = (0, 0);
-    loop {
-        let line = match lines.next_line() {
-            Ok(Some(line)) => line,
-            Ok(None) => break,
+    for line in io::stdin().lines() {
+        let line = match line {
+            Ok(line) => line,
             Err(error) => return News::Broken(fail(format!("cannot read stdin: {error}"))),
         };
         number += 1;
-        let sent = line
-            .map_err(|too_long| too_long.to_string())
-            .and_then(|line| client.send(line).map_err(|error| format!("{error:#}")));
-        if let Err(why) = sent {
-            complain(format_args!("serial: line {number} was not sent: {why}"));
+        if let Err(error) = client.send(line.as_bytes()) {
+            complain(format_args!("serial: line {number} was not sent: {error:#}"));
             unsent += 1;
         }
     }

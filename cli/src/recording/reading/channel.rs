@@ -63,9 +63,9 @@ impl Channel {
         self.said(key::ROLE)
     }
 
-    /// As it was typed, with escapes.
+    /// As it was typed, with escapes; empty where messages begin with their length instead.
     pub(crate) fn separator(&self) -> Option<&str> {
-        self.said(key::SEPARATOR)
+        self.metadata.get(key::SEPARATOR).map(String::as_str)
     }
 
     /// What is empty is not known.

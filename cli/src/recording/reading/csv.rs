@@ -45,10 +45,7 @@ impl<R: BufRead> CsvRows<R> {
     ///
     /// Whatever reading reports.
     pub(super) fn next(&mut self) -> io::Result<Option<Item>> {
-        let row = match next_row(&mut self.lines)? {
-            None => return Ok(None),
-            Some(row) => row,
-        };
+        let Some(row) = next_row(&mut self.lines)? else { return Ok(None) };
         let frame = row.and_then(|row| frame(&self.header, &row));
         let number = self.lines.number;
         Ok(Some(match frame {

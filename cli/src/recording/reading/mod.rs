@@ -10,6 +10,7 @@
 
 mod channel;
 mod csv;
+mod extent;
 mod item;
 mod json_lines;
 mod lines;
@@ -25,6 +26,7 @@ use ::mcap::MAGIC;
 use crate::console::{Failure, fail};
 
 pub(crate) use channel::{Channel, Use};
+pub(crate) use extent::extent;
 pub(crate) use item::{Item, Message};
 pub(crate) use json_lines::envelope;
 pub(crate) use records::{End, Found, Records};
@@ -41,7 +43,7 @@ pub(crate) struct Recording {
 }
 
 enum Input {
-    Mcap(mcap::McapMessages<Bytes>),
+    Mcap(Box<mcap::McapMessages<Bytes>>),
     JsonLines(json_lines::JsonLines<Bytes>),
     Csv(csv::CsvRows<Bytes>),
 }
@@ -63,7 +65,7 @@ impl Recording {
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let (format, bytes, size) = open(path)?;
         let input = match format {
-            Format::Mcap => Input::Mcap(mcap::McapMessages::new(Records::behind_magic(bytes))),
+            Format::Mcap => Input::Mcap(Box::new(mcap::McapMessages::new(Records::behind_magic(bytes)))),
             Format::JsonLines => Input::JsonLines(json_lines::JsonLines::new(bytes)),
             Format::Csv => Input::Csv(csv::CsvRows::new(bytes).map_err(|text| no_recording(path, &text))?),
         };
@@ -81,7 +83,7 @@ impl Recording {
         next.unwrap_or_else(|error| {
             let at = self.position();
             let text = format!("it cannot be read from byte {at} on: {error}");
-            self.input = Input::Mcap(mcap::McapMessages::new(Records::behind_magic(nothing())));
+            self.input = Input::Mcap(Box::new(mcap::McapMessages::new(Records::behind_magic(nothing()))));
             Some(Item::Damaged(text))
         })
     }

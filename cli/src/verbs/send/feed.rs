@@ -95,8 +95,7 @@ impl Feed {
             }
             Source::Stdin(mut lines) => {
                 let mut number = 0;
-                loop {
-                    let Some(line) = busy.except_in(|| lines.next_line())? else { break };
+                while let Some(line) = busy.except_in(|| lines.next_line())? {
                     number += 1;
                     if !sending.send("line", number, line.map_err(|too_long| too_long.to_string())) {
                         return Ok(Fed { all: false, unsent: sending.unsent });
