@@ -110,6 +110,7 @@ fn what_a_slow_disk_does_not_take_is_counted_and_holds_nobody_up() {
     let peer = listening.accept();
     // 6 MB: far more than the pipe, the buffer, and a chunk hold. The peer would give up after half a minute.
     (0..SENT).for_each(|index| peer.write(message(index)));
+    process.error_line_with("messages are being lost");
     process.signal("INT");
     // The goodbye comes although nothing can be written.
     peer.expect_goodbye();
