@@ -1,6 +1,7 @@
 //! How to speak with the other side: the options that every verb with an address has, and the client or the server of
 //! the library that they make.
 
+mod escapes;
 mod status;
 mod tls;
 
@@ -19,6 +20,7 @@ use leads_comm_serial::{Identity, SerialConnector};
 use crate::address::{Address, SerialLine};
 use crate::console::{Failure, read_token, usage};
 use crate::units::size;
+use escapes::unescape;
 use status::Hints;
 pub(crate) use status::Status;
 use tls::TlsFiles;
@@ -271,31 +273,4 @@ fn connector(line: &SerialLine) -> SerialConnector {
         identity = identity.settle(time);
     }
     connector.identity(identity)
-}
-
-/// The bytes that a text with escapes stands for; they have to be a separator.
-fn unescape(text: &str) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match (byte, byte == b'\\') {
-            (byte, false) => byte,
-            _ => match rest.next() {
-                Some(b'n') => b'\n',
-                Some(b'r') => b'\r',
-                Some(b't') => b'\t',
-                Some(b'0') => 0,
-                Some(b'\\') => b'\\',
-                Some(b'x') => {
-                    let digits = [rest.next().unwrap_or(b'?'), rest.next().unwrap_or(b'?')];
-                    let digits = std::str::from_utf8(&digits).ok();
-                    let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-                    byte.ok_or("\\x needs two hexadecimal digits")?
-                }
-                _ => return Err("\\ needs n, r, t, 0, \\ or xHH behind it".into()),
-            },
-        });
-    }
-    Separator::new(&bytes).map_err(|error| error.to_string())?;
-    Ok(bytes)
 }
