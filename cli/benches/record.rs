@@ -4,11 +4,12 @@
 //! cargo bench -p leads-comm-cli --bench record
 //! ```
 //!
-//! - *paced*: 20,000 messages of 812 bytes a second for 5 s. What of them is lost, and the processor time of `record`.
-//! - *large*: messages of 1 MiB, 100 a second for 3 s.
-//! - *free*: messages of 812 bytes as fast as the car can, for 2 s, to one viewer that reads and throws away, and to it
-//!   and `record`; in turn, five times, the medians. The car waits for those that are slow, so the ratio is what
-//!   recording costs it.
+//! - *paced*: 20,000 messages of 812 bytes a second for 5 s. What of them is lost, the processor time of `record`, and
+//!   how long a broadcast takes, which goes to a viewer that throws all away, and to it and `record`.
+//! - *large*: the same with 100 messages of 1 MiB a second, for 3 s.
+//! - *free*: messages of 812 bytes as fast as the car can, for 2 s, to the viewer, and to it and `record`; in turn, five
+//!   times, the medians. The car waits for those that are slow, and `record` has all of them (`--lossless`), or leaves out
+//!   what it cannot keep up with.
 //! - *size*: 30,000 messages, which is 1,000 s of telemetry, as fast as they go.
 //!
 //! Linux: processor time is read from `/proc`.
@@ -31,7 +32,8 @@ fn main() {
     fs::create_dir_all(&folder).unwrap();
     paced("paced", 812, 20_000, Duration::from_secs(5), &folder);
     paced("large", 1 << 20, 100, Duration::from_secs(3), &folder);
-    free(&folder);
+    free(&folder, &[]);
+    free(&folder, &["--lossless"]);
     size(&folder);
     fs::remove_dir_all(&folder).unwrap();
 }
@@ -55,11 +57,12 @@ fn car() -> Server {
 struct Recorder(Child);
 
 impl Recorder {
-    fn start(car: &Server, path: &Path) -> Self {
+    fn start(car: &Server, path: &Path, options: &[&str]) -> Self {
         let before = car.connections().len();
         let child = Command::new(env!("CARGO_BIN_EXE_leads-comm"))
             .args(["record", &format!("127.0.0.1:{}", car.port()), "--no-reconnect", "--force", "-o"])
             .arg(path)
+            .args(options)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -93,40 +96,51 @@ fn wait_for(condition: impl Fn() -> bool) {
     }
 }
 
-/// Messages at a rate, in bursts of a millisecond's.
+/// Messages at a rate.
 fn paced(name: &str, len: usize, rate: u64, time: Duration, folder: &Path) {
-    let car = car();
-    let recorder = Recorder::start(&car, &folder.join("paced.mcap"));
-    let (before, begun) = (recorder.processor_time(), Instant::now());
+    let frames: Vec<_> = (0..100).map(|index| frame(index, len)).collect();
     let messages = rate * time.as_secs();
-    for index in 0..messages {
-        let due = begun + Duration::from_millis(index * 1000 / rate);
-        thread::sleep(due.saturating_duration_since(Instant::now()));
-        car.broadcast(frame(index, len).as_bytes()).unwrap();
+    for records in [false, true] {
+        let car = car();
+        let viewer = viewer(&car);
+        let recorder = records.then(|| Recorder::start(&car, &folder.join("paced.mcap"), &[]));
+        let used = || recorder.as_ref().map_or(0.0, Recorder::processor_time);
+        let (before, begun) = (used(), Instant::now());
+        let mut sending = Duration::ZERO;
+        for index in 0..messages {
+            let due = begun + Duration::from_millis(index * 1000 / rate);
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            let sent = Instant::now();
+            car.broadcast(frames[index as usize % frames.len()].as_bytes()).unwrap();
+            sending += sent.elapsed();
+        }
+        let took = begun.elapsed().as_secs_f64();
+        // What is still on its way belongs to it as well.
+        wait_for(|| car.connections().iter().all(|peer| peer.queued_bytes() == 0));
+        thread::sleep(Duration::from_secs(1));
+        let share = (used() - before) / took * 100.0;
+        car.close();
+        viewer.join().unwrap();
+        let (rate, each) = (messages as f64 / took, sending.as_secs_f64() * 1e6 / messages as f64);
+        let with = if records { "with" } else { "without" };
+        println!(
+            "{name:6} {messages} messages of {len} bytes, {rate:.0}/s, {with} a recorder: {each:.1} us a broadcast"
+        );
+        if let Some(recorder) = recorder {
+            println!("       {share:.0}% of a core: {}", recorder.end());
+        }
     }
-    let took = begun.elapsed().as_secs_f64();
-    // What is on its way belongs to it as well.
-    wait_for(|| car.connections().iter().all(|peer| peer.queued_bytes() == 0));
-    thread::sleep(Duration::from_secs(1));
-    let used = recorder.processor_time() - before;
-    car.close();
-    println!(
-        "{name:6} {messages} messages of {len} bytes, {:.0}/s: {:.0}% of a core",
-        messages as f64 / took,
-        used / took * 100.0
-    );
-    println!("       {}", recorder.end());
 }
 
 /// As fast as the car can, with and without a recorder.
-fn free(folder: &Path) {
+fn free(folder: &Path, options: &[&str]) {
     let mut rates = [Vec::new(), Vec::new()];
+    let message = frame(0, 812);
     for index in 0..10 {
         let records = index % 2 == 1;
         let car = car();
         let viewer = viewer(&car);
-        let recorder = records.then(|| Recorder::start(&car, &folder.join("free.mcap")));
-        let message = frame(0, 812);
+        let recorder = records.then(|| Recorder::start(&car, &folder.join("free.mcap"), options));
         let begun = Instant::now();
         let mut messages = 0;
         while begun.elapsed() < Duration::from_secs(2) {
@@ -144,7 +158,8 @@ fn free(folder: &Path) {
         rates.sort_by(f64::total_cmp);
         rates[rates.len() / 2]
     });
-    println!("free   {without:.0}/s without, {with:.0}/s with a recorder: {:.2}", with / without);
+    let ratio = with / without;
+    println!("free   {without:.0}/s without, {with:.0}/s with a recorder {}: {ratio:.2}", options.concat());
 }
 
 /// Reads, and throws away.
@@ -158,7 +173,7 @@ fn size(folder: &Path) {
     const MESSAGES: u64 = 30_000;
     let car = car();
     let path = folder.join("size.mcap");
-    let recorder = Recorder::start(&car, &path);
+    let recorder = Recorder::start(&car, &path, &["--lossless"]);
     for index in 0..MESSAGES {
         car.broadcast(frame(index, 812).as_bytes()).unwrap();
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use leads_comm::codec::{Framing, Separator};
 use leads_comm::{
-    Client, ClientBuilder, DEFAULT_PORT, DEFAULT_SEPARATOR, MemoryLimits, Reconnect, Server, ServerBuilder,
+    Client, ClientBuilder, DEFAULT_PORT, DEFAULT_SEPARATOR, MemoryLimits, Reconnect, Server, ServerBuilder, Service,
 };
 use leads_comm_serial::{Identity, SerialConnector};
 
@@ -154,8 +154,13 @@ impl Endpoint {
         Ok(Self { address, port, separator, max_message_len, token, tls })
     }
 
+    /// Says where a server of it listens, once it does, and who is let in.
+    pub(crate) fn tell_listening(&self, service: &dyn Service) {
+        status::tell_listening(&self.address, self.is_open(), service);
+    }
+
     /// Whether a server of it lets in everybody who reaches it.
-    pub(crate) fn is_open(&self) -> bool {
+    fn is_open(&self) -> bool {
         self.token.is_none() && !self.tls.asks_clients()
     }
 
@@ -232,6 +237,12 @@ impl Endpoint {
                 builder = match host.as_deref() {
                     None => builder.bind(Ipv6Addr::UNSPECIFIED),
                     Some("localhost") => builder.bind(Ipv4Addr::LOCALHOST),
+                    // The builder knows what it takes.
+                    Some(host) if Server::builder().bind(host).build().is_err() => {
+                        return Err(usage(format!(
+                            "{host} is no IP address to listen on; :PORT is all of this machine's"
+                        )));
+                    }
                     Some(host) => builder.bind(host),
                 };
                 if let Some(port) = port {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use leads_comm::{Attempt, Callback, Connection, DisconnectCause, DisconnectReason, Error, Service};
 use parking_lot::Mutex;
 
+use crate::address::Address;
 use crate::console::tell;
 
 /// Says that a client is connected, and why and when it connects again. Goes in front of a verb's own callback, as in
@@ -76,5 +77,15 @@ impl Callback for Status {
     fn on_fail(&self, _: &dyn Service, error: &Error) {
         let hint = if matches!(error, Error::NotLetIn { .. }) { self.hints.wanted() } else { "" };
         self.note(format!("{error:#}{hint}"));
+    }
+}
+
+/// Says where a server listens, and whether it lets in everybody.
+pub(super) fn tell_listening(address: &Address, is_open: bool, service: &dyn Service) {
+    let Some(local) = service.local_addr() else { return tell(format_args!("listening on {address}")) };
+    let tls = matches!(address, Address::Tcp { tls: true, .. });
+    tell(format_args!("listening on {}{local}", if tls { "tls://" } else { "" }));
+    if is_open && !local.ip().to_canonical().is_loopback() {
+        tell("everybody who reaches this port is let in: --token-file or --tls-ca would ask who it is");
     }
 }

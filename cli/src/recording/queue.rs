@@ -3,11 +3,11 @@
 //! ```text
 //!   a reader ──▶ push ──▶ bytes that wait, up to a limit ──▶ take ──▶ the recorder ──▶ written
 //!                 │
-//!                 └─ no room for some moments: left out and counted, until half of it is free ──▶ a gap
+//!                 └─ no room for a moment: left out and counted, until half of it is free ──▶ a gap
 //! ```
 //!
-//! The reader waits for room, but not for long: who sends to it may wait for each message to be taken, as a LEADS
-//! vehicle does. Once something has been left out, nobody waits any more until there is room again.
+//! A reader that waits for room holds up who sends to it, and a LEADS vehicle waits for each of its viewers. So from when
+//! there is no room until half of it is free, readers wait for a moment in all; unless nothing may be lost.
 
 use std::mem;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::channels::Origin;
 use super::clock::Clock;
 
-/// How long a reader waits for room.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long readers wait for room, until half of it is free: three frames of a vehicle.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 
 /// What a message counts for beside its bytes: about what it takes in memory.
 const OVERHEAD: usize = 100;
 
-/// When this many bytes wait, the recorder is woken; otherwise it comes by itself.
+/// When this many bytes wait, the recorder is woken, or earlier where there is less room; otherwise it comes by itself.
 const WORTH_WAKING: usize = 256 * 1024;
 
 /// Messages, and their bytes.
@@ -81,6 +81,10 @@ pub(crate) struct Queue {
     /// There is room again, or nobody needs it any more.
     drained: Condvar,
     limit: usize,
+    /// How many bytes are worth waking the recorder for.
+    much: usize,
+    /// How long readers wait; `None` for as long as it takes.
+    patience: Option<Duration>,
     clock: Clock,
 }
 
@@ -89,6 +93,8 @@ struct State {
     entries: Vec<Entry>,
     /// What waits and what is just being written, as it counts against the limit.
     bytes: usize,
+    /// For how long readers have waited since less than half of it was taken.
+    waited: Duration,
     sequence: u32,
     /// What is being left out.
     gap: Option<Gap>,
@@ -99,20 +105,23 @@ struct State {
 
 impl Queue {
     /// Has room for messages of so many bytes, and for one of any length if nothing else waits.
-    pub(crate) fn new(limit: usize, clock: Clock) -> Self {
+    /// Readers wait for room for `patience`, or for as long as it takes.
+    pub(crate) fn new(limit: usize, patience: Option<Duration>, clock: Clock) -> Self {
         let state = State {
             entries: Vec::new(),
             bytes: 0,
+            waited: Duration::ZERO,
             sequence: 0,
             gap: None,
             is_closed: false,
             received: Volume::default(),
             lost: Volume::default(),
         };
-        Self { state: Mutex::new(state), filled: Condvar::new(), drained: Condvar::new(), limit, clock }
+        let much = WORTH_WAKING.min(limit / 4).max(1);
+        Self { state: Mutex::new(state), filled: Condvar::new(), drained: Condvar::new(), limit, much, patience, clock }
     }
 
-    /// A message has been received. Blocks for [`PATIENCE`] at most. Whether it is the first one that is left out.
+    /// A message has been received. Whether it is the first one that is left out.
     pub(crate) fn push(&self, origin: &Arc<Origin>, message: &[u8]) -> bool {
         let len = message.len();
         let message = message.to_vec();
@@ -140,7 +149,7 @@ impl Queue {
         state.received.add(len);
         let before = state.bytes;
         state.bytes += len + OVERHEAD;
-        let is_worth_it = before < WORTH_WAKING && state.bytes >= WORTH_WAKING;
+        let is_worth_it = before < self.much && state.bytes >= self.much;
         drop(state);
         if is_worth_it {
             self.filled.notify_one();
@@ -153,9 +162,17 @@ impl Queue {
             let limit = if state.gap.is_none() { self.limit } else { self.limit / 2 };
             state.bytes > 0 && state.bytes + bytes > limit
         };
-        if state.gap.is_none() {
-            let waits = |state: &mut State| lacks_room(state) && !state.is_closed && state.gap.is_none();
-            self.drained.wait_while_for(state, waits, PATIENCE);
+        let waits = |state: &mut State| lacks_room(state) && !state.is_closed && state.gap.is_none();
+        if waits(state) {
+            match self.patience {
+                None => self.drained.wait_while(state, waits),
+                Some(patience) => {
+                    let since = Instant::now();
+                    let left = patience.saturating_sub(state.waited);
+                    self.drained.wait_while_for(state, waits, left);
+                    state.waited += since.elapsed();
+                }
+            }
         }
         !lacks_room(state)
     }
@@ -163,7 +180,7 @@ impl Queue {
     /// What waits: when there is much of it, or at `deadline`, or when nothing comes any more.
     pub(crate) fn take(&self, deadline: Instant) -> Taken {
         let mut state = self.state.lock();
-        let is_early = |state: &mut State| state.bytes < WORTH_WAKING && !state.is_closed;
+        let is_early = |state: &mut State| state.bytes < self.much && !state.is_closed;
         self.filled.wait_while_until(&mut state, is_early, deadline);
         let mut entries = mem::take(&mut state.entries);
         // Behind what was there before; nothing else comes that could bring it along.
@@ -175,7 +192,12 @@ impl Queue {
 
     /// A message that was taken is written, or given up: there is room for others.
     pub(crate) fn release(&self, len: usize) {
-        self.state.lock().bytes -= len + OVERHEAD;
+        let mut state = self.state.lock();
+        state.bytes -= len + OVERHEAD;
+        if state.bytes <= self.limit / 2 {
+            state.waited = Duration::ZERO;
+        }
+        drop(state);
         self.drained.notify_one();
     }
 
@@ -205,7 +227,7 @@ mod tests {
     use super::*;
 
     fn queue(messages: usize) -> Queue {
-        Queue::new(messages * (1000 + OVERHEAD), Clock::start())
+        Queue::new(messages * (1000 + OVERHEAD), Some(Duration::from_millis(10)), Clock::start())
     }
 
     fn push(queue: &Queue) -> bool {
@@ -255,23 +277,42 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_waits_for_room() {
-        let queue = queue(1);
+    fn a_reader_waits_for_room_where_nothing_may_be_lost() {
+        let queue = Queue::new(1000 + OVERHEAD, None, Clock::start());
         push(&queue);
         thread::scope(|scope| {
-            // Lost if the other thread needs longer than the patience to release it: so it is not waited for here.
             let pushed = scope.spawn(|| push(&queue));
             assert_eq!(queue.take(Instant::now()).entries.len(), 1);
             queue.release(1000);
-            pushed.join().unwrap();
+            assert!(!pushed.join().unwrap());
         });
-        let (received, lost) = queue.volumes();
-        assert_eq!(received.messages + lost.messages, 2);
+        assert_eq!(queue.volumes(), (Volume { messages: 2, bytes: 2000 }, Volume::default()));
+        // Or until nothing is wanted any more.
+        thread::scope(|scope| {
+            let pushed = scope.spawn(|| push(&queue));
+            queue.close();
+            assert!(!pushed.join().unwrap());
+        });
+        assert_eq!(queue.volumes().0.messages, 2);
+    }
+
+    #[test]
+    fn patience_is_used_up_until_half_is_free() {
+        let queue = Queue::new(4 * (1000 + OVERHEAD), Some(Duration::from_secs(3600)), Clock::start());
+        (0..4).for_each(|_| assert!(!push(&queue)));
+        queue.state.lock().waited = Duration::from_secs(3600);
+        queue.release(1000);
+        // There is room for one more, and no patience for the next.
+        assert_eq!([push(&queue), push(&queue)], [false, true]);
+        queue.release(1000);
+        assert_ne!(queue.state.lock().waited, Duration::ZERO);
+        queue.release(1000);
+        assert_eq!(queue.state.lock().waited, Duration::ZERO);
     }
 
     #[test]
     fn one_message_of_any_length_has_room() {
-        let queue = Queue::new(10, Clock::start());
+        let queue = Queue::new(10, None, Clock::start());
         push(&queue);
         assert_eq!(queue.take(Instant::now()).entries.len(), 1);
     }

@@ -155,11 +155,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Err(error) => return Err(error.into()),
     }
     if let Stage::Server(_) = &stage {
-        tell(format_args!("listening on {}", place(&stage, &endpoint.address)));
-        let is_loopback = |local: std::net::SocketAddr| local.ip().to_canonical().is_loopback();
-        if endpoint.is_open() && !stage.service().local_addr().is_none_or(is_loopback) {
-            tell("everybody who reaches this port is let in: --token-file or --tls-ca would ask who it is");
-        }
+        endpoint.tell_listening(stage.service());
     }
     let keys = keys(&control).map_err(|error| fail(format!("cannot read keys: {error}")))?;
     if flag("paused") && keys.is_none() {
@@ -185,15 +181,6 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
 fn has_separator(matches: &ArgMatches) -> bool {
     let typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
     ["separator", "leads", "leads-video"].into_iter().any(typed)
-}
-
-/// Where a server listens.
-fn place(stage: &Stage, address: &Address) -> String {
-    match stage.service().local_addr() {
-        Some(local) if matches!(address, Address::Tcp { tls: true, .. }) => format!("tls://{local}"),
-        Some(local) => local.to_string(),
-        None => address.to_string(),
-    }
 }
 
 /// Reads keys, where there is a terminal for them.

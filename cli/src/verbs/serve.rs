@@ -77,11 +77,10 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let here = Address::Tcp { host: Some("127.0.0.1".into()), port: None, tls: false };
-    let endpoint = Endpoint::of(matches, Some(here))?;
+    let endpoint = Arc::new(Endpoint::of(matches, Some(here))?);
     let (first, is_there) = mpsc::sync_channel(1);
     let terminal = Arc::new(Terminal {
-        address: endpoint.address.clone(),
-        is_open: endpoint.is_open(),
+        endpoint: Arc::clone(&endpoint),
         echo: matches.get_flag("echo"),
         relay: matches.get_flag("relay"),
         printer: Printer::of(matches, true)?,
@@ -137,9 +136,7 @@ fn served(builder: ServerBuilder, slow: &str, room: usize) -> ServerBuilder {
 
 /// What is printed, and what becomes of a message.
 struct Terminal {
-    address: Address,
-    /// Whoever reaches the server is let in.
-    is_open: bool,
+    endpoint: Arc<Endpoint>,
     echo: bool,
     relay: bool,
     printer: Printer,
@@ -150,12 +147,7 @@ struct Terminal {
 
 impl Callback for Terminal {
     fn on_initialize(&self, service: &dyn Service) {
-        let Some(local) = service.local_addr() else { return tell(format_args!("listening on {}", self.address)) };
-        let tls = matches!(self.address, Address::Tcp { tls: true, .. });
-        tell(format_args!("listening on {}{local}", if tls { "tls://" } else { "" }));
-        if self.is_open && !local.ip().to_canonical().is_loopback() {
-            tell("everybody who reaches this port is let in: --token-file or --tls-ca would ask who it is");
-        }
+        self.endpoint.tell_listening(service);
     }
 
     fn on_connect(&self, _: &dyn Service, connection: &Connection) {

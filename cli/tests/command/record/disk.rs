@@ -110,6 +110,7 @@ fn what_a_slow_disk_does_not_take_is_counted_and_holds_nobody_up() {
     let peer = listening.accept();
     // 6 MB: far more than the pipe, the buffer, and a chunk hold. The peer would give up after half a minute.
     (0..SENT).for_each(|index| peer.write(message(index)));
+    process.error_line_with("messages are being lost");
     process.signal("INT");
     // The goodbye comes although nothing can be written.
     peer.expect_goodbye();
@@ -149,4 +150,29 @@ fn what_is_received_is_in_the_file_a_moment_later() {
         assert!(std::time::Instant::now() < deadline);
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// The same, where nothing may be lost: it is the peer that waits.
+#[cfg(unix)]
+#[test]
+fn a_slow_disk_holds_the_peer_up_where_nothing_may_be_lost() {
+    const SENT: u64 = 3000;
+    let folder = Folder::new("record");
+    let path = folder.path().join("pipe.mcap");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let reading = {
+        let path = path.clone();
+        thread::spawn(move || fs::read(path).unwrap())
+    };
+    let listening = Listening::start();
+    let place = path.to_str().unwrap();
+    let address = listening.address();
+    let options = ["--force", "--buffer", "100k", "--lossless", "-c3000"];
+    let process = Process::start(&[&["record", &address, "-o", place][..], &options].concat());
+    let peer = listening.accept();
+    (0..SENT).for_each(|index| peer.write(message(index)));
+    assert_eq!(process.end().code, 0);
+    let recording = Recording::of(&reading.join().unwrap());
+    assert_eq!(recording.messages.len() as u64, SENT);
+    assert!(recording.messages.iter().map(|message| u64::from(message.sequence)).eq(0..SENT));
 }

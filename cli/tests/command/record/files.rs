@@ -104,6 +104,26 @@ fn a_server_keeps_what_its_clients_send() {
     assert_eq!((&*recording.messages[0].topic, &*recording.messages[1].topic), ("/vec/one", "/text"));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_server_at_a_unix_socket_has_peers_without_an_address() {
+    use std::io::{Read, Write};
+
+    let folder = Folder::new("record");
+    let (path, socket) = (folder.path().join("drive.mcap"), folder.path().join("socket"));
+    let address = format!("unix:{}", socket.display());
+    let process = Process::start(&["record", "--serve", &address, "-c2", "-s", "\\r\\n", "-o", path.to_str().unwrap()]);
+    process.error_line_with("listening on unix:");
+    let mut peer = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    peer.write_all(b"one\r\ntwo\r\n").unwrap();
+    peer.read_to_end(&mut Vec::new()).unwrap();
+    assert_eq!(process.end().code, 0);
+    let recording = Recording::read(path);
+    assert_eq!(recording.texts(), ["one", "two"]);
+    let metadata = &recording.messages[0].metadata;
+    assert_eq!((&*metadata["peer"], &*metadata["separator"]), ("unix", "\\r\\n"));
+}
+
 #[test]
 fn it_connects_again_into_the_same_file() {
     let recorded = Recorded::start(&["-c2"]);

@@ -49,6 +49,30 @@ pub(super) fn frame(index: u64) -> Value {
     })
 }
 
+#[test]
+fn what_a_leads_server_broadcasts_is_recorded() {
+    let Some(path) = crate::leads_peer::leads() else { return };
+    let (mut leads, port) = crate::leads_peer::Peer::start(path, "server", 0, ";");
+    let folder = Folder::new("record");
+    let path = folder.path().join("drive.mcap");
+    let address = format!("127.0.0.1:{port}");
+    let process = Process::start(&["record", "--leads", &address, "-c3000", "-o", path.to_str().unwrap()]);
+    leads.expect("connect");
+    leads.tell("burst 3000");
+    leads.expect("sent");
+    assert_eq!(process.end().code, 0);
+    let recording = super::reading::Recording::read(&path);
+    assert_eq!(recording.messages.len(), 3000);
+    // Numbered, and every hundredth is empty.
+    for (number, payload) in recording.payloads().into_iter().enumerate() {
+        let head = format!("{number}:");
+        let is_right = if number % 100 == 7 { payload.is_empty() } else { payload.starts_with(head.as_bytes()) };
+        assert!(is_right, "{number}: {}", payload.escape_ascii());
+    }
+    leads.expect("disconnect");
+    leads.end();
+}
+
 fn check(script: Command, path: &Path, arguments: &[&str]) -> Value {
     let mut script = script;
     script.arg(path).args(arguments);

@@ -2,6 +2,8 @@
 
 mod peers;
 mod slow;
+#[cfg(unix)]
+mod terminal;
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
@@ -267,6 +269,7 @@ fn what_it_cannot_serve_is_one_clear_line() {
     let taken = taken.local_addr().unwrap();
     for (arguments, code, why) in [
         (&[&*taken.to_string()][..], 1, &*format!("cannot listen on {taken}: ")),
+        (&["vehicle:0"], 2, "vehicle is no IP address to listen on"),
         (&["serial:/dev/null"], 2, "a serial line has a device at its other end"),
         (&["tls://127.0.0.1:0"], 2, "--tls-cert"),
         (&["tls://127.0.0.1:0", "--tls-name", "vehicle"], 2, "--tls-name is for clients"),

@@ -1,5 +1,7 @@
 //! `record`: a client, or a server, that keeps what it is sent.
 
+mod receiver;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,21 +9,21 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use leads_comm::{Callback, Client, Connection, DisconnectCause, DisconnectReason, Error, Server, Service};
-use parking_lot::Mutex;
+use leads_comm::{Client, Error, Server};
 
 use crate::address::Address;
 use crate::console::{Failure, complain, fail, on_stop, tell, usage};
-use crate::endpoint::{self, Endpoint, Status};
-use crate::recording::channels::{DEFAULT_NAME, Origin, escape};
+use crate::endpoint::{self, Endpoint};
+use crate::recording::channels::{DEFAULT_NAME, escape};
 use crate::recording::clock::Clock;
 use crate::recording::file::{Destination, outlive_limits};
 use crate::recording::progress::{self, Drawn};
-use crate::recording::queue::Queue;
+use crate::recording::queue::{PATIENCE, Queue};
 use crate::recording::recorder::{FormKind, Outcome, Plan, Recorder, Split};
 use crate::recording::words::{bytes, count};
 use crate::show::{End, Until};
 use crate::units;
+use receiver::Receiver;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -85,6 +87,10 @@ pub(crate) fn command() -> Command {
                 .value_name("SIZE")
                 .value_parser(units::size)
                 .help("How much may wait for the disk before messages are lost (default 64M)"),
+            Arg::new("lossless")
+                .long("lossless")
+                .action(ArgAction::SetTrue)
+                .help("Hold the other side up while the disk is slow, instead of losing messages"),
             Arg::new("sync")
                 .long("sync")
                 .value_name("TIME")
@@ -118,65 +124,6 @@ fn name(text: &str) -> Result<String, String> {
     }
 }
 
-/// What is told of each connection.
-struct Receiver {
-    queue: Arc<Queue>,
-    until: Arc<Until>,
-    role: &'static str,
-    /// What a client connected to.
-    place: Option<String>,
-    separator: String,
-    /// How a client's connection goes.
-    status: Status,
-    /// Why the last connection has ended.
-    reason: Mutex<Option<DisconnectReason>>,
-}
-
-impl Callback for Receiver {
-    fn on_initialize(&self, service: &dyn Service) {
-        if self.place.is_none() {
-            match service.local_addr() {
-                Some(local) => tell(format_args!("listening on {local}")),
-                None => tell("listening"),
-            }
-        }
-    }
-
-    fn on_connect(&self, _: &dyn Service, connection: &Connection) {
-        let peer = match (&self.place, connection.peer_addr()) {
-            (Some(place), _) => place.clone(),
-            (None, Some(peer)) => peer.ip().to_canonical().to_string(),
-            (None, None) => "unix".into(),
-        };
-        connection.insert(Origin { role: self.role, peer, separator: self.separator.clone() });
-        if self.place.is_none() {
-            tell(format_args!("{connection} connected"));
-        }
-    }
-
-    fn on_receive(&self, _: &dyn Service, connection: &Connection, message: &[u8]) {
-        let Some(origin) = connection.get::<Origin>() else { return };
-        self.until.count(|| {
-            if self.queue.push(&origin, message) {
-                complain("leads-comm: messages are being lost: they come faster than the disk takes them");
-            }
-        });
-    }
-
-    fn on_disconnect(&self, _: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
-        if self.place.is_none() {
-            tell(format_args!("{connection} disconnected: {reason:#}"));
-        }
-        *self.reason.lock() = Some(reason.clone());
-    }
-
-    fn on_fail(&self, _: &dyn Service, error: &Error) {
-        if self.place.is_none() {
-            tell(format_args!("{error:#}"));
-        }
-    }
-}
-
 /// Either side.
 #[derive(Clone)]
 enum Side {
@@ -203,20 +150,14 @@ impl Side {
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let serves = matches.get_flag("serve");
     let here = Address::Tcp { host: Some("127.0.0.1".into()), port: None, tls: false };
-    let endpoint = Endpoint::of(matches, serves.then_some(here))?;
+    let endpoint = Arc::new(Endpoint::of(matches, serves.then_some(here))?);
     outlive_limits();
     let until = Arc::new(Until::of(matches));
     let limit = matches.get_one::<usize>("buffer").copied().unwrap_or(BUFFER);
-    let queue = Arc::new(Queue::new(limit, Clock::start()));
-    let receiver = Arc::new(Receiver {
-        queue: Arc::clone(&queue),
-        until: Arc::clone(&until),
-        role: if serves { "server" } else { "client" },
-        place: (!serves).then(|| endpoint.address.to_string()),
-        separator: escape(&endpoint.separator),
-        status: endpoint.status(),
-        reason: Mutex::default(),
-    });
+    let patience = (!matches.get_flag("lossless")).then_some(PATIENCE);
+    let queue = Arc::new(Queue::new(limit, patience, Clock::start()));
+    let receiver = Receiver::new(Arc::clone(&endpoint), serves, Arc::clone(&queue), Arc::clone(&until));
+    let receiver = Arc::new(receiver);
     let side = side(matches, &endpoint, &receiver)?;
 
     let ending = Arc::clone(&until);
@@ -288,14 +229,14 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 fn side(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Arc<Receiver>) -> Result<Side, Failure> {
-    if receiver.place.is_none() {
+    if matches.get_flag("serve") {
         return Ok(Side::Server(endpoint.server()?.callback(Arc::clone(receiver)).build()?));
     }
     let (mut builder, place) = endpoint.client()?;
     if !matches.get_flag("no-reconnect") {
         builder = builder.reconnect(endpoint::reconnect());
     }
-    let client = builder.callback((receiver.status.clone(), Arc::clone(receiver))).build()?;
+    let client = builder.callback((receiver.status(), Arc::clone(receiver))).build()?;
     Ok(Side::Client(client, place))
 }
 
@@ -317,8 +258,8 @@ fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Resul
         split,
         sync: matches.get_one("sync").copied().unwrap_or(SYNC),
         address: endpoint.address.to_string(),
-        role: receiver.role,
-        separator: receiver.separator.clone(),
+        role: receiver.role(),
+        separator: escape(&endpoint.separator),
     })
 }
 
@@ -328,16 +269,4 @@ fn stopped(outcome: &Outcome) -> String {
     let why = failure.as_ref().map(ToString::to_string).unwrap_or_default();
     let (messages, received, path) = (count(kept.messages, "message"), bytes(kept.bytes), path.display());
     format!("recording has stopped: {why}; {path} ends with {messages} ({received}): make room, and record anew")
-}
-
-impl Receiver {
-    /// What it is worth that the connection has ended by itself.
-    fn outcome(&self) -> Result<(), Failure> {
-        let cause = self.status.cause();
-        match (&*self.reason.lock(), self.until.missing()) {
-            (Some(DisconnectReason { cause: DisconnectCause::PeerGoodbye, .. }), None) => Ok(()),
-            (_, None) => Err(fail(cause)),
-            (_, Some((come, count))) => Err(fail(format!("{come} of {count} messages came; {cause}"))),
-        }
-    }
 }
