@@ -8,10 +8,10 @@ use mcap::write::NoSeek;
 use mcap::{McapError, WriteOptions, Writer};
 
 use super::target::Target;
-use super::{Converted, Damages, Work, cannot_read, cannot_write};
+use super::{Converted, Work, cannot_read, cannot_write};
 use crate::console::{Failure, fail};
 use crate::recording::channels::key;
-use crate::recording::reading::{End, Found, open_records};
+use crate::recording::reading::{Damages, End, Found, open_records};
 
 /// Copies all files into one.
 pub(super) fn copy(

@@ -11,20 +11,18 @@ mod target;
 mod translate;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ::mcap::McapError;
+use parking_lot::Mutex;
 
-use crate::console::{Failure, complain, fail, tell};
+use crate::console::{Failure, fail};
 use crate::recording::reading::{self, Format};
-use crate::recording::words::{clock, count};
 use target::Target;
-
-/// So many damaged places of a file are named.
-const NAMED_DAMAGES: u64 = 5;
 
 /// What has been done so far, for those who look on; and whether it is to be given up.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +33,8 @@ struct Counts {
     read: AtomicU64,
     messages: AtomicU64,
     is_given_up: AtomicBool,
+    /// The file that is not complete.
+    draft: Mutex<Option<PathBuf>>,
 }
 
 impl Work {
@@ -45,6 +45,13 @@ impl Work {
 
     pub(crate) fn give_up(&self) {
         self.0.is_given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Removes what is not complete, before the process ends in the middle of it.
+    pub(crate) fn remove_draft(&self) {
+        if let Some(draft) = self.0.draft.lock().take() {
+            let _ = fs::remove_file(draft);
+        }
     }
 
     fn is_given_up(&self) -> bool {
@@ -92,6 +99,7 @@ pub(crate) fn convert(
         }
     }
     let mut target = Target::create(to, replaces)?;
+    *work.0.draft.lock() = target.draft().map(Path::to_owned);
     let mut converted = Converted { messages: 0, left_out: BTreeMap::new(), len: 0 };
     if copies {
         copy::copy(files, &mut target, work, &mut converted)?;
@@ -108,32 +116,6 @@ pub(crate) fn convert(
 impl Converted {
     fn leave_out(&mut self, why: String) {
         *self.left_out.entry(why).or_default() += 1;
-    }
-}
-
-/// What is said about a file that is not as it should be.
-#[derive(Default)]
-struct Damages(u64);
-
-impl Damages {
-    fn tell(&mut self, file: &Path, what: &str) {
-        self.0 += 1;
-        if self.0 <= NAMED_DAMAGES {
-            complain(format_args!("{}: {what}", file.display()));
-        }
-    }
-
-    /// At the end of the file; `last` is when its last message was recorded.
-    fn end(self, file: &Path, is_cut_off: bool, last: Option<u64>) {
-        let file = file.display();
-        if self.0 > NAMED_DAMAGES {
-            complain(format_args!("{file}: {} in all", count(self.0, "damaged place")));
-        }
-        if is_cut_off {
-            let there =
-                last.map_or("nothing is there".into(), |last| format!("everything up to {} is there", clock(last)));
-            tell(format_args!("{file}: the recording was cut off; {there}"));
-        }
     }
 }
 

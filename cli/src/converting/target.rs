@@ -37,6 +37,11 @@ impl Target {
         Ok(target)
     }
 
+    /// What it is called so far.
+    pub(super) fn draft(&self) -> Option<&Path> {
+        self.draft.as_ref().map(|(path, _)| path.as_path())
+    }
+
     /// Gives the file its name, once all of it is on the disk; how many bytes it has.
     pub(super) fn finish(mut self) -> Result<u64, Failure> {
         let Some((draft, mut file)) = self.draft.take() else { return Ok(self.len) };

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use leads_comm::DEFAULT_SEPARATOR;
 
 use super::target::Target;
-use super::{Converted, Damages, Work, cannot_write};
+use super::{Converted, Work, cannot_write};
 use crate::console::Failure;
 use crate::recording::Form as _;
 use crate::recording::channels::{self, DEFAULT_NAME, Origin, escape};
 use crate::recording::csv::CsvWriter;
 use crate::recording::queue::Received;
-use crate::recording::reading::{Channel, Format, Item, Message, Recording, Use, envelope};
+use crate::recording::reading::{Channel, Damages, Format, Item, Message, Recording, Use, envelope};
 use crate::recording::writer::McapWriter;
 
 /// What is ready is written when it is so many bytes.

@@ -11,17 +11,14 @@ use leads_comm::crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::timeline::{Place, Section, Timeline};
 use crate::console::{Failure, complain, fail, tell};
-use crate::recording::reading::{Item, Recording, Use, extent};
-use crate::recording::words::{clock, count};
+use crate::recording::reading::{Damages, Item, Recording, Use, extent};
+use crate::recording::words::count;
 
 /// How many batches are ready. With the bytes of one, it bounds what is held in memory.
 const BATCHES: usize = 4;
 
 /// A batch is handed over when it has so many bytes, or messages. One message may be longer.
 const BATCH: (usize, usize) = (1 << 20, 1000);
-
-/// So many damaged places of a file are named.
-const NAMED_DAMAGES: u64 = 5;
 
 /// A message that is to be played.
 #[derive(Debug)]
@@ -168,9 +165,11 @@ impl Reading {
         timeline: &mut Timeline,
         is_first: bool,
     ) -> Result<bool, Gone> {
-        let name = recording.path.display().to_string();
+        let path = recording.path.clone();
         let mut last = None;
-        let mut damages = 0;
+        let mut damages = Damages::default();
+        // What comes slowly is played as it comes.
+        let is_stream = recording.size.is_none();
         while let Some(item) = recording.next() {
             let message = match item {
                 Item::Message(message) => message,
@@ -181,9 +180,8 @@ impl Reading {
                     continue;
                 }
                 Item::Damaged(text) => {
-                    damages += 1;
-                    if is_first && damages <= NAMED_DAMAGES {
-                        complain(format_args!("{name}: {text}"));
+                    if is_first {
+                        damages.tell(&path, &text);
                     }
                     continue;
                 }
@@ -211,14 +209,14 @@ impl Reading {
                     }
                     self.batch.bytes += message.payload.len();
                     self.batch.cues.push(Cue { position, recorded: message.time, message: message.payload });
-                    if self.batch.bytes >= BATCH.0 || self.batch.cues.len() >= BATCH.1 {
+                    if is_stream || self.batch.bytes >= BATCH.0 || self.batch.cues.len() >= BATCH.1 {
                         self.hand_over()?;
                     }
                 }
             }
         }
         if is_first {
-            tell_end(&name, &recording, last, damages);
+            damages.end(&path, recording.is_cut_off(), last);
         }
         Ok(true)
     }
@@ -241,14 +239,4 @@ fn length(program: &Program) -> Option<u64> {
     let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).ok();
     let rest = end.checked_sub(begin)?.checked_sub(nanoseconds(start)?)?;
     Some(duration.and_then(nanoseconds).map_or(rest, |duration| duration.min(rest)))
-}
-
-fn tell_end(name: &str, recording: &Recording, last: Option<u64>, damages: u64) {
-    if damages > NAMED_DAMAGES {
-        complain(format_args!("{name}: it is damaged at {damages} places"));
-    }
-    if recording.is_cut_off() {
-        let there = last.map_or("nothing is there".into(), |last| format!("everything up to {} is there", clock(last)));
-        tell(format_args!("{name}: the recording was cut off; {there}"));
-    }
 }

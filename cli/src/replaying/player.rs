@@ -173,9 +173,9 @@ impl<'a> Player<'a> {
                 self.played.messages += 1;
                 self.played.bytes += message.len() as u64;
             }
-            Err(Error::NotConnected | Error::Disconnected) => self.played.unconnected += 1,
-            // The server's numbers tell how much of what was accepted was dropped.
-            Err(Error::Closed) => {}
+            Err(Error::NotConnected | Error::Disconnected | Error::SlowConsumer { .. }) => self.played.unconnected += 1,
+            // The service's numbers tell what was dropped.
+            Err(Error::Closed | Error::Dropped { .. }) => {}
             Err(error) => {
                 self.played.refused += 1;
                 if self.played.why_refused.is_none() {

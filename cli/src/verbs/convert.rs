@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use leads_comm::crossbeam_channel::{RecvTimeoutError, bounded};
 
-use crate::console::{Failure, Redrawn, fail, on_stop, stop_when_unread, tell, usage};
+use crate::console::{self, Failure, Redrawn, fail, on_stop, stop_when_unread, tell, usage};
 use crate::converting::{Work, convert};
 use crate::recording::file::outlive_limits;
 use crate::recording::reading::Format;
@@ -14,18 +15,21 @@ use crate::recording::words::{bytes, count, span};
 
 const EXAMPLES: &str = "\
 Examples:
-  leads-comm convert drive.mcap drive.csv           for LEADS's own tools, and for tables
-  leads-comm convert drive.mcap - --to jsonl | jq   an object a message, with its time
-  leads-comm convert cut.mcap whole.mcap            mends what was cut off or damaged
-  leads-comm convert drive_*.mcap drive.mcap        one file of several";
+  leads-comm convert a.mcap a.csv              for LEADS's tools, and for tables
+  leads-comm convert a.mcap - --to jsonl | jq  an object a message, with time
+  leads-comm convert cut.mcap whole.mcap       mends what was cut off or damaged
+  leads-comm convert a_*.mcap a.mcap           one file of several";
 
 /// What the options do not tell.
 const NOTES: &str = "\
-OUT is there when it is complete, and not before. Nothing is replaced without --force.
-A CSV holds the frames of a vehicle only: what is left out is counted.";
+OUT is there when it is complete, and not before. Nothing is replaced without
+--force. A CSV holds the frames of a vehicle: what is left out is counted.";
 
 /// How often the line about the progress is drawn.
 const EVERY: Duration = Duration::from_millis(200);
+
+/// How long the work is given to notice that it has to end.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 const FORMATS: [(&str, Format); 3] = [("mcap", Format::Mcap), ("jsonl", Format::JsonLines), ("csv", Format::Csv)];
 
@@ -41,7 +45,7 @@ pub(crate) fn command() -> Command {
                 .required(true)
                 .num_args(1..)
                 .value_parser(value_parser!(PathBuf))
-                .help("MCAP, JSON Lines, or CSV of LEADS; - is stdin or stdout, for a text format"),
+                .help("MCAP, JSON Lines, LEADS's CSV; a text format may be -, a pipe"),
             Arg::new("to")
                 .long("to")
                 .value_name("FORMAT")
@@ -73,13 +77,22 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     outlive_limits();
     let work = Work::default();
     let stopping = work.clone();
-    on_stop(move || stopping.give_up())?;
+    let (working, ended) = bounded::<()>(0);
+    on_stop(move || {
+        stopping.give_up();
+        // A pipe that gives nothing may hold up the work for ever.
+        if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            stopping.remove_draft();
+            let _ = console::end(Err(fail("stopped")));
+            std::process::exit(1);
+        }
+    })?;
     if to.as_os_str() == "-" {
         stop_when_unread();
     }
     let drawn = Redrawn::start(EVERY, line(work.clone(), size(&files)));
     let converted = convert(&files, &to, format, matches.get_flag("force"), &work);
-    drop(drawn);
+    drop((drawn, working));
     let converted = converted?;
     for (why, number) in &converted.left_out {
         tell(format_args!("{} left out: {why}", count(*number, "message")));

@@ -6,14 +6,14 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
 use crate::console::{Failure, complain, fail, print};
-use crate::recording::reading::{Format, Recording};
+use crate::recording::reading::{Format, Recording, cut_off};
 use crate::recording::summary::{Sizes, Summary};
 use crate::recording::words::{bytes, clock, count, date, rate, span};
 
 const EXAMPLES: &str = "\
 Examples:
-  leads-comm info drive.mcap              what is in it, also where it was cut off
-  leads-comm info --json *.mcap | jq .messages";
+  leads-comm info drive.mcap        what is in it, and when it was cut off
+  leads-comm info --json *.mcap     an object a line, for scripts";
 
 pub(crate) fn command() -> Command {
     Command::new("info").about("Say what is in a recording").before_help(EXAMPLES).args([
@@ -22,7 +22,7 @@ pub(crate) fn command() -> Command {
             .required(true)
             .num_args(1..)
             .value_parser(value_parser!(PathBuf))
-            .help("Recordings: MCAP, JSON Lines, or CSV of LEADS; - is stdin"),
+            .help("MCAP, JSON Lines, or LEADS's CSV; - is stdin"),
         Arg::new("json")
             .long("json")
             .action(ArgAction::SetTrue)
@@ -93,7 +93,7 @@ fn text(recording: &Recording, summary: &Summary) -> String {
         say("damaged", format!("{} in all", count(summary.num_damages, "place")));
     }
     if summary.is_cut_off {
-        say("cut off", format!("{} (convert mends the file)", cut_off(summary)));
+        say("cut off", format!("{} (convert mends the file)", cut_off(summary.times.map(|(_, last)| last))));
     }
     lines.extend(topics(summary));
     lines.iter().map(|line| format!("{line}\n")).collect()
@@ -114,14 +114,6 @@ fn told(messages: &Sizes, duration: u64) -> String {
     // Between n of them are n - 1 intervals.
     let rate = rate(messages.count.saturating_sub(1), duration).map_or(String::new(), |rate| format!(", {rate:.1}/s"));
     format!("{}{rate}, {}", messages.count, bytes(messages.sum))
-}
-
-/// What is there of a recording that was cut off.
-pub(super) fn cut_off(summary: &Summary) -> String {
-    match summary.times {
-        Some((_, last)) => format!("the recording was cut off; everything up to {} is there", clock(last)),
-        None => "the recording was cut off before its first message".into(),
-    }
 }
 
 fn topics(summary: &Summary) -> Vec<String> {

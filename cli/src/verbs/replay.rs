@@ -25,21 +25,21 @@ use crate::units;
 
 const EXAMPLES: &str = "\
 Examples:
-  leads-comm replay drive.mcap                        a vehicle at 127.0.0.1:16900
-  leads-comm replay drive.mcap --serve :16900         for viewers on other machines
-  leads-comm replay drive.mcap --start 5m --rate 2    from minute 5 on, twice as fast
-  leads-comm replay drive.mcap --loop --retime t:ms   for ever, as if it were now";
+  leads-comm replay a.mcap                        a vehicle at 127.0.0.1:16900
+  leads-comm replay a.mcap --serve :16900         for viewers on other machines
+  leads-comm replay a.mcap --start 5m --rate 2    from minute 5, twice as fast
+  leads-comm replay a.mcap --loop --retime t:ms   for ever, as if it were now";
 
 /// What the options do not tell.
 const NOTES: &str = "\
-Keys, at a terminal: space pauses and goes on, s sends one message, + and - double
-and halve the rate, q quits.
+Keys, at a terminal: space pauses and goes on, s sends one message, + and -
+double and halve the rate, q quits.
 
-Messages are sent byte for byte when they are due, counted from the beginning. A
-viewer that is slow loses the oldest ones, as with a vehicle, unless --fast is given.
+Messages are sent byte for byte when they are due, counted from the beginning.
+A viewer that is slow loses the oldest ones, as with a vehicle, but for --fast.
 
-Exit code 0: it was played, or stopped by Ctrl-C. 1: it failed, or messages could not
-be sent. 2: a wrong call.";
+Exit code 0: it was played, or stopped by Ctrl-C. 1: it failed, or messages
+could not be sent. 2: a wrong call.";
 
 /// How often the line about the progress is drawn.
 const EVERY: Duration = Duration::from_millis(200);
@@ -58,16 +58,14 @@ pub(crate) fn command() -> Command {
             .required(true)
             .num_args(1..)
             .value_parser(value_parser!(PathBuf))
-            .help("MCAP, CSV of LEADS, JSON Lines; several are played in turn; - is stdin"),
-        endpoint::address_argument()
-            .long("serve")
-            .help("Where to listen: IP[:PORT], :PORT for all, unix:PATH (default 127.0.0.1)"),
+            .help("MCAP, LEADS's CSV, JSON Lines, one after the other; - is stdin"),
+        endpoint::address_argument().long("serve").help("Where to listen, as a server (default 127.0.0.1)"),
         Arg::new("connect")
             .long("connect")
             .value_name("ADDRESS")
             .value_parser(str::parse::<Address>)
             .conflicts_with_all(["address", "wait-viewers"])
-            .help("Connect there instead, and send"),
+            .help("Where to connect instead, as a client"),
         Arg::new("topic")
             .long("topic")
             .value_name("TOPIC")
@@ -80,7 +78,7 @@ pub(crate) fn command() -> Command {
             .default_value("1")
             .value_parser(rate)
             .help("So many times as fast"),
-        time("start").help("From this on, counted from the first message: 90s, 5m"),
+        time("start").help("From this on, from the first message: 90s, 5m"),
         time("duration").help("So much of it"),
         Arg::new("loop")
             .long("loop")
@@ -95,17 +93,18 @@ pub(crate) fn command() -> Command {
             .long("wait-viewers")
             .value_name("N")
             .value_parser(value_parser!(u32))
-            .help("Begin when N viewers are there (default 0, with --fast 1)"),
+            .help("Begin when so many are there (default 0; --fast: 1)"),
         flag("fast").conflicts_with("rate").help("As fast as all viewers read, without losing anything"),
         flag("paused").help("Begin with a pause, which the space key ends"),
         Arg::new("retime")
             .long("retime")
             .value_name("NAME:UNIT")
             .value_parser(str::parse::<TimeMember>)
-            .help("Make this number in JSON now, as in t:ms; s, ms, us or ns"),
+            .help("Make this JSON number now: t:ms; s, ms, us or ns"),
         flag("mark").help("Add \"replay\":true to JSON objects"),
     ]);
     endpoint::with_options(command)
+        .mut_arg("separator", |argument| argument.help("What ends a message (default as recorded)"))
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
@@ -180,7 +179,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
 /// Whether somebody has said what ends messages.
 fn has_separator(matches: &ArgMatches) -> bool {
     let typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
-    ["separator", "leads", "leads-video"].into_iter().any(typed)
+    ["separator", "length-prefix", "leads", "leads-video"].into_iter().any(typed)
 }
 
 /// Reads keys, where there is a terminal for them.

@@ -5,6 +5,7 @@
 //!   a line of stdin ─────────────────────────────▶ to all
 //! ```
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
@@ -183,19 +184,28 @@ fn broadcast_lines(server: &Server, is_there: &Receiver<()>, mut lines: Lines) {
     if is_there.recv().is_err() {
         return;
     }
-    let mut number = 0;
+    let (mut number, mut to_nobody) = (0, 0);
     loop {
         let line = match lines.next_line() {
             Ok(Some(line)) => line,
-            Ok(None) => return,
+            Ok(None) => return tell_of_nobody(to_nobody),
             Err(error) => return complain(format_args!("leads-comm: cannot read stdin: {error}")),
         };
         number += 1;
         let sent = line
             .map_err(|too_long| too_long.to_string())
             .and_then(|line| server.broadcast(line).map_err(|error| format!("{error:#}")));
-        if let Err(why) = sent {
-            complain(format_args!("leads-comm: line {number} was not sent: {why}"));
+        match sent {
+            Ok(0) => to_nobody += 1,
+            Ok(_) => tell_of_nobody(mem::take(&mut to_nobody)),
+            Err(why) => complain(format_args!("leads-comm: line {number} was not sent: {why}")),
         }
+    }
+}
+
+/// Nobody waits for clients to come back: what is typed may be worth nothing by then.
+fn tell_of_nobody(lines: u64) {
+    if lines > 0 {
+        tell(format_args!("lines of stdin for which no client was there: {lines}"));
     }
 }

@@ -171,3 +171,17 @@ fn a_wrong_call_is_told() {
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.stderr[0].starts_with("leads-comm: cannot read /nowhere/a.mcap: "), "{ended:?}");
 }
+
+#[cfg(unix)]
+#[test]
+fn what_is_stopped_leaves_nothing() {
+    let recordings = Recordings::new();
+    let folder = recordings.path("a").parent().unwrap().to_owned();
+    let mut convert = Process::start(&["convert", "-", &recordings.name("a.jsonl")]);
+    convert.write("{\"t\":1}\n");
+    leads_comm_testing::until("it is at work", || names(&folder).len() == 1);
+    convert.signal("INT");
+    let ended = convert.end();
+    assert_eq!((ended.code, ended.stderr.len()), (1, 1), "{ended:?}");
+    assert!(names(&folder).is_empty());
+}

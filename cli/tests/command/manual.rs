@@ -60,16 +60,6 @@ fn helped(verb: &str) -> BTreeMap<String, Options> {
     sections
 }
 
-#[test]
-fn help_begins_with_examples_and_fits_a_terminal() {
-    for verb in verbs() {
-        let help = run(&[&verb, "--help"]).stdout;
-        assert!(help[0] == "Examples:" && help[1].contains(&format!("leads-comm {verb}")), "{verb}: {:?}", &help[..2]);
-        let wide: Vec<_> = help.iter().filter(|line| line.chars().count() > 100).collect();
-        assert!(wide.is_empty(), "{verb}: {wide:#?}");
-    }
-}
-
 /// The verbs that help knows, but itself.
 fn verbs() -> BTreeSet<String> {
     let help = run(&["--help"]).stdout;

@@ -95,6 +95,10 @@ fn messages_end_as_they_did_in_the_recording() {
     let channels = messages.map(|message| ("/x", "json", &metadata[..], message));
     let file = recordings.foreign("a.mcap", &channels);
     assert_eq!(viewed(&[&file], "end;"), on_the_wire(&messages, "end;"));
+    let lengths = recordings.foreign("b.mcap", &[("/x", "json", &[("wrap", "none"), ("separator", "")], b"a;b")]);
+    let (replay, port) = start(&["--wait-viewers", "1", &lengths]);
+    assert!(Peer::connect(port).rest().starts_with(b"\0\0\0\x03a;b"));
+    assert_eq!(replay.end().code, 0);
     // What would be split is not sent, and said.
     let (replay, port) = start(&["--wait-viewers", "1", &file, "--separator", "d/"]);
     assert_eq!(Peer::connect(port).rest(), b"frvc:/9j/4A==;d/a;bd/disconnectd/");
@@ -333,5 +337,19 @@ fn leads_sees_a_vehicle() {
     while viewer.expect("received") != hex {}
     viewer.expect("disconnect");
     viewer.end();
+    assert_eq!(replay.end().code, 0);
+}
+
+#[test]
+fn what_comes_through_a_pipe_is_played_as_it_comes() {
+    let mut replay = Process::start(&["replay", "-", "--serve", "127.0.0.1:0", "--wait-viewers", "1"]);
+    replay.write("{\"time\":1,\"text\":\"one\"}\n");
+    let line = replay.error_line_with("listening on ");
+    let viewer = Peer::connect(line.rsplit_once(':').unwrap().1.parse().unwrap());
+    viewer.expect("one;");
+    replay.write("{\"time\":1.01,\"text\":\"two\"}\n");
+    viewer.expect("two;");
+    replay.close_stdin();
+    viewer.expect_goodbye();
     assert_eq!(replay.end().code, 0);
 }

@@ -218,7 +218,7 @@ mod tests {
                 "[ \n]?\\{(\"[a-z\n]{0,3}\" ?: ?[0-9]{1,3})?\\}[ \r]?".prop_map(String::into_bytes),
             ],
             time in any::<u64>(),
-            peer in proptest::option::of("\\PC{0,10}"),
+            peer in proptest::option::of("\\PC{1,10}"),
             is_outgoing in any::<bool>(),
         ) {
             let line = line_of(&payload, time, peer.as_deref(), is_outgoing);

@@ -10,6 +10,7 @@
 
 mod channel;
 mod csv;
+mod damages;
 mod extent;
 mod item;
 mod json_lines;
@@ -26,6 +27,7 @@ use ::mcap::MAGIC;
 use crate::console::{Failure, fail};
 
 pub(crate) use channel::{Channel, Use};
+pub(crate) use damages::{Damages, cut_off};
 pub(crate) use extent::extent;
 pub(crate) use item::{Item, Message};
 pub(crate) use json_lines::envelope;

@@ -19,7 +19,7 @@ use super::super::words::clock;
 
 /// The largest record that is held in memory, and the largest chunk, packed or not, in bytes. Recorders make chunks of
 /// some MiB.
-const LARGEST: usize = 1 << 29;
+const LARGEST: usize = 1 << 28;
 
 /// The bytes before a record: what it is, and its length.
 const HEAD: usize = 1 + 8;

@@ -228,6 +228,20 @@ fn stdin_waits_for_the_first_client() {
 }
 
 #[test]
+fn what_nobody_was_sent_is_told() {
+    let (mut server, port) = start(&[]);
+    let first = join(&server, port);
+    server.write("one\n");
+    first.expect("one;");
+    first.say_goodbye();
+    server.error_line_with(" disconnected: ");
+    server.write("two\nthree\n");
+    // These have been sent before the end of stdin is seen.
+    server.close_stdin();
+    assert_eq!(server.error_line(), "lines of stdin for which no client was there: 2");
+}
+
+#[test]
 fn a_line_that_cannot_be_sent_is_told_and_passed_over() {
     let (mut server, port) = start(&["--max-message-len", "1000"]);
     let peer = join(&server, port);

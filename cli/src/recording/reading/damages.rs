@@ -1,0 +1,41 @@
+//! What is said of a file that is not as it should be, on stderr.
+
+use std::path::Path;
+
+use super::super::words::{clock, count};
+use crate::console::{complain, tell};
+
+/// So many damaged places of a file are named.
+const NAMED: u64 = 5;
+
+/// The damaged places of a file that is being read.
+#[derive(Debug, Default)]
+pub(crate) struct Damages(u64);
+
+impl Damages {
+    pub(crate) fn tell(&mut self, file: &Path, what: &str) {
+        self.0 += 1;
+        if self.0 <= NAMED {
+            complain(format_args!("{}: {what}", file.display()));
+        }
+    }
+
+    /// At the end of the file; `last` is when its last message was recorded, in nanoseconds since 1970.
+    pub(crate) fn end(self, file: &Path, is_cut_off: bool, last: Option<u64>) {
+        let file = file.display();
+        if self.0 > NAMED {
+            complain(format_args!("{file}: {} in all", count(self.0, "damaged place")));
+        }
+        if is_cut_off {
+            tell(format_args!("{file}: {}", cut_off(last)));
+        }
+    }
+}
+
+/// What is there of a recording that nobody had the time to finish.
+pub(crate) fn cut_off(last: Option<u64>) -> String {
+    match last {
+        Some(last) => format!("the recording was cut off; everything up to {} is there", clock(last)),
+        None => "the recording was cut off before its first message".into(),
+    }
+}
