@@ -124,3 +124,64 @@ impl fmt::Display for Address {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tcp(host: Option<&str>, port: Option<u16>, tls: bool) -> Result<Address, String> {
+        Ok(Address::Tcp { host: host.map(str::to_owned), port, tls })
+    }
+
+    #[test]
+    fn hosts_and_ports_have_several_forms() {
+        for (text, expected) in [
+            ("car", tcp(Some("car"), None, false)),
+            ("car:16901", tcp(Some("car"), Some(16901), false)),
+            (":0", tcp(None, Some(0), false)),
+            ("tls://10.0.0.4", tcp(Some("10.0.0.4"), None, true)),
+            ("tcp://:1", tcp(None, Some(1), false)),
+            ("::1", tcp(Some("::1"), None, false)),
+            ("[fe80::1%eth0]:7", tcp(Some("fe80::1%eth0"), Some(7), false)),
+            ("tls://[::1]", tcp(Some("::1"), None, true)),
+            ("unix:/tmp/a:b?c", Ok(Address::Unix("/tmp/a:b?c".into()))),
+        ] {
+            assert_eq!(text.parse(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn serial_lines_have_settings() {
+        let text = "serial:auto?tag=VeC&tag=WSC&baud=115200&question=who&settle=1.5&";
+        assert_eq!(
+            text.parse(),
+            Ok(Address::Serial(SerialLine {
+                port: "auto".into(),
+                baud: 115_200,
+                tags: vec!["VeC".into(), "WSC".into()],
+                question: Some("who".into()),
+                settle: Some(Duration::from_millis(1500)),
+            }))
+        );
+        for wrong in ["serial:x?speed=1", "serial:x?baud", "serial:x?tag=", "serial:x?settle=-1", "serial:?baud=9600"] {
+            assert!(wrong.parse::<Address>().is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_much(text: String) {
+            for text in [text.clone(), format!("[{text}"), format!("serial:{text}"), format!("tls://{text}:1")] {
+                let _ = text.parse::<Address>();
+            }
+        }
+
+        #[test]
+        fn what_is_shown_means_the_same(host in "[a-z0-9.]{1,9}|::1|fe80::[0-9]", port: Option<u16>, tls: bool) {
+            let address = Address::Tcp { host: Some(host), port, tls };
+            prop_assert_eq!(address.to_string().parse(), Ok(address));
+        }
+    }
+}

@@ -303,9 +303,8 @@ pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {
                 Some(b'0') => 0,
                 Some(b'\\') => b'\\',
                 Some(b'x') => {
-                    let digits = [rest.next().unwrap_or(b'?'), rest.next().unwrap_or(b'?')];
-                    let digits = std::str::from_utf8(&digits).ok();
-                    let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+                    let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
+                    let byte = digit().zip(digit()).and_then(|(high, low)| u8::try_from(high << 4 | low).ok());
                     byte.ok_or("\\x needs two hexadecimal digits")?
                 }
                 _ => return Err("\\ needs n, r, t, 0, \\ or xHH behind it".into()),
@@ -314,4 +313,31 @@ pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {
     }
     Separator::new(&bytes).map_err(|error| error.to_string())?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::unescape;
+
+    #[test]
+    fn separators_have_escapes() {
+        for (text, expected) in
+            [(";", &b";"[..]), ("end;", b"end;"), (r"\r\n", b"\r\n"), (r"\t\0\\\x7F\xfe", b"\t\0\\\x7f\xfe")]
+        {
+            assert_eq!(unescape(text).as_deref(), Ok(expected), "{text}");
+        }
+        for wrong in ["", "t", r"\", r"\x", r"\x4", r"\xzz", r"\x+1", r"\q", &";".repeat(65)] {
+            assert!(unescape(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_much(text: String) {
+            let _ = unescape(&text);
+            let _ = unescape(&format!("\\x{text}"));
+        }
+    }
 }

@@ -271,6 +271,14 @@ fn enough_answers_end_it_and_too_few_are_exit_code_3() {
 }
 
 #[test]
+fn a_server_that_talks_on_and_ignores_the_goodbye_does_not_hold_it_up() {
+    let (send, peer) = start(&["time_lap"]);
+    let talking = thread::spawn(move || while peer.try_write(b"broadcast;").is_ok() {});
+    assert_done(&send.end());
+    talking.join().unwrap();
+}
+
+#[test]
 fn without_waiting_nothing_is_printed() {
     let (mut send, peer) = start(&[]);
     peer.write("broadcast;");

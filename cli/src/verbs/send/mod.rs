@@ -37,7 +37,8 @@ than --answers says.";
 /// How long a server that reads slowly is waited for: rather long than lose a line of a large file.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How long the server is given to read the rest and to answer our goodbye, if nothing comes from it meanwhile.
+/// How long the server is given to read the rest and to answer our goodbye, once all is written; also one that talks on
+/// and never answers.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// The same for a device at a serial line, which knows no goodbye as a rule.
@@ -203,7 +204,8 @@ fn client(endpoint: &Endpoint, sending: &Arc<Sending>) -> Result<(Client, String
     let client = builder
         .slow_consumer(SlowConsumer::Block(PATIENCE))
         .timeouts(Timeouts::new().stall_timeout(PATIENCE))
-        .closing(Closing::new().flush_timeout(PATIENCE).close_timeout(PATIENCE).drain_timeout(drain))
+        // The feed has waited until all is written.
+        .closing(Closing::new().flush_timeout(drain).drain_timeout(drain).close_timeout(drain))
         .callback((sending.status.clone(), Arc::clone(sending)))
         .build()?;
     Ok((client, place))
