@@ -132,7 +132,7 @@ impl Mcap {
         let origin = self.origins.entry(key).or_insert_with(|| Arc::new(origin(&channel)));
         let received = Received { time, sequence: self.sequence, origin: Arc::clone(origin), message: payload };
         self.sequence = self.sequence.wrapping_add(1);
-        self.writer.message(&received)
+        self.writer.message(&received).map(drop)
     }
 }
 

@@ -95,11 +95,9 @@ impl CsvWriter {
 
 impl Form for CsvWriter {
     /// Messages that are no frames are passed over, as LEADS does.
-    fn message(&mut self, received: &Received) -> Result<(), McapError> {
-        if let Some(frame) = channels::wrap(&received.message, received.time).object {
-            self.row(&frame);
-        }
-        Ok(())
+    fn message(&mut self, received: &Received) -> Result<bool, McapError> {
+        let frame = channels::wrap(&received.message, received.time).object;
+        Ok(frame.is_some_and(|frame| self.row(&frame)))
     }
 
     /// There is no place for notes.

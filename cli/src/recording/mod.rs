@@ -37,7 +37,8 @@ use queue::Received;
 
 /// The form in which messages are kept: what comes is made into records, which somebody else writes.
 pub(crate) trait Form: Send {
-    fn message(&mut self, received: &Received) -> Result<(), McapError>;
+    /// Whether it is kept.
+    fn message(&mut self, received: &Received) -> Result<bool, McapError>;
 
     fn note(&mut self, note: &Metadata) -> Result<(), McapError>;
 

@@ -46,14 +46,18 @@ impl Drawn {
 
 /// What is said of a recording that has ended well.
 pub(crate) fn summary(outcome: &Outcome, lost: Volume, clock: &Clock) -> String {
-    let Outcome { kept, parts, path, len, .. } = outcome;
+    let Outcome { kept, passed_over, parts, path, len, .. } = outcome;
     let place = match parts {
         1 => format!("{} ({})", path.display(), bytes(*len)),
         _ => format!("{parts} files, the last one {} ({} in all)", path.display(), bytes(*len)),
     };
     let (messages, received) = (count(kept.messages, "message"), bytes(kept.bytes));
     let time = span(clock.now() - clock.started());
-    format!("recorded {messages} ({received}) in {time} to {place}; {}", losses_in_all(lost))
+    let others = match passed_over {
+        0 => String::new(),
+        others => format!("; {} passed over, no frames of LEADS", count(*others, "message")),
+    };
+    format!("recorded {messages} ({received}) in {time} to {place}; {}{others}", losses_in_all(lost))
 }
 
 fn losses(lost: Volume) -> String {
@@ -64,7 +68,8 @@ fn losses_in_all(lost: Volume) -> String {
     match lost.messages {
         0 => "none lost".into(),
         messages => {
-            format!("{messages} messages ({}) lost: they came faster than the disk took them", bytes(lost.bytes))
+            let messages = count(messages, "message");
+            format!("{messages} ({}) lost: they came faster than the disk took them", bytes(lost.bytes))
         }
     }
 }

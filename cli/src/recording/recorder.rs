@@ -21,9 +21,7 @@ use super::file::{Destination, Output};
 use super::notes::{clock, end, gap, note, start};
 use super::queue::{Entry, Gap, Queue, Received, Taken, Volume};
 use super::sync::Syncing;
-use super::words::{bytes, count};
 use super::writer::McapWriter;
-use crate::console::complain;
 
 /// How often what has come is put into the file: often enough that no more than the last second is missing there when
 /// the process is killed, also on a machine that is busy.
@@ -66,6 +64,8 @@ pub(crate) enum Split {
 pub(crate) struct Outcome {
     /// What is in the files.
     pub(crate) kept: Volume,
+    /// How many messages came that this form has no place for.
+    pub(crate) passed_over: u64,
     pub(crate) parts: u32,
     /// The last part.
     pub(crate) path: PathBuf,
@@ -135,9 +135,10 @@ struct Work {
     /// The number of the part, from 1, and when it began.
     part: u32,
     part_began: u64,
-    /// What has come, and how much of it is in the files.
+    /// What was to be kept, how much of it is in the files, and how many other messages there were.
     come: Volume,
     kept: Volume,
+    passed_over: u64,
     /// What the parts before this one have.
     len_before: u64,
     len: Arc<AtomicU64>,
@@ -160,6 +161,7 @@ impl Work {
             part_began,
             come: Volume::default(),
             kept: Volume::default(),
+            passed_over: 0,
             len_before: 0,
             len,
             drift: Drift::default(),
@@ -194,9 +196,11 @@ impl Work {
 
     fn message(&mut self, received: Received) -> Result<(), Broken> {
         self.split(received.time)?;
-        self.form.message(&received)?;
         let len = received.message.len();
-        self.come.add(len);
+        match self.form.message(&received)? {
+            true => self.come.add(len),
+            false => self.passed_over += 1,
+        }
         // Before it is released, so that what waits for a slow disk is bounded by the queue's limit and a chunk.
         if self.form.pending() >= self.chunk() {
             self.flush()?;
@@ -207,7 +211,6 @@ impl Work {
 
     fn gap(&mut self, gap: Gap) -> Result<(), Broken> {
         let Gap { from, to, lost } = gap;
-        complain(format_args!("leads-comm: {} lost ({})", count(lost.messages, "message"), bytes(lost.bytes)));
         let values: [(&str, &dyn fmt::Display); 4] =
             [(gap::FROM, &from), (gap::TO, &to), (gap::MESSAGES, &lost.messages), (gap::BYTES, &lost.bytes)];
         Ok(self.form.note(&note(gap::NAME, values))?)
@@ -307,6 +310,7 @@ impl Work {
     fn outcome(self, failure: Option<Broken>) -> Outcome {
         Outcome {
             kept: self.kept,
+            passed_over: self.passed_over,
             parts: self.part,
             path: self.output.path.clone(),
             len: self.len_before + self.output.len,

@@ -128,7 +128,7 @@ fn metadata(origin: &Origin, channel: Channel) -> BTreeMap<String, String> {
 }
 
 impl Form for McapWriter {
-    fn message(&mut self, received: &Received) -> Result<(), McapError> {
+    fn message(&mut self, received: &Received) -> Result<bool, McapError> {
         let Received { time, sequence, ref origin, ref message } = *received;
         let wrapped = channels::wrap(message, time);
         let object = wrapped.object.as_ref();
@@ -141,7 +141,7 @@ impl Form for McapWriter {
             let channel_id = self.channel(origin, Channel::Location, None)?;
             self.writer.write_to_known_channel(&MessageHeader { channel_id, ..header }, &fix)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn note(&mut self, note: &Metadata) -> Result<(), McapError> {

@@ -171,21 +171,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         }
     });
     let recorder = recorder.map_err(|broken| fail(broken.to_string()))?;
-    let has_stopped = Arc::new(AtomicBool::new(false));
-    let (stop, ending) = (Arc::clone(&has_stopped), Arc::clone(&until));
-    on_stop(move || {
-        stop.store(true, Ordering::Relaxed);
-        ending.end();
-    })?;
-    if let Some(duration) = matches.get_one::<Duration>("duration").copied() {
-        let (stop, ending) = (Arc::clone(&has_stopped), Arc::clone(&until));
-        // Ends with the process.
-        thread::spawn(move || {
-            thread::sleep(duration);
-            stop.store(true, Ordering::Relaxed);
-            ending.end();
-        });
-    }
+    let has_stopped = stop_on(matches, &until)?;
     let drawn = Drawn::start(Arc::clone(&queue), recorder.len());
 
     let (starting, ending) = (side.clone(), Arc::clone(&until));
@@ -203,11 +189,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let (_, lost) = queue.volumes();
 
     if recorded.failure.is_some() {
-        return Err(fail(if serves {
-            "the recording has not everything: it has stopped before".into()
-        } else {
-            stopped(&recorded)
-        }));
+        let again = "the recording is not complete, as was said when it stopped";
+        return Err(fail(if serves { again.into() } else { stopped(&recorded) }));
     }
     match outcome {
         // It never began: nobody needs a file of nothing, and the next try has its name.
@@ -226,6 +209,25 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
             Err(error) => Err(error.into()),
         },
     }
+}
+
+/// Has a signal end it, or that it has gone on for as long as was asked for; whether one of them has.
+fn stop_on(matches: &ArgMatches, until: &Arc<Until>) -> Result<Arc<AtomicBool>, Failure> {
+    let has_stopped = Arc::new(AtomicBool::new(false));
+    let (stopped, until) = (Arc::clone(&has_stopped), Arc::clone(until));
+    let stop = move || {
+        stopped.store(true, Ordering::Relaxed);
+        until.end();
+    };
+    on_stop(stop.clone())?;
+    if let Some(duration) = matches.get_one::<Duration>("duration").copied() {
+        // Ends with the process.
+        thread::spawn(move || {
+            thread::sleep(duration);
+            stop();
+        });
+    }
+    Ok(has_stopped)
 }
 
 fn side(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Arc<Receiver>) -> Result<Side, Failure> {

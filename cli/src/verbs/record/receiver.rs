@@ -1,6 +1,7 @@
 //! What happens on the connections of `record`.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use leads_comm::{Callback, Connection, DisconnectCause, DisconnectReason, Error, Service};
 use parking_lot::Mutex;
@@ -11,6 +12,9 @@ use crate::recording::channels::{Origin, escape};
 use crate::recording::queue::Queue;
 use crate::show::Until;
 
+/// How long nothing is said about lost messages once it has been: they may come and go several times a second.
+const PAUSE: Duration = Duration::from_secs(10);
+
 /// Puts what is received into the queue.
 pub(super) struct Receiver {
     endpoint: Arc<Endpoint>,
@@ -18,6 +22,8 @@ pub(super) struct Receiver {
     serves: bool,
     queue: Arc<Queue>,
     until: Arc<Until>,
+    /// When it was last said that messages are being lost.
+    said: Mutex<Option<Instant>>,
     /// How a client's connection goes.
     status: Status,
     /// Why the last connection has ended.
@@ -27,7 +33,7 @@ pub(super) struct Receiver {
 impl Receiver {
     pub(super) fn new(endpoint: Arc<Endpoint>, serves: bool, queue: Arc<Queue>, until: Arc<Until>) -> Self {
         let status = endpoint.status();
-        Self { endpoint, serves, queue, until, status, reason: Mutex::default() }
+        Self { endpoint, serves, queue, until, said: Mutex::default(), status, reason: Mutex::default() }
     }
 
     /// Goes in front of this, for a client.
@@ -46,6 +52,14 @@ impl Receiver {
             (true, None) => "unix".into(),
         };
         Origin { role: self.role(), peer, separator: escape(&self.endpoint.separator) }
+    }
+
+    fn say_that_messages_are_lost(&self) {
+        let mut said = self.said.lock();
+        if said.is_none_or(|said| said.elapsed() >= PAUSE) {
+            *said = Some(Instant::now());
+            complain("leads-comm: messages are being lost: they come faster than the disk takes them");
+        }
     }
 
     /// What it is worth that a client's connection has ended by itself.
@@ -77,7 +91,7 @@ impl Callback for Receiver {
         let Some(origin) = connection.get::<Origin>() else { return };
         self.until.count(|| {
             if self.queue.push(&origin, message) {
-                complain("leads-comm: messages are being lost: they come faster than the disk takes them");
+                self.say_that_messages_are_lost();
             }
         });
     }

@@ -271,6 +271,8 @@ fn frames_are_kept_as_leads_keeps_them() {
     listening.accept().write("time_lap;{\"t\":1,\"speed\":0.5,\"gps_valid\":false};{\"no\":\"frame\"};{\"t\":2};");
     let ended = process.end();
     assert_eq!(ended.code, 0, "{ended:?}");
+    let last = ended.stderr.last().unwrap();
+    assert!(last.contains("recorded 2 messages") && last.contains("2 messages passed over"), "{last}");
     let csv = fs::read_to_string(&path).unwrap();
     let (header, rows) = csv.split_once('\n').unwrap();
     assert!(header.starts_with("index,t,voltage,speed,") && header.ends_with(",throttle,brake"), "{header}");
