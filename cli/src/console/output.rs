@@ -13,11 +13,10 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::stop;
 use super::system;
 
 /// How many bytes may wait, those that are just being written included: a few hundred lines.
@@ -37,11 +36,6 @@ pub(crate) fn print(parts: &[&[u8]]) {
     STDOUT.put(&parts.concat(), true);
 }
 
-/// Prints a line on stdout, as [`print()`] does.
-pub(crate) fn say(line: impl Display) {
-    print(&[format!("{line}\n").as_bytes()]);
-}
-
 /// Says a line about what happens, on stderr, unless nobody wants to know ([`be_quiet`]).
 pub(crate) fn tell(line: impl Display) {
     if !QUIET.load(Ordering::Relaxed) {
@@ -57,6 +51,17 @@ pub(crate) fn be_quiet(quiet: bool) {
 /// Prints a line on stderr, unless more waits than may: then it is left out, and how many were is said later.
 pub(crate) fn complain(line: impl Display) {
     STDERR.put(format!("{line}\n").as_bytes(), false);
+}
+
+/// Who is called when stdout takes no more.
+static STDOUT_FAILS: OnceLock<fn()> = OnceLock::new();
+
+/// Calls this as soon as stdout takes no more; also when that was so before.
+pub(crate) fn when_stdout_fails(call: fn()) {
+    STDOUT_FAILS.get_or_init(|| call);
+    if STDOUT.lock().failed.is_some() {
+        call();
+    }
 }
 
 /// A stream, and what waits for it.
@@ -146,8 +151,8 @@ impl Output {
     pub(crate) fn fail(&self, error: io::Error) {
         self.lock().failed.get_or_insert(error);
         self.changed.notify_all();
-        if std::ptr::eq(self, &STDOUT) {
-            stop::request();
+        if let (true, Some(call)) = (std::ptr::eq(self, &STDOUT), STDOUT_FAILS.get()) {
+            call();
         }
     }
 
