@@ -125,6 +125,17 @@ fn a_server_at_a_unix_socket_has_peers_without_an_address() {
 }
 
 #[test]
+fn messages_with_a_length_before_them_have_no_separator() {
+    let recorded = Recorded::start(&["--length-prefix", "-c2"]);
+    recorded.peer.write(b"\0\0\0\x03a;b\0\0\0\0");
+    let path = recorded.path();
+    assert_eq!(recorded.process.end().code, 0);
+    let recording = Recording::read(path);
+    assert_eq!(recording.texts(), ["a;b", ""]);
+    assert_eq!(recording.messages[0].metadata["separator"], "");
+}
+
+#[test]
 fn it_connects_again_into_the_same_file() {
     let recorded = Recorded::start(&["-c2"]);
     recorded.peer.write("one;");
