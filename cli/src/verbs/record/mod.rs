@@ -267,8 +267,8 @@ fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Resul
 
 /// What is said, once, of a recording that cannot go on.
 fn stopped(outcome: &Outcome) -> String {
-    let Outcome { kept, path, failure, .. } = outcome;
+    let Outcome { kept, failure, .. } = outcome;
     let why = failure.as_ref().map(ToString::to_string).unwrap_or_default();
-    let (messages, received, path) = (count(kept.messages, "message"), bytes(kept.bytes), path.display());
-    format!("recording has stopped: {why}; {path} ends with {messages} ({received}): make room, and record anew")
+    let (messages, received) = (count(kept.messages, "message"), bytes(kept.bytes));
+    format!("recording has stopped with {messages} ({received}), which can be read: {why}")
 }

@@ -45,7 +45,9 @@ fn a_full_disk_ends_a_recording_that_can_be_read() {
     let told: Vec<_> = ended.stderr.iter().filter(|line| line.contains("recording has stopped")).collect();
     assert_eq!(told.len(), 1, "{ended:?}");
     let recording = Recording::read(&path);
-    assert!(told[0].contains(&format!("ends with {} messages ", recording.messages.len())), "{told:?}");
+    let count = recording.messages.len();
+    assert!(told[0].contains(&format!("stopped with {count} messages")), "{told:?}");
+    assert!(told[0].ends_with("; --split makes smaller files"), "{told:?}");
     for (index, found) in recording.messages.iter().enumerate() {
         assert_eq!(found.payload, message(index as u64).strip_suffix(b";").unwrap());
     }
