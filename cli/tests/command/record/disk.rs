@@ -29,7 +29,6 @@ fn limited(arguments: &[&str]) -> Process {
     Process::spawn(&mut command)
 }
 
-#[cfg(unix)]
 #[test]
 fn a_full_disk_ends_a_recording_that_can_be_read() {
     let folder = Folder::new("record");
@@ -53,7 +52,6 @@ fn a_full_disk_ends_a_recording_that_can_be_read() {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn a_server_with_a_full_disk_goes_on_serving() {
     let folder = Folder::new("record");
@@ -93,7 +91,6 @@ fn a_disk_that_is_full_from_the_beginning_is_told_at_once() {
 }
 
 /// The disk is a pipe that nobody reads for a while.
-#[cfg(unix)]
 #[test]
 fn what_a_slow_disk_does_not_take_is_counted_and_holds_nobody_up() {
     const SENT: u64 = 3000;
@@ -142,7 +139,6 @@ fn what_a_slow_disk_does_not_take_is_counted_and_holds_nobody_up() {
     assert!(missing <= lost, "{missing} of {lost}");
 }
 
-#[cfg(unix)]
 #[test]
 fn what_is_received_is_in_the_file_a_moment_later() {
     let recorded = Recorded::start(&[]);
@@ -155,7 +151,6 @@ fn what_is_received_is_in_the_file_a_moment_later() {
 }
 
 /// The same, where nothing may be lost: it is the peer that waits.
-#[cfg(unix)]
 #[test]
 fn a_slow_disk_holds_the_peer_up_where_nothing_may_be_lost() {
     const SENT: u64 = 3000;
