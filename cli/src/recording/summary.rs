@@ -163,3 +163,38 @@ impl Sizes {
         self.sum as f64 / self.count.max(1) as f64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::notes::note;
+    use super::super::reading::Message;
+    use super::*;
+
+    #[test]
+    fn notes_and_damage_are_counted_and_silences_measured() {
+        let metadata = [("direction", "in"), ("role", "client"), ("separator", ";"), ("peer", "10.0.0.4:16900")];
+        let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let (topic, schema, used) = ("/text".to_owned(), String::new(), Use::Message(Wrap::Text));
+        let channel = Arc::new(Channel { topic, schema, used, metadata });
+        let mut summary = Summary::default();
+        for (time, len) in [(100, 5), (130, 0), (190, 9), (200, 2)] {
+            summary.add(Item::Message(Message { channel: channel.clone(), time, payload: vec![b'x'; len] }));
+        }
+        summary.add(Item::Note(note(clock::NAME, [(clock::AT, &150), (clock::OFFSET, &-7)])));
+        let values: [(&str, &dyn std::fmt::Display); 4] =
+            [(gap::FROM, &130), (gap::TO, &180), (gap::MESSAGES, &3), (gap::BYTES, &42)];
+        summary.add(Item::Note(note(gap::NAME, values)));
+        summary.add(Item::Note(note("of another program", [("at", &"noon")])));
+        (0..30).for_each(|_| summary.add(Item::Damaged("it is damaged".into())));
+        assert_eq!((summary.times, summary.silence), (Some((100, 200)), Some((60, 130))));
+        assert_eq!(summary.messages, Sizes { count: 4, sum: 16, min: 0, max: 9 });
+        assert_eq!(summary.clock_steps, [(150, -7)]);
+        assert_eq!(summary.gaps, [Gap { times: (130, 180), messages: 3, bytes: 42 }]);
+        assert_eq!((summary.damages.len(), summary.num_damages, summary.is_ended), (NAMED_DAMAGES, 30, false));
+        summary.add(Item::Note(note(end::NAME, [(end::AT, &200)])));
+        assert!(summary.is_ended);
+        assert_eq!(summary.topics.into_values().next().unwrap().peers, ["10.0.0.4:16900".to_owned()].into());
+    }
+}

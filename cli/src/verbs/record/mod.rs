@@ -61,7 +61,7 @@ pub(crate) fn command() -> Command {
             Arg::new("csv")
                 .long("csv")
                 .action(ArgAction::SetTrue)
-                .help("Only LEADS's frames, in its own CSV instead of MCAP"),
+                .help("Only LEADS's frames, in its own CSV; also if FILE ends in .csv"),
             Arg::new("name")
                 .long("name")
                 .value_name("NAME")
@@ -243,8 +243,10 @@ fn side(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Arc<Receiver>) -> 
 }
 
 fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Result<Plan, Failure> {
-    let csv = matches.get_flag("csv");
-    let destination = match matches.get_one::<PathBuf>("output") {
+    let output = matches.get_one::<PathBuf>("output");
+    let is_named_so = output.and_then(|path| path.extension()).is_some_and(|name| name.eq_ignore_ascii_case("csv"));
+    let csv = matches.get_flag("csv") || is_named_so;
+    let destination = match output {
         None => Destination::Dated { extension: if csv { "csv" } else { "mcap" } },
         Some(path) if path == Path::new("-") => Destination::Stdout,
         Some(path) => Destination::Named { path: path.clone(), replaces: matches.get_flag("force") },

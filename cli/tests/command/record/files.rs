@@ -280,7 +280,7 @@ fn frames_are_kept_as_leads_keeps_them() {
     let path = folder.path().join("drive.csv");
     let listening = Listening::start();
     let address = format!("127.0.0.1:{}", listening.port);
-    let process = Process::start(&["record", &address, "--csv", "-c4", "-o", path.to_str().unwrap()]);
+    let process = Process::start(&["record", &address, "-c4", "-o", path.to_str().unwrap()]);
     listening.accept().write("time_lap;{\"t\":1,\"speed\":0.5,\"gps_valid\":false};{\"no\":\"frame\"};{\"t\":2};");
     let ended = process.end();
     assert_eq!(ended.code, 0, "{ended:?}");
