@@ -82,7 +82,6 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         stopping.give_up();
         // A pipe that gives nothing may hold up the work for ever.
         if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-            stopping.remove_draft();
             let _ = console::end(Err(fail("stopped")));
             std::process::exit(1);
         }

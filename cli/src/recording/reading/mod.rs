@@ -11,7 +11,7 @@
 mod channel;
 mod csv;
 mod damages;
-mod extent;
+mod index;
 mod item;
 mod json_lines;
 mod lines;
@@ -28,7 +28,7 @@ use crate::console::{Failure, fail};
 
 pub(crate) use channel::{Channel, Use};
 pub(crate) use damages::{Damages, cut_off};
-pub(crate) use extent::extent;
+pub(crate) use index::extent;
 pub(crate) use item::{Item, Message};
 pub(crate) use json_lines::envelope;
 pub(crate) use records::{End, Found, Records};
@@ -67,7 +67,9 @@ impl Recording {
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let (format, bytes, size) = open(path)?;
         let input = match format {
-            Format::Mcap => Input::Mcap(Box::new(mcap::McapMessages::new(Records::behind_magic(bytes)))),
+            Format::Mcap => {
+                Input::Mcap(Box::new(mcap::McapMessages::new(Records::behind_magic(bytes).with_index(path))))
+            }
             Format::JsonLines => Input::JsonLines(json_lines::JsonLines::new(bytes)),
             Format::Csv => Input::Csv(csv::CsvRows::new(bytes).map_err(|text| no_recording(path, &text))?),
         };
@@ -123,7 +125,7 @@ impl Recording {
 /// As [`Recording::open`].
 pub(crate) fn open_records(path: &Path) -> Result<Option<Records<impl Read>>, Failure> {
     let (format, bytes, _) = open(path)?;
-    Ok((format == Format::Mcap).then(|| Records::behind_magic(bytes)))
+    Ok((format == Format::Mcap).then(|| Records::behind_magic(bytes).with_index(path)))
 }
 
 /// The format of a file, and its bytes: all of them, but for an MCAP's magic.
