@@ -7,9 +7,9 @@
 //! - *paced*: 20,000 messages of 812 bytes a second for 5 s. What of them is lost, the processor time of `record`, and
 //!   how long a broadcast takes, which goes to a viewer that throws all away, and to it and `record`.
 //! - *large*: the same with 100 messages of 1 MiB a second, for 3 s.
-//! - *free*: messages of 812 bytes as fast as the car can, for 2 s, to the viewer, and to it and `record`; in turn, five
-//!   times, the medians. The car waits for those that are slow, and `record` has all of them (`--lossless`), or leaves out
-//!   what it cannot keep up with.
+//! - *free*: messages of 812 bytes as fast as the car can, for 2 s, to the viewer, and to it and `record`; in turn,
+//!   five times, the medians. The car waits for those that are slow, and `record` has all of them (`--lossless`), or
+//!   leaves out what it cannot keep up with.
 //! - *size*: 30,000 messages, which is 1,000 s of telemetry, as fast as they go.
 //!
 //! Linux: processor time is read from `/proc`.

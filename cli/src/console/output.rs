@@ -13,11 +13,10 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::stop;
 use super::system;
 
 /// How many bytes may wait, those that are just being written included: a few hundred lines.
@@ -40,11 +39,6 @@ pub(crate) static STDERR: Output = Output::new(|bytes| system::write_all(io::std
 /// That stdout takes no more stops the command, see [`on_stop`](super::on_stop), and decides about its exit code.
 pub(crate) fn print(parts: &[&[u8]]) {
     STDOUT.put(&parts.concat(), true);
-}
-
-/// Prints a line on stdout, as [`print()`] does.
-pub(crate) fn say(line: impl Display) {
-    print(&[format!("{line}\n").as_bytes()]);
 }
 
 /// Says a line about what happens, on stderr, unless nobody wants to know ([`be_quiet`]).
@@ -80,6 +74,17 @@ pub(crate) fn draw(line: impl Display) {
 pub(crate) fn erase() {
     if DRAWN.swap(false, Ordering::Relaxed) {
         STDERR.put(format!("\r{ERASE}").as_bytes(), false);
+    }
+}
+
+/// Who is called when stdout takes no more.
+static STDOUT_FAILS: OnceLock<fn()> = OnceLock::new();
+
+/// Calls this as soon as stdout takes no more; also when that was so before.
+pub(crate) fn when_stdout_fails(call: fn()) {
+    STDOUT_FAILS.get_or_init(|| call);
+    if STDOUT.lock().failed.is_some() {
+        call();
     }
 }
 
@@ -170,8 +175,8 @@ impl Output {
     pub(crate) fn fail(&self, error: io::Error) {
         self.lock().failed.get_or_insert(error);
         self.changed.notify_all();
-        if std::ptr::eq(self, &STDOUT) {
-            stop::request();
+        if let (true, Some(call)) = (std::ptr::eq(self, &STDOUT), STDOUT_FAILS.get()) {
+            call();
         }
     }
 

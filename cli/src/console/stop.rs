@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::outcome::{Failure, fail};
-use super::output::{STDERR, STDOUT};
+use super::output::{self, STDERR, STDOUT};
 use super::system;
 
 /// Signals that come together are one: a terminal that goes sends several, and so do programs that pass them on.
@@ -26,6 +26,7 @@ static STOP: Mutex<Option<Stop>> = Mutex::new(None);
 /// [`Failure::Failed`] if the system lets nobody wait for signals.
 pub(crate) fn on_stop(stop: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
     *STOP.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(stop));
+    output::when_stdout_fails(|| drop(thread::spawn(request)));
     let mut first = None;
     let on_signal = move || match first {
         None => {
@@ -49,7 +50,7 @@ pub(crate) fn stop_when_unread() {
     });
 }
 
-pub(crate) fn request() {
+fn request() {
     STDOUT.hurry();
     STDERR.hurry();
     // Taken out of the lock before it is called.

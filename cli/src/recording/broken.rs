@@ -23,7 +23,16 @@ impl fmt::Display for Broken {
                 write!(f, "{} exists already: choose another name, or replace it with --force", path.display())
             }
             Self::Create(path, error) => write!(f, "cannot create {}: {error}", path.display()),
-            Self::Write(path, error) => write!(f, "cannot write to {}: {error}", path.display()),
+            Self::Write(path, error) => {
+                write!(f, "cannot write to {}: {error}", path.display())?;
+                match error.kind() {
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                        f.write_str("; make room, and record anew")
+                    }
+                    io::ErrorKind::FileTooLarge => f.write_str("; --split makes smaller files"),
+                    _ => Ok(()),
+                }
+            }
             Self::Sync(path, error) => write!(f, "cannot bring {} to the disk: {error}", path.display()),
             Self::Form(error) => write!(f, "cannot record: {error}"),
             Self::Thread(error) => write!(f, "cannot start a thread that writes: {error}"),

@@ -1,8 +1,8 @@
 //! The clock of a recording, which never jumps.
 //!
-//! A vehicle's computer has often no clock of its own, and learns the time from the network in the middle of a drive. So
-//! the wall clock is read once, at the beginning, and from there on time goes on as it does for the processor. Where the
-//! wall clock goes another way is noted.
+//! A vehicle's computer has often no clock of its own, and learns the time from the network in the middle of a drive.
+//! So the wall clock is read once, at the beginning, and from there on time goes on as it does for the processor. Where
+//! the wall clock goes another way is noted.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -128,7 +128,7 @@ pub(crate) fn sync(file: &File) -> io::Result<()> {
     }
 }
 
-/// From here on a file that has become as long as the system allows it to be is an error, and not the end of the process.
+/// From here on a file that is as long as the system lets it be is an error, and not the end of the process.
 #[cfg(unix)]
 pub(crate) fn outlive_limits() {
     // Nobody looks at the flag: the write that was too much says so.

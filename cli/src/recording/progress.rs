@@ -69,7 +69,7 @@ fn losses_in_all(lost: Volume) -> String {
         0 => "none lost".into(),
         messages => {
             let messages = count(messages, "message");
-            format!("{messages} ({}) lost: they came faster than the disk took them", bytes(lost.bytes))
+            format!("{messages} ({}) lost: they came faster than they could be written", bytes(lost.bytes))
         }
     }
 }

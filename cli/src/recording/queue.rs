@@ -6,8 +6,8 @@
 //!                 └─ no room for a moment: left out and counted, until half of it is free ──▶ a gap
 //! ```
 //!
-//! A reader that waits for room holds up who sends to it, and a LEADS vehicle waits for each of its viewers. So from when
-//! there is no room until half of it is free, readers wait for a moment in all; unless nothing may be lost.
+//! A reader that waits for room holds up who sends to it, and a LEADS vehicle waits for each of its viewers. So from
+//! when there is no room until half of it is free, readers wait for a moment in all; unless nothing may be lost.
 
 use std::mem;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! JSON Schemas of the channels, as far as viewers need them: which fields there are, and of which types.
 //!
 //! Lichtblick refuses a channel whose schema it cannot read: with a type that is missing, `null` or a union, or with
-//! arrays of arrays, or whose elements are not of one type. Fields of that kind are left out; that a message has more fields than
-//! its schema does no harm.
+//! arrays of arrays, or whose elements are not of one type. Fields of that kind are left out; that a message has more
+//! fields than its schema does no harm.
 
 use serde_json::{Map, Value, json};
 

@@ -256,6 +256,23 @@ fn a_reader_that_leaves_is_noticed_at_once() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_stdout_without_room_is_a_failure() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (listen, peer) = client("listen", &[], |command| {
+        command.stdout(full());
+    });
+    peer.write("1;");
+    // Also one that fails before there is a server.
+    let mut header = command(&["listen", "-q", &crate::wire::unused_address(), "--fields", "t"]);
+    for process in [listen, Process::spawn(header.stdout(full()))] {
+        let ended = process.end();
+        assert_eq!((ended.code, ended.stderr.len()), (1, 1), "{ended:?}");
+        assert!(ended.stderr[0].starts_with("leads-comm: cannot write to stdout: No space left"), "{ended:?}");
+    }
+}
+
+#[test]
 fn help_that_nobody_reads_to_its_end_is_no_failure() {
     let (mut help, stdout) = Process::start_unread(&["listen", "--help"]);
     drop(stdout);

@@ -41,7 +41,8 @@ def main():
 
     inferred = InferredDataset(path)
     inferred.load()
-    print("inferred", inferred.complete(SafeSpeedInference(), SpeedInferenceByAcceleration(), SpeedInferenceByMileage()))
+    methods = SafeSpeedInference(), SpeedInferenceByAcceleration(), SpeedInferenceByMileage()
+    print("inferred", inferred.complete(*methods))
     tensor = Preprocessor(rows).to_tensor(("t", "speed", "latitude", "longitude"))
     print("tensor", tensor.shape)
 

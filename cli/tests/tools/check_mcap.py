@@ -75,7 +75,8 @@ def main():
     for channel in channels.values():
         # PlotJuggler passes over a channel without a schema, or of another encoding.
         assert channel.schema_id in schemas and channel.message_encoding == "json", channel
-    assert len({(channel.topic, tuple(sorted(channel.metadata.items()))) for channel in channels.values()}) == len(channels)
+    kinds = {(channel.topic, tuple(sorted(channel.metadata.items()))) for channel in channels.values()}
+    assert len(kinds) == len(channels)
 
     times = [message.log_time for message in messages]
     assert times == sorted(times), "a time has gone back"

@@ -27,15 +27,15 @@ use receiver::Receiver;
 
 const EXAMPLES: &str = "\
 Examples:
-  leads-comm record 10.0.0.4 --leads            into leads-DATE_TIME.mcap, until Ctrl-C
+  leads-comm record 10.0.0.4 --leads     into leads-DATE_TIME.mcap, until Ctrl-C
   leads-comm record 10.0.0.4 -o drive.mcap --duration 10m
-  leads-comm record 10.0.0.4 --leads --csv      into the CSV of LEADS's data tools
-  leads-comm record --serve :16900 --split 1h   what clients send, an hour a file";
+  leads-comm record 10.0.0.4 --csv       the CSV of LEADS's data tools
+  leads-comm record --serve :16900 --split 1h     what clients send";
 
 const EXIT_CODES: &str = "\
-Exit code 0: it was ended by Ctrl-C, -c, -W or --duration. 1: it failed, the file
-could not be written, or the connection was lost with --no-reconnect. 2: a wrong
-call. 3: silence before there were as many messages as -c says.";
+Exit code 0: it was ended by Ctrl-C, -c, -W or --duration. 1: it failed, or the
+file could not be written, or the connection was lost with --no-reconnect.
+2: a wrong call. 3: silence before there were as many messages as -c says.";
 
 /// How much may wait to be written, in bytes: four seconds of 20,000 messages a second.
 const BUFFER: usize = 64 << 20;
@@ -45,7 +45,7 @@ const SYNC: Duration = Duration::from_secs(5);
 
 pub(crate) fn command() -> Command {
     let command = Command::new("record")
-        .about("Keep what a server, a device, or clients send, with its times: see docs/recording.md")
+        .about("Keep what a server, a device, or clients send, with its times")
         .before_help(EXAMPLES)
         .after_help(EXIT_CODES)
         .arg(endpoint::address_argument().required_unless_present("serve"))
@@ -56,12 +56,12 @@ pub(crate) fn command() -> Command {
                 .long("output")
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
-                .help("Where to (default leads-DATE_TIME.mcap in this folder); - is stdout"),
+                .help("Where to, - for stdout (default leads-DATE_TIME.mcap)"),
             Arg::new("force").long("force").action(ArgAction::SetTrue).help("Replace a file that exists"),
             Arg::new("csv")
                 .long("csv")
                 .action(ArgAction::SetTrue)
-                .help("LEADS's frames as its own CSV, and nothing else, instead of MCAP"),
+                .help("Only LEADS's frames, in its own CSV; also if FILE ends in .csv"),
             Arg::new("name")
                 .long("name")
                 .value_name("NAME")
@@ -72,7 +72,7 @@ pub(crate) fn command() -> Command {
                 .long("split")
                 .value_name("TIME|SIZE")
                 .value_parser(split)
-                .help("A new file after so long, or so large: 10m, 1h, 500MB, 1GiB"),
+                .help("A new file after so long, or so large: 10m, 1GiB"),
             Arg::new("serve")
                 .long("serve")
                 .action(ArgAction::SetTrue)
@@ -86,16 +86,16 @@ pub(crate) fn command() -> Command {
                 .long("buffer")
                 .value_name("SIZE")
                 .value_parser(units::size)
-                .help("How much may wait for the disk before messages are lost (default 64M)"),
+                .help("How much may wait for the disk (default 64M)"),
             Arg::new("lossless")
                 .long("lossless")
                 .action(ArgAction::SetTrue)
-                .help("Hold the other side up while the disk is slow, instead of losing messages"),
+                .help("Let the other side wait for a slow disk, and lose nothing"),
             Arg::new("sync")
                 .long("sync")
                 .value_name("TIME")
                 .value_parser(units::time)
-                .help("How often the file is brought to the disk, at least 500ms (default 5s)"),
+                .help("How often the file is brought to the disk (default 5s)"),
         ]);
     let command = Until::with_options(command).arg(
         Arg::new("duration")
@@ -243,8 +243,10 @@ fn side(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Arc<Receiver>) -> 
 }
 
 fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Result<Plan, Failure> {
-    let csv = matches.get_flag("csv");
-    let destination = match matches.get_one::<PathBuf>("output") {
+    let output = matches.get_one::<PathBuf>("output");
+    let is_named_so = output.and_then(|path| path.extension()).is_some_and(|name| name.eq_ignore_ascii_case("csv"));
+    let csv = matches.get_flag("csv") || is_named_so;
+    let destination = match output {
         None => Destination::Dated { extension: if csv { "csv" } else { "mcap" } },
         Some(path) if path == Path::new("-") => Destination::Stdout,
         Some(path) => Destination::Named { path: path.clone(), replaces: matches.get_flag("force") },
@@ -267,8 +269,8 @@ fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Resul
 
 /// What is said, once, of a recording that cannot go on.
 fn stopped(outcome: &Outcome) -> String {
-    let Outcome { kept, path, failure, .. } = outcome;
+    let Outcome { kept, failure, .. } = outcome;
     let why = failure.as_ref().map(ToString::to_string).unwrap_or_default();
-    let (messages, received, path) = (count(kept.messages, "message"), bytes(kept.bytes), path.display());
-    format!("recording has stopped: {why}; {path} ends with {messages} ({received}): make room, and record anew")
+    let (messages, received) = (count(kept.messages, "message"), bytes(kept.bytes));
+    format!("recording has stopped with {messages} ({received}), which can be read: {why}")
 }

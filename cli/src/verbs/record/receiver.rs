@@ -58,7 +58,7 @@ impl Receiver {
         let mut said = self.said.lock();
         if said.is_none_or(|said| said.elapsed() >= PAUSE) {
             *said = Some(Instant::now());
-            complain("leads-comm: messages are being lost: they come faster than the disk takes them");
+            complain("leads-comm: messages are being lost: they come faster than they can be written");
         }
     }
 

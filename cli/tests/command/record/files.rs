@@ -78,6 +78,7 @@ fn large_messages_are_kept() {
     assert!(recording.texts().into_iter().eq((0..20).map(frame)));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_server_keeps_what_its_clients_send() {
     let folder = Folder::new("record");
@@ -122,6 +123,17 @@ fn a_server_at_a_unix_socket_has_peers_without_an_address() {
     assert_eq!(recording.texts(), ["one", "two"]);
     let metadata = &recording.messages[0].metadata;
     assert_eq!((&*metadata["peer"], &*metadata["separator"]), ("unix", "\\r\\n"));
+}
+
+#[test]
+fn messages_with_a_length_before_them_have_no_separator() {
+    let recorded = Recorded::start(&["--length-prefix", "-c2"]);
+    recorded.peer.write(b"\0\0\0\x03a;b\0\0\0\0");
+    let path = recorded.path();
+    assert_eq!(recorded.process.end().code, 0);
+    let recording = Recording::read(path);
+    assert_eq!(recording.texts(), ["a;b", ""]);
+    assert_eq!(recording.messages[0].metadata["separator"], "");
 }
 
 #[test]
@@ -220,6 +232,7 @@ fn each_part_can_be_read_by_itself() {
     assert!(messages.iter().map(|message| message.payload.clone()).eq((0..200).map(message)));
 }
 
+#[cfg(unix)]
 #[test]
 fn parts_are_as_long_as_they_should_be() {
     let recorded = Recorded::start(&["--split", "300ms"]);
@@ -267,7 +280,7 @@ fn frames_are_kept_as_leads_keeps_them() {
     let path = folder.path().join("drive.csv");
     let listening = Listening::start();
     let address = format!("127.0.0.1:{}", listening.port);
-    let process = Process::start(&["record", &address, "--csv", "-c4", "-o", path.to_str().unwrap()]);
+    let process = Process::start(&["record", &address, "-c4", "-o", path.to_str().unwrap()]);
     listening.accept().write("time_lap;{\"t\":1,\"speed\":0.5,\"gps_valid\":false};{\"no\":\"frame\"};{\"t\":2};");
     let ended = process.end();
     assert_eq!(ended.code, 0, "{ended:?}");

@@ -1,7 +1,5 @@
 //! Recorders that are killed: what had been received a second before is in the file.
 
-#![cfg(unix)]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

@@ -1,8 +1,10 @@
 //! `record`: what is in its files, when it ends, and what happens when the disk does not do its part.
 
+#[cfg(unix)]
 mod disk;
 mod ends;
 mod files;
+#[cfg(unix)]
 mod killed;
 mod others;
 mod reading;

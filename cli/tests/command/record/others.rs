@@ -40,11 +40,13 @@ pub(super) fn frame(index: u64) -> Value {
     let mut noise = |scale: f64| scale * ((chance.number() % (1 << 20)) as f64 / f64::from(1 << 20));
     json!({
         "brake": 0.0, "forward_acceleration": noise(3.0) - 1.5, "front_proximity": -1, "front_wheel_speed": noise(60.0),
-        "gps_ground_speed": noise(60.0), "gps_valid": index % 7 != 0, "lap_times": [], "lateral_acceleration": noise(1e-6),
+        "gps_ground_speed": noise(60.0), "gps_valid": index % 7 != 0,
+        "lap_times": [], "lateral_acceleration": noise(1e-6),
         "latitude": 43.65 + noise(0.01), "left_proximity": -1, "longitude": -79.38 + noise(0.01), "m1_mode": "D",
         "m3_mode": null, "mileage": index as f64 * 0.001, "pitch": noise(3.0), "rear_proximity": -1,
         "rear_wheel_speed": noise(60.0), "right_proximity": -1, "roll": noise(1e17), "speed": noise(60.0),
-        "speed_trend": noise(1.0), "steering_position": 0.0, "t": 1_795_897_762_603_u64 + index * 33, "throttle": noise(1.0),
+        "speed_trend": noise(1.0), "steering_position": 0.0,
+        "t": 1_795_897_762_603_u64 + index * 33, "throttle": noise(1.0),
         "vertical_acceleration": 9.81, "voltage": 48.0, "yaw": noise(360.0),
     })
 }
