@@ -1,7 +1,7 @@
 //! Recordings, read: from the first message to the last one, whatever is left of the file.
 //!
 //! ```text
-//!   file, FIFO, stdin ──▶ what it begins with ─┬─▶ records ──▶ messages of an MCAP   records.rs, mcap.rs
+//!   file, FIFO, stdin ──▶ what it begins with ─┬─▶ records ──▶ messages of an MCAP   records.rs, chunk.rs, mcap.rs
 //!                                              ├─▶ JSON Lines                        json_lines.rs
 //!                                              └─▶ LEADS's CSV                       csv.rs
 //! ```
@@ -9,6 +9,8 @@
 //! Nothing is held in memory but a chunk, or a line.
 
 mod channel;
+mod chunk;
+mod counted;
 mod csv;
 mod damages;
 mod index;

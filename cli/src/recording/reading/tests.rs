@@ -9,8 +9,8 @@ use ::mcap::{WriteOptions, Writer};
 use proptest::prelude::*;
 
 use super::super::channels::{self, Wrap};
+use super::chunk::{HEAD, is_chunk};
 use super::mcap::McapMessages;
-use super::records::{HEAD, is_chunk};
 use super::*;
 
 /// A few kinds of messages, an empty one among them.
