@@ -34,6 +34,9 @@ const VERBS: &[Verb] = &[
     Verb { command: verbs::completions::command, run: verbs::completions::run },
 ];
 
+/// Where the options that all verbs have are in their help: behind their own, before `--help`.
+const LAST: usize = 900;
+
 /// Does what was typed.
 pub(crate) fn run() -> ExitCode {
     let matches = match whole().try_get_matches() {
@@ -60,6 +63,7 @@ pub(crate) fn whole() -> Command {
                 .short('q')
                 .long("quiet")
                 .global(true)
+                .display_order(LAST)
                 .action(ArgAction::SetTrue)
                 .conflicts_with("verbose")
                 .help("Say nothing on stderr but failures"),
@@ -67,11 +71,13 @@ pub(crate) fn whole() -> Command {
                 .short('v')
                 .long("verbose")
                 .global(true)
+                .display_order(LAST + 1)
                 .action(ArgAction::Count)
                 .help("Show the library's log, -vv all of it"),
             Arg::new("no-color")
                 .long("no-color")
                 .global(true)
+                .display_order(LAST + 2)
                 .action(ArgAction::SetTrue)
                 .help("No colours on a terminal, as with NO_COLOR"),
         ])
@@ -133,6 +139,19 @@ mod tests {
             assert!(text.starts_with("Examples:\n  leads-comm "), "{text}");
             let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > 80).collect();
             assert!(wide.is_empty(), "{wide:#?}");
+        }
+    }
+
+    #[test]
+    fn options_of_all_verbs_are_the_last_ones() {
+        let mut whole = whole();
+        whole.build();
+        for verb in whole.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
+            let help = verb.render_help().to_string();
+            let options = help.lines().skip_while(|line| *line != "Options:").take_while(|line| !line.is_empty());
+            let names: Vec<_> =
+                options.filter_map(|line| line.split("--").nth(1)?.split([' ', '.', '[']).next()).collect();
+            assert!(names.ends_with(&["quiet", "verbose", "no-color", "help"]), "{help}");
         }
     }
 

@@ -7,10 +7,8 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::{columns, output};
-
-/// How wide a terminal is taken for where stdout is no terminal.
-const COLUMNS: usize = 80;
+use super::terminal::COLUMNS;
+use super::{output, system};
 
 /// The line, until this is dropped: then it goes.
 #[derive(Debug)]
@@ -31,7 +29,7 @@ impl Redrawn {
         let draw = move || {
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                 // The last column would make some terminals begin another line.
-                let room = columns().unwrap_or(COLUMNS) - 1;
+                let room = system::columns(io::stderr()).unwrap_or(COLUMNS) - 1;
                 output::draw(line().chars().take(room).collect::<String>());
             }
         };

@@ -172,6 +172,58 @@ fn a_wrong_call_is_told() {
     assert!(ended.stderr[0].starts_with("leads-comm: cannot read /nowhere/a.mcap: "), "{ended:?}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_stopped_at_once_leaves_nothing() {
+    let recordings = Recordings::new();
+    let folder = recordings.path("a").parent().unwrap().to_owned();
+    let mut convert = Process::start(&["convert", "-", &recordings.name("a.jsonl")]);
+    convert.write("{\"t\":1}\n");
+    leads_comm_testing::until("it is at work", || names(&folder).len() == 1);
+    let stat = format!("/proc/{}/stat", convert.id());
+    leads_comm_testing::until("a signal has ended it", || {
+        convert.signal("INT");
+        fs::read_to_string(&stat).unwrap().contains(") Z ")
+    });
+    assert!(!convert.status().success());
+    assert!(names(&folder).is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn only_files_are_replaced() {
+    let recordings = Recordings::new();
+    let lines = recordings.json_lines("a.jsonl", 1, &["one"]);
+    fs::create_dir(recordings.path("folder.jsonl")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", recordings.path("null.jsonl")).unwrap();
+    for name in ["folder.jsonl", "null.jsonl"] {
+        for force in [&["convert"][..], &["convert", "--force"]] {
+            let ended = run(&[force, &[&lines, &recordings.name(name)]].concat());
+            assert_eq!(ended.code, 1, "{ended:?}");
+            assert!(ended.stderr[0].ends_with(&format!("{name} is there already, and no file")), "{ended:?}");
+        }
+    }
+    assert_eq!(names(Path::new(&lines).parent().unwrap()), ["a.jsonl", "folder.jsonl", "null.jsonl"]);
+}
+
+#[test]
+fn what_other_programs_attached_is_not_lost_without_a_word() {
+    let recordings = Recordings::new();
+    let mut writer = mcap::Writer::new(std::io::Cursor::new(Vec::new())).unwrap();
+    let attachment = mcap::Attachment {
+        log_time: 1,
+        create_time: 1,
+        name: "map.png".into(),
+        media_type: "image/png".into(),
+        data: b"\x89PNG"[..].into(),
+    };
+    writer.attach(&attachment).unwrap();
+    writer.finish().unwrap();
+    fs::write(recordings.path("a.mcap"), writer.into_inner().into_inner()).unwrap();
+    let ended = convert(&[&recordings.name("a.mcap"), &recordings.name("b.mcap")]);
+    assert!(ended.stderr.contains(&format!("{}: 1 attachment left out", recordings.name("a.mcap"))), "{ended:?}");
+}
+
 #[cfg(unix)]
 #[test]
 fn what_is_stopped_leaves_nothing() {

@@ -112,9 +112,16 @@ fn the_terminal_is_given_back_while_it_is_stopped() {
 fn where_it_is_is_drawn() {
     let recordings = Recordings::new();
     let file = recordings.mcap("a.mcap", 1_000_000, &["1", "2"]);
-    let mut terminal = Terminal::open(80);
+    // Of stderr, which is the terminal, and not of stdout, which is none.
+    for (columns, drawn) in [(80, "0:00.000 of 0:00.001  PAUSED  1 message, 1 B"), (27, "0:00.000 of 0:00.001  PAUS")] {
+        draw(&file, columns, drawn);
+    }
+}
+
+fn draw(file: &str, columns: u16, drawn: &str) {
+    let mut terminal = Terminal::open(columns);
     let mut command = Command::new("setsid");
-    command.args(["--ctty", env!("CARGO_BIN_EXE_leads-comm"), "replay", "--serve", "127.0.0.1:0", &file, "--paused"]);
+    command.args(["--ctty", env!("CARGO_BIN_EXE_leads-comm"), "replay", "--serve", "127.0.0.1:0", file, "--paused"]);
     prepare(&mut command);
     command.env("TERM", "xterm").stdin(terminal.stdio()).stderr(terminal.stdio());
     let replay = Process::spawn(&mut command);
@@ -125,7 +132,9 @@ fn where_it_is_is_drawn() {
     // What is drawn ends where another line begins.
     until("it is drawn", || {
         let _viewer = Peer::connect(port);
-        shown(&terminal.line_with(" connected")).contains("0:00.000 of 0:00.001  PAUSED  1 message, 1 B")
+        let line = shown(&terminal.line_with(" connected"));
+        assert!(columns > 30 || !line.contains("PAUSED"), "{line}");
+        line.contains(drawn)
     });
     terminal.type_in("q");
     terminal.line_with("1 message sent");

@@ -27,8 +27,8 @@ pub(crate) fn on_signals(mut stop: impl FnMut() -> bool + Send + 'static) -> io:
     ctrlc::set_handler(handle).map_err(io::Error::other)
 }
 
-/// How wide the terminal at stdout is, which nothing tells here.
-pub(crate) fn columns() -> Option<usize> {
+/// How wide the terminal at this stream is, which nothing tells here.
+pub(crate) fn columns(_: impl Sized) -> Option<usize> {
     None
 }
 

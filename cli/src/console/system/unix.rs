@@ -107,9 +107,9 @@ fn is_ignored(signal: i32) -> bool {
     ignored.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-/// How wide the terminal at stdout is; `None` where it does not say.
-pub(crate) fn columns() -> Option<usize> {
-    let size = tcgetwinsize(io::stdout()).ok()?;
+/// How wide the terminal at this stream is; `None` where it does not say.
+pub(crate) fn columns(stream: impl AsFd) -> Option<usize> {
+    let size = tcgetwinsize(stream).ok()?;
     (size.ws_col > 0).then_some(size.ws_col.into())
 }
 

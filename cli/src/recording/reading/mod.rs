@@ -1,7 +1,7 @@
 //! Recordings, read: from the first message to the last one, whatever is left of the file.
 //!
 //! ```text
-//!   file, FIFO, stdin ──▶ what it begins with ─┬─▶ records ──▶ messages of an MCAP   records.rs, mcap.rs
+//!   file, FIFO, stdin ──▶ what it begins with ─┬─▶ records ──▶ messages of an MCAP   records.rs, chunk.rs, mcap.rs
 //!                                              ├─▶ JSON Lines                        json_lines.rs
 //!                                              └─▶ LEADS's CSV                       csv.rs
 //! ```
@@ -9,9 +9,11 @@
 //! Nothing is held in memory but a chunk, or a line.
 
 mod channel;
+mod chunk;
+mod counted;
 mod csv;
 mod damages;
-mod extent;
+mod index;
 mod item;
 mod json_lines;
 mod lines;
@@ -28,7 +30,7 @@ use crate::console::{Failure, fail};
 
 pub(crate) use channel::{Channel, Use};
 pub(crate) use damages::{Damages, cut_off};
-pub(crate) use extent::extent;
+pub(crate) use index::extent;
 pub(crate) use item::{Item, Message};
 pub(crate) use json_lines::envelope;
 pub(crate) use records::{End, Found, Records};
@@ -67,7 +69,9 @@ impl Recording {
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let (format, bytes, size) = open(path)?;
         let input = match format {
-            Format::Mcap => Input::Mcap(Box::new(mcap::McapMessages::new(Records::behind_magic(bytes)))),
+            Format::Mcap => {
+                Input::Mcap(Box::new(mcap::McapMessages::new(Records::behind_magic(bytes).with_index(path))))
+            }
             Format::JsonLines => Input::JsonLines(json_lines::JsonLines::new(bytes)),
             Format::Csv => Input::Csv(csv::CsvRows::new(bytes).map_err(|text| no_recording(path, &text))?),
         };
@@ -123,7 +127,7 @@ impl Recording {
 /// As [`Recording::open`].
 pub(crate) fn open_records(path: &Path) -> Result<Option<Records<impl Read>>, Failure> {
     let (format, bytes, _) = open(path)?;
-    Ok((format == Format::Mcap).then(|| Records::behind_magic(bytes)))
+    Ok((format == Format::Mcap).then(|| Records::behind_magic(bytes).with_index(path)))
 }
 
 /// The format of a file, and its bytes: all of them, but for an MCAP's magic.
