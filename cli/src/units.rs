@@ -5,15 +5,18 @@ use std::time::Duration;
 /// The longest time that can be meant: a year.
 const LONGEST: f64 = 366.0 * 24.0 * 3600.0;
 
-/// A number of bytes, at least 1: `812`, `64k`, `16M`, `1GiB`; k, M and G are powers of 1024.
+/// A number of bytes, at least 1: `812`, `64k`, `16M`, `1GiB`; k, M and G are powers of 1024, kB, MB and GB of 1000.
 pub(crate) fn size(text: &str) -> Result<usize, String> {
     let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(digits);
     let factor = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 1,
-        "k" | "kb" | "kib" => 1 << 10,
-        "m" | "mb" | "mib" => 1 << 20,
-        "g" | "gb" | "gib" => 1 << 30,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
         _ => return Err("not a size such as 812, 64k or 16M".into()),
     };
     let number: Option<usize> = digits.parse().ok();
@@ -21,20 +24,36 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
     bytes.ok_or_else(|| "not a size such as 812, 64k or 16M".into())
 }
 
-/// A time of more than nothing: `5s`, `500ms`, `2m`, `1.5h`; a bare number is seconds.
+/// A time of more than nothing: `5s`, `500ms`, `2m`, `1.5h`, `1h30m`, `1d`; a bare number is seconds.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|character: char| !matches!(character, '0'..='9' | '.')).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => return Err("not a time such as 5s, 500ms or 2m".into()),
-    };
-    let seconds = number.parse().ok().map(|number: f64| number * factor);
-    let time = seconds.filter(|seconds| *seconds <= LONGEST).map(Duration::from_secs_f64);
-    time.filter(|time| !time.is_zero()).ok_or_else(|| "not a time such as 5s, 500ms or 2m".into())
+    let is_bare = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let seconds = if is_bare { text.parse().ok() } else { sum(text) };
+    let time = seconds.filter(|seconds| (0.0..=LONGEST).contains(seconds)).map(Duration::from_secs_f64);
+    time.filter(|time| !time.is_zero()).ok_or_else(|| "not a time such as 5s, 500ms, 2m or 1h30m".into())
+}
+
+/// The seconds of numbers with a unit each, the largest one first.
+fn sum(mut text: &str) -> Option<f64> {
+    let (mut seconds, mut last) = (0.0, f64::INFINITY);
+    while !text.is_empty() {
+        let (number, rest) = text.split_at(text.find(char::is_alphabetic)?);
+        let (unit, rest) = rest.split_at(rest.find(|character: char| !character.is_alphabetic()).unwrap_or(rest.len()));
+        let factor = match unit {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" | "min" => 60.0,
+            "h" => 3600.0,
+            "d" => 24.0 * 3600.0,
+            _ => return None,
+        };
+        let is_number = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        if !is_number || factor >= last {
+            return None;
+        }
+        seconds += number.parse::<f64>().ok()? * factor;
+        (last, text) = (factor, rest);
+    }
+    Some(seconds)
 }
 
 /// How many of something: at least 1.
@@ -54,7 +73,7 @@ mod tests {
     #[test]
     fn sizes_have_units() {
         for (text, expected) in
-            [("812", 812), ("64k", 64 << 10), ("16M", 16 << 20), ("1GiB", 1 << 30), ("3kB", 3 << 10)]
+            [("812", 812), ("64k", 64 << 10), ("16M", 16 << 20), ("1GiB", 1 << 30), ("3kB", 3000), ("10MB", 10_000_000)]
         {
             assert_eq!(size(text), Ok(expected), "{text}");
         }
@@ -65,10 +84,11 @@ mod tests {
 
     #[test]
     fn times_have_units() {
-        for (text, millis) in [("5", 5000), ("5s", 5000), ("500ms", 500), ("2m", 120_000), (".5h", 1_800_000)] {
+        let times = [("5", 5000), ("5s", 5000), ("500ms", 500), ("2m", 120_000), (".5h", 1_800_000), ("1d", 86_400_000)];
+        for (text, millis) in times.into_iter().chain([("1h30m", 5_400_000), ("1m1.5s", 61_500), ("1s500ms", 1500)]) {
             assert_eq!(time(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "s", "0", "0ms", "-1s", "1e3", "inf", "NaN", "5 s", "1d", "1.2.3", "99999999999h", "1e-20"] {
+        for text in ["", "s", "0", "0ms", "-1s", "1e3", "inf", "NaN", "5 s", "1w", "1.2.3", "1m1h", "1s1s", "1h30", "+5s", "+5", "1e3s", "m", "é", "1é", "99999999999h", "1e-20"] {
             assert!(time(text).is_err(), "{text}");
         }
     }

@@ -1,10 +1,11 @@
-//! The files of a recording: their names, and that they end with something whole, whatever happens.
+//! The names of a recording's files: what was typed, or the time, and numbers for its parts.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::console::print;
+use super::broken::Broken;
+use super::output::Output;
 
 /// Where a recording goes.
 #[derive(Debug, Clone)]
@@ -17,60 +18,74 @@ pub(crate) enum Destination {
     Dated { extension: &'static str },
 }
 
-/// A file that is being written.
-#[derive(Debug)]
-pub(crate) struct Output {
-    /// `None` for stdout.
-    file: Option<File>,
-    is_new: bool,
-    pub(crate) path: PathBuf,
-    /// How many bytes are in it, which is a whole number of records.
-    pub(crate) len: u64,
-}
-
 impl Destination {
-    /// Where a part of it would be.
-    pub(crate) fn path(&self, part: Option<u32>) -> PathBuf {
+    /// The file of a part, which is not there before, or stays as it is until this one has a message; `part` where there
+    /// may be several, from 1.
+    pub(crate) fn create(&mut self, part: Option<u32>) -> Result<Output, Broken> {
         match self {
-            Self::Stdout => "-".into(),
-            Self::Named { path, .. } => part.map_or_else(|| path.clone(), |part| numbered(path, part)),
-            Self::Dated { extension } => format!("leads-….{extension}").into(),
-        }
-    }
-
-    /// The file of a part, which is not there before; `part` where there may be several, from 1.
-    pub(crate) fn create(&mut self, part: Option<u32>) -> io::Result<Output> {
-        let replaces = match self {
-            Self::Stdout => return Ok(Output { file: None, is_new: false, path: "-".into(), len: 0 }),
-            Self::Named { replaces, .. } => *replaces,
+            Self::Stdout => Ok(Output::stdout()),
+            Self::Named { path, replaces } => {
+                if part == Some(1) {
+                    check_later_parts(path, *replaces)?;
+                }
+                create(part.map_or_else(|| path.clone(), |part| numbered(path, part)), *replaces)
+            }
             Self::Dated { extension } => {
                 let (path, output) = create_dated(extension, part)?;
                 // The other parts are called like the first one.
                 *self = Self::Named { path, replaces: false };
-                return Ok(output);
+                Ok(output)
             }
-        };
-        let path = self.path(part);
-        let mut options = OpenOptions::new();
-        options.write(true);
-        let options = if replaces { options.create(true).truncate(true) } else { options.create_new(true) };
-        Ok(Output { file: Some(options.open(&path)?), is_new: !replaces, path, len: 0 })
+        }
+    }
+
+    /// Takes away what an earlier recording of this name has behind its first part; how many files.
+    pub(crate) fn remove_later_parts(&self) -> Result<usize, Broken> {
+        let Self::Named { path, replaces: true } = self else { return Ok(0) };
+        let parts = later_parts(path);
+        for part in &parts {
+            fs::remove_file(part).map_err(|error| Broken::Remove(part.clone(), error))?;
+        }
+        Ok(parts.len())
+    }
+}
+
+fn create(path: PathBuf, replaces: bool) -> Result<Output, Broken> {
+    match OpenOptions::new().write(true).create_new(true).open(&path) {
+        Ok(file) => Ok(Output::new(path, file)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => at_a_taken_name(path, replaces),
+        Err(error) => Err(Broken::Create(path, error)),
+    }
+}
+
+fn at_a_taken_name(path: PathBuf, replaces: bool) -> Result<Output, Broken> {
+    let there = fs::metadata(&path);
+    if there.as_ref().is_ok_and(fs::Metadata::is_dir) {
+        return Err(Broken::Folder(path));
+    }
+    let is_special = there.as_ref().is_ok_and(|there| !there.is_file());
+    match (replaces, is_special, there) {
+        (false, true, _) => Err(Broken::Special(path)),
+        (false, false, _) => Err(Broken::Exists(path)),
+        (true, false, Ok(_)) => Output::replacing(path),
+        // A device, a pipe, or a link to nothing.
+        (true, ..) => match OpenOptions::new().write(true).create(true).truncate(false).open(&path) {
+            Ok(file) => Ok(Output::special(path, file)),
+            Err(error) => Err(Broken::Create(path, error)),
+        },
     }
 }
 
 /// A name after the time that no file has yet, and the first file of it.
-fn create_dated(extension: &str, part: Option<u32>) -> io::Result<(PathBuf, Output)> {
+fn create_dated(extension: &str, part: Option<u32>) -> Result<(PathBuf, Output), Broken> {
     let time = jiff::Zoned::now().strftime("leads-%Y-%m-%d_%H-%M-%S").to_string();
     let mut name = format!("{time}.{extension}");
     let mut more = 1;
     loop {
-        let mut named = Destination::Named { path: name.into(), replaces: false };
+        let mut named = Destination::Named { path: name.clone().into(), replaces: false };
         match named.create(part) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            output => {
-                let Destination::Named { path, .. } = named else { unreachable!("it stays as it is") };
-                return Ok((path, output?));
-            }
+            Err(Broken::Exists(_)) => {}
+            output => return Ok((name.into(), output?)),
         }
         more += 1;
         name = format!("{time}-{more}.{extension}");
@@ -88,44 +103,38 @@ fn numbered(path: &Path, part: u32) -> PathBuf {
     path.with_file_name(name)
 }
 
-impl Output {
-    /// Adds whole records. When that fails the file is as it was before, if its system allows that.
-    pub(crate) fn append(&mut self, records: &[u8]) -> io::Result<()> {
-        match &mut self.file {
-            None => print(&[records]),
-            Some(file) => {
-                if let Err(error) = file.write_all(records) {
-                    // What is no file of a disk has no length.
-                    let _ = file.set_len(self.len).and_then(|()| file.seek(SeekFrom::Start(self.len)));
-                    return Err(error);
-                }
-            }
-        }
-        self.len += records.len() as u64;
-        Ok(())
-    }
-
-    /// Takes the file away, unless it was there before.
-    pub(crate) fn discard(self) {
-        if self.is_new {
-            // It stays where its folder has become read-only meanwhile.
-            let _ = fs::remove_file(self.path);
-        }
-    }
-
-    /// The file once more, for a thread that brings it to the disk.
-    pub(crate) fn for_sync(&self) -> io::Result<Option<File>> {
-        self.file.as_ref().map(File::try_clone).transpose()
-    }
+/// The folder that a file is in.
+pub(super) fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Brings to the disk what has been written to a file; it may take seconds.
-pub(crate) fn sync(file: &File) -> io::Result<()> {
-    match file.sync_data() {
-        // There is no disk behind it: a pipe, a device.
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
-        outcome => outcome,
+/// The parts that are there, from the second one on.
+fn later_parts(path: &Path) -> Vec<PathBuf> {
+    // A folder that cannot be read has none that are known; what is in the way of a part is noticed with that part.
+    let Ok(entries) = fs::read_dir(folder(path)) else { return Vec::new() };
+    let stem = path.file_stem().unwrap_or_default().as_encoded_bytes();
+    let is_part = |name: &std::ffi::OsStr| {
+        let rest = name.as_encoded_bytes().strip_prefix(stem).and_then(|rest| rest.strip_prefix(b"_"));
+        let digits = rest.map(|rest| rest.split(|byte| !byte.is_ascii_digit()).next().unwrap_or_default());
+        let number = digits.and_then(|digits| str::from_utf8(digits).ok()?.parse().ok());
+        number.is_some_and(|number| number > 1 && numbered(path, number).file_name() == Some(name))
+    };
+    let names = entries.flatten().map(|entry| entry.file_name()).filter(|name| is_part(name));
+    let mut parts: Vec<_> = names.map(|name| path.with_file_name(name)).collect();
+    parts.sort();
+    parts
+}
+
+/// Parts of an earlier recording would pass for parts of this one.
+fn check_later_parts(path: &Path, replaces: bool) -> Result<(), Broken> {
+    for part in later_parts(path) {
+        match replaces {
+            false => return Err(Broken::Exists(part)),
+            true if super::lock::is_recorded_to(&part) => return Err(Broken::Busy(part)),
+            true => {}
+        }
     }
+    Ok(())
 }
 
 /// From here on a file that is as long as the system lets it be is an error, and not the end of the process.
@@ -144,18 +153,75 @@ mod tests {
 
     use super::*;
 
+    fn named(path: &Path, replaces: bool) -> Destination {
+        Destination::Named { path: path.into(), replaces }
+    }
+
     #[test]
-    fn a_file_that_is_there_is_not_touched() {
+    fn a_file_that_is_there_is_not_touched_before_there_is_a_message() {
         let folder = Folder::new("record");
         let path = folder.path().join("drive.mcap");
         fs::write(&path, "old").unwrap();
-        let named = |replaces| Destination::Named { path: path.clone(), replaces };
-        assert_eq!(named(false).create(None).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(matches!(named(&path, false).create(None), Err(Broken::Exists(_))));
+        let mut output = named(&path, true).create(None).unwrap();
+        output.append(b"n").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"old");
-        named(true).create(None).unwrap().append(b"n").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"n");
-        let part = named(false).create(Some(12)).unwrap();
-        assert_eq!(part.path.file_name().unwrap(), "drive_0012.mcap");
+        output.keep().unwrap();
+        output.append(b"ew").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        // Nothing else is left of either.
+        drop(output);
+        drop((named(&path, true).create(None).unwrap(), named(&path, false).create(Some(12)).unwrap()));
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_one() {
+        let folder = Folder::new("record");
+        let (path, link) = (folder.path().join("drive.mcap"), folder.path().join("last.mcap"));
+        fs::write(&path, "old").unwrap();
+        std::os::unix::fs::symlink("drive.mcap", &link).unwrap();
+        let mut output = named(&link, true).create(None).unwrap();
+        output.append(b"new").unwrap();
+        output.keep().unwrap();
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_being_recorded_to_is_not_replaced() {
+        let folder = Folder::new("record");
+        let path = folder.path().join("drive.mcap");
+        let first = named(&path, true).create(None).unwrap();
+        assert!(matches!(named(&path, true).create(None), Err(Broken::Busy(_))));
+        drop(first);
+        fs::write(&path, "old").unwrap();
+        // Neither before the file is replaced nor after that.
+        let mut first = named(&path, true).create(None).unwrap();
+        assert!(matches!(named(&path, true).create(None), Err(Broken::Busy(_))));
+        first.keep().unwrap();
+        assert!(matches!(named(&path, true).create(None), Err(Broken::Busy(_))));
+        drop(first);
+        named(&path, true).create(None).unwrap();
+    }
+
+    #[test]
+    fn other_parts_are_in_the_way() {
+        let folder = Folder::new("record");
+        let path = folder.path().join("drive.mcap");
+        let files = ["drive_0002.mcap", "drive_10000.mcap", "drive_0001.mcap", "drive_3.mcap", "drive_0004.csv", "x"];
+        for name in files {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let Err(Broken::Exists(part)) = named(&path, false).create(Some(1)) else { panic!() };
+        assert_eq!(part.file_name().unwrap(), "drive_0002.mcap");
+        drop(named(&path, true).create(Some(1)).unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), files.len());
+        assert_eq!(named(&path, true).remove_later_parts().unwrap(), 2);
+        assert!(["drive_0001.mcap", "drive_3.mcap", "drive_0004.csv", "x"].iter().all(|n| folder.path().join(n).exists()));
     }
 
     #[test]

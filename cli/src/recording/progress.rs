@@ -44,19 +44,27 @@ impl Drawn {
     }
 }
 
-/// What is said of a recording that has ended well.
-pub(crate) fn summary(outcome: &Outcome, lost: Volume, clock: &Clock) -> String {
-    let Outcome { kept, passed_over, parts, path, len, .. } = outcome;
+/// What is said of a recording that has ended well; `unfinished` is how many bytes came that became no message.
+pub(crate) fn summary(outcome: &Outcome, lost: Volume, unfinished: u64, clock: &Clock) -> String {
+    let Outcome { kept, passed_over, parts, path, is_kept, len, .. } = outcome;
+    let mut others = String::new();
+    if *passed_over > 0 {
+        others += &format!("; {} passed over, no frames of LEADS", count(*passed_over, "message"));
+    }
+    if unfinished > 0 {
+        others += &format!("; {} of an unfinished message discarded", bytes(unfinished));
+    }
+    if !is_kept {
+        let file = if path.exists() { format!("{} is as it was", path.display()) } else { "no file was made".into() };
+        return format!("nothing was recorded, {file}{others}");
+    }
     let place = match parts {
+        1 if path.as_os_str() == "-" => format!("stdout ({})", bytes(*len)),
         1 => format!("{} ({})", path.display(), bytes(*len)),
         _ => format!("{parts} files, the last one {} ({} in all)", path.display(), bytes(*len)),
     };
     let (messages, received) = (count(kept.messages, "message"), bytes(kept.bytes));
     let time = span(clock.now() - clock.started());
-    let others = match passed_over {
-        0 => String::new(),
-        others => format!("; {} passed over, no frames of LEADS", count(*others, "message")),
-    };
     format!("recorded {messages} ({received}) in {time} to {place}; {}{others}", losses_in_all(lost))
 }
 

@@ -17,11 +17,15 @@ use super::Form;
 use super::broken::Broken;
 use super::clock::Drift;
 use super::csv::CsvWriter;
-use super::file::{Destination, Output};
+use super::file::Destination;
+use super::lock::Place;
 use super::notes::{clock, end, gap, note, start};
+use super::output::Output;
 use super::queue::{Entry, Gap, Queue, Received, Taken, Volume};
 use super::sync::Syncing;
+use super::words::count;
 use super::writer::McapWriter;
+use crate::console::{complain, tell};
 
 /// How often what has come is put into the file: often enough that no more than the last second is missing there when
 /// the process is killed, also on a machine that is busy.
@@ -69,17 +73,11 @@ pub(crate) struct Outcome {
     pub(crate) parts: u32,
     /// The last part.
     pub(crate) path: PathBuf,
-    output: Output,
+    /// Whether there is a file: not where nothing came.
+    pub(crate) is_kept: bool,
     /// How long all parts are.
     pub(crate) len: u64,
     pub(crate) failure: Option<Broken>,
-}
-
-impl Outcome {
-    /// Takes away the file of a recording that never began.
-    pub(crate) fn discard(self) {
-        self.output.discard();
-    }
 }
 
 /// A recording that is going on.
@@ -91,8 +89,8 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Creates the first file, and begins to write what comes into the queue. `on_failure` is called when nothing more
-    /// can be recorded.
+    /// Creates the first file, which replaces one that is there, or stays, only with a message in it; and begins to
+    /// write what comes into the queue. `on_failure` is called when nothing more can be recorded.
     pub(crate) fn start(
         plan: Plan,
         queue: Arc<Queue>,
@@ -101,15 +99,14 @@ impl Recorder {
         let len = Arc::new(AtomicU64::new(0));
         let mut work = Work::begin(plan, Arc::clone(&queue), Arc::clone(&len))?;
         let spawned = thread::Builder::new().name("lc-recorder".into()).spawn(move || {
-            let failure = work.run().err();
-            let failure = failure.or_else(|| work.end().err());
-            work.queue.close();
-            let is_failure = failure.is_some();
-            let outcome = work.outcome(failure);
-            if is_failure {
+            if let Err(broken) = work.run() {
+                work.queue.close();
+                let outcome = work.outcome(Some(broken));
                 on_failure(&outcome);
+                return outcome;
             }
-            outcome
+            let failure = work.end().err();
+            work.outcome(failure)
         });
         Ok(Self { queue, len, thread: spawned.map_err(Broken::Thread)? })
     }
@@ -139,6 +136,10 @@ struct Work {
     come: Volume,
     kept: Volume,
     passed_over: u64,
+    /// Whether there is anything to keep a file for.
+    has_begun: bool,
+    /// What was kept before this part.
+    kept_before: Volume,
     /// What the parts before this one have.
     len_before: u64,
     len: Arc<AtomicU64>,
@@ -162,6 +163,8 @@ impl Work {
             come: Volume::default(),
             kept: Volume::default(),
             passed_over: 0,
+            has_begun: false,
+            kept_before: Volume::default(),
             len_before: 0,
             len,
             drift: Drift::default(),
@@ -198,7 +201,10 @@ impl Work {
         self.split(received.time)?;
         let len = received.message.len();
         match self.form.message(&received)? {
-            true => self.come.add(len),
+            true => {
+                self.come.add(len);
+                self.has_begun = true;
+            }
             false => self.passed_over += 1,
         }
         // Before it is released, so that what waits for a slow disk is bounded by the queue's limit and a chunk.
@@ -211,6 +217,7 @@ impl Work {
 
     fn gap(&mut self, gap: Gap) -> Result<(), Broken> {
         let Gap { from, to, lost } = gap;
+        self.has_begun = true;
         let values: [(&str, &dyn fmt::Display); 4] =
             [(gap::FROM, &from), (gap::TO, &to), (gap::MESSAGES, &lost.messages), (gap::BYTES, &lost.bytes)];
         Ok(self.form.note(&note(gap::NAME, values))?)
@@ -233,8 +240,24 @@ impl Work {
     fn append(&mut self, records: &[u8]) -> Result<(), Broken> {
         let appended = self.output.append(records);
         appended.map_err(|error| Broken::Write(self.output.path.clone(), error))?;
+        if self.has_begun && !self.output.is_kept() {
+            self.keep()?;
+        }
         self.kept = self.come;
         self.len.store(self.len_before + self.output.len, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Has the file take its place, that of an earlier recording included.
+    fn keep(&mut self) -> Result<(), Broken> {
+        self.output.keep()?;
+        if self.plan.split.is_some() && self.part == 1 {
+            let removed = self.plan.destination.remove_later_parts()?;
+            if removed > 0 {
+                let parts = count(removed as u64, "later part");
+                tell(format_args!("{parts} of an earlier recording removed, which {} replaces", self.output.path.display()));
+            }
+        }
         Ok(())
     }
 
@@ -250,9 +273,21 @@ impl Work {
     fn sync(&mut self) -> Result<(), Broken> {
         if self.synced.elapsed() >= self.plan.sync {
             self.synced = Instant::now();
+            self.check_place()?;
             self.syncing.hand_over(&self.output, false)?;
         }
         self.syncing.check()
+    }
+
+    /// Fails if what is written is not there any more; what has been moved is complete elsewhere, later.
+    fn check_place(&mut self) -> Result<Place, Broken> {
+        let place = self.output.place();
+        if place == Place::Nowhere {
+            let gone = self.kept.messages - self.kept_before.messages;
+            self.kept = self.kept_before;
+            return Err(Broken::Gone(self.output.path.clone(), gone));
+        }
+        Ok(place)
     }
 
     /// Begins the next part, if the message of this time belongs to it.
@@ -265,8 +300,11 @@ impl Work {
         if !is_full {
             return Ok(());
         }
-        self.finish_part()?;
+        if self.finish_part()? == Place::Elsewhere {
+            complain(format_args!("leads-comm: {}", Broken::Moved(self.output.path.clone())));
+        }
         self.len_before += self.output.len;
+        self.kept_before = self.kept;
         self.part += 1;
         self.part_began = time;
         (self.output, self.form) = open(&mut self.plan, self.part)?;
@@ -287,10 +325,12 @@ impl Work {
         self.flush()
     }
 
-    fn finish_part(&mut self) -> Result<(), Broken> {
+    fn finish_part(&mut self) -> Result<Place, Broken> {
         let records = self.form.finish()?;
         self.append(&records)?;
-        self.syncing.hand_over(&self.output, true)
+        let place = self.check_place()?;
+        self.syncing.hand_over(&self.output, true)?;
+        Ok(place)
     }
 
     fn end(&mut self) -> Result<(), Broken> {
@@ -303,8 +343,13 @@ impl Work {
             (end::LOST_BYTES, &lost.bytes),
         ];
         self.form.note(&note(end::NAME, values))?;
-        self.finish_part()?;
-        self.syncing.finish()
+        // A file without a message goes; stdout has its end in any case.
+        let place = if self.has_begun || self.output.is_kept() { self.finish_part() } else { Ok(Place::Here) };
+        let synced = self.syncing.finish();
+        match place? {
+            Place::Elsewhere => Err(Broken::Moved(self.output.path.clone())),
+            Place::Here | Place::Nowhere => synced,
+        }
     }
 
     fn outcome(self, failure: Option<Broken>) -> Outcome {
@@ -314,7 +359,7 @@ impl Work {
             parts: self.part,
             path: self.output.path.clone(),
             len: self.len_before + self.output.len,
-            output: self.output,
+            is_kept: self.output.is_kept(),
             failure,
         }
     }
@@ -322,9 +367,7 @@ impl Work {
 
 /// The file of a part, and how it is filled.
 fn open(plan: &mut Plan, part: u32) -> Result<(Output, Box<dyn Form>), Broken> {
-    let part = plan.split.map(|_| part);
-    let created = plan.destination.create(part);
-    let output = created.map_err(|error| Broken::Create(plan.destination.path(part), error))?;
+    let output = plan.destination.create(plan.split.map(|_| part))?;
     let form: Box<dyn Form> = match &plan.form {
         FormKind::Mcap(name) => Box::new(McapWriter::new(name)?),
         FormKind::Csv => Box::new(CsvWriter::default()),

@@ -10,7 +10,7 @@ use leads_comm::crossbeam_channel::{Sender, unbounded};
 use parking_lot::Mutex;
 
 use super::broken::Broken;
-use super::file::{self, Output};
+use super::output::{self, Output};
 
 type Failed = Arc<Mutex<Option<(PathBuf, io::Error)>>>;
 
@@ -30,7 +30,7 @@ impl Syncing {
         let tell = Arc::clone(&failed);
         let work = move || {
             for (path, file) in to_do {
-                if let Err(error) = file::sync(&file) {
+                if let Err(error) = output::sync(&file) {
                     tell.lock().get_or_insert((path, error));
                 }
             }

@@ -1,5 +1,7 @@
 //! Times, sizes and rates in words.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -28,6 +30,23 @@ pub(crate) fn span(nanoseconds: u64) -> String {
         (0, minutes) => format!("{minutes}:{seconds:02}.{milliseconds:03}"),
         (hours, minutes) => format!("{hours}:{minutes:02}:{seconds:02}.{milliseconds:03}"),
     }
+}
+
+/// A time that was typed, in full units: `10 minutes`, `1 hour 30 minutes`, `1500 milliseconds`.
+pub(crate) fn length(time: Duration) -> String {
+    let milliseconds = time.as_millis() as u64;
+    if milliseconds == 0 || milliseconds % 1000 > 0 {
+        return count(milliseconds, "millisecond");
+    }
+    let mut rest = milliseconds / 1000;
+    let mut told = Vec::new();
+    for (seconds, unit) in [(24 * 3600, "day"), (3600, "hour"), (60, "minute"), (1, "second")] {
+        if rest >= seconds {
+            told.push(count(rest / seconds, unit));
+        }
+        rest %= seconds;
+    }
+    told.join(" ")
 }
 
 /// So many bytes: `812 B`, `6.8 MB`.
@@ -76,6 +95,9 @@ mod tests {
         assert_eq!(span(4_500_999_999), "0:04.500");
         assert_eq!(span(999_977_000_000), "16:39.977");
         assert_eq!(span(3_600_000_000_000), "1:00:00.000");
+        assert_eq!(length(Duration::from_secs(600)), "10 minutes");
+        assert_eq!(length(Duration::from_secs(26 * 3600 + 60)), "1 day 2 hours 1 minute");
+        assert_eq!(length(Duration::from_millis(1500)), "1500 milliseconds");
         assert_eq!(bytes(999), "999 B");
         assert_eq!(bytes(1_000), "1.0 kB");
         assert_eq!(bytes(999_960), "1.0 MB");

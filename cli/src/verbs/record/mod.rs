@@ -2,6 +2,7 @@
 
 mod receiver;
 
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +21,7 @@ use crate::recording::file::{Destination, outlive_limits};
 use crate::recording::progress::{self, Drawn};
 use crate::recording::queue::{PATIENCE, Queue};
 use crate::recording::recorder::{FormKind, Outcome, Plan, Recorder, Split};
-use crate::recording::words::{bytes, count};
+use crate::recording::words::{bytes, count, length};
 use crate::show::{End, Until};
 use crate::units;
 use receiver::Receiver;
@@ -109,10 +110,13 @@ pub(crate) fn command() -> Command {
 
 /// `10m` is a time; `10M`, with a larger unit or with `B`, a size.
 fn split(text: &str) -> Result<Split, String> {
+    if text.ends_with(|character: char| character.is_ascii_digit()) {
+        return Err("a unit is needed: 10m is ten minutes, 10MB ten million bytes".into());
+    }
     if let Ok(time) = units::time(text) {
         return Ok(Split::After(time));
     }
-    let len = units::size(text).map_err(|_| "is no time or size, as 10m, 1h, 500MB or 1GiB")?;
+    let len = units::size(text).map_err(|_| "not a time or a size such as 10m, 1h30m, 500MB or 1GiB")?;
     Ok(Split::At(len as u64))
 }
 
@@ -171,6 +175,11 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         }
     });
     let recorder = recorder.map_err(|broken| fail(broken.to_string()))?;
+    match matches.get_one("split") {
+        Some(Split::After(time)) => tell(format_args!("a new file every {}", length(*time))),
+        Some(Split::At(len)) => tell(format_args!("a new file every {}", bytes(*len))),
+        None => {}
+    }
     let has_stopped = stop_on(matches, &until)?;
     let drawn = Drawn::start(Arc::clone(&queue), recorder.len());
 
@@ -189,16 +198,9 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let (_, lost) = queue.volumes();
 
     if recorded.failure.is_some() {
-        let again = "the recording is not complete, as was said when it stopped";
-        return Err(fail(if serves { again.into() } else { stopped(&recorded) }));
+        return Err(fail(stopped(&recorded)));
     }
-    match outcome {
-        // It never began: nobody needs a file of nothing, and the next try has its name.
-        Err(ref error) if recorded.kept.messages + lost.messages == 0 && !matches!(error, Error::Closed) => {
-            recorded.discard();
-        }
-        _ => tell(progress::summary(&recorded, lost, queue.clock())),
-    }
+    tell(progress::summary(&recorded, lost, receiver.unfinished(), queue.clock()));
     match end {
         End::Enough => Ok(()),
         End::Silence => until.silence("messages"),
@@ -244,8 +246,20 @@ fn side(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Arc<Receiver>) -> 
 
 fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Result<Plan, Failure> {
     let output = matches.get_one::<PathBuf>("output");
-    let is_named_so = output.and_then(|path| path.extension()).is_some_and(|name| name.eq_ignore_ascii_case("csv"));
-    let csv = matches.get_flag("csv") || is_named_so;
+    let ending = output.and_then(|path| path.extension()).unwrap_or_default().to_ascii_lowercase();
+    let csv = matches.get_flag("csv") || ending == "csv";
+    let file = output.cloned().unwrap_or_default();
+    match ending.to_str() {
+        Some("mcap") if csv => return Err(usage(format!("--csv makes a CSV, and {} ends in .mcap", file.display()))),
+        Some("jsonl" | "ndjson" | "json") => {
+            let text = "record makes an MCAP, or a CSV; convert makes JSON Lines of it: give FILE another ending";
+            return Err(usage(text));
+        }
+        _ => {}
+    }
+    if !csv && output.is_some_and(|path| path == Path::new("-")) && io::stdout().is_terminal() {
+        return Err(usage("an MCAP is nothing to look at: -o - needs a pipe or a file at stdout"));
+    }
     let destination = match output {
         None => Destination::Dated { extension: if csv { "csv" } else { "mcap" } },
         Some(path) if path == Path::new("-") => Destination::Stdout,
@@ -271,6 +285,9 @@ fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Resul
 fn stopped(outcome: &Outcome) -> String {
     let Outcome { kept, failure, .. } = outcome;
     let why = failure.as_ref().map(ToString::to_string).unwrap_or_default();
+    if kept.messages == 0 {
+        return format!("nothing was recorded: {why}");
+    }
     let (messages, received) = (count(kept.messages, "message"), bytes(kept.bytes));
     format!("recording has stopped with {messages} ({received}), which can be read: {why}")
 }

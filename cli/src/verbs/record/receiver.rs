@@ -1,6 +1,7 @@
 //! What happens on the connections of `record`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use leads_comm::{Callback, Connection, DisconnectCause, DisconnectReason, Error, Service};
@@ -28,12 +29,14 @@ pub(super) struct Receiver {
     status: Status,
     /// Why the last connection has ended.
     reason: Mutex<Option<DisconnectReason>>,
+    /// How many bytes of messages came of which the rest did not.
+    unfinished: AtomicU64,
 }
 
 impl Receiver {
     pub(super) fn new(endpoint: Arc<Endpoint>, serves: bool, queue: Arc<Queue>, until: Arc<Until>) -> Self {
         let status = endpoint.status();
-        Self { endpoint, serves, queue, until, said: Mutex::default(), status, reason: Mutex::default() }
+        Self { endpoint, serves, queue, until, said: Mutex::default(), status, reason: Mutex::default(), unfinished: AtomicU64::default() }
     }
 
     /// Goes in front of this, for a client.
@@ -43,6 +46,11 @@ impl Receiver {
 
     pub(super) fn role(&self) -> &'static str {
         if self.serves { "server" } else { "client" }
+    }
+
+    /// How many bytes were received that became no message.
+    pub(super) fn unfinished(&self) -> u64 {
+        self.unfinished.load(Ordering::Relaxed)
     }
 
     fn origin(&self, connection: &Connection) -> Origin {
@@ -100,6 +108,7 @@ impl Callback for Receiver {
         if self.serves {
             tell(format_args!("#{} {connection} disconnected: {reason:#}", connection.id()));
         }
+        self.unfinished.fetch_add(reason.undelivered.unfinished_bytes as u64, Ordering::Relaxed);
         *self.reason.lock() = Some(reason.clone());
     }
 

@@ -87,7 +87,7 @@ fn a_disk_that_is_full_from_the_beginning_is_told_at_once() {
     assert!(ended.stderr[0].contains("cannot write to /dev/full"), "{ended:?}");
     let ended = run(&["record", "--serve", "127.0.0.1:0", "-o", "/nowhere/drive.mcap"]);
     assert_eq!(ended.code, 1);
-    assert!(ended.stderr[0].contains("cannot create /nowhere/drive.mcap"), "{ended:?}");
+    assert!(ended.stderr[0].contains("cannot create /nowhere/drive.mcap: there is no folder /nowhere"), "{ended:?}");
 }
 
 /// The disk is a pipe that nobody reads for a while.

@@ -8,6 +8,7 @@ mod files;
 mod killed;
 mod others;
 mod reading;
+mod replacing;
 
 use leads_comm_testing::folder::Folder;
 
