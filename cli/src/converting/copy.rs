@@ -121,7 +121,10 @@ impl Copied {
                 header.channel_id = *id;
                 writer.write_to_known_channel(&header, &data)?;
             }
-            Record::Metadata(metadata) => writer.write_metadata(&metadata)?,
+            Record::Metadata(metadata) => {
+                converted.begun.add(&metadata);
+                writer.write_metadata(&metadata)?;
+            }
             _ => {}
         }
         Ok(())

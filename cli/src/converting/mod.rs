@@ -21,6 +21,7 @@ use ::mcap::McapError;
 use parking_lot::Mutex;
 
 use crate::console::{Failure, fail};
+use crate::recording::notes::Begun;
 use crate::recording::reading::{self, Format};
 use target::Target;
 
@@ -71,6 +72,8 @@ pub(crate) struct Converted {
     pub(crate) messages: u64,
     /// How many are not in the new file, by why.
     pub(crate) left_out: BTreeMap<String, u64>,
+    /// The recordings that they are of.
+    pub(crate) begun: Begun,
     /// How many bytes the new file has.
     pub(crate) len: u64,
 }
@@ -97,7 +100,7 @@ pub(crate) fn convert(
     }
     let mut target = Target::create(to, replaces)?;
     *work.0.draft.lock() = target.draft().map(Path::to_owned);
-    let mut converted = Converted { messages: 0, left_out: BTreeMap::new(), len: 0 };
+    let mut converted = Converted { messages: 0, left_out: BTreeMap::new(), begun: Begun::default(), len: 0 };
     if copies {
         copy::copy(files, &mut target, work, &mut converted)?;
     } else {

@@ -1,11 +1,12 @@
 //! A new file, which has another name until it is complete.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::console::{Failure, fail, print};
+use crate::recording::broken::Broken;
+use crate::recording::output::draft;
 
 /// A file that is being made, or stdout.
 #[derive(Debug)]
@@ -24,18 +25,21 @@ impl Target {
         if path.as_os_str() == "-" {
             return Ok(target);
         }
-        if path.metadata().is_ok_and(|there| !there.is_file()) {
-            return Err(fail(format!("{} is there already, and no file", path.display())));
+        let broken = |broken: Broken| fail(broken.to_string());
+        match path.metadata() {
+            Ok(there) if there.is_dir() => return Err(broken(Broken::Folder(path.into()))),
+            Ok(there) if !there.is_file() => {
+                return Err(fail(format!("{} is a device or a pipe, not a file", path.display())));
+            }
+            _ => {}
         }
         if !replaces && path.symlink_metadata().is_ok() {
-            return Err(fail(format!("{} is there already: --force replaces it", path.display())));
+            return Err(broken(Broken::Exists(path.into())));
         }
-        let mut name = OsString::from(".");
-        name.push(path.file_name().ok_or_else(|| fail(format!("{} is no name of a file", path.display())))?);
-        name.push(format!(".{}.part", std::process::id()));
-        let draft = path.with_file_name(name);
+        path.file_name().ok_or_else(|| fail(format!("{} is no name of a file", path.display())))?;
+        let draft = draft(path);
         let file = OpenOptions::new().write(true).create_new(true).open(&draft);
-        let file = file.map_err(|error| target.failure(&error))?;
+        let file = file.map_err(|error| broken(Broken::Create(path.into(), error)))?;
         target.draft = Some((draft, BufWriter::with_capacity(1 << 16, file)));
         Ok(target)
     }

@@ -65,7 +65,8 @@ pub(super) fn translate(
                     converted.leave_out(format!("{} is in no format that can be read", channel.topic));
                 }
                 Item::Damaged(what) => damages.tell(file, &what),
-                Item::Other { .. } | Item::Note(_) | Item::MadeBy(_) => {}
+                Item::Note(note) => converted.begun.add(&note),
+                Item::Other { .. } | Item::MadeBy(_) => {}
             }
             work.read(read + recording.position());
         }

@@ -12,7 +12,8 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use leads_comm::codec::{Framing, Separator};
 use leads_comm::{
-    Client, ClientBuilder, DEFAULT_PORT, DEFAULT_SEPARATOR, MemoryLimits, Reconnect, Server, ServerBuilder, Service,
+    Client, ClientBuilder, Closing, DEFAULT_PORT, DEFAULT_SEPARATOR, MemoryLimits, Reconnect, Server, ServerBuilder,
+    Service,
 };
 use leads_comm_serial::{Identity, SerialConnector};
 
@@ -48,6 +49,9 @@ const LONGEST_MESSAGE: usize = 16 << 20;
 
 /// The longest that is waited before connecting again.
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
+
+/// How long the other side is given to answer our goodbye.
+const GOODBYE: Duration = Duration::from_millis(500);
 
 /// How much may wait for a peer beside the longest message, in bytes.
 const ROOM: usize = 4 << 20;
@@ -130,6 +134,12 @@ fn token(matches: &ArgMatches) -> Result<Option<Vec<u8>>, Failure> {
 /// How a client connects again that stays with its server: soon, since somebody waits.
 pub(crate) fn reconnect() -> Reconnect {
     Reconnect::new().longest_delay(LONGEST_DELAY).at_start(true)
+}
+
+/// How a verb that nobody wants to wait for says goodbye: the other side has half a second to answer, also one that
+/// talks on and never does.
+pub(crate) fn closing() -> Closing {
+    Closing::new().flush_timeout(GOODBYE).drain_timeout(GOODBYE).close_timeout(GOODBYE)
 }
 
 impl Endpoint {

@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mcap::McapError;
 
-use super::file::folder;
 use super::words::count;
 
 /// Why nothing more is recorded.
@@ -78,6 +77,11 @@ impl fmt::Display for Broken {
             Self::Thread(error) => write!(f, "cannot start a thread that writes: {error}"),
         }
     }
+}
+
+/// The folder that a file is in.
+pub(super) fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl std::error::Error for Broken {}

@@ -4,7 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::broken::Broken;
+use super::broken::{Broken, folder};
+use super::lock;
 use super::output::Output;
 
 /// Where a recording goes.
@@ -53,7 +54,7 @@ impl Destination {
 fn create(path: PathBuf, replaces: bool) -> Result<Output, Broken> {
     match OpenOptions::new().write(true).create_new(true).open(&path) {
         Ok(file) => Ok(Output::new(path, file)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => at_a_taken_name(path, replaces),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists || path.is_dir() => at_a_taken_name(path, replaces),
         Err(error) => Err(Broken::Create(path, error)),
     }
 }
@@ -103,11 +104,6 @@ fn numbered(path: &Path, part: u32) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// The folder that a file is in.
-pub(super) fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 /// The parts that are there, from the second one on.
 fn later_parts(path: &Path) -> Vec<PathBuf> {
     // A folder that cannot be read has none that are known; what is in the way of a part is noticed with that part.
@@ -130,7 +126,7 @@ fn check_later_parts(path: &Path, replaces: bool) -> Result<(), Broken> {
     for part in later_parts(path) {
         match replaces {
             false => return Err(Broken::Exists(part)),
-            true if super::lock::is_recorded_to(&part) => return Err(Broken::Busy(part)),
+            true if lock::is_recorded_to(&part) => return Err(Broken::Busy(part)),
             true => {}
         }
     }
@@ -221,7 +217,9 @@ mod tests {
         drop(named(&path, true).create(Some(1)).unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), files.len());
         assert_eq!(named(&path, true).remove_later_parts().unwrap(), 2);
-        assert!(["drive_0001.mcap", "drive_3.mcap", "drive_0004.csv", "x"].iter().all(|n| folder.path().join(n).exists()));
+        assert!(
+            ["drive_0001.mcap", "drive_3.mcap", "drive_0004.csv", "x"].iter().all(|n| folder.path().join(n).exists())
+        );
     }
 
     #[test]

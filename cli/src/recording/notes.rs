@@ -2,10 +2,15 @@
 //!
 //! Times are those of messages: nanoseconds since 1970, in decimal digits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use mcap::records::Metadata;
+
+use super::words::date;
+
+/// So many recordings are told apart.
+const TOLD_APART: usize = 10;
 
 /// At the beginning of each part.
 pub(crate) mod start {
@@ -54,4 +59,26 @@ pub(crate) mod end {
 pub(crate) fn note<const N: usize>(name: &str, values: [(&str, &dyn Display); N]) -> Metadata {
     let values: BTreeMap<_, _> = values.map(|(key, value)| (key.to_owned(), value.to_string())).into();
     Metadata { name: name.into(), metadata: values }
+}
+
+/// The recordings that files are of, by when each began.
+#[derive(Debug, Default)]
+pub(crate) struct Begun(BTreeSet<u64>);
+
+impl Begun {
+    pub(crate) fn add(&mut self, note: &Metadata) {
+        if note.name == start::NAME && self.0.len() < TOLD_APART {
+            self.0.extend(note.metadata.get(start::STARTED).and_then(|started| started.parse::<u64>().ok()));
+        }
+    }
+
+    pub(crate) fn extend(&mut self, others: &Self) {
+        self.0.extend(&others.0);
+    }
+
+    /// What is said of files that are not parts of one recording.
+    pub(crate) fn told(&self) -> Option<String> {
+        let begun: Vec<_> = self.0.iter().map(|started| date(*started)).collect();
+        (begun.len() > 1).then(|| format!("not parts of one recording: they began at {}", begun.join(", ")))
+    }
 }

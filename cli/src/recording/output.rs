@@ -25,7 +25,11 @@ enum State {
     /// It has its name, which goes with it.
     New,
     /// It is called `draft` until it replaces the other one, which nobody else replaces meanwhile.
-    Draft { draft: PathBuf, target: PathBuf, _replaced: Option<File> },
+    Draft {
+        draft: PathBuf,
+        target: PathBuf,
+        _replaced: Option<File>,
+    },
     Kept,
 }
 

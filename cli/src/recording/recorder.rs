@@ -255,7 +255,10 @@ impl Work {
             let removed = self.plan.destination.remove_later_parts()?;
             if removed > 0 {
                 let parts = count(removed as u64, "later part");
-                tell(format_args!("{parts} of an earlier recording removed, which {} replaces", self.output.path.display()));
+                tell(format_args!(
+                    "{parts} of an earlier recording removed, which {} replaces",
+                    self.output.path.display()
+                ));
             }
         }
         Ok(())

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use mcap::records::Metadata;
 
 use super::channels::Wrap;
-use super::notes::{clock, end, gap};
+use super::lock;
+use super::notes::{Begun, clock, end, gap};
 use super::reading::{Channel, Item, Recording, Use};
 
 /// So many places where a file is damaged are named.
@@ -34,8 +35,11 @@ pub(crate) struct Summary {
     /// The first places where it is damaged, in words.
     pub(crate) damages: Vec<String>,
     pub(crate) num_damages: u64,
-    /// Whether its recorder had no time to finish the file.
+    /// Whether its recorder had no time to finish the file; or has not finished it yet.
     pub(crate) is_cut_off: bool,
+    pub(crate) is_being_recorded: bool,
+    /// The recordings that it is of.
+    pub(crate) begun: Begun,
     /// How many bytes it has.
     pub(crate) size: u64,
 }
@@ -81,7 +85,8 @@ impl Summary {
             summary.add(item);
             look(recording.position());
         }
-        summary.is_cut_off = recording.is_cut_off();
+        summary.is_being_recorded = recording.is_cut_off() && lock::is_recorded_to(&recording.path);
+        summary.is_cut_off = recording.is_cut_off() && !summary.is_being_recorded;
         summary.size = recording.size.unwrap_or(recording.position());
         summary
     }
@@ -133,6 +138,7 @@ impl Summary {
     fn note(&mut self, note: &Metadata) {
         let value = |key| note.metadata.get(key).and_then(|value| value.parse::<i64>().ok());
         let number = |key| value(key).and_then(|value| u64::try_from(value).ok());
+        self.begun.add(note);
         match note.name.as_str() {
             clock::NAME => self.clock_steps.extend(number(clock::AT).zip(value(clock::OFFSET))),
             gap::NAME => self.gaps.extend(number(gap::FROM).zip(number(gap::TO)).map(|times| Gap {

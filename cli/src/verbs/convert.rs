@@ -96,7 +96,11 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     for (why, number) in &converted.left_out {
         tell(format_args!("{} left out: {why}", count(*number, "message")));
     }
-    tell(format_args!("{} in {} ({})", count(converted.messages, "message"), to.display(), bytes(converted.len)));
+    if let Some(told) = converted.begun.told() {
+        tell(told);
+    }
+    let place = if to.as_os_str() == "-" { "to stdout".into() } else { format!("in {}", to.display()) };
+    tell(format_args!("{} {place} ({})", count(converted.messages, "message"), bytes(converted.len)));
     Ok(())
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
-use crate::console::{Failure, Redrawn, columns, complain, fail, print};
+use crate::console::{Failure, Redrawn, columns, complain, fail, print, tell};
+use crate::recording::notes::Begun;
 use crate::recording::reading::{Format, Recording, cut_off};
 use crate::recording::summary::{Sizes, Summary};
 use crate::recording::words::{bytes, clock, count, date, percent, rate, span};
@@ -49,6 +50,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     // Elsewhere a line may be as long as it likes.
     let width = columns().unwrap_or(usize::MAX);
     let mut unreadable = 0;
+    let mut begun = Begun::default();
     for (index, file) in files.iter().enumerate() {
         let mut recording = match Recording::open(file) {
             Ok(recording) => recording,
@@ -63,6 +65,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         let drawn = Redrawn::start(EVERY, line(file, recording.size, Arc::clone(&read)));
         let summary = Summary::of(&mut recording, |position| read.store(position, Ordering::Relaxed));
         drop(drawn);
+        begun.extend(&summary.begun);
         match matches.get_flag("json") {
             true => print(&[object(&recording, &summary).to_string().as_bytes(), b"\n"]),
             false => {
@@ -70,6 +73,9 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
                 print(&[separator, text(&recording, &summary, width).as_bytes()]);
             }
         }
+    }
+    if let Some(told) = begun.told().filter(|_| files.len() > 1) {
+        tell(told);
     }
     match unreadable {
         0 => Ok(()),
@@ -130,8 +136,14 @@ fn text(recording: &Recording, summary: &Summary, columns: usize) -> String {
     if summary.num_damages > summary.damages.len() as u64 {
         say("damaged", &format!("{} in all", count(summary.num_damages, "place")));
     }
-    if summary.is_cut_off {
-        say("cut off", &format!("{} (convert mends the file)", cut_off(summary.times.map(|(_, last)| last))));
+    let last = summary.times.map(|(_, last)| last);
+    if summary.is_being_recorded {
+        say("goes on", &cut_off(true, last));
+    } else if summary.is_cut_off {
+        say("cut off", &format!("{} (convert mends the file)", cut_off(false, last)));
+    }
+    if let Some(told) = summary.begun.told() {
+        say("of several", &told);
     }
     lines.extend(topics(summary, columns));
     lines.iter().map(|line| format!("{line}\n")).collect()
@@ -264,6 +276,7 @@ fn object(recording: &Recording, summary: &Summary) -> Value {
         "made_by": summary.made_by,
         "size": summary.size,
         "cut_off": summary.is_cut_off,
+        "being_recorded": summary.is_being_recorded,
         "ended": summary.is_ended,
         "start": summary.times.map(|(first, _)| seconds(first)),
         "end": summary.times.map(|(_, last)| seconds(last)),

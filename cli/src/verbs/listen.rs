@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use leads_comm::{Callback, Closing, Connection, DisconnectCause, DisconnectReason, Error, Service};
+use leads_comm::{Callback, Connection, DisconnectCause, DisconnectReason, Error, Service};
 use parking_lot::Mutex;
 
 use crate::console::{Failure, fail, on_stop, stop_when_unread};
@@ -26,9 +25,6 @@ const EXIT_CODES: &str = "\
 Exit code 0: as many messages as -c says, or as much silence as -W says, or
 Ctrl-C, or nobody reads stdout any more. 1: it failed, or with --no-reconnect
 the connection was lost. 2: a wrong call. 3: silence before -c was reached.";
-
-/// How long a server is given to answer our goodbye, also one that talks on and never does.
-const GOODBYE: Duration = Duration::from_millis(500);
 
 pub(crate) fn command() -> Command {
     let command = Command::new("listen")
@@ -72,8 +68,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let (printer, until) = (Printer::of(matches, false)?, Until::of(matches));
     let listener = Arc::new(Listener { printer, until, reason: Mutex::default() });
     let status = endpoint.status();
-    let closing = Closing::new().flush_timeout(GOODBYE).drain_timeout(GOODBYE).close_timeout(GOODBYE);
-    let builder = builder.closing(closing);
+    let builder = builder.closing(endpoint::closing());
     let client = builder.callback((status.clone(), Arc::clone(&listener))).build()?;
     let (stopping, has_stopped) = (client.clone(), Arc::new(AtomicBool::new(false)));
     let stop = Arc::clone(&has_stopped);

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use leads_comm::{Client, Error, Server};
+use leads_comm::{Client, Closing, Error, Server};
 
 use crate::address::Address;
 use crate::console::{Failure, complain, fail, on_stop, tell, usage};
@@ -233,10 +233,14 @@ fn stop_on(matches: &ArgMatches, until: &Arc<Until>) -> Result<Arc<AtomicBool>, 
 }
 
 fn side(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Arc<Receiver>) -> Result<Side, Failure> {
+    // Where nothing may be lost, what is on its way is worth a few seconds.
+    let closing = if matches.get_flag("lossless") { Closing::default() } else { endpoint::closing() };
     if matches.get_flag("serve") {
-        return Ok(Side::Server(endpoint.server()?.callback(Arc::clone(receiver)).build()?));
+        let builder = endpoint.server()?.closing(closing);
+        return Ok(Side::Server(builder.callback(Arc::clone(receiver)).build()?));
     }
-    let (mut builder, place) = endpoint.client()?;
+    let (builder, place) = endpoint.client()?;
+    let mut builder = builder.closing(closing);
     if !matches.get_flag("no-reconnect") {
         builder = builder.reconnect(endpoint::reconnect());
     }
@@ -286,7 +290,7 @@ fn stopped(outcome: &Outcome) -> String {
     let Outcome { kept, failure, .. } = outcome;
     let why = failure.as_ref().map(ToString::to_string).unwrap_or_default();
     if kept.messages == 0 {
-        return format!("nothing was recorded: {why}");
+        return format!("recording has stopped, and nothing was recorded: {why}");
     }
     let (messages, received) = (count(kept.messages, "message"), bytes(kept.bytes));
     format!("recording has stopped with {messages} ({received}), which can be read: {why}")

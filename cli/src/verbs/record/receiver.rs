@@ -36,7 +36,16 @@ pub(super) struct Receiver {
 impl Receiver {
     pub(super) fn new(endpoint: Arc<Endpoint>, serves: bool, queue: Arc<Queue>, until: Arc<Until>) -> Self {
         let status = endpoint.status();
-        Self { endpoint, serves, queue, until, said: Mutex::default(), status, reason: Mutex::default(), unfinished: AtomicU64::default() }
+        Self {
+            endpoint,
+            serves,
+            queue,
+            until,
+            said: Mutex::default(),
+            status,
+            reason: Mutex::default(),
+            unfinished: AtomicU64::default(),
+        }
     }
 
     /// Goes in front of this, for a client.

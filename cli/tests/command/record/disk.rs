@@ -29,6 +29,14 @@ fn limited(arguments: &[&str]) -> Process {
     Process::spawn(&mut command)
 }
 
+fn wait_for_a_message(path: &std::path::Path) {
+    let deadline = std::time::Instant::now() + crate::process::PATIENCE;
+    while Recording::of(&fs::read(path).unwrap()).messages.is_empty() {
+        assert!(std::time::Instant::now() < deadline);
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn a_full_disk_ends_a_recording_that_can_be_read() {
     let folder = Folder::new("record");
@@ -36,8 +44,10 @@ fn a_full_disk_ends_a_recording_that_can_be_read() {
     let listening = Listening::start();
     let process = limited(&["record", &format!("127.0.0.1:{}", listening.port), "-o", path.to_str().unwrap()]);
     let peer = listening.accept();
+    peer.write(message(0));
+    wait_for_a_message(&path);
     // Until it has gone.
-    let sending = thread::spawn(move || (0..).take_while(|index| peer.try_write(&message(*index)).is_ok()).count());
+    let sending = thread::spawn(move || (1..).take_while(|index| peer.try_write(&message(*index)).is_ok()).count());
     let ended = process.end();
     assert_eq!(ended.code, 1, "{ended:?}");
     sending.join().unwrap();
@@ -59,6 +69,8 @@ fn a_server_with_a_full_disk_goes_on_serving() {
     let process = limited(&["record", "--serve", "127.0.0.1:0", "-o", path.to_str().unwrap()]);
     let port = process.error_line_with("listening on").rsplit_once(':').unwrap().1.parse().unwrap();
     let peer = Peer::connect(port);
+    peer.write(message(0));
+    wait_for_a_message(&path);
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let stopped = std::sync::Arc::clone(&stop);
     let sending = thread::spawn(move || {
