@@ -87,7 +87,7 @@ impl Ahead {
         Ok(Self { length, batches, separator: first.separator, cues: first.cues.into_iter() })
     }
 
-    /// How long one round is, in nanoseconds of the recording, where that can be told before all of it is read.
+    /// How long all of it is, in nanoseconds of the recording, where that can be told before all of it is read.
     pub(crate) fn length(&self) -> Option<u64> {
         self.length
     }
@@ -231,12 +231,13 @@ impl Reading {
     }
 }
 
-/// That of one round.
+/// How long all of it is.
 fn length(program: &Program) -> Option<u64> {
-    let Section { start, duration, max_gap: None } = program.section else { return None };
+    // Of rounds that follow each other, the position goes on.
+    let (Section { start, duration, max_gap: None }, Some(1)) = (&program.section, program.rounds) else { return None };
     let (begin, _) = extent(program.files.first()?)?;
     let (_, end) = extent(program.files.last()?)?;
     let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).ok();
-    let rest = end.checked_sub(begin)?.checked_sub(nanoseconds(start)?)?;
+    let rest = end.checked_sub(begin)?.checked_sub(nanoseconds(*start)?)?;
     Some(duration.and_then(nanoseconds).map_or(rest, |duration| duration.min(rest)))
 }

@@ -46,6 +46,8 @@ pub(crate) struct Progress {
 pub(crate) struct Played {
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
+    /// How many of them were sent when nobody was there.
+    pub(crate) unseen: u64,
     /// What could not be sent, and the first reason.
     pub(crate) refused: u64,
     pub(crate) why_refused: Option<String>,
@@ -169,8 +171,9 @@ impl<'a> Player<'a> {
     fn send(&mut self, cue: &Cue, now: u64) {
         let message = self.manner.edit.apply(&cue.message, cue.recorded, now);
         match self.stage.send(&message) {
-            Ok(()) => {
+            Ok(viewers) => {
                 self.played.messages += 1;
+                self.played.unseen += u64::from(viewers == 0);
                 self.played.bytes += message.len() as u64;
             }
             Err(Error::NotConnected | Error::Disconnected | Error::SlowConsumer { .. }) => self.played.unconnected += 1,

@@ -37,6 +37,8 @@ double and halve the rate, q quits.
 
 Messages are sent byte for byte when they are due, counted from the beginning.
 A viewer that is slow loses the oldest ones, as with a vehicle, but for --fast.
+What is overdue, because the machine was too busy, is sent at once, and counted
+as late.
 
 Exit code 0: it was played, or stopped by Ctrl-C. 1: it failed, or messages
 could not be sent. 2: a wrong call.";
@@ -127,8 +129,9 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         endpoint.separator = match separator {
             // Messages begin with their length.
             "" => Vec::new(),
-            separator => endpoint::unescape(separator)
-                .map_err(|error| fail(format!("the separator of the recording is of no use: {error}")))?,
+            separator => endpoint::unescape(separator).map_err(|error| {
+                fail(format!("the separator of the recording is of no use: {error}: say --separator"))
+            })?,
         };
     }
 
@@ -225,20 +228,25 @@ fn report(stage: &Stage, played: &Played, is_fast: bool, retime: Option<&TimeMem
         line += &format!("; late by {p50:.1?} (p50), {p99:.1?} (p99), {max:.1?} (max)");
     }
     tell(line);
+    if played.unseen > 0 {
+        tell(format_args!("{} of them when no viewer was there", played.unseen));
+    }
     let dropped = stage.service().stats().traffic.dropped;
     if dropped.messages > 0 && !is_fast {
         let lost = count(dropped.messages, "message");
         tell(format_args!("{lost} ({}) lost by viewers that read too slowly", bytes(dropped.bytes)));
     }
-    if played.unconnected > 0 {
-        tell(format_args!("{} not sent: there was no connection", count(played.unconnected, "message")));
-    }
     if let Some(time) = retime.filter(|_| played.messages > 0 && !played.has_retimed) {
         tell(format_args!("no message has a number {}", time.name()));
     }
-    let Some(why) = &played.why_refused else { return Ok(()) };
-    let refused = count(played.refused, "message");
-    Err(fail(format!("{refused} could not be sent, the first one because: {why}")))
+    if let Some(why) = &played.why_refused {
+        let refused = count(played.refused, "message");
+        return Err(fail(format!("{refused} could not be sent, the first one because: {why}")));
+    }
+    match played.unconnected {
+        0 => Ok(()),
+        unconnected => Err(fail(format!("{} not sent: there was no connection", count(unconnected, "message")))),
+    }
 }
 
 /// How many times as fast.

@@ -209,6 +209,28 @@ fn as_a_client_it_sends_to_a_server() {
 }
 
 #[test]
+fn what_nobody_gets_is_said() {
+    let recordings = Recordings::new();
+    let file = recordings.mcap("a.mcap", MILLISECOND, &["1", "2"]);
+    let ended = run(&["replay", "--serve", "127.0.0.1:0", &file]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(ended.stderr.last().unwrap(), "2 of them when no viewer was there", "{ended:?}");
+
+    let listening = Listening::start();
+    let mut replay = Process::start(&["replay", "-", "--connect", &listening.address()]);
+    replay.write("{\"time\":1,\"text\":\"one\"}\n");
+    let server = listening.accept();
+    server.expect("one;");
+    drop((server, listening));
+    replay.error_line_with("disconnected");
+    replay.write("{\"time\":1,\"text\":\"two\"}\n");
+    let ended = replay.end_input();
+    assert_eq!(ended.code, 1, "{ended:?}");
+    let last = "leads-comm: 1 message not sent: there was no connection";
+    assert_eq!(ended.stderr.last().unwrap(), last, "{ended:?}");
+}
+
+#[test]
 fn times_are_made_now_and_messages_marked() {
     let recordings = Recordings::new();
     let frames = ["{\"t\": 1795897762603, \"a\":{\"t\":1}}", "time_lap", "{\"t\": 1795897762713, \"b\":1.50}"];

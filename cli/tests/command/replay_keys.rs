@@ -113,15 +113,17 @@ fn where_it_is_is_drawn() {
     let recordings = Recordings::new();
     let file = recordings.mcap("a.mcap", 1_000_000, &["1", "2"]);
     // Of stderr, which is the terminal, and not of stdout, which is none.
-    for (columns, drawn) in [(80, "0:00.000 of 0:00.001  PAUSED  1 message, 1 B"), (27, "0:00.000 of 0:00.001  PAUS")] {
-        draw(&file, columns, drawn);
-    }
+    draw(&[&file], 80, "0:00.000 of 0:00.001  PAUSED  1 message, 1 B");
+    draw(&[&file], 27, "0:00.000 of 0:00.001  PAUS");
+    // What is played again and again has no length.
+    draw(&[&file, "--loop=2"], 80, "0:00.000  PAUSED  1 message, 1 B");
 }
 
-fn draw(file: &str, columns: u16, drawn: &str) {
+fn draw(arguments: &[&str], columns: u16, drawn: &str) {
     let mut terminal = Terminal::open(columns);
     let mut command = Command::new("setsid");
-    command.args(["--ctty", env!("CARGO_BIN_EXE_leads-comm"), "replay", "--serve", "127.0.0.1:0", file, "--paused"]);
+    command.args(["--ctty", env!("CARGO_BIN_EXE_leads-comm"), "replay", "--serve", "127.0.0.1:0", "--paused"]);
+    command.args(arguments);
     prepare(&mut command);
     command.env("TERM", "xterm").stdin(terminal.stdio()).stderr(terminal.stdio());
     let replay = Process::spawn(&mut command);
