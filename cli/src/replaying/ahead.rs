@@ -49,8 +49,9 @@ pub(crate) struct Ahead {
     separator: Option<String>,
 }
 
+/// Cues that are handed over together.
 #[derive(Debug, Default)]
-struct Batch {
+pub(crate) struct Batch {
     cues: Vec<Cue>,
     bytes: usize,
     /// That of the channel of its first message.
@@ -92,23 +93,24 @@ impl Ahead {
         self.length
     }
 
+    /// The next one, unless it has to be waited for: then more are in [`batches`](Self::batches), sooner or later.
+    pub(crate) fn at_hand(&mut self) -> Option<Cue> {
+        self.cues.next()
+    }
+
+    /// Gives what is to be added; ends behind the last one.
+    pub(crate) fn batches(&self) -> &Receiver<Batch> {
+        &self.batches
+    }
+
+    /// Those of a batch are the next ones, when no other is at hand.
+    pub(crate) fn add(&mut self, batch: Batch) {
+        self.cues = batch.cues.into_iter();
+    }
+
     /// As the first message had it behind it, with escapes.
     pub(crate) fn separator(&self) -> Option<&str> {
         self.separator.as_deref()
-    }
-}
-
-impl Iterator for Ahead {
-    type Item = Cue;
-
-    /// Waits only if reading is slower than playing.
-    fn next(&mut self) -> Option<Cue> {
-        loop {
-            if let Some(cue) = self.cues.next() {
-                return Some(cue);
-            }
-            self.cues = self.batches.recv().ok()?.cues.into_iter();
-        }
     }
 }
 

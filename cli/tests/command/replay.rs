@@ -308,6 +308,15 @@ fn a_signal_ends_it_with_goodbyes() {
         assert_eq!(ended.code, 0, "{ended:?}");
         assert!(ended.stderr.iter().any(|line| line.starts_with("1 message sent, 1 B")), "{ended:?}");
     }
+    // While a pipe gives nothing.
+    let mut replay = Process::start(&["replay", "-", "--serve", "127.0.0.1:0", "--wait-viewers", "1"]);
+    replay.write("{\"time\":1,\"text\":\"one\"}\n");
+    let line = replay.error_line_with("listening on ");
+    let viewer = Peer::connect(line.rsplit_once(':').unwrap().1.parse().unwrap());
+    viewer.expect("one;");
+    replay.signal("INT");
+    viewer.expect_goodbye();
+    assert_eq!(replay.wait().code, 0);
     // Before anybody is there, and while somebody who reads nothing is waited for.
     let (replay, _) = start(&[&file, "--wait-viewers", "1"]);
     replay.signal("INT");
