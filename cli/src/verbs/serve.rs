@@ -90,7 +90,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     });
     let slow = matches.get_one::<String>("slow").map(String::as_str);
     let slow = slow.unwrap_or(if terminal.relay { "drop" } else { "wait" });
-    let mut builder = served(endpoint.server()?, slow, endpoint.room()).callback(Arc::clone(&terminal));
+    let mut builder =
+        served(endpoint.server()?, slow, endpoint.room()).callback((endpoint.watch(), Arc::clone(&terminal)));
     if let Some(connections) = matches.get_one::<u32>("max-connections") {
         builder = builder.max_connections(*connections as usize);
     }
