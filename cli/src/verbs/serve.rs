@@ -5,6 +5,7 @@
 //!   a line of stdin ─────────────────────────────▶ to all
 //! ```
 
+use std::io::{self, IsTerminal};
 use std::mem;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -189,7 +190,13 @@ fn broadcast_lines(server: &Server, is_there: &Receiver<()>, mut lines: Lines) {
     loop {
         let line = match lines.next_line() {
             Ok(Some(line)) => line,
-            Ok(None) => return tell_of_nobody(to_nobody),
+            Ok(None) => {
+                tell_of_nobody(to_nobody);
+                if io::stdin().is_terminal() {
+                    tell("stdin has ended; clients are still served, and Ctrl-C ends that");
+                }
+                return;
+            }
             Err(error) => return complain(format_args!("leads-comm: cannot read stdin: {error}")),
         };
         number += 1;
