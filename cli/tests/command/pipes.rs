@@ -87,7 +87,7 @@ fn a_stdout_that_does_not_block_gets_everything() {
         let _ = tell.send(());
         peer.say_goodbye();
     });
-    // Gives one that does not wait for whoever reads the time to show it.
+    // Gives a command that does not wait for the reader the time to show it.
     let _ = written.recv_timeout(Duration::from_secs(1));
     let mut read = String::new();
     ours.read_to_string(&mut read).unwrap();
@@ -136,7 +136,7 @@ fn a_stderr_that_nobody_reads_holds_up_nobody() {
             peer.write(format!("{number};"));
             assert_eq!(listen.line(), number.to_string());
         }
-        // Whoever reads it learns that something is missing.
+        // Its reader learns that something is missing.
         let (tell, told) = mpsc::channel();
         let reading = thread::spawn(move || {
             for line in BufReader::new(ours).lines().map_while(Result::ok) {
