@@ -9,7 +9,7 @@ use leads_comm::DEFAULT_SEPARATOR;
 
 use super::target::Target;
 use super::{Converted, Work, cannot_write};
-use crate::console::Failure;
+use crate::console::{Failure, fail};
 use crate::recording::Form as _;
 use crate::recording::channels::{self, DEFAULT_NAME, Origin, escape};
 use crate::recording::csv::CsvWriter;
@@ -68,6 +68,9 @@ pub(super) fn translate(
                 Item::Other { .. } | Item::Note(_) | Item::MadeBy(_) => {}
             }
             work.read(read + recording.position());
+        }
+        if recording.has_failed() {
+            return Err(fail(format!("cannot read all of {}", file.display())));
         }
         read += recording.position();
         damages.end(file, recording.is_cut_off(), last);
