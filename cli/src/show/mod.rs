@@ -50,6 +50,8 @@ pub(crate) struct Printer {
     /// What comes behind each of them.
     end: u8,
     color: bool,
+    /// Whether what a terminal would obey is escaped.
+    escapes: bool,
     /// Whether a row says of which connection it is.
     has_many: bool,
     last: Mutex<Option<Instant>>,
@@ -113,7 +115,8 @@ impl Printer {
             return Err(usage("-0 puts NUL behind each message, and --format raw nothing"));
         }
         let color = format == Format::Line && console::wants_color(matches.get_flag("no-color"));
-        Ok(Self { format, end: if null { 0 } else { b'\n' }, color, has_many, last: Mutex::default() })
+        let escapes = console::columns().is_some();
+        Ok(Self { format, end: if null { 0 } else { b'\n' }, color, escapes, has_many, last: Mutex::default() })
     }
 
     /// Prints what comes before the first message: the header of a CSV. Once it is certain that the call is right.
@@ -128,12 +131,20 @@ impl Printer {
         let message =
             Message { received: Timestamp::now(), peer: connection.peer(), id: connection.id().get(), payload };
         match &self.format {
-            Format::Text => print(&[payload, &[self.end]]),
+            Format::Text => self.print_text(payload),
             Format::Raw => print(&[payload]),
             Format::Hex => print(&[hex(payload).as_bytes(), &[self.end]]),
-            Format::Json => print(&[json::envelope(&message).as_bytes(), &[self.end]]),
-            Format::Fields(fields) => print(&[fields.row(payload).as_bytes(), b"\n"]),
+            Format::Json => self.print_text(json::envelope(&message).as_bytes()),
+            Format::Fields(fields) => self.print_text(fields.row(payload).as_bytes()),
             Format::Line => print(&[self.line(&message).as_bytes(), &[self.end]]),
+        }
+    }
+
+    /// Prints what may hold anything that somebody has sent.
+    fn print_text(&self, text: &[u8]) {
+        match self.escapes {
+            true => print(&[line::escaped(text).as_bytes(), &[self.end]]),
+            false => print(&[text, &[self.end]]),
         }
     }
 

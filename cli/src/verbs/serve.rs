@@ -5,6 +5,7 @@
 //!   a line of stdin ─────────────────────────────▶ to all
 //! ```
 
+use std::io::{self, IsTerminal};
 use std::mem;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -92,7 +93,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     });
     let slow = matches.get_one::<String>("slow").map(String::as_str);
     let slow = slow.unwrap_or(if terminal.relay { "drop" } else { "wait" });
-    let mut builder = served(endpoint.server()?, slow, endpoint.room()).callback(Arc::clone(&terminal));
+    let mut builder =
+        served(endpoint.server()?, slow, endpoint.room()).callback((endpoint.watch(), Arc::clone(&terminal)));
     if let Some(connections) = matches.get_one::<u32>("max-connections") {
         builder = builder.max_connections(*connections as usize);
     }
@@ -190,7 +192,13 @@ fn broadcast_lines(server: &Server, is_there: &Receiver<()>, mut lines: Lines, m
     loop {
         let line = match lines.next_line() {
             Ok(Some(line)) => line,
-            Ok(None) => return tell_of_nobody(to_nobody),
+            Ok(None) => {
+                tell_of_nobody(to_nobody);
+                if io::stdin().is_terminal() {
+                    tell("stdin has ended; clients are still served, and Ctrl-C ends that");
+                }
+                return;
+            }
             Err(error) => return complain(format_args!("leads-comm: cannot read stdin: {error}")),
         };
         number += 1;

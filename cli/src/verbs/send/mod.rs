@@ -209,7 +209,7 @@ fn client(endpoint: &Endpoint, sending: &Arc<Sending>) -> Result<(Client, String
         .timeouts(Timeouts::new().stall_timeout(PATIENCE))
         // The feed has waited until all is written.
         .closing(Closing::new().flush_timeout(drain).drain_timeout(drain).close_timeout(drain))
-        .callback((sending.status.clone(), Arc::clone(sending)))
+        .callback((endpoint.watch(), (sending.status.clone(), Arc::clone(sending))))
         .build()?;
     Ok((client, place))
 }
