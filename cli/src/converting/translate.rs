@@ -11,8 +11,8 @@ use super::target::Target;
 use super::{Converted, Work, cannot_write};
 use crate::console::{Failure, fail};
 use crate::recording::Form as _;
-use crate::recording::channels::{self, DEFAULT_NAME, Origin, escape};
-use crate::recording::csv::CsvWriter;
+use crate::recording::channels::{DEFAULT_NAME, Origin, escape};
+use crate::recording::csv::{self, CsvWriter};
 use crate::recording::queue::Received;
 use crate::recording::reading::{Channel, Damages, Format, Item, Message, Recording, Use, envelope};
 use crate::recording::writer::McapWriter;
@@ -101,8 +101,7 @@ impl Form {
                 lines.len()
             }
             Self::Csv(rows) => {
-                let frame = channels::wrap(&message.payload, message.time).object;
-                if !frame.is_some_and(|frame| rows.row(&frame)) {
+                if !csv::frame(&message.payload).is_some_and(|frame| rows.row(&frame)) {
                     converted.leave_out("a CSV holds only frames of a vehicle".into());
                     return Ok(());
                 }
