@@ -66,11 +66,6 @@ impl Callback for Status {
             }
             _ => "",
         };
-        let unfinished = reason.undelivered.unfinished_bytes;
-        // The end of others is told, with this in it.
-        if matches!(reason.cause, DisconnectCause::LocalClose | DisconnectCause::ServiceClosed) && unfinished > 0 {
-            tell(format_args!("{unfinished} bytes of an unfinished message discarded"));
-        }
         self.note(format!("disconnected: {reason:#}{hint}"));
     }
 

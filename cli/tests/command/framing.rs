@@ -35,8 +35,32 @@ fn clients_ask_whether_the_separator_is_right() {
         let ended = client.end();
         assert_eq!(ended.code, 0, "{ended:?}");
         let rest = ended.stderr.join("\n");
-        assert!(rest.contains("24 bytes of an unfinished message discarded"), "{verb:?}: {rest}");
         assert!(!rest.contains("no whole message"), "{verb:?}: {rest}");
+    }
+}
+
+#[test]
+fn one_that_ends_soon_says_it_at_its_end() {
+    let listening = Listening::start();
+    let listen = Process::start(&["listen", &listening.address(), "-c1", "-W300ms"]);
+    let peer = listening.accept();
+    peer.write("{\"speed\":1}\n");
+    let ended = listen.end();
+    let line = format!("bytes came from {}{SUSPICION}", listening.address());
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.stderr.contains(&line), "{ended:?}");
+}
+
+#[test]
+fn a_peer_that_says_nothing_is_no_suspect() {
+    let (one, other) = (Listening::start(), Listening::start());
+    let listens = [&one, &other].map(|at| Process::start(&["listen", &at.address(), "-W2500ms"]));
+    let _silent = one.accept();
+    let talks = other.accept();
+    talks.write("whole;part");
+    for listen in listens {
+        let ended = listen.end();
+        assert_eq!((ended.code, ended.stderr.len()), (0, 1), "{ended:?}");
     }
 }
 
