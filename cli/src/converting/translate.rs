@@ -73,7 +73,11 @@ pub(super) fn translate(
             return Err(fail(format!("cannot read all of {}", file.display())));
         }
         read += recording.position();
+        let is_void = last.is_none() && damages.are_any();
         damages.end(file, recording.is_cut_off(), last);
+        if is_void {
+            return Err(fail(format!("there is no message in {}", file.display())));
+        }
     }
     form.write(target, true)
 }
