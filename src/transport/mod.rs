@@ -337,7 +337,8 @@ pub trait Stream: Send + Sync + 'static {
     /// where the peer is on the same system, its program has not read.
     ///
     /// Asked by [`Connection::stats`](crate::Connection::stats), and at the end of a connection whose peer talks on; on
-    /// any thread, also on several at once; must not block. The default asks the stream [below](Self::below), and counts that one's bytes.
+    /// any thread, also on several at once; must not block. The default asks the stream [below](Self::below), and counts
+    /// that one's bytes.
     ///
     /// # Errors
     ///
