@@ -22,7 +22,7 @@ use super::system;
 /// How many bytes may wait, those that are just being written included: a few hundred lines.
 const ROOM: usize = 64 * 1024;
 
-/// How long what waits is given to be written, once the command has to end.
+/// How long a stream may take nothing of what waits, once the command has to end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Takes away what is behind the cursor, on that line of a terminal.
@@ -159,13 +159,18 @@ impl Output {
             // Behind what waited while there was no room.
             bytes.extend_from_slice(&left_out(mem::take(&mut state.left_out)));
             state.writing = bytes.len();
-            drop(state);
-            let written = (self.write)(&bytes);
-            state = self.lock();
-            state.writing = 0;
-            if let Err(error) = written {
+            for part in bytes.chunks(ROOM) {
                 drop(state);
-                return self.fail(error);
+                let written = (self.write)(part);
+                state = self.lock();
+                state.writing -= part.len();
+                // Slow as it may be, somebody reads.
+                state.deadline = state.deadline.map(|_| Instant::now() + LAST_WORDS);
+                if let Err(error) = written {
+                    state.writing = 0;
+                    drop(state);
+                    return self.fail(error);
+                }
             }
             self.changed.notify_all();
         }

@@ -12,6 +12,8 @@ pub(crate) enum Broken {
     Create(PathBuf, io::Error),
     Write(PathBuf, io::Error),
     Sync(PathBuf, io::Error),
+    /// Nothing of it is left.
+    Removed(PathBuf),
     Form(McapError),
     Thread(io::Error),
 }
@@ -23,20 +25,23 @@ impl fmt::Display for Broken {
                 write!(f, "{} exists already: choose another name, or replace it with --force", path.display())
             }
             Self::Create(path, error) => write!(f, "cannot create {}: {error}", path.display()),
-            Self::Write(path, error) => {
-                write!(f, "cannot write to {}: {error}", path.display())?;
-                match error.kind() {
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                        f.write_str("; make room, and record anew")
-                    }
-                    io::ErrorKind::FileTooLarge => f.write_str("; --split makes smaller files"),
-                    _ => Ok(()),
-                }
+            Self::Write(path, error) => write!(f, "cannot write to {}: {error}{}", path.display(), advice(error)),
+            Self::Sync(path, error) => {
+                write!(f, "cannot bring {} to the disk: {error}{}", path.display(), advice(error))
             }
-            Self::Sync(path, error) => write!(f, "cannot bring {} to the disk: {error}", path.display()),
+            Self::Removed(path) => write!(f, "{} was removed", path.display()),
             Self::Form(error) => write!(f, "cannot record: {error}"),
             Self::Thread(error) => write!(f, "cannot start a thread that writes: {error}"),
         }
+    }
+}
+
+/// What to do about it, where that is known.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room, and record anew",
+        io::ErrorKind::FileTooLarge => "; --split makes smaller files",
+        _ => "",
     }
 }
 

@@ -38,6 +38,19 @@ impl Destination {
         }
     }
 
+    /// One that is there before any has been made, and would be in the way of a later one, or taken for one.
+    pub(crate) fn other_part(&self) -> Option<PathBuf> {
+        let Self::Named { path, replaces: false } = self else { return None };
+        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        let is_part = |name: &str| {
+            let number = name.rsplit_once('_')?.1.split('.').next()?.parse().ok()?;
+            (numbered(path, number).file_name()? == name).then_some(())
+        };
+        let names = fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.file_name()));
+        let name = names.filter(|name| name.to_str().and_then(is_part).is_some()).min()?;
+        Some(path.with_file_name(name))
+    }
+
     /// The file of a part, which is not there before; `part` where there may be several, from 1.
     pub(crate) fn create(&mut self, part: Option<u32>) -> io::Result<Output> {
         let replaces = match self {
@@ -89,7 +102,8 @@ fn numbered(path: &Path, part: u32) -> PathBuf {
 }
 
 impl Output {
-    /// Adds whole records. When that fails the file is as it was before, if its system allows that.
+    /// Adds whole records. When that fails the file is as it was before, if its system allows that; one without any is
+    /// taken away.
     pub(crate) fn append(&mut self, records: &[u8]) -> io::Result<()> {
         match &mut self.file {
             None => print(&[records]),
@@ -97,6 +111,9 @@ impl Output {
                 if let Err(error) = file.write_all(records) {
                     // What is no file of a disk has no length.
                     let _ = file.set_len(self.len).and_then(|()| file.seek(SeekFrom::Start(self.len)));
+                    if self.len == 0 {
+                        self.discard();
+                    }
                     return Err(error);
                 }
             }
@@ -106,11 +123,26 @@ impl Output {
     }
 
     /// Takes the file away, unless it was there before.
-    pub(crate) fn discard(self) {
+    pub(crate) fn discard(&self) {
         if self.is_new {
             // It stays where its folder has become read-only meanwhile.
-            let _ = fs::remove_file(self.path);
+            let _ = fs::remove_file(&self.path);
         }
+    }
+
+    /// Whether somebody has taken the file away, so that what is written to it is nowhere any more.
+    #[cfg(unix)]
+    pub(crate) fn is_removed(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+
+        let metadata = self.file.as_ref().and_then(|file| file.metadata().ok());
+        metadata.is_some_and(|metadata| metadata.nlink() == 0)
+    }
+
+    /// Others keep a file as long as it is open.
+    #[cfg(not(unix))]
+    pub(crate) fn is_removed(&self) -> bool {
+        false
     }
 
     /// The file once more, for a thread that brings it to the disk.

@@ -7,6 +7,7 @@
 //! ```
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -73,6 +74,8 @@ pub(crate) struct Outcome {
     /// How long all parts are.
     pub(crate) len: u64,
     pub(crate) failure: Option<Broken>,
+    /// Whether it failed before it was to end.
+    pub(crate) is_early: bool,
 }
 
 impl Outcome {
@@ -92,7 +95,7 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// Creates the first file, and begins to write what comes into the queue. `on_failure` is called when nothing more
-    /// can be recorded.
+    /// can be recorded, unless it was to end anyway.
     pub(crate) fn start(
         plan: Plan,
         queue: Arc<Queue>,
@@ -103,10 +106,10 @@ impl Recorder {
         let spawned = thread::Builder::new().name("lc-recorder".into()).spawn(move || {
             let failure = work.run().err();
             let failure = failure.or_else(|| work.end().err());
+            let is_early = failure.is_some() && !work.queue.is_closed();
             work.queue.close();
-            let is_failure = failure.is_some();
-            let outcome = work.outcome(failure);
-            if is_failure {
+            let outcome = Outcome { is_early, ..work.outcome(failure) };
+            if is_early {
                 on_failure(&outcome);
             }
             outcome
@@ -149,6 +152,9 @@ struct Work {
 
 impl Work {
     fn begin(mut plan: Plan, queue: Arc<Queue>, len: Arc<AtomicU64>) -> Result<Self, Broken> {
+        if let Some(path) = plan.split.and_then(|_| plan.destination.other_part()) {
+            return Err(Broken::Create(path, io::ErrorKind::AlreadyExists.into()));
+        }
         let (output, form) = open(&mut plan, 1)?;
         let part_began = queue.clock().started();
         let syncing = Syncing::start().map_err(Broken::Thread)?;
@@ -233,6 +239,9 @@ impl Work {
     fn append(&mut self, records: &[u8]) -> Result<(), Broken> {
         let appended = self.output.append(records);
         appended.map_err(|error| Broken::Write(self.output.path.clone(), error))?;
+        if self.output.is_removed() {
+            return Err(Broken::Removed(self.output.path.clone()));
+        }
         self.kept = self.come;
         self.len.store(self.len_before + self.output.len, Ordering::Relaxed);
         Ok(())
@@ -284,10 +293,15 @@ impl Work {
             (start::SEPARATOR, separator),
         ];
         self.form.note(&note(start::NAME, values))?;
+        // Where the wall clock is by now is said again: a part is read without the others.
+        self.drift = Drift::default();
+        self.look_at_the_clock()?;
         self.flush()
     }
 
     fn finish_part(&mut self) -> Result<(), Broken> {
+        // By themselves: there may be room for the last messages, and none for the index.
+        self.flush()?;
         let records = self.form.finish()?;
         self.append(&records)?;
         self.syncing.hand_over(&self.output, true)
@@ -316,6 +330,7 @@ impl Work {
             len: self.len_before + self.output.len,
             output: self.output,
             failure,
+            is_early: false,
         }
     }
 }

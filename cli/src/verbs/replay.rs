@@ -46,6 +46,9 @@ could not be sent. 2: a wrong call.";
 /// How often the line about the progress is drawn.
 const EVERY: Duration = Duration::from_millis(200);
 
+/// What stands for a `--loop` without a number.
+const FOR_EVER: &str = "ever";
+
 /// How much faster or slower a key makes it.
 const FACTOR: f64 = 2.0;
 
@@ -87,8 +90,8 @@ pub(crate) fn command() -> Command {
             .value_name("N")
             .num_args(0..=1)
             .require_equals(true)
-            .default_missing_value("0")
-            .value_parser(value_parser!(u64))
+            .default_missing_value(FOR_EVER)
+            .value_parser(rounds)
             .help("Again and again, or N times: --loop=3"),
         time("max-gap").help("Shorten longer silences to this"),
         Arg::new("wait-viewers")
@@ -119,7 +122,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         return Err(usage("--paused waits for a key, but stdin is no terminal"));
     }
 
-    let rounds = matches.get_one::<u64>("loop").map_or(Some(1), |rounds| (*rounds > 0).then_some(*rounds));
+    let rounds = matches.get_one::<Option<u64>>("loop").copied().unwrap_or(Some(1));
     let files: Vec<PathBuf> = matches.get_many("files").expect("it is required").cloned().collect();
     let section =
         Section { start: time("start").unwrap_or_default(), duration: time("duration"), max_gap: time("max-gap") };
@@ -177,6 +180,15 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     drop((drawn, keys));
     stage.service().close();
     report(&stage, &played, is_fast, matches.get_one("retime"))
+}
+
+/// How often it is played; `None` for ever.
+fn rounds(text: &str) -> Result<Option<u64>, String> {
+    if text == FOR_EVER {
+        return Ok(None);
+    }
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.map(Some).ok_or("it is not a number from 1 on".into())
 }
 
 /// Whether somebody has said what ends messages.

@@ -185,6 +185,16 @@ fn what_is_no_recording_is_refused() {
 }
 
 #[test]
+fn lines_without_a_message_make_no_file() {
+    let recordings = Recordings::new();
+    fs::write(recordings.path("a.jsonl"), "{\"speed\":1}\n").unwrap();
+    let ended = run(&["convert", &recordings.name("a.jsonl"), &recordings.name("b.mcap")]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stderr[0].ends_with("line 1 has neither time and message, nor t"), "{ended:?}");
+    assert_eq!(names(recordings.path("a.jsonl").parent().unwrap()), ["a.jsonl"]);
+}
+
+#[test]
 fn a_wrong_call_is_told() {
     for arguments in [&["a.mcap"][..], &["a.mcap", "b.txt"], &["a.mcap", "-", "--to", "mcap"], &["a", "b", "--to", "x"]]
     {

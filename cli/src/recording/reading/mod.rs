@@ -61,6 +61,18 @@ pub(crate) enum Format {
     Csv,
 }
 
+impl Format {
+    /// What a file is to be, by the ending of its name.
+    pub(crate) fn named(path: &Path) -> Option<Self> {
+        match path.extension()?.to_ascii_lowercase().to_str()? {
+            "mcap" => Some(Self::Mcap),
+            "jsonl" | "ndjson" | "json" => Some(Self::JsonLines),
+            "csv" => Some(Self::Csv),
+            _ => None,
+        }
+    }
+}
+
 impl Recording {
     /// Opens a file; `-` is stdin. The format is told by what it begins with.
     ///

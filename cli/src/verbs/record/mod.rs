@@ -12,13 +12,15 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use leads_comm::{Client, Error, Server};
 
 use crate::address::Address;
-use crate::console::{Failure, complain, fail, on_stop, tell, usage};
+use crate::console::{Failure, complain, fail, on_stop, stop_when_unread, tell, usage};
 use crate::endpoint::{self, Endpoint};
+use crate::recording::broken::Broken;
 use crate::recording::channels::{DEFAULT_NAME, escape};
 use crate::recording::clock::Clock;
 use crate::recording::file::{Destination, outlive_limits};
 use crate::recording::progress::{self, Drawn};
 use crate::recording::queue::{PATIENCE, Queue};
+use crate::recording::reading::Format;
 use crate::recording::recorder::{FormKind, Outcome, Plan, Recorder, Split};
 use crate::recording::words::{bytes, count};
 use crate::show::{End, Until};
@@ -155,6 +157,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
 
     let ending = Arc::clone(&until);
     let plan = plan(matches, &endpoint, &receiver)?;
+    let prints = matches!(plan.destination, Destination::Stdout);
     let recorder = Recorder::start(plan, Arc::clone(&queue), move |outcome| {
         // A server goes on serving; a client has nothing else to do, and says it as the last thing.
         if serves {
@@ -165,6 +168,9 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     });
     let recorder = recorder.map_err(|broken| fail(broken.to_string()))?;
     let has_stopped = stop_on(&until)?;
+    if prints {
+        stop_when_unread();
+    }
     let drawn = Drawn::start(Arc::clone(&queue), recorder.len());
 
     let (starting, ending) = (side.clone(), Arc::clone(&until));
@@ -183,7 +189,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
 
     if recorded.failure.is_some() {
         let again = "the recording is not complete, as was said when it stopped";
-        return Err(fail(if serves { again.into() } else { stopped(&recorded) }));
+        return Err(fail(if serves && recorded.is_early { again.into() } else { stopped(&recorded) }));
     }
     match outcome {
         // It never began: nobody needs a file of nothing, and the next try has its name.
@@ -229,8 +235,18 @@ fn side(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Arc<Receiver>) -> 
 
 fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Result<Plan, Failure> {
     let output = matches.get_one::<PathBuf>("output");
-    let is_named_so = output.and_then(|path| path.extension()).is_some_and(|name| name.eq_ignore_ascii_case("csv"));
-    let csv = matches.get_flag("csv") || is_named_so;
+    let name = matches.get_one::<String>("name");
+    let named = output.and_then(|path| Format::named(path));
+    let csv = matches.get_flag("csv") || named == Some(Format::Csv);
+    if named == Some(Format::JsonLines) {
+        return Err(usage("record writes MCAP or CSV, and convert makes JSON Lines of them"));
+    }
+    if csv && named == Some(Format::Mcap) {
+        return Err(usage("--csv writes no MCAP: give FILE another ending"));
+    }
+    if csv && name.is_some() {
+        return Err(usage("--name is for MCAP: a CSV has no topics"));
+    }
     let destination = match output {
         None => Destination::Dated { extension: if csv { "csv" } else { "mcap" } },
         Some(path) if path == Path::new("-") => Destination::Stdout,
@@ -240,7 +256,7 @@ fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Resul
     if let (Destination::Stdout, Some(_)) = (&destination, split) {
         return Err(usage("--split needs files, and stdout is none"));
     }
-    let name = matches.get_one::<String>("name").map_or(DEFAULT_NAME, String::as_str);
+    let name = name.map_or(DEFAULT_NAME, String::as_str);
     Ok(Plan {
         destination,
         form: if csv { FormKind::Csv } else { FormKind::Mcap(name.into()) },
@@ -257,5 +273,10 @@ fn stopped(outcome: &Outcome) -> String {
     let Outcome { kept, failure, .. } = outcome;
     let why = failure.as_ref().map(ToString::to_string).unwrap_or_default();
     let (messages, received) = (count(kept.messages, "message"), bytes(kept.bytes));
-    format!("recording has stopped with {messages} ({received}), which can be read: {why}")
+    let rest = match failure {
+        Some(Broken::Removed(_)) => ", which are gone",
+        _ if kept.messages == 0 => "",
+        _ => ", which can be read",
+    };
+    format!("recording has stopped with {messages} ({received}){rest}: {why}")
 }
