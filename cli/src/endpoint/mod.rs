@@ -35,12 +35,19 @@ Addresses:
   tls://HOST[:PORT]       TLS, which needs --tls-ca; to a server also its own
                           --tls-cert and --tls-key
   unix:PATH               a Unix socket; unix:@NAME on Linux
-  serial:PORT?baud=9600   a serial line
+";
+
+/// The same, for those who speak with devices.
+const SERIAL_ADDRESSES: &str = "  serial:PORT?baud=9600   a serial line
   serial:auto?tag=VeC     the port whose device says so; also &tag=, &question=,
                           &settle=SECONDS, &baud=
+";
 
-A token is in --token-file or in LEADS_COMM_TOKEN. Separators know the escapes
-\\n \\r \\t \\0 \\\\ \\xHH.";
+/// What the options do not tell.
+const NOTES: &str = "
+A token is in --token-file or in LEADS_COMM_TOKEN. It is a client's first
+message, also to a LEADS vehicle, which knows no tokens and takes it for one.
+Separators know the escapes \\n \\r \\t \\0 \\\\ \\xHH.";
 
 /// The port and the separator of LEADS's pictures.
 const VIDEO: (u16, &[u8]) = (16901, b"end;");
@@ -68,9 +75,18 @@ pub(crate) struct Endpoint {
 
 /// Gives a verb the options that say how to speak.
 pub(crate) fn with_options(command: Command) -> Command {
+    with(command, SERIAL_ADDRESSES)
+}
+
+/// Gives them to a verb that is never a client.
+pub(crate) fn with_server_options(command: Command) -> Command {
+    with(command, "")
+}
+
+fn with(command: Command, serial: &str) -> Command {
     let notes = command.get_after_help().map(|notes| format!("\n\n{notes}")).unwrap_or_default();
     let file = |name: &'static str| Arg::new(name).long(name).value_name("FILE").value_parser(value_parser!(PathBuf));
-    command.after_help(format!("{ADDRESSES}{notes}")).next_help_heading("Connection").args([
+    command.after_help(format!("{ADDRESSES}{serial}{NOTES}{notes}")).next_help_heading("Connection").args([
         Arg::new("leads")
             .long("leads")
             .action(ArgAction::SetTrue)

@@ -79,15 +79,14 @@ impl Callback for Watch {
     }
 
     fn on_disconnect(&self, _: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
-        let is_told = {
-            let mut watched = self.watched.lock();
-            let before = watched.connections.len();
-            watched.connections.retain(|(other, _)| other != connection);
-            watched.connections.len() == before
-        };
+        let mut watched = self.watched.lock();
+        let place = watched.connections.iter().position(|(watched, _)| watched == connection);
+        let looks = place.map_or(0, |place| watched.connections.swap_remove(place).1);
+        drop(watched);
         // Ends that others make are told, with what is discarded.
         let is_ours = matches!(reason.cause, DisconnectCause::LocalClose | DisconnectCause::ServiceClosed);
-        if is_ours && !is_told && come(connection) == Come::Part {
+        // What has come since the last look may be a goodbye.
+        if is_ours && looks > 0 && come(connection) == Come::Part {
             tell(format_args!("bytes came from {connection}, but no whole message: {}", self.question));
         }
     }

@@ -18,14 +18,15 @@ Examples:
   leads-comm listen 10.0.0.4 --leads        what a LEADS vehicle says
   leads-comm listen 10.0.0.4 --fields t,speed > run.csv
   leads-comm listen 10.0.0.4 -f json | jq .message.speed
-  leads-comm listen 10.0.0.4 -c1 -W5s -q    does it say anything? (3: no)
+  leads-comm listen 10.0.0.4 -c1 -W5s -q > /dev/null    is it there? (3: no)
   leads-comm listen 'serial:auto?tag=VeC'   what a controller at some port says";
 
 /// What exit codes tell.
 const EXIT_CODES: &str = "\
-Exit code 0: as many messages as -c says, or as much silence as -W says, or
-Ctrl-C, or nobody reads stdout any more. 1: it failed, or with --no-reconnect
-the connection was lost. 2: a wrong call. 3: silence before -c was reached.";
+Exit code 0: as many messages as -c says, or as much silence as -W says, or as
+long as --duration says, or Ctrl-C, or nobody reads stdout any more. 1: it
+failed, or with --no-reconnect the connection was lost. 2: a wrong call.
+3: silence, or the time was up, before -c was reached.";
 
 /// How long a server is given to answer our goodbye, also one that talks on and never does.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -94,7 +95,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     client.close();
     match end {
         End::Enough => Ok(()),
-        End::Silence => listener.until.silence("messages"),
+        End::Silence | End::TimeUp => listener.until.judge(end, "messages"),
         End::Told => match running.join().expect("the library does not panic") {
             Ok(()) if has_stopped.load(Ordering::Relaxed) => Ok(()),
             Ok(()) => listener.outcome(&status.cause()),

@@ -38,9 +38,9 @@ wait; drop; latest, which skips to the newest message; or disconnect.
 
 Stdin is read once the first client is there; its end does not end the server.
 
-Exit code 0: as many messages as -c says, or silence as long as -W says, or
-Ctrl-C, or nobody reads stdout any more. 1: it failed. 2: a wrong call. 3:
-silence before there were as many as -c says.";
+Exit code 0: as many messages as -c says, or silence as long as -W says, or as
+long as --duration says, or Ctrl-C, or nobody reads stdout any more. 1: it
+failed. 2: a wrong call. 3: silence, or the time was up, before -c was reached.";
 
 /// How long a message waits for a client that reads slowly.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -73,7 +73,7 @@ pub(crate) fn command() -> Command {
                 .help("How many clients there may be (default 1024)"),
             Pace::option(),
         ]);
-    endpoint::with_options(show::with_options(Until::with_options(command)))
+    endpoint::with_server_options(show::with_options(Until::with_options(command)))
         .mut_arg("tls-ca", |argument| argument.help("Let in only whom they have certified, in PEM"))
         .mut_arg("null", |argument| argument.help("NUL instead of newlines, read or printed"))
         .mut_arg("tls-name", |argument| argument.hide(true))
@@ -120,7 +120,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     server.close();
     match end {
         End::Enough => Ok(()),
-        End::Silence => terminal.until.silence("messages"),
+        End::Silence | End::TimeUp => terminal.until.judge(end, "messages"),
         End::Told => match running.join().expect("the library does not panic") {
             // Closed before the start, when Ctrl-C came that early.
             Ok(()) | Err(Error::Closed) => Ok(()),

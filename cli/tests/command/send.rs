@@ -287,6 +287,24 @@ fn enough_answers_end_it_and_too_few_are_exit_code_3() {
 }
 
 #[test]
+fn it_ends_after_so_long_however_much_is_answered() {
+    for (options, code) in [(&[][..], 0), (&["--answers", "1000000000"], 3)] {
+        let (send, peer) = start(&[&["lap?", "--wait", "1h", "--duration", "500ms"], options].concat());
+        // Until it has gone.
+        while peer.try_write(b"m;").is_ok() {}
+        let ended = send.end();
+        assert_eq!((ended.code, ended.stderr.len()), (code, usize::from(code > 0)), "{ended:?}");
+    }
+    // Also while lines are read, and when there is nobody to send to.
+    let (send, peer) = start(&["--duration", "300ms"]);
+    peer.expect_goodbye();
+    assert_done(&send.end());
+    let address = unused_address();
+    let send = Process::start(&["send", "-q", &address, "--reconnect", "--duration", "300ms"]);
+    assert_done(&send.end());
+}
+
+#[test]
 fn a_server_that_talks_on_and_ignores_the_goodbye_does_not_hold_it_up() {
     let (send, peer) = start(&["time_lap"]);
     let talking = thread::spawn(move || while peer.try_write(b"broadcast;").is_ok() {});
@@ -355,12 +373,18 @@ fn a_signal_ends_it_also_while_the_server_does_not_read() {
     written.recv_timeout(PATIENCE).unwrap().expect_err("everything was read");
 }
 
-/// A line on stderr about an attempt to connect again; why it is made.
+/// Asserts that this is how it is told when it connects again, at once or soon.
 #[track_caller]
-fn attempt(line: &str, number: usize) -> &str {
-    let (cause, attempt) = line.split_once("; connecting again in ").unwrap_or_else(|| panic!("{line}"));
-    let delay = attempt.strip_suffix(&format!(" s (attempt {number})"));
-    assert!(delay.is_some_and(|delay| delay.parse::<f64>().is_ok()), "{line}");
+fn assert_soon(when: &str) {
+    let delay = when.strip_prefix(" in ").and_then(|when| when.strip_suffix(" s"));
+    assert!(when.is_empty() || delay.is_some_and(|delay| delay.parse::<f64>().is_ok()), "{when}");
+}
+
+/// Why there is no connection any more, from the line that says so.
+#[track_caller]
+fn cause(line: &str) -> &str {
+    let (cause, when) = line.split_once("; connecting again").unwrap_or_else(|| panic!("{line}"));
+    assert_soon(when);
     cause
 }
 
@@ -369,10 +393,11 @@ fn attempt(line: &str, number: usize) -> &str {
 fn reconnecting_tells_of_each_attempt_and_sends_each_line_once() {
     let address = unused_address();
     let mut send = Process::start(&["send", &address, "--reconnect", "--wait", "1h"]);
-    for number in 1..=2 {
+    let line = send.error_line();
+    assert!(cause(&line).starts_with(&format!("cannot connect to {address}: ")), "{line}");
+    for number in 2..=3 {
         let line = send.error_line();
-        let cause = attempt(&line, number);
-        assert!(cause.starts_with(&format!("cannot connect to {address}: ")), "{line}");
+        assert_soon(line.strip_prefix(&format!("attempt {number}")).expect(&line));
     }
     send.write(b"one\n");
     let peer = Listening::start_at(&address).accept();
@@ -382,7 +407,7 @@ fn reconnecting_tells_of_each_attempt_and_sends_each_line_once() {
     assert_eq!(send.line(), "heard");
     peer.hang_up();
     let line = send.error_line();
-    assert_eq!(attempt(&line, 1), "disconnected: the peer closed the stream without goodbye");
+    assert_eq!(cause(&line), "disconnected: the peer closed the stream without goodbye");
     send.write(b"two\n");
     let peer = Listening::start_at(&address).accept();
     peer.expect("two;");
@@ -418,7 +443,7 @@ fn what_no_connection_has_written_goes_over_the_next_one() {
 #[cfg(unix)]
 fn a_signal_ends_it_while_it_waits_to_connect_again() {
     let send = Process::start(&["send", &unused_address(), "--reconnect"]);
-    attempt(&send.error_line(), 1);
+    cause(&send.error_line());
     send.signal("TERM");
     assert_eq!(send.end().code, 0);
 }

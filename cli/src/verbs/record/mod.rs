@@ -37,7 +37,7 @@ Examples:
 const EXIT_CODES: &str = "\
 Exit code 0: it was ended by Ctrl-C, -c, -W or --duration. 1: it failed, or the
 file could not be written, or the connection was lost with --no-reconnect.
-2: a wrong call. 3: silence before there were as many messages as -c says.";
+2: a wrong call. 3: silence, or the time was up, before -c was reached.";
 
 /// How much may wait to be written, in bytes: four seconds of 20,000 messages a second.
 const BUFFER: usize = 64 << 20;
@@ -99,14 +99,7 @@ pub(crate) fn command() -> Command {
                 .value_parser(units::time)
                 .help("How often the file is brought to the disk (default 5s)"),
         ]);
-    let command = Until::with_options(command).arg(
-        Arg::new("duration")
-            .long("duration")
-            .value_name("TIME")
-            .value_parser(units::time)
-            .help("End after so long, as in 90s, 10m"),
-    );
-    endpoint::with_options(command)
+    endpoint::with_options(Until::with_options(command))
 }
 
 /// `10m` is a time; `10M`, with a larger unit or with `B`, a size.
@@ -174,7 +167,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         }
     });
     let recorder = recorder.map_err(|broken| fail(broken.to_string()))?;
-    let has_stopped = stop_on(matches, &until)?;
+    let has_stopped = stop_on(&until)?;
     if prints {
         stop_when_unread();
     }
@@ -207,7 +200,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
     match end {
         End::Enough => Ok(()),
-        End::Silence => until.silence("messages"),
+        End::Silence | End::TimeUp => until.judge(end, "messages"),
         End::Told => match outcome {
             Ok(()) if has_stopped.load(Ordering::Relaxed) => Ok(()),
             Ok(()) => receiver.outcome(),
@@ -217,22 +210,14 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
 }
 
-/// Has a signal end it, or that it has gone on for as long as was asked for; whether one of them has.
-fn stop_on(matches: &ArgMatches, until: &Arc<Until>) -> Result<Arc<AtomicBool>, Failure> {
+/// Has a signal end it; whether one has.
+fn stop_on(until: &Arc<Until>) -> Result<Arc<AtomicBool>, Failure> {
     let has_stopped = Arc::new(AtomicBool::new(false));
     let (stopped, until) = (Arc::clone(&has_stopped), Arc::clone(until));
-    let stop = move || {
+    on_stop(move || {
         stopped.store(true, Ordering::Relaxed);
         until.end();
-    };
-    on_stop(stop.clone())?;
-    if let Some(duration) = matches.get_one::<Duration>("duration").copied() {
-        // Ends with the process.
-        thread::spawn(move || {
-            thread::sleep(duration);
-            stop();
-        });
-    }
+    })?;
     Ok(has_stopped)
 }
 

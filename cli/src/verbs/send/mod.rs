@@ -15,7 +15,7 @@ use leads_comm::{
 };
 use parking_lot::Mutex;
 
-use crate::console::{Failure, Lines, fail, on_stop, stop_when_unread};
+use crate::console::{Failure, Lines, fail, hurry, on_stop, stop_when_unread};
 use crate::endpoint::{self, Endpoint, Status};
 use crate::pace::Pace;
 use crate::show::{self, End, Printer, Until};
@@ -26,14 +26,14 @@ const EXAMPLES: &str = "\
 Examples:
   leads-comm send 10.0.0.4 time_lap           one message; each argument is one
   leads-comm send 10.0.0.4 < messages         a message a line
-  leads-comm send 10.0.0.4 'lap?' --wait 2s   and print what is answered
+  leads-comm send 10.0.0.4 'lap?' --wait 2s --answers 1   and print the answer
   leads-comm send 10.0.0.4 ping --count 100 --rate 10";
 
 /// What exit codes tell.
 const EXIT_CODES: &str = "\
-Exit code 0: everything was sent; or Ctrl-C, while lines were read. 1: something
-was not sent, or the server left before that. 2: a wrong call. 3: fewer answers
-than --answers says.";
+Exit code 0: everything was sent; or Ctrl-C or --duration ended it while lines
+were read. 1: something was not sent, or the server left before that. 2: a wrong
+call. 3: fewer answers than --answers says.";
 
 /// How long a server that reads slowly is waited for: rather long than lose a line of a large file.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -86,6 +86,7 @@ pub(crate) fn command() -> Command {
                 .requires("wait")
                 .value_parser(units::count)
                 .help("With --wait: stay for N messages only"),
+            Until::duration(),
             Arg::new("reconnect")
                 .long("reconnect")
                 .action(ArgAction::SetTrue)
@@ -107,6 +108,8 @@ enum News {
     Disconnected(DisconnectReason, u64),
     /// The client has ended, or could not begin.
     Ended(Result<(), Error>),
+    /// It has gone on for as long as was asked for.
+    TimeUp,
     /// Ctrl-C, or nobody reads stdout any more.
     Stopped,
 }
@@ -160,7 +163,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let sending = Arc::new(Sending {
         status: endpoint.status(),
         printer: if waits { Some(Printer::of(matches, false)?) } else { None },
-        until: Until::new(matches.get_one("answers").copied(), matches.get_one("wait").copied()),
+        until: Until::new(matches.get_one("answers").copied(), matches),
         reconnects,
         unsent: Mutex::default(),
         line: tell_line,
@@ -181,6 +184,16 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let feed = Feed { source, count, pace: Pace::of(matches), line, reconnects, busy: busy.clone() };
 
     let (stopping, stopped, until) = (client.clone(), tell.clone(), Arc::clone(&sending));
+    if let Some(time) = sending.until.left() {
+        let (stopping, stopped) = (client.clone(), tell.clone());
+        // Ends with the process.
+        thread::spawn(move || {
+            thread::sleep(time);
+            hurry();
+            close_aside(&stopping);
+            let _ = stopped.send(News::TimeUp);
+        });
+    }
     on_stop(move || {
         close_aside(&stopping);
         let _ = stopped.send(News::Stopped);
@@ -269,6 +282,8 @@ impl Outcome {
                     this.lost += lost;
                     this.reason = Some(reason);
                 }
+                // The end is as patient as any other.
+                News::TimeUp => this.has_stopped = true,
                 News::Stopped => {
                     this.has_stopped = true;
                     deadline.get_or_insert_with(|| Instant::now() + LAST_WORDS);
@@ -318,7 +333,7 @@ impl Outcome {
 fn answers(end: End, until: &Until) -> Result<(), Failure> {
     match (end, until.missing()) {
         (_, None) => Ok(()),
-        (End::Silence, _) => until.silence("answers"),
+        (End::Silence | End::TimeUp, _) => until.judge(end, "answers"),
         (_, Some((come, count))) => Err(fail(format!("the server has left after {come} of {count} answers"))),
     }
 }
