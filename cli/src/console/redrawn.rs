@@ -7,10 +7,8 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::{columns, output};
-
-/// How wide a terminal is taken for where stdout is no terminal.
-const COLUMNS: usize = 80;
+use super::terminal::COLUMNS;
+use super::{output, system};
 
 /// The line, until this is dropped: then it goes.
 #[derive(Debug)]
@@ -30,8 +28,12 @@ impl Redrawn {
         let (stop, stopped) = mpsc::channel();
         let draw = move || {
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                // In the background it is somebody else's turn to write on the terminal.
+                if system::is_in_background(io::stderr()) {
+                    continue;
+                }
                 // The last column would make some terminals begin another line.
-                let room = columns().unwrap_or(COLUMNS) - 1;
+                let room = system::columns(io::stderr()).unwrap_or(COLUMNS) - 1;
                 output::draw(line().chars().take(room).collect::<String>());
             }
         };

@@ -7,11 +7,11 @@ use std::io::{self, IsTerminal};
 use super::system;
 
 /// How wide a terminal is taken for that does not say.
-const COLUMNS: usize = 80;
+pub(super) const COLUMNS: usize = 80;
 
 /// How wide the terminal at stdout is now; `None` where stdout is no terminal.
 pub(crate) fn columns() -> Option<usize> {
-    io::stdout().is_terminal().then(|| system::columns().unwrap_or(COLUMNS))
+    io::stdout().is_terminal().then(|| system::columns(io::stdout()).unwrap_or(COLUMNS))
 }
 
 /// Whether colours are wanted on stdout: on a terminal, unless somebody has said no.

@@ -9,9 +9,10 @@ use mcap::{McapError, WriteOptions, Writer};
 
 use super::target::Target;
 use super::{Converted, Work, cannot_read, cannot_write};
-use crate::console::{Failure, fail};
+use crate::console::{Failure, fail, tell};
 use crate::recording::channels::key;
 use crate::recording::reading::{Damages, End, Found, open_records};
+use crate::recording::words::count;
 
 /// Copies all files into one.
 pub(super) fn copy(
@@ -46,6 +47,9 @@ pub(super) fn copy(
             work.read(read + records.position());
         }
         read += records.position();
+        if records.attachments() > 0 {
+            tell(format_args!("{}: {} left out", file.display(), count(records.attachments(), "attachment")));
+        }
         copied.end(file, records.end() == Some(End::CutOff));
     }
     if let Some(target) = target {

@@ -43,12 +43,9 @@ impl Work {
         (self.0.read.load(Ordering::Relaxed), self.0.messages.load(Ordering::Relaxed))
     }
 
+    /// Removes what is not complete at once: another signal may end the process before it is noticed here.
     pub(crate) fn give_up(&self) {
         self.0.is_given_up.store(true, Ordering::Relaxed);
-    }
-
-    /// Removes what is not complete, before the process ends in the middle of it.
-    pub(crate) fn remove_draft(&self) {
         if let Some(draft) = self.0.draft.lock().take() {
             let _ = fs::remove_file(draft);
         }
@@ -106,11 +103,16 @@ pub(crate) fn convert(
     } else {
         translate::translate(files, &mut target, format, work, &mut converted)?;
     }
-    if work.is_given_up() {
-        return Err(fail(format!("stopped: there is no {}", to.display())));
+    let finished = if work.is_given_up() { None } else { Some(target.finish()) };
+    match finished {
+        Some(Ok(len)) => {
+            converted.len = len;
+            Ok(converted)
+        }
+        Some(Err(failure)) if !work.is_given_up() => Err(failure),
+        _ if to.as_os_str() == "-" => Err(fail("stopped")),
+        _ => Err(fail(format!("stopped: there is no new {}", to.display()))),
     }
-    converted.len = target.finish()?;
-    Ok(converted)
 }
 
 impl Converted {

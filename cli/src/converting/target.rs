@@ -24,6 +24,9 @@ impl Target {
         if path.as_os_str() == "-" {
             return Ok(target);
         }
+        if path.metadata().is_ok_and(|there| !there.is_file()) {
+            return Err(fail(format!("{} is there already, and no file", path.display())));
+        }
         if !replaces && path.symlink_metadata().is_ok() {
             return Err(fail(format!("{} is there already: --force replaces it", path.display())));
         }

@@ -9,7 +9,7 @@ use leads_comm::DEFAULT_SEPARATOR;
 
 use super::target::Target;
 use super::{Converted, Work, cannot_write};
-use crate::console::Failure;
+use crate::console::{Failure, fail};
 use crate::recording::Form as _;
 use crate::recording::channels::{DEFAULT_NAME, Origin, escape};
 use crate::recording::csv::{self, CsvWriter};
@@ -69,8 +69,15 @@ pub(super) fn translate(
             }
             work.read(read + recording.position());
         }
+        if recording.has_failed() {
+            return Err(fail(format!("cannot read all of {}", file.display())));
+        }
         read += recording.position();
+        let is_void = last.is_none() && damages.are_any();
         damages.end(file, recording.is_cut_off(), last);
+        if is_void {
+            return Err(fail(format!("there is no message in {}", file.display())));
+        }
     }
     form.write(target, true)
 }

@@ -3,6 +3,7 @@
 
 mod status;
 mod tls;
+mod watch;
 
 use std::env;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -22,6 +23,7 @@ use crate::units::size;
 use status::Hints;
 pub(crate) use status::Status;
 use tls::TlsFiles;
+use watch::Watch;
 
 /// What carries a token where no file is named.
 const TOKEN_VARIABLE: &str = "LEADS_COMM_TOKEN";
@@ -186,6 +188,17 @@ impl Endpoint {
     pub(crate) fn status(&self) -> Status {
         let is_plain = matches!(self.address, Address::Tcp { tls: false, .. });
         Status::new(Hints { has_token: self.token.is_some(), is_plain })
+    }
+
+    /// What says that its separator may be the wrong one.
+    pub(crate) fn watch(&self) -> Watch {
+        Watch::new(match self.separator.as_slice() {
+            [] => "do its messages begin with their length?".into(),
+            separator => format!(
+                "is the separator {} right? (a LEADS vehicle's is ; and that of its pictures end;)",
+                separator.escape_ascii()
+            ),
+        })
     }
 
     /// Whether a device is at the other end, and not a program.

@@ -54,6 +54,11 @@ pub(crate) fn rate(count: u64, nanoseconds: u64) -> Option<f64> {
     (nanoseconds > 0).then(|| count as f64 * 1e9 / nanoseconds as f64)
 }
 
+/// How much of a file has been read, in percent; one that grows meanwhile is read to what was its end.
+pub(crate) fn percent(read: u64, size: u64) -> u64 {
+    (u128::from(read) * 100 / u128::from(size.max(1))).min(100) as u64
+}
+
 /// A number and what it counts: `1 message`, `2 messages`.
 pub(crate) fn count(number: u64, what: &str) -> String {
     match number {
@@ -77,5 +82,6 @@ mod tests {
         assert_eq!(bytes(6_812_345), "6.8 MB");
         assert_eq!(bytes(u64::MAX), "18446744.1 TB");
         assert_eq!(count(1, "message"), "1 message");
+        assert_eq!((percent(1, 3), percent(u64::MAX, 5), percent(0, 0)), (33, 100, 0));
     }
 }

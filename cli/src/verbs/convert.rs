@@ -11,7 +11,7 @@ use crate::console::{self, Failure, Redrawn, fail, on_stop, stop_when_unread, te
 use crate::converting::{Work, convert};
 use crate::recording::file::outlive_limits;
 use crate::recording::reading::Format;
-use crate::recording::words::{bytes, count, span};
+use crate::recording::words::{bytes, count, percent};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -82,7 +82,6 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         stopping.give_up();
         // A pipe that gives nothing may hold up the work for ever.
         if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-            stopping.remove_draft();
             let _ = console::end(Err(fail("stopped")));
             std::process::exit(1);
         }
@@ -121,7 +120,8 @@ fn line(work: Work, size: Option<u64>) -> impl FnMut() -> String + Send + 'stati
         let (done, per_second) = (bytes(read), bytes(rate as u64));
         let told = format!("{done}, {}, {per_second}/s", count(messages, "message"));
         let Some(size) = size.filter(|size| *size > 0 && read > 0) else { return told };
-        let left = size.saturating_sub(read) as f64 / rate;
-        format!("{:3}%  {told}, {} left", read * 100 / size, span((left * 1e9) as u64))
+        let left = (size.saturating_sub(read) as f64 / rate).ceil() as u64;
+        // A narrow terminal has room for what is asked for most.
+        format!("{:3}%  {}:{:02} left  {told}", percent(read, size), left / 60, left % 60)
     }
 }

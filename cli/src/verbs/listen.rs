@@ -74,7 +74,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let status = endpoint.status();
     let closing = Closing::new().flush_timeout(GOODBYE).drain_timeout(GOODBYE).close_timeout(GOODBYE);
     let builder = builder.closing(closing);
-    let client = builder.callback((status.clone(), Arc::clone(&listener))).build()?;
+    let client = builder.callback((endpoint.watch(), (status.clone(), Arc::clone(&listener)))).build()?;
+    listener.printer.begin();
     let (stopping, has_stopped) = (client.clone(), Arc::new(AtomicBool::new(false)));
     let stop = Arc::clone(&has_stopped);
     on_stop(move || {

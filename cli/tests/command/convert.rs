@@ -74,6 +74,30 @@ fn what_is_damaged_is_told_with_its_place() {
     assert!(!there.is_empty() && there.len() < kinds.len());
 }
 
+/// As other programs compress by lz4.
+#[test]
+fn what_cannot_be_unpacked_is_not_replaced_by_nothing() {
+    let recordings = Recordings::new();
+    let mut bytes = fs::read(recordings.mcap("a.mcap", SECOND, &all_kinds())).unwrap();
+    let at = bytes.windows(8).position(|bytes| bytes == b"\x04\0\0\0zstd").unwrap();
+    let len = u64::from_le_bytes(bytes[at + 8..at + 16].try_into().unwrap());
+    // A name that is a byte shorter, and a byte more of what is packed.
+    let head = [&b"\x03\0\0\0lz4"[..], &(len + 1).to_le_bytes(), b"\0"].concat();
+    bytes[at..at + 16].copy_from_slice(&head);
+    fs::write(recordings.path("a.mcap"), &bytes).unwrap();
+    let file = recordings.name("a.mcap");
+    let ended = run(&["convert", "--force", &file, &file]);
+    let why = "it is compressed by lz4, and not by zstd";
+    assert_eq!((ended.code, &ended.stderr[..]), (1, &[format!("leads-comm: cannot read {file}: {why}")][..]));
+    assert_eq!(fs::read(&file).unwrap(), bytes);
+    let ended = run(&["convert", &file, &recordings.name("b.csv")]);
+    assert_eq!((ended.code, ended.stderr.len()), (1, 2), "{ended:?}");
+    assert!(ended.stderr[0].ends_with(why) && !recordings.path("b.csv").exists(), "{ended:?}");
+    let ended = run(&["info", &file]);
+    assert!(ended.stdout.iter().any(|line| line.ends_with(why)), "{ended:?}");
+    assert!(!ended.stdout.iter().any(|line| line.contains("cut off")), "{ended:?}");
+}
+
 #[test]
 fn several_become_one() {
     let recordings = Recordings::new();
@@ -161,6 +185,16 @@ fn what_is_no_recording_is_refused() {
 }
 
 #[test]
+fn lines_without_a_message_make_no_file() {
+    let recordings = Recordings::new();
+    fs::write(recordings.path("a.jsonl"), "{\"speed\":1}\n").unwrap();
+    let ended = run(&["convert", &recordings.name("a.jsonl"), &recordings.name("b.mcap")]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stderr[0].ends_with("line 1 has neither time and message, nor t"), "{ended:?}");
+    assert_eq!(names(recordings.path("a.jsonl").parent().unwrap()), ["a.jsonl"]);
+}
+
+#[test]
 fn a_wrong_call_is_told() {
     for arguments in [&["a.mcap"][..], &["a.mcap", "b.txt"], &["a.mcap", "-", "--to", "mcap"], &["a", "b", "--to", "x"]]
     {
@@ -170,6 +204,58 @@ fn a_wrong_call_is_told() {
     let ended = run(&["convert", "/nowhere/a.mcap", "b.mcap"]);
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.stderr[0].starts_with("leads-comm: cannot read /nowhere/a.mcap: "), "{ended:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_stopped_at_once_leaves_nothing() {
+    let recordings = Recordings::new();
+    let folder = recordings.path("a").parent().unwrap().to_owned();
+    let mut convert = Process::start(&["convert", "-", &recordings.name("a.jsonl")]);
+    convert.write("{\"t\":1}\n");
+    leads_comm_testing::until("it is at work", || names(&folder).len() == 1);
+    let stat = format!("/proc/{}/stat", convert.id());
+    leads_comm_testing::until("a signal has ended it", || {
+        convert.signal("INT");
+        fs::read_to_string(&stat).unwrap().contains(") Z ")
+    });
+    assert!(!convert.status().success());
+    assert!(names(&folder).is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn only_files_are_replaced() {
+    let recordings = Recordings::new();
+    let lines = recordings.json_lines("a.jsonl", 1, &["one"]);
+    fs::create_dir(recordings.path("folder.jsonl")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", recordings.path("null.jsonl")).unwrap();
+    for name in ["folder.jsonl", "null.jsonl"] {
+        for force in [&["convert"][..], &["convert", "--force"]] {
+            let ended = run(&[force, &[&lines, &recordings.name(name)]].concat());
+            assert_eq!(ended.code, 1, "{ended:?}");
+            assert!(ended.stderr[0].ends_with(&format!("{name} is there already, and no file")), "{ended:?}");
+        }
+    }
+    assert_eq!(names(Path::new(&lines).parent().unwrap()), ["a.jsonl", "folder.jsonl", "null.jsonl"]);
+}
+
+#[test]
+fn what_other_programs_attached_is_not_lost_without_a_word() {
+    let recordings = Recordings::new();
+    let mut writer = mcap::Writer::new(std::io::Cursor::new(Vec::new())).unwrap();
+    let attachment = mcap::Attachment {
+        log_time: 1,
+        create_time: 1,
+        name: "map.png".into(),
+        media_type: "image/png".into(),
+        data: b"\x89PNG"[..].into(),
+    };
+    writer.attach(&attachment).unwrap();
+    writer.finish().unwrap();
+    fs::write(recordings.path("a.mcap"), writer.into_inner().into_inner()).unwrap();
+    let ended = convert(&[&recordings.name("a.mcap"), &recordings.name("b.mcap")]);
+    assert!(ended.stderr.contains(&format!("{}: 1 attachment left out", recordings.name("a.mcap"))), "{ended:?}");
 }
 
 #[cfg(unix)]

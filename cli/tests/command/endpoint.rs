@@ -48,6 +48,14 @@ fn addresses_that_mean_nothing_are_wrong_calls() {
         assert_fails(&first(address, &[]), 2, why);
     }
     assert_fails(&first("car", &["--tls-name", "x"]), 2, "--tls-... need an address that begins with tls://");
+    // Nor is anything printed of a table then.
+    for verb in [&["listen", "car:0"][..], &["send", "car:0", "-W1s", "hi"], &["serve", "serial:x"]] {
+        let ended = run(&[verb, &["--fields", "t"]].concat());
+        assert_eq!((ended.code, ended.stdout.len(), ended.stderr.len()), (2, 0, 1), "{ended:?}");
+        let ended =
+            run(&[&verb[..1], &["127.0.0.1:1", "--max-message-len", "1"], &verb[2..], &["--fields", "t"]].concat());
+        assert_eq!((ended.code, ended.stdout.len(), ended.stderr.len()), (2, 0, 1), "{ended:?}");
+    }
     assert_fails(&first("car", &["--separator", "t"]), 2, "invalid value 't' for '--separator <BYTES>'");
     assert_fails(&first("car", &["--separator", r"\y"]), 2, r"invalid value '\y' for '--separator <BYTES>': \ needs");
 }
@@ -237,12 +245,15 @@ fn openssl_is_understood() {
     listen.signal("INT");
     assert_eq!(listen.end().code, 0);
 
-    let mut send = Process::start(&[&["send", "-q", &format!("tls://{address}")], &tls[..]].concat());
-    send.write("time_lap\nhazard\n");
-    send.close_stdin();
-    // Behind the goodbye of the one before; there is no end of a line in it.
-    openssl.kill();
-    drop(send);
+    // With ends of lines, so that each message is a line of what it prints; the first is behind the goodbye.
+    let messages = ["time_lap", "hazard", r"--separator=\n"];
+    let send = Process::start(&[&["send", "-q", &format!("tls://{address}")], &messages[..], &tls].concat());
+    assert_eq!((openssl.line(), openssl.line()), ("disconnect;time_lap".into(), "hazard".into()));
+    assert_eq!(openssl.line(), "disconnect");
+    // It ends the connection when its stdin ends.
+    openssl.close_stdin();
+    let ended = send.end();
+    assert_eq!((ended.code, ended.stderr.len()), (0, 0), "{ended:?}");
 }
 
 #[test]

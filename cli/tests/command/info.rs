@@ -34,7 +34,51 @@ fn a_recording_in_numbers() {
     );
     assert!(told[1].ends_with("2026-11-28 20:29:22.603 to 20:29:27.603, 0:05.000"), "{told:?}");
     assert!(told.iter().any(|line| line.contains("11, 2.0/s, 100.1 kB")), "{told:?}");
-    assert!(told.iter().any(|line| line.starts_with("  /text   in ") && line.contains("leads.Text")), "{told:?}");
+    assert!(told.iter().any(|line| line.starts_with("  /text          6  ") && line.ends_with("  text")), "{told:?}");
+}
+
+/// A file of what a server was sent by so many peers with long names.
+fn of_peers(recordings: &Recordings, count: usize) -> String {
+    let line = |peer: usize| {
+        let text = "x".repeat(1_000_000 * (peer % 3));
+        format!(
+            "{{\"time\":{peer}.5,\"peer\":\"a-host-with-a-long-name-{peer:04}.example.org\",\"text\":\"frvc:{text}\"}}\n"
+        )
+    };
+    fs::write(recordings.path("a.jsonl"), (0..count).map(line).collect::<String>()).unwrap();
+    run(&["convert", &recordings.name("a.jsonl"), &recordings.name("a.mcap")]);
+    recordings.name("a.mcap")
+}
+
+#[cfg(unix)]
+#[test]
+fn it_fits_the_terminal() {
+    use crate::process::{Process, prepare};
+    use crate::terminal::Terminal;
+
+    let recordings = Recordings::new();
+    let file = of_peers(&recordings, 12);
+    for columns in [80, 40, 30] {
+        let terminal = Terminal::open(columns);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_leads-comm"));
+        command.args(["info", &file]);
+        prepare(&mut command);
+        let info = Process::spawn(command.stdout(terminal.stdio()));
+        assert_eq!(info.end().code, 0);
+        terminal.line_with("a.mcap: MCAP, ");
+        let mut lines = Vec::new();
+        while !lines.last().is_some_and(|line: &String| line.starts_with("  /text ")) {
+            lines.push(terminal.line_with(""));
+        }
+        // A name is never broken, whatever is behind it.
+        let wide = |line: &&String| line.chars().count() > columns.into() && line.trim().contains(' ');
+        let wide: Vec<_> = lines.iter().filter(wide).filter(|line| !line.starts_with("  peer ")).collect();
+        assert!(wide.is_empty(), "{columns}: {wide:#?}");
+        let named = lines.iter().filter(|line| line.contains("a-host-with-a-long-name-00"));
+        assert_eq!(named.count(), 10, "{lines:#?}");
+        let text = lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+        assert!(text.contains(".example.org and 2 others"), "{lines:#?}");
+    }
 }
 
 #[test]

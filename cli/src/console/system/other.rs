@@ -27,9 +27,14 @@ pub(crate) fn on_signals(mut stop: impl FnMut() -> bool + Send + 'static) -> io:
     ctrlc::set_handler(handle).map_err(io::Error::other)
 }
 
-/// How wide the terminal at stdout is, which nothing tells here.
-pub(crate) fn columns() -> Option<usize> {
+/// How wide the terminal at this stream is, which nothing tells here.
+pub(crate) fn columns(_: impl Sized) -> Option<usize> {
     None
+}
+
+/// False: terminals have no jobs here.
+pub(crate) fn is_in_background(_: impl Sized) -> bool {
+    false
 }
 
 /// False: nothing sets the terminal here.

@@ -107,15 +107,21 @@ fn is_ignored(signal: i32) -> bool {
     ignored.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-/// How wide the terminal at stdout is; `None` where it does not say.
-pub(crate) fn columns() -> Option<usize> {
-    let size = tcgetwinsize(io::stdout()).ok()?;
+/// How wide the terminal at this stream is; `None` where it does not say.
+pub(crate) fn columns(stream: impl AsFd) -> Option<usize> {
+    let size = tcgetwinsize(stream).ok()?;
     (size.ws_col > 0).then_some(size.ws_col.into())
 }
 
 /// Whether stdin is a terminal that is this process's turn.
 fn has_turn() -> bool {
     tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground == rustix::process::getpgrp())
+}
+
+/// Whether the terminal at this stream is somebody else's turn.
+pub(crate) fn is_in_background(stream: impl AsFd) -> bool {
+    // Of a terminal that is not this session's, nobody has the turn.
+    tcgetpgrp(stream).is_ok_and(|foreground| foreground != rustix::process::getpgrp())
 }
 
 /// Lets the terminal at stdin give each key as it is struck, and not show it; Ctrl-C and Ctrl-Z stay signals. False

@@ -59,43 +59,61 @@ impl<R: BufRead> CsvRows<R> {
 type Row = Result<Vec<String>, String>;
 
 fn next_row<R: BufRead>(lines: &mut Lines<R>) -> io::Result<Option<Row>> {
+    let mut fields = Fields::default();
     loop {
-        let Some(line) = lines.next()? else { return Ok(None) };
-        if line.is_empty() {
-            continue;
+        match lines.next()? {
+            None => return Ok(None),
+            Some(b"") => {}
+            Some(line) => match fields.read(line) {
+                Ok(()) => break,
+                Err(what) => return Ok(Some(Err(what))),
+            },
         }
-        let mut row = fields(line);
-        // A field that is quoted may have the end of a line in it.
-        while row.is_none() {
-            row = match lines.longer()? {
-                Some(line) => fields(line),
-                None => return Ok(Some(Err("ends within quotes".into()))),
-            };
+    }
+    // A field that is quoted may have the end of a line in it.
+    while fields.is_quoted {
+        let read = match lines.longer()? {
+            Some(rest) => fields.read(rest),
+            None => Err("ends within quotes".into()),
+        };
+        if let Err(what) = read {
+            return Ok(Some(Err(what)));
         }
-        return Ok(row);
+    }
+    Ok(Some(Ok(fields.fields)))
+}
+
+/// The fields of a row, a line of it after the other.
+struct Fields {
+    fields: Vec<String>,
+    is_quoted: bool,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self { fields: vec![String::new()], is_quoted: false }
     }
 }
 
-/// The fields of a line; `None` if it ends within quotes.
-fn fields(line: &[u8]) -> Option<Row> {
-    let Ok(text) = std::str::from_utf8(line) else { return Some(Err("is not UTF-8".into())) };
-    let mut fields = vec![String::new()];
-    let mut is_quoted = false;
-    let mut rest = text.chars().peekable();
-    while let Some(character) = rest.next() {
-        let field = fields.last_mut().expect("there is one from the beginning");
-        match character {
-            '"' if is_quoted && rest.peek() == Some(&'"') => {
-                field.push('"');
-                rest.next();
+impl Fields {
+    fn read(&mut self, line: &[u8]) -> Result<(), String> {
+        let text = std::str::from_utf8(line).map_err(|_| "is not UTF-8")?;
+        let mut rest = text.chars().peekable();
+        while let Some(character) = rest.next() {
+            let field = self.fields.last_mut().expect("there is one from the beginning");
+            match character {
+                '"' if self.is_quoted && rest.peek() == Some(&'"') => {
+                    field.push('"');
+                    rest.next();
+                }
+                '"' if self.is_quoted => self.is_quoted = false,
+                '"' if field.is_empty() => self.is_quoted = true,
+                ',' if !self.is_quoted => self.fields.push(String::new()),
+                character => field.push(character),
             }
-            '"' if is_quoted => is_quoted = false,
-            '"' if field.is_empty() => is_quoted = true,
-            ',' if !is_quoted => fields.push(String::new()),
-            character => field.push(character),
         }
+        Ok(())
     }
-    (!is_quoted).then_some(Ok(fields))
 }
 
 /// The frame of a row, or what is wrong with it.
@@ -170,6 +188,14 @@ mod tests {
     fn quotes_hold_commas_quotes_and_ends_of_lines() {
         let expected = r#"{"a": "1, \"2\"\n3", "t": 5}"#;
         assert_eq!(read("t,a\n5,\"1, \"\"2\"\"\n3\"\n"), [Ok((5_000_000, expected.into()))]);
+    }
+
+    /// Were the row read from its beginning for each of its lines, this would take hours.
+    #[test]
+    fn a_quote_that_is_not_closed_takes_no_longer_than_others() {
+        let text = format!("t,a\n5,\"{}", "x\r\n".repeat(1_000_000));
+        assert_eq!(read(&text), [Err("line 1000001 ends within quotes".into())]);
+        assert_eq!(read(&format!("{text}\"\n")).len(), 1);
     }
 
     #[test]

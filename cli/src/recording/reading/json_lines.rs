@@ -100,7 +100,9 @@ fn read(line: &[u8]) -> Result<Read, String> {
     match (number("time", SECOND.1), payload) {
         (Some(time), Some(payload)) => {
             let is_outgoing = string("direction").is_some_and(|direction| direction == "out");
-            Ok(Read { time, peer: string("peer"), is_outgoing, payload })
+            // What is empty is not known.
+            let peer = string("peer").filter(|peer| !peer.is_empty());
+            Ok(Read { time, peer, is_outgoing, payload })
         }
         _ => {
             let time = number("t", SECOND.1 - 3).ok_or("has neither time and message, nor t")?;
@@ -184,6 +186,11 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_without_a_name_is_none() {
+        assert_eq!(read(br#"{"time":1,"peer":"","text":"a"}"#).unwrap().peer, None);
+    }
+
+    #[test]
     fn what_is_no_message_is_told() {
         for line in ["[]", "{", "{}", r#"{"time":1}"#, r#"{"time":-1,"text":"a"}"#, r#"{"time":1,"base64":"?"}"#] {
             assert!(read(line.as_bytes()).is_err(), "{line}");
@@ -218,11 +225,12 @@ mod tests {
                 "[ \n]?\\{(\"[a-z\n]{0,3}\" ?: ?[0-9]{1,3})?\\}[ \r]?".prop_map(String::into_bytes),
             ],
             time in any::<u64>(),
-            peer in proptest::option::of("\\PC{1,10}"),
+            peer in proptest::option::of("\\PC{0,10}"),
             is_outgoing in any::<bool>(),
         ) {
             let line = line_of(&payload, time, peer.as_deref(), is_outgoing);
             prop_assert!(!line.contains(&b'\n') && !line.contains(&b'\r'));
+            let peer = peer.filter(|peer| !peer.is_empty());
             prop_assert_eq!(read(&line), Ok(Read { time, peer, is_outgoing, payload }));
         }
     }

@@ -33,11 +33,11 @@ impl<R: BufRead> Lines<R> {
         Ok(Some(without_end(&self.line)))
     }
 
-    /// The same line with the next one behind it, for a text that has the end of a line in it.
+    /// The end of the same line with the next one behind it, for a text that has the end of a line in it.
     pub(super) fn longer(&mut self) -> io::Result<Option<&[u8]>> {
-        let before = self.line.len();
+        let (before, end) = (self.line.len(), without_end(&self.line).len());
         self.append()?;
-        Ok((self.line.len() > before).then(|| without_end(&self.line)))
+        Ok((self.line.len() > before).then(|| &without_end(&self.line)[end..]))
     }
 
     fn append(&mut self) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! Recordings, read: from the first message to the last one, whatever is left of the file.
 //!
 //! ```text
-//!   file, FIFO, stdin ──▶ what it begins with ─┬─▶ records ──▶ messages of an MCAP   records.rs, mcap.rs
+//!   file, FIFO, stdin ──▶ what it begins with ─┬─▶ records ──▶ messages of an MCAP   records.rs, chunk.rs, mcap.rs
 //!                                              ├─▶ JSON Lines                        json_lines.rs
 //!                                              └─▶ LEADS's CSV                       csv.rs
 //! ```
@@ -9,9 +9,11 @@
 //! Nothing is held in memory but a chunk, or a line.
 
 mod channel;
+mod chunk;
+mod counted;
 mod csv;
 mod damages;
-mod extent;
+mod index;
 mod item;
 mod json_lines;
 mod lines;
@@ -28,7 +30,7 @@ use crate::console::{Failure, fail};
 
 pub(crate) use channel::{Channel, Use};
 pub(crate) use damages::{Damages, cut_off};
-pub(crate) use extent::extent;
+pub(crate) use index::extent;
 pub(crate) use item::{Item, Message};
 pub(crate) use json_lines::envelope;
 pub(crate) use records::{End, Found, Records};
@@ -40,6 +42,7 @@ type Bytes = BufReader<Box<dyn Read + Send>>;
 pub(crate) struct Recording {
     pub(crate) path: PathBuf,
     input: Input,
+    has_failed: bool,
     /// How large the file is; unknown where it is none.
     pub(crate) size: Option<u64>,
 }
@@ -79,15 +82,20 @@ impl Recording {
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let (format, bytes, size) = open(path)?;
         let input = match format {
-            Format::Mcap => Input::Mcap(Box::new(mcap::McapMessages::new(Records::behind_magic(bytes)))),
+            Format::Mcap => {
+                Input::Mcap(Box::new(mcap::McapMessages::new(Records::behind_magic(bytes).with_index(path))))
+            }
             Format::JsonLines => Input::JsonLines(json_lines::JsonLines::new(bytes)),
             Format::Csv => Input::Csv(csv::CsvRows::new(bytes).map_err(|text| no_recording(path, &text))?),
         };
-        Ok(Self { path: path.into(), input, size })
+        Ok(Self { path: path.into(), input, has_failed: false, size })
     }
 
     /// What comes next; `None` at the end.
     pub(crate) fn next(&mut self) -> Option<Item> {
+        if self.has_failed {
+            return None;
+        }
         let next = match &mut self.input {
             Input::Mcap(messages) => messages.next(),
             Input::JsonLines(lines) => lines.next(),
@@ -95,17 +103,20 @@ impl Recording {
         };
         // A disk that fails in the middle leaves what was read before.
         next.unwrap_or_else(|error| {
-            let at = self.position();
-            let text = format!("it cannot be read from byte {at} on: {error}");
-            self.input = Input::Mcap(Box::new(mcap::McapMessages::new(Records::behind_magic(nothing()))));
-            Some(Item::Damaged(text))
+            self.has_failed = true;
+            Some(Item::Damaged(format!("it cannot be read from byte {} on: {error}", self.position())))
         })
+    }
+
+    /// Whether the disk, or what is in the file, has made an end of reading; known at its end.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed
     }
 
     /// Whether its recorder had no time to finish it; known at its end.
     pub(crate) fn is_cut_off(&self) -> bool {
         match &self.input {
-            Input::Mcap(messages) => messages.end() == Some(End::CutOff),
+            Input::Mcap(messages) => messages.end() == Some(End::CutOff) && !self.has_failed,
             Input::JsonLines(_) | Input::Csv(_) => false,
         }
     }
@@ -135,7 +146,7 @@ impl Recording {
 /// As [`Recording::open`].
 pub(crate) fn open_records(path: &Path) -> Result<Option<Records<impl Read>>, Failure> {
     let (format, bytes, _) = open(path)?;
-    Ok((format == Format::Mcap).then(|| Records::behind_magic(bytes)))
+    Ok((format == Format::Mcap).then(|| Records::behind_magic(bytes).with_index(path)))
 }
 
 /// The format of a file, and its bytes: all of them, but for an MCAP's magic.
@@ -163,10 +174,6 @@ fn open(path: &Path) -> Result<(Format, Bytes, Option<u64>), Failure> {
         _ => return Err(no_recording(path, "it is no MCAP, no JSON Lines, and no CSV of LEADS")),
     };
     Ok((format, BufReader::new(Box::new(Cursor::new(begin).chain(file))), size))
-}
-
-fn nothing() -> Bytes {
-    BufReader::new(Box::new(io::empty()))
 }
 
 fn no_recording(path: &Path, why: &str) -> Failure {

@@ -6,26 +6,21 @@
 //! ```
 //!
 //! A chunk that is whole gives what is in it once its checksum is found right; one that is damaged is passed over, since
-//! the next one begins where its length says. One that is cut off gives what can be unpacked.
+//! the next one begins where its length says. Where lengths are damaged, the next chunk is looked for. One that is cut
+//! off gives what can be unpacked.
 
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use mcap::records::{Record, op};
-use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader, LinearReaderOptions};
-use mcap::{MAGIC, parse_record};
+use mcap::{MAGIC, McapError, parse_record};
 
 use super::super::words::clock;
-
-/// The largest record that is held in memory, and the largest chunk, packed or not, in bytes. Recorders make chunks of
-/// some MiB.
-const LARGEST: usize = 1 << 28;
-
-/// The bytes before a record: what it is, and its length.
-const HEAD: usize = 1 + 8;
-
-/// The bytes of a chunk before its compression is named, and of all of it but the name.
-const CHUNK_HEAD: (usize, usize) = (32, 40);
+use super::chunk::{Chunk, HEAD, LARGEST, PROBE, has_its_length, is_chunk};
+use super::counted::Counted;
+use super::index::descriptions;
 
 /// What is found in the file.
 #[derive(Debug)]
@@ -62,20 +57,39 @@ pub(crate) struct Records<R> {
     /// Behind the messages: what is there has been said before.
     is_in_summary: bool,
     end: Option<End>,
-}
-
-/// Where the reader is in a chunk.
-struct Chunk {
-    reader: LinearReader,
-    at: u64,
-    times: Option<(u64, u64)>,
-    is_whole: bool,
+    attachments: u64,
+    /// The channels that have been described.
+    described: HashSet<u16>,
+    /// Where others may be.
+    index: Option<PathBuf>,
+    /// What comes before anything else.
+    ready: VecDeque<Record<'static>>,
 }
 
 impl<R: Read> Records<R> {
     /// Those of a file of which the magic has been read.
     pub(crate) fn behind_magic(input: R) -> Self {
-        Self { input: Counted { inner: input, at: MAGIC.len() as u64 }, chunk: None, is_in_summary: false, end: None }
+        Self {
+            input: Counted::behind(MAGIC.len() as u64, input),
+            chunk: None,
+            is_in_summary: false,
+            end: None,
+            attachments: 0,
+            described: HashSet::new(),
+            index: None,
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// The file is complete, perhaps: what its end says of channels is known in case the rest does not.
+    pub(super) fn with_index(mut self, path: &Path) -> Self {
+        self.index = Some(path.into());
+        self
+    }
+
+    /// How many files are in it that no message is in, and that are passed over.
+    pub(crate) fn attachments(&self) -> u64 {
+        self.attachments
     }
 
     /// How the file ends, once there is nothing more in it.
@@ -95,175 +109,188 @@ impl<R: Read> Records<R> {
     /// Whatever reading reports.
     pub(crate) fn next(&mut self) -> io::Result<Option<Found>> {
         loop {
-            if let Some(found) = self.next_in_chunk() {
-                return Ok(Some(found));
+            if let Some(record) = self.ready.pop_front() {
+                return Ok(Some(Found::Record(record)));
             }
-            if self.end.is_some() {
-                return Ok(None);
-            }
-            if let Some(found) = self.next_of_file()? {
-                return Ok(Some(found));
+            let found = match self.next_in_chunk()? {
+                Some(found) => found,
+                None if self.end.is_some() => return Ok(None),
+                None => match self.next_of_file()? {
+                    Some(found) => found,
+                    None => continue,
+                },
+            };
+            match found {
+                Found::Record(record @ Record::Message { .. }) => self.describe(record),
+                Found::Record(record) => {
+                    if let Record::Channel(channel) = &record {
+                        self.described.insert(channel.id);
+                    }
+                    self.ready.push_back(record);
+                }
+                damaged @ Found::Damaged(_) => return Ok(Some(damaged)),
             }
         }
     }
 
-    fn next_in_chunk(&mut self) -> Option<Found> {
-        let chunk = self.chunk.as_mut()?;
+    /// A message, behind what describes its channel: that may have been lost, and is at the end of the file as well.
+    fn describe(&mut self, message: Record<'static>) {
+        let Record::Message { header, .. } = &message else { return };
+        if !self.described.contains(&header.channel_id) {
+            let descriptions = self.index.take().map(|path| descriptions(&path)).unwrap_or_default();
+            let is_new = |record: &Record<'_>| match record {
+                Record::Channel(channel) => self.described.insert(channel.id),
+                _ => true,
+            };
+            self.ready.extend(descriptions.into_iter().filter(is_new));
+        }
+        self.ready.push_back(message);
+    }
+
+    fn next_in_chunk(&mut self) -> io::Result<Option<Found>> {
+        let Some(chunk) = &mut self.chunk else { return Ok(None) };
         let what = match chunk.next() {
-            Some(Ok(record)) => return Some(Found::Record(record)),
+            Some(Ok(record)) => return Ok(Some(Found::Record(record))),
+            // Any other name is one that is damaged.
+            Some(Err(McapError::UnsupportedCompression(name))) if name == "lz4" => {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, "it is compressed by lz4, and not by zstd"));
+            }
             Some(Err(error)) if chunk.is_whole => error.to_string(),
             Some(Err(_)) | None => {
                 self.chunk = None;
-                return None;
+                return Ok(None);
             }
         };
         let damage = Damage { at: chunk.at, what, times: chunk.times };
         self.chunk = None;
-        Some(Found::Damaged(damage))
+        Ok(Some(Found::Damaged(damage)))
     }
 
     /// A record that is in no chunk; none if it is of no interest, or opens a chunk, or the file ends.
     fn next_of_file(&mut self) -> io::Result<Option<Found>> {
         let at = self.input.at;
         let mut head = [0; HEAD];
-        if self.input.fill(&mut head)? < HEAD {
+        let there = self.input.fill(&mut head)?;
+        if there < HEAD {
             self.end = Some(End::CutOff);
             return Ok(None);
         }
         let opcode = head[0];
         let len = u64::from_le_bytes(head[1..].try_into().expect("there are 8 of them"));
-        if opcode == 0 || (op::DATA_END + 1..0x80).contains(&opcode) {
-            self.end = Some(End::CutOff);
-            let what = "it makes no sense from there on".into();
-            return Ok(Some(Found::Damaged(Damage { at, what, times: None })));
+        let is_own = opcode >= 0x80;
+        if (!is_own && !self.may_come(opcode)) || (len > LARGEST && !matches!(opcode, op::CHUNK | op::ATTACHMENT)) {
+            return self.go_on_behind(at).map(Some);
         }
-        let is_wanted = matches!(opcode, op::HEADER | op::SCHEMA | op::CHANNEL | op::MESSAGE | op::CHUNK)
-            || matches!(opcode, op::METADATA | op::STATISTICS);
-        if !is_wanted || (self.is_in_summary && opcode != op::STATISTICS) {
-            return self.pass_over(opcode, len);
+        if opcode == op::ATTACHMENT || is_own {
+            self.attachments += u64::from(opcode == op::ATTACHMENT);
+            return self.pass_over(len);
         }
         let mut body = Vec::new();
-        let longest = len.min(LARGEST as u64);
-        (&mut self.input).take(longest).read_to_end(&mut body)?;
-        if (body.len() as u64) < longest || (longest < len && opcode == op::CHUNK && len == u64::MAX) {
-            // Only a chunk is of use when it is not whole.
-            self.end = Some(End::CutOff);
-            self.chunk = (opcode == op::CHUNK).then(|| Chunk::cut_off(at, &body)).flatten();
-            return Ok(None);
+        (&mut self.input).take(len.min(PROBE)).read_to_end(&mut body)?;
+        if !has_its_length(opcode, &body, len) {
+            self.input.put_back(body);
+            return self.go_on_behind(at).map(Some);
         }
-        if longest < len {
+        let is_unfinished = len == u64::MAX;
+        if len > LARGEST && !is_unfinished {
+            self.pass_over(len - body.len() as u64)?;
             let what = format!("a record of {len} bytes is larger than any that can be read");
-            self.skip(len - longest)?;
             return Ok(Some(Found::Damaged(Damage { at, what, times: None })));
         }
-        if opcode == op::CHUNK {
-            self.chunk = Some(Chunk::whole(at, &body));
-            return Ok(None);
+        let rest = len.min(LARGEST) - body.len() as u64;
+        (&mut self.input).take(rest).read_to_end(&mut body)?;
+        if (body.len() as u64) < len {
+            return self.end_within(at, opcode, body);
         }
-        Ok(Some(match parse_record(opcode, &body) {
-            Ok(record) => Found::Record(record.into_owned()),
-            Err(error) => Found::Damaged(Damage { at, what: error.to_string(), times: None }),
-        }))
+        self.whole(at, opcode, &body)
     }
 
-    fn pass_over(&mut self, opcode: u8, len: u64) -> io::Result<Option<Found>> {
-        let is_there = self.skip(len)?;
-        self.is_in_summary |= opcode == op::DATA_END;
-        if is_there && opcode == op::FOOTER {
-            let mut magic = [0; MAGIC.len()];
-            let has_magic = self.input.fill(&mut magic)? == magic.len() && magic == *MAGIC;
-            self.end = Some(if has_magic { End::Finished } else { End::CutOff });
+    /// Whether there are such records, in this part of a file.
+    fn may_come(&self, opcode: u8) -> bool {
+        match opcode {
+            op::HEADER | op::SCHEMA | op::CHANNEL | op::MESSAGE | op::CHUNK | op::MESSAGE_INDEX => true,
+            op::ATTACHMENT | op::METADATA | op::DATA_END => true,
+            op::FOOTER..=op::DATA_END => self.is_in_summary,
+            _ => false,
+        }
+    }
+
+    /// A record that is there, all of it.
+    fn whole(&mut self, at: u64, opcode: u8, body: &[u8]) -> io::Result<Option<Found>> {
+        match opcode {
+            op::CHUNK => self.chunk = Some(Chunk::whole(at, body)),
+            op::DATA_END => self.is_in_summary = true,
+            op::FOOTER => {
+                let mut magic = [0; MAGIC.len()];
+                let has_magic = self.input.fill(&mut magic)? == magic.len() && magic == *MAGIC;
+                self.end = Some(if has_magic { End::Finished } else { End::CutOff });
+            }
+            op::HEADER | op::SCHEMA | op::CHANNEL | op::MESSAGE | op::METADATA if !self.is_in_summary => {
+                return Ok(Some(match parse_record(opcode, body) {
+                    Ok(record) => Found::Record(record.into_owned()),
+                    Err(error) => Found::Damaged(Damage { at, what: error.to_string(), times: None }),
+                }));
+            }
+            _ => {}
         }
         Ok(None)
     }
 
-    /// Whether so many bytes were there.
-    fn skip(&mut self, len: u64) -> io::Result<bool> {
+    /// The file ends before a record does: nobody had the time to finish it, or its length is damaged.
+    fn end_within(&mut self, at: u64, opcode: u8, body: Vec<u8>) -> io::Result<Option<Found>> {
+        if opcode == op::CHUNK {
+            // Of all records, only this one is of use when it is not whole.
+            self.end = Some(End::CutOff);
+            self.chunk = Chunk::cut_off(at, &body);
+            return Ok(None);
+        }
+        self.input.put_back(body);
+        match self.find_chunk()? {
+            true => Ok(Some(self.damaged_up_to_here(at))),
+            false => {
+                self.end = Some(End::CutOff);
+                Ok(None)
+            }
+        }
+    }
+
+    fn pass_over(&mut self, len: u64) -> io::Result<Option<Found>> {
         let skipped = io::copy(&mut (&mut self.input).take(len), &mut io::sink())?;
         if skipped < len {
             self.end = Some(End::CutOff);
         }
-        Ok(skipped == len)
-    }
-}
-
-impl Chunk {
-    fn whole(at: u64, body: &[u8]) -> Self {
-        let time = |from: usize| body.get(from..from + 8).map(|time| time.try_into().expect("these are 8"));
-        let times = time(0).map(u64::from_le_bytes).zip(time(8).map(u64::from_le_bytes));
-        Self { reader: reader_of(&[body], true), at, times: times.filter(|times| times.0 <= times.1), is_whole: true }
+        Ok(None)
     }
 
-    /// What is left of a chunk. If its recorder was still at it, its sizes are not told yet.
-    fn cut_off(at: u64, body: &[u8]) -> Option<Self> {
-        let name_len: [u8; 4] = body.get(CHUNK_HEAD.0 - 4..CHUNK_HEAD.0)?.try_into().ok()?;
-        let head_len = CHUNK_HEAD.1.checked_add(u32::from_le_bytes(name_len).try_into().ok()?)?;
-        let (head, packed) = body.split_at_checked(head_len)?;
-        // Nothing can be held against a checksum of the whole; what is packed ends where the file does.
-        let sizes = [&head[..16], &u64::MAX.to_le_bytes(), &[0; 4], &head[28..head_len - 8]].concat();
-        let parts = [&sizes, &(packed.len() as u64).to_le_bytes()[..], packed];
-        Some(Self { reader: reader_of(&parts, false), at, times: None, is_whole: false })
+    /// Nothing can be told from what is at this place: the next chunk is looked for.
+    fn go_on_behind(&mut self, at: u64) -> io::Result<Found> {
+        if self.find_chunk()? {
+            return Ok(self.damaged_up_to_here(at));
+        }
+        Ok(Found::Damaged(Damage { at, what: "it makes no sense from there on".into(), times: None }))
     }
 
-    /// The next record, or why there is none.
-    fn next(&mut self) -> Option<mcap::McapResult<Record<'static>>> {
+    fn damaged_up_to_here(&self, at: u64) -> Found {
+        let what = format!("what is there makes no sense; it goes on at byte {}", self.input.at);
+        Found::Damaged(Damage { at, what, times: None })
+    }
+
+    /// Reads up to where a chunk begins, which no other bytes look like; whether there is one before the file ends.
+    fn find_chunk(&mut self) -> io::Result<bool> {
+        let mut bytes = Vec::new();
         loop {
-            match self.reader.next_event()? {
-                Ok(LinearReadEvent::Record { opcode, data }) => {
-                    return Some(parse_record(opcode, data).map(Record::into_owned));
-                }
-                // All of it has been given before.
-                Ok(LinearReadEvent::ReadRequest(_)) => self.reader.notify_read(0),
-                Err(error) => return Some(Err(error)),
+            let count = (&mut self.input).take(1 << 16).read_to_end(&mut bytes)?;
+            if let Some(begin) = (0..bytes.len()).find(|begin| is_chunk(&bytes[*begin..])) {
+                self.input.put_back(bytes.split_off(begin));
+                return Ok(true);
             }
-        }
-    }
-}
-
-/// Reads a chunk, as if it were all of a file.
-fn reader_of(body: &[&[u8]], is_whole: bool) -> LinearReader {
-    let mut options = LinearReaderOptions::default().with_skip_start_magic(true).with_skip_end_magic(true);
-    options.prevalidate_chunk_crcs = is_whole;
-    let mut reader = LinearReader::new_with_options(options.with_record_length_limit(LARGEST));
-    let len: usize = body.iter().map(|part| part.len()).sum();
-    let mut rest = reader.insert(HEAD + len);
-    let head = [&[op::CHUNK][..], &(len as u64).to_le_bytes()];
-    for part in head.iter().chain(body) {
-        let (to, behind) = rest.split_at_mut(part.len());
-        to.copy_from_slice(part);
-        rest = behind;
-    }
-    reader.notify_read(HEAD + len);
-    reader
-}
-
-/// Counts what is read.
-struct Counted<R> {
-    inner: R,
-    at: u64,
-}
-
-impl<R: Read> Counted<R> {
-    /// Reads as much as there is room, or is left; how much that was.
-    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.read(&mut buffer[filled..]) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            if count == 0 {
+                self.end = Some(if bytes.ends_with(MAGIC) { End::Finished } else { End::CutOff });
+                return Ok(false);
             }
+            // What may be the beginning of one.
+            bytes.drain(..bytes.len().saturating_sub(PROBE as usize + HEAD));
         }
-        Ok(filled)
-    }
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.at += count as u64;
-        Ok(count)
     }
 }
 

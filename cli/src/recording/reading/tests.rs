@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::io::{Cursor, Seek, SeekFrom, Write};
 use std::rc::Rc;
 
-use ::mcap::records::{MessageHeader, Metadata};
+use ::mcap::records::{MessageHeader, Metadata, op};
 use ::mcap::{WriteOptions, Writer};
 use proptest::prelude::*;
 
 use super::super::channels::{self, Wrap};
+use super::chunk::{HEAD, is_chunk};
 use super::mcap::McapMessages;
 use super::*;
 
@@ -147,6 +148,76 @@ fn a_damaged_chunk_is_passed_over() {
     assert_eq!((payloads, end), (expected, Some(End::Finished)));
     assert_eq!(damages.len(), 1);
     assert!(damages[0].starts_with(&format!("it is damaged at byte {begin}: ")), "{damages:?}");
+}
+
+/// The first bytes behind a chunk are those of its first index.
+#[test]
+fn what_is_damaged_between_chunks_costs_no_more_than_that() {
+    let (file, ends) = recording(25, 5, true);
+    let chunks: Vec<_> = (0..file.len()).filter(|at| is_chunk(&file[*at..])).collect();
+    assert_eq!(chunks.len(), 5);
+    let len = |chunk: usize| HEAD + u64::from_le_bytes(file[chunk + 1..chunk + HEAD].try_into().unwrap()) as usize;
+    for chunk in 1..4 {
+        let index = chunks[chunk] + len(chunks[chunk]);
+        assert_eq!(file[index], op::MESSAGE_INDEX);
+        // Of the index, what it is and how long; of the chunk, too.
+        for (at, lost) in [(index, 0), (index + 1, 0), (index + 4, 0), (index + 8, 0), (index + HEAD + 2, 0)]
+            .into_iter()
+            .chain((0..HEAD).map(|byte| (chunks[chunk] + byte, 5)))
+        {
+            for with in [0x01, 0x08, 0x80, 0xff] {
+                let mut damaged = file.clone();
+                damaged[at] ^= with;
+                let (payloads, damages, end) = read(&damaged);
+                let first = ends[chunk].1 - 5;
+                let expected: Vec<_> = (0..first).chain(first + lost..25).map(payload).collect();
+                assert_eq!((payloads, end), (expected, Some(End::Finished)), "{at} {with:#x}: {damages:?}");
+                // Programs may have records of their own, which are passed over.
+                let is_own = [chunks[chunk], index].contains(&at) && damaged[at] >= 0x80;
+                assert!(damages.len() == 1 || is_own, "{at} {with:#x}: {damages:?}");
+            }
+        }
+        // A block of a disk that was never written.
+        let mut damaged = file.clone();
+        damaged[chunks[chunk] - 3..index + 3].fill(0);
+        let (payloads, damages, end) = read(&damaged);
+        let expected: Vec<_> = (0..ends[chunk].1 - 5).chain(ends[chunk].1..25).map(payload).collect();
+        assert_eq!((payloads, end), (expected, Some(End::Finished)), "{damages:?}");
+        assert!(damages[0].contains("makes no sense; it goes on at byte "), "{damages:?}");
+    }
+}
+
+#[test]
+fn a_damaged_end_costs_no_message() {
+    let (file, _) = recording(25, 5, true);
+    let behind = (0..file.len()).rfind(|at| is_chunk(&file[*at..])).unwrap() + 200;
+    let mut damaged = file.clone();
+    damaged[behind..file.len() - MAGIC.len()].fill(0xee);
+    let (payloads, damages, end) = read(&damaged);
+    assert!(payloads.len() >= 20 && payloads.iter().enumerate().all(|(number, message)| *message == payload(number)));
+    // Of the chunk, and of all that is behind it.
+    assert_eq!((damages.len(), end), (2, Some(End::Finished)), "{damages:?}");
+}
+
+/// All channels are described in the first chunk, and again at the end.
+#[test]
+fn what_was_described_in_a_damaged_chunk_is_described_at_the_end() {
+    let (mut file, _) = recording(25, 5, true);
+    let chunk = (0..file.len()).find(|at| is_chunk(&file[*at..])).unwrap();
+    file[chunk + 80] ^= 0xff;
+    let folder = leads_comm_testing::folder::Folder::new("damaged");
+    let path = folder.path().join("a.mcap");
+    std::fs::write(&path, &file).unwrap();
+    let mut recording = Recording::open(&path).unwrap();
+    let (mut payloads, mut damages) = (Vec::new(), 0);
+    while let Some(item) = recording.next() {
+        match item {
+            Item::Message(message) => payloads.push(message.payload),
+            Item::Damaged(_) => damages += 1,
+            _ => {}
+        }
+    }
+    assert_eq!((payloads, damages), ((5..25).map(payload).collect(), 1));
 }
 
 #[test]

@@ -240,13 +240,13 @@ fn stop_on(matches: &ArgMatches, until: &Arc<Until>) -> Result<Arc<AtomicBool>, 
 
 fn side(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Arc<Receiver>) -> Result<Side, Failure> {
     if matches.get_flag("serve") {
-        return Ok(Side::Server(endpoint.server()?.callback(Arc::clone(receiver)).build()?));
+        return Ok(Side::Server(endpoint.server()?.callback((endpoint.watch(), Arc::clone(receiver))).build()?));
     }
     let (mut builder, place) = endpoint.client()?;
     if !matches.get_flag("no-reconnect") {
         builder = builder.reconnect(endpoint::reconnect());
     }
-    let client = builder.callback((receiver.status(), Arc::clone(receiver))).build()?;
+    let client = builder.callback((endpoint.watch(), (receiver.status(), Arc::clone(receiver)))).build()?;
     Ok(Side::Client(client, place))
 }
 

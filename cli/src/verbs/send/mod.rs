@@ -17,9 +17,10 @@ use parking_lot::Mutex;
 
 use crate::console::{Failure, Lines, fail, on_stop, stop_when_unread};
 use crate::endpoint::{self, Endpoint, Status};
+use crate::pace::Pace;
 use crate::show::{self, End, Printer, Until};
 use crate::units;
-use feed::{Busy, Fed, Feed, Line, Pace, Source};
+use feed::{Busy, Fed, Feed, Line, Source};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -72,11 +73,7 @@ pub(crate) fn command() -> Command {
                 .default_value("1")
                 .hide_default_value(true)
                 .help("Send each message N times"),
-            Arg::new("rate")
-                .long("rate")
-                .value_name("R")
-                .value_parser(units::rate)
-                .help("Send R messages a second (default: all at once)"),
+            Pace::option(),
             Arg::new("wait")
                 .short('W')
                 .long("wait")
@@ -95,7 +92,11 @@ pub(crate) fn command() -> Command {
                 .help("Connect again until everything is sent"),
         ]);
     let null = "NUL instead of a newline, read or printed";
-    endpoint::with_options(show::with_options(command).mut_arg("null", |arg| arg.help(null)))
+    let command = show::with_options(command).mut_arg("null", |arg| arg.help(null));
+    // Nothing is printed unless something is waited for.
+    let command =
+        ["format", "fields"].into_iter().fold(command, |all, name| all.mut_arg(name, |arg| arg.requires("wait")));
+    endpoint::with_options(command)
 }
 
 /// What the main thread waits for.
@@ -166,6 +167,9 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         news: tell.clone(),
     });
     let (client, place) = client(&endpoint, &sending)?;
+    if let Some(printer) = &sending.printer {
+        printer.begin();
+    }
     let busy = Busy::default();
     let source = match matches.get_many::<OsString>("message") {
         Some(messages) => Source::Arguments(messages.cloned().collect()),
@@ -174,8 +178,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     };
     let is_typed = matches!(source, Source::Stdin(_));
     let count = matches.get_one("count").copied().expect("it has a default");
-    let pace = matches.get_one("rate").copied().map(Pace::new);
-    let feed = Feed { source, count, pace, line, reconnects, busy: busy.clone() };
+    let feed = Feed { source, count, pace: Pace::of(matches), line, reconnects, busy: busy.clone() };
 
     let (stopping, stopped, until) = (client.clone(), tell.clone(), Arc::clone(&sending));
     on_stop(move || {
@@ -206,7 +209,7 @@ fn client(endpoint: &Endpoint, sending: &Arc<Sending>) -> Result<(Client, String
         .timeouts(Timeouts::new().stall_timeout(PATIENCE))
         // The feed has waited until all is written.
         .closing(Closing::new().flush_timeout(drain).drain_timeout(drain).close_timeout(drain))
-        .callback((sending.status.clone(), Arc::clone(sending)))
+        .callback((endpoint.watch(), (sending.status.clone(), Arc::clone(sending))))
         .build()?;
     Ok((client, place))
 }
