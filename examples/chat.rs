@@ -170,7 +170,7 @@ impl Chat {
 fn tell_others(_turn: &MutexGuard<'_, ()>, service: &dyn Service, speaker: &Connection, text: &str) {
     // Before anybody can answer it.
     say(text);
-    // Whoever has not been welcomed yet is told nothing either.
+    // A guest who has not been welcomed yet is told nothing either.
     let mut is_other = |peer: &Connection| peer != speaker && peer.get::<Name>().is_some();
     if let Err(error) = service.broadcast_where(text.as_bytes(), &mut is_other) {
         // For instance with a separator that occurs in our own words.

@@ -47,7 +47,7 @@ fn main() -> Result<(), Error> {
         // With a goodbye behind what was sent, which the server answers.
         typing.close();
     });
-    // Until the connection has ended, whoever ended it.
+    // Until the connection has ended, by either side.
     client.wait();
     Ok(())
 }

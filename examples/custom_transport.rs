@@ -108,7 +108,7 @@ fn bar(number: usize) -> Vec<u8> {
 }
 
 fn send_bars(send: impl Fn(&[u8]) -> Result<(), Error>) {
-    // What was not sent is missed by whoever counts what arrives.
+    // What was not sent is missed by the receiver, who counts what arrives.
     let _ = (0..MESSAGES).try_for_each(|number| send(&bar(number)));
 }
 

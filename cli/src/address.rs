@@ -1,6 +1,7 @@
 //! Where the other side is, as it is typed: `HOST[:PORT]`, `tls://HOST[:PORT]`, `unix:PATH`, `serial:PORT?baud=N`.
 
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -31,6 +32,10 @@ pub(crate) struct SerialLine {
 
 /// What devices of LEADS are set to.
 const DEFAULT_BAUD: u32 = 9600;
+
+/// How long a name may be, and a part of it between dots, in bytes, as DNS has it.
+const LONGEST_NAME: usize = 254;
+const LONGEST_LABEL: usize = 63;
 
 impl FromStr for Address {
     type Err = String;
@@ -63,18 +68,57 @@ fn host_and_port(text: &str) -> Result<(Option<String>, Option<u16>), String> {
         return Err("[ has no ] behind the address".into());
     }
     if let Some((host, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let host = Some(ipv6(host)?);
         return match rest.strip_prefix(':') {
-            Some(digits) => Ok((Some(host.into()), port(digits)?)),
-            None if rest.is_empty() => Ok((Some(host.into()), None)),
+            Some(digits) => Ok((host, port(digits)?)),
+            None if rest.is_empty() => Ok((host, None)),
             None => Err(format!("{rest} follows the address")),
         };
     }
+    if text.contains(['/', '\\']) {
+        return Err("a path needs unix: or serial: before it".into());
+    }
     match text.rsplit_once(':') {
         None if text.is_empty() => Err("there is no host".into()),
-        None => Ok((Some(text.into()), None)),
+        None => Ok((Some(host(text)?), None)),
         Some(("", digits)) => Ok((None, port(digits)?)),
-        Some((host, _)) if host.contains(':') => Ok((Some(text.into()), None)),
-        Some((host, digits)) => Ok((Some(host.into()), port(digits)?)),
+        Some((host, _)) if host.contains(':') => Ok((Some(ipv6(text)?), None)),
+        Some((name, digits)) => Ok((Some(host(name)?), port(digits)?)),
+    }
+}
+
+/// An IPv6 address, which may have a zone behind `%`.
+fn ipv6(text: &str) -> Result<String, String> {
+    let address = text.split_once('%').filter(|(_, zone)| !zone.is_empty()).map_or(text, |(address, _)| address);
+    match address.parse::<Ipv6Addr>() {
+        Ok(_) => Ok(text.into()),
+        Err(_) => Err(format!("{text} is no IPv6 address, and a host has no : in it")),
+    }
+}
+
+/// An IPv4 address, or a name that one can have: what could never be found is not looked for again and again.
+fn host(text: &str) -> Result<String, String> {
+    if text.parse::<Ipv4Addr>().is_ok() {
+        return Ok(text.into());
+    }
+    // Which the system would take for the number of an address.
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(match text.parse::<u16>() {
+            Ok(_) => format!("{text} is no host; :{text} is a port of this machine"),
+            Err(_) => format!("{text} is no host"),
+        });
+    }
+    // A name may end with a dot.
+    let mut labels = text.strip_suffix('.').unwrap_or(text).split('.');
+    let can_be = |label: &str| {
+        (1..=LONGEST_LABEL).contains(&label.len())
+            && label.chars().all(|character| character.is_alphanumeric() || "-_".contains(character))
+    };
+    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    match labels.clone().all(can_be) && text.len() <= LONGEST_NAME {
+        false => Err(format!("'{text}' is no name of a host")),
+        true if labels.next_back().is_some_and(is_number) => Err(format!("{text} is no IP address")),
+        true => Ok(text.into()),
     }
 }
 
@@ -146,10 +190,37 @@ mod tests {
             ("::1", tcp(Some("::1"), None, false)),
             ("[fe80::1%eth0]:7", tcp(Some("fe80::1%eth0"), Some(7), false)),
             ("tls://[::1]", tcp(Some("::1"), None, true)),
+            ("é-1_x.local.:7", tcp(Some("é-1_x.local."), Some(7), false)),
             ("unix:/tmp/a:b?c", Ok(Address::Unix("/tmp/a:b?c".into()))),
         ] {
             assert_eq!(text.parse(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn what_can_be_no_host_is_told() {
+        for (text, why) in [
+            ("17810", "17810 is no host; :17810 is a port of this machine"),
+            ("99999:1", "99999 is no host"),
+            ("tcp://16900", "16900 is no host; :16900 is a port of this machine"),
+            ("127.0.0.1:17810:3", "127.0.0.1:17810:3 is no IPv6 address, and a host has no : in it"),
+            ("[car]:1", "car is no IPv6 address, and a host has no : in it"),
+            ("[::1%]", "::1% is no IPv6 address, and a host has no : in it"),
+            ("/tmp/x", "a path needs unix: or serial: before it"),
+            ("./x:1", "a path needs unix: or serial: before it"),
+            ("tls://car/x", "a path needs unix: or serial: before it"),
+            ("10.0.0.256", "10.0.0.256 is no IP address"),
+            ("10.0.0", "10.0.0 is no IP address"),
+            ("a b", "'a b' is no name of a host"),
+            (" car:1", "' car' is no name of a host"),
+            ("a..b", "'a..b' is no name of a host"),
+            (".", "'.' is no name of a host"),
+            ("car?x", "'car?x' is no name of a host"),
+        ] {
+            assert_eq!(text.parse::<Address>(), Err(why.into()), "{text}");
+        }
+        assert!("x".repeat(63).parse::<Address>().is_ok() && "x".repeat(64).parse::<Address>().is_err());
+        assert!("x.".repeat(127).parse::<Address>().is_ok() && "x.".repeat(128).parse::<Address>().is_err());
     }
 
     #[test]
@@ -179,7 +250,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_shown_means_the_same(host in "[a-z0-9.]{1,9}|::1|fe80::[0-9]", port: Option<u16>, tls: bool) {
+        fn what_is_shown_means_the_same(host in "[a-z0-9]{0,5}[a-z](\\.[a-z]{1,3})?|10\\.0\\.0\\.[1-9]|::1|fe80::[0-9]", port: Option<u16>, tls: bool) {
             let address = Address::Tcp { host: Some(host), port, tls };
             prop_assert_eq!(address.to_string().parse(), Ok(address));
         }

@@ -81,7 +81,17 @@ pub(crate) fn whole() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("No colours on a terminal, as with NO_COLOR"),
         ])
-        .subcommands(VERBS.iter().map(|verb| (verb.command)()))
+        .subcommands(VERBS.iter().map(|verb| (verb.command)().mut_args(takes_a_sign)))
+}
+
+/// What is to be a number, a time or a size is asked for as one, and not taken for an option when it begins with `-`.
+fn takes_a_sign(argument: Arg) -> Arg {
+    let is_number = |name: &str| matches!(name, "N" | "R" | "X" | "TIME" | "SIZE" | "TIME|SIZE");
+    let names = argument.get_value_names().unwrap_or_default();
+    match names.iter().any(|name| is_number(name)) {
+        true => argument.allow_hyphen_values(true),
+        false => argument,
+    }
 }
 
 fn verbosity(matches: &ArgMatches) -> Verbosity {
@@ -114,8 +124,12 @@ fn refuse(error: &clap::Error) -> ExitCode {
 /// What clap says in several lines, without its usage.
 fn in_one_line(text: &str) -> String {
     let text = text.strip_prefix("error: ").unwrap_or(text);
+    // Only `send` takes what looks like an option as something else.
+    let is_of_use =
+        |part: &str| !part.trim_start().starts_with("tip: to pass") || text.contains("Usage: leads-comm send");
     let said = text.split("\n\n").take_while(|part| !part.starts_with("Usage:") && !part.starts_with("For more"));
-    let said: Vec<String> = said.map(|part| part.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let said: Vec<String> =
+        said.filter(|part| is_of_use(part)).map(|part| part.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     said.join("; ")
 }
 
@@ -136,7 +150,7 @@ mod tests {
         let mut texts: Vec<_> = verbs.map(|verb| verb.render_long_help().to_string()).collect();
         texts.push(whole.render_long_help().to_string());
         for text in texts {
-            assert!(text.starts_with("Examples:\n  leads-comm "), "{text}");
+            assert!(text.starts_with("Examples:\n  "), "{text}");
             let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > 80).collect();
             assert!(wide.is_empty(), "{wide:#?}");
         }
@@ -164,6 +178,18 @@ mod tests {
                 &["listen", "x", "-W", "soon"],
                 "invalid value 'soon' for '--wait <TIME>': not a time such as 5s, 500ms or 2m",
             ),
+            (&["serve", "-c", "-1"], "invalid value '-1' for '--count <N>': not a number from 1 on"),
+            (
+                &["replay", "x", "--start", "-5s"],
+                "invalid value '-5s' for '--start <TIME>': not a time such as 5s, 500ms or 2m",
+            ),
+            (&["replay", "x", "--rate", "-1"], "invalid value '-1' for '--rate <X>': is no rate from 0.001 to 1000"),
+            (
+                &["send", "x", "--rate", "-1"],
+                "invalid value '-1' for '--rate <R>': not from 0.000001 to 1000000000 times a second",
+            ),
+            (&["info", "--nosuch"], "unexpected argument '--nosuch' found"),
+            (&["send", "x", "--zz"], "unexpected argument '--zz' found; tip: to pass '--zz' as a value, use '-- --zz'"),
             (
                 &["listen", "x", "-f", "xml"],
                 "invalid value 'xml' for '--format <FORMAT>' [possible values: line, text, raw, json, hex]",

@@ -9,6 +9,7 @@
 //!   show        how messages are printed
 //!   recording   how they are kept
 //!   units       sizes and times, as they are typed
+//!   pace        how fast messages are sent
 //!   console     stdin, stdout, stderr, signals, exit codes
 //! ```
 
@@ -17,6 +18,7 @@ mod command;
 mod console;
 mod converting;
 mod endpoint;
+mod pace;
 mod recording;
 mod replaying;
 mod show;

@@ -63,7 +63,8 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
 
 /// How often a second something happens.
 pub(crate) fn rate(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|rate| (1e-6..=1e9).contains(rate)).ok_or_else(|| "not a number of times a second".into())
+    let rate = text.parse().ok().filter(|rate| (1e-6..=1e9).contains(rate));
+    rate.ok_or_else(|| "not from 0.000001 to 1000000000 times a second".into())
 }
 
 #[cfg(test)]

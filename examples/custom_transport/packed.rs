@@ -26,8 +26,8 @@ pub(crate) struct PackedStream {
     stream: Box<dyn Stream>,
     /// Locked by the one reading thread only.
     incoming: Mutex<Unpacker>,
-    /// What has been taken and not been handed on. Locked by the one writing thread, which may block meanwhile; whoever
-    /// else asks does not wait.
+    /// What has been taken and not been handed on. Locked by the one writing thread, which may block meanwhile; other
+    /// threads that ask do not wait.
     outgoing: Mutex<Vec<u8>>,
     traffic: Arc<Traffic>,
 }

@@ -160,7 +160,7 @@ pub(crate) fn connect(address: &str, want: Option<Want>, seconds: Option<Duratio
     }
 }
 
-/// How many states a viewer has lost: whoever wants the newest passes over some.
+/// How many states a viewer has lost: one that wants the newest passes over some.
 fn lost(record: &Record, want: Option<Want>) -> u64 {
     match want {
         Some(Want::Newest | Want::Events) => record.wrong,

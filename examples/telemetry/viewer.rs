@@ -54,7 +54,7 @@ impl Viewer {
                 (record.take(message, arrived), record.received + record.events > 0)
             };
             if !is_publisher {
-                // Whoever begins with something else is none.
+                // A peer that begins with something else is none.
                 connection.close();
             }
             if received == Some(COMMANDS_AFTER) {
@@ -126,7 +126,7 @@ impl Record {
                 self.missing += message.sequence - self.newest.sequence - 1;
                 self.count_delay(travelled(before).abs_diff(message.sent_us.saturating_sub(self.newest.sent_us)));
             }
-            // Whoever joins a publisher under way begins with what comes.
+            // A viewer that joins a publisher under way begins with what comes.
             (Clock::Foreign, None) => {}
         }
         (self.newest, self.newest_arrived) = (message, Some(arrived));

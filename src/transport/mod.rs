@@ -336,8 +336,9 @@ pub trait Stream: Send + Sync + 'static {
     /// How many bytes the system holds for the peer: what was written, and the peer's system has not acknowledged, or,
     /// where the peer is on the same system, its program has not read.
     ///
-    /// Asked by [`Connection::stats`](crate::Connection::stats) only, on any thread, also on several at once; must not
-    /// block. The default asks the stream [below](Self::below), and counts that one's bytes.
+    /// Asked by [`Connection::stats`](crate::Connection::stats), and at the end of a connection whose peer talks on; on
+    /// any thread, also on several at once; must not block. The default asks the stream [below](Self::below), and counts
+    /// that one's bytes.
     ///
     /// # Errors
     ///

@@ -62,7 +62,7 @@ fn a_name_that_is_taken_or_cannot_be_seen_is_refused() {
     first.expect("you are Ada now;");
     let second = Peer::connect(port);
     assert!(second.message().starts_with("welcome, guest2."));
-    // Taken, also by whoever comes next.
+    // Taken, also by the guest who comes next.
     let taken = ["Ada", "ada", " Ada ", "guest3", "GUEST77", "guest1"];
     // Invisible, or blank, or upside down: of Unicode's categories Cc, Cf, Zs, Zl, Zp, or shown as nothing.
     let unseen = [

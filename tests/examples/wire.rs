@@ -103,7 +103,7 @@ impl Listening {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         #[cfg(unix)]
         socket.set_reuse_address(true).unwrap();
-        // So that whoever sends more than this, and what its own system keeps, has to wait until it is read.
+        // So that a sender of more than this, and of what its own system keeps, has to wait until it is read.
         socket.set_recv_buffer_size(64 * 1024).unwrap();
         let deadline = Instant::now() + PATIENCE;
         // The socket of some other test may pass through this port meanwhile.

@@ -28,9 +28,9 @@ mod token;
 
 pub(crate) use keys::Keys;
 pub(crate) use outcome::{Failure, Verbosity, begin, end, fail, usage};
-pub(crate) use output::{complain, print, tell};
+pub(crate) use output::{complain, print, tell, try_print};
 pub(crate) use redrawn::Redrawn;
 pub(crate) use stdin::Lines;
-pub(crate) use stop::{on_stop, stop_when_unread};
+pub(crate) use stop::{hurry, on_stop, stop_when_unread};
 pub(crate) use terminal::{columns, wants_color};
 pub(crate) use token::read_token;

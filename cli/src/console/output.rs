@@ -22,7 +22,7 @@ use super::system;
 /// How many bytes may wait, those that are just being written included: a few hundred lines.
 const ROOM: usize = 64 * 1024;
 
-/// How long what waits is given to be written, once the command has to end.
+/// How long a stream may take nothing of what waits, once the command has to end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Takes away what is behind the cursor, on that line of a terminal.
@@ -38,7 +38,12 @@ pub(crate) static STDERR: Output = Output::new(|bytes| system::write_all(io::std
 ///
 /// That stdout takes no more stops the command, see [`on_stop`](super::on_stop), and decides about its exit code.
 pub(crate) fn print(parts: &[&[u8]]) {
-    STDOUT.put(&parts.concat(), true);
+    try_print(parts);
+}
+
+/// The same; whether stdout takes them, as far as is known by now.
+pub(crate) fn try_print(parts: &[&[u8]]) -> bool {
+    STDOUT.put(&parts.concat(), true)
 }
 
 /// Says a line about what happens, on stderr, unless nobody wants to know ([`be_quiet`]).
@@ -125,20 +130,20 @@ impl Output {
         Self { write, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    fn put(&'static self, bytes: &[u8], waits: bool) {
+    fn put(&'static self, bytes: &[u8], waits: bool) -> bool {
         let mut state = self.lock();
         if waits {
             state = self.wait_while(state, |state| !state.has_room(bytes.len()));
         }
         if state.failed.is_some() {
-            return;
+            return false;
         }
         if !state.has_room(bytes.len()) {
             match waits {
                 true => state.given_up += bytes.len(),
                 false => state.left_out += 1,
             }
-            return;
+            return false;
         }
         state.waiting.extend_from_slice(bytes);
         if !mem::replace(&mut state.has_writer, true) {
@@ -146,6 +151,7 @@ impl Output {
         }
         drop(state);
         self.changed.notify_all();
+        true
     }
 
     /// The writer: until the stream takes no more, or the process ends.
@@ -159,13 +165,18 @@ impl Output {
             // Behind what waited while there was no room.
             bytes.extend_from_slice(&left_out(mem::take(&mut state.left_out)));
             state.writing = bytes.len();
-            drop(state);
-            let written = (self.write)(&bytes);
-            state = self.lock();
-            state.writing = 0;
-            if let Err(error) = written {
+            for part in bytes.chunks(ROOM) {
                 drop(state);
-                return self.fail(error);
+                let written = (self.write)(part);
+                state = self.lock();
+                state.writing -= part.len();
+                // Slow as it may be, somebody reads.
+                state.deadline = state.deadline.map(|_| Instant::now() + LAST_WORDS);
+                if let Err(error) = written {
+                    state.writing = 0;
+                    drop(state);
+                    return self.fail(error);
+                }
             }
             self.changed.notify_all();
         }

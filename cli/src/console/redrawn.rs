@@ -28,6 +28,10 @@ impl Redrawn {
         let (stop, stopped) = mpsc::channel();
         let draw = move || {
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                // In the background it is somebody else's turn to write on the terminal.
+                if system::is_in_background(io::stderr()) {
+                    continue;
+                }
                 // The last column would make some terminals begin another line.
                 let room = system::columns(io::stderr()).unwrap_or(COLUMNS) - 1;
                 output::draw(line().chars().take(room).collect::<String>());

@@ -50,9 +50,14 @@ pub(crate) fn stop_when_unread() {
     });
 }
 
-fn request() {
+/// The command has to end: nothing that it prints is waited for for long from here on.
+pub(crate) fn hurry() {
     STDOUT.hurry();
     STDERR.hurry();
+}
+
+fn request() {
+    hurry();
     // Taken out of the lock before it is called.
     let stop = STOP.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(stop) = stop {

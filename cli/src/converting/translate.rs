@@ -9,10 +9,10 @@ use leads_comm::DEFAULT_SEPARATOR;
 
 use super::target::Target;
 use super::{Converted, Work, cannot_write};
-use crate::console::Failure;
+use crate::console::{Failure, fail};
 use crate::recording::Form as _;
-use crate::recording::channels::{self, DEFAULT_NAME, Origin, escape};
-use crate::recording::csv::CsvWriter;
+use crate::recording::channels::{DEFAULT_NAME, Origin, escape};
+use crate::recording::csv::{self, CsvWriter};
 use crate::recording::queue::Received;
 use crate::recording::reading::{Channel, Damages, Format, Item, Message, Recording, Use, envelope};
 use crate::recording::writer::McapWriter;
@@ -70,8 +70,15 @@ pub(super) fn translate(
             }
             work.read(read + recording.position());
         }
+        if recording.has_failed() {
+            return Err(fail(format!("cannot read all of {}", file.display())));
+        }
         read += recording.position();
+        let is_void = last.is_none() && damages.are_any();
         damages.end(file, recording.is_cut_off(), last);
+        if is_void {
+            return Err(fail(format!("there is no message in {}", file.display())));
+        }
     }
     form.write(target, true)
 }
@@ -99,8 +106,7 @@ impl Form {
                 lines.len()
             }
             Self::Csv(rows) => {
-                let frame = channels::wrap(&message.payload, message.time).object;
-                if !frame.is_some_and(|frame| rows.row(&frame)) {
+                if !csv::frame(&message.payload).is_some_and(|frame| rows.row(&frame)) {
                     converted.leave_out("a CSV holds only frames of a vehicle".into());
                     return Ok(());
                 }

@@ -3,6 +3,7 @@
 
 mod status;
 mod tls;
+mod watch;
 
 use std::env;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -23,6 +24,7 @@ use crate::units::size;
 use status::Hints;
 pub(crate) use status::Status;
 use tls::TlsFiles;
+use watch::Watch;
 
 /// What carries a token where no file is named.
 const TOKEN_VARIABLE: &str = "LEADS_COMM_TOKEN";
@@ -34,12 +36,19 @@ Addresses:
   tls://HOST[:PORT]       TLS, which needs --tls-ca; to a server also its own
                           --tls-cert and --tls-key
   unix:PATH               a Unix socket; unix:@NAME on Linux
-  serial:PORT?baud=9600   a serial line
+";
+
+/// The same, for those who speak with devices.
+const SERIAL_ADDRESSES: &str = "  serial:PORT?baud=9600   a serial line
   serial:auto?tag=VeC     the port whose device says so; also &tag=, &question=,
                           &settle=SECONDS, &baud=
+";
 
-A token is in --token-file or in LEADS_COMM_TOKEN. Separators know the escapes
-\\n \\r \\t \\0 \\\\ \\xHH.";
+/// What the options do not tell.
+const NOTES: &str = "
+A token is in --token-file or in LEADS_COMM_TOKEN. It is a client's first
+message, also to a LEADS vehicle, which knows no tokens and takes it for one.
+Separators know the escapes \\n \\r \\t \\0 \\\\ \\xHH.";
 
 /// The port and the separator of LEADS's pictures.
 const VIDEO: (u16, &[u8]) = (16901, b"end;");
@@ -70,9 +79,18 @@ pub(crate) struct Endpoint {
 
 /// Gives a verb the options that say how to speak.
 pub(crate) fn with_options(command: Command) -> Command {
+    with(command, SERIAL_ADDRESSES)
+}
+
+/// Gives them to a verb that is never a client.
+pub(crate) fn with_server_options(command: Command) -> Command {
+    with(command, "")
+}
+
+fn with(command: Command, serial: &str) -> Command {
     let notes = command.get_after_help().map(|notes| format!("\n\n{notes}")).unwrap_or_default();
     let file = |name: &'static str| Arg::new(name).long(name).value_name("FILE").value_parser(value_parser!(PathBuf));
-    command.after_help(format!("{ADDRESSES}{notes}")).next_help_heading("Connection").args([
+    command.after_help(format!("{ADDRESSES}{serial}{NOTES}{notes}")).next_help_heading("Connection").args([
         Arg::new("leads")
             .long("leads")
             .action(ArgAction::SetTrue)
@@ -196,6 +214,17 @@ impl Endpoint {
     pub(crate) fn status(&self) -> Status {
         let is_plain = matches!(self.address, Address::Tcp { tls: false, .. });
         Status::new(Hints { has_token: self.token.is_some(), is_plain })
+    }
+
+    /// What says that its separator may be the wrong one.
+    pub(crate) fn watch(&self) -> Watch {
+        Watch::new(match self.separator.as_slice() {
+            [] => "do its messages begin with their length?".into(),
+            separator => format!(
+                "is the separator {} right? (a LEADS vehicle's is ; and that of its pictures end;)",
+                separator.escape_ascii()
+            ),
+        })
     }
 
     /// Whether a device is at the other end, and not a program.

@@ -1,6 +1,7 @@
 //! How a client's connection goes, said on stderr.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use leads_comm::{Attempt, Callback, Connection, DisconnectCause, DisconnectReason, Error, Service};
 use parking_lot::Mutex;
@@ -8,12 +9,17 @@ use parking_lot::Mutex;
 use crate::address::Address;
 use crate::console::tell;
 
+/// What is waited no longer than this is no wait to tell of.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// Says that a client is connected, and why and when it connects again. Goes in front of a verb's own callback, as in
 /// `(endpoint.status(), callback)`. The last end is the verb's to tell, by [`Status::cause`].
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Status {
     /// Why there is no connection.
     cause: Arc<Mutex<String>>,
+    /// Why there was none when that was last told.
+    told: Arc<Mutex<String>>,
     hints: Hints,
 }
 
@@ -70,8 +76,17 @@ impl Callback for Status {
     }
 
     fn on_reconnect(&self, _: &dyn Service, attempt: &Attempt) {
-        let (number, seconds) = (attempt.number, attempt.delay.as_secs_f64());
-        tell(format_args!("{}; connecting again in {seconds:.1} s (attempt {number})", self.cause()));
+        let when = match attempt.delay {
+            delay if delay < MOMENT => String::new(),
+            delay => format!(" in {:.1} s", delay.as_secs_f64()),
+        };
+        let cause = self.cause();
+        // What has been told is not told with each attempt.
+        if attempt.number > 1 && *self.told.lock() == cause {
+            return tell(format_args!("attempt {}{when}", attempt.number));
+        }
+        tell(format_args!("{cause}; connecting again{when}"));
+        *self.told.lock() = cause;
     }
 
     fn on_fail(&self, _: &dyn Service, error: &Error) {

@@ -1,6 +1,6 @@
 //! The files of TLS.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use leads_comm::transport::tls::{Authorities, ClientConfig, Error, Identity, ServerConfig};
@@ -63,8 +63,9 @@ impl TlsFiles {
     }
 
     fn identity(&self) -> Result<Option<Identity>, Failure> {
-        let identity = self.identity.as_ref();
-        identity.map(|(certificates, key)| Identity::from_pem_files(certificates, key)).transpose().map_err(failed)
+        let Some((certificates, key)) = &self.identity else { return Ok(None) };
+        let identity = Identity::from_pem_files(certificates, key);
+        identity.map(Some).map_err(|error| unusable(&error, certificates, key))
     }
 
     fn authorities(&self) -> Result<Option<Authorities>, Failure> {
@@ -74,4 +75,19 @@ impl TlsFiles {
 
 fn failed(error: Error) -> Failure {
     fail(format!("{error:#}"))
+}
+
+/// What is wrong with a certificate and its key, and with which file.
+fn unusable(error: &Error, certificates: &Path, key: &Path) -> Failure {
+    let text = format!("{error:#}");
+    let (certificates, key) = (certificates.display(), key.display());
+    fail(match error {
+        Error::Unusable { .. } if text.contains("KeyMismatch") => format!("{key} is not the key of {certificates}"),
+        Error::Unusable { .. } if text.contains("UnsupportedCertVersion") => format!(
+            "{certificates} is an X.509 certificate of version 1, and 3 is needed: openssl x509 -req makes one with \
+             -extfile, openssl req -x509 with -addext"
+        ),
+        Error::Unusable { .. } => format!("{certificates}: {text}"),
+        _ => text,
+    })
 }

@@ -62,17 +62,10 @@ impl fmt::Display for Broken {
             Self::Moved(path) => {
                 write!(f, "{} was moved while it was written: it is complete under its new name", path.display())
             }
-            Self::Write(path, error) => {
-                write!(f, "cannot write to {}: {error}", path.display())?;
-                match error.kind() {
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                        f.write_str("; make room, and record anew")
-                    }
-                    io::ErrorKind::FileTooLarge => f.write_str("; --split makes smaller files"),
-                    _ => Ok(()),
-                }
+            Self::Write(path, error) => write!(f, "cannot write to {}: {error}{}", path.display(), advice(error)),
+            Self::Sync(path, error) => {
+                write!(f, "cannot bring {} to the disk: {error}{}", path.display(), advice(error))
             }
-            Self::Sync(path, error) => write!(f, "cannot bring {} to the disk: {error}", path.display()),
             Self::Form(error) => write!(f, "cannot record: {error}"),
             Self::Thread(error) => write!(f, "cannot start a thread that writes: {error}"),
         }
@@ -82,6 +75,15 @@ impl fmt::Display for Broken {
 /// The folder that a file is in.
 pub(super) fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// What to do about it, where that is known.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room, and record anew",
+        io::ErrorKind::FileTooLarge => "; --split makes smaller files",
+        _ => "",
+    }
 }
 
 impl std::error::Error for Broken {}

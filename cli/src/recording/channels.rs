@@ -148,6 +148,36 @@ fn object(text: &str) -> Option<Map<String, Value>> {
     text.trim_ascii_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()
 }
 
+/// The JSON object that a message is to Python, which writes numbers that JSON does not have, as LEADS does when a
+/// sensor gives none: `NaN`, `Infinity`. Each becomes what `stand_in` gives for it.
+pub(crate) fn python_object(message: &[u8], stand_in: impl Fn(&str) -> &'static str) -> Option<Map<String, Value>> {
+    let text = std::str::from_utf8(message).ok()?;
+    if !text.trim_ascii_start().starts_with('{') {
+        return None;
+    }
+    let mut plain = String::new();
+    let (mut rest, mut is_quoted) = (text, false);
+    while let Some(at) = rest.find(['"', '\\', 'N', 'I', '-']) {
+        let (before, behind) = rest.split_at(at);
+        plain.push_str(before);
+        let number = ["NaN", "Infinity", "-Infinity"].into_iter().find(|number| behind.starts_with(number));
+        let len = match number.filter(|_| !is_quoted) {
+            Some(number) => {
+                plain.push_str(stand_in(number));
+                rest = &behind[number.len()..];
+                continue;
+            }
+            None if behind.starts_with('\\') => 1 + behind[1..].chars().next().map_or(0, char::len_utf8),
+            None => 1,
+        };
+        is_quoted ^= behind.starts_with('"');
+        plain.push_str(&behind[..len]);
+        rest = &behind[len..];
+    }
+    plain.push_str(rest);
+    object(&plain)
+}
+
 /// The camera and the Base64 of a picture.
 fn picture(text: &str) -> Option<(&'static str, &str)> {
     let (tag, data) = text.split_once(':')?;
@@ -306,6 +336,19 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_python_are_no_json_and_yet_understood() {
+        let object = |text: &str| python_object(text.as_bytes(), |number| if number == "NaN" { "null" } else { "7" });
+        let text = r#" {"a": NaN, "b": [Infinity, -Infinity, -1], "NaN": "\\\"NaN, -Infinity", "I": {"N": NaN}}"#;
+        assert_eq!(there_and_back(text.as_bytes()), Kind::Text);
+        let expected = json!({"a": null, "b": [7, 7, -1], "NaN": "\\\"NaN, -Infinity", "I": {"N": null}});
+        assert_eq!(object(text).map(Value::Object), Some(expected));
+        for text in ["NaN", "[NaN]", "{NaN", "{\"a\":xNaN}", "{\"a\":NaNa}", "{\"a\":\"\\", "{\"\\é", ""] {
+            assert_eq!(object(text), None, "{text}");
+        }
+        assert_eq!(python_object(b"{\"a\":\xff}", |_| "0"), None);
+    }
+
+    #[test]
     fn what_only_looks_like_a_picture_is_text() {
         for message in [
             "frvc:",
@@ -376,6 +419,17 @@ mod tests {
         #[test]
         fn any_text_comes_back(message in "\\PC*|(frvc|revc|x):[A-Za-z0-9+/=]{0,12}|[{}\\[\\]\":,0-9a-z\\\\ \n]*") {
             there_and_back(message.as_bytes());
+        }
+
+        #[test]
+        fn what_is_json_is_the_same_to_python(
+            message in "[{}\\[\\]\":,0-9aNInfinity\\\\ \n-]*",
+            key in ".*",
+            text in ".*",
+        ) {
+            prop_assert_eq!(python_object(message.as_bytes(), |_| "?"), object(&message));
+            let message = json!({ key: text }).to_string();
+            prop_assert_eq!(python_object(message.as_bytes(), |_| "?"), object(&message));
         }
 
         #[test]

@@ -50,6 +50,16 @@ const VISUAL_COLUMNS: [&str; 8] = [
     "rear_view_latency",
 ];
 
+/// The frame that a message is.
+pub(crate) fn frame(message: &[u8]) -> Option<Map<String, Value>> {
+    // As pandas writes them.
+    channels::python_object(message, |number| match number {
+        "NaN" => "null",
+        "-Infinity" => "\"-inf\"",
+        _ => "\"inf\"",
+    })
+}
+
 /// A table of frames. Its first one decides about the columns.
 #[derive(Debug, Default)]
 pub(crate) struct CsvWriter {
@@ -96,8 +106,7 @@ impl CsvWriter {
 impl Form for CsvWriter {
     /// Messages that are no frames are passed over, as LEADS does.
     fn message(&mut self, received: &Received) -> Result<bool, McapError> {
-        let frame = channels::wrap(&received.message, received.time).object;
-        Ok(frame.is_some_and(|frame| self.row(&frame)))
+        Ok(frame(&received.message).is_some_and(|frame| self.row(&frame)))
     }
 
     /// There is no place for notes.
@@ -220,6 +229,14 @@ mod tests {
             mileage,gps_valid,gps_ground_speed,latitude,longitude,steering_position,throttle,brake";
         let first = "0,5,,1.5,,,,,,,,,,,,,,True,,,,,,";
         assert_eq!(rows, [header, first, "1,,\"a,\"\"b\"\"\",,,,[1],,,,,,,,,,,False,,,,,,"]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_written_as_pandas_does() {
+        let mut writer = CsvWriter::default();
+        let message = br#"{"t": 5, "speed": NaN, "yaw": Infinity, "pitch": -Infinity, "roll": 0.5}"#;
+        assert!(writer.row(&frame(message).unwrap()));
+        assert_eq!(writer.take().lines().nth(1), Some("0,5,,,,,inf,-inf,0.5,,,,,,,,,,,,,,,"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::broken::Broken;
 use super::lock::{self, Place};
-use crate::console::print;
+use crate::console::try_print;
 
 /// A file that is being written. Nothing is left of one that is not [kept](Self::keep).
 #[derive(Debug)]
@@ -77,7 +77,8 @@ impl Output {
     /// Adds whole records. When that fails the file is as it was before, if its system allows that.
     pub(crate) fn append(&mut self, records: &[u8]) -> io::Result<()> {
         match &mut self.file {
-            None => print(&[records]),
+            None if try_print(&[records]) => {}
+            None => return Err(io::Error::other("nobody takes it")),
             Some(file) => {
                 if let Err(error) = file.write_all(records) {
                     // What is no file of a disk has no length.

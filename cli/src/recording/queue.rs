@@ -93,8 +93,9 @@ struct State {
     entries: Vec<Entry>,
     /// What waits and what is just being written, as it counts against the limit.
     bytes: usize,
-    /// For how long readers have waited since less than half of it was taken.
+    /// For how long readers have waited since less than half of it was taken, and how many are waiting now.
     waited: Duration,
+    waiting: usize,
     sequence: u32,
     /// What is being left out.
     gap: Option<Gap>,
@@ -111,6 +112,7 @@ impl Queue {
             entries: Vec::new(),
             bytes: 0,
             waited: Duration::ZERO,
+            waiting: 0,
             sequence: 0,
             gap: None,
             is_closed: false,
@@ -159,11 +161,14 @@ impl Queue {
 
     fn wait_for_room(&self, state: &mut MutexGuard<'_, State>, bytes: usize) -> bool {
         let lacks_room = |state: &State| {
-            let limit = if state.gap.is_none() { self.limit } else { self.limit / 2 };
-            state.bytes > 0 && state.bytes + bytes > limit
+            let is_in_gap = state.gap.is_some() && state.bytes > self.limit / 2;
+            is_in_gap || state.bytes > 0 && state.bytes + bytes > self.limit
         };
         let waits = |state: &mut State| lacks_room(state) && !state.is_closed && state.gap.is_none();
         if waits(state) {
+            // What is too little for the recorder to be woken may be in the way.
+            state.waiting += 1;
+            self.filled.notify_one();
             match self.patience {
                 None => self.drained.wait_while(state, waits),
                 Some(patience) => {
@@ -173,14 +178,19 @@ impl Queue {
                     state.waited += since.elapsed();
                 }
             }
+            state.waiting -= 1;
         }
         !lacks_room(state)
     }
 
-    /// What waits: when there is much of it, or at `deadline`, or when nothing comes any more.
+    /// What waits: when there is much of it, or a reader needs its room, or at `deadline`, or when nothing comes any
+    /// more.
     pub(crate) fn take(&self, deadline: Instant) -> Taken {
         let mut state = self.state.lock();
-        let is_early = |state: &mut State| state.bytes < self.much && !state.is_closed;
+        let is_early = |state: &mut State| {
+            let is_in_the_way = state.waiting > 0 && !state.entries.is_empty();
+            state.bytes < self.much && !is_in_the_way && !state.is_closed
+        };
         self.filled.wait_while_until(&mut state, is_early, deadline);
         let mut entries = mem::take(&mut state.entries);
         // Behind what was there before; nothing else comes that could bring it along.
@@ -206,6 +216,10 @@ impl Queue {
         self.state.lock().is_closed = true;
         self.filled.notify_all();
         self.drained.notify_all();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.lock().is_closed
     }
 
     /// What gives messages their times.
@@ -251,15 +265,15 @@ mod tests {
         assert_eq!(queue.volumes().1, Volume { messages: 3, bytes: 3000 });
         let taken = queue.take(Instant::now());
         assert_eq!(sequences(&taken.entries), [Some(0), Some(1), Some(2), Some(3)]);
-        // What is being written counts as well, and a place or two are not enough to begin again.
-        for _ in 0..3 {
+        // What is being written counts as well, and one place is not enough to begin again.
+        for _ in 0..2 {
             queue.release(1000);
             push(&queue);
         }
         let taken = queue.take(Instant::now());
-        assert_eq!(sequences(&taken.entries), [None, Some(9)]);
+        assert_eq!(sequences(&taken.entries), [None, Some(8)]);
         let Entry::Gap(gap) = &taken.entries[0] else { panic!() };
-        assert_eq!(gap.lost, Volume { messages: 5, bytes: 5000 });
+        assert_eq!(gap.lost, Volume { messages: 4, bytes: 4000 });
         assert!(gap.from <= gap.to);
         assert_eq!(queue.volumes().0, Volume { messages: 5, bytes: 5000 });
     }
@@ -308,6 +322,21 @@ mod tests {
         assert_ne!(queue.state.lock().waited, Duration::ZERO);
         queue.release(1000);
         assert_eq!(queue.state.lock().waited, Duration::ZERO);
+    }
+
+    /// A buffer that is not much larger than a message: what waits is little, but in the way of the next.
+    #[test]
+    fn a_reader_without_room_wakes_the_recorder() {
+        let queue = Queue::new(10_000, None, Clock::start());
+        let origin = Arc::new(Origin { role: "client", peer: "127.0.0.1".into(), separator: ";".into() });
+        queue.push(&origin, b"short");
+        thread::scope(|scope| {
+            scope.spawn(|| queue.push(&origin, &[b'x'; 10_000 - OVERHEAD]));
+            let never = Instant::now() + Duration::from_secs(3600);
+            assert_eq!(sequences(&queue.take(never).entries), [Some(0)]);
+            queue.release(5);
+            assert_eq!(sequences(&queue.take(never).entries), [Some(1)]);
+        });
     }
 
     #[test]

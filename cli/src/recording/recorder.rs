@@ -78,6 +78,8 @@ pub(crate) struct Outcome {
     /// How long all parts are.
     pub(crate) len: u64,
     pub(crate) failure: Option<Broken>,
+    /// Whether it failed before it was to end.
+    pub(crate) is_early: bool,
 }
 
 /// A recording that is going on.
@@ -100,9 +102,12 @@ impl Recorder {
         let mut work = Work::begin(plan, Arc::clone(&queue), Arc::clone(&len))?;
         let spawned = thread::Builder::new().name("lc-recorder".into()).spawn(move || {
             if let Err(broken) = work.run() {
+                let is_early = !work.queue.is_closed();
                 work.queue.close();
-                let outcome = work.outcome(Some(broken));
-                on_failure(&outcome);
+                let outcome = Outcome { is_early, ..work.outcome(Some(broken)) };
+                if is_early {
+                    on_failure(&outcome);
+                }
                 return outcome;
             }
             let failure = work.end().err();
@@ -240,6 +245,7 @@ impl Work {
     fn append(&mut self, records: &[u8]) -> Result<(), Broken> {
         let appended = self.output.append(records);
         appended.map_err(|error| Broken::Write(self.output.path.clone(), error))?;
+        self.check_place()?;
         if self.has_begun && !self.output.is_kept() {
             self.keep()?;
         }
@@ -276,7 +282,6 @@ impl Work {
     fn sync(&mut self) -> Result<(), Broken> {
         if self.synced.elapsed() >= self.plan.sync {
             self.synced = Instant::now();
-            self.check_place()?;
             self.syncing.hand_over(&self.output, false)?;
         }
         self.syncing.check()
@@ -286,7 +291,7 @@ impl Work {
     fn check_place(&mut self) -> Result<Place, Broken> {
         let place = self.output.place();
         if place == Place::Nowhere {
-            let gone = self.kept.messages - self.kept_before.messages;
+            let gone = self.come.messages - self.kept_before.messages;
             self.kept = self.kept_before;
             return Err(Broken::Gone(self.output.path.clone(), gone));
         }
@@ -325,15 +330,19 @@ impl Work {
             (start::SEPARATOR, separator),
         ];
         self.form.note(&note(start::NAME, values))?;
+        // Where the wall clock is by now is said again: a part is read without the others.
+        self.drift = Drift::default();
+        self.look_at_the_clock()?;
         self.flush()
     }
 
     fn finish_part(&mut self) -> Result<Place, Broken> {
+        // By themselves: there may be room for the last messages, and none for the index.
+        self.flush()?;
         let records = self.form.finish()?;
         self.append(&records)?;
-        let place = self.check_place()?;
         self.syncing.hand_over(&self.output, true)?;
-        Ok(place)
+        self.check_place()
     }
 
     fn end(&mut self) -> Result<(), Broken> {
@@ -364,6 +373,7 @@ impl Work {
             len: self.len_before + self.output.len,
             is_kept: self.output.is_kept(),
             failure,
+            is_early: false,
         }
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct McapWriter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Channel {
     Of(Kind),
+    /// What is derived: frames that no viewer could read as they came, and positions.
+    Frame,
     Location,
 }
 
@@ -93,6 +95,7 @@ impl McapWriter {
         };
         let (topic, (schema, text)) = match channel {
             Channel::Of(kind) => (kind.topic(&self.name), schema_of(kind, object)),
+            Channel::Frame => (Kind::Json.topic(&self.name), schema_of(Kind::Json, object)),
             Channel::Location => (LOCATION_TOPIC.into(), schema::location()),
         };
         let metadata = metadata(&origin, channel);
@@ -119,7 +122,7 @@ fn schema_of(kind: Kind, object: Option<&Map<String, Value>>) -> schema::Schema 
 fn metadata(origin: &Origin, channel: Channel) -> BTreeMap<String, String> {
     match channel {
         Channel::Of(kind) => origin.metadata(kind.wrap()),
-        Channel::Location => {
+        Channel::Frame | Channel::Location => {
             let mut metadata = origin.metadata(Wrap::None);
             metadata.insert(key::DERIVED.into(), "true".into());
             metadata
@@ -131,15 +134,24 @@ impl Form for McapWriter {
     fn message(&mut self, received: &Received) -> Result<bool, McapError> {
         let Received { time, sequence, ref origin, ref message } = *received;
         let wrapped = channels::wrap(message, time);
-        let object = wrapped.object.as_ref();
-        let channel_id = self.channel(origin, Channel::Of(wrapped.kind), object)?;
+        let unreadable = match wrapped.kind {
+            Kind::Text => channels::python_object(message, |_| "null"),
+            _ => None,
+        };
+        let object = wrapped.object.as_ref().or(unreadable.as_ref());
         let publish_time = object.and_then(location::time_of).unwrap_or(time);
-        let header = MessageHeader { channel_id, sequence, log_time: time, publish_time };
-        self.writer.write_to_known_channel(&header, &wrapped.data)?;
-        self.pending += wrapped.data.len();
+        let mut write = |channel, data: &[u8]| {
+            let channel_id = self.channel(origin, channel, object)?;
+            self.pending += data.len();
+            let header = MessageHeader { channel_id, sequence, log_time: time, publish_time };
+            self.writer.write_to_known_channel(&header, data)
+        };
+        write(Channel::Of(wrapped.kind), &wrapped.data)?;
+        if let Some(frame) = &unreadable {
+            write(Channel::Frame, Value::Object(frame.clone()).to_string().as_bytes())?;
+        }
         if let Some(fix) = object.and_then(|object| location::fix(object, publish_time)) {
-            let channel_id = self.channel(origin, Channel::Location, None)?;
-            self.writer.write_to_known_channel(&MessageHeader { channel_id, ..header }, &fix)?;
+            write(Channel::Location, &fix)?;
         }
         Ok(true)
     }

@@ -12,7 +12,7 @@ use leads_comm::crossbeam_channel::{Receiver, Sender, bounded};
 use super::timeline::{Place, Section, Timeline};
 use crate::console::{Failure, complain, fail, tell};
 use crate::recording::reading::{Damages, Item, Recording, Use, extent};
-use crate::recording::words::count;
+use crate::recording::words::{count, span};
 
 /// How many batches are ready. With the bytes of one, it bounds what is held in memory.
 const BATCHES: usize = 4;
@@ -49,8 +49,9 @@ pub(crate) struct Ahead {
     separator: Option<String>,
 }
 
+/// Cues that are handed over together.
 #[derive(Debug, Default)]
-struct Batch {
+pub(crate) struct Batch {
     cues: Vec<Cue>,
     bytes: usize,
     /// That of the channel of its first message.
@@ -77,38 +78,39 @@ impl Ahead {
         }
         let length = length(&program);
         let (sender, batches) = bounded(BATCHES);
-        let names = program.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+        let nothing = nothing(&program);
         let thread = thread::Builder::new().name("read ahead".into());
         let reading = Reading { streams, batches: sender, batch: Batch::default(), skipped: BTreeMap::new() };
         thread
             .spawn(move || reading.run(&program))
             .map_err(|error| fail(format!("there is no thread to read with: {error}")))?;
-        let first = batches.recv().map_err(|_| fail(format!("there is nothing to play in {names}")))?;
+        let first = batches.recv().map_err(|_| fail(nothing))?;
         Ok(Self { length, batches, separator: first.separator, cues: first.cues.into_iter() })
     }
 
-    /// How long one round is, in nanoseconds of the recording, where that can be told before all of it is read.
+    /// How long all of it is, in nanoseconds of the recording, where that can be told before all of it is read.
     pub(crate) fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// The next one, unless it has to be waited for: then more are in [`batches`](Self::batches), sooner or later.
+    pub(crate) fn at_hand(&mut self) -> Option<Cue> {
+        self.cues.next()
+    }
+
+    /// Gives what is to be added; ends behind the last one.
+    pub(crate) fn batches(&self) -> &Receiver<Batch> {
+        &self.batches
+    }
+
+    /// Those of a batch are the next ones, when no other is at hand.
+    pub(crate) fn add(&mut self, batch: Batch) {
+        self.cues = batch.cues.into_iter();
     }
 
     /// As the first message had it behind it, with escapes.
     pub(crate) fn separator(&self) -> Option<&str> {
         self.separator.as_deref()
-    }
-}
-
-impl Iterator for Ahead {
-    type Item = Cue;
-
-    /// Waits only if reading is slower than playing.
-    fn next(&mut self) -> Option<Cue> {
-        loop {
-            if let Some(cue) = self.cues.next() {
-                return Some(cue);
-            }
-            self.cues = self.batches.recv().ok()?.cues.into_iter();
-        }
     }
 }
 
@@ -231,12 +233,28 @@ impl Reading {
     }
 }
 
-/// That of one round.
+/// What is said where nothing is played.
+fn nothing(program: &Program) -> String {
+    let names = program.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+    let topics = program.topics.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let whole =
+        Program { section: Section::default(), rounds: Some(1), files: program.files.clone(), topics: Vec::new() };
+    match length(&whole) {
+        Some(length) if Duration::from_nanos(length) < program.section.start => {
+            format!("{names} is {} long: --start is behind its end", span(length))
+        }
+        _ if !topics.is_empty() => format!("there is nothing of {topics} to play in {names}: info lists what there is"),
+        _ => format!("there is nothing to play in {names}"),
+    }
+}
+
+/// How long all of it is.
 fn length(program: &Program) -> Option<u64> {
-    let Section { start, duration, max_gap: None } = program.section else { return None };
+    // Of rounds that follow each other, the position goes on.
+    let (Section { start, duration, max_gap: None }, Some(1)) = (&program.section, program.rounds) else { return None };
     let (begin, _) = extent(program.files.first()?)?;
     let (_, end) = extent(program.files.last()?)?;
     let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).ok();
-    let rest = end.checked_sub(begin)?.checked_sub(nanoseconds(start)?)?;
+    let rest = end.checked_sub(begin)?.checked_sub(nanoseconds(*start)?)?;
     Some(duration.and_then(nanoseconds).map_or(rest, |duration| duration.min(rest)))
 }

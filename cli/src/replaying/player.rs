@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use leads_comm::Error;
-use leads_comm::crossbeam_channel::{Receiver, RecvTimeoutError};
+use leads_comm::crossbeam_channel::{Receiver, RecvTimeoutError, select_biased};
 use parking_lot::Mutex;
 
 use super::ahead::{Ahead, Cue};
@@ -46,6 +46,8 @@ pub(crate) struct Progress {
 pub(crate) struct Played {
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
+    /// How many of them were sent when nobody was there.
+    pub(crate) unseen: u64,
     /// What could not be sent, and the first reason.
     pub(crate) refused: u64,
     pub(crate) why_refused: Option<String>,
@@ -61,6 +63,8 @@ pub(crate) struct Player<'a> {
     manner: Manner,
     progress: Arc<Mutex<Progress>>,
     played: Played,
+    /// So many of the next messages somebody has asked for.
+    wanted: u64,
 }
 
 /// Somebody has stopped the player.
@@ -76,7 +80,7 @@ impl<'a> Player<'a> {
         manner: Manner,
         progress: Arc<Mutex<Progress>>,
     ) -> Self {
-        Self { stage, controls, manner, progress, played: Played::default() }
+        Self { stage, controls, manner, progress, played: Played::default(), wanted: 0 }
     }
 
     /// Plays all cues, unless it is stopped; returns when the last one has been sent.
@@ -95,7 +99,7 @@ impl<'a> Player<'a> {
         if self.manner.is_paused {
             schedule.pause(now);
         }
-        for cue in cues {
+        while let Some(cue) = self.next(cues, &mut schedule)? {
             let due = self.wait(&mut schedule, &cue)?;
             let moment = due.unwrap_or_else(Instant::now);
             let told = wall.saturating_add(moment.saturating_duration_since(now).as_nanos() as u64);
@@ -131,9 +135,30 @@ impl<'a> Player<'a> {
         }
     }
 
+    /// The next one; waits only if reading is slower than playing.
+    fn next(&mut self, cues: &mut Ahead, schedule: &mut Schedule) -> Result<Option<Cue>, Stopped> {
+        loop {
+            if let Some(cue) = cues.at_hand() {
+                return Ok(Some(cue));
+            }
+            select_biased! {
+                recv(self.controls) -> control => self.obey(control.map_err(|_| Stopped)?, schedule)?,
+                recv(cues.batches()) -> batch => match batch {
+                    Ok(batch) => cues.add(batch),
+                    Err(_) => return Ok(None),
+                },
+            }
+        }
+    }
+
     /// Waits until a message is due.
     fn wait(&mut self, schedule: &mut Schedule, cue: &Cue) -> Result<Due, Stopped> {
         loop {
+            if self.wanted > 0 {
+                self.wanted -= 1;
+                schedule.jump(Instant::now(), cue.position);
+                return Ok(None);
+            }
             let due = schedule.due(cue.position);
             let control = match due {
                 Some(_) if self.manner.is_fast => self.controls.try_recv().ok(),
@@ -144,33 +169,40 @@ impl<'a> Player<'a> {
                 },
                 None => Some(self.controls.recv().map_err(|_| Stopped)?),
             };
-            let now = Instant::now();
             match control {
                 None if self.manner.is_fast => return Ok(None),
                 None => return Ok(due),
-                Some(Control::Stop) => return Err(Stopped),
-                Some(Control::Pause) if schedule.is_paused() => schedule.go_on(now),
-                Some(Control::Pause) => schedule.pause(now),
-                Some(Control::Step) => {
-                    schedule.pause(now);
-                    schedule.jump(now, cue.position);
-                    return Ok(None);
-                }
-                Some(Control::Rate(factor)) => schedule.set_rate(now, faster(schedule.rate(), factor)),
-                Some(Control::StoodStill(time)) => schedule.stood_still(time),
-                Some(Control::Audience) => {}
+                Some(control) => self.obey(control, schedule)?,
             }
-            let mut progress = self.progress.lock();
-            (progress.is_paused, progress.rate) = (schedule.is_paused(), schedule.rate());
         }
+    }
+
+    fn obey(&mut self, control: Control, schedule: &mut Schedule) -> Result<(), Stopped> {
+        let now = Instant::now();
+        match control {
+            Control::Stop => return Err(Stopped),
+            Control::Pause if schedule.is_paused() => schedule.go_on(now),
+            Control::Pause => schedule.pause(now),
+            Control::Step => {
+                schedule.pause(now);
+                self.wanted += 1;
+            }
+            Control::Rate(factor) => schedule.set_rate(now, faster(schedule.rate(), factor)),
+            Control::StoodStill(time) => schedule.stood_still(time),
+            Control::Audience => {}
+        }
+        let mut progress = self.progress.lock();
+        (progress.is_paused, progress.rate) = (schedule.is_paused(), schedule.rate());
+        Ok(())
     }
 
     /// Sends a message that is told it is `now`, in nanoseconds since 1970.
     fn send(&mut self, cue: &Cue, now: u64) {
         let message = self.manner.edit.apply(&cue.message, cue.recorded, now);
         match self.stage.send(&message) {
-            Ok(()) => {
+            Ok(viewers) => {
                 self.played.messages += 1;
+                self.played.unseen += u64::from(viewers == 0);
                 self.played.bytes += message.len() as u64;
             }
             Err(Error::NotConnected | Error::Disconnected | Error::SlowConsumer { .. }) => self.played.unconnected += 1,

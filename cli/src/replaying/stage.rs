@@ -58,11 +58,11 @@ impl Stage {
         }
     }
 
-    /// Sends a message to all who are there.
-    pub(crate) fn send(&self, message: &[u8]) -> Result<(), Error> {
+    /// Sends a message to all who are there; how many these are.
+    pub(crate) fn send(&self, message: &[u8]) -> Result<usize, Error> {
         match self {
-            Self::Server(server) => server.broadcast(message).map(drop),
-            Self::Client(client, _) => client.send(message),
+            Self::Server(server) => server.broadcast(message),
+            Self::Client(client, _) => client.send(message).map(|()| 1),
         }
     }
 

@@ -36,6 +36,13 @@ pub(super) fn render(head: &Head, payload: &[u8], columns: Option<usize>, color:
     row.text
 }
 
+/// The payload alone, as long as it is, without anything that a terminal would obey.
+pub(super) fn escaped(payload: &[u8]) -> String {
+    let mut row = Row { text: String::new(), width: 0, columns: usize::MAX, kept: 0, color: false };
+    write_payload(&mut row, payload);
+    row.text
+}
+
 fn write_head(row: &mut Row, head: &Head) -> bool {
     let time = head.received.to_zoned(TimeZone::system()).strftime("%H:%M:%S.%3f");
     let gap = head.gap.as_secs_f64();

@@ -1,9 +1,9 @@
 //! How messages are printed, for every verb that prints some.
 //!
-//! A verb gives its command the options ([`with_options`]), makes a [`Printer`] of what was typed, and calls
-//! [`Printer::show`] for each message, on the thread that received it: it blocks while the reader of stdout does not
-//! keep up, which is how that reader slows the sender down. A verb that ends after so many messages, or after so much
-//! silence, shows them through an [`Until`].
+//! A verb gives its command the options ([`with_options`]), makes a [`Printer`] of what was typed, begins to print
+//! ([`Printer::begin`]) once all of that is known to be right, and calls [`Printer::show`] for each message, on the
+//! thread that received it: it blocks while the reader of stdout does not keep up, which is how that reader slows the
+//! sender down. A verb that ends after so many messages, or after so much silence, shows them through an [`Until`].
 //!
 //! ```text
 //!   on_receive ──▶ Until::count ──▶ Printer::show ─┬─ line      a terminal's row: time, gap, length, payload    line.rs
@@ -50,6 +50,8 @@ pub(crate) struct Printer {
     /// What comes behind each of them.
     end: u8,
     color: bool,
+    /// Whether what a terminal would obey is escaped.
+    escapes: bool,
     /// Whether a row says of which connection it is.
     has_many: bool,
     last: Mutex<Option<Instant>>,
@@ -96,8 +98,7 @@ pub(crate) fn with_options(command: Command) -> Command {
 }
 
 impl Printer {
-    /// What was asked for; `has_many` says whether messages come from several connections. The header of a CSV is
-    /// printed here.
+    /// What was asked for; `has_many` says whether messages come from several connections.
     pub(crate) fn of(matches: &ArgMatches, has_many: bool) -> Result<Self, Failure> {
         let format = matches.get_one::<String>("format").map(String::as_str);
         let format = match (matches.get_one::<Fields>("fields"), format) {
@@ -113,11 +114,16 @@ impl Printer {
         if null && format == Format::Raw {
             return Err(usage("-0 puts NUL behind each message, and --format raw nothing"));
         }
-        if let Format::Fields(fields) = &format {
+        let color = format == Format::Line && console::wants_color(matches.get_flag("no-color"));
+        let escapes = console::columns().is_some();
+        Ok(Self { format, end: if null { 0 } else { b'\n' }, color, escapes, has_many, last: Mutex::default() })
+    }
+
+    /// Prints what comes before the first message: the header of a CSV. Once it is certain that the call is right.
+    pub(crate) fn begin(&self) {
+        if let Format::Fields(fields) = &self.format {
             print(&[fields.header().as_bytes(), b"\n"]);
         }
-        let color = format == Format::Line && console::wants_color(matches.get_flag("no-color"));
-        Ok(Self { format, end: if null { 0 } else { b'\n' }, color, has_many, last: Mutex::default() })
     }
 
     /// Prints a message. Blocks while stdout takes nothing.
@@ -125,12 +131,20 @@ impl Printer {
         let message =
             Message { received: Timestamp::now(), peer: connection.peer(), id: connection.id().get(), payload };
         match &self.format {
-            Format::Text => print(&[payload, &[self.end]]),
+            Format::Text => self.print_text(payload),
             Format::Raw => print(&[payload]),
             Format::Hex => print(&[hex(payload).as_bytes(), &[self.end]]),
-            Format::Json => print(&[json::envelope(&message).as_bytes(), &[self.end]]),
-            Format::Fields(fields) => print(&[fields.row(payload).as_bytes(), b"\n"]),
+            Format::Json => self.print_text(json::envelope(&message).as_bytes()),
+            Format::Fields(fields) => self.print_text(fields.row(payload).as_bytes()),
             Format::Line => print(&[self.line(&message).as_bytes(), &[self.end]]),
+        }
+    }
+
+    /// Prints what may hold anything that somebody has sent.
+    fn print_text(&self, text: &[u8]) {
+        match self.escapes {
+            true => print(&[line::escaped(text).as_bytes(), &[self.end]]),
+            false => print(&[text, &[self.end]]),
         }
     }
 

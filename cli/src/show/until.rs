@@ -1,18 +1,21 @@
-//! When a verb has shown enough: after so many messages, or after so much silence.
+//! When a verb has shown enough: after so many messages, after so much silence, or after so long.
 
 use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgMatches, Command};
 use parking_lot::{Condvar, Mutex};
 
-use crate::console::Failure;
+use crate::console::{Failure, hurry};
 use crate::units;
 
-/// How many messages are wanted, and how long nothing may come.
+/// How many messages are wanted, how long nothing may come, and how long it may take.
 #[derive(Debug)]
 pub(crate) struct Until {
     count: Option<u64>,
     silence: Option<Duration>,
+    /// How long after the beginning, which is when this was made.
+    duration: Option<Duration>,
+    begun: Instant,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -35,6 +38,8 @@ pub(crate) enum End {
     Enough,
     /// Nothing has come for as long as was asked for.
     Silence,
+    /// As much time is over as was asked for.
+    TimeUp,
     /// It was [told](Until::end) to end.
     Told,
 }
@@ -55,17 +60,38 @@ impl Until {
                 .value_name("TIME")
                 .value_parser(units::time)
                 .help("End after so much silence, as in 5s, 500ms, 2m"),
+            Self::duration(),
         ])
+    }
+
+    /// The option that says how long it may take.
+    pub(crate) fn duration() -> Arg {
+        Arg::new("duration")
+            .long("duration")
+            .value_name("TIME")
+            .value_parser(units::time)
+            .help("End after so long, as in 90s, 10m")
     }
 
     /// What was asked for.
     pub(crate) fn of(matches: &ArgMatches) -> Self {
-        Self::new(matches.get_one("count").copied(), matches.get_one("wait").copied())
+        Self::new(matches.get_one("count").copied(), matches)
     }
 
-    pub(crate) fn new(count: Option<u64>, silence: Option<Duration>) -> Self {
-        let state = State { come: 0, in_hand: 0, since: Instant::now(), has_ended: false };
-        Self { count, silence, state: Mutex::new(state), changed: Condvar::new() }
+    /// The same, of so many messages.
+    pub(crate) fn new(count: Option<u64>, matches: &ArgMatches) -> Self {
+        Self::after(count, matches.get_one("wait").copied(), matches.get_one("duration").copied())
+    }
+
+    fn after(count: Option<u64>, silence: Option<Duration>, duration: Option<Duration>) -> Self {
+        let begun = Instant::now();
+        let state = State { come: 0, in_hand: 0, since: begun, has_ended: false };
+        Self { count, silence, duration, begun, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// How much of the time is left, if there is an end to it.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        self.duration.map(|duration| duration.saturating_sub(self.begun.elapsed()))
     }
 
     /// Shows one more message, unless there have been enough.
@@ -95,7 +121,8 @@ impl Until {
         self.changed.notify_all();
     }
 
-    /// Blocks until enough, silence or the end. The silence begins now, at the earliest.
+    /// Blocks until enough, silence or the end. The silence begins now, at the earliest. When the time is up, nothing that
+    /// is printed is waited for for long, as after Ctrl-C.
     pub(crate) fn wait(&self) -> End {
         let mut state = self.state.lock();
         state.since = Instant::now();
@@ -103,29 +130,37 @@ impl Until {
             if self.count == Some(state.come) && state.in_hand == 0 {
                 return End::Enough;
             }
+            if self.left() == Some(Duration::ZERO) {
+                drop(state);
+                hurry();
+                return End::TimeUp;
+            }
             if state.has_ended {
                 return End::Told;
             }
-            let Some(silence) = self.silence else {
-                self.changed.wait(&mut state);
-                continue;
-            };
-            let since = if state.in_hand > 0 { Instant::now() } else { state.since };
-            if since.elapsed() >= silence {
+            // What is being shown is no silence.
+            let quiet = if state.in_hand > 0 { Duration::ZERO } else { state.since.elapsed() };
+            let patience = self.silence.map(|silence| silence.saturating_sub(quiet));
+            if patience == Some(Duration::ZERO) {
                 return End::Silence;
             }
-            self.changed.wait_until(&mut state, since + silence);
+            match patience.into_iter().chain(self.left()).min() {
+                Some(time) => drop(self.changed.wait_for(&mut state, time)),
+                None => self.changed.wait(&mut state),
+            }
         }
     }
 
-    /// What silence is worth: a failure if more `messages`, whatever they are called, were wanted.
-    pub(crate) fn silence(&self, messages: &str) -> Result<(), Failure> {
-        match (self.missing(), self.silence) {
-            (Some((come, count)), Some(silence)) => {
-                Err(Failure::TimedOut(format!("{come} of {count} {messages} came, and then nothing for {silence:?}")))
-            }
-            _ => Ok(()),
-        }
+    /// What it is worth that it was silent, or the time is up: a failure if more `messages`, whatever they are called,
+    /// were wanted.
+    pub(crate) fn judge(&self, end: End, messages: &str) -> Result<(), Failure> {
+        let Some((come, count)) = self.missing() else { return Ok(()) };
+        let why = match (end, self.silence, self.duration) {
+            (End::Silence, Some(silence), _) => format!(", and then nothing for {silence:?}"),
+            (End::TimeUp, _, Some(duration)) => format!(" in {duration:?}"),
+            _ => return Ok(()),
+        };
+        Err(Failure::TimedOut(format!("{come} of {count} {messages} came{why}")))
     }
 
     /// How many of how many messages have come, where it matters.
@@ -146,7 +181,7 @@ mod tests {
 
     #[test]
     fn no_more_are_shown_than_are_wanted() {
-        let until = Until::new(Some(2), Some(Duration::from_secs(3600)));
+        let until = Until::after(Some(2), Some(Duration::from_secs(3600)), None);
         let mut shown = 0;
         for _ in 0..5 {
             until.count(|| shown += 1);
@@ -156,7 +191,7 @@ mod tests {
 
     #[test]
     fn silence_ends_it_also_when_nothing_has_come() {
-        let until = Until::new(Some(2), Some(MOMENT));
+        let until = Until::after(Some(2), Some(MOMENT), None);
         assert_eq!((until.wait(), until.missing()), (End::Silence, Some((0, 2))));
         until.count(|| ());
         assert_eq!((until.wait(), until.missing()), (End::Silence, Some((1, 2))));
@@ -164,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_is_being_shown_is_no_silence() {
-        let until = Until::new(None, Some(MOMENT));
+        let until = Until::after(None, Some(MOMENT), None);
         let (go, gone) = mpsc::channel();
         let (begun, begins) = mpsc::channel();
         let shown = &until;
@@ -187,8 +222,16 @@ mod tests {
 
     #[test]
     fn it_ends_when_it_is_told_to() {
-        let until = Until::new(Some(1), None);
+        let until = Until::after(Some(1), None, None);
         until.end();
         assert_eq!(until.wait(), End::Told);
+    }
+
+    #[test]
+    fn it_ends_when_the_time_is_up_also_while_something_is_shown() {
+        let until = Until::after(Some(2), Some(Duration::from_secs(3600)), Some(MOMENT));
+        until.count(|| assert_eq!(until.wait(), End::TimeUp));
+        let Err(Failure::TimedOut(why)) = until.judge(End::TimeUp, "messages") else { panic!("it is no failure") };
+        assert_eq!(why, "1 of 2 messages came in 20ms");
     }
 }

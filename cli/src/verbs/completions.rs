@@ -11,9 +11,9 @@ use crate::console::{Failure, fail, print};
 
 const EXAMPLES: &str = "\
 Examples:
-  source <(leads-comm completions bash)   in ~/.bashrc
+  leads-comm completions --all DIR        a file for each shell, for packages
   leads-comm completions fish > ~/.config/fish/completions/leads-comm.fish
-  leads-comm completions --all DIR        a file for each shell, for packages";
+  source <(leads-comm completions bash)   in ~/.bashrc";
 
 /// What is typed to run the command.
 const NAME: &str = "leads-comm";

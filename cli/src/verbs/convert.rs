@@ -65,7 +65,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         .ok_or_else(|| usage("convert needs a file, and another one to make"))?;
     let format = match matches.get_one::<String>("to") {
         Some(name) => FORMATS.into_iter().find(|(format, _)| format == name).map(|(_, format)| format),
-        None => format_of(&to),
+        None => Format::named(&to),
     };
     let format = format.ok_or_else(|| usage("--to says which format: mcap, jsonl or csv"))?;
     if format == Format::Mcap && to.as_os_str() == "-" {
@@ -102,15 +102,6 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let place = if to.as_os_str() == "-" { "to stdout".into() } else { format!("in {}", to.display()) };
     tell(format_args!("{} {place} ({})", count(converted.messages, "message"), bytes(converted.len)));
     Ok(())
-}
-
-fn format_of(path: &Path) -> Option<Format> {
-    match path.extension()?.to_ascii_lowercase().to_str()? {
-        "mcap" => Some(Format::Mcap),
-        "jsonl" | "ndjson" | "json" => Some(Format::JsonLines),
-        "csv" => Some(Format::Csv),
-        _ => None,
-    }
 }
 
 fn can_be_read_again(path: &Path) -> bool {

@@ -105,7 +105,7 @@ fn text(recording: &Recording, summary: &Summary, columns: usize) -> String {
     say("messages", &told(&summary.messages, summary.duration()));
     if let Some((longest, began)) = summary.silence.filter(|(longest, _)| *longest > 0) {
         let offset = began - summary.times.map_or(began, |(first, _)| first);
-        say("silence", &format!("at most {}, {} from the start", span(longest), span(offset)));
+        say("silence", &format!("{} at most, at {}", span(longest), span(offset)));
     }
     if !summary.separators.is_empty() {
         say("separator", &joined(&summary.separators));

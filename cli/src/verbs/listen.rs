@@ -17,14 +17,15 @@ Examples:
   leads-comm listen 10.0.0.4 --leads        what a LEADS vehicle says
   leads-comm listen 10.0.0.4 --fields t,speed > run.csv
   leads-comm listen 10.0.0.4 -f json | jq .message.speed
-  leads-comm listen 10.0.0.4 -c1 -W5s -q    does it say anything? (3: no)
+  leads-comm listen 10.0.0.4 -c1 -W5s -q > /dev/null    is it there? (3: no)
   leads-comm listen 'serial:auto?tag=VeC'   what a controller at some port says";
 
 /// What exit codes tell.
 const EXIT_CODES: &str = "\
-Exit code 0: as many messages as -c says, or as much silence as -W says, or
-Ctrl-C, or nobody reads stdout any more. 1: it failed, or with --no-reconnect
-the connection was lost. 2: a wrong call. 3: silence before -c was reached.";
+Exit code 0: as many messages as -c says, or as much silence as -W says, or as
+long as --duration says, or Ctrl-C, or nobody reads stdout any more. 1: it
+failed, or with --no-reconnect the connection was lost. 2: a wrong call.
+3: silence, or the time was up, before -c was reached.";
 
 pub(crate) fn command() -> Command {
     let command = Command::new("listen")
@@ -69,7 +70,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let listener = Arc::new(Listener { printer, until, reason: Mutex::default() });
     let status = endpoint.status();
     let builder = builder.closing(endpoint::closing());
-    let client = builder.callback((status.clone(), Arc::clone(&listener))).build()?;
+    let client = builder.callback((endpoint.watch(), (status.clone(), Arc::clone(&listener)))).build()?;
+    listener.printer.begin();
     let (stopping, has_stopped) = (client.clone(), Arc::new(AtomicBool::new(false)));
     let stop = Arc::clone(&has_stopped);
     on_stop(move || {
@@ -88,7 +90,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     client.close();
     match end {
         End::Enough => Ok(()),
-        End::Silence => listener.until.silence("messages"),
+        End::Silence | End::TimeUp => listener.until.judge(end, "messages"),
         End::Told => match running.join().expect("the library does not panic") {
             Ok(()) if has_stopped.load(Ordering::Relaxed) => Ok(()),
             Ok(()) => listener.outcome(&status.cause()),

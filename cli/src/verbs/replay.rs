@@ -37,12 +37,17 @@ double and halve the rate, q quits.
 
 Messages are sent byte for byte when they are due, counted from the beginning.
 A viewer that is slow loses the oldest ones, as with a vehicle, but for --fast.
+What is overdue, because the machine was too busy, is sent at once, and counted
+as late.
 
 Exit code 0: it was played, or stopped by Ctrl-C. 1: it failed, or messages
 could not be sent. 2: a wrong call.";
 
 /// How often the line about the progress is drawn.
 const EVERY: Duration = Duration::from_millis(200);
+
+/// What stands for a `--loop` without a number.
+const FOR_EVER: &str = "ever";
 
 /// How much faster or slower a key makes it.
 const FACTOR: f64 = 2.0;
@@ -85,8 +90,8 @@ pub(crate) fn command() -> Command {
             .value_name("N")
             .num_args(0..=1)
             .require_equals(true)
-            .default_missing_value("0")
-            .value_parser(value_parser!(u64))
+            .default_missing_value(FOR_EVER)
+            .value_parser(rounds)
             .help("Again and again, or N times: --loop=3"),
         time("max-gap").help("Shorten longer silences to this"),
         Arg::new("wait-viewers")
@@ -117,7 +122,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         return Err(usage("--paused waits for a key, but stdin is no terminal"));
     }
 
-    let rounds = matches.get_one::<u64>("loop").map_or(Some(1), |rounds| (*rounds > 0).then_some(*rounds));
+    let rounds = matches.get_one::<Option<u64>>("loop").copied().unwrap_or(Some(1));
     let files: Vec<PathBuf> = matches.get_many("files").expect("it is required").cloned().collect();
     let section =
         Section { start: time("start").unwrap_or_default(), duration: time("duration"), max_gap: time("max-gap") };
@@ -127,8 +132,9 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         endpoint.separator = match separator {
             // Messages begin with their length.
             "" => Vec::new(),
-            separator => endpoint::unescape(separator)
-                .map_err(|error| fail(format!("the separator of the recording is of no use: {error}")))?,
+            separator => endpoint::unescape(separator).map_err(|error| {
+                fail(format!("the separator of the recording is of no use: {error}: say --separator"))
+            })?,
         };
     }
 
@@ -174,6 +180,15 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     drop((drawn, keys));
     stage.service().close();
     report(&stage, &played, is_fast, matches.get_one("retime"))
+}
+
+/// How often it is played; `None` for ever.
+fn rounds(text: &str) -> Result<Option<u64>, String> {
+    if text == FOR_EVER {
+        return Ok(None);
+    }
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.map(Some).ok_or("it is not a number from 1 on".into())
 }
 
 /// Whether somebody has said what ends messages.
@@ -225,20 +240,25 @@ fn report(stage: &Stage, played: &Played, is_fast: bool, retime: Option<&TimeMem
         line += &format!("; late by {p50:.1?} (p50), {p99:.1?} (p99), {max:.1?} (max)");
     }
     tell(line);
+    if played.unseen > 0 {
+        tell(format_args!("{} of them when no viewer was there", played.unseen));
+    }
     let dropped = stage.service().stats().traffic.dropped;
     if dropped.messages > 0 && !is_fast {
         let lost = count(dropped.messages, "message");
         tell(format_args!("{lost} ({}) lost by viewers that read too slowly", bytes(dropped.bytes)));
     }
-    if played.unconnected > 0 {
-        tell(format_args!("{} not sent: there was no connection", count(played.unconnected, "message")));
-    }
     if let Some(time) = retime.filter(|_| played.messages > 0 && !played.has_retimed) {
         tell(format_args!("no message has a number {}", time.name()));
     }
-    let Some(why) = &played.why_refused else { return Ok(()) };
-    let refused = count(played.refused, "message");
-    Err(fail(format!("{refused} could not be sent, the first one because: {why}")))
+    if let Some(why) = &played.why_refused {
+        let refused = count(played.refused, "message");
+        return Err(fail(format!("{refused} could not be sent, the first one because: {why}")));
+    }
+    match played.unconnected {
+        0 => Ok(()),
+        unconnected => Err(fail(format!("{} not sent: there was no connection", count(unconnected, "message")))),
+    }
 }
 
 /// How many times as fast.

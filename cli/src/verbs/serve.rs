@@ -5,6 +5,7 @@
 //!   a line of stdin ─────────────────────────────▶ to all
 //! ```
 
+use std::io::{self, IsTerminal};
 use std::mem;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -19,6 +20,7 @@ use leads_comm::{
 use crate::address::Address;
 use crate::console::{Failure, Lines, complain, on_stop, stop_when_unread, tell};
 use crate::endpoint::{self, Endpoint};
+use crate::pace::Pace;
 use crate::show::{self, End, Printer, Until};
 
 const EXAMPLES: &str = "\
@@ -36,9 +38,9 @@ wait; drop; latest, which skips to the newest message; or disconnect.
 
 Stdin is read once the first client is there; its end does not end the server.
 
-Exit code 0: as many messages as -c says, or silence as long as -W says, or
-Ctrl-C, or nobody reads stdout any more. 1: it failed. 2: a wrong call. 3:
-silence before there were as many as -c says.";
+Exit code 0: as many messages as -c says, or silence as long as -W says, or as
+long as --duration says, or Ctrl-C, or nobody reads stdout any more. 1: it
+failed. 2: a wrong call. 3: silence, or the time was up, before -c was reached.";
 
 /// How long a message waits for a client that reads slowly.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -69,8 +71,9 @@ pub(crate) fn command() -> Command {
                 .value_name("N")
                 .value_parser(value_parser!(u32).range(1..=1_000_000))
                 .help("How many clients there may be (default 1024)"),
+            Pace::option(),
         ]);
-    endpoint::with_options(show::with_options(Until::with_options(command)))
+    endpoint::with_server_options(show::with_options(Until::with_options(command)))
         .mut_arg("tls-ca", |argument| argument.help("Let in only whom they have certified, in PEM"))
         .mut_arg("null", |argument| argument.help("NUL instead of newlines, read or printed"))
         .mut_arg("tls-name", |argument| argument.hide(true))
@@ -90,19 +93,22 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     });
     let slow = matches.get_one::<String>("slow").map(String::as_str);
     let slow = slow.unwrap_or(if terminal.relay { "drop" } else { "wait" });
-    let mut builder = served(endpoint.server()?, slow, endpoint.room()).callback(Arc::clone(&terminal));
+    let mut builder =
+        served(endpoint.server()?, slow, endpoint.room()).callback((endpoint.watch(), Arc::clone(&terminal)));
     if let Some(connections) = matches.get_one::<u32>("max-connections") {
         builder = builder.max_connections(*connections as usize);
     }
     let server = builder.build()?;
+    terminal.printer.begin();
 
     let (stopping, typed) = (server.clone(), server.clone());
     on_stop(move || stopping.close())?;
     stop_when_unread();
     let lines = Lines::of_stdin(endpoint.max_message_len);
     let lines = if matches.get_flag("null") { lines.ended_by_nul() } else { lines };
+    let pace = Pace::of(matches);
     // A thread that nobody waits for, because it may be blocked in reading when the command ends.
-    thread::spawn(move || broadcast_lines(&typed, &is_there, lines));
+    thread::spawn(move || broadcast_lines(&typed, &is_there, lines, pace));
     // Not on this thread, which waits for enough messages, or for silence.
     let (starting, ending) = (server.clone(), Arc::clone(&terminal));
     let running = thread::spawn(move || {
@@ -114,9 +120,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     server.close();
     match end {
         End::Enough => Ok(()),
-        End::Silence => terminal.until.missing().map_or(Ok(()), |(come, count)| {
-            Err(Failure::TimedOut(format!("{come} of {count} messages have come, and then nothing for a while")))
-        }),
+        End::Silence | End::TimeUp => terminal.until.judge(end, "messages"),
         End::Told => match running.join().expect("the library does not panic") {
             // Closed before the start, when Ctrl-C came that early.
             Ok(()) | Err(Error::Closed) => Ok(()),
@@ -180,7 +184,7 @@ impl Callback for Terminal {
 }
 
 /// Sends the lines of stdin to all clients, from when there is one until the end of stdin, or the command's.
-fn broadcast_lines(server: &Server, is_there: &Receiver<()>, mut lines: Lines) {
+fn broadcast_lines(server: &Server, is_there: &Receiver<()>, mut lines: Lines, mut pace: Option<Pace>) {
     if is_there.recv().is_err() {
         return;
     }
@@ -188,10 +192,19 @@ fn broadcast_lines(server: &Server, is_there: &Receiver<()>, mut lines: Lines) {
     loop {
         let line = match lines.next_line() {
             Ok(Some(line)) => line,
-            Ok(None) => return tell_of_nobody(to_nobody),
+            Ok(None) => {
+                tell_of_nobody(to_nobody);
+                if io::stdin().is_terminal() {
+                    tell("stdin has ended; clients are still served, and Ctrl-C ends that");
+                }
+                return;
+            }
             Err(error) => return complain(format_args!("leads-comm: cannot read stdin: {error}")),
         };
         number += 1;
+        if let Some(pace) = &mut pace {
+            pace.wait();
+        }
         let sent = line
             .map_err(|too_long| too_long.to_string())
             .and_then(|line| server.broadcast(line).map_err(|error| format!("{error:#}")));

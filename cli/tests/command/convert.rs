@@ -74,6 +74,30 @@ fn what_is_damaged_is_told_with_its_place() {
     assert!(!there.is_empty() && there.len() < kinds.len());
 }
 
+/// As other programs compress by lz4.
+#[test]
+fn what_cannot_be_unpacked_is_not_replaced_by_nothing() {
+    let recordings = Recordings::new();
+    let mut bytes = fs::read(recordings.mcap("a.mcap", SECOND, &all_kinds())).unwrap();
+    let at = bytes.windows(8).position(|bytes| bytes == b"\x04\0\0\0zstd").unwrap();
+    let len = u64::from_le_bytes(bytes[at + 8..at + 16].try_into().unwrap());
+    // A name that is a byte shorter, and a byte more of what is packed.
+    let head = [&b"\x03\0\0\0lz4"[..], &(len + 1).to_le_bytes(), b"\0"].concat();
+    bytes[at..at + 16].copy_from_slice(&head);
+    fs::write(recordings.path("a.mcap"), &bytes).unwrap();
+    let file = recordings.name("a.mcap");
+    let ended = run(&["convert", "--force", &file, &file]);
+    let why = "it is compressed by lz4, and not by zstd";
+    assert_eq!((ended.code, &ended.stderr[..]), (1, &[format!("leads-comm: cannot read {file}: {why}")][..]));
+    assert_eq!(fs::read(&file).unwrap(), bytes);
+    let ended = run(&["convert", &file, &recordings.name("b.csv")]);
+    assert_eq!((ended.code, ended.stderr.len()), (1, 2), "{ended:?}");
+    assert!(ended.stderr[0].ends_with(why) && !recordings.path("b.csv").exists(), "{ended:?}");
+    let ended = run(&["info", &file]);
+    assert!(ended.stdout.iter().any(|line| line.ends_with(why)), "{ended:?}");
+    assert!(!ended.stdout.iter().any(|line| line.contains("cut off")), "{ended:?}");
+}
+
 #[test]
 fn several_become_one() {
     let recordings = Recordings::new();
@@ -158,6 +182,16 @@ fn what_is_no_recording_is_refused() {
         }
     }
     assert_eq!(names(recordings.path("a").parent().unwrap()), ["a"]);
+}
+
+#[test]
+fn lines_without_a_message_make_no_file() {
+    let recordings = Recordings::new();
+    fs::write(recordings.path("a.jsonl"), "{\"speed\":1}\n").unwrap();
+    let ended = run(&["convert", &recordings.name("a.jsonl"), &recordings.name("b.mcap")]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stderr[0].ends_with("line 1 has neither time and message, nor t"), "{ended:?}");
+    assert_eq!(names(recordings.path("a.jsonl").parent().unwrap()), ["a.jsonl"]);
 }
 
 #[test]

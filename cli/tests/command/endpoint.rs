@@ -48,6 +48,14 @@ fn addresses_that_mean_nothing_are_wrong_calls() {
         assert_fails(&first(address, &[]), 2, why);
     }
     assert_fails(&first("car", &["--tls-name", "x"]), 2, "--tls-... need an address that begins with tls://");
+    // Nor is anything printed of a table then.
+    for verb in [&["listen", "car:0"][..], &["send", "car:0", "-W1s", "hi"], &["serve", "serial:x"]] {
+        let ended = run(&[verb, &["--fields", "t"]].concat());
+        assert_eq!((ended.code, ended.stdout.len(), ended.stderr.len()), (2, 0, 1), "{ended:?}");
+        let ended =
+            run(&[&verb[..1], &["127.0.0.1:1", "--max-message-len", "1"], &verb[2..], &["--fields", "t"]].concat());
+        assert_eq!((ended.code, ended.stdout.len(), ended.stderr.len()), (2, 0, 1), "{ended:?}");
+    }
     assert_fails(&first("car", &["--separator", "t"]), 2, "invalid value 't' for '--separator <BYTES>'");
     assert_fails(&first("car", &["--separator", r"\y"]), 2, r"invalid value '\y' for '--separator <BYTES>': \ needs");
 }
@@ -211,15 +219,80 @@ fn tls_serves_and_says_what_is_wrong() {
     assert_fails(&first("tls://car", &["--tls-ca", &key]), 1, &format!("{key}: no certificate found"));
 }
 
+/// Whether there is `openssl`, at least of version 3.
+#[cfg(unix)]
+fn has_openssl(needed_for: &str) -> bool {
+    let version = std::process::Command::new("openssl").arg("version").output();
+    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let is_there = ["OpenSSL 0.", "OpenSSL 1."].iter().all(|old| !version.starts_with(old));
+    (is_there && version.starts_with("OpenSSL ")) || leads_comm_testing::child::is_there("openssl 3", needed_for)
+}
+
+/// Runs these lines of a shell, as a user would type them.
+#[cfg(unix)]
+fn type_in(folder: &Folder, lines: &str) {
+    let output =
+        std::process::Command::new("sh").args(["-e", "-c", lines]).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+#[cfg(unix)]
+fn certificates_can_be_made_as_the_readme_says() {
+    if !has_openssl("certificates") {
+        return;
+    }
+    let readme = std::fs::read_to_string(leads_comm_testing::checkout().join("cli/README.md")).unwrap();
+    let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split_once("```"));
+    let mut blocks = blocks.map(|(block, _)| block).filter(|block| block.contains("openssl req"));
+    let block = blocks.next().expect("it says how");
+    assert!(block.contains("IP:10.0.0.4"), "{block}");
+    let folder = Folder::new("command");
+    type_in(&folder, &block.replace("IP:10.0.0.4", "IP:127.0.0.1"));
+    let files = |name: &str| {
+        let (ca, certificate, key) =
+            (path(&folder, "ca.pem"), path(&folder, &format!("{name}.pem")), path(&folder, &format!("{name}.key")));
+        ["--tls-ca".to_owned(), ca, "--tls-cert".into(), certificate, "--tls-key".into(), key]
+    };
+    let server = Process::spawn(command(&["serve", "tls://127.0.0.1:0", "-c1"]).args(files("server")));
+    let line = server.error_line();
+    let address = line.strip_prefix("listening on ").expect(&line);
+    let sent = Process::spawn(command(&["send", "-q", address, "hello"]).args(files("client"))).end();
+    assert_eq!((sent.code, sent.stderr.len()), (0, 0), "{sent:?}");
+    assert_eq!((server.line(), server.end().code), ("hello".into(), 0));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_certificate_that_cannot_be_used_is_named_with_the_remedy() {
+    if !has_openssl("a certificate of version 1") {
+        return;
+    }
+    let (_pki, folder) = certificates();
+    let [ca, server, client] = ["ca.pem", "server.pem", "client.key"].map(|name| path(&folder, name));
+    let options = ["--tls-ca", &ca, "--tls-cert", &server, "--tls-key", &client];
+    assert_fails(&first("tls://car", &options), 1, &format!("{client} is not the key of {server}"));
+
+    type_in(
+        &folder,
+        "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=old -keyout old.key -out old.csr
+         openssl x509 -req -in old.csr -signkey old.key -out old.pem
+         openssl x509 -in old.pem -noout -text > old.txt",
+    );
+    if std::fs::read_to_string(path(&folder, "old.txt")).unwrap().contains("Version: 1 ") {
+        let [old, key] = ["old.pem", "old.key"].map(|name| path(&folder, name));
+        let options = ["--tls-ca", &ca, "--tls-cert", &old, "--tls-key", &key];
+        let why = format!("{old} is an X.509 certificate of version 1, and 3 is needed: openssl x509 -req makes one ");
+        assert_fails(&first("tls://car", &options), 1, &why);
+    }
+}
+
 #[test]
 #[cfg(unix)]
 fn openssl_is_understood() {
     use std::process::{Command, Stdio};
 
-    use leads_comm_testing::child::is_there;
-
-    if Command::new("openssl").arg("version").stdout(Stdio::null()).status().is_err() {
-        is_there("openssl", "a TLS server of another make");
+    if !has_openssl("a TLS server of another make") {
         return;
     }
     let (_pki, folder) = certificates();
@@ -237,12 +310,15 @@ fn openssl_is_understood() {
     listen.signal("INT");
     assert_eq!(listen.end().code, 0);
 
-    let mut send = Process::start(&[&["send", "-q", &format!("tls://{address}")], &tls[..]].concat());
-    send.write("time_lap\nhazard\n");
-    send.close_stdin();
-    // Behind the goodbye of the one before; there is no end of a line in it.
-    openssl.kill();
-    drop(send);
+    // With ends of lines, so that each message is a line of what it prints; the first is behind the goodbye.
+    let messages = ["time_lap", "hazard", r"--separator=\n"];
+    let send = Process::start(&[&["send", "-q", &format!("tls://{address}")], &messages[..], &tls].concat());
+    assert_eq!((openssl.line(), openssl.line()), ("disconnect;time_lap".into(), "hazard".into()));
+    assert_eq!(openssl.line(), "disconnect");
+    // It ends the connection when its stdin ends.
+    openssl.close_stdin();
+    let ended = send.end();
+    assert_eq!((ended.code, ended.stderr.len()), (0, 0), "{ended:?}");
 }
 
 #[test]

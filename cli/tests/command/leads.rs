@@ -3,6 +3,20 @@
 use crate::leads_peer::{Peer, leads};
 use crate::process::{Process, run};
 
+/// As `peer.py` tells of a message.
+pub(crate) fn hex(message: &str) -> String {
+    message.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// States of a vehicle: all of them longer than what LEADS reads at once. With the last one's separator, it would read a
+/// part of what comes behind.
+pub(crate) fn states() -> Vec<String> {
+    let lens = (800..810).chain([505]);
+    lens.enumerate()
+        .map(|(number, len)| format!("{{\"t\":{number:02},\"name\":\"{}\"}}", "x".repeat(len - 17)))
+        .collect()
+}
+
 #[test]
 fn what_a_leads_server_broadcasts_is_printed() {
     let Some(path) = leads() else { return };
@@ -28,14 +42,25 @@ fn what_is_sent_reaches_a_leads_server() {
     let (mut leads, port) = Peer::start(path, "server", 0, ";");
     leads.tell("listen");
     leads.expect("listening");
-    // LEADS breaks when messages arrive together, hence the pauses.
     let address = format!("127.0.0.1:{port}");
-    let ended = run(&["send", "--leads", &address, "time_lap", "hazard", "m1", "--rate", "5"]);
+    let commands = ["time_lap", "hazard", "m1"];
+    let ended = run(&[&["send", "--leads", &address], &commands[..]].concat());
     assert_eq!(ended.code, 0, "{ended:?}");
     leads.expect("connect");
-    for command in ["time_lap", "hazard", "m1"] {
-        let hex: String = command.bytes().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(leads.expect("received"), hex);
+    for command in commands {
+        assert_eq!(leads.expect("received"), hex(command));
+    }
+    leads.expect("disconnect");
+
+    // LEADS breaks when messages arrive together that it does not read in one piece, nor may the goodbye follow closely.
+    let lines = states();
+    let mut send = Process::start(&["send", "-q", "--leads", &address]);
+    send.write(lines.join("\n") + "\n");
+    let ended = send.end_input();
+    assert_eq!((ended.code, ended.stderr.len()), (0, 0), "{ended:?}");
+    leads.expect("connect");
+    for line in &lines {
+        assert_eq!(leads.expect("received"), hex(line));
     }
     leads.expect("disconnect");
 

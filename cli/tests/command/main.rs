@@ -5,6 +5,7 @@
 mod completions;
 mod convert;
 mod endpoint;
+mod framing;
 mod info;
 mod leads;
 #[path = "../../../tests/interop/peer.rs"]

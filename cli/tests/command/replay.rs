@@ -117,10 +117,13 @@ fn topics_and_sections_are_chosen() {
     let file = recordings.mcap("a.mcap", SECOND, &(0..60).map(|number| number.to_string()).collect::<Vec<_>>());
     assert_eq!(texts(&["--fast", &file, "--start", "10s", "--duration", "5s"]), numbers(10..=15));
     assert_eq!(texts(&["--fast", &file, "--start", "0.5m", "--topic", "/leads,/text"]), numbers(30..60));
-    for nothing in [&["--start", "2m"][..], &["--topic", "/frvc"]] {
-        let ended = run(&[&["replay", &file], nothing].concat());
+    for (nothing, why) in [
+        (["--start", "2m"], "a.mcap is 0:59.000 long: --start is behind its end"),
+        (["--topic", "/frvc"], "a.mcap: info lists what there is"),
+    ] {
+        let ended = run(&[&["replay", &file], &nothing[..]].concat());
         assert_eq!(ended.code, 1, "{ended:?}");
-        assert!(ended.stderr[0].starts_with("leads-comm: there is nothing to play in "), "{ended:?}");
+        assert!(ended.stderr[0].ends_with(why), "{ended:?}");
     }
 }
 
@@ -144,6 +147,7 @@ fn a_loop_plays_it_again() {
         assert_eq!(viewer.message(), (number % 3 + 1).to_string());
     }
     drop(replay);
+    assert_eq!(run(&["replay", &file, "--loop=0"]).code, 2);
     let ended = run(&["replay", "-", "--loop"]);
     assert_eq!(ended.code, 1, "{ended:?}");
 }
@@ -206,6 +210,28 @@ fn as_a_client_it_sends_to_a_server() {
     server.expect("1;2;");
     server.expect_goodbye();
     assert_eq!(replay.end().code, 0);
+}
+
+#[test]
+fn what_nobody_gets_is_said() {
+    let recordings = Recordings::new();
+    let file = recordings.mcap("a.mcap", MILLISECOND, &["1", "2"]);
+    let ended = run(&["replay", "--serve", "127.0.0.1:0", &file]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(ended.stderr.last().unwrap(), "2 of them when no viewer was there", "{ended:?}");
+
+    let listening = Listening::start();
+    let mut replay = Process::start(&["replay", "-", "--connect", &listening.address()]);
+    replay.write("{\"time\":1,\"text\":\"one\"}\n");
+    let server = listening.accept();
+    server.expect("one;");
+    drop((server, listening));
+    replay.error_line_with("disconnected");
+    replay.write("{\"time\":1,\"text\":\"two\"}\n");
+    let ended = replay.end_input();
+    assert_eq!(ended.code, 1, "{ended:?}");
+    let last = "leads-comm: 1 message not sent: there was no connection";
+    assert_eq!(ended.stderr.last().unwrap(), last, "{ended:?}");
 }
 
 #[test]
@@ -286,6 +312,15 @@ fn a_signal_ends_it_with_goodbyes() {
         assert_eq!(ended.code, 0, "{ended:?}");
         assert!(ended.stderr.iter().any(|line| line.starts_with("1 message sent, 1 B")), "{ended:?}");
     }
+    // While a pipe gives nothing.
+    let mut replay = Process::start(&["replay", "-", "--serve", "127.0.0.1:0", "--wait-viewers", "1"]);
+    replay.write("{\"time\":1,\"text\":\"one\"}\n");
+    let line = replay.error_line_with("listening on ");
+    let viewer = Peer::connect(line.rsplit_once(':').unwrap().1.parse().unwrap());
+    viewer.expect("one;");
+    replay.signal("INT");
+    viewer.expect_goodbye();
+    assert_eq!(replay.wait().code, 0);
     // Before anybody is there, and while somebody who reads nothing is waited for.
     let (replay, _) = start(&[&file, "--wait-viewers", "1"]);
     replay.signal("INT");

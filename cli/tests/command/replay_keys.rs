@@ -113,15 +113,17 @@ fn where_it_is_is_drawn() {
     let recordings = Recordings::new();
     let file = recordings.mcap("a.mcap", 1_000_000, &["1", "2"]);
     // Of stderr, which is the terminal, and not of stdout, which is none.
-    for (columns, drawn) in [(80, "0:00.000 of 0:00.001  PAUSED  1 message, 1 B"), (27, "0:00.000 of 0:00.001  PAUS")] {
-        draw(&file, columns, drawn);
-    }
+    draw(&[&file], 80, "0:00.000 of 0:00.001  PAUSED  1 message, 1 B");
+    draw(&[&file], 27, "0:00.000 of 0:00.001  PAUS");
+    // What is played again and again has no length.
+    draw(&[&file, "--loop=2"], 80, "0:00.000  PAUSED  1 message, 1 B");
 }
 
-fn draw(file: &str, columns: u16, drawn: &str) {
+fn draw(arguments: &[&str], columns: u16, drawn: &str) {
     let mut terminal = Terminal::open(columns);
     let mut command = Command::new("setsid");
-    command.args(["--ctty", env!("CARGO_BIN_EXE_leads-comm"), "replay", "--serve", "127.0.0.1:0", file, "--paused"]);
+    command.args(["--ctty", env!("CARGO_BIN_EXE_leads-comm"), "replay", "--serve", "127.0.0.1:0", "--paused"]);
+    command.args(arguments);
     prepare(&mut command);
     command.env("TERM", "xterm").stdin(terminal.stdio()).stderr(terminal.stdio());
     let replay = Process::spawn(&mut command);
@@ -139,4 +141,34 @@ fn draw(file: &str, columns: u16, drawn: &str) {
     terminal.type_in("q");
     terminal.line_with("1 message sent");
     assert_eq!(replay.end().code, 0);
+}
+
+#[test]
+fn nothing_is_drawn_by_a_job_in_the_background() {
+    let recordings = Recordings::new();
+    let file = recordings.mcap("a.mcap", 100_000_000, &["1", "2", "3", "4", "5", "6", "7"]);
+    let mut terminal = Terminal::open(80);
+    // An interactive shell, which keeps the terminal until it reads a line from it.
+    let script = "exec 3<&0; set -m; \"$0\" \"$@\" <&3 & read line <&3; fg";
+    let mut shell = Command::new("setsid");
+    shell.args(["--ctty", "sh", "-c", script, env!("CARGO_BIN_EXE_leads-comm")]);
+    shell.args(["replay", "--serve", "127.0.0.1:0", &file, "--loop", "--wait-viewers", "1"]);
+    prepare(&mut shell);
+    shell.env("TERM", "xterm").stdin(terminal.stdio()).stderr(terminal.stdio());
+    let _replay = Process::spawn(&mut shell);
+    let line = shown(&terminal.line_with("listening on "));
+    let port = line.trim().rsplit_once(':').unwrap().1.parse().unwrap();
+    let viewer = Peer::connect(port);
+    // Far longer than it takes to draw.
+    viewer.expect("1;2;3;4;5;6;7;");
+    let _other = Peer::connect(port);
+    let line = terminal.line_with("#2 ");
+    assert_eq!(line, shown(&line));
+    terminal.type_in("fg\n");
+    until("it is drawn", || {
+        let _viewer = Peer::connect(port);
+        shown(&terminal.line_with(" connected")).contains(" messages, ")
+    });
+    terminal.type_in("\x03");
+    assert!(viewer.rest().ends_with(b"disconnect;"));
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::process::ChildStdin;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::process::{Ended, PATIENCE, Process, run};
 use crate::wire::{Listening, Peer, unused_address};
@@ -127,13 +127,29 @@ fn each_message_is_sent_as_often_as_asked() {
 
 #[test]
 fn a_rate_is_kept() {
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let (send, peer) = start(&["tick", "--count", "11", "--rate", "20"]);
-    peer.expect("tick;".repeat(11));
+    for number in 0..11 {
+        peer.expect("tick;");
+        // None of them sooner; how much later is the machine's affair.
+        assert!(begun.elapsed() >= number * Duration::from_millis(50), "{number}: {:?}", begun.elapsed());
+    }
     peer.expect_goodbye();
     assert_done(&send.end());
-    // Never sooner; how much later is the machine's affair.
-    assert!(begun.elapsed() >= Duration::from_millis(500));
+    // The first one at once, although the next is due in an hour. Nor does a vehicle's pace hold a single one up.
+    for options in [&["tick", "tock", "--rate", "0.0003"][..], &["tick", "--leads"]] {
+        let (_send, peer) = start(options);
+        peer.expect("tick;");
+    }
+}
+
+#[test]
+fn options_for_what_is_printed_need_something_to_print() {
+    for option in [&["-f", "json"][..], &["--fields", "t"]] {
+        let ended = run(&[&["send", &unused_address(), "hi"], option].concat());
+        assert_eq!((ended.code, ended.stdout.len(), ended.stderr.len()), (2, 0, 1), "{ended:?}");
+        assert!(ended.stderr[0].contains("--wait <TIME>"), "{ended:?}");
+    }
 }
 
 #[test]
@@ -202,7 +218,7 @@ fn a_goodbye_before_the_end_of_stdin_is_a_failure() {
         peer.write("disconnect;");
         peer.expect("disconnect;");
         peer.hang_up();
-        // Stdin stays open: whoever reads it does not hold the end up.
+        // Stdin stays open: the thread that reads it does not hold the end up.
         assert_failed(&send.end(), "disconnected: the peer said goodbye");
     }
 }
@@ -268,6 +284,24 @@ fn enough_answers_end_it_and_too_few_are_exit_code_3() {
         (ended.code, &ended.stderr[..]),
         (1, &["leads-comm: the server has left after 1 of 2 answers".into()][..])
     );
+}
+
+#[test]
+fn it_ends_after_so_long_however_much_is_answered() {
+    for (options, code) in [(&[][..], 0), (&["--answers", "1000000000"], 3)] {
+        let (send, peer) = start(&[&["lap?", "--wait", "1h", "--duration", "500ms"], options].concat());
+        // Until it has gone.
+        while peer.try_write(b"m;").is_ok() {}
+        let ended = send.end();
+        assert_eq!((ended.code, ended.stderr.len()), (code, usize::from(code > 0)), "{ended:?}");
+    }
+    // Also while lines are read, and when there is nobody to send to.
+    let (send, peer) = start(&["--duration", "300ms"]);
+    peer.expect_goodbye();
+    assert_done(&send.end());
+    let address = unused_address();
+    let send = Process::start(&["send", "-q", &address, "--reconnect", "--duration", "300ms"]);
+    assert_done(&send.end());
 }
 
 #[test]
@@ -339,12 +373,18 @@ fn a_signal_ends_it_also_while_the_server_does_not_read() {
     written.recv_timeout(PATIENCE).unwrap().expect_err("everything was read");
 }
 
-/// A line on stderr about an attempt to connect again; why it is made.
+/// Asserts that this is how it is told when it connects again, at once or soon.
 #[track_caller]
-fn attempt(line: &str, number: usize) -> &str {
-    let (cause, attempt) = line.split_once("; connecting again in ").unwrap_or_else(|| panic!("{line}"));
-    let delay = attempt.strip_suffix(&format!(" s (attempt {number})"));
-    assert!(delay.is_some_and(|delay| delay.parse::<f64>().is_ok()), "{line}");
+fn assert_soon(when: &str) {
+    let delay = when.strip_prefix(" in ").and_then(|when| when.strip_suffix(" s"));
+    assert!(when.is_empty() || delay.is_some_and(|delay| delay.parse::<f64>().is_ok()), "{when}");
+}
+
+/// Why there is no connection any more, from the line that says so.
+#[track_caller]
+fn cause(line: &str) -> &str {
+    let (cause, when) = line.split_once("; connecting again").unwrap_or_else(|| panic!("{line}"));
+    assert_soon(when);
     cause
 }
 
@@ -353,10 +393,11 @@ fn attempt(line: &str, number: usize) -> &str {
 fn reconnecting_tells_of_each_attempt_and_sends_each_line_once() {
     let address = unused_address();
     let mut send = Process::start(&["send", &address, "--reconnect", "--wait", "1h"]);
-    for number in 1..=2 {
+    let line = send.error_line();
+    assert!(cause(&line).starts_with(&format!("cannot connect to {address}: ")), "{line}");
+    for number in 2..=3 {
         let line = send.error_line();
-        let cause = attempt(&line, number);
-        assert!(cause.starts_with(&format!("cannot connect to {address}: ")), "{line}");
+        assert_soon(line.strip_prefix(&format!("attempt {number}")).expect(&line));
     }
     send.write(b"one\n");
     let peer = Listening::start_at(&address).accept();
@@ -366,7 +407,7 @@ fn reconnecting_tells_of_each_attempt_and_sends_each_line_once() {
     assert_eq!(send.line(), "heard");
     peer.hang_up();
     let line = send.error_line();
-    assert_eq!(attempt(&line, 1), "disconnected: the peer closed the stream without goodbye");
+    assert_eq!(cause(&line), "disconnected: the peer closed the stream without goodbye");
     send.write(b"two\n");
     let peer = Listening::start_at(&address).accept();
     peer.expect("two;");
@@ -402,7 +443,7 @@ fn what_no_connection_has_written_goes_over_the_next_one() {
 #[cfg(unix)]
 fn a_signal_ends_it_while_it_waits_to_connect_again() {
     let send = Process::start(&["send", &unused_address(), "--reconnect"]);
-    attempt(&send.error_line(), 1);
+    cause(&send.error_line());
     send.signal("TERM");
     assert_eq!(send.end().code, 0);
 }

@@ -135,6 +135,25 @@ fn there_are_colours_only_where_they_are_wanted() {
 }
 
 #[test]
+fn nothing_that_comes_is_obeyed_unless_it_is_asked_for() {
+    let payload = "{\"a\":\"x\\u001b[2J\u{9b}2J\u{202e}\"};\x1b]0;\u{9b}2Jend\r;";
+    for (options, lines) in [
+        (&["--format", "text"][..], &[r#"{"a":"x\u001b[2J\u{9b}2J\u{202e}"}"#, r"\x1b]0", r"\u{9b}2Jend\r"][..]),
+        (&["--format", "json"], &[r#""message":{"a":"x\u001b[2J\u{9b}2J\u{202e}"}}"#, r#""text":"\u001b]0"}"#]),
+        (&["--fields", "a"], &["a", r"x\x1b[2J\u{9b}2J\u{202e}"]),
+        (&["--format", "raw"], &["{\"a\":\"x\\u001b[2J\u{9b}2J\u{202e}\"}\x1b]0\u{9b}2Jend"]),
+    ] {
+        let terminal = Terminal::open(80);
+        let (_listen, peer) = listen(&terminal, options, &[]);
+        peer.write(payload);
+        peer.write("\n;");
+        for line in lines {
+            assert!(terminal.line_with(line).ends_with(line), "{options:?} {line}");
+        }
+    }
+}
+
+#[test]
 fn ctrl_c_ends_it() {
     let mut terminal = Terminal::open(80);
     let listening = Listening::start();

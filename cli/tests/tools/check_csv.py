@@ -35,6 +35,9 @@ def main():
     for row, frame in zip(rows, frames):
         for name in header:
             ours, sent = row[name], frame.get(name)
+            if sent != sent:
+                # NaN, which is an empty field.
+                sent = None
             # pandas reads numbers to about the last digit.
             is_same = math.isclose(ours, sent, rel_tol=1e-15) if isinstance(sent, float) else ours == sent
             assert is_same, (name, ours, sent)

@@ -32,6 +32,10 @@ pub(super) struct Ending {
     close_by: Instant,
     /// How many bytes have arrived since, and were thrown away.
     discarded: usize,
+    /// Everything is written, and the time is over that the peer had to close its side.
+    is_overdue: bool,
+    /// It had not said all by then.
+    talks_on: bool,
 }
 
 impl Link {
@@ -80,7 +84,10 @@ impl Link {
     /// what it sends is given up when there is much more of it; then this is false.
     pub(crate) fn note_discarded(&self, count: usize) -> bool {
         let settings = &self.engine.settings;
-        if let Some(Ending { cause, drain_by, close_by, discarded, .. }) = &mut *self.ending.lock() {
+        if let Some(Ending { cause, drain_by, close_by, discarded, is_overdue, talks_on, .. }) =
+            &mut *self.ending.lock()
+        {
+            *talks_on |= *is_overdue;
             *discarded = discarded.saturating_add(count);
             if !cause.is_what_came() || *discarded <= settings.max_received_len.max(LEAST_DISCARDED) {
                 if let Some(drain_by) = drain_by.as_mut().filter(|_| !cause.is_unfinished_message()) {
@@ -108,7 +115,7 @@ impl Link {
         self.calls.end();
         self.outbox.wait_until_over();
         if self.outbox.is_finished() {
-            self.shut_down();
+            self.part();
         }
         self.engine.broadcast_batch.end();
         let Lost { mut unsent, dropped } = self.outbox.retire();
@@ -141,6 +148,8 @@ impl Link {
                     drain_by: None,
                     close_by: later(now, settings.closing.close_timeout),
                     discarded: 0,
+                    is_overdue: false,
+                    talks_on: false,
                 });
                 self.discarding.store(!write_failed, Ordering::Release);
                 true
@@ -166,6 +175,9 @@ impl Link {
     /// Gives up what is queued, and the stream with it.
     fn give_up(&self) {
         if !self.outbox.abort() {
+            if let Some(ending) = &mut *self.ending.lock() {
+                ending.is_overdue = true;
+            }
             return self.shut_down();
         }
         if let Some(stream) = self.outbox.stream() {
@@ -174,6 +186,17 @@ impl Link {
         }
         // The pump may be waiting for this stream, and hold it.
         self.engine.pump.let_go(self.id.0);
+    }
+
+    /// The end of a stream to which everything is written. A peer that still talks when its time is over may be waiting
+    /// for room, and systems neither tell it that there is some again nor, for a minute, that this is the end. Where its
+    /// system has got all that was written, a reset tells it, the same that meets anything more that it sends.
+    fn part(&self) {
+        let talks_on = self.ending.lock().as_ref().is_some_and(|ending| ending.talks_on);
+        match self.outbox.stream().filter(|stream| talks_on && stream.system_queued_bytes().is_ok_and(|len| len == 0)) {
+            Some(stream) => drop(stream.abort()),
+            None => self.shut_down(),
+        }
     }
 
     /// Ends both halves of the stream, behind what was written.

@@ -5,15 +5,16 @@
 
 use std::io::{self, Read, Write};
 use std::net::{self, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
-use leads_comm::callback::Event;
+use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::Stream;
 use leads_comm::transport::tcp::TcpListener;
-use leads_comm::{Closing, DisconnectCause, Error, RefusalCause, Server, ServerBuilder, Timeouts};
+use leads_comm::{Client, Closing, DisconnectCause, Error, RefusalCause, Server, ServerBuilder, Timeouts};
 use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::*;
 
@@ -192,4 +193,41 @@ fn a_regular_close_waits_for_a_peer_that_keeps_sending() {
     assert!(matches!(disconnected(&started.events).cause, DisconnectCause::LocalClose));
     assert_eq!(started.read(), 100 * LIMIT);
     started.close();
+}
+
+/// A peer that waits for room which a blocked callback does not make is told of the end when its time is over. The system
+/// alone would keep it waiting for a minute: what has been read since is no room that it hears of, and leaves nothing
+/// unread that would have it told.
+#[test]
+#[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+fn a_peer_that_is_stuck_learns_of_the_end_in_time() {
+    let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (begin, begun) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let may_go_on = Mutex::new(may_go_on);
+    let callback = callback::on_receive(move |_, _| {
+        let _ = begin.send(());
+        // Until the test lets it, and not again.
+        let _ = may_go_on.lock().unwrap().recv();
+    });
+    let short = Duration::from_millis(50);
+    let closing = Closing::new().flush_timeout(short).drain_timeout(short).close_timeout(short);
+    let client = Client::builder().port(listener.local_addr().unwrap().port()).closing(closing).callback(callback);
+    let client = client.build().unwrap();
+    client.start("127.0.0.1", true).unwrap();
+    let (mut peer, _) = listener.accept().unwrap();
+    peer.write_all(b"first;").unwrap();
+    begun.recv_timeout(PATIENCE).unwrap();
+    // More than there is room for: no byte of it has been taken for so long.
+    peer.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    while peer.write(&[b'x'; 64 * 1024]).is_ok() {}
+    peer.set_write_timeout(None).unwrap();
+    let writing = thread::spawn(move || while peer.write(&[b'x'; 64 * 1024]).is_ok() {});
+    let connection = client.connection().unwrap();
+    connection.close();
+    // Long over.
+    thread::sleep(10 * short);
+    drop(go_on);
+    in_time("the peer's end", || writing.join().unwrap());
+    client.close();
 }

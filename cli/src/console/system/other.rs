@@ -32,6 +32,11 @@ pub(crate) fn columns(_: impl Sized) -> Option<usize> {
     None
 }
 
+/// False: terminals have no jobs here.
+pub(crate) fn is_in_background(_: impl Sized) -> bool {
+    false
+}
+
 /// False: nothing sets the terminal here.
 pub(crate) fn take_terminal() -> bool {
     false

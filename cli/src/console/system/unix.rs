@@ -118,6 +118,12 @@ fn has_turn() -> bool {
     tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground == rustix::process::getpgrp())
 }
 
+/// Whether the terminal at this stream is somebody else's turn.
+pub(crate) fn is_in_background(stream: impl AsFd) -> bool {
+    // Of a terminal that is not this session's, nobody has the turn.
+    tcgetpgrp(stream).is_ok_and(|foreground| foreground != rustix::process::getpgrp())
+}
+
 /// Lets the terminal at stdin give each key as it is struck, and not show it; Ctrl-C and Ctrl-Z stay signals. False
 /// where there is none, or it is somebody else's turn, who would not have it set.
 pub(crate) fn take_terminal() -> bool {

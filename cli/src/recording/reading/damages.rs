@@ -21,6 +21,10 @@ impl Damages {
         }
     }
 
+    pub(crate) fn are_any(&self) -> bool {
+        self.0 > 0
+    }
+
     /// At the end of the file; `last` is when its last message was recorded, in nanoseconds since 1970.
     pub(crate) fn end(self, file: &Path, is_cut_off: bool, last: Option<u64>) {
         let is_being_recorded = is_cut_off && lock::is_recorded_to(file);

@@ -42,6 +42,7 @@ type Bytes = BufReader<Box<dyn Read + Send>>;
 pub(crate) struct Recording {
     pub(crate) path: PathBuf,
     input: Input,
+    has_failed: bool,
     /// How large the file is; unknown where it is none.
     pub(crate) size: Option<u64>,
 }
@@ -60,6 +61,18 @@ pub(crate) enum Format {
     Csv,
 }
 
+impl Format {
+    /// What a file is to be, by the ending of its name.
+    pub(crate) fn named(path: &Path) -> Option<Self> {
+        match path.extension()?.to_ascii_lowercase().to_str()? {
+            "mcap" => Some(Self::Mcap),
+            "jsonl" | "ndjson" | "json" => Some(Self::JsonLines),
+            "csv" => Some(Self::Csv),
+            _ => None,
+        }
+    }
+}
+
 impl Recording {
     /// Opens a file; `-` is stdin. The format is told by what it begins with.
     ///
@@ -75,11 +88,14 @@ impl Recording {
             Format::JsonLines => Input::JsonLines(json_lines::JsonLines::new(bytes)),
             Format::Csv => Input::Csv(csv::CsvRows::new(bytes).map_err(|text| no_recording(path, &text))?),
         };
-        Ok(Self { path: path.into(), input, size })
+        Ok(Self { path: path.into(), input, has_failed: false, size })
     }
 
     /// What comes next; `None` at the end.
     pub(crate) fn next(&mut self) -> Option<Item> {
+        if self.has_failed {
+            return None;
+        }
         let next = match &mut self.input {
             Input::Mcap(messages) => messages.next(),
             Input::JsonLines(lines) => lines.next(),
@@ -87,17 +103,20 @@ impl Recording {
         };
         // A disk that fails in the middle leaves what was read before.
         next.unwrap_or_else(|error| {
-            let at = self.position();
-            let text = format!("it cannot be read from byte {at} on: {error}");
-            self.input = Input::Mcap(Box::new(mcap::McapMessages::new(Records::behind_magic(nothing()))));
-            Some(Item::Damaged(text))
+            self.has_failed = true;
+            Some(Item::Damaged(format!("it cannot be read from byte {} on: {error}", self.position())))
         })
+    }
+
+    /// Whether the disk, or what is in the file, has made an end of reading; known at its end.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed
     }
 
     /// Whether its recorder had no time to finish it; known at its end.
     pub(crate) fn is_cut_off(&self) -> bool {
         match &self.input {
-            Input::Mcap(messages) => messages.end() == Some(End::CutOff),
+            Input::Mcap(messages) => messages.end() == Some(End::CutOff) && !self.has_failed,
             Input::JsonLines(_) | Input::Csv(_) => false,
         }
     }
@@ -155,10 +174,6 @@ fn open(path: &Path) -> Result<(Format, Bytes, Option<u64>), Failure> {
         _ => return Err(no_recording(path, "it is no MCAP, no JSON Lines, and no CSV of LEADS")),
     };
     Ok((format, BufReader::new(Box::new(Cursor::new(begin).chain(file))), size))
-}
-
-fn nothing() -> Bytes {
-    BufReader::new(Box::new(io::empty()))
 }
 
 fn no_recording(path: &Path, why: &str) -> Failure {

@@ -15,7 +15,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use mcap::records::{Record, op};
-use mcap::{MAGIC, parse_record};
+use mcap::{MAGIC, McapError, parse_record};
 
 use super::super::words::clock;
 use super::chunk::{Chunk, HEAD, LARGEST, PROBE, has_its_length, is_chunk};
@@ -112,7 +112,7 @@ impl<R: Read> Records<R> {
             if let Some(record) = self.ready.pop_front() {
                 return Ok(Some(Found::Record(record)));
             }
-            let found = match self.next_in_chunk() {
+            let found = match self.next_in_chunk()? {
                 Some(found) => found,
                 None if self.end.is_some() => return Ok(None),
                 None => match self.next_of_file()? {
@@ -147,19 +147,23 @@ impl<R: Read> Records<R> {
         self.ready.push_back(message);
     }
 
-    fn next_in_chunk(&mut self) -> Option<Found> {
-        let chunk = self.chunk.as_mut()?;
+    fn next_in_chunk(&mut self) -> io::Result<Option<Found>> {
+        let Some(chunk) = &mut self.chunk else { return Ok(None) };
         let what = match chunk.next() {
-            Some(Ok(record)) => return Some(Found::Record(record)),
+            Some(Ok(record)) => return Ok(Some(Found::Record(record))),
+            // Any other name is one that is damaged.
+            Some(Err(McapError::UnsupportedCompression(name))) if name == "lz4" => {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, "it is compressed by lz4, and not by zstd"));
+            }
             Some(Err(error)) if chunk.is_whole => error.to_string(),
             Some(Err(_)) | None => {
                 self.chunk = None;
-                return None;
+                return Ok(None);
             }
         };
         let damage = Damage { at: chunk.at, what, times: chunk.times };
         self.chunk = None;
-        Some(Found::Damaged(damage))
+        Ok(Some(Found::Damaged(damage)))
     }
 
     /// A record that is in no chunk; none if it is of no interest, or opens a chunk, or the file ends.

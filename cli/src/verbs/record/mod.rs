@@ -13,13 +13,14 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use leads_comm::{Client, Closing, Error, Server};
 
 use crate::address::Address;
-use crate::console::{Failure, complain, fail, on_stop, tell, usage};
+use crate::console::{Failure, complain, fail, on_stop, stop_when_unread, tell, usage};
 use crate::endpoint::{self, Endpoint};
 use crate::recording::channels::{DEFAULT_NAME, escape};
 use crate::recording::clock::Clock;
 use crate::recording::file::{Destination, outlive_limits};
 use crate::recording::progress::{self, Drawn};
 use crate::recording::queue::{PATIENCE, Queue};
+use crate::recording::reading::Format;
 use crate::recording::recorder::{FormKind, Outcome, Plan, Recorder, Split};
 use crate::recording::words::{bytes, count, length};
 use crate::show::{End, Until};
@@ -36,7 +37,7 @@ Examples:
 const EXIT_CODES: &str = "\
 Exit code 0: it was ended by Ctrl-C, -c, -W or --duration. 1: it failed, or the
 file could not be written, or the connection was lost with --no-reconnect.
-2: a wrong call. 3: silence before there were as many messages as -c says.";
+2: a wrong call. 3: silence, or the time was up, before -c was reached.";
 
 /// How much may wait to be written, in bytes: four seconds of 20,000 messages a second.
 const BUFFER: usize = 64 << 20;
@@ -98,14 +99,7 @@ pub(crate) fn command() -> Command {
                 .value_parser(units::time)
                 .help("How often the file is brought to the disk (default 5s)"),
         ]);
-    let command = Until::with_options(command).arg(
-        Arg::new("duration")
-            .long("duration")
-            .value_name("TIME")
-            .value_parser(units::time)
-            .help("End after so long, as in 90s, 10m"),
-    );
-    endpoint::with_options(command)
+    endpoint::with_options(Until::with_options(command))
 }
 
 /// `10m` is a time; `10M`, with a larger unit or with `B`, a size.
@@ -166,9 +160,12 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
 
     let ending = Arc::clone(&until);
     let plan = plan(matches, &endpoint, &receiver)?;
+    let prints = matches!(plan.destination, Destination::Stdout);
+    let goes_on = serves && !prints;
     let recorder = Recorder::start(plan, Arc::clone(&queue), move |outcome| {
-        // A server goes on serving; a client has nothing else to do, and says it as the last thing.
-        if serves {
+        // A server goes on serving; a client has nothing else to do, and says it as the last thing. So does who prints,
+        // which ends with stdout.
+        if goes_on {
             complain(format_args!("leads-comm: {}; serving goes on", stopped(outcome)));
         } else {
             ending.end();
@@ -180,7 +177,10 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(Split::At(len)) => tell(format_args!("a new file every {}", bytes(*len))),
         None => {}
     }
-    let has_stopped = stop_on(matches, &until)?;
+    let has_stopped = stop_on(&until)?;
+    if prints {
+        stop_when_unread();
+    }
     let drawn = Drawn::start(Arc::clone(&queue), recorder.len());
 
     let (starting, ending) = (side.clone(), Arc::clone(&until));
@@ -198,12 +198,13 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let (_, lost) = queue.volumes();
 
     if recorded.failure.is_some() {
-        return Err(fail(stopped(&recorded)));
+        let again = "the recording is not complete, as was said when it stopped";
+        return Err(fail(if goes_on && recorded.is_early { again.into() } else { stopped(&recorded) }));
     }
     tell(progress::summary(&recorded, lost, receiver.unfinished(), queue.clock()));
     match end {
         End::Enough => Ok(()),
-        End::Silence => until.silence("messages"),
+        End::Silence | End::TimeUp => until.judge(end, "messages"),
         End::Told => match outcome {
             Ok(()) if has_stopped.load(Ordering::Relaxed) => Ok(()),
             Ok(()) => receiver.outcome(),
@@ -213,22 +214,14 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
 }
 
-/// Has a signal end it, or that it has gone on for as long as was asked for; whether one of them has.
-fn stop_on(matches: &ArgMatches, until: &Arc<Until>) -> Result<Arc<AtomicBool>, Failure> {
+/// Has a signal end it; whether one has.
+fn stop_on(until: &Arc<Until>) -> Result<Arc<AtomicBool>, Failure> {
     let has_stopped = Arc::new(AtomicBool::new(false));
     let (stopped, until) = (Arc::clone(&has_stopped), Arc::clone(until));
-    let stop = move || {
+    on_stop(move || {
         stopped.store(true, Ordering::Relaxed);
         until.end();
-    };
-    on_stop(stop.clone())?;
-    if let Some(duration) = matches.get_one::<Duration>("duration").copied() {
-        // Ends with the process.
-        thread::spawn(move || {
-            thread::sleep(duration);
-            stop();
-        });
-    }
+    })?;
     Ok(has_stopped)
 }
 
@@ -237,29 +230,30 @@ fn side(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Arc<Receiver>) -> 
     let closing = if matches.get_flag("lossless") { Closing::default() } else { endpoint::closing() };
     if matches.get_flag("serve") {
         let builder = endpoint.server()?.closing(closing);
-        return Ok(Side::Server(builder.callback(Arc::clone(receiver)).build()?));
+        return Ok(Side::Server(builder.callback((endpoint.watch(), Arc::clone(receiver))).build()?));
     }
     let (builder, place) = endpoint.client()?;
     let mut builder = builder.closing(closing);
     if !matches.get_flag("no-reconnect") {
         builder = builder.reconnect(endpoint::reconnect());
     }
-    let client = builder.callback((receiver.status(), Arc::clone(receiver))).build()?;
+    let client = builder.callback((endpoint.watch(), (receiver.status(), Arc::clone(receiver)))).build()?;
     Ok(Side::Client(client, place))
 }
 
 fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Result<Plan, Failure> {
     let output = matches.get_one::<PathBuf>("output");
-    let ending = output.and_then(|path| path.extension()).unwrap_or_default().to_ascii_lowercase();
-    let csv = matches.get_flag("csv") || ending == "csv";
-    let file = output.cloned().unwrap_or_default();
-    match ending.to_str() {
-        Some("mcap") if csv => return Err(usage(format!("--csv makes a CSV, and {} ends in .mcap", file.display()))),
-        Some("jsonl" | "ndjson" | "json") => {
-            let text = "record makes an MCAP, or a CSV; convert makes JSON Lines of it: give FILE another ending";
-            return Err(usage(text));
-        }
-        _ => {}
+    let name = matches.get_one::<String>("name");
+    let named = output.and_then(|path| Format::named(path));
+    let csv = matches.get_flag("csv") || named == Some(Format::Csv);
+    if named == Some(Format::JsonLines) {
+        return Err(usage("record writes MCAP or CSV, and convert makes JSON Lines of them"));
+    }
+    if csv && named == Some(Format::Mcap) {
+        return Err(usage("--csv writes no MCAP: give FILE another ending"));
+    }
+    if csv && name.is_some() {
+        return Err(usage("--name is for MCAP: a CSV has no topics"));
     }
     if !csv && output.is_some_and(|path| path == Path::new("-")) && io::stdout().is_terminal() {
         return Err(usage("an MCAP is nothing to look at: -o - needs a pipe or a file at stdout"));
@@ -273,7 +267,7 @@ fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Resul
     if let (Destination::Stdout, Some(_)) = (&destination, split) {
         return Err(usage("--split needs files, and stdout is none"));
     }
-    let name = matches.get_one::<String>("name").map_or(DEFAULT_NAME, String::as_str);
+    let name = name.map_or(DEFAULT_NAME, String::as_str);
     Ok(Plan {
         destination,
         form: if csv { FormKind::Csv } else { FormKind::Mcap(name.into()) },

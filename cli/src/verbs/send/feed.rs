@@ -6,16 +6,12 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use leads_comm::{Connection, Error};
 
 use super::PATIENCE;
 use crate::console::{Lines, complain};
-
-/// A feed that is later than this does not catch up: it goes on from here.
-const LATEST: Duration = Duration::from_secs(1);
+use crate::pace::Pace;
 
 /// Where messages come from.
 #[derive(Debug)]
@@ -103,7 +99,11 @@ impl Feed {
                 }
             }
         }
-        Ok(Fed { all: sending.flush(), unsent: sending.unsent })
+        let all = sending.flush();
+        if let Some(pace) = &mut sending.pace {
+            busy.except_in(|| pace.wait_to_part());
+        }
+        Ok(Fed { all, unsent: sending.unsent })
     }
 }
 
@@ -185,59 +185,4 @@ fn next_connection(line: &Receiver<Line>) -> Option<Connection> {
         Line::Up(connection) => Some(connection),
         Line::Down { .. } => None,
     })
-}
-
-/// So many messages a second: each at its time since the first, however long each of them takes.
-#[derive(Debug)]
-pub(super) struct Pace {
-    rate: f64,
-    begun: Option<Instant>,
-    number: u64,
-}
-
-impl Pace {
-    pub(super) fn new(rate: f64) -> Self {
-        Self { rate, begun: None, number: 0 }
-    }
-
-    fn wait(&mut self) {
-        let now = Instant::now();
-        let due = self.next(now);
-        thread::sleep(due.saturating_duration_since(now));
-    }
-
-    /// When the next one is due.
-    #[expect(clippy::cast_precision_loss, reason = "a nanosecond in a year is no matter")]
-    fn next(&mut self, now: Instant) -> Instant {
-        let begun = *self.begun.get_or_insert(now);
-        let due = begun + Duration::from_secs_f64(self.number as f64 / self.rate);
-        self.number += 1;
-        if now.saturating_duration_since(due) <= LATEST {
-            return due;
-        }
-        (self.begun, self.number) = (Some(now), 1);
-        now
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pace_counts_from_the_first() {
-        let (start, ms) = (Instant::now(), Duration::from_millis);
-        let mut pace = Pace::new(100.0);
-        // Whenever it is asked, and however late.
-        let due: Vec<_> = [0, 0, 3, 29, 900, 40].map(|late| pace.next(start + ms(late)) - start).into();
-        assert_eq!(due, [0, 10, 20, 30, 40, 50].map(ms));
-    }
-
-    #[test]
-    fn a_pause_is_not_caught_up() {
-        let (start, ms) = (Instant::now(), Duration::from_millis);
-        let mut pace = Pace::new(100.0);
-        let due: Vec<_> = [0, 5000, 5000, 5000].map(|at| pace.next(start + ms(at)) - start).into();
-        assert_eq!(due, [0, 5000, 5010, 5020].map(ms));
-    }
 }

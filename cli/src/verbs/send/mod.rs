@@ -15,24 +15,25 @@ use leads_comm::{
 };
 use parking_lot::Mutex;
 
-use crate::console::{Failure, Lines, fail, on_stop, stop_when_unread};
+use crate::console::{Failure, Lines, fail, hurry, on_stop, stop_when_unread};
 use crate::endpoint::{self, Endpoint, Status};
+use crate::pace::Pace;
 use crate::show::{self, End, Printer, Until};
 use crate::units;
-use feed::{Busy, Fed, Feed, Line, Pace, Source};
+use feed::{Busy, Fed, Feed, Line, Source};
 
 const EXAMPLES: &str = "\
 Examples:
   leads-comm send 10.0.0.4 time_lap           one message; each argument is one
   leads-comm send 10.0.0.4 < messages         a message a line
-  leads-comm send 10.0.0.4 'lap?' --wait 2s   and print what is answered
+  leads-comm send 10.0.0.4 'lap?' --wait 2s --answers 1   and print the answer
   leads-comm send 10.0.0.4 ping --count 100 --rate 10";
 
 /// What exit codes tell.
 const EXIT_CODES: &str = "\
-Exit code 0: everything was sent; or Ctrl-C, while lines were read. 1: something
-was not sent, or the server left before that. 2: a wrong call. 3: fewer answers
-than --answers says.";
+Exit code 0: everything was sent; or Ctrl-C or --duration ended it while lines
+were read. 1: something was not sent, or the server left before that. 2: a wrong
+call. 3: fewer answers than --answers says.";
 
 /// How long a server that reads slowly is waited for: rather long than lose a line of a large file.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -72,11 +73,7 @@ pub(crate) fn command() -> Command {
                 .default_value("1")
                 .hide_default_value(true)
                 .help("Send each message N times"),
-            Arg::new("rate")
-                .long("rate")
-                .value_name("R")
-                .value_parser(units::rate)
-                .help("Send R messages a second (default: all at once)"),
+            Pace::option(),
             Arg::new("wait")
                 .short('W')
                 .long("wait")
@@ -89,13 +86,18 @@ pub(crate) fn command() -> Command {
                 .requires("wait")
                 .value_parser(units::count)
                 .help("With --wait: stay for N messages only"),
+            Until::duration(),
             Arg::new("reconnect")
                 .long("reconnect")
                 .action(ArgAction::SetTrue)
                 .help("Connect again until everything is sent"),
         ]);
     let null = "NUL instead of a newline, read or printed";
-    endpoint::with_options(show::with_options(command).mut_arg("null", |arg| arg.help(null)))
+    let command = show::with_options(command).mut_arg("null", |arg| arg.help(null));
+    // Nothing is printed unless something is waited for.
+    let command =
+        ["format", "fields"].into_iter().fold(command, |all, name| all.mut_arg(name, |arg| arg.requires("wait")));
+    endpoint::with_options(command)
 }
 
 /// What the main thread waits for.
@@ -106,6 +108,8 @@ enum News {
     Disconnected(DisconnectReason, u64),
     /// The client has ended, or could not begin.
     Ended(Result<(), Error>),
+    /// It has gone on for as long as was asked for.
+    TimeUp,
     /// Ctrl-C, or nobody reads stdout any more.
     Stopped,
 }
@@ -159,13 +163,16 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let sending = Arc::new(Sending {
         status: endpoint.status(),
         printer: if waits { Some(Printer::of(matches, false)?) } else { None },
-        until: Until::new(matches.get_one("answers").copied(), matches.get_one("wait").copied()),
+        until: Until::new(matches.get_one("answers").copied(), matches),
         reconnects,
         unsent: Mutex::default(),
         line: tell_line,
         news: tell.clone(),
     });
     let (client, place) = client(&endpoint, &sending)?;
+    if let Some(printer) = &sending.printer {
+        printer.begin();
+    }
     let busy = Busy::default();
     let source = match matches.get_many::<OsString>("message") {
         Some(messages) => Source::Arguments(messages.cloned().collect()),
@@ -174,10 +181,19 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     };
     let is_typed = matches!(source, Source::Stdin(_));
     let count = matches.get_one("count").copied().expect("it has a default");
-    let pace = matches.get_one("rate").copied().map(Pace::new);
-    let feed = Feed { source, count, pace, line, reconnects, busy: busy.clone() };
+    let feed = Feed { source, count, pace: Pace::of(matches), line, reconnects, busy: busy.clone() };
 
     let (stopping, stopped, until) = (client.clone(), tell.clone(), Arc::clone(&sending));
+    if let Some(time) = sending.until.left() {
+        let (stopping, stopped) = (client.clone(), tell.clone());
+        // Ends with the process.
+        thread::spawn(move || {
+            thread::sleep(time);
+            hurry();
+            close_aside(&stopping);
+            let _ = stopped.send(News::TimeUp);
+        });
+    }
     on_stop(move || {
         close_aside(&stopping);
         let _ = stopped.send(News::Stopped);
@@ -206,7 +222,7 @@ fn client(endpoint: &Endpoint, sending: &Arc<Sending>) -> Result<(Client, String
         .timeouts(Timeouts::new().stall_timeout(PATIENCE))
         // The feed has waited until all is written.
         .closing(Closing::new().flush_timeout(drain).drain_timeout(drain).close_timeout(drain))
-        .callback((sending.status.clone(), Arc::clone(sending)))
+        .callback((endpoint.watch(), (sending.status.clone(), Arc::clone(sending))))
         .build()?;
     Ok((client, place))
 }
@@ -266,6 +282,8 @@ impl Outcome {
                     this.lost += lost;
                     this.reason = Some(reason);
                 }
+                // The end is as patient as any other.
+                News::TimeUp => this.has_stopped = true,
                 News::Stopped => {
                     this.has_stopped = true;
                     deadline.get_or_insert_with(|| Instant::now() + LAST_WORDS);
@@ -315,7 +333,7 @@ impl Outcome {
 fn answers(end: End, until: &Until) -> Result<(), Failure> {
     match (end, until.missing()) {
         (_, None) => Ok(()),
-        (End::Silence, _) => until.silence("answers"),
+        (End::Silence | End::TimeUp, _) => until.judge(end, "answers"),
         (_, Some((come, count))) => Err(fail(format!("the server has left after {come} of {count} answers"))),
     }
 }

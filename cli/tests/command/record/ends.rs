@@ -81,6 +81,9 @@ fn what_makes_no_sense_is_refused() {
         &["record", "127.0.0.1", "--split", "0"],
         &["record", "127.0.0.1", "--name", "/x"],
         &["record", "127.0.0.1", "--csv", "--name", "x"],
+        &["record", "127.0.0.1", "-o", "drive.csv", "--name", "x"],
+        &["record", "127.0.0.1", "-o", "drive.mcap", "--csv"],
+        &["record", "127.0.0.1", "-o", "drive.jsonl"],
         &["record", "--serve", "--no-reconnect"],
         &["record", "127.0.0.1", "--buffer", "none"],
     ] {

@@ -62,6 +62,27 @@ fn all_kinds_of_messages_are_kept_as_they_came() {
     assert_eq!(recording.notes("leads.recording")[0]["role"], "client");
 }
 
+/// Python writes numbers that JSON does not have, and so does LEADS when a sensor gives none.
+#[test]
+fn frames_with_what_is_no_number_are_seen_all_the_same() {
+    let frame = r#"{"t": 1795897762603, "speed": NaN, "yaw": -Infinity, "latitude": 43.5, "longitude": -79.0}"#;
+    let recorded = Recorded::start(&["-c3"]);
+    recorded.peer.write(format!("{frame};{{\"speed\": NaN;{{\"speed\": 1}};"));
+    let path = recorded.path();
+    assert_eq!(recorded.process.end().code, 0);
+    let recording = Recording::read(path);
+    // As they came, and once more as viewers can read them.
+    assert_eq!(recording.texts(), [frame, "{\"speed\": NaN", "{\"speed\": 1}"]);
+    let topics: Vec<_> = recording.messages.iter().map(|message| &*message.topic).collect();
+    assert_eq!(topics, ["/text", "/text", "/leads"]);
+    assert_eq!(recording.messages[0].published, 1_795_897_762_603_000_000);
+    let [(topic, readable), (_, fix)] = &recording.derived[..] else { panic!("{:?}", recording.derived) };
+    let expected =
+        json!({"t": 1_795_897_762_603_u64, "speed": null, "yaw": null, "latitude": 43.5, "longitude": -79.0});
+    assert_eq!((&**topic, readable), ("/leads", &expected));
+    assert_eq!(fix["latitude"], 43.5);
+}
+
 #[test]
 fn large_messages_are_kept() {
     let recorded = Recorded::start(&["-c20"]);
@@ -256,6 +277,21 @@ fn parts_are_as_long_as_they_should_be() {
     assert_eq!(messages.len(), sent);
 }
 
+/// They would be in the way later, or be taken for parts of this recording.
+#[test]
+fn parts_of_another_recording_are_told_at_once() {
+    let folder = Folder::new("record");
+    let path = folder.path().join("drive.mcap");
+    for (name, is_part) in [("drive_2.mcap", false), ("drive_0002.csv", false), ("drive_0007.mcap", true)] {
+        fs::write(folder.path().join(name), "old").unwrap();
+        let arguments = ["record", "--serve", "127.0.0.1:0", "-W1ms", "--split", "1h", "-o", path.to_str().unwrap()];
+        let ended = run(&arguments);
+        assert_eq!(ended.code, i32::from(is_part), "{name}: {ended:?}");
+        assert_eq!(is_part, ended.stderr[0].contains("drive_0007.mcap exists already"), "{ended:?}");
+        let _ = fs::remove_file(folder.path().join("drive_0001.mcap"));
+    }
+}
+
 #[test]
 fn a_recording_goes_to_stdout_as_well() {
     let listening = Listening::start();
@@ -280,14 +316,15 @@ fn frames_are_kept_as_leads_keeps_them() {
     let path = folder.path().join("drive.csv");
     let listening = Listening::start();
     let address = format!("127.0.0.1:{}", listening.port);
-    let process = Process::start(&["record", &address, "-c4", "-o", path.to_str().unwrap()]);
-    listening.accept().write("time_lap;{\"t\":1,\"speed\":0.5,\"gps_valid\":false};{\"no\":\"frame\"};{\"t\":2};");
+    let process = Process::start(&["record", &address, "-c5", "-o", path.to_str().unwrap()]);
+    let frames = "{\"t\":1,\"speed\":0.5,\"gps_valid\":false};{\"no\":\"frame\"};{\"t\":2};{\"speed\": NaN, \"t\": 3};";
+    listening.accept().write(format!("time_lap;{frames}"));
     let ended = process.end();
     assert_eq!(ended.code, 0, "{ended:?}");
     let last = ended.stderr.last().unwrap();
-    assert!(last.contains("recorded 2 messages") && last.contains("2 messages passed over"), "{last}");
+    assert!(last.contains("recorded 3 messages") && last.contains("2 messages passed over"), "{last}");
     let csv = fs::read_to_string(&path).unwrap();
     let (header, rows) = csv.split_once('\n').unwrap();
     assert!(header.starts_with("index,t,voltage,speed,") && header.ends_with(",throttle,brake"), "{header}");
-    assert_eq!(rows, "0,1,,0.5,,,,,,,,,,,,,,False,,,,,,\n1,2,,,,,,,,,,,,,,,,,,,,,,\n");
+    assert_eq!(rows, "0,1,,0.5,,,,,,,,,,,,,,False,,,,,,\n1,2,,,,,,,,,,,,,,,,,,,,,,\n2,3,,,,,,,,,,,,,,,,,,,,,,\n");
 }

@@ -1,5 +1,7 @@
 //! `record`: what is in its files, when it ends, and what happens when the disk does not do its part.
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod clock;
 #[cfg(unix)]
 mod disk;
 mod ends;

@@ -140,7 +140,7 @@ fn the_package_of_mcaps_authors_reads_what_a_killed_recorder_left() {
 }
 
 /// Frames, recorded as CSV, and the same as LEADS would have got them.
-fn csv(folder: &Folder, frames: &[Value]) -> (PathBuf, PathBuf) {
+fn csv(folder: &Folder, frames: &[String]) -> (PathBuf, PathBuf) {
     let (path, sent) = (folder.path().join("drive.csv"), folder.path().join("frames.jsonl"));
     let listening = Listening::start();
     let address = format!("127.0.0.1:{}", listening.port);
@@ -168,6 +168,12 @@ fn leads_reads_the_csv_that_it_would_have_written() {
         frames[10 + index]["voltage"] = voltage;
     }
     frames[20].as_object_mut().unwrap().remove("brake");
+    // What Python writes of a sensor that gives no number.
+    let mut frames = frames.iter().map(Value::to_string).collect::<Vec<_>>();
+    for (index, voltage) in ["NaN", "Infinity", "-Infinity"].into_iter().enumerate() {
+        frames[30 + index] = frames[30 + index].replace("\"voltage\":48.0", &format!("\"voltage\": {voltage}"));
+        assert!(frames[30 + index].contains(voltage));
+    }
     let (path, sent) = csv(&folder, &frames);
     let Some(mut script) = script("check_csv.py", "leads-data") else { return };
     script.arg(&path).arg(&sent);
@@ -185,6 +191,7 @@ fn leads_reads_the_csv_of_a_vehicle_with_cameras() {
             frame[format!("{side}_view_latency")] = 12.into();
         }
     }
+    let frames = frames.iter().map(Value::to_string).collect::<Vec<_>>();
     let (path, sent) = csv(&folder, &frames);
     let Some(mut script) = script("check_csv.py", "leads-data") else { return };
     script.arg(&path).arg(&sent);

@@ -190,14 +190,14 @@ fn a_place_that_cannot_be_is_told_before_anything_is_tried() {
     for (place, code, said) in [
         (inside("no/x.mcap"), 1, format!("there is no folder {}", inside("no"))),
         (inside(""), 1, "is a folder, not a file".to_owned()),
-        (inside("x.jsonl"), 2, "convert makes JSON Lines of it".to_owned()),
+        (inside("x.jsonl"), 2, "convert makes JSON Lines of them".to_owned()),
     ] {
         let ended = run(&["record", &nobody(), "-o", &place, "--force"]);
         assert_eq!(ended.code, code, "{ended:?}");
         assert!(ended.stderr.len() == 1 && ended.stderr[0].contains(&said), "{ended:?}");
     }
     let ended = run(&["record", &nobody(), "--csv", "-o", &inside("x.mcap")]);
-    assert_eq!((ended.code, ended.stderr[0].contains("ends in .mcap")), (2, true), "{ended:?}");
+    assert_eq!((ended.code, ended.stderr[0].contains("--csv writes no MCAP")), (2, true), "{ended:?}");
     #[cfg(unix)]
     {
         let ended = run(&["record", &nobody(), "-o", "/dev/null"]);

@@ -13,6 +13,7 @@ use leads_comm_testing::child;
 use leads_comm_testing::folder::Folder;
 
 use super::{port, start};
+use crate::leads::{hex, states};
 use crate::leads_peer::{self, leads};
 use crate::process::{PATIENCE, Process, command};
 use crate::wire::Peer;
@@ -213,10 +214,11 @@ fn leads_is_served() {
     assert!(line.ends_with(" connected"), "{line}");
     leads.tell("listen");
     leads.expect("listening");
-    // One after the other: LEADS breaks when messages arrive together.
-    for (line, hex) in [("{\"speed\":4.50}", "7b227370656564223a342e35307d"), ("hazard", "68617a617264")] {
-        server.write(format!("{line}\n"));
-        assert_eq!(leads.expect("received"), hex);
+    // All at once, but LEADS breaks when messages arrive together.
+    let lines = states();
+    server.write(lines.join("\n") + "\n");
+    for line in &lines {
+        assert_eq!(leads.expect("received"), hex(line));
     }
     leads.tell("echo");
     leads.expect("echoing");

@@ -21,6 +21,7 @@ fn what_is_typed_is_sent_and_what_comes_is_a_row_with_its_client() {
     second.expect("hazard;");
     // Ctrl-D ends the typing, and nothing else.
     terminal.type_in("\x04");
+    server.error_line_with("stdin has ended; clients are still served, and Ctrl-C ends that");
     first.write("m1;");
     assert!(shown(&terminal.line_with("m1")).ends_with(" #1 2B m1"));
     server.signal("INT");
