@@ -59,7 +59,7 @@ impl Until {
                 .long("wait")
                 .value_name("TIME")
                 .value_parser(units::time)
-                .help("End after so much silence, as in 5s, 500ms, 2m"),
+                .help("End after so much silence: 500ms, 2m, 1h30m; 5 is 5s"),
             Self::duration(),
         ])
     }
@@ -70,7 +70,7 @@ impl Until {
             .long("duration")
             .value_name("TIME")
             .value_parser(units::time)
-            .help("End after so long, as in 90s, 10m")
+            .help("End after so long: 90s, 10m, 1h30m; 5 is 5s")
     }
 
     /// What was asked for.

@@ -59,7 +59,7 @@ pub(crate) fn command() -> Command {
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
                 .help("Where to, - for stdout (default leads-DATE_TIME.mcap)"),
-            Arg::new("force").long("force").action(ArgAction::SetTrue).help("Replace a file that exists"),
+            Arg::new("force").long("force").action(ArgAction::SetTrue).help("Replace a file that exists, once there is a message"),
             Arg::new("csv")
                 .long("csv")
                 .action(ArgAction::SetTrue)
