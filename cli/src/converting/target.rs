@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::console::{Failure, fail, print};
 use crate::recording::broken::Broken;
+use crate::recording::lock::is_recorded_to;
 use crate::recording::output::draft;
 
 /// A file that is being made, or stdout.
@@ -35,6 +36,9 @@ impl Target {
         }
         if !replaces && path.symlink_metadata().is_ok() {
             return Err(broken(Broken::Exists(path.into())));
+        }
+        if is_recorded_to(path) {
+            return Err(broken(Broken::Busy(path.into())));
         }
         path.file_name().ok_or_else(|| fail(format!("{} is no name of a file", path.display())))?;
         let draft = draft(path);

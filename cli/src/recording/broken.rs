@@ -57,7 +57,7 @@ impl fmt::Display for Broken {
             }
             Self::Gone(path, messages) => {
                 let (file, gone) = (path.display(), count(*messages, "message"));
-                write!(f, "{file} was removed or replaced while it was written: {gone} in it are gone")
+                write!(f, "{file} was removed or replaced while it was written, with {gone} in it")
             }
             Self::Moved(path) => {
                 write!(f, "{} was moved while it was written: it is complete under its new name", path.display())

@@ -132,7 +132,7 @@ fn nothing_is_replaced_unless_one_says_so() {
     fs::write(recordings.path("b.mcap"), "mine").unwrap();
     let ended = run(&["convert", &lines, &recordings.name("b.mcap")]);
     assert_eq!(ended.code, 1);
-    assert!(ended.stderr[0].ends_with("b.mcap is there already: --force replaces it"), "{ended:?}");
+    assert!(ended.stderr[0].ends_with("b.mcap exists already: --force replaces it"), "{ended:?}");
     assert_eq!(fs::read(recordings.path("b.mcap")).unwrap(), b"mine");
     convert(&["--force", &lines, &recordings.name("b.mcap")]);
     assert_eq!(messages(recordings.path("b.mcap")).len(), 1);
@@ -230,11 +230,11 @@ fn only_files_are_replaced() {
     let lines = recordings.json_lines("a.jsonl", 1, &["one"]);
     fs::create_dir(recordings.path("folder.jsonl")).unwrap();
     std::os::unix::fs::symlink("/dev/null", recordings.path("null.jsonl")).unwrap();
-    for name in ["folder.jsonl", "null.jsonl"] {
+    for (name, what) in [("folder.jsonl", "a folder"), ("null.jsonl", "a device or a pipe")] {
         for force in [&["convert"][..], &["convert", "--force"]] {
             let ended = run(&[force, &[&lines, &recordings.name(name)]].concat());
             assert_eq!(ended.code, 1, "{ended:?}");
-            assert!(ended.stderr[0].ends_with(&format!("{name} is there already, and no file")), "{ended:?}");
+            assert!(ended.stderr[0].ends_with(&format!("{name} is {what}, not a file")), "{ended:?}");
         }
     }
     assert_eq!(names(Path::new(&lines).parent().unwrap()), ["a.jsonl", "folder.jsonl", "null.jsonl"]);

@@ -59,7 +59,10 @@ pub(crate) fn command() -> Command {
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
                 .help("Where to, - for stdout (default leads-DATE_TIME.mcap)"),
-            Arg::new("force").long("force").action(ArgAction::SetTrue).help("Replace a file that exists, once there is a message"),
+            Arg::new("force")
+                .long("force")
+                .action(ArgAction::SetTrue)
+                .help("Replace a file that exists, once there is a message"),
             Arg::new("csv")
                 .long("csv")
                 .action(ArgAction::SetTrue)
@@ -283,9 +286,7 @@ fn plan(matches: &ArgMatches, endpoint: &Endpoint, receiver: &Receiver) -> Resul
 fn stopped(outcome: &Outcome) -> String {
     let Outcome { kept, failure, .. } = outcome;
     let why = failure.as_ref().map(ToString::to_string).unwrap_or_default();
-    if kept.messages == 0 {
-        return format!("recording has stopped, and nothing was recorded: {why}");
-    }
+    let rest = if kept.messages == 0 { "" } else { ", which can be read" };
     let (messages, received) = (count(kept.messages, "message"), bytes(kept.bytes));
-    format!("recording has stopped with {messages} ({received}), which can be read: {why}")
+    format!("recording has stopped with {messages} ({received}){rest}: {why}")
 }

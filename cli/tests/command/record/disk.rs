@@ -30,14 +30,6 @@ fn limited(arguments: &[&str]) -> Process {
     Process::spawn(&mut command)
 }
 
-fn wait_for_a_message(path: &std::path::Path) {
-    let deadline = std::time::Instant::now() + crate::process::PATIENCE;
-    while Recording::of(&fs::read(path).unwrap()).messages.is_empty() {
-        assert!(std::time::Instant::now() < deadline);
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
 #[test]
 fn a_full_disk_ends_a_recording_that_can_be_read() {
     let folder = Folder::new("record");
@@ -46,7 +38,7 @@ fn a_full_disk_ends_a_recording_that_can_be_read() {
     let process = limited(&["record", &format!("127.0.0.1:{}", listening.port), "-o", path.to_str().unwrap()]);
     let peer = listening.accept();
     peer.write(message(0));
-    wait_for_a_message(&path);
+    wait_for_messages(&path, 1);
     // Until it has gone.
     let sending = thread::spawn(move || (1..).take_while(|index| peer.try_write(&message(*index)).is_ok()).count());
     let ended = process.end();
@@ -56,7 +48,7 @@ fn a_full_disk_ends_a_recording_that_can_be_read() {
     assert_eq!(told.len(), 1, "{ended:?}");
     let recording = Recording::read(&path);
     let count = recording.messages.len();
-    assert!(told[0].contains(&format!("stopped with {count} messages")), "{told:?}");
+    assert!(told[0].contains(&format!("stopped with {count} message")), "{told:?}");
     assert!(told[0].ends_with("; --split makes smaller files"), "{told:?}");
     for (index, found) in recording.messages.iter().enumerate() {
         assert_eq!(found.payload, message(index as u64).strip_suffix(b";").unwrap());
@@ -71,7 +63,7 @@ fn a_server_with_a_full_disk_goes_on_serving() {
     let port = process.error_line_with("listening on").rsplit_once(':').unwrap().1.parse().unwrap();
     let peer = Peer::connect(port);
     peer.write(message(0));
-    wait_for_a_message(&path);
+    wait_for_messages(&path, 1);
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let stopped = std::sync::Arc::clone(&stop);
     let sending = thread::spawn(move || {
@@ -183,8 +175,11 @@ fn each_call_that_fails_ends_a_recording_in_one_line() {
 fn a_server_whose_last_write_fails_does_not_say_that_it_goes_on() {
     let folder = Folder::new("record");
     let (path, log) = (folder.path().join("drive.mcap"), folder.path().join("log"));
-    let arguments = ["record", "--serve", "127.0.0.1:0", "-W1ms", "-o", path.to_str().unwrap()];
+    let arguments = ["record", "--serve", "127.0.0.1:0", "-c1", "-o", path.to_str().unwrap()];
     let Some(process) = injected(&path, &log, "fdatasync:error=EIO", &arguments) else { return };
+    let port = process.error_line_with("listening on").rsplit_once(':').unwrap().1.parse().unwrap();
+    let peer = Peer::connect(port);
+    peer.write("one;");
     let ended = process.end();
     assert_eq!(ended.code, 1, "{ended:?}");
     let line = ended.stderr.last().unwrap();
@@ -221,7 +216,7 @@ fn a_file_that_is_removed_is_not_written_on() {
     let ended = recorded.process.wait();
     assert_eq!(ended.code, 1, "{ended:?}");
     let [line] = &ended.stderr[..] else { panic!("{ended:?}") };
-    assert!(line.ends_with("was removed or replaced while it was written: 1 message in it are gone"), "{line}");
+    assert!(line.ends_with("was removed or replaced while it was written, with 2 messages in it"), "{line}");
 }
 
 /// The disk is a pipe that nobody reads for a while.

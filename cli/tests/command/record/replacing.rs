@@ -107,6 +107,11 @@ fn two_recorders_do_not_share_a_file() {
     recorded.peer.write("one;");
     wait_until(|| Recording::of(&fs::read(&path).unwrap()).messages.len() == 1);
     other();
+    // It can be looked at, and copied, but not replaced.
+    let file = path.to_str().unwrap();
+    assert!(run(&["info", file]).stdout.iter().any(|line| line.contains("still being recorded")));
+    let converted = run(&["convert", file, file, "--force"]);
+    assert_eq!((converted.code, converted.stderr[0].contains("is being recorded to")), (1, true), "{converted:?}");
     recorded.process.signal("INT");
     recorded.peer.expect_goodbye();
     assert_eq!(recorded.process.end().code, 0);
@@ -126,7 +131,7 @@ fn a_file_that_is_removed_is_missed() {
     let ended = recorded.process.end();
     assert_eq!(ended.code, 1, "{ended:?}");
     let last = ended.stderr.last().unwrap();
-    assert!(last.contains("was removed or replaced while it was written: 2 messages in it are gone"), "{last}");
+    assert!(last.contains("was removed or replaced while it was written, with 2 messages in it"), "{last}");
 
     // It is noticed as soon as the file is brought to the disk, and what replaces it is left alone.
     let recorded = Recorded::start(&["--sync", "10ms"]);
@@ -137,7 +142,7 @@ fn a_file_that_is_removed_is_missed() {
     fs::write(&path, "other").unwrap();
     let ended = recorded.process.end();
     assert_eq!(ended.code, 1, "{ended:?}");
-    assert!(ended.stderr.last().unwrap().contains("1 message in it are gone"), "{ended:?}");
+    assert!(ended.stderr.last().unwrap().contains("with 1 message in it"), "{ended:?}");
     assert_eq!(fs::read(&path).unwrap(), b"other");
 }
 
@@ -232,15 +237,34 @@ fn a_terminal_is_no_place_for_an_mcap() {
     assert!(terminal.is_empty());
 }
 
-#[cfg(unix)]
 #[test]
-fn an_unfinished_message_is_counted_and_waited_for_no_longer() {
-    let recorded = Recorded::start(&[]);
+fn an_unfinished_message_is_counted() {
+    let recorded = Recorded::start(&["--no-reconnect"]);
     recorded.peer.write("one;half");
-    wait_until(|| Recording::of(&fs::read(recorded.path()).unwrap()).messages.len() == 1);
-    recorded.process.signal("TERM");
-    // Nobody answers its goodbye.
+    recorded.peer.hang_up();
     let ended = recorded.process.end();
-    assert_eq!(ended.code, 0, "{ended:?}");
-    assert!(ended.stderr.last().unwrap().ends_with("; 4 B of an unfinished message discarded"), "{ended:?}");
+    let is_said = |line: &String| {
+        line.starts_with("recorded 1 message") && line.ends_with("; 4 B of an unfinished message discarded")
+    };
+    assert!(ended.stderr.iter().any(is_said), "{ended:?}");
+}
+
+#[test]
+fn files_of_several_recordings_are_not_parts_of_one() {
+    let (one, other) = (Recorded::start(&["-c1"]), Recorded::start(&["-c1"]));
+    let paths = [&one, &other].map(|recorded| recorded.path().to_str().unwrap().to_owned());
+    for recorded in [one.process, other.process].into_iter().zip([one.peer, other.peer]) {
+        recorded.1.write("x;");
+        assert_eq!(recorded.0.end().code, 0);
+    }
+    let [one, other] = &paths;
+    let to = one.replace("drive", "both");
+    for arguments in
+        [&["info", one, other][..], &["convert", one, other, &to], &["convert", one, other, "-", "--to", "jsonl"]]
+    {
+        let said = run(arguments).stderr;
+        assert!(said.iter().any(|line| line.starts_with("not parts of one recording")), "{said:?}");
+    }
+    assert!(run(&["info", &to]).stdout.iter().any(|line| line.contains("not parts of one recording")));
+    assert!(run(&["info", one]).stderr.is_empty());
 }
