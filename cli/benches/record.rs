@@ -4,9 +4,10 @@
 //! cargo bench -p leads-comm-cli --bench record
 //! ```
 //!
-//! - *paced*: 20,000 messages of 812 bytes a second for 5 s. What of them is lost, the processor time of `record`, and
-//!   how long a broadcast takes, which goes to a viewer that throws all away, and to it and `record`.
-//! - *large*: the same with 100 messages of 1 MiB a second, for 3 s.
+//! - *paced*: 20,000 messages of 812 bytes a second for 3 s, to a viewer that throws all away, and to it and `record`;
+//!   in turn, five times, the medians. What is left of the car's rate, how long a broadcast takes, the processor time
+//!   of `record`, and what it loses.
+//! - *large*: the same with 100 messages of 1 MiB a second.
 //! - *free*: messages of 812 bytes as fast as the car can, for 2 s, to the viewer, and to it and `record`; in turn,
 //!   five times, the medians. The car waits for those that are slow, and `record` has all of them (`--lossless`), or
 //!   leaves out what it cannot keep up with.
@@ -30,7 +31,7 @@ fn main() {
     }
     let folder = env::temp_dir().join(format!("leads-comm-bench-{}", process::id()));
     fs::create_dir_all(&folder).unwrap();
-    paced("paced", 812, 20_000, Duration::from_secs(5), &folder);
+    paced("paced", 812, 20_000, Duration::from_secs(3), &folder);
     paced("large", 1 << 20, 100, Duration::from_secs(3), &folder);
     free(&folder, &[]);
     free(&folder, &["--lossless"]);
@@ -96,40 +97,71 @@ fn wait_for(condition: impl Fn() -> bool) {
     }
 }
 
-/// Messages at a rate.
+/// How it went for once.
+struct Round {
+    /// Messages a second, and how long a broadcast took, in microseconds.
+    rate: f64,
+    broadcast: f64,
+    /// The share of a core that the recorder used, and what it said.
+    recorder: Option<(f64, String)>,
+}
+
+/// Messages at a rate, with and without a recorder in turn.
 fn paced(name: &str, len: usize, rate: u64, time: Duration, folder: &Path) {
     let frames: Vec<_> = (0..100).map(|index| frame(index, len)).collect();
-    let messages = rate * time.as_secs();
-    for records in [false, true] {
-        let car = car();
-        let viewer = viewer(&car);
-        let recorder = records.then(|| Recorder::start(&car, &folder.join("paced.mcap"), &[]));
-        let used = || recorder.as_ref().map_or(0.0, Recorder::processor_time);
-        let (before, begun) = (used(), Instant::now());
-        let mut sending = Duration::ZERO;
-        for index in 0..messages {
-            let due = begun + Duration::from_millis(index * 1000 / rate);
-            thread::sleep(due.saturating_duration_since(Instant::now()));
-            let sent = Instant::now();
-            car.broadcast(frames[index as usize % frames.len()].as_bytes()).unwrap();
-            sending += sent.elapsed();
-        }
-        let took = begun.elapsed().as_secs_f64();
-        // What is still on its way belongs to it as well.
-        wait_for(|| car.connections().iter().all(|peer| peer.queued_bytes() == 0));
-        thread::sleep(Duration::from_secs(1));
-        let share = (used() - before) / took * 100.0;
-        car.close();
-        viewer.join().unwrap();
-        let (rate, each) = (messages as f64 / took, sending.as_secs_f64() * 1e6 / messages as f64);
-        let with = if records { "with" } else { "without" };
-        println!(
-            "{name:6} {messages} messages of {len} bytes, {rate:.0}/s, {with} a recorder: {each:.1} us a broadcast"
-        );
-        if let Some(recorder) = recorder {
-            println!("       {share:.0}% of a core: {}", recorder.end());
-        }
+    let rounds = |records| (0..5).map(move |_| records);
+    let rounds = rounds(false).zip(rounds(true)).flat_map(|(without, with)| [without, with]);
+    let rounds: Vec<_> = rounds.map(|records| round(&frames, rate, time, records.then_some(folder))).collect();
+    let of = |records: bool, value: fn(&Round) -> f64| {
+        let chosen = rounds.iter().filter(|round| round.recorder.is_some() == records);
+        median(chosen.map(value).collect())
+    };
+    let [without, with] = [false, true].map(|records| of(records, |round| round.rate));
+    println!("{name:6} {len} bytes, {rate}/s: the car's rate with a recorder is {:.3} of that without", with / without);
+    println!("       {with:.0}/s with it, {without:.0}/s without");
+    let [without, with] = [false, true].map(|records| of(records, |round| round.broadcast));
+    println!("       {with:.1} us a broadcast with it, {without:.1} us without");
+    let share = of(true, |round| round.recorder.as_ref().map_or(0.0, |(share, _)| *share));
+    println!("       {share:.0}% of a core; each time:");
+    for (_, said) in rounds.iter().filter_map(|round| round.recorder.as_ref()) {
+        println!("       {said}");
     }
+}
+
+fn round(frames: &[String], rate: u64, time: Duration, folder: Option<&Path>) -> Round {
+    let messages = (rate as f64 * time.as_secs_f64()) as u64;
+    let car = car();
+    let viewer = viewer(&car);
+    let recorder = folder.map(|folder| Recorder::start(&car, &folder.join("paced.mcap"), &[]));
+    let used = || recorder.as_ref().map_or(0.0, Recorder::processor_time);
+    let (before, begun) = (used(), Instant::now());
+    let mut sending = Duration::ZERO;
+    for index in 0..messages {
+        let due = begun + Duration::from_secs_f64(index as f64 / rate as f64);
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        let sent = Instant::now();
+        car.broadcast(frames[index as usize % frames.len()].as_bytes()).unwrap();
+        sending += sent.elapsed();
+    }
+    // The last one has its time as well.
+    thread::sleep((begun + time).saturating_duration_since(Instant::now()));
+    let took = begun.elapsed().as_secs_f64();
+    // What is still on its way belongs to it as well.
+    wait_for(|| car.connections().iter().all(|peer| peer.queued_bytes() == 0));
+    thread::sleep(Duration::from_secs(1));
+    let share = (used() - before) / took * 100.0;
+    car.close();
+    viewer.join().unwrap();
+    Round {
+        rate: messages as f64 / took,
+        broadcast: sending.as_secs_f64() * 1e6 / messages as f64,
+        recorder: recorder.map(|recorder| (share, recorder.end())),
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// As fast as the car can, with and without a recorder.
@@ -154,12 +186,9 @@ fn free(folder: &Path, options: &[&str]) {
             println!("       {}", recorder.end());
         }
     }
-    let [without, with] = rates.map(|mut rates| {
-        rates.sort_by(f64::total_cmp);
-        rates[rates.len() / 2]
-    });
+    let [without, with] = rates.map(median);
     let ratio = with / without;
-    println!("free   {without:.0}/s without, {with:.0}/s with a recorder {}: {ratio:.2}", options.concat());
+    println!("free   {ratio:.2}: {with:.0}/s with a recorder {}, {without:.0}/s without", options.concat());
 }
 
 /// Reads, and throws away.

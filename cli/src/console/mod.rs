@@ -28,7 +28,7 @@ mod token;
 
 pub(crate) use keys::Keys;
 pub(crate) use outcome::{Failure, Verbosity, begin, end, fail, usage};
-pub(crate) use output::{complain, print, tell};
+pub(crate) use output::{complain, print, tell, try_print};
 pub(crate) use redrawn::Redrawn;
 pub(crate) use stdin::Lines;
 pub(crate) use stop::{hurry, on_stop, stop_when_unread};

@@ -38,7 +38,12 @@ pub(crate) static STDERR: Output = Output::new(|bytes| system::write_all(io::std
 ///
 /// That stdout takes no more stops the command, see [`on_stop`](super::on_stop), and decides about its exit code.
 pub(crate) fn print(parts: &[&[u8]]) {
-    STDOUT.put(&parts.concat(), true);
+    try_print(parts);
+}
+
+/// The same; whether stdout takes them, as far as is known by now.
+pub(crate) fn try_print(parts: &[&[u8]]) -> bool {
+    STDOUT.put(&parts.concat(), true)
 }
 
 /// Says a line about what happens, on stderr, unless nobody wants to know ([`be_quiet`]).
@@ -125,20 +130,20 @@ impl Output {
         Self { write, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    fn put(&'static self, bytes: &[u8], waits: bool) {
+    fn put(&'static self, bytes: &[u8], waits: bool) -> bool {
         let mut state = self.lock();
         if waits {
             state = self.wait_while(state, |state| !state.has_room(bytes.len()));
         }
         if state.failed.is_some() {
-            return;
+            return false;
         }
         if !state.has_room(bytes.len()) {
             match waits {
                 true => state.given_up += bytes.len(),
                 false => state.left_out += 1,
             }
-            return;
+            return false;
         }
         state.waiting.extend_from_slice(bytes);
         if !mem::replace(&mut state.has_writer, true) {
@@ -146,6 +151,7 @@ impl Output {
         }
         drop(state);
         self.changed.notify_all();
+        true
     }
 
     /// The writer: until the stream takes no more, or the process ends.

@@ -148,8 +148,8 @@ fn object(text: &str) -> Option<Map<String, Value>> {
     text.trim_ascii_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()
 }
 
-/// The JSON object that a message is to Python, which writes numbers that JSON does not have, as LEADS does when a sensor
-/// gives none: `NaN`, `Infinity`. Each becomes what `stand_in` gives for it.
+/// The JSON object that a message is to Python, which writes numbers that JSON does not have, as LEADS does when a
+/// sensor gives none: `NaN`, `Infinity`. Each becomes what `stand_in` gives for it.
 pub(crate) fn python_object(message: &[u8], stand_in: impl Fn(&str) -> &'static str) -> Option<Map<String, Value>> {
     let text = std::str::from_utf8(message).ok()?;
     if !text.trim_ascii_start().starts_with('{') {
@@ -422,7 +422,11 @@ mod tests {
         }
 
         #[test]
-        fn what_is_json_is_the_same_to_python(message in "[{}\\[\\]\":,0-9aNInfinity\\\\ \n-]*", key in ".*", text in ".*") {
+        fn what_is_json_is_the_same_to_python(
+            message in "[{}\\[\\]\":,0-9aNInfinity\\\\ \n-]*",
+            key in ".*",
+            text in ".*",
+        ) {
             prop_assert_eq!(python_object(message.as_bytes(), |_| "?"), object(&message));
             let message = json!({ key: text }).to_string();
             prop_assert_eq!(python_object(message.as_bytes(), |_| "?"), object(&message));

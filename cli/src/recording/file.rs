@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use crate::console::print;
+use crate::console::try_print;
 
 /// Where a recording goes.
 #[derive(Debug, Clone)]
@@ -106,7 +106,8 @@ impl Output {
     /// taken away.
     pub(crate) fn append(&mut self, records: &[u8]) -> io::Result<()> {
         match &mut self.file {
-            None => print(&[records]),
+            None if try_print(&[records]) => {}
+            None => return Err(io::Error::other("nobody takes it")),
             Some(file) => {
                 if let Err(error) = file.write_all(records) {
                     // What is no file of a disk has no length.

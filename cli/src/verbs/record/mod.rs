@@ -158,9 +158,11 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let ending = Arc::clone(&until);
     let plan = plan(matches, &endpoint, &receiver)?;
     let prints = matches!(plan.destination, Destination::Stdout);
+    let goes_on = serves && !prints;
     let recorder = Recorder::start(plan, Arc::clone(&queue), move |outcome| {
-        // A server goes on serving; a client has nothing else to do, and says it as the last thing.
-        if serves {
+        // A server goes on serving; a client has nothing else to do, and says it as the last thing. So does who prints,
+        // which ends with stdout.
+        if goes_on {
             complain(format_args!("leads-comm: {}; serving goes on", stopped(outcome)));
         } else {
             ending.end();
@@ -189,7 +191,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
 
     if recorded.failure.is_some() {
         let again = "the recording is not complete, as was said when it stopped";
-        return Err(fail(if serves && recorded.is_early { again.into() } else { stopped(&recorded) }));
+        return Err(fail(if goes_on && recorded.is_early { again.into() } else { stopped(&recorded) }));
     }
     match outcome {
         // It never began: nobody needs a file of nothing, and the next try has its name.

@@ -11,7 +11,7 @@ use leads_comm_testing::folder::Folder;
 
 use super::Recorded;
 use super::reading::Recording;
-use crate::process::{Process, prepare, run};
+use crate::process::{Process, command, prepare, run};
 use crate::wire::{Listening, Peer};
 
 /// A message that cannot be compressed to much less than half of it.
@@ -91,6 +91,17 @@ fn a_disk_that_is_full_from_the_beginning_is_told_at_once() {
     assert!(ended.stderr[0].contains("cannot create /nowhere/drive.mcap"), "{ended:?}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stdout_that_takes_nothing_is_not_said_to_have_a_recording() {
+    let mut command = command(&["record", "--serve", "127.0.0.1:0", "-o", "-"]);
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let ended = Process::spawn(command.stdout(full)).end();
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.last().unwrap().contains("cannot write to stdout"), "{ended:?}");
+    assert!(!ended.stderr.iter().any(|line| line.contains("recorded")), "{ended:?}");
+}
+
 /// The command, whose calls for one file end as `inject` says; `None` where the tool for it is missing.
 #[cfg(target_os = "linux")]
 fn injected(path: &Path, log: &Path, inject: &str, arguments: &[&str]) -> Option<Process> {
@@ -164,8 +175,9 @@ fn a_server_whose_last_write_fails_does_not_say_that_it_goes_on() {
     let Some(process) = injected(&path, &log, "fdatasync:error=EIO", &arguments) else { return };
     let ended = process.end();
     assert_eq!(ended.code, 1, "{ended:?}");
-    let [_, line] = &ended.stderr[..] else { panic!("{ended:?}") };
-    assert!(line.contains("cannot bring") && !line.contains("goes on"), "{line}");
+    let line = ended.stderr.last().unwrap();
+    assert!(line.contains("cannot bring") && !line.contains("goes on"), "{ended:?}");
+    assert!(!ended.stderr.iter().any(|line| line.contains("recorded")), "{ended:?}");
 }
 
 /// Bringing the file to the disk takes longer than all messages.
@@ -262,6 +274,30 @@ fn wait_for_messages(path: &Path, count: usize) {
         assert!(Instant::now() < deadline);
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Stdout, also once it has to end: as long as somebody reads.
+#[test]
+fn a_slow_reader_of_stdout_gets_all_of_it() {
+    let listening = Listening::start();
+    let (process, mut stdout) = Process::start_unread(&["record", &listening.address(), "-o", "-"]);
+    let peer = listening.accept();
+    (0..1500).for_each(|index| peer.write(message(index)));
+    process.signal("TERM");
+    peer.expect_goodbye();
+    let (mut bytes, mut buffer) = (Vec::new(), [0; 16 << 10]);
+    loop {
+        let len = stdout.read(&mut buffer).unwrap();
+        if len == 0 {
+            break;
+        }
+        bytes.extend_from_slice(&buffer[..len]);
+        // Some seconds in all.
+        thread::sleep(Duration::from_millis(30));
+    }
+    let ended = process.end();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(Recording::of(&bytes).is_whole);
 }
 
 /// The same, where nothing may be lost: it is the peer that waits.
