@@ -33,8 +33,8 @@ const TOKEN_VARIABLE: &str = "LEADS_COMM_TOKEN";
 const ADDRESSES: &str = "\
 Addresses:
   HOST[:PORT], :PORT      TCP, with port 16900 unless told otherwise; [::1]:PORT
-  tls://HOST[:PORT]       TLS, which needs --tls-ca; to a server also its own
-                          --tls-cert and --tls-key
+  tls://HOST[:PORT]       TLS; a client needs --tls-ca, a server --tls-cert and
+                          --tls-key
   unix:PATH               a Unix socket; unix:@NAME on Linux
 ";
 
