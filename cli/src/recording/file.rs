@@ -20,8 +20,8 @@ pub(crate) enum Destination {
 }
 
 impl Destination {
-    /// The file of a part, which is not there before, or stays as it is until this one has a message; `part` where there
-    /// may be several, from 1.
+    /// The file of a part, which is not there before, or stays as it is until this one has a message; `part`, from 1,
+    /// where there may be several.
     pub(crate) fn create(&mut self, part: Option<u32>) -> Result<Output, Broken> {
         match self {
             Self::Stdout => Ok(Output::stdout()),

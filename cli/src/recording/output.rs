@@ -1,4 +1,4 @@
-//! A file that is being written: it ends with something whole, whatever happens, and is nothing before it has a message.
+//! A file that is being written: it ends with something whole, whatever happens, and does not stay without a message.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
