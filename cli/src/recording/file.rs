@@ -112,7 +112,7 @@ fn later_parts(path: &Path) -> Vec<PathBuf> {
     let is_part = |name: &std::ffi::OsStr| {
         let rest = name.as_encoded_bytes().strip_prefix(stem).and_then(|rest| rest.strip_prefix(b"_"));
         let digits = rest.map(|rest| rest.split(|byte| !byte.is_ascii_digit()).next().unwrap_or_default());
-        let number = digits.and_then(|digits| str::from_utf8(digits).ok()?.parse().ok());
+        let number = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
         number.is_some_and(|number| number > 1 && numbered(path, number).file_name() == Some(name))
     };
     let names = entries.flatten().map(|entry| entry.file_name()).filter(|name| is_part(name));
