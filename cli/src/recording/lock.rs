@@ -5,6 +5,7 @@ use std::path::Path;
 
 /// Where a file that is open is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "nothing tells it there"))]
 pub(crate) enum Place {
     Here,
     /// Its name is gone, or another file's; it may have another name.

@@ -9,6 +9,7 @@
 //!   notes       what a recording says of itself, besides its messages
 //!   reading     the messages of a file
 //!   summary     what is in a file, in numbers
+//!   file        the names of files; output, what is written to one; lock, that only one recorder does
 //!   words       times and sizes, as they are told
 //!   clock       times, which never jump
 //! ```
