@@ -176,12 +176,12 @@ mod tests {
             (&["listen"], "the following required arguments were not provided: <ADDRESS>"),
             (
                 &["listen", "x", "-W", "soon"],
-                "invalid value 'soon' for '--wait <TIME>': not a time such as 5s, 500ms or 2m",
+                "invalid value 'soon' for '--wait <TIME>': not a time such as 5s, 500ms, 2m or 1h30m",
             ),
             (&["serve", "-c", "-1"], "invalid value '-1' for '--count <N>': not a number from 1 on"),
             (
                 &["replay", "x", "--start", "-5s"],
-                "invalid value '-5s' for '--start <TIME>': not a time such as 5s, 500ms or 2m",
+                "invalid value '-5s' for '--start <TIME>': not a time such as 5s, 500ms, 2m or 1h30m",
             ),
             (&["replay", "x", "--rate", "-1"], "invalid value '-1' for '--rate <X>': is no rate from 0.001 to 1000"),
             (

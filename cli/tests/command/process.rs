@@ -3,8 +3,16 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+#[cfg(unix)]
+use std::sync::{Arc, Once, atomic::AtomicBool};
 use std::thread;
 use std::time::{Duration, Instant};
+
+#[cfg(unix)]
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    flag::register_conditional_default,
+};
 
 /// How long anything may take before a test gives up: far longer than it ever should, also on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -48,6 +56,18 @@ pub(crate) fn prepare(command: &mut Command) {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
 }
 
+/// Where the tests run in the background of a script, they were started with signals ignored, and so would be what they
+/// start. Signals that are handled are not inherited: each is handled here as it is by default.
+#[cfg(unix)]
+fn hear_signals() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
+            register_conditional_default(signal, Arc::new(AtomicBool::new(true))).unwrap();
+        }
+    });
+}
+
 /// Runs it to its end, without input.
 pub(crate) fn run(arguments: &[&str]) -> Ended {
     Process::start(arguments).end_input()
@@ -74,6 +94,8 @@ impl Process {
     }
 
     fn spawn_unread(command: &mut Command) -> (Self, Option<ChildStdout>) {
+        #[cfg(unix)]
+        hear_signals();
         let mut child = command.spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let stderr = child.stderr.take();
