@@ -7,7 +7,9 @@
 //!   endpoint    the options that say how to speak with the other side, made a client or a server of the library
 //!   address     where that is
 //!   show        how messages are printed
-//!   recording   how they are kept
+//!   recording   how they are kept, and read again
+//!   replaying   how they are played, each when it is due
+//!   converting  how another file is made of recordings
 //!   units       sizes and times, as they are typed
 //!   pace        how fast messages are sent
 //!   console     stdin, stdout, stderr, signals, exit codes
