@@ -13,7 +13,9 @@ const EXAMPLES: &str = "\
 Examples:
   leads-comm listen 10.0.0.4 --leads   what a LEADS vehicle says
   leads-comm send 10.0.0.4 time_lap    tell it something
-  leads-comm serve < messages          be the vehicle, with a message a line
+  leads-comm record 10.0.0.4 --leads   keep it, until Ctrl-C
+  leads-comm replay drive.mcap         be the vehicle again, at the same times
+  leads-comm serve < messages          be a server, with a message a line
 
 leads-comm help VERB has more.";
 
