@@ -32,6 +32,7 @@ pub mod stamp;
 pub mod valve;
 #[cfg(target_os = "linux")]
 pub mod vitals;
+pub mod wire;
 
 use std::net::TcpListener;
 use std::path::Path;

@@ -1,7 +1,8 @@
 //! The example `chat`: who is told what.
 
+use leads_comm_testing::wire::Peer;
+
 use crate::process::Process;
-use crate::wire::Peer;
 
 #[test]
 fn a_conversation() {

@@ -23,4 +23,3 @@ mod sessions;
 mod telemetry;
 #[cfg(feature = "tls")]
 mod tls;
-mod wire;

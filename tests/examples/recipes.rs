@@ -4,8 +4,9 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
+use leads_comm_testing::wire::Peer;
+
 use crate::process::{Process, command, path};
-use crate::wire::Peer;
 
 /// Starts the service as systemd does: with the socket as descriptor 3.
 fn start_on(socket: &TcpListener) -> Process {

@@ -1,7 +1,8 @@
 //! The examples `server` and `client`: what is typed on one side is read on the other.
 
+use leads_comm_testing::wire::Peer;
+
 use crate::process::Process;
-use crate::wire::Peer;
 
 #[test]
 fn they_talk_to_one_another() {
@@ -55,7 +56,7 @@ fn a_port_that_is_taken_and_a_server_that_is_not_there_are_told() {
     let server = Process::start("server", &["0"]);
     let port = server.port();
     for (example, argument) in
-        [("server", port.to_string()), ("client", format!("127.0.0.1:{}", crate::wire::unused_port()))]
+        [("server", port.to_string()), ("client", format!("127.0.0.1:{}", leads_comm_testing::free_port()))]
     {
         let ended = crate::process::run(example, &[&argument]);
         assert_eq!((ended.code, ended.stderr.len()), (1, 1), "{ended:?}");

@@ -1,7 +1,8 @@
 //! The example `sessions`: each client has a name, an allowance and numbers of its own.
 
+use leads_comm_testing::wire::Peer;
+
 use crate::process::Process;
-use crate::wire::Peer;
 
 #[test]
 fn each_connection_is_a_session() {

@@ -2,8 +2,10 @@
 
 use std::iter;
 
+use leads_comm_testing::free_port;
+use leads_comm_testing::wire::{Listening, Peer};
+
 use crate::process::{Ended, Process, run};
-use crate::wire::{Listening, Peer, unused_port};
 
 /// The number that follows `before` in `line`.
 #[track_caller]
@@ -261,7 +263,7 @@ fn a_reader_that_leaves_ends_it_quietly() {
 
 #[test]
 fn a_publisher_that_is_not_there_is_one_clear_line() {
-    let ended = run("telemetry", &["--connect", &format!("127.0.0.1:{}", unused_port())]);
+    let ended = run("telemetry", &["--connect", &format!("127.0.0.1:{}", free_port())]);
     assert_eq!((ended.code, ended.stdout.len(), ended.stderr.len()), (1, 0, 1), "{ended:?}");
     assert!(ended.stderr[0].starts_with("telemetry: cannot connect to 127.0.0.1:"), "{ended:?}");
 }

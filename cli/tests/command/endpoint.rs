@@ -4,10 +4,10 @@ use leads_comm::codec::Framing;
 use leads_comm::{Server, callback};
 use leads_comm_testing::certificates::Pki;
 use leads_comm_testing::folder::Folder;
+use leads_comm_testing::wire::{Listening, unused_address};
 
 use crate::folder_with;
 use crate::process::{Ended, Process, command, run};
-use crate::wire::{Listening, unused_address};
 
 /// One message, or why there is none.
 fn first(address: &str, options: &[&str]) -> Ended {

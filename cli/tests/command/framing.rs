@@ -1,7 +1,8 @@
 //! A wrong separator does not look like a peer that says nothing.
 
+use leads_comm_testing::wire::{Listening, Peer};
+
 use crate::process::Process;
-use crate::wire::{Listening, Peer};
 
 const SUSPICION: &str = ", but no whole message: is the separator ; right? (a LEADS vehicle's is ; and that of its \
                          pictures end;)";

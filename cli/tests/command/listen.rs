@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use leads_comm_testing::wire::{Listening, Peer, unused_address};
+
 use crate::process::{Ended, Process, run};
-use crate::wire::{Listening, Peer, unused_address};
 
 /// A `listen`, and its server's end of the connection.
 fn start(options: &[&str]) -> (Process, Peer) {

@@ -26,7 +26,6 @@ mod serve;
 mod signals;
 #[cfg(unix)]
 mod terminal;
-mod wire;
 
 /// A folder with one file, of this name and with this content.
 fn folder_with(name: &str, content: impl AsRef<[u8]>) -> leads_comm_testing::folder::Folder {

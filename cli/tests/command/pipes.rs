@@ -9,8 +9,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use leads_comm_testing::wire::{Listening, Peer};
+
 use crate::process::{PATIENCE, Process, command};
-use crate::wire::{Listening, Peer};
 
 /// Our end, and one for the command.
 fn pair() -> (UnixStream, UnixStream) {
@@ -256,7 +257,7 @@ fn a_reader_that_leaves_is_noticed_at_once() {
         assert_eq!((ended.code, ended.stderr.len()), (0, 0), "{ended:?}");
     }
     // Also while there is no server.
-    let (listen, stdout) = Process::start_unread(&["listen", "-q", &crate::wire::unused_address()]);
+    let (listen, stdout) = Process::start_unread(&["listen", "-q", &leads_comm_testing::wire::unused_address()]);
     drop(stdout);
     assert_eq!(listen.end().code, 0);
 }
@@ -270,7 +271,7 @@ fn a_stdout_without_room_is_a_failure() {
     });
     peer.write("1;");
     // Also one that fails before there is a server.
-    let mut header = command(&["listen", "-q", &crate::wire::unused_address(), "--fields", "t"]);
+    let mut header = command(&["listen", "-q", &leads_comm_testing::wire::unused_address(), "--fields", "t"]);
     for process in [listen, Process::spawn(header.stdout(full()))] {
         let ended = process.end();
         assert_eq!((ended.code, ended.stderr.len()), (1, 1), "{ended:?}");

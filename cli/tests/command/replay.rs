@@ -2,12 +2,12 @@
 
 use std::fs;
 
+use leads_comm_testing::wire::{Listening, Peer};
 use serde_json::Value;
 
 use crate::leads_peer::{Peer as LeadsPeer, leads};
 use crate::process::{Process, run};
 use crate::recordings::{Foreign, Recordings, all_kinds, messages, on_the_wire};
-use crate::wire::{Listening, Peer};
 
 const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;

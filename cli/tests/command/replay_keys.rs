@@ -3,12 +3,12 @@
 use std::process::Command;
 
 use leads_comm_testing::until;
+use leads_comm_testing::wire::Peer;
 use rustix::termios::{LocalModes, tcgetattr};
 
 use crate::process::{Process, prepare};
 use crate::recordings::Recordings;
 use crate::terminal::{Terminal, shown};
-use crate::wire::Peer;
 
 /// Plays at a terminal of its own, in its foreground, and has one viewer.
 fn start(terminal: &Terminal, arguments: &[&str]) -> (Process, Peer) {

@@ -7,8 +7,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use leads_comm_testing::wire::{Listening, Peer, unused_address};
+
 use crate::process::{Ended, PATIENCE, Process, run};
-use crate::wire::{Listening, Peer, unused_address};
 
 /// A `send`, and its server's end of the connection.
 fn start(options: &[&str]) -> (Process, Peer) {

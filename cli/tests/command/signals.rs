@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
+use leads_comm_testing::wire::Listening;
+
 use crate::process::{Process, prepare};
-use crate::wire::Listening;
 
 /// Starts the command as a shell does that ignores `signals`; `nohup` is one.
 fn start_ignoring(signals: &str, arguments: &[&str]) -> Process {

@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
+use leads_comm_testing::wire::{Listening, Peer};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::process::{PATIENCE, Process, command, prepare};
-use crate::wire::{Listening, Peer};
 
 /// A terminal whose keyboard and screen are the test's.
 pub(crate) struct Terminal {

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use leads_comm_testing::folder::Folder;
 
 use super::reading::Recording;
+use leads_comm_testing::wire::Listening;
+
 use crate::process::{PATIENCE, Process, command};
-use crate::wire::Listening;
 
 const HOUR: i64 = 3_600_000_000_000;
 

@@ -11,8 +11,9 @@ use leads_comm_testing::folder::Folder;
 
 use super::Recorded;
 use super::reading::Recording;
+use leads_comm_testing::wire::{Listening, Peer};
+
 use crate::process::{Process, command, prepare, run};
-use crate::wire::{Listening, Peer};
 
 /// A message that cannot be compressed to much less than half of it.
 fn message(index: u64) -> Vec<u8> {

@@ -100,7 +100,7 @@ fn a_terminal_shows_how_it_goes_in_one_line() {
     for (quiet, expected) in [(&[][..], true), (&["-q"][..], false)] {
         let folder = leads_comm_testing::folder::Folder::new("record");
         let path = folder.path().join("drive.mcap");
-        let listening = crate::wire::Listening::start();
+        let listening = leads_comm_testing::wire::Listening::start();
         let place = ["record", &listening.address(), "--no-reconnect", "-W", "1300ms", "-o", path.to_str().unwrap()];
         let terminal = Terminal::open(100);
         let mut command = command(&[&place[..], quiet].concat());

@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::Recorded;
 use super::reading::{Message, Recording};
+use leads_comm_testing::wire::{Listening, Peer};
+
 use crate::process::{Process, command, run};
-use crate::wire::{Listening, Peer};
 
 #[test]
 fn all_kinds_of_messages_are_kept_as_they_came() {

@@ -13,9 +13,9 @@ mod reading;
 mod replacing;
 
 use leads_comm_testing::folder::Folder;
+use leads_comm_testing::wire::{Listening, Peer};
 
 use crate::process::Process;
-use crate::wire::{Listening, Peer};
 
 /// The command, recording what a peer sends.
 struct Recorded {

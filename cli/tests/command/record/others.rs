@@ -12,8 +12,9 @@ use leads_comm_testing::seed::Random;
 use serde_json::{Value, json};
 
 use super::Recorded;
+use leads_comm_testing::wire::Listening;
+
 use crate::process::Process;
-use crate::wire::Listening;
 
 /// A script of `tests/tools`, which sees the modules of a kit; `None` where the kit has not been fetched.
 fn script(name: &str, kit: &str) -> Option<Command> {

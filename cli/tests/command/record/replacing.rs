@@ -7,8 +7,9 @@ use leads_comm_testing::folder::Folder;
 
 use super::Recorded;
 use super::reading::Recording;
+use leads_comm_testing::wire::Listening;
+
 use crate::process::{PATIENCE, Process, run};
-use crate::wire::Listening;
 
 /// An address where nobody listens any more.
 fn nobody() -> String {

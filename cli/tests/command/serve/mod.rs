@@ -10,8 +10,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use leads_comm_testing::wire::{Peer, unused_address};
+
 use crate::process::{Process, command, run};
-use crate::wire::{Peer, unused_address};
 
 /// A server on a free port of this machine, and the port.
 fn start(options: &[&str]) -> (Process, u16) {

@@ -13,10 +13,11 @@ use leads_comm_testing::child;
 use leads_comm_testing::folder::Folder;
 
 use super::{port, start};
+use leads_comm_testing::wire::Peer;
+
 use crate::leads::{hex, states};
 use crate::leads_peer::{self, leads};
 use crate::process::{PATIENCE, Process, command};
-use crate::wire::Peer;
 
 /// A client of the library, and what it is sent.
 fn client(builder: ClientBuilder) -> (Client, Receiver<Vec<u8>>) {

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{end_of, join, start};
-use crate::wire::Peer;
+use leads_comm_testing::wire::Peer;
 
 /// Message `number` of many, which together are more than a client that reads nothing is kept and its system takes.
 fn numbered(number: usize) -> String {

@@ -1,26 +1,28 @@
 //! Peers that speak bytes: what LEADS, netcat or anything else would see.
 
-use std::io::{Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::process::PATIENCE;
+use super::{PATIENCE, free_port};
 
 /// One end of a connection.
-pub(crate) struct Peer {
+pub struct Peer {
     socket: TcpStream,
 }
 
 impl Peer {
-    pub(crate) fn connect(port: u16) -> Self {
+    /// A client of the server at this port.
+    pub fn connect(port: u16) -> Self {
         Self::new(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap())
     }
 
-    pub(crate) fn new(socket: TcpStream) -> Self {
+    /// The one that has this socket.
+    pub fn new(socket: TcpStream) -> Self {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();
@@ -28,24 +30,30 @@ impl Peer {
     }
 
     /// This end's name, as the other one prints it.
-    pub(crate) fn name(&self) -> SocketAddr {
+    pub fn name(&self) -> SocketAddr {
         self.socket.local_addr().unwrap()
     }
 
-    pub(crate) fn write(&self, bytes: impl AsRef<[u8]>) {
+    /// Blocks as long as the other end does not read.
+    pub fn write(&self, bytes: impl AsRef<[u8]>) {
         (&self.socket).write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Writes to one who may have left.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.socket).write_all(bytes)
     }
 
     /// Asserts that exactly these bytes come next.
     #[track_caller]
-    pub(crate) fn expect(&self, bytes: impl AsRef<[u8]>) {
+    pub fn expect(&self, bytes: impl AsRef<[u8]>) {
         let mut read = vec![0; bytes.as_ref().len()];
         (&self.socket).read_exact(&mut read).unwrap();
         assert_eq!(read.escape_ascii().to_string(), bytes.as_ref().escape_ascii().to_string());
     }
 
     /// The next message that ends with `;`.
-    pub(crate) fn message(&self) -> String {
+    pub fn message(&self) -> String {
         let mut message = Vec::new();
         let mut byte = [0];
         loop {
@@ -57,8 +65,24 @@ impl Peer {
         }
     }
 
+    /// The messages that still come, up to the goodbye, which is answered.
+    pub fn messages(self) -> Vec<String> {
+        let mut stream = BufReader::new(&self.socket);
+        let mut messages = Vec::new();
+        loop {
+            let mut message = Vec::new();
+            stream.read_until(b';', &mut message).unwrap();
+            match message.strip_suffix(b";").expect("the stream ends without a goodbye") {
+                b"disconnect" => break,
+                message => messages.push(String::from_utf8(message.to_vec()).unwrap()),
+            }
+        }
+        self.write("disconnect;");
+        messages
+    }
+
     /// Everything that still comes, up to the end of the stream.
-    pub(crate) fn rest(&self) -> Vec<u8> {
+    pub fn rest(&self) -> Vec<u8> {
         let mut rest = Vec::new();
         (&self.socket).read_to_end(&mut rest).unwrap();
         rest
@@ -66,7 +90,7 @@ impl Peer {
 
     /// Asserts that the other end says goodbye, and answers it as LEADS does.
     #[track_caller]
-    pub(crate) fn expect_goodbye(self) {
+    pub fn expect_goodbye(self) {
         self.expect("disconnect;");
         self.write("disconnect;");
         self.socket.shutdown(Shutdown::Write).unwrap();
@@ -75,31 +99,38 @@ impl Peer {
 
     /// Says goodbye, and waits until the other end has answered.
     #[track_caller]
-    pub(crate) fn say_goodbye(self) {
+    pub fn say_goodbye(self) {
         self.write("disconnect;");
         self.socket.shutdown(Shutdown::Write).unwrap();
         assert_eq!(self.rest().escape_ascii().to_string(), "disconnect;");
     }
 
+    /// Ends the stream as a crash does.
+    pub fn reset(self) {
+        SockRef::from(&self.socket).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
     /// Ends the stream without a goodbye.
-    pub(crate) fn hang_up(self) {
+    pub fn hang_up(self) {
         self.socket.shutdown(Shutdown::Both).unwrap();
     }
 }
 
 /// A server of bytes.
-pub(crate) struct Listening {
-    pub(crate) port: u16,
+pub struct Listening {
+    /// Where it listens.
+    pub port: u16,
     accepted: Receiver<TcpStream>,
 }
 
 impl Listening {
-    pub(crate) fn start() -> Self {
+    /// On a port of its own.
+    pub fn start() -> Self {
         Self::start_on(0)
     }
 
     /// Listens on a port where somebody else may have listened before.
-    pub(crate) fn start_on(port: u16) -> Self {
+    pub fn start_on(port: u16) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         #[cfg(unix)]
         socket.set_reuse_address(true).unwrap();
@@ -118,19 +149,30 @@ impl Listening {
         // Ends with the test's process, if nobody connects.
         thread::spawn(move || {
             if let Ok((socket, _)) = listener.accept() {
+                drop(listener);
                 let _ = tell.send(socket);
             }
         });
         Self { port, accepted }
     }
 
+    /// The same, by an address.
+    pub fn start_at(address: &str) -> Self {
+        Self::start_on(address.parse::<SocketAddr>().unwrap().port())
+    }
+
+    /// Where that is, for a client.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// The one who connects.
-    pub(crate) fn accept(&self) -> Peer {
+    pub fn accept(&self) -> Peer {
         Peer::new(self.accepted.recv_timeout(PATIENCE).expect("nobody has connected"))
     }
 }
 
-/// A port on which nobody listens.
-pub(crate) fn unused_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+/// An address at which nobody listens.
+pub fn unused_address() -> String {
+    format!("127.0.0.1:{}", free_port())
 }
