@@ -5,13 +5,13 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use leads_comm_testing::folder::Folder;
-
-use super::Recorded;
-use super::reading::Recording;
 use leads_comm_testing::wire::{Listening, Peer};
+
+use super::reading::Recording;
+use super::{Recorded, wait_for_messages};
 
 use crate::process::{Process, command, prepare, run};
 
@@ -274,14 +274,6 @@ fn what_is_received_is_in_the_file_a_moment_later() {
     let recorded = Recorded::start(&[]);
     recorded.peer.write("one;two;");
     wait_for_messages(&recorded.path(), 2);
-}
-
-fn wait_for_messages(path: &Path, count: usize) {
-    let deadline = Instant::now() + crate::process::PATIENCE;
-    while Recording::of(&fs::read(path).unwrap()).messages.len() < count {
-        assert!(Instant::now() < deadline);
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// Stdout, also once it has to end: as long as somebody reads.

@@ -12,10 +12,15 @@ mod others;
 mod reading;
 mod replacing;
 
+use std::path::Path;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
 use leads_comm_testing::folder::Folder;
 use leads_comm_testing::wire::{Listening, Peer};
+use reading::Recording;
 
-use crate::process::Process;
+use crate::process::{PATIENCE, Process};
 
 /// The command, recording what a peer sends.
 struct Recorded {
@@ -41,5 +46,14 @@ impl Recorded {
 
     fn path(&self) -> std::path::PathBuf {
         self.folder.path().join("drive.mcap")
+    }
+}
+
+/// Waits until so many messages are in the file of a recording that goes on.
+fn wait_for_messages(path: &Path, count: usize) {
+    let deadline = Instant::now() + PATIENCE;
+    while Recording::of(&fs::read(path).unwrap()).messages.len() < count {
+        assert!(Instant::now() < deadline);
+        thread::sleep(Duration::from_millis(10));
     }
 }
