@@ -13,6 +13,7 @@
 //!   viewing     what is seen of a vehicle, or of a recording, in a browser
 //!   web         one address for pages, and for the WebSockets of what is alive
 //!   units       sizes and times, as they are typed
+//!   numbers     what monitors say, and what Prometheus collects
 //!   pace        how fast messages are sent
 //!   console     stdin, stdout, stderr, signals, exit codes
 //! ```
@@ -22,6 +23,7 @@ mod command;
 mod console;
 mod converting;
 mod endpoint;
+mod numbers;
 mod pace;
 mod recording;
 mod replaying;
