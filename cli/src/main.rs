@@ -26,6 +26,8 @@ mod replaying;
 mod show;
 mod units;
 mod verbs;
+#[allow(dead_code, reason = "the verb `view` comes next")]
+mod viewing;
 
 use std::process::ExitCode;
 

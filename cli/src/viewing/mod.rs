@@ -1,5 +1,8 @@
 //! What is seen of a vehicle, or of a recording: what the page, Foxglove and others are fed.
 
+pub(crate) mod foxglove;
+pub(crate) mod udp;
+
 /// Somebody who is shown every message as it came, beside the page. Called on the thread of the hub, which nobody may
 /// hold up: what cannot be handed on at once is dropped and counted.
 pub(crate) trait Sink: Send {
