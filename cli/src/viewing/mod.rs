@@ -30,6 +30,9 @@ mod saving;
 pub(crate) mod site;
 pub(crate) mod viewers;
 
+pub(crate) mod foxglove;
+pub(crate) mod udp;
+
 /// Somebody who is shown every message as it came, beside the page. Called on the thread of the hub, which nobody may
 /// hold up: what cannot be handed on at once is dropped and counted.
 pub(crate) trait Sink: Send {
