@@ -29,6 +29,11 @@ export function colour(name) {
   return color;
 }
 
+/** For a canvas, the font of the page. */
+export function font(pixels) {
+  return `${pixels}px ${getComputedStyle(document.body).fontFamily}`;
+}
+
 /** Makes a canvas as large as its element, in the pixels of the screen; the context draws in those of the page. */
 export function sized(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;

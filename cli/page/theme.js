@@ -9,7 +9,7 @@ apply();
 /** The button goes on to the next one; `changed` is called when the colours may be others. */
 export function themeSwitch(button, changed) {
   const name = () => {
-    button.textContent = theme[0].toUpperCase() + theme.slice(1);
+    button.textContent = `◐ ${theme[0].toUpperCase()}${theme.slice(1)}`;
     button.setAttribute("aria-label", `Colours: ${theme}`);
     button.title = "Colours: as the system says, light or dark";
   };

@@ -4,9 +4,10 @@
 const FIRST = ["speed", "velocity", "throttle", "brake", "rpm", "power", "voltage", "current", "temperature"];
 const COUNT = 3;
 
-/** Milliseconds since 1970, in any of the years that matter. */
-const CLOCK = 1e11;
-const NAMES_OF_CLOCKS = /^(t|time|timestamp|seq|sequence|id|index|count|counter|date)$/i;
+/** Milliseconds since 1970, from 2001 to 2065. */
+const CLOCK_MS = { from: 1e12, to: 3e12 };
+const NAMES_OF_CLOCKS = /^(t|ts|time|timestamp|date)(_ms)?$/i;
+const NAMES_OF_COUNTERS = /^(seq|sequence|id|index|count|counter)$/i;
 const LATITUDE = /(^|_)lat(itude)?$/i;
 const LONGITUDE = /(^|_)(lon|lng|long|longitude)$/i;
 
@@ -21,7 +22,7 @@ const LONGITUDE = /(^|_)(lon|lng|long|longitude)$/i;
 export function firstPlotted(fields) {
   const place = pairOfCoordinates(fields);
   const worth = fields
-    .filter((field) => !isClock(field) && field !== place?.latitude && field !== place?.longitude)
+    .filter((field) => !counts(field) && field !== place?.latitude && field !== place?.longitude)
     .map((field, order) => ({ field, order, rank: rank(field) }));
   worth.sort((one, other) => one.rank - other.rank || one.order - other.order);
   const known = worth.filter(({ rank }) => rank < FIRST.length);
@@ -63,6 +64,13 @@ function rank(field) {
   return FIRST.length + (field.max > field.min ? 0 : 1);
 }
 
-function isClock(field) {
-  return Math.abs(field.last) > CLOCK || NAMES_OF_CLOCKS.test(split(field.path).name);
+/** Whether it says when, in milliseconds since 1970. */
+export function isClock({ path, last }) {
+  return last > CLOCK_MS.from && last < CLOCK_MS.to && NAMES_OF_CLOCKS.test(split(path).name);
+}
+
+/** Always upwards, and no curve that anybody wants to see. */
+function counts({ path }) {
+  const { name } = split(path);
+  return NAMES_OF_CLOCKS.test(name) || NAMES_OF_COUNTERS.test(name);
 }

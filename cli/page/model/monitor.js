@@ -7,7 +7,7 @@ const MOST_DEPARTURES = 20;
 const STATES = ["stopped", "slow", "live"];
 
 /**
- * @typedef {{id: number, peer: string, state: string, ageMs: number, policy: string, queued: number,
+ * @typedef {{id: number, peer: string, state: string, policy: string, queued: number,
  *   mostQueued: number, oldestMs: number, written: number, dropped: number, conflated: number}} Connection
  * @typedef {{peer: string, agoMs: number, lastedMs: number, kind: string, reason: string}} Departure
  */
@@ -40,7 +40,6 @@ function connection(connection) {
     id: finite(connection.id),
     peer: text(connection.peer),
     state: STATES.includes(connection.state) ? connection.state : "live",
-    ageMs: finite(connection.age_ms),
     policy: connection.conflate === true ? `${policy}, conflated` : policy,
     queued: finite(traffic.queued_bytes, 0),
     mostQueued: finite(connection.max_queued_bytes),

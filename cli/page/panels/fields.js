@@ -2,7 +2,7 @@
 
 import { byId, colour, element, setText, sized } from "../dom.js";
 import { part } from "../frames.js";
-import { split } from "../model/choice.js";
+import { isClock, split } from "../model/choice.js";
 import { shown } from "../model/escape.js";
 import * as format from "../model/format.js";
 import { range, thin } from "../model/thin.js";
@@ -178,8 +178,11 @@ class Row {
     this.button.append(
       element("span", { class: "swatch", "aria-hidden": "true" }),
       element("span", { class: "dim" }, shown(prefix, 100)),
-      shown(name, 100),
+      element("span", {}, shown(name, 100)),
     );
+    if (prefix === "") {
+      this.button.children[1].remove();
+    }
     this.value = element("td", { class: "number value" });
     this.min = element("td", { class: "number dim" });
     this.max = element("td", { class: "number dim" });
@@ -202,10 +205,16 @@ class Row {
 
   draw() {
     const { last, min, max, whole } = this.field;
+    if (isClock(this.field)) {
+      setNumber(this.value, format.clock(last, 3));
+      setNumber(this.min, format.clock(min));
+      setNumber(this.max, format.clock(max));
+      return;
+    }
     const decimals = format.decimalsOf(min, max, whole);
-    setText(this.value, format.value(last, decimals));
-    setText(this.min, format.value(min, decimals));
-    setText(this.max, format.value(max, decimals));
+    setNumber(this.value, format.value(last, decimals));
+    setNumber(this.min, format.value(min, decimals));
+    setNumber(this.max, format.value(max, decimals));
   }
 
   spark(table, now, stroke) {
@@ -235,4 +244,11 @@ class Row {
     }
     context.stroke();
   }
+}
+
+/** A number is never cut: a long one is smaller. */
+function setNumber(cell, text) {
+  setText(cell, text);
+  cell.classList.toggle("long", text.length > 7);
+  cell.classList.toggle("longer", text.length > 11);
 }

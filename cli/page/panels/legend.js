@@ -21,7 +21,9 @@ export class Legend {
       const item = element("li", { "data-series": String(number) });
       item.append(element("span", { class: "swatch", "aria-hidden": "true" }), element("span", { class: "name" }, name));
       if (side === "right") {
-        item.append(element("span", { class: "label" }, "right"));
+        const arrow = element("span", { "aria-hidden": "true" }, "→");
+        const text = element("span", { class: "unseen" }, "on the right scale");
+        item.append(element("span", { class: "label", title: "on the right scale" }, arrow, text));
       }
       item.append(value, button);
       return { field, value, button, item };

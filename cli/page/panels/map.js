@@ -1,6 +1,6 @@
 /** The track: where the vehicle has been in the last minutes. Drawn without a map, north up. */
 
-import { byId, colour, setText, sized } from "../dom.js";
+import { byId, colour, font, setText, sized } from "../dom.js";
 import { part } from "../frames.js";
 import { pairOfCoordinates } from "../model/choice.js";
 import { fit, isPlace, projection, scaleBar } from "../model/projection.js";
@@ -148,7 +148,8 @@ function drawScale(context, view, width, height) {
   const [left, bottom] = [10, height - 8];
   context.strokeStyle = context.fillStyle = colour("dim");
   context.lineWidth = 1;
-  context.font = "11px system-ui, sans-serif";
+  context.font = font(11);
+  context.textAlign = "left";
   context.beginPath();
   context.moveTo(left + 0.5, bottom - 5);
   context.lineTo(left + 0.5, bottom + 0.5);

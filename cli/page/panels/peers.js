@@ -61,7 +61,7 @@ export class Peers {
   #row(connection) {
     let row = this.#rows.get(connection.id);
     if (row === undefined) {
-      const kinds = ["state", "name", "number", "number", "number", "number", "number", "", "number"];
+      const kinds = ["state", "name", "number", "number", "number", "number", "number", ""];
       const cells = kinds.map((kind) => element("td", { class: kind }));
       cells[0].append(element("span", { class: "lamp", "aria-hidden": "true" }), element("span"));
       row = { element: element("tr", {}, ...cells), cells };
@@ -71,16 +71,16 @@ export class Peers {
     row.element.dataset.level = { live: "good", slow: "late", stopped: "bad" }[connection.state];
     setText(state.lastChild, connection.state);
     const { queued, mostQueued, oldestMs } = connection;
+    const part = mostQueued > 0 && queued > 0 ? ` (${Math.round((queued / mostQueued) * 100)} %)` : "";
     const rate = this.#rates.get(connection.id);
     const texts = [
       shown(connection.peer, 60),
       rate >= 0 ? `${format.bytes(rate)}/s` : "–",
-      mostQueued > 0 ? `${format.bytes(queued)} of ${format.bytes(mostQueued)}` : format.bytes(queued),
+      format.bytes(queued) + part,
       Number.isFinite(oldestMs) ? format.duration(oldestMs) : "",
       format.count(connection.dropped),
       format.count(connection.conflated),
       shown(connection.policy, 40),
-      format.duration(connection.ageMs),
     ];
     others.forEach((cell, at) => setText(cell, texts[at]));
     return row.element;

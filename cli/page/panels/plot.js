@@ -1,6 +1,6 @@
 /** The large plot. uPlot draws it; which time it shows is up to `Window`, which values up to `thin`. */
 
-import { byId, colour } from "../dom.js";
+import { byId, colour, font } from "../dom.js";
 import { part } from "../frames.js";
 import * as format from "../model/format.js";
 import { sides } from "../model/scales.js";
@@ -183,7 +183,7 @@ export class Plot {
     const [ink, line] = [colour("dim"), colour("line")];
     const axis = {
       stroke: ink,
-      font: "12px system-ui, sans-serif",
+      font: font(12),
       grid: { stroke: line, width: 1 },
       ticks: { stroke: line, width: 1, size: 4 },
     };
