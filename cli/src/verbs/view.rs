@@ -247,7 +247,7 @@ fn keep(matches: &ArgMatches) -> Duration {
 
 /// All that is there for those who look.
 struct View {
-    web: Web,
+    web: web::Running,
     viewers: Arc<Viewers>,
     hub: Running,
 }
@@ -270,7 +270,8 @@ impl View {
         let site = ViewSite { history, desk, glance, client, servers, large: Mutex::default() };
         let address = matches.get_one("listen").copied().unwrap_or(LISTEN);
         let token = matches.get_one::<PathBuf>("web-token-file").map(|file| read_token(file)).transpose()?;
-        let web = Web::new(address).token(token).site(site).door(door).start()?;
+        let web =
+            Web::new(address).token(token).site(site).door(door).start().map_err(|error| fail(error.to_string()))?;
         let hub = hub.start()?;
         tell(format_args!("the page is at {}", web.url()));
         if matches.get_flag("open") {

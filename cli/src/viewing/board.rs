@@ -19,7 +19,7 @@ use crate::recording::queue::Received;
 /// How many numbers samples have at most, so that they are a message of a size that can be sent.
 const SAMPLES: usize = 50_000;
 
-pub(super) struct Board {
+pub(crate) struct Board {
     /// Shared with those who are asked for it.
     history: Arc<Mutex<History>>,
     fields: Fields,
@@ -48,7 +48,7 @@ struct Changed {
 }
 
 impl Board {
-    pub(super) fn new(history: Arc<Mutex<History>>) -> Self {
+    pub(crate) fn new(history: Arc<Mutex<History>>) -> Self {
         Self {
             history,
             fields: Fields::default(),

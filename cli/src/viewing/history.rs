@@ -15,7 +15,7 @@ const NUMBERS: usize = 4;
 const OVERHEAD: usize = 150;
 
 #[derive(Debug)]
-pub(super) struct History {
+pub(crate) struct History {
     /// For how long, in nanoseconds.
     keep: u64,
     rows: Bounded<Row>,
@@ -26,7 +26,7 @@ pub(super) struct History {
 
 impl History {
     /// Keeps what is not older than `keep`, and takes at most so many bytes.
-    pub(super) fn new(keep: Duration, bytes: usize) -> Self {
+    pub(crate) fn new(keep: Duration, bytes: usize) -> Self {
         let keep = u64::try_from(keep.as_nanos()).unwrap_or(u64::MAX);
         let rows = Bounded::new(bytes / NUMBERS);
         Self { keep, rows, messages: Bounded::new(bytes - bytes / NUMBERS), seq: 0 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use leads_comm::{Client, Server, Service};
+use leads_comm::{Client, Server};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
