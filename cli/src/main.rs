@@ -28,6 +28,8 @@ mod units;
 mod verbs;
 #[allow(dead_code, reason = "the verb `view` comes next")]
 mod viewing;
+#[allow(dead_code, reason = "the verb `view` comes next")]
+mod web;
 
 use std::process::ExitCode;
 
