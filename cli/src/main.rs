@@ -10,7 +10,10 @@
 //!   recording   how they are kept, and read again
 //!   replaying   how they are played, each when it is due
 //!   converting  how another file is made of recordings
+//!   viewing     what is seen of a vehicle, or of a recording, in a browser
+//!   web         one address for pages, and for the WebSockets of what is alive
 //!   units       sizes and times, as they are typed
+//!   numbers     what monitors say, and what Prometheus collects
 //!   pace        how fast messages are sent
 //!   console     stdin, stdout, stderr, signals, exit codes
 //! ```
@@ -20,12 +23,15 @@ mod command;
 mod console;
 mod converting;
 mod endpoint;
+mod numbers;
 mod pace;
 mod recording;
 mod replaying;
 mod show;
 mod units;
 mod verbs;
+mod viewing;
+mod web;
 
 use std::process::ExitCode;
 
