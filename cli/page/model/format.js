@@ -14,7 +14,7 @@ export function value(number, decimals) {
   }
   const size = Math.abs(number);
   if (size >= 1e15 || (size > 0 && size < 1e-6 && decimals > 0)) {
-    return number.toExponential(3).replace("-", "−").replace("e+", "e");
+    return number.toExponential(3).replace("e+", "e").replaceAll("-", "−");
   }
   const text = number.toFixed(decimals);
   return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
@@ -22,7 +22,7 @@ export function value(number, decimals) {
 
 /** @param {boolean} whole whether all values have been whole numbers so far */
 export function decimalsOf(min, max, whole) {
-  if (whole) {
+  if (whole || !(max >= min)) {
     return 0;
   }
   const span = max - min > 0 ? max - min : Math.max(Math.abs(min), Math.abs(max), 1e-6);
