@@ -10,6 +10,7 @@
 //!   recording   how they are kept, and read again
 //!   replaying   how they are played, each when it is due
 //!   converting  how another file is made of recordings
+//!   web         what browsers are answered, and the way from them to a server
 //!   units       sizes and times, as they are typed
 //!   pace        how fast messages are sent
 //!   console     stdin, stdout, stderr, signals, exit codes
@@ -26,6 +27,8 @@ mod replaying;
 mod show;
 mod units;
 mod verbs;
+#[allow(dead_code, unused_imports, reason = "what is served comes with its verb")]
+mod web;
 
 use std::process::ExitCode;
 
