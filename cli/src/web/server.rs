@@ -91,11 +91,7 @@ impl Web {
     ///
     /// What the system reports; `InvalidInput` when the token cannot be one.
     pub(crate) fn start(self) -> io::Result<WebServer> {
-        let token = match self.token {
-            Some(token) => Some(checked(token)?),
-            None if self.address.ip().to_canonical().is_loopback() => None,
-            None => Some(guard::random()?),
-        };
+        let token = needed_token(self.token, self.address.ip())?;
         let listener = TcpListener::bind(self.address)?;
         let address = listener.local_addr()?;
         let guard = Guard::new(self.access, token, address.port())?;
@@ -112,6 +108,15 @@ impl Web {
             thread::Builder::new().name("web-accept".to_owned()).spawn(move || shared.accept(&listener))?
         };
         Ok(WebServer { address, query, shared, accepting: Mutex::new(Some(accepting)) })
+    }
+}
+
+/// What requests have to show, where this is listened on.
+pub(super) fn needed_token(given: Option<Vec<u8>>, listens_on: IpAddr) -> io::Result<Option<String>> {
+    match given {
+        Some(token) => checked(token).map(Some),
+        None if listens_on.to_canonical().is_loopback() => Ok(None),
+        None => guard::random().map(Some),
     }
 }
 
