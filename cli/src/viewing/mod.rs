@@ -30,8 +30,14 @@ mod saving;
 pub(crate) mod site;
 pub(crate) mod viewers;
 
+pub(crate) mod analyst;
 pub(crate) mod foxglove;
 pub(crate) mod udp;
+
+use std::sync::Arc;
+
+/// What sends the vehicle a command that is allowed, or says why not.
+pub(crate) type Commands = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
 /// Somebody who is shown every message as it came, beside the page. Called on the thread of the hub, which nobody may
 /// hold up: what cannot be handed on at once is dropped and counted.

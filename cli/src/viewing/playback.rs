@@ -14,7 +14,7 @@ use super::protocol::Timeline;
 use crate::console::{Failure, fail};
 use crate::recording::channels::Origin;
 use crate::recording::queue::Received;
-use crate::recording::reading::{Item, Recording, extent};
+use crate::recording::reading::{Item, Recording, extent, received};
 use crate::replaying::ahead::{Ahead, Cue, Program};
 use crate::replaying::schedule::Schedule;
 use crate::replaying::timeline::Section;
@@ -234,7 +234,7 @@ impl Extent {
         let mut whole: Option<(Self, u64)> = None;
         for file in files {
             let (begin, end, messages) = match extent(file) {
-                Some((begin, end)) => (begin, end, None),
+                Some((begin, end)) => (begin, end, received(file)),
                 None => look_through(file)?,
             };
             // As they are placed when they are played: one that was recorded before is played behind all the same.
@@ -256,6 +256,9 @@ fn look_through(file: &Path) -> Result<(u64, u64, Option<u64>), Failure> {
     let (mut begin, mut end, mut messages) = (None, 0, 0);
     while let Some(item) = recording.next() {
         if let Item::Message(message) = item {
+            if message.channel.is_outgoing() {
+                continue;
+            }
             begin.get_or_insert(message.time);
             end = message.time.max(end);
             messages += 1;

@@ -30,7 +30,7 @@ use leads_comm::{
 };
 use parking_lot::Mutex;
 
-use super::Sink;
+use super::{Commands, Sink};
 use crate::console::tell;
 use crate::endpoint;
 use crate::recording::record::{Record, records};
@@ -59,9 +59,6 @@ const MOST_LAST: usize = 8;
 
 /// The topic to which clients publish.
 const COMMAND_TOPIC: &str = "/command";
-
-/// What sends a command to the vehicle, or says why not.
-pub(crate) type Commands = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
 /// What is to be seen, as clients are told.
 pub(crate) struct Settings {
