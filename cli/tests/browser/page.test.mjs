@@ -44,7 +44,8 @@ async function opened(t, speak, options = {}) {
 const text = (page, selector) => page.locator(selector).textContent();
 const shows = (page, selector, wanted) =>
   page.waitForFunction(
-    ([selector, wanted]) => [...document.querySelectorAll(selector)].some((found) => found.textContent.includes(wanted)),
+    ([selector, wanted]) =>
+      [...document.querySelectorAll(selector)].some((found) => found.textContent.includes(wanted)),
     [selector, wanted],
     { timeout: 10_000 },
   );
@@ -55,7 +56,14 @@ function drive(values, step = 20, now = Date.now()) {
 }
 
 /** A vehicle with two fields; `frames` says more. */
-function vehicle(socket, values = [{ speed: 10, voltage: 48.25 }, { speed: 38.5, voltage: 48.5 }], hello = {}) {
+function vehicle(
+  socket,
+  values = [
+    { speed: 10, voltage: 48.25 },
+    { speed: 38.5, voltage: 48.5 },
+  ],
+  hello = {},
+) {
   const frames = new Frames();
   socket.say({ ...HELLO, ...hello });
   const samples = frames.samples(drive(values));
@@ -139,7 +147,7 @@ test("the past is there at once, and what is left out is a gap of the curve", as
   await shows(page, "#legend", "speed");
   await page.waitForFunction(() => document.querySelector("#plot canvas") !== null);
   let columns = [];
-  for (const deadline = Date.now() + 10_000; Date.now() < deadline && columns.length < 500; ) {
+  for (const deadline = Date.now() + 10_000; Date.now() < deadline && columns.length < 500;) {
     columns = await curve(page);
   }
   const gaps = columns.slice(1).filter((column, at) => column - columns[at] > 5);
@@ -151,7 +159,10 @@ test("the tool goes and comes: the page says so, and what is plotted stays", asy
   const sockets = [];
   const page = await opened(t, (socket, number) => {
     sockets.push(socket);
-    vehicle(socket, [{ speed: 1, voltage: 48 }, { speed: number * 11, voltage: 47 }]);
+    vehicle(socket, [
+      { speed: 1, voltage: 48 },
+      { speed: number * 11, voltage: 47 },
+    ]);
   });
   await shows(page, "#fields-rows .value", "11");
   await page.locator("#fields-rows tr", { hasText: "speed" }).click();
@@ -238,10 +249,13 @@ test("every control is reached by Tab, and seen to be", async (t) => {
   });
   await shows(page, "#fields-rows", "voltage");
   await shows(page, "#peers-rows", "stopped");
+  await page.evaluate(() => {
+    window.named = (control) => `${control.tagName} ${control.id} ${control.textContent.trim().slice(0, 20)}`;
+  });
   const wanted = await page.evaluate(() =>
     [...document.querySelectorAll("a[href], button, input, select, [tabindex='0']")]
       .filter((control) => control.tabIndex >= 0 && control.checkVisibility())
-      .map((control) => (control.dataset.tab = `${control.tagName} ${control.id} ${control.textContent.trim().slice(0, 20)}`)),
+      .map(window.named),
   );
   assert.ok(wanted.length >= 18, wanted.join("\n"));
   const reached = new Set();
@@ -249,16 +263,22 @@ test("every control is reached by Tab, and seen to be", async (t) => {
     await page.keyboard.press("Tab");
     const focused = await page.evaluate(() => {
       const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
-      return { name: document.activeElement.dataset.tab, outlined: outlineStyle !== "none" && parseFloat(outlineWidth) >= 2 };
+      const outlined = outlineStyle !== "none" && parseFloat(outlineWidth) >= 2;
+      return { name: window.named(document.activeElement), outlined };
     });
     assert.equal(focused.outlined, true, `no outline: ${focused.name}`);
     reached.add(focused.name);
   }
-  assert.deepEqual(wanted.filter((name) => !reached.has(name)), []);
+  assert.deepEqual(
+    wanted.filter((name) => !reached.has(name)),
+    [],
+  );
   // Each has a name that a screen reader can say.
   for (const role of ["button", "link", "combobox", "searchbox", "slider"]) {
     for (const control of await page.getByRole(role).all()) {
-      const named = await control.evaluate((it) => it.getAttribute("aria-label") ?? (it.textContent || it.labels?.[0]?.textContent));
+      const named = await control.evaluate(
+        (it) => it.getAttribute("aria-label") ?? (it.textContent || it.labels?.[0]?.textContent),
+      );
       assert.ok(named?.trim(), await control.evaluate((it) => it.outerHTML));
     }
   }
@@ -278,7 +298,12 @@ test("fields and plot by keys", async (t) => {
   await page.keyboard.press("-");
   assert.equal(await span.inputValue(), "60000");
   assert.equal(await live.textContent(), "Live");
-  for (const [key, text] of [[" ", "Paused"], [" ", "Live"], ["ArrowLeft", "Paused"], ["Escape", "Live"]]) {
+  for (const [key, text] of [
+    [" ", "Paused"],
+    [" ", "Live"],
+    ["ArrowLeft", "Paused"],
+    ["Escape", "Live"],
+  ]) {
     await page.keyboard.press(key);
     assert.equal(await live.textContent(), text, key);
   }
@@ -325,7 +350,9 @@ const PEERS = {
         traffic: { queued_bytes: 1000, dropped: { messages: 42 }, conflated: { messages: 7 } },
       },
     ],
-    departures: [{ id: 3, peer: "10.0.0.9:3", ago_ms: 4000, lasted_ms: 90_000, kind: "slow_consumer", reason: "too slow" }],
+    departures: [
+      { id: 3, peer: "10.0.0.9:3", ago_ms: 4000, lasted_ms: 90_000, kind: "slow_consumer", reason: "too slow" },
+    ],
   },
 };
 
@@ -346,7 +373,10 @@ for (const width of [400, 320]) {
     const page = await opened(
       t,
       async (socket) => {
-        vehicle(socket, [{ speed: 1, gps: { lat: 50.1, lon: 7.2 }, t: Date.now() }], { commands: ["time_lap", "hazard"], source: "x".repeat(300) });
+        vehicle(socket, [{ speed: 1, gps: { lat: 50.1, lon: 7.2 }, t: Date.now() }], {
+          commands: ["time_lap", "hazard"],
+          source: "x".repeat(300),
+        });
         socket.say(PEERS);
         socket.say({ type: "raw", total: 1, messages: [{ seq: 1, at: 1, len: 9, text: "y".repeat(2000), cut: true }] });
       },
@@ -421,7 +451,12 @@ test("commands: only those that are allowed, and what came of them", async (t) =
   const page = await opened(t, (socket) => {
     vehicle(socket, undefined, { commands: ["time_lap", "hazard"] });
     socket.onMessage(({ name }) => {
-      socket.say({ type: "commanded", name, ok: name === "time_lap", error: name === "time_lap" ? null : "not connected" });
+      socket.say({
+        type: "commanded",
+        name,
+        ok: name === "time_lap",
+        error: name === "time_lap" ? null : "not connected",
+      });
     });
   });
   assert.deepEqual(await page.locator("#commands button").allTextContents(), ["time_lap", "hazard"]);
@@ -455,7 +490,11 @@ test("the newest picture is shown, and none is kept", async (t) => {
 
 test("what is selected stays, so that it can be copied", async (t) => {
   let socket;
-  const raw = (seq) => ({ type: "raw", total: seq, messages: [{ seq, at: 1, len: 9, text: `message ${seq}`, cut: false }] });
+  const raw = (seq) => ({
+    type: "raw",
+    total: seq,
+    messages: [{ seq, at: 1, len: 9, text: `message ${seq}`, cut: false }],
+  });
   const page = await opened(t, (opened) => {
     vehicle((socket = opened));
     socket.say(raw(1));
@@ -497,7 +536,7 @@ test("a track, in the right shape", async (t) => {
       return [span(xs), span(ys)];
     });
   let [wide, high] = await extent();
-  for (const deadline = Date.now() + 10_000; !(wide > 50) && Date.now() < deadline; ) {
+  for (const deadline = Date.now() + 10_000; !(wide > 50) && Date.now() < deadline;) {
     [wide, high] = await extent();
   }
   assert.ok(Math.abs(wide / high - 1) < 0.08, `${wide} x ${high}`);
