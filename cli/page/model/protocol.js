@@ -1,6 +1,6 @@
 /**
- * What the tool says, `leads-comm.view.1`, read into shapes that the rest of the page can rely on: what is missing or of
- * another kind becomes nothing. Names and texts in it are those of the vehicle, and of anybody who reaches it.
+ * What the tool says, `leads-comm.view.1`, read into shapes that the rest of the page can rely on: what is missing or
+ * of another kind becomes nothing. Names and texts in it are those of the vehicle, and of anybody who reaches it.
  */
 
 import { finite, isObject, list, text } from "./json.js";

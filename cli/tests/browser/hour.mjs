@@ -1,4 +1,7 @@
-/** An hour in a few seconds: what a tool says of a vehicle with 30 fields at 50 Hz, said inside the page as fast as it goes. */
+/**
+ * An hour in a few seconds: what a tool says of a vehicle with 30 fields at 50 Hz, said inside the page as fast as it
+ * goes.
+ */
 
 /** The page gets a WebSocket that is not connected to anything; `hour` speaks in its place. */
 export async function unplugged(page) {

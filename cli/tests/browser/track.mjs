@@ -1,6 +1,6 @@
 /**
- * A vehicle that is not there: laps on a small race track, as LEADS would tell of them. Everything follows from the time,
- * so that each run shows the same.
+ * A vehicle that is not there: laps on a small race track, as LEADS would tell of them. Everything follows from the
+ * time, so that each run shows the same.
  */
 
 const ORIGIN = { latitude: 50.332, longitude: 6.9475 };
