@@ -45,7 +45,6 @@ pub(crate) fn beside(vehicle: &Address) -> Option<Address> {
 
 /// Asks for as long as it takes, and says nothing of it.
 pub(crate) struct Monitor {
-    pub(crate) address: Address,
     client: Client,
     heard: Arc<Heard>,
 }
@@ -114,7 +113,7 @@ impl Monitor {
         };
         let client = builder.build()?;
         client.start(&place, true)?;
-        Ok(Self { address, client, heard })
+        Ok(Self { client, heard })
     }
 
     /// What the page is told of it, if that is news.

@@ -35,7 +35,10 @@ fn a_page_is_told_who_it_sees_and_then_all_that_is_known() {
     assert_eq!((&state["type"], &state["connected"], &state["messages"]), (&json!("state"), &json!(true), &json!(1)));
     assert!((now() - state["now"].as_f64().unwrap()).abs() < 60_000.0, "{state}");
     let Told::Text(raw) = page.next() else { panic!() };
-    assert_eq!((&raw["type"], &raw["messages"][0]["text"]), (&json!("raw"), &json!(r#"{"speed":12.5,"gps":{"lat":43.5}}"#)));
+    assert_eq!(
+        (&raw["type"], &raw["messages"][0]["text"]),
+        (&json!("raw"), &json!(r#"{"speed":12.5,"gps":{"lat":43.5}}"#))
+    );
 }
 
 #[test]
