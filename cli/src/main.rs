@@ -10,8 +10,10 @@
 //!   recording   how they are kept, and read again
 //!   replaying   how they are played, each when it is due
 //!   converting  how another file is made of recordings
-//!   web         what browsers are answered, and the way from them to a server
+//!   viewing     what is seen of a vehicle, or of a recording, in a browser
+//!   web         one address for pages, and for the WebSockets of what is alive
 //!   units       sizes and times, as they are typed
+//!   numbers     what monitors say, and what Prometheus collects
 //!   pace        how fast messages are sent
 //!   console     stdin, stdout, stderr, signals, exit codes
 //! ```
@@ -21,13 +23,14 @@ mod command;
 mod console;
 mod converting;
 mod endpoint;
+mod numbers;
 mod pace;
 mod recording;
 mod replaying;
 mod show;
 mod units;
 mod verbs;
-#[allow(dead_code, unused_imports, reason = "what is served comes with its verb")]
+mod viewing;
 mod web;
 
 use std::process::ExitCode;
