@@ -10,13 +10,16 @@ pub use addresses::my_ip_addresses;
 
 // The two sides, and what they have in common.
 mod server;
-pub use server::{BindAddress, Server, ServerBuilder};
+pub use server::{
+    BindAddress, Server, ServerBuilder,
+    monitor::{self, Monitor},
+};
 mod client;
 pub use client::{Client, ClientBuilder};
 mod service;
 #[cfg(feature = "metrics")]
 pub use service::metrics;
-pub use service::{CloseOnDrop, Service};
+pub use service::{CloseOnDrop, Departure, Service};
 
 // What tells the program of everything.
 /// The crate whose channels [`callback::channel`] gives out.

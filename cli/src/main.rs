@@ -11,6 +11,7 @@
 //!   replaying   how they are played, each when it is due
 //!   converting  how another file is made of recordings
 //!   units       sizes and times, as they are typed
+//!   numbers     what monitors say, and what Prometheus collects
 //!   pace        how fast messages are sent
 //!   console     stdin, stdout, stderr, signals, exit codes
 //! ```
@@ -20,6 +21,7 @@ mod command;
 mod console;
 mod converting;
 mod endpoint;
+mod numbers;
 mod pace;
 mod recording;
 mod replaying;

@@ -6,6 +6,7 @@ mod builder;
 mod exposure;
 mod first_message;
 mod handshake;
+pub mod monitor;
 
 use std::fmt;
 use std::io;

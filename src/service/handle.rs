@@ -59,6 +59,11 @@ macro_rules! impl_service {
                 self.core().stats()
             }
 
+            /// See [`Service::departures`].
+            pub fn departures(&self) -> Vec<$crate::Departure> {
+                self.core().departures()
+            }
+
             /// See [`Service::close`].
             pub fn close(&self) {
                 self.core().close();
@@ -76,7 +81,11 @@ macro_rules! impl_service {
             }
         }
 
-        impl $crate::service::sealed::Sealed for $handle {}
+        impl $crate::service::sealed::Sealed for $handle {
+            fn weak_core(&self) -> $crate::service::sealed::WeakCore {
+                $crate::service::sealed::WeakCore(std::sync::Arc::downgrade(self.core()))
+            }
+        }
 
         impl Service for $handle {
             fn id(&self) -> $crate::ServiceId {
@@ -129,6 +138,10 @@ macro_rules! impl_service {
 
             fn stats(&self) -> $crate::stats::ServiceStats {
                 self.core().stats()
+            }
+
+            fn departures(&self) -> Vec<$crate::Departure> {
+                self.core().departures()
             }
 
             fn close(&self) {

@@ -6,6 +6,7 @@ pub(crate) mod builder;
 pub mod callback;
 mod close_on_drop;
 pub(crate) mod core;
+pub(crate) mod departures;
 pub(crate) mod handle;
 mod joining;
 pub(crate) mod lifecycle;
@@ -18,16 +19,34 @@ pub(crate) mod table;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub(crate) use self::core::{Core, Role};
+pub(crate) use self::core::{Core, Role, ToldOfEnd};
 use crate::connection::{Connection, ConnectionId, ServiceId};
 use crate::error::Error;
 use crate::stats::ServiceStats;
 pub use close_on_drop::CloseOnDrop;
+pub use departures::Departure;
 use sealed::Sealed;
 
 /// Keeps [`Service`] to this crate.
 pub(crate) mod sealed {
-    pub trait Sealed {}
+    use std::fmt;
+    use std::sync::Weak;
+
+    use super::Core;
+
+    pub trait Sealed {
+        /// What the handle is one of.
+        fn weak_core(&self) -> WeakCore;
+    }
+
+    /// Public, as the trait has to be, but for what it holds.
+    pub struct WeakCore(pub(crate) Weak<Core>);
+
+    impl fmt::Debug for WeakCore {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("WeakCore")
+        }
+    }
 }
 
 /// What a [`Server`](crate::Server) and a [`Client`](crate::Client) share; the form in which callbacks see them. Only
@@ -114,6 +133,21 @@ pub trait Service: Sealed + Send + Sync {
     /// The service's numbers: those of all its connections, now and before. Does not block; takes longer the more
     /// connections there are: a fraction of a microsecond for each.
     fn stats(&self) -> ServiceStats;
+
+    /// Who has left last, and why: the last 16 connections that ended, the last one first. A copy; does not block.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use leads_comm::Service;
+    ///
+    /// fn tell_who_left(service: &dyn Service) {
+    ///     for departure in service.departures() {
+    ///         println!("{} left {:?} ago: {}", departure.peer, departure.at.elapsed(), departure.reason);
+    ///     }
+    /// }
+    /// ```
+    fn departures(&self) -> Vec<Departure>;
 
     /// Ends the service: no more connections, a goodbye to every peer behind all that was accepted for it, and the
     /// end of every thread.

@@ -145,6 +145,11 @@ impl Delivery {
         self
     }
 
+    /// What happens when as much waits as may: what [`slow_consumer`](Self::slow_consumer) has set.
+    pub fn policy(&self) -> SlowConsumer {
+        self.slow_consumer
+    }
+
     /// Whether it has messages go by themselves.
     pub(crate) fn goes_apart(&self) -> bool {
         self.conflate || self.lifespan.is_some() || self.min_interval.is_some()

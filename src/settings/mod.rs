@@ -29,6 +29,9 @@ pub(crate) use token::{MAX_FIRST_LEN, Token};
 /// What each message is charged beyond its bytes, so that a flood of tiny ones is bounded too.
 pub(crate) const OVERHEAD: usize = 64;
 
+/// The longest message, in payload bytes, unless another is chosen.
+pub(crate) const DEFAULT_MAX_LEN: usize = 1024 * 1024;
+
 /// The port of LEADS, used where no other is chosen.
 pub const DEFAULT_PORT: u16 = 16900;
 
@@ -73,6 +76,16 @@ pub enum SlowConsumer {
 }
 
 impl SlowConsumer {
+    /// Its name in numbers: `disconnect`, `drop_oldest`, `drop_newest` or `block`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Disconnect => "disconnect",
+            Self::DropOldest => "drop_oldest",
+            Self::DropNewest => "drop_newest",
+            Self::Block(_) => "block",
+        }
+    }
+
     /// Whether a sender waits for room.
     pub(crate) fn waits(self) -> bool {
         matches!(self, Self::Block(time) if !time.is_zero())
@@ -179,8 +192,8 @@ impl Default for Settings {
         Self {
             framing: Framing::default(),
             token: None,
-            max_received_len: 1024 * 1024,
-            max_sent_len: 1024 * 1024,
+            max_received_len: DEFAULT_MAX_LEN,
+            max_sent_len: DEFAULT_MAX_LEN,
             key: None,
             snapshot: None,
             delivery: Delivery::default(),

@@ -16,6 +16,9 @@ pub(super) mod sealed {
 
         /// Its place in [`ALL`](Self::ALL).
         fn index(self) -> usize;
+
+        /// Its name in metrics.
+        fn name(self) -> &'static str;
     }
 }
 
@@ -61,6 +64,10 @@ macro_rules! kinds {
 
             fn index(self) -> usize {
                 self as usize
+            }
+
+            fn name(self) -> &'static str {
+                self.as_str()
             }
         }
 

@@ -3,7 +3,7 @@
 //! [`Connection::stats`](crate::Connection::stats) and [`Service::stats`](crate::Service::stats) take a snapshot; that
 //! is cheap, does not block, and may be done from any thread and in any callback. (What the system holds for a peer
 //! costs some system calls, for one connection on Linux only.) A connection's numbers can be read
-//! also after its end. Each `Display` is one line.
+//! also after its end. Each `Display` is one line, for people; `to_json` is for programs.
 //!
 //! # What is counted
 //!
@@ -53,6 +53,7 @@
 
 mod counts;
 mod display;
+pub(crate) mod json;
 pub(crate) mod kind;
 mod received;
 

@@ -9,5 +9,6 @@ mod callbacks;
 mod client;
 mod ending;
 mod framings;
+mod monitor;
 mod receiving;
 mod sending;

@@ -126,6 +126,11 @@ impl Link {
         &self.calls
     }
 
+    /// When it was opened.
+    pub(crate) fn since(&self) -> Instant {
+        self.outbox.since()
+    }
+
     pub(crate) fn received(&self) -> &Received {
         &self.received
     }
@@ -143,8 +148,13 @@ impl Link {
             connected_since: self.outbox.since(),
             waiting_since: self.outbox.oldest(),
             traffic: self.traffic(),
-            system_queued_bytes: self.outbox.stream().and_then(|stream| stream.system_queued_bytes().ok()),
+            system_queued_bytes: self.system_queued_bytes(),
         }
+    }
+
+    /// How much the system holds for the peer, as far as that can be told.
+    pub(crate) fn system_queued_bytes(&self) -> Option<u64> {
+        self.outbox.stream().and_then(|stream| stream.system_queued_bytes().ok())
     }
 
     /// Has the system hold as much as the delivery says, after it was told `limit`.
@@ -278,7 +288,7 @@ impl Watched for Link {
                 self.follow(step);
                 time.map(|time| later(now, time))
             }
-            Deadline::Handshake | Deadline::LogRoom => None,
+            Deadline::Handshake | Deadline::LogRoom | Deadline::Numbers => None,
         }
     }
 }

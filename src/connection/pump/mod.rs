@@ -80,6 +80,8 @@ pub(crate) enum Deadline {
     Handshake,
     /// That there is room in the log to say what was left out of it.
     LogRoom,
+    /// That a service's numbers are said again.
+    Numbers,
 }
 
 /// The pump's side that others see: they leave things in its inbox and wake it.

@@ -1,5 +1,6 @@
 //! How a service ends: whichever thread begins it, the service's own thread sees everything out.
 
+use std::mem;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ impl Core {
         let _ = user_code::survive(|| self.handshakes.close());
         if self.lifecycle.is_over() {
             // It has never run, so that nothing else ends it.
+            self.tell_of_the_end();
             return self.drop_callbacks();
         }
         self.end_all(|link| {
@@ -41,9 +43,16 @@ impl Core {
         self.pump_thread.wait_for_end(by + 2 * CLOSE_GRACE);
         self.engine.log_limits.say_all();
         info!("{} closed", self.lifecycle.name());
+        self.tell_of_the_end();
         self.lifecycle.end();
         // Last, because what they do when they are dropped may wait for this service.
         self.drop_callbacks();
+    }
+
+    /// Tells those who asked for it.
+    fn tell_of_the_end(&self) {
+        let told = mem::take(&mut *self.told_of_end.lock());
+        let _ = user_code::survive(|| drop(told));
     }
 
     fn wait_for_threads(&self) {

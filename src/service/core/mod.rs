@@ -25,11 +25,12 @@ use crate::error::{DisconnectCause, DisconnectReason, Error};
 use crate::service::Service;
 use crate::service::broadcast::{self, Broadcaster};
 use crate::service::callback::Chain;
+use crate::service::departures::Departure;
 use crate::service::joining;
 use crate::service::lifecycle::Lifecycle;
 use crate::service::offline_queue::OfflineQueue;
-use crate::service::sealed::Sealed;
-use crate::service::table::ConnectionTable;
+use crate::service::sealed::{Sealed, WeakCore};
+use crate::service::table::{ConnectionTable, Snapshot};
 use crate::settings::{Delivery, Key, Settings};
 use crate::stats::ServiceStats;
 use crate::sync::later;
@@ -57,6 +58,8 @@ pub(crate) struct Core {
     /// Whom a sender disconnects at this moment to make room for what is sent.
     giving_room: Mutex<Option<Connection>>,
     started: OnceLock<Instant>,
+    /// Let go when the service ends, by which they are told.
+    told_of_end: Mutex<Vec<TellsOfEnd>>,
     /// The pump's own thread.
     pump_thread: Threads,
     this: Weak<Core>,
@@ -73,6 +76,30 @@ pub(crate) enum Role {
         /// For one that connects again: how much it may keep meanwhile.
         keep_bytes: Option<usize>,
     },
+}
+
+/// Who is told when a service ends.
+pub(crate) trait ToldOfEnd: Send + Sync {
+    /// The last connection is gone, and the service is about to be over, or goes without ever having run. Does not
+    /// block.
+    fn service_ends(&self);
+}
+
+/// Tells when it is dropped.
+struct TellsOfEnd(Weak<dyn ToldOfEnd>);
+
+impl TellsOfEnd {
+    fn is_of_use(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
+impl Drop for TellsOfEnd {
+    fn drop(&mut self) {
+        if let Some(told) = self.0.upgrade() {
+            told.service_ends();
+        }
+    }
 }
 
 impl Core {
@@ -101,6 +128,7 @@ impl Core {
                 is_client,
                 giving_room: Mutex::new(None),
                 started: OnceLock::new(),
+                told_of_end: Mutex::default(),
                 pump_thread: Threads::default(),
                 this: this.clone(),
             }
@@ -125,6 +153,18 @@ impl Core {
 
     pub(crate) fn is_client(&self) -> bool {
         self.is_client
+    }
+
+    /// Who is connected now.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.table.snapshot()
+    }
+
+    /// Has somebody told of the service's end.
+    pub(crate) fn tell_of_end(&self, told: Weak<dyn ToldOfEnd>) {
+        let mut all = self.told_of_end.lock();
+        all.retain(TellsOfEnd::is_of_use);
+        all.push(TellsOfEnd(told));
     }
 
     pub(crate) fn offline_queue(&self) -> Option<&OfflineQueue> {
@@ -275,7 +315,7 @@ impl Core {
     /// Takes a connection that has been retired out of the table: before its `on_disconnect`, and when its stream has
     /// been let go.
     pub(crate) fn remove(&self, connection: &Connection, reason: &DisconnectReason) {
-        self.table.remove(connection.id(), reason.kind(), connection.link().traffic());
+        self.table.remove(Departure::new(connection, reason), connection.link().traffic());
         if let Some(offline_queue) = &self.offline_queue {
             offline_queue.detach(connection);
         }
@@ -284,7 +324,11 @@ impl Core {
     }
 }
 
-impl Sealed for Core {}
+impl Sealed for Core {
+    fn weak_core(&self) -> WeakCore {
+        WeakCore(self.this.clone())
+    }
+}
 
 impl Service for Core {
     fn id(&self) -> ServiceId {
@@ -361,6 +405,10 @@ impl Service for Core {
             callers_refused: self.admission.refusals().counts(),
             ..self.table.stats()
         }
+    }
+
+    fn departures(&self) -> Vec<Departure> {
+        self.table.departures()
     }
 
     fn close(&self) {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::connection::{Connection, ConnectionId};
+use crate::service::departures::{Departure, Departures};
 use crate::stats::{Counts, DisconnectKind, ServiceStats, Traffic};
 use crate::sync::Mutex;
 
@@ -29,6 +30,7 @@ struct State {
     /// How those ended that are gone, and what went through them.
     ended: Counts<DisconnectKind>,
     past: Traffic,
+    departures: Departures,
 }
 
 /// Who was connected at some moment, in the order of connecting. Two of the same generation are the same.
@@ -49,6 +51,7 @@ impl ConnectionTable {
                 opened: 0,
                 ended: Counts::default(),
                 past: Traffic::default(),
+                departures: Departures::default(),
             }),
         }
     }
@@ -68,14 +71,20 @@ impl ConnectionTable {
     }
 
     /// Removes a connection that ended in this way, and through which no more will go than `traffic`.
-    pub(crate) fn remove(&self, id: ConnectionId, kind: DisconnectKind, traffic: Traffic) {
+    pub(crate) fn remove(&self, departure: Departure, traffic: Traffic) {
         let mut state = self.state.lock();
-        state.ended += kind;
+        state.ended += departure.kind;
         state.past += traffic;
         // Dropped after the lock: a stream's drop may be a program's own code.
-        let _removed = state.connections.remove(&id);
+        let _removed = state.connections.remove(&departure.id);
         let _old_snapshot = state.change();
+        let _forgotten = state.departures.add(departure);
         drop(state);
+    }
+
+    /// Who has left last, the last one first.
+    pub(crate) fn departures(&self) -> Vec<Departure> {
+        self.state.lock().departures.list()
     }
 
     /// Everyone who is connected now.

@@ -10,8 +10,10 @@ use loom::thread::{self, JoinHandle};
 use super::{ConnectionTable, Snapshot};
 use crate::connection::engine::{Engine, Relief};
 use crate::connection::{Connection, ConnectionId};
+use crate::error::{DisconnectCause, DisconnectReason, Undelivered};
+use crate::service::departures::Departure;
 use crate::settings::Settings;
-use crate::stats::{DisconnectKind, Traffic};
+use crate::stats::Traffic;
 use crate::sync::explore::explore;
 use crate::transport::Stream;
 
@@ -45,7 +47,8 @@ impl Service {
     }
 
     fn remove(&self, id: u64) {
-        self.table.remove(ConnectionId(id), DisconnectKind::LocalAbort, Traffic::default());
+        let reason = DisconnectReason::new(DisconnectCause::LocalAbort, Undelivered::default());
+        self.table.remove(Departure::new(&self.connections[id as usize], &reason), Traffic::default());
     }
 
     /// Inserts, looks, removes, and looks again. Whether it was there, and what was seen.

@@ -189,7 +189,7 @@ fn assert_counts<K: Kind + Debug + PartialEq>(all: &[K], text: &str) {
         assert_eq!(counts.get(*kind), number as u64);
     }
     assert!(counts.iter().eq(all.iter().copied().zip(0..)), "{counts:?}");
-    assert_eq!(counts.total(), (0..all.len() as u64).sum());
+    assert_eq!(counts.total(), (0..all.len() as u64).sum::<u64>());
     assert!(counts.to_string().starts_with(text), "{counts}");
 }
 
