@@ -10,6 +10,8 @@
 //!   recording   how they are kept, and read again
 //!   replaying   how they are played, each when it is due
 //!   converting  how another file is made of recordings
+//!   viewing     what is seen of a vehicle, or of a recording, in a browser
+//!   web         one address for pages, and for the WebSockets of what is alive
 //!   units       sizes and times, as they are typed
 //!   numbers     what monitors say, and what Prometheus collects
 //!   pace        how fast messages are sent
@@ -28,6 +30,8 @@ mod replaying;
 mod show;
 mod units;
 mod verbs;
+mod viewing;
+mod web;
 
 use std::process::ExitCode;
 

@@ -163,7 +163,9 @@ pub(crate) fn closing() -> Closing {
 impl Endpoint {
     /// What was typed; `default` where no address was.
     pub(crate) fn of(matches: &ArgMatches, default: Option<Address>) -> Result<Self, Failure> {
-        let address = matches.get_one::<Address>("address").cloned().or(default);
+        // Some verbs take it in another way.
+        let typed = matches.try_get_one::<Address>("address").ok().flatten();
+        let address = typed.cloned().or(default);
         let address = address.ok_or_else(|| usage("the address is missing"))?;
         let (port, separator) = match matches.get_flag("leads-video") {
             true => VIDEO,
@@ -225,6 +227,14 @@ impl Endpoint {
                 separator.escape_ascii()
             ),
         })
+    }
+
+    /// The address, with the port that it stands for.
+    pub(crate) fn place(&self) -> Address {
+        match self.address.clone() {
+            Address::Tcp { host, port, tls } => Address::Tcp { host, port: port.or(Some(self.port)), tls },
+            other => other,
+        }
     }
 
     /// Whether a device is at the other end, and not a program.

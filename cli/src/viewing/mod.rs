@@ -1,4 +1,43 @@
 //! What is seen of a vehicle, or of a recording: what the page, Foxglove and others are fed.
+//!
+//! ```text
+//!   vehicle ──▶ link ──▶ queue ──┐               ┌─▶ board ──▶ viewers, by the protocol ──▶ browsers
+//!   files ─────────▶ playback ───┴─▶ hub thread ─┤     └─▶ history ──▶ site: plots, downloads
+//!   monitor ──▶ who else is connected ──▶        └─▶ sinks: Foxglove, UDP, …
+//!
+//!   look        what a message is; fields, the numbers in it; pictures, raw
+//!   desk        what a page may ask for
+//!   site        what HTTP is answered; saving, a download; page, its files
+//!   opener      opens a browser
+//! ```
+
+pub(crate) mod board;
+pub(crate) mod desk;
+mod fields;
+pub(crate) mod history;
+pub(crate) mod hub;
+pub(crate) mod link;
+mod look;
+pub(crate) mod monitor;
+pub(crate) mod opener;
+mod page;
+mod pictures;
+pub(crate) mod playback;
+pub(crate) mod protocol;
+mod rates;
+mod raw;
+mod saving;
+pub(crate) mod site;
+pub(crate) mod viewers;
+
+pub(crate) mod analyst;
+pub(crate) mod foxglove;
+pub(crate) mod udp;
+
+use std::sync::Arc;
+
+/// What sends the vehicle a command that is allowed, or says why not.
+pub(crate) type Commands = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
 /// Somebody who is shown every message as it came, beside the page. Called on the thread of the hub, which nobody may
 /// hold up: what cannot be handed on at once is dropped and counted.

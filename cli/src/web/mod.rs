@@ -41,3 +41,5 @@ pub(crate) trait Site: Send + Sync + 'static {
     /// `None` where it knows no such path; then the next one is asked.
     fn answer(&self, request: &Request) -> Option<Response>;
 }
+mod interim;
+pub(crate) use interim::*;

@@ -1,0 +1,98 @@
+//! The connection to the vehicle: what comes on it goes into the queue, and commands go out on it.
+
+use std::sync::Arc;
+
+use leads_comm::{Callback, Client, Connection, DisconnectReason, Error, Service};
+use parking_lot::Mutex;
+
+use crate::console::complain;
+use crate::endpoint::{Endpoint, Status};
+use crate::recording::channels::{Origin, escape};
+use crate::recording::queue::Queue;
+
+/// A client's connection, or one after the other.
+pub(crate) struct Link {
+    queue: Arc<Queue>,
+    origin: Arc<Origin>,
+    status: Status,
+    address: String,
+    now: Mutex<Now>,
+}
+
+/// How it is at this moment.
+#[derive(Debug, Clone, Default)]
+struct Now {
+    connection: Option<Connection>,
+    /// Since when there is one, or none; in nanoseconds since 1970.
+    since: Option<u64>,
+    /// Whether it has been said that messages are left out.
+    has_complained: bool,
+}
+
+/// Why a command did not go out.
+#[derive(Debug)]
+pub(crate) enum NotSent {
+    NotConnected,
+    Failed(Error),
+}
+
+impl Link {
+    pub(crate) fn new(endpoint: &Endpoint, queue: Arc<Queue>) -> Self {
+        let address = endpoint.address.to_string();
+        let separator = escape(&endpoint.separator);
+        let origin = Arc::new(Origin { role: "client", peer: address.clone(), separator });
+        Self { queue, origin, status: endpoint.status(), address, now: Mutex::default() }
+    }
+
+    /// Goes in front of this.
+    pub(crate) fn status(&self) -> Status {
+        self.status.clone()
+    }
+
+    /// Whether it is connected, since when that is so, and a line about it.
+    pub(super) fn told(&self) -> (bool, Option<u64>, String) {
+        let Now { connection, since, .. } = self.now.lock().clone();
+        let line = match (&connection, self.status.cause()) {
+            (Some(connection), _) => format!("connected to {connection}"),
+            (None, cause) if cause.is_empty() => format!("connecting to {}", self.address),
+            (None, cause) => cause,
+        };
+        (connection.is_some(), since, line)
+    }
+
+    /// Sends a message, unless there is no connection.
+    pub(super) fn send(&self, message: &[u8]) -> Result<(), NotSent> {
+        let connection = self.now.lock().connection.clone().ok_or(NotSent::NotConnected)?;
+        connection.send(message).map_err(|error| match error {
+            Error::Disconnected | Error::NotConnected | Error::Closed => NotSent::NotConnected,
+            error => NotSent::Failed(error),
+        })
+    }
+}
+
+impl Callback for Link {
+    fn on_connect(&self, _: &dyn Service, connection: &Connection) {
+        let mut now = self.now.lock();
+        (now.connection, now.since) = (Some(connection.clone()), Some(self.queue.clock().now()));
+    }
+
+    fn on_receive(&self, _: &dyn Service, _: &Connection, message: &[u8]) {
+        // The page shows how many these are.
+        if self.queue.push(&self.origin, message) && !std::mem::replace(&mut self.now.lock().has_complained, true) {
+            complain("leads-comm: messages are left out: they come faster than they can be looked at");
+        }
+    }
+
+    fn on_disconnect(&self, _: &dyn Service, _: &Connection, _: &DisconnectReason) {
+        let mut now = self.now.lock();
+        (now.connection, now.since) = (None, Some(self.queue.clock().now()));
+    }
+}
+
+/// A client of the vehicle that feeds this, and connects again for as long as it takes; and what its `start` is given.
+pub(crate) fn client(endpoint: &Endpoint, link: &Arc<Link>) -> Result<(Client, String), crate::console::Failure> {
+    let (builder, place) = endpoint.client()?;
+    let builder = builder.closing(crate::endpoint::closing()).reconnect(crate::endpoint::reconnect());
+    let callback = (endpoint.watch(), (link.status(), Arc::clone(link)));
+    Ok((builder.callback(callback).build()?, place))
+}

@@ -1,0 +1,116 @@
+//! What a browser is answered by HTTP. Each request has a thread of its own; none of them holds up the hub for longer
+//! than it takes to make a list.
+
+use std::sync::Arc;
+
+use leads_comm::{Client, Server};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::desk::{Desk, Refused};
+use super::history::History;
+use super::hub::Glance;
+use super::link::NotSent;
+use super::saving::{self, Format};
+use super::{page, protocol};
+use crate::web::{Method, Request, Response, Site};
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// The paths that are no files of the page.
+pub(crate) struct ViewSite {
+    pub(crate) history: Arc<Mutex<History>>,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) glance: Arc<Glance>,
+    /// The client of the vehicle.
+    pub(crate) client: Option<Client>,
+    /// Those who are served, by a name.
+    pub(crate) servers: Vec<(&'static str, Server)>,
+    /// Taken by the one whose answer is large, so that there is one such at a time.
+    pub(crate) large: Mutex<()>,
+}
+
+impl Site for ViewSite {
+    fn answer(&self, request: &Request) -> Option<Response> {
+        let answer = match (request.method, request.path.as_str()) {
+            (Method::Get, "/history") => self.history(),
+            (Method::Get, "/save") => self.save(request),
+            (Method::Get, "/healthz") => self.health(),
+            (Method::Get, "/stats") => self.stats(),
+            (Method::Post, "/command") => self.command(&request.body),
+            (Method::Get, "/command") => said(405, "a command is sent by POST"),
+            (Method::Get, path) => return page::file(path),
+            (Method::Post, _) => return None,
+        };
+        Some(answer)
+    }
+}
+
+impl ViewSite {
+    fn history(&self) -> Response {
+        let _one = self.large.lock();
+        let (seq, rows) = self.history.lock().rows();
+        response(200, JSON, protocol::history(seq, &rows).into_bytes())
+    }
+
+    fn save(&self, request: &Request) -> Response {
+        let wanted = request.query.iter().find(|(name, _)| name == "format").map_or("mcap", |(_, value)| value);
+        let Some(format) = Format::named(wanted) else { return said(400, "format is mcap or csv") };
+        let _one = self.large.lock();
+        let messages = self.history.lock().messages();
+        match saving::file(format, &messages) {
+            Ok(Some(file)) => {
+                let name = jiff::Zoned::now().strftime("leads-%Y-%m-%d_%H-%M-%S").to_string();
+                let disposition = format!("attachment; filename=\"{name}.{}\"", format.extension());
+                let headers = vec![("Content-Disposition", disposition)];
+                Response { headers, ..response(200, format.content_type(), file) }
+            }
+            Ok(None) if messages.is_empty() => said(404, "nothing has come yet"),
+            Ok(None) => said(404, "nothing has come that a CSV of LEADS has a place for"),
+            Err(error) => said(500, &format!("cannot make a file: {error}")),
+        }
+    }
+
+    fn command(&self, body: &[u8]) -> Response {
+        let said: Option<Value> = serde_json::from_slice(body).ok();
+        let Some(name) = said.as_ref().and_then(|said| said.get("name")).and_then(Value::as_str) else {
+            return answered(400, "the body is to be an object with a name");
+        };
+        match self.desk.command(name) {
+            Ok(()) => response(200, JSON, json!({ "ok": true }).to_string().into_bytes()),
+            Err(refused) => {
+                let status = match refused {
+                    Refused::NotAllowed => 403,
+                    Refused::NotSent(NotSent::NotConnected) => 503,
+                    Refused::NotSent(NotSent::Failed(_)) => 500,
+                };
+                answered(status, &refused.text())
+            }
+        }
+    }
+
+    fn health(&self) -> Response {
+        if self.glance.is_connected() { said(200, "ok") } else { said(503, "not connected") }
+    }
+
+    fn stats(&self) -> Response {
+        let services = self.servers.iter().map(|(name, server)| (*name, server.stats()));
+        let services = services.chain(self.client.iter().map(|client| ("vehicle", client.stats())));
+        let told: serde_json::Map<String, Value> =
+            services.map(|(name, stats)| (name.to_owned(), stats.to_string().into())).collect();
+        response(200, JSON, Value::from(told).to_string().into_bytes())
+    }
+}
+
+fn response(status: u16, content_type: &'static str, body: Vec<u8>) -> Response {
+    Response { status, content_type, headers: Vec::new(), body }
+}
+
+fn said(status: u16, text: &str) -> Response {
+    response(status, TEXT, format!("{text}\n").into_bytes())
+}
+
+fn answered(status: u16, error: &str) -> Response {
+    response(status, JSON, json!({ "ok": false, "error": error }).to_string().into_bytes())
+}

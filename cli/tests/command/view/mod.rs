@@ -1,0 +1,182 @@
+//! `view`: what a page is told of a vehicle and of recordings, what it may ask for, and that nobody holds up anybody.
+
+mod commands;
+mod files;
+mod hostile;
+mod live;
+mod monitor;
+mod options;
+mod saved;
+mod slow;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use leads_comm_testing::wire::{Listening, Peer};
+use serde_json::{Value, json};
+use tungstenite::client::ClientRequestBuilder;
+use tungstenite::{Message, WebSocket};
+
+use crate::process::{PATIENCE, Process};
+
+const SUBPROTOCOL: &str = "leads-comm.view.1";
+
+/// The command, viewing something; and the port of its page.
+struct View {
+    process: Process,
+    port: u16,
+}
+
+impl View {
+    /// `view WHAT --listen 127.0.0.1:0 …`
+    fn start(arguments: &[&str]) -> Self {
+        let process = Process::start(&[&["view", "--listen", "127.0.0.1:0"], arguments].concat());
+        let line = process.error_line_with("the page is at http://127.0.0.1:");
+        let port = line.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
+        Self { process, port }
+    }
+
+    /// The same of a vehicle, which this end is; connected.
+    fn of_vehicle(arguments: &[&str]) -> (Self, Peer) {
+        let vehicle = Listening::start();
+        let view = Self::start(&[&[&*vehicle.address(), "--monitor", "none"], arguments].concat());
+        let peer = vehicle.accept();
+        view.process.error_line_with("connected to");
+        (view, peer)
+    }
+
+    /// A browser's WebSocket.
+    fn page(&self) -> Page {
+        let address = format!("127.0.0.1:{}", self.port);
+        let request = ClientRequestBuilder::new(format!("ws://{address}/").parse().unwrap())
+            .with_header("Origin", format!("http://{address}"))
+            .with_sub_protocol(SUBPROTOCOL);
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Page(tungstenite::client(request, stream).unwrap().0)
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n", self.port))
+    }
+
+    fn post(&self, path: &str, body: &str) -> Answer {
+        let (port, len) = (self.port, body.len());
+        self.ask(&format!(
+            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n\
+             Content-Type: application/json\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{body}"
+        ))
+    }
+
+    /// Sends this, and reads until the other end is done.
+    fn ask(&self, request: &str) -> Answer {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("an answer has a head");
+        let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, head, body: answer[end + 4..].to_vec() }
+    }
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// One who looks, as a browser does.
+struct Page(WebSocket<TcpStream>);
+
+/// What it is told.
+#[derive(Debug, Clone, PartialEq)]
+enum Told {
+    Text(Value),
+    Picture { name: String, time: f64, bytes: Vec<u8> },
+    End,
+}
+
+impl Page {
+    fn next(&mut self) -> Told {
+        loop {
+            match self.0.read() {
+                Ok(Message::Text(text)) => return Told::Text(serde_json::from_str(&text).unwrap()),
+                Ok(Message::Binary(bytes)) => {
+                    assert_eq!(bytes[0], 1);
+                    let (name, rest) = bytes[2..].split_at(bytes[1].into());
+                    let (time, bytes) = rest.split_at(8);
+                    return Told::Picture {
+                        name: String::from_utf8(name.to_vec()).unwrap(),
+                        time: f64::from_be_bytes(time.try_into().unwrap()),
+                        bytes: bytes.to_vec(),
+                    };
+                }
+                Ok(Message::Close(_)) => return Told::End,
+                Ok(_) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// The next message of this type for which it holds.
+    #[track_caller]
+    fn find(&mut self, kind: &str, mut holds: impl FnMut(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        let mut last = Value::Null;
+        while Instant::now() < deadline {
+            match self.next() {
+                Told::Text(told) if told["type"] == kind => {
+                    if holds(&told) {
+                        return told;
+                    }
+                    last = told;
+                }
+                Told::End => panic!("it has ended; the last {kind} was {last}"),
+                _ => {}
+            }
+        }
+        panic!("no {kind} was as it should be, the last one was {last}");
+    }
+
+    fn say(&mut self, said: Value) {
+        self.0.send(Message::text(said.to_string())).unwrap();
+    }
+
+    /// Waits for a value of a number, by its path, in what the page would draw; returns the time that it has.
+    #[track_caller]
+    fn find_sample(&mut self, path: &str, value: f64) -> f64 {
+        let mut id = None;
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let Told::Text(told) = self.next() else { continue };
+            if told["type"] == "fields" {
+                let fields = told["fields"].as_array().unwrap();
+                id = fields.iter().find(|field| field["path"] == path).map(|field| field["id"].to_string());
+            }
+            let (Some(id), "samples") = (&id, told["type"].as_str().unwrap()) else { continue };
+            let Some(values) = told["v"][id].as_array() else { continue };
+            if let Some(place) = values.iter().position(|other| *other == json!(value)) {
+                return told["t"][place].as_f64().unwrap();
+            }
+        }
+        panic!("{path} was never {value}");
+    }
+}
+
+/// A picture, as far as it is looked at.
+const JPEG: &[u8] = b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01 and so on";
