@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use leads_comm::stats::ServiceStats;
 use leads_comm::{Client, Server};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use super::hub::Glance;
 use super::link::NotSent;
 use super::saving::{self, Format};
 use super::{page, protocol};
+use crate::numbers;
 use crate::web::{Method, Request, Response, Site};
 
 const JSON: &str = "application/json";
@@ -38,6 +40,7 @@ impl Site for ViewSite {
             (Method::Get, "/save") => self.save(request),
             (Method::Get, "/healthz") => self.health(),
             (Method::Get, "/stats") => self.stats(),
+            (Method::Get, "/metrics") => self.metrics(),
             (Method::Post, "/command") => self.command(&request.body),
             (Method::Get, "/command") => said(405, "a command is sent by POST"),
             (Method::Get, path) => return page::file(path),
@@ -95,11 +98,19 @@ impl ViewSite {
     }
 
     fn stats(&self) -> Response {
-        let services = self.servers.iter().map(|(name, server)| (*name, server.stats()));
-        let services = services.chain(self.client.iter().map(|client| ("vehicle", client.stats())));
-        let told: serde_json::Map<String, Value> =
-            services.map(|(name, stats)| (name.to_owned(), stats.to_string().into())).collect();
-        response(200, JSON, Value::from(told).to_string().into_bytes())
+        let told: Vec<_> =
+            self.services().iter().map(|(name, stats)| format!("\"{name}\":{}", stats.to_json())).collect();
+        response(200, JSON, format!("{{{}}}", told.join(",")).into_bytes())
+    }
+
+    fn metrics(&self) -> Response {
+        response(200, numbers::CONTENT_TYPE, numbers::prometheus(&self.services()).into_bytes())
+    }
+
+    /// The numbers of all services that are at work here.
+    fn services(&self) -> Vec<(&'static str, ServiceStats)> {
+        let client = self.client.iter().map(|client| ("vehicle", client.stats()));
+        client.chain(self.servers.iter().map(|(name, server)| (*name, server.stats()))).collect()
     }
 }
 

@@ -9,12 +9,13 @@ mod options;
 mod saved;
 mod slow;
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
 use leads_comm_testing::wire::{Listening, Peer};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tungstenite::client::ClientRequestBuilder;
 use tungstenite::{Message, WebSocket};
 
@@ -54,7 +55,11 @@ impl View {
             .with_sub_protocol(SUBPROTOCOL);
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Page(tungstenite::client(request, stream).unwrap().0)
+        Page {
+            socket: tungstenite::client(request, stream).unwrap().0,
+            ids: HashMap::new(),
+            samples: Vec::new(),
+        }
     }
 
     fn get(&self, path: &str) -> Answer {
@@ -101,7 +106,13 @@ impl Answer {
 }
 
 /// One who looks, as a browser does.
-struct Page(WebSocket<TcpStream>);
+struct Page {
+    socket: WebSocket<TcpStream>,
+    /// The ids of numbers, by their paths.
+    ids: HashMap<String, String>,
+    /// The samples that it was told, since the last jump: id, value, time.
+    samples: Vec<(String, f64, f64)>,
+}
 
 /// What it is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,8 +125,12 @@ enum Told {
 impl Page {
     fn next(&mut self) -> Told {
         loop {
-            match self.0.read() {
-                Ok(Message::Text(text)) => return Told::Text(serde_json::from_str(&text).unwrap()),
+            match self.socket.read() {
+                Ok(Message::Text(text)) => {
+                    let told = serde_json::from_str(&text).unwrap();
+                    self.remember(&told);
+                    return Told::Text(told);
+                }
                 Ok(Message::Binary(bytes)) => {
                     assert_eq!(bytes[0], 1);
                     let (name, rest) = bytes[2..].split_at(bytes[1].into());
@@ -130,6 +145,29 @@ impl Page {
                 Ok(_) => {}
                 Err(error) => panic!("{error}"),
             }
+        }
+    }
+
+    fn remember(&mut self, told: &Value) {
+        match told["type"].as_str().unwrap() {
+            "fields" => {
+                for field in told["fields"].as_array().unwrap() {
+                    self.ids.insert(field["path"].as_str().unwrap().to_owned(), field["id"].to_string());
+                }
+            }
+            "samples" => {
+                let times = told["t"].as_array().unwrap();
+                for (id, values) in told["v"].as_object().unwrap() {
+                    assert_eq!(values.as_array().unwrap().len(), times.len());
+                    let some = values.as_array().unwrap().iter().zip(times).filter(|(value, _)| !value.is_null());
+                    let sample = |(value, time): (&Value, &Value)| {
+                        (id.clone(), value.as_f64().unwrap(), time.as_f64().unwrap())
+                    };
+                    self.samples.extend(some.map(sample));
+                }
+            }
+            "reset" => self.samples.clear(),
+            _ => {}
         }
     }
 
@@ -154,25 +192,21 @@ impl Page {
     }
 
     fn say(&mut self, said: Value) {
-        self.0.send(Message::text(said.to_string())).unwrap();
+        self.socket.send(Message::text(said.to_string())).unwrap();
     }
 
-    /// Waits for a value of a number, by its path, in what the page would draw; returns the time that it has.
+    /// Waits for a value of a number, by its path, in what the page draws; returns the time that it has.
     #[track_caller]
     fn find_sample(&mut self, path: &str, value: f64) -> f64 {
-        let mut id = None;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            let Told::Text(told) = self.next() else { continue };
-            if told["type"] == "fields" {
-                let fields = told["fields"].as_array().unwrap();
-                id = fields.iter().find(|field| field["path"] == path).map(|field| field["id"].to_string());
+            if let Some(id) = self.ids.get(path) {
+                let is_it = |(other, sample, _): &&(String, f64, f64)| other == id && *sample == value;
+                if let Some((_, _, time)) = self.samples.iter().find(is_it) {
+                    return *time;
+                }
             }
-            let (Some(id), "samples") = (&id, told["type"].as_str().unwrap()) else { continue };
-            let Some(values) = told["v"][id].as_array() else { continue };
-            if let Some(place) = values.iter().position(|other| *other == json!(value)) {
-                return told["t"][place].as_f64().unwrap();
-            }
+            assert_ne!(self.next(), Told::End);
         }
         panic!("{path} was never {value}");
     }
