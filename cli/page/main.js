@@ -9,7 +9,7 @@
  * `model/` knows nothing of the document, and is tested without one; `panels/` has a module for each part of the page.
  */
 
-import { byId } from "./dom.js";
+import { byId, forgetColours } from "./dom.js";
 import { part } from "./frames.js";
 import { history } from "./history.js";
 import { Live } from "./live.js";
@@ -117,6 +117,7 @@ const live = new Live({
 });
 
 themeSwitch(byId("theme"), () => {
+  forgetColours();
   plot.recolour();
   track.draw();
   moved();

@@ -20,7 +20,7 @@ const MOST_PATH = 200;
  *   bytesPerS: number, messages: number, bytes: number, leftOut: number, notJson: number, skewMs: number,
  *   thinned: number}} State
  * @typedef {{type: "fields", more: number, fields: {id: number, path: string, last: number, min: number, max: number,
- *   count: number, at: number}[]}} Fields
+ *   at: number}[]}} Fields
  * @typedef {{type: "samples", seq: number, times: number[], columns: Map<number, number[]>}} Samples
  * @typedef {{type: "raw", total: number, messages: {seq: number, at: number, length: number, text: string | null,
  *   base64: string | null, cut: boolean}[]}} Raw
@@ -137,7 +137,6 @@ function field(field) {
     last: finite(field.last),
     min: finite(field.min),
     max: finite(field.max),
-    count: finite(field.count, 0),
     at: finite(field.at),
   };
 }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import test, { after, before } from "node:test";
 import { launch } from "./browser.mjs";
 import { Frames, HELLO, STATE, fakeTool, route } from "./fake.mjs";
+import { minutes, unplugged } from "./hour.mjs";
 import { pictures } from "./pictures.mjs";
 
 let browser;
@@ -522,4 +523,20 @@ test("without motion, the plot moves once a second", async (t) => {
   }
   const draws = await page.evaluate(() => window.draws);
   assert.ok(draws <= 4, `${draws} draws of 30`);
+});
+
+test("after an hour the page holds what it held after some minutes", async (t) => {
+  const context = await browser.newContext({ viewport: { width: 1400, height: 900 } });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  await unplugged(page);
+  tool.history = { seq: 0, t: [], v: {} };
+  await page.goto(tool.url);
+  const [jpeg] = await pictures(page, { count: 1, width: 320, height: 200 });
+  const early = await minutes(page, 0, 12, jpeg);
+  const late = await minutes(page, 12, 60, jpeg);
+  t.diagnostic(`${(early / 1e6).toFixed(1)} MB after 12 minutes, ${(late / 1e6).toFixed(1)} MB after 60`);
+  await shows(page, "#fields-count", "30");
+  assert.ok(late < early + 3e6, `${early} and ${late}`);
+  assert.ok(late < 60e6, `${late}`);
 });

@@ -142,16 +142,25 @@ test("a history that never comes holds back a bounded time", () => {
 test("a field is what the newest of names and samples says", () => {
   const feed = new Feed();
   feed.begin(300_000);
-  const named = (last) => ({ more: 0, fields: [{ id: 1, path: "a", last, min: 0, max: 5, count: 1, at: 0 }] });
-  feed.names(named(5));
+  const named = (last, at, more = {}) => ({ more: 0, fields: [{ id: 1, path: "a", last, at, min: 0, max: 5, ...more }] });
+  const sample = (value, at) => feed.samples({ seq: at, times: [at, at + 1], columns: column(1, [value, NaN]) });
+  // Its samples may be faster than its name.
+  sample(4, 20);
+  feed.names(named(3, 10));
   const field = feed.fields.get(1);
-  assert.equal(field.whole, true);
-  feed.samples({ seq: 1, times: [1, 2], columns: column(1, [7.5, NaN]) });
-  assert.deepEqual([field.last, field.max, field.min, field.whole], [7.5, 7.5, 0, false]);
-  feed.names(named(5));
+  assert.deepEqual([field.last, field.at, field.min, field.max, field.whole], [4, 20, 0, 5, true]);
+  sample(7.5, 30);
+  assert.deepEqual([field.last, field.max, field.whole], [7.5, 7.5, false]);
+  feed.names(named(4, 20));
   assert.equal(feed.fields.get(1), field);
-  assert.equal(field.whole, false);
+  assert.deepEqual([field.last, field.max, field.whole], [7.5, 7.5, false]);
+  feed.names(named(6, 40, { min: -2 }));
+  assert.deepEqual([field.last, field.min], [6, -2]);
   assert.equal(feed.byPath("a"), field);
+  // After a jump, the time before is the newest.
+  feed.reset();
+  feed.names(named(2, 5));
+  assert.equal(field.last, 2);
 });
 
 test("messages of another kind are nothing", () => {
