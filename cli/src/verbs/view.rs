@@ -1,6 +1,7 @@
 //! `view`: a page in the browser that shows a vehicle, or a recording.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,11 +26,12 @@ use crate::viewing::hub::{Feed, Hub, Running};
 use crate::viewing::link::{self, Link};
 use crate::viewing::monitor::{self, Monitor};
 use crate::viewing::opener;
+use crate::viewing::page;
 use crate::viewing::playback::Playback;
 use crate::viewing::protocol::{SUBPROTOCOL, Subject};
 use crate::viewing::site::ViewSite;
 use crate::viewing::viewers::Viewers;
-use crate::web::{self, Web};
+use crate::web::{self, Web, WebServer};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -127,7 +129,7 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
         return Err("is not HOST:PORT".into());
     };
     let host = match host.as_deref() {
-        None => Ipv6Addr::UNSPECIFIED.into(),
+        None => Ipv4Addr::UNSPECIFIED.into(),
         Some("localhost") => Ipv4Addr::LOCALHOST.into(),
         Some(host) => {
             host.parse().map_err(|_| format!("{host} is no IP address of this machine; :PORT is all of them"))?
@@ -241,13 +243,24 @@ fn recordings(matches: &ArgMatches, files: Vec<PathBuf>) -> Result<(), Failure> 
     Ok(())
 }
 
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
+    match error.kind() {
+        // That of a token which cannot be one.
+        io::ErrorKind::InvalidInput => usage(error.to_string()),
+        io::ErrorKind::AddrInUse => {
+            fail(format!("{address} is in use, perhaps by another view: --listen 127.0.0.1:0 takes any free port"))
+        }
+        _ => fail(format!("cannot listen at {address}: {error}: --listen names another address")),
+    }
+}
+
 fn keep(matches: &ArgMatches) -> Duration {
     matches.get_one("keep").copied().unwrap_or(KEEP)
 }
 
 /// All that is there for those who look.
 struct View {
-    web: web::Running,
+    web: WebServer,
     viewers: Arc<Viewers>,
     hub: Running,
 }
@@ -270,8 +283,8 @@ impl View {
         let site = ViewSite { history, desk, glance, client, servers, large: Mutex::default() };
         let address = matches.get_one("listen").copied().unwrap_or(LISTEN);
         let token = matches.get_one::<PathBuf>("web-token-file").map(|file| read_token(file)).transpose()?;
-        let web =
-            Web::new(address).token(token).site(site).door(door).start().map_err(|error| fail(error.to_string()))?;
+        let web = Web::new(address).token(token).site(site).site(page::FILES).door(door).start();
+        let web = web.map_err(|error| cannot_listen(address, &error))?;
         let hub = hub.start()?;
         tell(format_args!("the page is at {}", web.url()));
         if matches.get_flag("open") {

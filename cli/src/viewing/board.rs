@@ -148,7 +148,7 @@ impl Board {
     /// Which fields there are: if one is new, or, when `at_any_rate` asks for it, anything of them has changed.
     pub(super) fn changed_fields(&mut self, at_any_rate: bool) -> Option<String> {
         let has_new = self.changed.known != self.fields.len();
-        if !has_new && !(at_any_rate && self.changed.fields) {
+        if !(has_new || at_any_rate && self.changed.fields) {
             return None;
         }
         (self.changed.known, self.changed.fields) = (self.fields.len(), false);

@@ -55,7 +55,7 @@ impl Desk {
             ("command", _) => {
                 let name = said.get("name")?.as_str()?;
                 let outcome = self.command(name).map_err(|refused| refused.text());
-                return Some(protocol::commanded(name, outcome.as_ref().map(|()| ()).map_err(String::as_str)));
+                return Some(protocol::commanded(name, outcome.as_ref().copied().map_err(String::as_str)));
             }
             ("pause", Some(controls)) => controls.0.lock().is_paused = said.get("on")?.as_bool(),
             ("seek", Some(controls)) => {

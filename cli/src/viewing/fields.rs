@@ -150,7 +150,7 @@ impl Fields {
                 }
                 continue;
             }
-            if len + name.len() + 1 <= LONGEST_PATH {
+            if len + name.len() < LONGEST_PATH {
                 if len > 0 {
                     self.path.push('.');
                 }

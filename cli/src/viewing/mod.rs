@@ -20,7 +20,7 @@ pub(crate) mod link;
 mod look;
 pub(crate) mod monitor;
 pub(crate) mod opener;
-mod page;
+pub(crate) mod page;
 mod pictures;
 pub(crate) mod playback;
 pub(crate) mod protocol;

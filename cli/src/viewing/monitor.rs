@@ -45,7 +45,6 @@ pub(crate) fn beside(vehicle: &Address) -> Option<Address> {
 
 /// Asks for as long as it takes, and says nothing of it.
 pub(crate) struct Monitor {
-    pub(crate) address: Address,
     client: Client,
     heard: Arc<Heard>,
 }
@@ -114,7 +113,7 @@ impl Monitor {
         };
         let client = builder.build()?;
         client.start(&place, true)?;
-        Ok(Self { address, client, heard })
+        Ok(Self { client, heard })
     }
 
     /// What the page is told of it, if that is news.
@@ -144,7 +143,7 @@ fn told(at: u64, line: &[u8], error: Option<&str>) -> String {
     let numbers = whole.and_then(|whole| cut(whole.get()));
     match numbers {
         Some((numbers, left_out)) => protocol::peers(at, error, Some(&numbers), left_out),
-        None => protocol::peers(at, Some("what answers there is no monitor of leads-comm"), None, 0),
+        None => protocol::peers(at, error.or(Some("what answers there is no monitor of leads-comm")), None, 0),
     }
 }
 

@@ -12,13 +12,10 @@ use super::desk::{Desk, Refused};
 use super::history::History;
 use super::hub::Glance;
 use super::link::NotSent;
+use super::protocol;
 use super::saving::{self, Format};
-use super::{page, protocol};
 use crate::numbers;
 use crate::web::{Method, Request, Response, Site};
-
-const JSON: &str = "application/json";
-const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The paths that are no files of the page.
 pub(crate) struct ViewSite {
@@ -42,9 +39,10 @@ impl Site for ViewSite {
             (Method::Get, "/stats") => self.stats(),
             (Method::Get, "/metrics") => self.metrics(),
             (Method::Post, "/command") => self.command(&request.body),
-            (Method::Get, "/command") => said(405, "a command is sent by POST"),
-            (Method::Get, path) => return page::file(path),
-            (Method::Post, _) => return None,
+            (Method::Get, "/command") => {
+                Response::line(405, "405 Method Not Allowed: a command is sent by POST").header("Allow", "POST")
+            }
+            _ => return None,
         };
         Some(answer)
     }
@@ -54,24 +52,22 @@ impl ViewSite {
     fn history(&self) -> Response {
         let _one = self.large.lock();
         let (seq, rows) = self.history.lock().rows();
-        response(200, JSON, protocol::history(seq, &rows).into_bytes())
+        Response::json(protocol::history(seq, &rows))
     }
 
     fn save(&self, request: &Request) -> Response {
-        let wanted = request.query.iter().find(|(name, _)| name == "format").map_or("mcap", |(_, value)| value);
-        let Some(format) = Format::named(wanted) else { return said(400, "format is mcap or csv") };
+        let format = Format::named(request.value("format").unwrap_or("mcap"));
+        let Some(format) = format else { return Response::line(400, "400 Bad Request: format is mcap or csv") };
         let _one = self.large.lock();
         let messages = self.history.lock().messages();
         match saving::file(format, &messages) {
             Ok(Some(file)) => {
-                let name = jiff::Zoned::now().strftime("leads-%Y-%m-%d_%H-%M-%S").to_string();
-                let disposition = format!("attachment; filename=\"{name}.{}\"", format.extension());
-                let headers = vec![("Content-Disposition", disposition)];
-                Response { headers, ..response(200, format.content_type(), file) }
+                let name = jiff::Zoned::now().strftime("leads-%Y-%m-%d_%H-%M-%S");
+                Response::download(format.content_type(), &format!("{name}.{}", format.extension()), file)
             }
-            Ok(None) if messages.is_empty() => said(404, "nothing has come yet"),
-            Ok(None) => said(404, "nothing has come that a CSV of LEADS has a place for"),
-            Err(error) => said(500, &format!("cannot make a file: {error}")),
+            Ok(None) if messages.is_empty() => Response::line(404, "nothing has come yet"),
+            Ok(None) => Response::line(404, "nothing has come that a CSV of LEADS has a place for"),
+            Err(error) => Response::line(500, &format!("cannot make a file: {error}")),
         }
     }
 
@@ -81,7 +77,7 @@ impl ViewSite {
             return answered(400, "the body is to be an object with a name");
         };
         match self.desk.command(name) {
-            Ok(()) => response(200, JSON, json!({ "ok": true }).to_string().into_bytes()),
+            Ok(()) => Response::json(json!({ "ok": true }).to_string()),
             Err(refused) => {
                 let status = match refused {
                     Refused::NotAllowed => 403,
@@ -94,17 +90,20 @@ impl ViewSite {
     }
 
     fn health(&self) -> Response {
-        if self.glance.is_connected() { said(200, "ok") } else { said(503, "not connected") }
+        match self.glance.is_connected() {
+            true => Response::line(200, "ok"),
+            false => Response::line(503, "not connected"),
+        }
     }
 
     fn stats(&self) -> Response {
         let told: Vec<_> =
             self.services().iter().map(|(name, stats)| format!("\"{name}\":{}", stats.to_json())).collect();
-        response(200, JSON, format!("{{{}}}", told.join(",")).into_bytes())
+        Response::json(format!("{{{}}}", told.join(",")))
     }
 
     fn metrics(&self) -> Response {
-        response(200, numbers::CONTENT_TYPE, numbers::prometheus(&self.services()).into_bytes())
+        Response::new(numbers::CONTENT_TYPE, numbers::prometheus(&self.services()))
     }
 
     /// The numbers of all services that are at work here.
@@ -114,14 +113,6 @@ impl ViewSite {
     }
 }
 
-fn response(status: u16, content_type: &'static str, body: Vec<u8>) -> Response {
-    Response { status, content_type, headers: Vec::new(), body }
-}
-
-fn said(status: u16, text: &str) -> Response {
-    response(status, TEXT, format!("{text}\n").into_bytes())
-}
-
 fn answered(status: u16, error: &str) -> Response {
-    response(status, JSON, json!({ "ok": false, "error": error }).to_string().into_bytes())
+    Response { status, ..Response::json(json!({ "ok": false, "error": error }).to_string()) }
 }

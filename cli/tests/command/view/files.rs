@@ -25,7 +25,8 @@ fn seek(page: &mut Page, second: f64) {
 #[test]
 fn a_recording_is_played_paused_and_moved_in() {
     let folder = Recordings::new();
-    for file in [folder.mcap("drive.mcap", SECOND, &seconds(100)), folder.json_lines("drive.jsonl", SECOND, &seconds(100))]
+    for file in
+        [folder.mcap("drive.mcap", SECOND, &seconds(100)), folder.json_lines("drive.jsonl", SECOND, &seconds(100))]
     {
         let view = View::start(&[&file]);
         let mut page = view.page();
@@ -33,7 +34,10 @@ fn a_recording_is_played_paused_and_moved_in() {
         assert_eq!((&hello["live"], &hello["files"], &hello["source"]), (&json!(false), &json!([file]), &json!(file)));
         let timeline = page.find("timeline", |_| true);
         assert_eq!((timeline["start"].as_f64(), timeline["end"].as_f64()), (Some(START), Some(START + 99_000.0)));
-        assert_eq!((&timeline["messages"], &timeline["ended"], &timeline["speed"]), (&json!(100), &json!(false), &json!(1)));
+        assert_eq!(
+            (&timeline["messages"], &timeline["ended"], &timeline["speed"]),
+            (&json!(100), &json!(false), &json!(1))
+        );
         page.say(json!({ "type": "pause", "on": true }));
         page.find("timeline", |timeline| timeline["paused"] == true);
 
@@ -101,7 +105,8 @@ fn all_who_look_see_the_same_place() {
 #[test]
 fn files_are_played_one_behind_the_other() {
     let folder = Recordings::new();
-    let (first, second) = (folder.mcap("a.mcap", SECOND, &seconds(3)), folder.json_lines("b.jsonl", SECOND, &["{\"b\":1}"; 2]));
+    let (first, second) =
+        (folder.mcap("a.mcap", SECOND, &seconds(3)), folder.json_lines("b.jsonl", SECOND, &["{\"b\":1}"; 2]));
     let view = View::start(&[&first, &second]);
     let mut page = view.page();
     assert_eq!(page.find("hello", |_| true)["files"], json!([first, second]));
@@ -115,7 +120,7 @@ fn files_are_played_one_behind_the_other() {
 #[test]
 fn what_cannot_be_played_is_told() {
     let folder = Recordings::new();
-    std::fs::write(folder.path("empty.jsonl"), "\n").unwrap();
+    std::fs::write(folder.path("empty.jsonl"), "{\"a\":1}\n").unwrap();
     for (arguments, why) in [
         (&["missing.mcap"][..], "cannot read missing.mcap: "),
         (&[&folder.name("empty.jsonl")], "there is nothing to play in "),

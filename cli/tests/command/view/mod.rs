@@ -55,11 +55,7 @@ impl View {
             .with_sub_protocol(SUBPROTOCOL);
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Page {
-            socket: tungstenite::client(request, stream).unwrap().0,
-            ids: HashMap::new(),
-            samples: Vec::new(),
-        }
+        Page { socket: tungstenite::client(request, stream).unwrap().0, ids: HashMap::new(), samples: Vec::new() }
     }
 
     fn get(&self, path: &str) -> Answer {
@@ -160,9 +156,8 @@ impl Page {
                 for (id, values) in told["v"].as_object().unwrap() {
                     assert_eq!(values.as_array().unwrap().len(), times.len());
                     let some = values.as_array().unwrap().iter().zip(times).filter(|(value, _)| !value.is_null());
-                    let sample = |(value, time): (&Value, &Value)| {
-                        (id.clone(), value.as_f64().unwrap(), time.as_f64().unwrap())
-                    };
+                    let sample =
+                        |(value, time): (&Value, &Value)| (id.clone(), value.as_f64().unwrap(), time.as_f64().unwrap());
                     self.samples.extend(some.map(sample));
                 }
             }

@@ -71,7 +71,8 @@ fn strangers_are_refused() {
     let port = view.port;
     let body = r#"{"name":"time_lap"}"#;
     let post = |host: &str, origin: &str| {
-        let head = format!("POST /command HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nContent-Type: application/json\r\n");
+        let head =
+            format!("POST /command HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nContent-Type: application/json\r\n");
         view.ask(&format!("{head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())).status
     };
     let (host, origin) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"));

@@ -14,7 +14,8 @@ fn what_is_saved_is_what_record_would_have_written() {
     let (view, vehicle) = View::of_vehicle(&[]);
     assert_eq!(view.get("/save").status, 404);
     let picture = format!("frvc:{}", STANDARD.encode(JPEG));
-    let sent = [r#"{"t":1795897762603,"speed":12.50,"latitude":43.5,"longitude":-79.5}"#, "time_lap", &picture, "\u{e9}"];
+    let sent =
+        [r#"{"t":1795897762603,"speed":12.50,"latitude":43.5,"longitude":-79.5}"#, "time_lap", &picture, "\u{e9}"];
     sent.iter().for_each(|message| vehicle.write(format!("{message};")));
     view.page().find("state", |state| state["messages"] == 4);
     let answer = view.get("/save?format=mcap");
