@@ -12,6 +12,7 @@
 //!   converting  how another file is made of recordings
 //!   units       sizes and times, as they are typed
 //!   numbers     what monitors say, and what Prometheus collects
+//!   top         what top draws of them
 //!   pace        how fast messages are sent
 //!   console     stdin, stdout, stderr, signals, exit codes
 //! ```
@@ -26,6 +27,7 @@ mod pace;
 mod recording;
 mod replaying;
 mod show;
+mod top;
 mod units;
 mod verbs;
 
