@@ -174,7 +174,10 @@ function toggle(id) {
       plotted.delete(plotted.keys().next().value);
     }
     const taken = new Set(plotted.values());
-    plotted.set(path, [...Array(MOST_PLOTTED).keys()].find((number) => !taken.has(number)));
+    plotted.set(
+      path,
+      [...Array(MOST_PLOTTED).keys()].find((number) => !taken.has(number)),
+    );
   }
   showPlotted();
 }

@@ -1,4 +1,7 @@
-/** What has come so far: the fields with their newest values, and the samples; the past and the present joined without a seam. */
+/**
+ * What has come so far: the fields with their newest values, and the samples, the past and the present joined without a
+ * seam.
+ */
 
 import { Table } from "./table.js";
 

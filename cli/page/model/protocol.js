@@ -1,6 +1,6 @@
 /**
- * What the tool says, `leads-comm.view.1`, read into shapes that the rest of the page can rely on: what is missing or of
- * another kind becomes nothing. Names and texts in it are those of the vehicle, and of anybody who reaches it.
+ * What the tool says, `leads-comm.view.1`, read into shapes that the rest of the page can rely on: what is missing or
+ * of another kind becomes nothing. Names and texts in it are those of the vehicle, and of anybody who reaches it.
  */
 
 import { finite, isObject, list, text } from "./json.js";
@@ -98,7 +98,10 @@ export function samples(message) {
   const columns = new Map();
   for (const [id, values] of Object.entries(isObject(message.v) ? message.v : {})) {
     if (Array.isArray(values) && values.length >= times.length && columns.size < MOST_FIELDS) {
-      columns.set(Number(id), values.slice(0, times.length).map((value) => finite(value)));
+      columns.set(
+        Number(id),
+        values.slice(0, times.length).map((value) => finite(value)),
+      );
     }
   }
   return { seq: finite(message.seq), times, columns };

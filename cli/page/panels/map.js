@@ -70,8 +70,9 @@ export class Track {
 
   #say() {
     const { latitude, longitude } = this.#pair;
-    const fields = this.#feed.fields;
-    const text = `${degrees(fields.get(latitude.id)?.last, "N", "S")} ${degrees(fields.get(longitude.id)?.last, "E", "W")}`;
+    const { fields } = this.#feed;
+    const north = degrees(fields.get(latitude.id)?.last, "N", "S");
+    const text = `${north} ${degrees(fields.get(longitude.id)?.last, "E", "W")}`;
     setText(byId("map-text"), text);
     if (performance.now() - this.#saidAt > SAID_MS) {
       this.#saidAt = performance.now();

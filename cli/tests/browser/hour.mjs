@@ -1,4 +1,7 @@
-/** An hour in a few seconds: what a tool says of a vehicle with 30 fields at 50 Hz, said inside the page as fast as it goes. */
+/**
+ * An hour in a few seconds: what a tool says of a vehicle with 30 fields at 50 Hz, said inside the page as fast as it
+ * goes.
+ */
 
 /** The page gets a WebSocket that is not connected to anything; `hour` speaks in its place. */
 export async function unplugged(page) {
@@ -44,7 +47,15 @@ async function speak({ from, to, jpeg }) {
   const jpegs = new Uint8Array(jpeg);
   for (let second = from * 60; second < to * 60; second++) {
     const now = START + second * 1000;
-    const row = fields.map(({ id, path }) => ({ id, path, last: value(id, now), min: -id - 1, max: id + 1, count: 1, at: now }));
+    const row = fields.map(({ id, path }) => ({
+      id,
+      path,
+      last: value(id, now),
+      min: -id - 1,
+      max: id + 1,
+      count: 1,
+      at: now,
+    }));
     say({ type: "fields", more: 0, fields: row });
     for (let part = 0; part < 20; part++) {
       const t = Array.from({ length: part % 2 === 0 ? 3 : 2 }, (_, at) => now + part * 50 + at * 20);
@@ -61,7 +72,17 @@ async function speak({ from, to, jpeg }) {
         cut: false,
       }));
       say({ type: "raw", total: second * 50, messages });
-      say({ type: "state", now: at, messages: second * 50, bytes: 0, left_out: 0, not_json: 0, skew_ms: null, thinned: 0, ...state });
+      say({
+        type: "state",
+        now: at,
+        messages: second * 50,
+        bytes: 0,
+        left_out: 0,
+        not_json: 0,
+        skew_ms: null,
+        thinned: 0,
+        ...state,
+      });
     }
     const picture = new Uint8Array(15 + jpegs.length);
     picture.set([1, 5, 102, 114, 111, 110, 116]);

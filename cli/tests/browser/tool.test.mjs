@@ -40,7 +40,10 @@ async function open(t, url, from = browser) {
   page.on("pageerror", (error) => complaints.push(error.stack));
   t.after(async () => {
     await page.close();
-    assert.deepEqual(complaints.filter((text) => !/WebSocket connection|ERR_CONNECTION_REFUSED/.test(text)), []);
+    assert.deepEqual(
+      complaints.filter((text) => !/WebSocket connection|ERR_CONNECTION_REFUSED/.test(text)),
+      [],
+    );
   });
   await page.goto(url);
   return page;
@@ -54,7 +57,8 @@ async function until(holds, ms = PATIENCE.timeout) {
 
 const shows = (page, selector, wanted) =>
   page.waitForFunction(
-    ([selector, wanted]) => [...document.querySelectorAll(selector)].some((found) => found.textContent.includes(wanted)),
+    ([selector, wanted]) =>
+      [...document.querySelectorAll(selector)].some((found) => found.textContent.includes(wanted)),
     [selector, wanted],
     PATIENCE,
   );
@@ -70,18 +74,28 @@ test("a value is seen within 200 ms of its being sent", async (t) => {
     window.seen = new Map();
     const look = () => {
       const text = document.querySelector("#fields-rows .value").textContent;
-      requestAnimationFrame(() => requestAnimationFrame(() => window.seen.has(text) || window.seen.set(text, Date.now())));
+      requestAnimationFrame(() =>
+        requestAnimationFrame(() => window.seen.has(text) || window.seen.set(text, Date.now())),
+      );
     };
-    new MutationObserver(look).observe(document.querySelector("#fields-rows"), { subtree: true, childList: true, characterData: true });
+    new MutationObserver(look).observe(document.querySelector("#fields-rows"), {
+      subtree: true,
+      childList: true,
+      characterData: true,
+    });
   });
   let best = Infinity;
   for (let value = 101; value < 130 && best > 200; value++) {
     const sent = Date.now();
     vehicle.say({ speed: value });
-    const found = await page.waitForFunction((wanted) => {
-      const text = [...window.seen.keys()].find((text) => Number(text) === wanted);
-      return text && window.seen.get(text);
-    }, value, PATIENCE);
+    const found = await page.waitForFunction(
+      (wanted) => {
+        const text = [...window.seen.keys()].find((text) => Number(text) === wanted);
+        return text && window.seen.get(text);
+      },
+      value,
+      PATIENCE,
+    );
     best = Math.min(best, (await found.jsonValue()) - sent);
   }
   t.diagnostic(`${best} ms`);
@@ -215,7 +229,10 @@ test("what is saved is shown again, with a time line", async (t) => {
   vehicle.every(50, (count) => (count <= 100 ? { ...frame(count / 50, Date.now()), mark: count } : "later"));
   await until(async () => (await row(page, "mark").locator(".value").textContent()) === "100");
   const file = join(folder, "drive.mcap");
-  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "MCAP" }).click()]);
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("link", { name: "MCAP" }).click(),
+  ]);
   assert.match(download.suggestedFilename(), /\.mcap$/);
   await download.saveAs(file);
   const [table] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "CSV" }).click()]);
@@ -256,7 +273,10 @@ test("a browser that stands still holds up nobody", async (t) => {
     const begin = await count(page);
     await until(async () => (await count(page)) > begin + 250);
     await shows(page, "#health-word", "live");
-    assert.deepEqual(await page.locator("#figures div:not([hidden])", { hasText: "left out" }).locator("dd").allTextContents(), ["0"]);
+    assert.deepEqual(
+      await page.locator("#figures div:not([hidden])", { hasText: "left out" }).locator("dd").allTextContents(),
+      ["0"],
+    );
   } finally {
     other.signal("SIGCONT");
   }
@@ -278,7 +298,9 @@ test("50 messages and 15 pictures a second leave no task longer than 50 ms", asy
       () =>
         new Promise((done) => {
           const tasks = [];
-          const observer = new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration)));
+          const observer = new PerformanceObserver((list) =>
+            tasks.push(...list.getEntries().map(({ duration }) => duration)),
+          );
           observer.observe({ type: "longtask" });
           setTimeout(() => (observer.disconnect(), done(tasks)), 2000);
         }),

@@ -23,7 +23,14 @@ export class Vehicle {
     const vehicle = new Vehicle();
     vehicle.#server = createServer({ noDelay: true }, (peer) => {
       vehicle.#peers.add(peer);
-      peer.on("data", (data) => vehicle.heard.push(...data.toString().split(SEPARATOR).filter((text) => text !== "")));
+      peer.on("data", (data) =>
+        vehicle.heard.push(
+          ...data
+            .toString()
+            .split(SEPARATOR)
+            .filter((text) => text !== ""),
+        ),
+      );
       peer.on("error", () => {});
       peer.on("close", () => vehicle.#peers.delete(peer));
     });
