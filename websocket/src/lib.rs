@@ -58,11 +58,12 @@
 //! # Silence
 //!
 //! No pings are sent. A peer that has vanished is noticed by the stream below, over TCP by its keepalive, within
-//! [`dead_peer_timeout`](leads_comm::Timeouts::dead_peer_timeout); one that reads too slowly is settled by the policy of
-//! its connection. A proxy that ends silent WebSockets wants a message now and then. Pings of the peer are answered at
-//! once, between two messages; they are no messages, and do not count against
-//! [`idle_timeout`](leads_comm::ServerBuilder::idle_timeout). While the line takes nothing, only the newest is kept, and
-//! its answer goes with the next message, or with the answer to the next ping.
+//! [`dead_peer_timeout`](leads_comm::Timeouts::dead_peer_timeout); one that reads too slowly is settled by the policy
+//! of its connection. A proxy that ends silent WebSockets wants a message now and then.
+//!
+//! Pings of the peer are answered at once, between two messages. They are no messages: they do not put off
+//! [`idle_timeout`](leads_comm::ServerBuilder::idle_timeout). While the line takes nothing, only the newest is kept,
+//! and its answer goes with the next message, or with the answer to the next ping.
 //!
 //! # Who may ask
 //!

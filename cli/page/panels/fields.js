@@ -99,10 +99,10 @@ export class Fields {
     if (this.#sparks.length === 0) {
       this.#sparks = [...this.#visible];
     }
-    const stroke = colour("dim");
     for (const id of this.#sparks.splice(0, SPARKS_AT_ONCE)) {
       const number = this.#plotted.get(id);
-      this.#rows.get(id)?.spark(this.#feed.table, this.#now, number === undefined ? stroke : colour(`series-${number}`));
+      const stroke = colour(number === undefined ? "dim" : `series-${number}`);
+      this.#rows.get(id)?.spark(this.#feed.table, this.#now, stroke);
     }
     if (this.#sparks.length > 0) {
       this.#drawSparks();
@@ -131,7 +131,10 @@ export class Fields {
       found += row.element.hidden ? 0 : 1;
     }
     const more = this.#feed.more > 0 ? `, ${format.count(this.#feed.more)} more not shown` : "";
-    setText(byId("fields-count"), wanted === "" ? `${this.#rows.size}${more}` : `${found} of ${this.#rows.size}${more}`);
+    setText(
+      byId("fields-count"),
+      wanted === "" ? `${this.#rows.size}${more}` : `${found} of ${this.#rows.size}${more}`,
+    );
     byId("fields-empty").hidden = this.#rows.size > 0;
     this.#reachable();
   }

@@ -79,7 +79,10 @@ export function control(plot, box, { span, zoomIn, zoomOut, live }) {
       if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
         move(event.deltaX / box.clientWidth);
       } else {
-        zoom(ZOOM ** (Math.sign(event.deltaY) * Math.min(1, Math.abs(event.deltaY) / 50)), placeOf(plot, event.clientX));
+        zoom(
+          ZOOM ** (Math.sign(event.deltaY) * Math.min(1, Math.abs(event.deltaY) / 50)),
+          placeOf(plot, event.clientX),
+        );
       }
     },
     { passive: false },
@@ -139,6 +142,9 @@ function showSpan(select, plot) {
 }
 
 function spanText(ms) {
-  return ms >= 60_000 && ms % 60_000 === 0 ? `${ms / 60_000} min` : ms >= 10_000 ? `${Math.round(ms / 1000)} s` :
-    format.duration(ms);
+  return ms >= 60_000 && ms % 60_000 === 0
+    ? `${ms / 60_000} min`
+    : ms >= 10_000
+      ? `${Math.round(ms / 1000)} s`
+      : format.duration(ms);
 }

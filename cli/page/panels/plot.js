@@ -1,6 +1,6 @@
 /** The large plot. uPlot draws it; which time it shows is up to `Window`, which values up to `thin`. */
 
-import { byId, colour, font } from "../dom.js";
+import { byId, colour, font, sizeOf } from "../dom.js";
 import { part } from "../frames.js";
 import * as format from "../model/format.js";
 import { sides } from "../model/scales.js";
@@ -46,7 +46,7 @@ export class Plot {
     this.window = new Window(FIRST_SPAN_MS, 300_000);
     this.draw = part(() => this.#draw());
     this.#drawStill = part(() => this.#draw(), STILL_MS);
-    new ResizeObserver(() => this.changed()).observe(byId("plot"));
+    this.#size = sizeOf(byId("plot"), () => this.changed());
     control(this, byId("plot"), {
       span: byId("plot-span"),
       zoomIn: byId("plot-in"),
@@ -56,6 +56,7 @@ export class Plot {
   }
 
   #drawStill;
+  #size;
 
   /**
    * What is plotted.
@@ -132,8 +133,7 @@ export class Plot {
   }
 
   #draw() {
-    const box = byId("plot");
-    const [width, height] = [box.clientWidth, box.clientHeight];
+    const { width, height } = this.#size;
     if (this.#held || width < 80 || height < 60) {
       return;
     }
@@ -142,7 +142,7 @@ export class Plot {
       return;
     }
     this.#arrange(from, to);
-    this.#uplot ??= this.#create(box, width, height);
+    this.#uplot ??= this.#create(width, height);
     const uplot = this.#uplot;
     if (uplot.width !== width || uplot.height !== height) {
       uplot.setSize({ width, height });
@@ -179,7 +179,7 @@ export class Plot {
     this.#legend.values((id) => (newest ? (fields.get(id)?.last ?? NaN) : valueAt(table, id, time)));
   }
 
-  #create(box, width, height) {
+  #create(width, height) {
     const [ink, line] = [colour("dim"), colour("line")];
     const axis = {
       stroke: ink,
@@ -215,7 +215,7 @@ export class Plot {
       ],
       hooks: { setCursor: [() => this.#uplot && this.#values()], setSelect: [(uplot) => this.#selected(uplot)] },
     };
-    return new uPlot(options, [[], ...this.#series.map(() => [])], box);
+    return new uPlot(options, [[], ...this.#series.map(() => [])], byId("plot"));
   }
 
   #selected(uplot) {

@@ -1,6 +1,6 @@
 /**
- * A vehicle that is not there: laps on a small race track, as LEADS would tell of them. Everything follows from the time,
- * so that each run shows the same.
+ * A vehicle that is not there: laps on a small race track, as LEADS would tell of them. Everything follows from the
+ * time, so that each run shows the same.
  */
 
 const ORIGIN = { latitude: 50.332, longitude: 6.9475 };
@@ -103,7 +103,8 @@ function line(corners, steps) {
     const [from, u] = [Math.floor(at / steps), (at % steps) / steps];
     const [a, b, c, d] = [corner(from - 1), corner(from), corner(from + 1), corner(from + 2)];
     const value = (i) =>
-      b[i] + 0.5 * u * (c[i] - a[i] + u * (2 * a[i] - 5 * b[i] + 4 * c[i] - d[i] + u * (3 * (b[i] - c[i]) + d[i] - a[i])));
+      b[i] +
+      0.5 * u * (c[i] - a[i] + u * (2 * a[i] - 5 * b[i] + 4 * c[i] - d[i] + u * (3 * (b[i] - c[i]) + d[i] - a[i])));
     points.push({ x: value(0), y: value(1), m: 0, heading: 0 });
   }
   points.forEach((point, at) => {
