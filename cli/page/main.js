@@ -101,6 +101,7 @@ const readers = new Map(
     },
     reset() {
       feed.reset();
+      fields.draw();
       messages.clear();
       plot.changed();
     },

@@ -78,11 +78,14 @@ export class Feed {
     }
   }
 
-  /** After a jump in a recording. */
+  /** After a jump in a recording: what fields have been is of another time. */
   reset() {
     this.table.clear();
     this.#newest.clear();
     this.#waiting = null;
+    for (const field of this.fields.values()) {
+      Object.assign(field, { last: NaN, at: NaN, min: NaN, max: NaN, whole: true });
+    }
   }
 
   byPath(path) {

@@ -180,3 +180,28 @@ test("what is selected stays, so that it can be copied", async (t) => {
   await shows(page, "#raw code", "message 2");
   assert.deepEqual(await page.locator("#raw code").allTextContents(), ["message 2", "message 1"]);
 });
+
+test("one finger moves the plot, two zoom it", async (t) => {
+  const page = await opened(t, (socket) => vehicle(socket), { viewport: { width: 400, height: 800 }, hasTouch: true });
+  await shows(page, "#legend", "speed");
+  const box = await page.locator("#plot .u-over").boundingBox();
+  const session = await page.context().newCDPSession(page);
+  const touch = (type, ...xs) =>
+    session.send("Input.dispatchTouchEvent", {
+      type,
+      touchPoints: xs.map((x, id) => ({ x: box.x + x, y: box.y + box.height / 2, id })),
+    });
+  await touch("touchStart", 100);
+  await touch("touchMove", 130);
+  await touch("touchMove", 160);
+  await touch("touchEnd");
+  await shows(page, "#plot-live", "Paused");
+  assert.equal(await page.locator("#plot-span").inputValue(), "60000");
+  await touch("touchStart", 100, 140);
+  await touch("touchMove", 90, 150);
+  await touch("touchMove", 80, 160);
+  await touch("touchEnd");
+  await page.waitForFunction(() => Number(document.querySelector("#plot-span").value) < 45_000);
+  const span = Number(await page.locator("#plot-span").inputValue());
+  assert.ok(span > 20_000, `${span}`);
+});

@@ -163,10 +163,11 @@ test("a field is what the newest of names and samples says", () => {
   feed.names(named(6, 40, { min: -2 }));
   assert.deepEqual([field.last, field.min], [6, -2]);
   assert.equal(feed.byPath("a"), field);
-  // After a jump, the time before is the newest.
+  // After a jump, the time before is the newest, and what has been is not known.
   feed.reset();
+  assert.deepEqual([field.last, field.min, field.max], [NaN, NaN, NaN]);
   feed.names(named(2, 5));
-  assert.equal(field.last, 2);
+  assert.deepEqual([field.last, field.min, field.max, field.whole], [2, 0, 5, true]);
 });
 
 test("messages of another kind are nothing", () => {

@@ -1,6 +1,6 @@
 /** The page in a browser, served by the command, with a vehicle on the other side. */
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import http from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -53,6 +53,12 @@ async function until(holds, ms = PATIENCE.timeout) {
   for (const deadline = Date.now() + ms; !(await holds()); await new Promise((done) => setTimeout(done, 10))) {
     assert.ok(Date.now() < deadline, `never came true: ${holds}`);
   }
+}
+
+async function temporary(t) {
+  const folder = await mkdtemp(join(tmpdir(), "leads-comm-page-"));
+  t.after(() => rm(folder, { recursive: true }));
+  return folder;
 }
 
 const shows = (page, selector, wanted) =>
@@ -209,6 +215,38 @@ test("a page of another origin gets no socket, and sends no command", async (t) 
   await until(() => vehicle.heard.includes("hazard"));
 });
 
+test("with a token the page is as it is without one, and the token leaves the address", async (t) => {
+  const folder = await temporary(t);
+  await writeFile(join(folder, "token"), "a-token-of-the-tests");
+  const { vehicle, tool, page } = await scene(t, "--web-token-file", join(folder, "token"), "--allow", "hazard");
+  assert.match(tool.url, /token=/);
+  vehicle.say({ speed: 4321 });
+  await shows(page, ".value", "4321");
+  assert.doesNotMatch(page.url(), /token/);
+  assert.equal(await page.evaluate(() => document.cookie), "");
+  await page.getByRole("button", { name: "hazard" }).click();
+  await until(() => vehicle.heard.includes("hazard"));
+  // Another browser has not been given it.
+  const stranger = await browser.newContext();
+  t.after(() => stranger.close());
+  const answer = await stranger.request.get(new URL("/", tool.url).href);
+  assert.ok([401, 403].includes(answer.status()), `${answer.status()}`);
+});
+
+test("a page that has been in the background is whole again", async (t) => {
+  const { vehicle, page } = await scene(t);
+  vehicle.every(50, (count) => ({ count }));
+  await shows(page, "#fields-rows th", "count");
+  const session = await page.context().newCDPSession(page);
+  await session.send("Page.setWebLifecycleState", { state: "frozen" });
+  const begin = Date.now();
+  await until(() => Date.now() - begin > 1500);
+  await session.send("Page.setWebLifecycleState", { state: "active" });
+  await shows(page, "#health-word", "live");
+  const count = async () => Number(await row(page, "count").locator(".value").textContent());
+  await until(async () => (await count()) > 100);
+});
+
 test("a button sends its command to the vehicle", async (t) => {
   const { vehicle, page } = await scene(t, "--allow", "time_lap,hazard");
   await page.getByRole("button", { name: "time_lap" }).click();
@@ -222,8 +260,7 @@ test("a button sends its command to the vehicle", async (t) => {
 });
 
 test("what is saved is shown again, with a time line", async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "leads-comm-page-"));
-  t.after(() => rm(folder, { recursive: true }));
+  const folder = await temporary(t);
   const { vehicle, page } = await scene(t);
   // Two seconds.
   vehicle.every(50, (count) => (count <= 100 ? { ...frame(count / 50, Date.now()), mark: count } : "later"));

@@ -127,7 +127,7 @@ export class Process {
 /** `leads-comm view`, and where its page is. */
 export async function view(...args) {
   const process = new Process(["view", "--listen", "127.0.0.1:0", ...args]);
-  const [url] = await process.match(/http:\/\/[\d.:]+\/?\S*/);
-  process.url = url.endsWith("/") ? url : `${url}/`;
+  const [url] = await process.match(/http:\/\/\S+/);
+  process.url = url;
   return process;
 }
