@@ -10,9 +10,9 @@ const FIGURES = [
   ["messages", (state) => `${format.rate(state.messagesPerS)}/s`],
   ["data", (state) => `${format.bytes(state.bytesPerS)}/s`],
   ["total", (state) => format.count(state.messages)],
-  ["no JSON", (state) => format.count(state.notJson), (state) => state.notJson === 0],
   ["left out", (state) => format.count(state.leftOut)],
   ["clock skew", (state) => format.skew(state.skewMs), (state) => Number.isNaN(state.skewMs)],
+  ["no JSON", (state) => format.count(state.notJson), (state) => state.notJson === 0],
   ["not drawn", (state) => `${format.count(state.thinned)}/s`, (state) => state.thinned === 0],
 ];
 

@@ -18,7 +18,7 @@ test("a click plots a field, and another takes it out", async (t) => {
 
 test("every control is reached by Tab, and seen to be", async (t) => {
   const page = await opened(t, (socket) => {
-    vehicle(socket, undefined, { commands: ["time_lap"], live: false });
+    vehicle(socket, undefined, { hello: { commands: ["time_lap"], live: false } });
     socket.say({ type: "timeline", start: 0, end: 1000, at: 10, speed: 1, paused: true, ended: false });
     socket.say(PEERS);
   });
@@ -111,7 +111,7 @@ test("the time line of a recording", async (t) => {
   const page = await opened(t, (opened) => {
     socket = opened;
     socket.onMessage((message) => said.push(message));
-    vehicle(socket, undefined, { live: false });
+    vehicle(socket, undefined, { hello: { live: false } });
     socket.say({ type: "timeline", start: 1000, end: 61_000, at: 4250, speed: 1, paused: false, ended: false });
   });
   const heard = async (wanted) => {
@@ -141,7 +141,7 @@ test("the time line of a recording", async (t) => {
 
 test("commands: only those that are allowed, and what came of them", async (t) => {
   const page = await opened(t, (socket) => {
-    vehicle(socket, undefined, { commands: ["time_lap", "hazard"] });
+    vehicle(socket, undefined, { hello: { commands: ["time_lap", "hazard"] } });
     socket.onMessage(({ name }) => {
       socket.say({
         type: "commanded",

@@ -9,10 +9,8 @@ for (const width of [400, 320]) {
     const page = await opened(
       t,
       async (socket) => {
-        vehicle(socket, [{ speed: 1, gps: { lat: 50.1, lon: 7.2 }, t: Date.now() }], {
-          commands: ["time_lap", "hazard"],
-          source: "x".repeat(300),
-        });
+        const hello = { commands: ["time_lap", "hazard"], source: "x".repeat(300) };
+        vehicle(socket, [{ speed: 1, gps: { lat: 50.1, lon: 7.2 }, t: Date.now() }], { hello });
         socket.say(PEERS);
         socket.say({ type: "raw", total: 1, messages: [{ seq: 1, at: 1, len: 9, text: "y".repeat(2000), cut: true }] });
       },
