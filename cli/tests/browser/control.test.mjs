@@ -100,7 +100,7 @@ test("wheel, dragging and a double click", async (t) => {
   await page.mouse.up();
   await shows(page, "#plot-live", "Paused");
   const span = Number(await page.locator("#plot-span").inputValue());
-  assert.ok(Math.abs(span - 30_000) < 1000, `${span}`);
+  assert.ok(Math.abs(span - 20_000) < 1000, `${span}`);
   await page.mouse.dblclick(x, y);
   await shows(page, "#plot-live", "Live");
 });
