@@ -237,6 +237,20 @@ impl Endpoint {
         }
     }
 
+    /// Where a LEADS vehicle has its pictures: at the port behind that of its state. It knows no tokens.
+    pub(crate) fn pictures(&self) -> Option<Self> {
+        let Address::Tcp { host, port: Some(port), tls: false } = self.place() else { return None };
+        let (_, separator) = VIDEO;
+        Some(Self {
+            address: Address::Tcp { host, port: Some(port.checked_add(1)?), tls: false },
+            port: self.port,
+            separator: separator.to_vec(),
+            max_message_len: self.max_message_len,
+            token: None,
+            tls: TlsFiles::default(),
+        })
+    }
+
     /// Whether a device is at the other end, and not a program.
     pub(crate) fn is_serial(&self) -> bool {
         matches!(self.address, Address::Serial(_))

@@ -192,6 +192,9 @@ fn vehicle(matches: &ArgMatches, address: Address) -> Result<(), Failure> {
     let feed = Feed::Vehicle { queue: Arc::clone(&queue), link, monitor: monitor.clone() };
     let view = View::open(matches, feed, subject, desk, Some(client.clone()))?;
 
+    let pictures = endpoint.pictures().filter(|_| matches.get_flag("leads"));
+    let pictures = pictures.map(|pictures| link::pictures(&pictures, &queue)).transpose()?;
+
     let (stopping, has_stopped) = (client.clone(), Arc::new(AtomicBool::new(false)));
     let stop = Arc::clone(&has_stopped);
     on_stop(move || {
@@ -201,6 +204,9 @@ fn vehicle(matches: &ArgMatches, address: Address) -> Result<(), Failure> {
     let outcome = client.start(&place, false);
     if let Some(monitor) = monitor {
         monitor.close();
+    }
+    if let Some(pictures) = pictures {
+        pictures.close();
     }
     queue.close();
     view.close();

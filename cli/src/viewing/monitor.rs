@@ -143,7 +143,7 @@ fn told(at: u64, line: &[u8], error: Option<&str>) -> String {
     let numbers = whole.and_then(|whole| cut(whole.get()));
     match numbers {
         Some((numbers, left_out)) => protocol::peers(at, error, Some(&numbers), left_out),
-        None => protocol::peers(at, Some("what answers there is no monitor of leads-comm"), None, 0),
+        None => protocol::peers(at, error.or(Some("what answers there is no monitor of leads-comm")), None, 0),
     }
 }
 

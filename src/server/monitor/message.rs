@@ -78,9 +78,9 @@ impl Look {
         let written = traffic.written.bytes;
         let known = self.known.get_mut(&id);
         // Asking the system is what costs most of all this.
-        let system_queued_bytes = match &known {
-            Some(known) if known.holds_nothing(written) => Some(0),
-            _ => link.system_queued_bytes(),
+        let (system_queued_bytes, peer_unread_bytes) = match &known {
+            Some(known) if known.took_all_of(written) => known.untaken(),
+            _ => (link.system_queued_bytes(), link.peer_unread_bytes()),
         };
         let now = Instant::now();
         let waiting_since = link.outbox().oldest();
@@ -88,6 +88,7 @@ impl Look {
             at: now,
             written,
             system_queued: system_queued_bytes,
+            peer_unread: peer_unread_bytes,
             waiting: traffic.waiting.messages,
             oldest: waiting_since.map(|since| now.saturating_duration_since(since)),
             queued_bytes: traffic.queued_bytes,
@@ -101,7 +102,8 @@ impl Look {
             Some(known) => known.judge(sight),
             None => self.known.entry(id).or_insert(Known::new(sight)).judge(sight),
         };
-        let stats = ConnectionStats { connected_since: link.since(), waiting_since, traffic, system_queued_bytes };
+        let connected_since = link.since();
+        let stats = ConnectionStats { connected_since, waiting_since, traffic, system_queued_bytes, peer_unread_bytes };
         let mut json = String::with_capacity(1024);
         let mut object = Object::begin(&mut json);
         object.number("id", id.get());

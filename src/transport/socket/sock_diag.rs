@@ -19,9 +19,15 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST: u16 = 1;
 const NLMSG_ERROR: u16 = 2;
 
-/// Of a `struct inet_diag_msg`, and where it has what is not acknowledged, unsent bytes included.
+/// Of a `struct inet_diag_msg`, and where it has the port of the other end, what is not read, and what is not
+/// acknowledged, unsent bytes included.
 const ANSWER: usize = 72;
+const PEER_PORT: usize = 6;
+const RQUEUE: usize = 56;
 const WQUEUE: usize = 60;
+
+/// That any socket will do.
+const NO_COOKIE: u64 = u64::MAX;
 
 /// The attribute that is a `struct tcp_info`, and where that has what is of interest; times in milliseconds.
 const INET_DIAG_INFO: u16 = 2;
@@ -39,6 +45,19 @@ pub(crate) fn unanswered_for(socket: &TcpStream) -> io::Result<Option<Duration>>
 /// How many bytes the peer's system has not acknowledged, those that are not sent included.
 pub(crate) fn unacknowledged(socket: &TcpStream) -> io::Result<u64> {
     Ok(u32_at(body(&ask_about(socket)?)?, WQUEUE)?.into())
+}
+
+/// How many bytes have arrived at the peer's socket, and its program has not read: where that is on this system.
+pub(crate) fn unread_by_peer(socket: &TcpStream) -> io::Result<u64> {
+    let (local, peer) = (socket.local_addr()?, socket.peer_addr()?);
+    if peer.ip() != local.ip() && !peer.ip().to_canonical().is_loopback() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    let answer = ask(&question(peer, local, NO_COOKIE))?;
+    let body = body(&answer)?;
+    // Where it is gone, a socket that listens on its port is found.
+    let is_connected = body.get(PEER_PORT..PEER_PORT + 2) == Some(&local.port().to_be_bytes()[..]);
+    if is_connected { Ok(u32_at(body, RQUEUE)?.into()) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 /// What the system knows of a connection.
@@ -146,7 +165,7 @@ fn unreadable() -> io::Error {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::net::TcpListener;
 
     use super::*;
@@ -179,6 +198,21 @@ mod tests {
         while one.write(&[0; 65536]).is_ok() {}
         assert!(unanswered_for(&one).unwrap().is_some());
         assert!(unacknowledged(&one).unwrap() > 65536);
+    }
+
+    #[test]
+    fn what_a_peer_on_this_system_has_not_read_is_known() {
+        for (host, to) in [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.2"), ("::1", "::1"), ("::", "127.0.0.1")] {
+            let (one, other) = pair(host, to);
+            for (mut writer, mut reader) in [(&one, &other), (&other, &one)] {
+                assert_eq!(unread_by_peer(writer).unwrap(), 0, "{host} {to}");
+                writer.write_all(b"hello").unwrap();
+                assert_eq!(unread_by_peer(writer).unwrap(), 5, "{host} {to}");
+                reader.read_exact(&mut [0; 4]).unwrap();
+                assert_eq!(unread_by_peer(writer).unwrap(), 1, "{host} {to}");
+                reader.read_exact(&mut [0]).unwrap();
+            }
+        }
     }
 
     #[test]

@@ -120,7 +120,7 @@ fn files_are_played_one_behind_the_other() {
 #[test]
 fn what_cannot_be_played_is_told() {
     let folder = Recordings::new();
-    std::fs::write(folder.path("empty.jsonl"), "\n").unwrap();
+    std::fs::write(folder.path("empty.jsonl"), "{\"a\":1}\n").unwrap();
     for (arguments, why) in [
         (&["missing.mcap"][..], "cannot read missing.mcap: "),
         (&[&folder.name("empty.jsonl")], "there is nothing to play in "),
