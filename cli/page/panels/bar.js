@@ -16,12 +16,16 @@ const FIGURES = [
   ["not drawn", (state) => `${format.count(state.thinned)}/s`, (state) => state.thinned === 0],
 ];
 
+/** How long things stand as they do before a screen reader says so: a slow vehicle is late every other second. */
+const SAID_MS = 1500;
+
 export class Bar {
   #state = null;
   #heard = 0;
   #served = false;
   #timeline = null;
   #retry = "";
+  #changedAt = 0;
   #figures = FIGURES.map(([name, text, none = () => false]) => {
     const value = element("dd", { class: "number" });
     const group = element("div", {}, element("dt", {}, name), value);
@@ -65,7 +69,9 @@ export class Bar {
     if (lamp.dataset.level !== level || byId("health-word").textContent !== word) {
       lamp.dataset.level = level;
       setText(byId("health-word"), word);
-      // Said when it changes, and only then.
+      this.#changedAt = performance.now();
+    }
+    if (performance.now() - this.#changedAt > SAID_MS) {
       setText(byId("announce"), word);
     }
     const age = this.#timeline === null && Number.isFinite(this.#ageMs);
