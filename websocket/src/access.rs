@@ -4,14 +4,14 @@ use std::error;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Which hosts and origins are let in. A WebSocket is open to every page that a browser shows, wherever that comes from:
-/// nothing but the server's own look at these two keeps a foreign page out.
+/// Which hosts and origins are let in. A WebSocket is open to every page that a browser shows, wherever that comes
+/// from: nothing but the server's own look at these two keeps a foreign page out.
 ///
 /// - The *host* is the name under which the browser believes to reach the server. Let in are `localhost`, IP addresses,
 ///   and [what is named](Self::host). A foreign page that has its own name point here, to be taken for a page of ours
 ///   (DNS rebinding), is refused: with an address instead of a name, nothing can be pointed elsewhere.
-/// - The *origin* is the page that asks. Let in are programs that are no browsers, and name none; pages of the same host
-///   and port; and [what is named](Self::origin). `null`, of a page in a sandbox or a file, is none of them.
+/// - The *origin* is the page that asks. Let in are programs that are no browsers, and name none; pages of the same
+///   host and port; and [what is named](Self::origin). `null`, of a page in a sandbox or a file, is none of them.
 ///
 /// # Examples
 ///
@@ -112,8 +112,8 @@ fn without_port(host: &str) -> Option<&str> {
     is_right.then_some(name)
 }
 
-/// Whether a page of that origin has come from that host. Which of the two schemes it was is not told to the server, and
-/// its port says nothing where it is that of the scheme.
+/// Whether a page of that origin has come from that host. Which of the two schemes it was is not told to the server; a
+/// port that is the scheme's may be left out.
 fn is_same(origin: &str, host: &str) -> bool {
     ["http://", "https://"].iter().zip([":80", ":443"]).any(|(scheme, port)| {
         let Some(theirs) = origin.strip_prefix(scheme) else { return false };

@@ -39,7 +39,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// server.start(true)?;
 ///
 /// let (callback, events) = callback::channel(1);
-/// let client = Client::builder().transport(WebSocketConnector::tcp()).framing(Framing::Length).callback(callback).build()?;
+/// let builder = Client::builder().transport(WebSocketConnector::tcp()).framing(Framing::Length);
+/// let client = builder.callback(callback).build()?;
 /// client.start(&format!("ws://127.0.0.1:{}/live", server.port()), true)?;
 /// let welcome = events.iter().find_map(|event| match event {
 ///     callback::Event::Receive { message, .. } => Some(message),

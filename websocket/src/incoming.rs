@@ -121,7 +121,11 @@ impl Incoming {
                 }
                 Err(error) => {
                     answers.close(CloseCode::Protocol);
-                    self.fail(Error::Malformed { what: error.to_string() });
+                    let what = match error {
+                        Failure::Protocol(error) => error.to_string(),
+                        error => error.to_string(),
+                    };
+                    self.fail(Error::Malformed { what });
                 }
             }
         }

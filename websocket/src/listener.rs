@@ -14,8 +14,8 @@ use crate::{Access, Settings, WebSocketStream};
 /// Accepts WebSockets over the streams of any other listener: over TCP, unless told otherwise.
 ///
 /// Callers are heard on threads of their own, at most for
-/// [`handshake_timeout`](leads_comm::Timeouts::handshake_timeout), so that a slow one holds up nobody. The server has the
-/// framing [by length](leads_comm::codec::Framing::Length).
+/// [`handshake_timeout`](leads_comm::Timeouts::handshake_timeout), so that a slow one holds up nobody. The server has
+/// the framing [by length](leads_comm::codec::Framing::Length).
 ///
 /// Who is let in is said by [`Access`]: unless told otherwise, programs, and pages of the same host and port.
 ///

@@ -60,7 +60,8 @@ impl Mode {
     }
 }
 
-/// What the reader has to say. It is said between two messages, by whoever writes then, or by the reader if nobody does.
+/// What the reader has to say. It is said between two messages: by the thread that writes then, or by the reader if
+/// none does.
 ///
 /// Of pongs, only the newest is kept, as the protocol allows: a peer that asks without end costs nothing.
 #[derive(Default)]

@@ -279,8 +279,8 @@ impl Stream for WebSocketStream {
         true
     }
 
-    /// `Write` says Close, and leaves the stream below as it is: the peer's Close is still to come, and some take an end
-    /// of the stream before that for a break. Before the handshake, it says that there will be none.
+    /// `Write` says Close, and leaves the stream below as it is: the peer's Close is still to come, and some take an
+    /// end of the stream before that for a break. Before the handshake, it says that there will be none.
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match how {
             Shutdown::Write if self.is_open.load(Ordering::Acquire) => self.say_close(),

@@ -15,8 +15,9 @@ const MOST_HEADERS: usize = 100;
 /// How long the key of a handshake is: 16 bytes in base64.
 const KEY_LEN: usize = 24;
 
-/// A request for a WebSocket that was made in the right way, for a program that reads requests itself, because it serves
-/// pages at the same address. [`WebSocketListener`](crate::WebSocketListener) does all of this for those that do not.
+/// A request for a WebSocket that was made in the right way, for a program that reads requests itself, because it
+/// serves pages at the same address. [`WebSocketListener`](crate::WebSocketListener) does all of this for those that do
+/// not.
 ///
 /// Whether it is one that is let in, is for the program to say: see [`Access`](crate::Access).
 ///
@@ -26,7 +27,8 @@ const KEY_LEN: usize = 24;
 /// use leads_comm_websocket::Upgrade;
 ///
 /// let head = b"GET /live HTTP/1.1\r\nHost: localhost:8765\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-///     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: a, b\r\n\r\n";
+///     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+///     Sec-WebSocket-Protocol: a, b\r\n\r\n";
 /// let upgrade = Upgrade::parse(head)?;
 /// assert_eq!((upgrade.target(), upgrade.host()), ("/live", Some("localhost:8765")));
 /// let subprotocol = upgrade.choose(&["b", "c"]);

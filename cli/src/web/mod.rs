@@ -1,9 +1,9 @@
 //! What a browser is answered: one address for pages, and for the WebSockets of what is alive.
 //!
 //! ```text
-//!   a browser ──▶ accept ──▶ exchange: a request, read and judged ──▶ Site: an answer
-//!                            request, guard        │
-//!                                                  └─ asks for a WebSocket ──▶ Door ──▶ a server of the library
+//!   a browser ──▶ server ──▶ exchange: a request, read and judged ──▶ Site: an answer
+//!                            request, guard      │
+//!                                                └─ for a WebSocket ──▶ Door ──▶ a server of the library
 //! ```
 //!
 //! It is HTTP/1.1 with one request on each connection, on a thread each. The page is on the user's own machine, and so
@@ -11,12 +11,12 @@
 //!
 //! - *Foreign pages.* A request has to be for a host that cannot be pointed elsewhere by its name, and from no page, or
 //!   from one of that host and port: `guard`. No other page may show one of ours inside, or load what is served.
-//! - *Others on the network.* Beyond loopback a token is asked for, which is compared in a time that does not tell where
+//! - *Others on the network.* Beyond loopback a token is asked for. It is compared in a time that does not tell where
 //!   it differs, and leaves the address line at once.
-//! - *Requests that two readers would understand differently* (the way to smuggle one past a proxy): a length that is
-//!   said twice, or in other than digits; any `Transfer-Encoding`; line ends that are none; targets that are no path;
-//!   paths that mean another one, or hold what belongs in none. Each is refused, and nothing that comes behind a request
-//!   is ever taken for another one.
+//! - *Requests that two readers would understand differently*, which is how one is smuggled past a proxy: a length that
+//!   is said twice, or in other than digits; any `Transfer-Encoding`; line ends that are none; targets that are no
+//!   path; paths that mean another one, or hold what belongs in none. Each is refused, and what comes behind a request
+//!   is never taken for another one.
 //! - *Headers made of what a request has brought.* No header that is sent can hold a line break.
 //! - *Whoever takes or asks for too much*: heads over 16 KiB, bodies over 64 KiB, more than 64 requests at once, a
 //!   request that is not there after 10 s, an answer that is taken at less than 8 KiB/s.
@@ -46,7 +46,7 @@ pub(crate) trait Site: Send + Sync + 'static {
     /// `None` where it knows no such path; then the next one is asked.
     fn answer(&self, request: &Request) -> Option<Response>;
 
-    /// Whether pages of that origin may ask for this path, and read what they are answered. Asked for pages that are not
+    /// Whether pages of that origin may ask for this path, and read what they are answered. Asked where a page is not
     /// let in anyway.
     fn lets_in(&self, origin: &str, path: &str) -> bool {
         let _ = (origin, path);

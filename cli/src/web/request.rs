@@ -19,7 +19,8 @@ pub(crate) struct Request {
     pub(crate) path: String,
     /// Decoded: `("format", "mcap")`. The token is not among them.
     pub(crate) query: Vec<(String, String)>,
-    /// Where it comes from, where a page of another origin has been let in: see [`Site::lets_in`](super::Site::lets_in).
+    /// Where it comes from, where that is a page of another origin that has been let in: see
+    /// [`Site::lets_in`](super::Site::lets_in).
     pub(crate) origin: Option<String>,
     pub(crate) body: Vec<u8>,
 }

@@ -49,8 +49,8 @@ impl Web {
         Self { address, token: None, access: Access::new(), sites: Vec::new(), doors: Vec::new() }
     }
 
-    /// A token that every request has to show: text of at least 12 bytes. Default: beyond loopback one that is made, and
-    /// that [`url`](WebServer::url) has in it; none on loopback.
+    /// A token that every request has to show: text of at least 12 bytes. Default: none on loopback, and beyond it one
+    /// that is made, and that [`url`](WebServer::url) has in it.
     #[must_use]
     pub(crate) fn token(mut self, token: Option<Vec<u8>>) -> Self {
         self.token = token;

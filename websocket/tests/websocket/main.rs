@@ -1,7 +1,11 @@
 //! Services over WebSockets, and what the other side may be: another implementation, a browser, somebody hostile.
 
 mod conformance;
+mod frames;
+mod hostile;
 mod messages;
+mod opening;
+mod other;
 mod services;
 
 use std::net::{Ipv4Addr, SocketAddr};
