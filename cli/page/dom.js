@@ -19,19 +19,42 @@ export function setText(element, text) {
   }
 }
 
+/** Style sheet's values, until the theme is another one: to ask for them makes the browser reckon all styles. */
+const asked = new Map();
+
 /** As a colour that a canvas understands, in the theme that holds now. */
 export function colour(name) {
-  const probe = element("span");
-  probe.style.color = `var(--${name})`;
-  document.body.append(probe);
-  const { color } = getComputedStyle(probe);
-  probe.remove();
-  return color;
+  let known = asked.get(name);
+  if (known === undefined) {
+    const probe = element("span");
+    probe.style.color = `var(--${name})`;
+    document.body.append(probe);
+    known = getComputedStyle(probe).color;
+    probe.remove();
+    asked.set(name, known);
+  }
+  return known;
+}
+
+export function forgetColours() {
+  asked.clear();
 }
 
 /** For a canvas, the font of the page. */
 export function font(pixels) {
-  return `${pixels}px ${getComputedStyle(document.body).fontFamily}`;
+  const family = asked.get("font") ?? getComputedStyle(document.body).fontFamily;
+  asked.set("font", family);
+  return `${pixels}px ${family}`;
+}
+
+/** How large an element is, without asking for it when it is drawn; `changed` is called when it is another size. */
+export function sizeOf(observed, changed) {
+  const size = { width: 0, height: 0 };
+  new ResizeObserver(([{ contentRect }]) => {
+    [size.width, size.height] = [Math.floor(contentRect.width), Math.floor(contentRect.height)];
+    changed();
+  }).observe(observed);
+  return size;
 }
 
 /** Makes a canvas as large as its element, in the pixels of the screen; the context draws in those of the page. */

@@ -5,7 +5,10 @@ async function history() {
   const times = Float64Array.from(message.t);
   const columns = new Map();
   for (const [id, values] of Object.entries(message.v)) {
-    columns.set(Number(id), Float64Array.from(values, (value) => value ?? NaN));
+    columns.set(
+      Number(id),
+      Float64Array.from(values, (value) => value ?? NaN),
+    );
   }
   const buffers = [times.buffer, ...[...columns.values()].map((column) => column.buffer)];
   postMessage({ seq: message.seq, times, columns }, { transfer: buffers });

@@ -9,7 +9,7 @@
  * `model/` knows nothing of the document, and is tested without one; `panels/` has a module for each part of the page.
  */
 
-import { byId } from "./dom.js";
+import { byId, forgetColours } from "./dom.js";
 import { part } from "./frames.js";
 import { history } from "./history.js";
 import { Live } from "./live.js";
@@ -61,7 +61,7 @@ const readers = new Map(
       peers.clear();
       messages.clear();
       timeline.clear();
-      plot.keeps(hello.keepMs);
+      plot.keeps(hello.keepMs, hello.live);
       bar.hello(hello);
       commands.hello(hello);
       byId("save").hidden = false;
@@ -101,6 +101,7 @@ const readers = new Map(
     },
     reset() {
       feed.reset();
+      fields.draw();
       messages.clear();
       plot.changed();
     },
@@ -117,6 +118,7 @@ const live = new Live({
 });
 
 themeSwitch(byId("theme"), () => {
+  forgetColours();
   plot.recolour();
   track.draw();
   moved();
@@ -173,7 +175,10 @@ function toggle(id) {
       plotted.delete(plotted.keys().next().value);
     }
     const taken = new Set(plotted.values());
-    plotted.set(path, [...Array(MOST_PLOTTED).keys()].find((number) => !taken.has(number)));
+    plotted.set(
+      path,
+      [...Array(MOST_PLOTTED).keys()].find((number) => !taken.has(number)),
+    );
   }
   showPlotted();
 }

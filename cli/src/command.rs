@@ -33,6 +33,7 @@ const VERBS: &[Verb] = &[
     Verb { command: verbs::record::command, run: verbs::record::run },
     Verb { command: verbs::replay::command, run: verbs::replay::run },
     Verb { command: verbs::view::command, run: verbs::view::run },
+    Verb { command: verbs::top::command, run: verbs::top::run },
     Verb { command: verbs::info::command, run: verbs::info::run },
     Verb { command: verbs::convert::command, run: verbs::convert::run },
     Verb { command: verbs::completions::command, run: verbs::completions::run },

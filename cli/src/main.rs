@@ -11,9 +11,10 @@
 //!   replaying   how they are played, each when it is due
 //!   converting  how another file is made of recordings
 //!   viewing     what is seen of a vehicle, or of a recording, in a browser
-//!   web         one address for pages, and for the WebSockets of what is alive
+//!   web         what browsers are answered, and the way from them to a server
 //!   units       sizes and times, as they are typed
 //!   numbers     what monitors say, and what Prometheus collects
+//!   top         what top draws of them
 //!   pace        how fast messages are sent
 //!   console     stdin, stdout, stderr, signals, exit codes
 //! ```
@@ -28,6 +29,7 @@ mod pace;
 mod recording;
 mod replaying;
 mod show;
+mod top;
 mod units;
 mod verbs;
 mod viewing;

@@ -35,8 +35,8 @@ pub enum LayerCheck {
     Unanswered,
     /// A [limit](Stream::limit_unsent) on what the system holds reaches the stream below, and so does the answer to it.
     LimitUnsent,
-    /// What the system [holds](Stream::system_queued_bytes) is told as the stream below tells it. Not for layers that
-    /// count otherwise.
+    /// What the system [holds](Stream::system_queued_bytes), and what the peer has not
+    /// [read](Stream::peer_unread_bytes), is told as the stream below tells it. Not for layers that count otherwise.
     SystemQueued,
     /// [`abort`](Stream::abort) aborts the stream below, and is no mere shutdown of it.
     Abort,
@@ -171,9 +171,12 @@ impl LayerCheck {
             }
             Self::SystemQueued => {
                 let asked = || layer.system_queued_bytes().map_err(|error| error.kind());
+                let unread = || layer.peer_unread_bytes().map_err(|error| error.kind());
                 same("system_queued_bytes", asked(), Ok(QUEUED))?;
+                same("peer_unread_bytes", unread(), Ok(UNREAD))?;
                 noted.lock().fails = true;
-                same("system_queued_bytes", asked(), Err(REFUSED))
+                same("system_queued_bytes", asked(), Err(REFUSED))?;
+                same("peer_unread_bytes", unread(), Err(REFUSED))
             }
             Self::Abort => {
                 // What comes of it is of no interest to anybody.
@@ -240,6 +243,7 @@ const CERTIFICATE: &[u8] = b"a certificate";
 const UNANSWERED: Duration = Duration::from_millis(777);
 const UNSENT: usize = 7777;
 const QUEUED: u64 = 777;
+const UNREAD: u64 = 77;
 /// What the stream below says when it is to fail.
 const REFUSED: ErrorKind = ErrorKind::PermissionDenied;
 /// What is written: bytes that most layers write as they are, and some as others.
@@ -359,6 +363,10 @@ impl Stream for Below {
 
     fn system_queued_bytes(&self) -> io::Result<u64> {
         self.may_fail().map(|()| QUEUED)
+    }
+
+    fn peer_unread_bytes(&self) -> io::Result<u64> {
+        self.may_fail().map(|()| UNREAD)
     }
 
     fn peer(&self) -> String {

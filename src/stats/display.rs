@@ -161,7 +161,14 @@ mod tests {
         let line = "in 0 messages 0 B, out 0 messages 0 B, queued 2 KiB (peak 0 B), dropped 0, expired 7";
         let stats = |system_queued_bytes| {
             let connected_since = std::time::Instant::now();
-            ConnectionStats { connected_since, waiting_since: None, traffic, system_queued_bytes }.to_string()
+            let stats = ConnectionStats {
+                connected_since,
+                waiting_since: None,
+                traffic,
+                system_queued_bytes,
+                peer_unread_bytes: Some(1),
+            };
+            stats.to_string()
         };
         assert_eq!([None, Some(0)].map(stats), [line, line]);
         assert_eq!(stats(Some(16_384)), format!("{line}, 16 KiB in the system"));

@@ -48,8 +48,8 @@ impl ServiceStats {
 
 impl ConnectionStats {
     /// The numbers as a JSON object, in one line: `age_ms`, how long ago it was opened; `oldest_ms`, for how long the
-    /// oldest of what waits has waited, or `null`; `system_queued_bytes`, or `null`; and `traffic`, as in
-    /// [`ServiceStats::to_json`]. Times are in milliseconds, at the moment of this call.
+    /// oldest of what waits has waited, or `null`; `system_queued_bytes` and `peer_unread_bytes`, or `null`; and
+    /// `traffic`, as in [`ServiceStats::to_json`]. Times are in milliseconds, at the moment of this call.
     pub fn to_json(&self) -> String {
         let mut json = String::with_capacity(1024);
         let mut object = Object::begin(&mut json);
@@ -62,6 +62,7 @@ impl ConnectionStats {
         object.number("age_ms", millis(self.connected_since, now));
         object.number("oldest_ms", self.waiting_since.map(|at| millis(at, now)));
         object.number("system_queued_bytes", self.system_queued_bytes);
+        object.number("peer_unread_bytes", self.peer_unread_bytes);
         object.object("traffic", |object| self.traffic.write_to(object, now));
     }
 }

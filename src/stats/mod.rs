@@ -137,6 +137,10 @@ pub struct ConnectionStats {
     /// a Unix socket, what the peer has not read. `None` where that cannot be told, as everywhere but on Linux, and
     /// once the connection has ended. Over TLS, of encrypted bytes.
     pub system_queued_bytes: Option<u64>,
+    /// How many bytes have arrived at the peer's system, and its program has not read. `None` where that cannot be told:
+    /// it is over TCP on Linux, to a peer on the same system, and as long as the connection lasts. (Over a Unix socket
+    /// it is in `system_queued_bytes`.)
+    pub peer_unread_bytes: Option<u64>,
 }
 
 /// The numbers of a service: of all connections that it has, and of all that it has had.

@@ -165,6 +165,10 @@ impl Stream for Foreign<dyn Stream> {
         contain(|| (**self).system_queued_bytes())
     }
 
+    fn peer_unread_bytes(&self) -> io::Result<u64> {
+        contain(|| (**self).peer_unread_bytes())
+    }
+
     fn peer(&self) -> String {
         contain(|| Ok(in_one_line((**self).peer()))).unwrap_or_default()
     }

@@ -98,7 +98,7 @@ pub fn reported(error: &io::Error) -> Option<&(dyn Error + Send + Sync + 'static
 ///
 /// | | methods |
 /// |---|---|
-/// | passed on | `needs_handshake`, `handshake`, `flush`, `try_flush`, `holds_part`, `has_end`, `abort`, `keep_alive`, `unanswered_for`, `limit_unsent`, `system_queued_bytes`, `peer_addr`, `local_addr`, `peer_certificates` |
+/// | passed on | `needs_handshake`, `handshake`, `flush`, `try_flush`, `holds_part`, `has_end`, `abort`, `keep_alive`, `unanswered_for`, `limit_unsent`, `system_queued_bytes`, `peer_unread_bytes`, `peer_addr`, `local_addr`, `peer_certificates` |
 /// | that of the layer, unless it writes another | `read_once` |
 /// | written by each layer | `read`, `write_vectored`, `shutdown`, `peer` |
 /// | not there unless the layer writes it | `try_write_vectored`, `poll_fd`, `wait_readable` |
@@ -345,6 +345,19 @@ pub trait Stream: Send + Sync + 'static {
     /// Where it cannot be told, `Unsupported` or others, which is the default where there is no stream below.
     fn system_queued_bytes(&self) -> io::Result<u64> {
         self.below().map_or(Err(io::ErrorKind::Unsupported.into()), Stream::system_queued_bytes)
+    }
+
+    /// How many bytes have arrived at the peer's system, and its program has not read: beyond what the system
+    /// [holds](Self::system_queued_bytes), and where the peer is on the same system, so that this can be told.
+    ///
+    /// Asked by [`Connection::stats`](crate::Connection::stats), on any thread, also on several at once; must not block.
+    /// The default asks the stream [below](Self::below), and counts that one's bytes.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be told, `Unsupported` or others, which is the default where there is no stream below.
+    fn peer_unread_bytes(&self) -> io::Result<u64> {
+        self.below().map_or(Err(io::ErrorKind::Unsupported.into()), Stream::peer_unread_bytes)
     }
 
     /// What the peer is called, for people: in logs, thread names and `Display` of a connection. One line, not empty,

@@ -155,6 +155,11 @@ impl Stream for TcpStream {
         super::socket::sock_diag::unacknowledged(&self.socket)
     }
 
+    #[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+    fn peer_unread_bytes(&self) -> io::Result<u64> {
+        super::socket::sock_diag::unread_by_peer(&self.socket)
+    }
+
     fn peer(&self) -> String {
         self.peer.to_string()
     }

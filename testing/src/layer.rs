@@ -84,6 +84,11 @@ pub trait Layer: Send + Sync + 'static {
         stream.system_queued_bytes()
     }
 
+    /// See [`Stream::peer_unread_bytes`].
+    fn peer_unread_bytes(&self, stream: &dyn Stream) -> io::Result<u64> {
+        stream.peer_unread_bytes()
+    }
+
     /// See [`Stream::peer`].
     fn peer(&self, stream: &dyn Stream) -> String {
         stream.peer()
@@ -279,6 +284,10 @@ impl Stream for Layered<dyn Stream> {
 
     fn system_queued_bytes(&self) -> io::Result<u64> {
         self.unless_bare(unsupported(), Layer::system_queued_bytes)
+    }
+
+    fn peer_unread_bytes(&self) -> io::Result<u64> {
+        self.unless_bare(unsupported(), Layer::peer_unread_bytes)
     }
 
     fn peer(&self) -> String {

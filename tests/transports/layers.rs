@@ -97,6 +97,7 @@ fn a_stream_by_itself_has_the_defaults() {
     assert_eq!(alone.unanswered_for().unwrap_err().kind(), ErrorKind::Unsupported);
     assert_eq!(alone.limit_unsent(Some(1)).unwrap_err().kind(), ErrorKind::Unsupported);
     assert_eq!(alone.system_queued_bytes().unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(alone.peer_unread_bytes().unwrap_err().kind(), ErrorKind::Unsupported);
     assert_eq!((alone.peer_addr(), alone.local_addr()), (None, None));
     assert!(alone.peer_certificates().is_empty());
     alone.abort().unwrap();

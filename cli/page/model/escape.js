@@ -4,8 +4,7 @@
  * Control characters; what is not seen; what turns the direction of the text around; halves of pairs; private use.
  * None of them can do harm to a page, but each can make text look like other text.
  */
-const UNSEEN =
-  /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}\u00a0\u115f\u1160\u3164\uffa0]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/gu;
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Cn}\p{Zl}\p{Zp}\u00a0\u115f\u1160\u3164\uffa0]/gu;
 
 const SHORT = new Map([
   ["\n", "\\n"],

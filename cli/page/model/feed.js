@@ -1,11 +1,17 @@
-/** What has come so far: the fields with their newest values, and the samples; the past and the present joined without a seam. */
+/**
+ * What has come so far: the fields with their newest values, and the samples, the past and the present joined without a
+ * seam.
+ */
 
 import { Table } from "./table.js";
 
 /** How many samples messages wait for the history: a minute of them. */
 const MOST_WAITING = 1200;
 
-/** @typedef {{id: number, path: string, last: number, min: number, max: number, count: number, whole: boolean}} Field */
+/**
+ * @typedef {{id: number, path: string, last: number, at: number, min: number, max: number, whole: boolean}} Field
+ *   the newest value, and since when; whether all have been whole numbers
+ */
 
 export class Feed {
   /** @type {Map<number, Field>} */
@@ -16,10 +22,13 @@ export class Feed {
   #seq = NaN;
   /** What has come before the history: null where nothing has to wait. */
   #waiting = null;
+  /** The newest value of each field, also of those that have no name yet. @type {Map<number, {last, at}>} */
+  #newest = new Map();
 
   /** A new connection: its names for fields are its own, so that nothing of an earlier one is kept. */
   begin(keepMs) {
     this.fields.clear();
+    this.#newest.clear();
     this.more = 0;
     this.table = new Table(keepMs);
     this.#seq = NaN;
@@ -44,7 +53,7 @@ export class Feed {
   /** @param {import("./protocol.js").Samples} samples */
   samples(samples) {
     for (const [id, values] of samples.columns) {
-      this.#newest(id, values);
+      this.#take(id, samples.times, values);
     }
     if (this.#waiting === null) {
       this.#append(samples);
@@ -53,21 +62,30 @@ export class Feed {
     }
   }
 
-  /** @param {import("./protocol.js").Fields} message */
+  /**
+   * Names come less often than samples, and each on its own way: what is older than a sample does not replace it.
+   *
+   * @param {import("./protocol.js").Fields} message
+   */
   names({ fields, more }) {
     this.more = more;
-    for (const { id, path, last, min, max, count } of fields) {
-      const known = this.fields.get(id);
-      const whole = [last, min, max].every((value) => !(value % 1 !== 0)) && known?.whole !== false;
-      // The same object for as long as the field is there: panels hold it.
-      this.fields.set(id, Object.assign(known ?? {}, { id, path, last, min, max, count, whole }));
+    for (const { id, path, last, at, min, max } of fields) {
+      const field = this.fields.get(id) ?? { id, min, max, whole: true };
+      const newest = this.#newest.get(id);
+      const known = newest?.at >= at ? newest : { last, at };
+      this.fields.set(id, Object.assign(field, { path, ...known }));
+      [last, min, max, known.last].forEach((value) => widen(field, value));
     }
   }
 
-  /** After a jump in a recording. */
+  /** After a jump in a recording: what fields have been is of another time. */
   reset() {
     this.table.clear();
+    this.#newest.clear();
     this.#waiting = null;
+    for (const field of this.fields.values()) {
+      Object.assign(field, { last: NaN, at: NaN, min: NaN, max: NaN, whole: true });
+    }
   }
 
   byPath(path) {
@@ -80,19 +98,26 @@ export class Feed {
     this.#seq = seq;
   }
 
-  #newest(id, values) {
+  #take(id, times, values) {
     const field = this.fields.get(id);
-    if (field === undefined) {
-      return;
-    }
-    for (const value of values) {
-      if (Number.isNaN(value)) {
-        continue;
+    values.forEach((value, row) => {
+      if (!Number.isNaN(value)) {
+        const known = { last: value, at: times[row] };
+        this.#newest.set(id, known);
+        if (field !== undefined) {
+          widen(Object.assign(field, known), value);
+        }
       }
-      field.last = value;
-      field.whole &&= value % 1 === 0;
-      if (!(value >= field.min)) field.min = value;
-      if (!(value <= field.max)) field.max = value;
-    }
+    });
   }
+}
+
+/** @param {Field} field */
+function widen(field, value) {
+  if (Number.isNaN(value)) {
+    return;
+  }
+  field.whole &&= value % 1 === 0;
+  if (!(value >= field.min)) field.min = value;
+  if (!(value <= field.max)) field.max = value;
 }

@@ -1,6 +1,6 @@
 /**
- * What the tool says, `leads-comm.view.1`, read into shapes that the rest of the page can rely on: what is missing or of
- * another kind becomes nothing. Names and texts in it are those of the vehicle, and of anybody who reaches it.
+ * What the tool says, `leads-comm.view.1`, read into shapes that the rest of the page can rely on: what is missing or
+ * of another kind becomes nothing. Names and texts in it are those of the vehicle, and of anybody who reaches it.
  */
 
 import { finite, isObject, list, text } from "./json.js";
@@ -20,7 +20,7 @@ const MOST_PATH = 200;
  *   bytesPerS: number, messages: number, bytes: number, leftOut: number, notJson: number, skewMs: number,
  *   thinned: number}} State
  * @typedef {{type: "fields", more: number, fields: {id: number, path: string, last: number, min: number, max: number,
- *   count: number, at: number}[]}} Fields
+ *   at: number}[]}} Fields
  * @typedef {{type: "samples", seq: number, times: number[], columns: Map<number, number[]>}} Samples
  * @typedef {{type: "raw", total: number, messages: {seq: number, at: number, length: number, text: string | null,
  *   base64: string | null, cut: boolean}[]}} Raw
@@ -98,7 +98,10 @@ export function samples(message) {
   const columns = new Map();
   for (const [id, values] of Object.entries(isObject(message.v) ? message.v : {})) {
     if (Array.isArray(values) && values.length >= times.length && columns.size < MOST_FIELDS) {
-      columns.set(Number(id), values.slice(0, times.length).map((value) => finite(value)));
+      columns.set(
+        Number(id),
+        values.slice(0, times.length).map((value) => finite(value)),
+      );
     }
   }
   return { seq: finite(message.seq), times, columns };
@@ -137,7 +140,6 @@ function field(field) {
     last: finite(field.last),
     min: finite(field.min),
     max: finite(field.max),
-    count: finite(field.count, 0),
     at: finite(field.at),
   };
 }

@@ -1,6 +1,6 @@
 /**
- * What is drawn of a table: with more rows than pixels, the smallest and the largest value of each pixel, in the order in
- * which they came. No spike is lost, and a curve costs what the screen is wide, however fast the messages are.
+ * What is drawn of a table: with more rows than pixels, the smallest and the largest value of each pixel, in the order
+ * in which they came. No spike is lost, and a curve costs what the screen is wide, however fast the messages are.
  */
 
 import { search } from "./table.js";

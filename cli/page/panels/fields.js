@@ -6,10 +6,12 @@ import { isClock, split } from "../model/choice.js";
 import { shown } from "../model/escape.js";
 import * as format from "../model/format.js";
 import { range, thin } from "../model/thin.js";
+import { Window } from "../model/window.js";
 
 /** With fewer than this many one finds a name by looking. */
 const SEARCHED = 12;
-const SPARK = { width: 64, height: 18, ms: 60_000 };
+const SPARK = { width: 64, height: 18 };
+const SPARK_SPAN = new Window(60_000, 60_000);
 /** Small curves in one frame: the others follow in the next ones. */
 const SPARKS_AT_ONCE = 6;
 
@@ -99,10 +101,10 @@ export class Fields {
     if (this.#sparks.length === 0) {
       this.#sparks = [...this.#visible];
     }
-    const stroke = colour("dim");
     for (const id of this.#sparks.splice(0, SPARKS_AT_ONCE)) {
       const number = this.#plotted.get(id);
-      this.#rows.get(id)?.spark(this.#feed.table, this.#now, number === undefined ? stroke : colour(`series-${number}`));
+      const stroke = colour(number === undefined ? "dim" : `series-${number}`);
+      this.#rows.get(id)?.spark(this.#feed.table, this.#now, stroke);
     }
     if (this.#sparks.length > 0) {
       this.#drawSparks();
@@ -131,7 +133,10 @@ export class Fields {
       found += row.element.hidden ? 0 : 1;
     }
     const more = this.#feed.more > 0 ? `, ${format.count(this.#feed.more)} more not shown` : "";
-    setText(byId("fields-count"), wanted === "" ? `${this.#rows.size}${more}` : `${found} of ${this.#rows.size}${more}`);
+    setText(
+      byId("fields-count"),
+      wanted === "" ? `${this.#rows.size}${more}` : `${found} of ${this.#rows.size}${more}`,
+    );
     byId("fields-empty").hidden = this.#rows.size > 0;
     this.#reachable();
   }
@@ -218,10 +223,11 @@ class Row {
   }
 
   spark(table, now, stroke) {
-    const { width, height, ms } = SPARK;
+    const { width, height } = SPARK;
+    const [from, to] = SPARK_SPAN.range(now, table.oldest);
     const context = sized(this.canvas, width, height);
-    const { min, max } = range(table, this.field.id, now - ms, now);
-    const [times, values] = thin(table, [this.field.id], now - ms, now, width);
+    const { min, max } = range(table, this.field.id, from, to);
+    const [times, values] = thin(table, [this.field.id], from, to, width);
     const scale = max > min ? (height - 3) / (max - min) : 0;
     const middle = max > min ? 0 : -height / 2 + 1.5;
     context.strokeStyle = stroke;
@@ -237,7 +243,7 @@ class Row {
         drawing = false;
         continue;
       }
-      const x = ((times[at] - now + ms) / ms) * width;
+      const x = ((times[at] - from) / (to - from)) * width;
       const y = height - 1.5 - (values[at] - min) * scale + middle;
       context[drawing ? "lineTo" : "moveTo"](x, y);
       drawing = true;
@@ -250,5 +256,5 @@ class Row {
 function setNumber(cell, text) {
   setText(cell, text);
   cell.classList.toggle("long", text.length > 7);
-  cell.classList.toggle("longer", text.length > 11);
+  cell.classList.toggle("longer", text.length > 8);
 }

@@ -19,7 +19,10 @@ export class Legend {
       const button = element("button", { type: "button", "aria-label": `Take ${name} out of the plot` }, "×");
       button.addEventListener("click", () => remove(field.id));
       const item = element("li", { "data-series": String(number) });
-      item.append(element("span", { class: "swatch", "aria-hidden": "true" }), element("span", { class: "name" }, name));
+      item.append(
+        element("span", { class: "swatch", "aria-hidden": "true" }),
+        element("span", { class: "name" }, name),
+      );
       if (side === "right") {
         const arrow = element("span", { "aria-hidden": "true" }, "→");
         const text = element("span", { class: "unseen" }, "on the right scale");

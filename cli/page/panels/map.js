@@ -1,6 +1,6 @@
 /** The track: where the vehicle has been in the last minutes. Drawn without a map, north up. */
 
-import { byId, colour, font, setText, sized } from "../dom.js";
+import { byId, colour, font, setText, sizeOf, sized } from "../dom.js";
 import { part } from "../frames.js";
 import { pairOfCoordinates } from "../model/choice.js";
 import { fit, isPlace, projection, scaleBar } from "../model/projection.js";
@@ -13,12 +13,13 @@ export class Track {
   #feed;
   #pair = null;
   #saidAt = -Infinity;
+  #size;
 
   /** @param {import("../model/feed.js").Feed} feed */
   constructor(feed) {
     this.#feed = feed;
     this.draw = part(() => this.#draw(), 200);
-    new ResizeObserver(() => this.draw()).observe(byId("map-canvas").parentElement);
+    this.#size = sizeOf(byId("map-canvas").parentElement, () => this.draw());
   }
 
   names() {
@@ -32,9 +33,11 @@ export class Track {
     if (points.length === 0) {
       return;
     }
-    const canvas = byId("map-canvas");
-    const { clientWidth: width, clientHeight: height } = canvas.parentElement;
-    const context = sized(canvas, width, height);
+    const { width, height } = this.#size;
+    if (width === 0) {
+      return;
+    }
+    const context = sized(byId("map-canvas"), width, height);
     const view = fit(boundsOf(points), width, height, PADDING);
     drawTrack(context, points, view);
     drawPlace(context, points, view);
@@ -67,8 +70,9 @@ export class Track {
 
   #say() {
     const { latitude, longitude } = this.#pair;
-    const fields = this.#feed.fields;
-    const text = `${degrees(fields.get(latitude.id)?.last, "N", "S")} ${degrees(fields.get(longitude.id)?.last, "E", "W")}`;
+    const { fields } = this.#feed;
+    const north = degrees(fields.get(latitude.id)?.last, "N", "S");
+    const text = `${north} ${degrees(fields.get(longitude.id)?.last, "E", "W")}`;
     setText(byId("map-text"), text);
     if (performance.now() - this.#saidAt > SAID_MS) {
       this.#saidAt = performance.now();

@@ -1,6 +1,6 @@
 /** The large plot. uPlot draws it; which time it shows is up to `Window`, which values up to `thin`. */
 
-import { byId, colour, font } from "../dom.js";
+import { byId, colour, font, sizeOf } from "../dom.js";
 import { part } from "../frames.js";
 import * as format from "../model/format.js";
 import { sides } from "../model/scales.js";
@@ -33,6 +33,8 @@ export class Plot {
   #remove;
   #still = matchMedia("(prefers-reduced-motion: reduce)");
   #held = false;
+  /** What following the newest is called. */
+  word = "Live";
 
   /**
    * @param {import("../model/feed.js").Feed} feed
@@ -46,7 +48,7 @@ export class Plot {
     this.window = new Window(FIRST_SPAN_MS, 300_000);
     this.draw = part(() => this.#draw());
     this.#drawStill = part(() => this.#draw(), STILL_MS);
-    new ResizeObserver(() => this.changed()).observe(byId("plot"));
+    this.#size = sizeOf(byId("plot"), () => this.changed());
     control(this, byId("plot"), {
       span: byId("plot-span"),
       zoomIn: byId("plot-in"),
@@ -56,6 +58,7 @@ export class Plot {
   }
 
   #drawStill;
+  #size;
 
   /**
    * What is plotted.
@@ -72,9 +75,11 @@ export class Plot {
     this.#build();
   }
 
-  /** As much as the tool keeps. */
-  keeps(ms) {
+  /** As much as the tool keeps, of something that is live, or is played. */
+  keeps(ms, live) {
     this.window.most = ms;
+    this.word = live ? "Live" : "Follow";
+    this.onWindow();
   }
 
   get spans() {
@@ -132,17 +137,16 @@ export class Plot {
   }
 
   #draw() {
-    const box = byId("plot");
-    const [width, height] = [box.clientWidth, box.clientHeight];
+    const { width, height } = this.#size;
     if (this.#held || width < 80 || height < 60) {
       return;
     }
-    const [from, to] = this.window.range(this.now());
+    const [from, to] = this.window.range(this.now(), this.oldest);
     if (!Number.isFinite(to)) {
       return;
     }
     this.#arrange(from, to);
-    this.#uplot ??= this.#create(box, width, height);
+    this.#uplot ??= this.#create(width, height);
     const uplot = this.#uplot;
     if (uplot.width !== width || uplot.height !== height) {
       uplot.setSize({ width, height });
@@ -179,7 +183,7 @@ export class Plot {
     this.#legend.values((id) => (newest ? (fields.get(id)?.last ?? NaN) : valueAt(table, id, time)));
   }
 
-  #create(box, width, height) {
+  #create(width, height) {
     const [ink, line] = [colour("dim"), colour("line")];
     const axis = {
       stroke: ink,
@@ -215,7 +219,7 @@ export class Plot {
       ],
       hooks: { setCursor: [() => this.#uplot && this.#values()], setSelect: [(uplot) => this.#selected(uplot)] },
     };
-    return new uPlot(options, [[], ...this.#series.map(() => [])], box);
+    return new uPlot(options, [[], ...this.#series.map(() => [])], byId("plot"));
   }
 
   #selected(uplot) {
@@ -224,12 +228,12 @@ export class Plot {
       this.window.select(uplot.posToVal(left, "x"), uplot.posToVal(left + width, "x"));
       uplot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
       this.hold(false);
-      this.onSelected();
+      this.onWindow();
     }
   }
 
-  /** Set by the controls: a piece of time has been chosen with the pointer. */
-  onSelected = () => {};
+  /** Set by the controls: the window has been changed, and not by them. */
+  onWindow = () => {};
 }
 
 function decimalsOf(step) {

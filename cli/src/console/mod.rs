@@ -10,6 +10,7 @@
 //!   stdout   print waits for its reader, show leaves out                          output.rs
 //!   stderr   tell, complain, and the log: leave out what nobody reads             output.rs
 //!            a line about work that goes on, drawn again and again on a terminal  redrawn.rs
+//!   the whole terminal at stdout, drawn again and again, and put away            screen.rs
 //!   signals, a stdout that is of no use any more                                  stop.rs
 //!   the terminal at stdout: its width, whether colours are wanted                 terminal.rs
 //! ```
@@ -18,6 +19,7 @@ mod keys;
 mod outcome;
 mod output;
 mod redrawn;
+mod screen;
 mod stdin;
 mod stop;
 #[cfg_attr(unix, path = "system/unix.rs")]
@@ -30,6 +32,7 @@ pub(crate) use keys::Keys;
 pub(crate) use outcome::{Failure, Verbosity, begin, end, fail, usage};
 pub(crate) use output::{complain, print, tell, try_print};
 pub(crate) use redrawn::Redrawn;
+pub(crate) use screen::Screen;
 pub(crate) use stdin::Lines;
 pub(crate) use stop::{hurry, on_stop, stop_when_unread};
 pub(crate) use terminal::{columns, wants_color};

@@ -154,6 +154,26 @@ impl Output {
         true
     }
 
+    /// Has these bytes written, unless something is still being written.
+    pub(super) fn put_if_idle(&'static self, bytes: &[u8]) {
+        if self.lock().unwritten() == 0 {
+            self.put(bytes, false);
+        }
+    }
+
+    /// Waits until nothing is being written, at most for `time`.
+    pub(super) fn wait_until_idle(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut state = self.lock();
+        while state.unwritten() > 0 && state.failed.is_none() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     /// The writer: until the stream takes no more, or the process ends.
     fn write_what_waits(&self) {
         let mut state = self.lock();

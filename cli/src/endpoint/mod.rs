@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use leads_comm::codec::{Framing, Separator};
+use leads_comm::monitor::PORT_OFFSET;
 use leads_comm::{
     Client, ClientBuilder, Closing, DEFAULT_PORT, DEFAULT_SEPARATOR, MemoryLimits, Reconnect, Server, ServerBuilder,
     Service,
@@ -56,6 +57,9 @@ const VIDEO: (u16, &[u8]) = (16901, b"end;");
 /// The longest message unless told otherwise, in bytes: LEADS has no limit, and a picture of 1920x1080 takes 1.4 MB.
 const LONGEST_MESSAGE: usize = 16 << 20;
 
+/// The longest message of a monitor, in bytes, and more than one may have.
+const LONGEST_NUMBERS: usize = 2 << 20;
+
 /// The longest that is waited before connecting again.
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
@@ -89,40 +93,55 @@ pub(crate) fn with_server_options(command: Command) -> Command {
 
 fn with(command: Command, serial: &str) -> Command {
     let notes = command.get_after_help().map(|notes| format!("\n\n{notes}")).unwrap_or_default();
+    command
+        .after_help(format!("{ADDRESSES}{serial}{NOTES}{notes}"))
+        .next_help_heading("Connection")
+        .args([
+            Arg::new("leads")
+                .long("leads")
+                .action(ArgAction::SetTrue)
+                .conflicts_with_all(["leads-video", "separator"])
+                .help("A LEADS vehicle's state: port 16900, separator ;"),
+            Arg::new("leads-video")
+                .long("leads-video")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("separator")
+                .help("Its pictures: port 16901, separator end;"),
+            Arg::new("separator")
+                .short('s')
+                .long("separator")
+                .value_name("BYTES")
+                .value_parser(unescape)
+                .help("What ends a message (default ;), as in '\\r\\n'"),
+            Arg::new("length-prefix")
+                .long("length-prefix")
+                .action(ArgAction::SetTrue)
+                .conflicts_with_all(["leads", "leads-video", "separator"])
+                .help("Messages begin with their length, in 4 bytes"),
+            Arg::new("max-message-len")
+                .long("max-message-len")
+                .value_name("SIZE")
+                .value_parser(size)
+                .help("The longest message, as in 64k (default 16M)"),
+        ])
+        .args(secrets())
+}
+
+/// The options that say who one is, and whom one believes.
+fn secrets() -> [Arg; 5] {
     let file = |name: &'static str| Arg::new(name).long(name).value_name("FILE").value_parser(value_parser!(PathBuf));
-    command.after_help(format!("{ADDRESSES}{serial}{NOTES}{notes}")).next_help_heading("Connection").args([
-        Arg::new("leads")
-            .long("leads")
-            .action(ArgAction::SetTrue)
-            .conflicts_with_all(["leads-video", "separator"])
-            .help("A LEADS vehicle's state: port 16900, separator ;"),
-        Arg::new("leads-video")
-            .long("leads-video")
-            .action(ArgAction::SetTrue)
-            .conflicts_with("separator")
-            .help("Its pictures: port 16901, separator end;"),
-        Arg::new("separator")
-            .short('s')
-            .long("separator")
-            .value_name("BYTES")
-            .value_parser(unescape)
-            .help("What ends a message (default ;), as in '\\r\\n'"),
-        Arg::new("length-prefix")
-            .long("length-prefix")
-            .action(ArgAction::SetTrue)
-            .conflicts_with_all(["leads", "leads-video", "separator"])
-            .help("Messages begin with their length, in 4 bytes"),
-        Arg::new("max-message-len")
-            .long("max-message-len")
-            .value_name("SIZE")
-            .value_parser(size)
-            .help("The longest message, as in 64k (default 16M)"),
+    [
         file("token-file").help("The token that lets one in"),
         file("tls-ca").help("Authorities that are believed, in PEM"),
         file("tls-cert").requires("tls-key").help("One's own certificate, in PEM"),
         file("tls-key").requires("tls-cert").help("Its private key, in PEM"),
         Arg::new("tls-name").long("tls-name").value_name("NAME").help("The name in its certificate (default HOST)"),
-    ])
+    ]
+}
+
+/// Gives them to a verb that speaks with monitors, whose messages are always the same.
+pub(crate) fn with_monitor_options(command: Command) -> Command {
+    command.next_help_heading("Connection").args(secrets())
 }
 
 /// The argument that says where.
@@ -184,6 +203,43 @@ impl Endpoint {
         Ok(Self { address, port, separator, max_message_len, token, tls })
     }
 
+    /// The monitor of a service: where that was typed, or on this machine at the usual port.
+    pub(crate) fn of_monitor(matches: &ArgMatches) -> Result<Self, Failure> {
+        let here = Address::Tcp { host: Some("127.0.0.1".into()), port: None, tls: false };
+        let address = matches.get_one::<Address>("address").cloned().unwrap_or(here);
+        if matches!(address, Address::Serial(_)) {
+            return Err(usage("a serial line has no monitor"));
+        }
+        let tls = TlsFiles::of(matches);
+        if tls.are_named() && !matches!(address, Address::Tcp { tls: true, .. }) {
+            return Err(usage("--tls-... need an address that begins with tls://"));
+        }
+        Ok(Self {
+            address,
+            port: DEFAULT_PORT + PORT_OFFSET,
+            separator: b"\n".to_vec(),
+            max_message_len: LONGEST_NUMBERS,
+            token: token(matches)?,
+            tls,
+        })
+    }
+
+    /// Where it is, with its port, for people.
+    pub(crate) fn monitored(&self) -> String {
+        match &self.address {
+            Address::Tcp { host, port, tls } => {
+                let (host, port) = (host.clone().or(Some("localhost".into())), port.or(Some(self.port)));
+                Address::Tcp { host, port, tls: *tls }.to_string()
+            }
+            other => other.to_string(),
+        }
+    }
+
+    /// The token that lets one in.
+    pub(crate) fn token(&self) -> Option<&[u8]> {
+        self.token.as_deref()
+    }
+
     /// Says where a server of it listens, once it does, and who is let in.
     pub(crate) fn tell_listening(&self, service: &dyn Service) {
         status::tell_listening(&self.address, self.is_open(), service);
@@ -235,6 +291,20 @@ impl Endpoint {
             Address::Tcp { host, port, tls } => Address::Tcp { host, port: port.or(Some(self.port)), tls },
             other => other,
         }
+    }
+
+    /// Where a LEADS vehicle has its pictures: at the port behind that of its state. It knows no tokens.
+    pub(crate) fn pictures(&self) -> Option<Self> {
+        let Address::Tcp { host, port: Some(port), tls: false } = self.place() else { return None };
+        let (_, separator) = VIDEO;
+        Some(Self {
+            address: Address::Tcp { host, port: Some(port.checked_add(1)?), tls: false },
+            port: self.port,
+            separator: separator.to_vec(),
+            max_message_len: self.max_message_len,
+            token: None,
+            tls: TlsFiles::default(),
+        })
     }
 
     /// Whether a device is at the other end, and not a program.

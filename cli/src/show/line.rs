@@ -37,7 +37,7 @@ pub(super) fn render(head: &Head, payload: &[u8], columns: Option<usize>, color:
 }
 
 /// The payload alone, as long as it is, without anything that a terminal would obey.
-pub(super) fn escaped(payload: &[u8]) -> String {
+pub(crate) fn escaped(payload: &[u8]) -> String {
     let mut row = Row { text: String::new(), width: 0, columns: usize::MAX, kept: 0, color: false };
     write_payload(&mut row, payload);
     row.text
@@ -88,6 +88,11 @@ fn write_payload(row: &mut Row, payload: &[u8]) -> bool {
         }
     }
     true
+}
+
+/// Whether a character is to be shown as it is.
+pub(crate) fn is_shown(character: char) -> bool {
+    shown_width(character).is_some()
 }
 
 /// How many columns a character takes; `None` if it is not to be shown as it is: controls, and what changes the

@@ -30,6 +30,7 @@ use parking_lot::Mutex;
 use crate::console::{self, Failure, print, usage};
 use fields::Fields;
 use line::Head;
+pub(crate) use line::{escaped, is_shown};
 pub(crate) use until::{End, Until};
 
 /// What is printed of each message.
@@ -143,7 +144,7 @@ impl Printer {
     /// Prints what may hold anything that somebody has sent.
     fn print_text(&self, text: &[u8]) {
         match self.escapes {
-            true => print(&[line::escaped(text).as_bytes(), &[self.end]]),
+            true => print(&[escaped(text).as_bytes(), &[self.end]]),
             false => print(&[text, &[self.end]]),
         }
     }

@@ -8,4 +8,5 @@ pub(crate) mod record;
 pub(crate) mod replay;
 pub(crate) mod send;
 pub(crate) mod serve;
+pub(crate) mod top;
 pub(crate) mod view;

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use crate::address::Address;
 use crate::console::{Failure, Keys, Redrawn, fail, on_stop, tell, usage};
 use crate::endpoint::{self, Endpoint};
+use crate::numbers::publishing;
 use crate::recording::words::{bytes, count, span};
 use crate::replaying::ahead::{Ahead, Program};
 use crate::replaying::control::Control;
@@ -107,6 +108,7 @@ pub(crate) fn command() -> Command {
             .value_parser(str::parse::<TimeMember>)
             .help("Make this JSON number now: t:ms; s, ms, us or ns"),
         flag("mark").help("Add \"replay\":true to JSON objects"),
+        publishing::option(),
     ]);
     endpoint::with_options(command)
         .mut_arg("separator", |argument| argument.help("What ends a message (default as recorded)"))
@@ -162,6 +164,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if let Stage::Server(_) = &stage {
         endpoint.tell_listening(stage.service());
     }
+    publishing::publish(matches, stage.service(), endpoint.token())?;
     let keys = keys(&control).map_err(|error| fail(format!("cannot read keys: {error}")))?;
     if flag("paused") && keys.is_none() {
         return Err(usage("--paused waits for a key, but this is not in the foreground of its terminal"));

@@ -20,6 +20,7 @@ use leads_comm::{
 use crate::address::Address;
 use crate::console::{Failure, Lines, complain, on_stop, stop_when_unread, tell};
 use crate::endpoint::{self, Endpoint};
+use crate::numbers::publishing;
 use crate::pace::Pace;
 use crate::show::{self, End, Printer, Until};
 
@@ -72,6 +73,7 @@ pub(crate) fn command() -> Command {
                 .value_parser(value_parser!(u32).range(1..=1_000_000))
                 .help("How many clients there may be (default 1024)"),
             Pace::option(),
+            publishing::option(),
         ]);
     endpoint::with_server_options(show::with_options(Until::with_options(command)))
         .mut_arg("tls-ca", |argument| argument.help("Let in only whom they have certified, in PEM"))
@@ -99,6 +101,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         builder = builder.max_connections(*connections as usize);
     }
     let server = builder.build()?;
+    publishing::publish(matches, &server, endpoint.token())?;
     terminal.printer.begin();
 
     let (stopping, typed) = (server.clone(), server.clone());

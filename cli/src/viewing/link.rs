@@ -5,8 +5,8 @@ use std::sync::Arc;
 use leads_comm::{Callback, Client, Connection, DisconnectReason, Error, Service};
 use parking_lot::Mutex;
 
-use crate::console::complain;
-use crate::endpoint::{Endpoint, Status};
+use crate::console::{Failure, complain};
+use crate::endpoint::{self, Endpoint, Status};
 use crate::recording::channels::{Origin, escape};
 use crate::recording::queue::Queue;
 
@@ -39,13 +39,11 @@ pub(crate) enum NotSent {
 impl Link {
     pub(crate) fn new(endpoint: &Endpoint, queue: Arc<Queue>) -> Self {
         let address = endpoint.address.to_string();
-        let separator = escape(&endpoint.separator);
-        let origin = Arc::new(Origin { role: "client", peer: address.clone(), separator });
-        Self { queue, origin, status: endpoint.status(), address, now: Mutex::default() }
+        Self { queue, origin: origin(endpoint), status: endpoint.status(), address, now: Mutex::default() }
     }
 
-    /// Goes in front of this.
-    pub(crate) fn status(&self) -> Status {
+    /// What says how it fares.
+    fn status(&self) -> Status {
         self.status.clone()
     }
 
@@ -89,10 +87,39 @@ impl Callback for Link {
     }
 }
 
-/// A client of the vehicle that feeds this, and connects again for as long as it takes; and what its `start` is given.
-pub(crate) fn client(endpoint: &Endpoint, link: &Arc<Link>) -> Result<(Client, String), crate::console::Failure> {
+/// What a client is sent goes into the queue, and nothing is said of how it fares.
+struct Quiet {
+    queue: Arc<Queue>,
+    origin: Arc<Origin>,
+}
+
+impl Callback for Quiet {
+    fn on_receive(&self, _: &dyn Service, _: &Connection, message: &[u8]) {
+        // What is left out is counted there.
+        self.queue.push(&self.origin, message);
+    }
+}
+
+/// Where messages of an endpoint come from.
+fn origin(endpoint: &Endpoint) -> Arc<Origin> {
+    let (peer, separator) = (endpoint.address.to_string(), escape(&endpoint.separator));
+    Arc::new(Origin { role: "client", peer, separator })
+}
+
+/// Begins to look for the pictures of a LEADS vehicle, which has them or has not.
+pub(crate) fn pictures(endpoint: &Endpoint, queue: &Arc<Queue>) -> Result<Client, Failure> {
     let (builder, place) = endpoint.client()?;
-    let builder = builder.closing(crate::endpoint::closing()).reconnect(crate::endpoint::reconnect());
-    let callback = (endpoint.watch(), (link.status(), Arc::clone(link)));
+    let builder = builder.closing(endpoint::closing()).reconnect(endpoint::reconnect());
+    let client = builder.callback(Quiet { queue: Arc::clone(queue), origin: origin(endpoint) }).build()?;
+    client.start(&place, true)?;
+    Ok(client)
+}
+
+/// A client of the vehicle that feeds this, and connects again for as long as it takes; and what its `start` is given.
+pub(crate) fn client(endpoint: &Endpoint, link: &Arc<Link>) -> Result<(Client, String), Failure> {
+    let (builder, place) = endpoint.client()?;
+    let builder = builder.closing(endpoint::closing()).reconnect(endpoint::reconnect());
+    // Once it is said that it is connected, commands can be sent.
+    let callback = (endpoint.watch(), (Arc::clone(link), link.status()));
     Ok((builder.callback(callback).build()?, place))
 }

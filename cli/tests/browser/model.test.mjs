@@ -15,11 +15,10 @@ test("what is plotted first has a name that one looks for, or moves", () => {
   const paths = (fields) => firstPlotted(fields).map(({ path }) => path);
   const clock = field("t", 1.79e12, 1.8e12);
   assert.deepEqual(paths([clock, field("a", 3, 3), field("b", 1, 9)]), ["b"]);
-  assert.deepEqual(paths([field("car.brake", 0, 1), field("voltage", 0, 1), field("rpm", 1, 2), field("Speed", 0, 0)]), [
-    "Speed",
-    "car.brake",
-    "rpm",
-  ]);
+  assert.deepEqual(
+    paths([field("car.brake", 0, 1), field("voltage", 0, 1), field("rpm", 1, 2), field("Speed", 0, 0)]),
+    ["Speed", "car.brake", "rpm"],
+  );
   assert.deepEqual(paths([clock, field("lat", 1, 2), field("lon", 1, 2), field("seq", 1, 2)]), []);
   assert.deepEqual(paths([]), []);
 });
@@ -73,12 +72,25 @@ test("numbers keep their digits while they move", () => {
 
 test("sizes, rates and times", () => {
   assert.deepEqual([0, 999, 1000, 24_600, 99_960, 1e6, NaN].map(format.bytes), [
-    "0 B", "999 B", "1.0 kB", "24.6 kB", "100 kB", "1.0 MB", "–",
+    "0 B",
+    "999 B",
+    "1.0 kB",
+    "24.6 kB",
+    "100 kB",
+    "1.0 MB",
+    "–",
   ]);
   assert.deepEqual([0, 999, 1000, 1234567].map(format.count), ["0", "999", "1\u202f000", "1\u202f234\u202f567"]);
   assert.deepEqual([0.04, 49.96, 99.96, 1234].map(format.rate), ["0.0", "50.0", "100", "1\u202f234"]);
   assert.deepEqual([0, 999.4, 999.6, 12_340, 125_000, 3_725_000, 360_000_000, NaN].map(format.duration), [
-    "0 ms", "999 ms", "1.0 s", "12.3 s", "2 min 05 s", "1 h 02 min", "4 d 04 h", "–",
+    "0 ms",
+    "999 ms",
+    "1.0 s",
+    "12.3 s",
+    "2 min 05 s",
+    "1 h 02 min",
+    "4 d 04 h",
+    "–",
   ]);
   assert.deepEqual([3, -1500, NaN].map(format.skew), ["+3 ms", "−1.5 s", "–"]);
   assert.deepEqual([0, 63_250, 3_723_990].map(format.place), ["0:00.0", "1:03.2", "1:02:03.9"]);
@@ -104,7 +116,14 @@ test("a degree east is shorter in the north", () => {
   const over = projection({ latitude: 0, longitude: 179.9 })(0, -179.9);
   assert.ok(Math.abs(over.x - 22_239) < 5, JSON.stringify(over));
   assert.deepEqual(
-    [[0, 0], [91, 0], [NaN, 1], [50, 7], [0, 7], [1, -181]].map(([lat, lon]) => isPlace(lat, lon)),
+    [
+      [0, 0],
+      [91, 0],
+      [NaN, 1],
+      [50, 7],
+      [0, 7],
+      [1, -181],
+    ].map(([lat, lon]) => isPlace(lat, lon)),
     [false, false, false, true, true, false],
   );
 });
@@ -122,7 +141,12 @@ test("the track fits, in the right shape, north up", () => {
 });
 
 test("the scale bar is round, and fits", () => {
-  for (const [metresPerPixel, label] of [[1.7, "100 m"], [0.0004, "2 cm"], [30, "2 km"], [1, "100 m"]]) {
+  for (const [metresPerPixel, label] of [
+    [1.7, "100 m"],
+    [0.0004, "2 cm"],
+    [30, "2 km"],
+    [1, "100 m"],
+  ]) {
     const bar = scaleBar(metresPerPixel, 100);
     assert.equal(bar.label, label);
     assert.ok(bar.pixels <= 100.001 && bar.pixels > 39, `${bar.pixels}`);
@@ -137,7 +161,10 @@ test("what would be a flat line gets the other scale", () => {
   assert.deepEqual(of([0, 40], [7, 7]), ["left", "left"]);
   assert.deepEqual(of([NaN, NaN], [0, 1]), ["left", "left"]);
   // Near the limit it stays as it is.
-  const near = [{ min: 0, max: 40 }, { min: 0, max: 4 }];
+  const near = [
+    { min: 0, max: 40 },
+    { min: 0, max: 4 },
+  ];
   assert.deepEqual(sides(near, ["left", "left"]), ["left", "left"]);
   assert.deepEqual(sides(near, ["left", "right"]), ["left", "right"]);
 });
@@ -145,6 +172,10 @@ test("what would be a flat line gets the other scale", () => {
 test("the window follows, stays, zooms and moves", () => {
   const window = new Window(60_000, 300_000);
   assert.deepEqual(window.range(100_000), [40_000, 100_000]);
+  assert.deepEqual(window.range(100_000, 10_000), [40_000, 100_000]);
+  assert.deepEqual(window.range(100_000, 70_000), [70_000, 100_000]);
+  assert.deepEqual(window.range(100_000, 99_000), [95_000, 100_000]);
+  assert.deepEqual(window.range(100_000, NaN), [40_000, 100_000]);
   window.zoom(0.5, 1);
   assert.deepEqual(window.range(200_000), [170_000, 200_000]);
   assert.equal(window.live, true);

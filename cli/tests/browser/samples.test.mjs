@@ -46,7 +46,10 @@ test("what a row does not have is not there", () => {
   table.append([30, 40], column(2, [NaN, 4]));
   assert.deepEqual([...table.column(1)], [1, 2, NaN, NaN]);
   assert.deepEqual([...table.column(2)], [NaN, NaN, NaN, 4]);
-  assert.deepEqual([0, 10, 11, 40, 41].map((time) => table.rowAt(time)), [0, 0, 1, 3, 4]);
+  assert.deepEqual(
+    [0, 10, 11, 40, 41].map((time) => table.rowAt(time)),
+    [0, 0, 1, 3, 4],
+  );
   assert.equal(valueAt(table, 1, 35), 2);
   assert.equal(valueAt(table, 1, 5), NaN);
   assert.equal(valueAt(table, 9, 35), NaN);
@@ -142,16 +145,29 @@ test("a history that never comes holds back a bounded time", () => {
 test("a field is what the newest of names and samples says", () => {
   const feed = new Feed();
   feed.begin(300_000);
-  const named = (last) => ({ more: 0, fields: [{ id: 1, path: "a", last, min: 0, max: 5, count: 1, at: 0 }] });
-  feed.names(named(5));
+  const named = (last, at, more = {}) => ({
+    more: 0,
+    fields: [{ id: 1, path: "a", last, at, min: 0, max: 5, ...more }],
+  });
+  const sample = (value, at) => feed.samples({ seq: at, times: [at, at + 1], columns: column(1, [value, NaN]) });
+  // Its samples may be faster than its name.
+  sample(4, 20);
+  feed.names(named(3, 10));
   const field = feed.fields.get(1);
-  assert.equal(field.whole, true);
-  feed.samples({ seq: 1, times: [1, 2], columns: column(1, [7.5, NaN]) });
-  assert.deepEqual([field.last, field.max, field.min, field.whole], [7.5, 7.5, 0, false]);
-  feed.names(named(5));
+  assert.deepEqual([field.last, field.at, field.min, field.max, field.whole], [4, 20, 0, 5, true]);
+  sample(7.5, 30);
+  assert.deepEqual([field.last, field.max, field.whole], [7.5, 7.5, false]);
+  feed.names(named(4, 20));
   assert.equal(feed.fields.get(1), field);
-  assert.equal(field.whole, false);
+  assert.deepEqual([field.last, field.max, field.whole], [7.5, 7.5, false]);
+  feed.names(named(6, 40, { min: -2 }));
+  assert.deepEqual([field.last, field.min], [6, -2]);
   assert.equal(feed.byPath("a"), field);
+  // After a jump, the time before is the newest, and what has been is not known.
+  feed.reset();
+  assert.deepEqual([field.last, field.min, field.max], [NaN, NaN, NaN]);
+  feed.names(named(2, 5));
+  assert.deepEqual([field.last, field.min, field.max, field.whole], [2, 0, 5, true]);
 });
 
 test("messages of another kind are nothing", () => {
@@ -182,8 +198,26 @@ test("a picture is one by its bytes", () => {
   const jpeg = readPicture(buffer("vorne é", 1234.5, [0xff, 0xd8, 0xff, 0xe0]));
   assert.deepEqual([jpeg.name, jpeg.at, jpeg.mime, jpeg.bytes.length], ["vorne é", 1234.5, "image/jpeg", 4]);
   assert.equal(readPicture(buffer("a", 1, [0x89, 0x50, 0x4e, 0x47])).mime, "image/png");
-  assert.equal(readPicture(buffer("a", 1, [..."RIFF0000WEBP"].map((char) => char.charCodeAt(0)))).mime, "image/webp");
-  assert.equal(readPicture(buffer("a", 1, [..."<svg>"].map((char) => char.charCodeAt(0)))).mime, null);
+  assert.equal(
+    readPicture(
+      buffer(
+        "a",
+        1,
+        [..."RIFF0000WEBP"].map((char) => char.charCodeAt(0)),
+      ),
+    ).mime,
+    "image/webp",
+  );
+  assert.equal(
+    readPicture(
+      buffer(
+        "a",
+        1,
+        [..."<svg>"].map((char) => char.charCodeAt(0)),
+      ),
+    ).mime,
+    null,
+  );
   const whole = buffer("abc", 1, []);
   for (let length = 0; length < whole.byteLength; length++) {
     assert.equal(readPicture(whole.slice(0, length)), null, `${length}`);
@@ -203,7 +237,14 @@ test("a monitor's numbers: the worst first, and how fast each is written to", ()
       ],
     });
   const [before, now] = [at(1000, 500), at(3000, 2500)];
-  assert.deepEqual(now.connections.map(({ id, state }) => [id, state]), [[2, "stopped"], [1, "live"], [3, "live"]]);
+  assert.deepEqual(
+    now.connections.map(({ id, state }) => [id, state]),
+    [
+      [2, "stopped"],
+      [1, "live"],
+      [3, "live"],
+    ],
+  );
   assert.equal(now.connections[1].policy, "drop oldest, conflated");
   assert.equal(now.count, 300);
   assert.equal(ratesOut(now, before).get(1), 1000);

@@ -56,7 +56,13 @@ async function show(page) {
       if (count % 20 === 0) socket.say(frames.fields());
       if (count % 6 === 0) {
         socket.say({ ...STATE, now, age_ms: 12, skew_ms: 3, messages: seq });
-        const texts = news.map(({ at, value }) => ({ seq: seq++, at, len: 612, text: JSON.stringify(value), cut: false }));
+        const texts = news.map(({ at, value }) => ({
+          seq: seq++,
+          at,
+          len: 612,
+          text: JSON.stringify(value),
+          cut: false,
+        }));
         texts[1] = count % 12 === 0 ? { ...texts[1], text: "time_lap\r\n", len: 10 } : texts[1];
         if (count === 24) texts[1] = { seq: texts[1].seq, at: now, len: 6, base64: "/wABf4D+", cut: false };
         socket.say({ type: "raw", total: seq, messages: texts });

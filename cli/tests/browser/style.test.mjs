@@ -28,7 +28,10 @@ test("text can be read, and curves, lamps and edges be seen", () => {
   const seen = ["edge", ...Array.from({ length: 8 }, (_, number) => `series-${number}`)];
   for (const [theme, name] of ["light", "dark"].entries()) {
     const colour = (token) => tokens.get(token)[theme];
-    for (const [names, least] of [[text, 4.5], [seen, 3]]) {
+    for (const [names, least] of [
+      [text, 4.5],
+      [seen, 3],
+    ]) {
       for (const token of names) {
         for (const ground of ["panel", "raised"]) {
           const is = contrast(colour(token), colour(ground));

@@ -149,12 +149,18 @@ impl Link {
             waiting_since: self.outbox.oldest(),
             traffic: self.traffic(),
             system_queued_bytes: self.system_queued_bytes(),
+            peer_unread_bytes: self.peer_unread_bytes(),
         }
     }
 
     /// How much the system holds for the peer, as far as that can be told.
     pub(crate) fn system_queued_bytes(&self) -> Option<u64> {
         self.outbox.stream().and_then(|stream| stream.system_queued_bytes().ok())
+    }
+
+    /// What the peer's program has not read, as far as that can be told.
+    pub(crate) fn peer_unread_bytes(&self) -> Option<u64> {
+        self.outbox.stream().and_then(|stream| stream.peer_unread_bytes().ok())
     }
 
     /// Has the system hold as much as the delivery says, after it was told `limit`.

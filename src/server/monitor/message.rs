@@ -9,6 +9,7 @@ use crate::service::{Core, Departure, Service};
 use crate::settings::DEFAULT_MAX_LEN;
 use crate::stats::ConnectionStats;
 use crate::stats::json::{Object, millis};
+use crate::transport::socket::asking_often;
 
 /// The number of the format. What is only added to it changes nothing.
 const VERSION: u64 = 1;
@@ -47,7 +48,8 @@ impl Look {
         // Settles what is just being gathered for all connections.
         let stats = service.stats();
         let connections = service.snapshot().connections;
-        let entries: Vec<Entry> = connections.iter().map(|connection| self.entry(connection)).collect();
+        let entries: Vec<Entry> =
+            asking_often(|| connections.iter().map(|connection| self.entry(connection)).collect());
         if self.known.len() > connections.len() {
             let ids: HashSet<_> = connections.iter().map(Connection::id).collect();
             self.known.retain(|id, _| ids.contains(id));
@@ -78,9 +80,13 @@ impl Look {
         let written = traffic.written.bytes;
         let known = self.known.get_mut(&id);
         // Asking the system is what costs most of all this.
-        let system_queued_bytes = match &known {
-            Some(known) if known.holds_nothing(written) => Some(0),
-            _ => link.system_queued_bytes(),
+        let (system_queued_bytes, peer_unread_bytes) = match &known {
+            Some(known) if known.took_all_of(written) => known.untaken(),
+            _ => match link.peer_unread_bytes() {
+                // What a peer on this system has not acknowledged has not been read, either.
+                Some(0) => (Some(0), Some(0)),
+                unread => (link.system_queued_bytes(), unread),
+            },
         };
         let now = Instant::now();
         let waiting_since = link.outbox().oldest();
@@ -88,6 +94,7 @@ impl Look {
             at: now,
             written,
             system_queued: system_queued_bytes,
+            peer_unread: peer_unread_bytes,
             waiting: traffic.waiting.messages,
             oldest: waiting_since.map(|since| now.saturating_duration_since(since)),
             queued_bytes: traffic.queued_bytes,
@@ -101,7 +108,8 @@ impl Look {
             Some(known) => known.judge(sight),
             None => self.known.entry(id).or_insert(Known::new(sight)).judge(sight),
         };
-        let stats = ConnectionStats { connected_since: link.since(), waiting_since, traffic, system_queued_bytes };
+        let connected_since = link.since();
+        let stats = ConnectionStats { connected_since, waiting_since, traffic, system_queued_bytes, peer_unread_bytes };
         let mut json = String::with_capacity(1024);
         let mut object = Object::begin(&mut json);
         object.number("id", id.get());

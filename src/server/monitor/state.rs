@@ -36,6 +36,8 @@ pub(super) struct Sight {
     /// Bytes handed to the system so far, and how many of them it still holds, where it tells.
     pub(super) written: u64,
     pub(super) system_queued: Option<u64>,
+    /// How many have arrived there, and are not read, where that is known.
+    pub(super) peer_unread: Option<u64>,
     /// Messages that wait here.
     pub(super) waiting: u64,
     /// How long the oldest of them has waited.
@@ -54,12 +56,16 @@ impl Sight {
     /// How many bytes the peer has taken. Over TLS less than that, because the system counts what is added; but it does
     /// not grow while the peer takes nothing.
     fn taken(&self) -> u64 {
-        self.written.saturating_sub(self.system_queued.unwrap_or(0))
+        self.written.saturating_sub(self.untaken())
+    }
+
+    fn untaken(&self) -> u64 {
+        self.system_queued.unwrap_or(0) + self.peer_unread.unwrap_or(0)
     }
 
     /// Whether there is something that the peer could take.
     fn has_some(&self) -> bool {
-        self.system_queued.map_or(self.waiting > 0 && !self.is_paced, |bytes| bytes > 0)
+        self.untaken() > 0 || self.system_queued.is_none() && self.waiting > 0 && !self.is_paced
     }
 
     /// How many messages did not go as they were sent, for want of a peer that takes them.
@@ -88,9 +94,14 @@ impl Known {
         Self { taken: sight.taken(), moved: sight.at, last: sight }
     }
 
-    /// Whether the system held nothing the last time, and nothing has been written since.
-    pub(super) fn holds_nothing(&self, written: u64) -> bool {
-        self.last.system_queued == Some(0) && self.last.written == written
+    /// Whether the peer had taken everything the last time, and nothing has been written since.
+    pub(super) fn took_all_of(&self, written: u64) -> bool {
+        self.last.system_queued.is_some() && self.last.untaken() == 0 && self.last.written == written
+    }
+
+    /// What the system held for the peer the last time, and what the peer had not read.
+    pub(super) fn untaken(&self) -> (Option<u64>, Option<u64>) {
+        (self.last.system_queued, self.last.peer_unread)
     }
 
     /// How the peer is doing at this look.

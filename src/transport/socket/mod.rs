@@ -10,5 +10,13 @@ pub(crate) mod sock_diag;
 mod transfer;
 pub(crate) mod writable;
 
+/// Runs what asks the system for many sockets, where that is done by something that is better opened once.
+#[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+pub(crate) use sock_diag::asking_often;
+#[cfg(not(all(target_os = "linux", not(leads_comm_portable))))]
+pub(crate) fn asking_often<T>(ask: impl FnOnce() -> T) -> T {
+    ask()
+}
+
 #[cfg(all(unix, not(leads_comm_portable)))]
 pub(crate) use transfer::{read, try_write, write};

@@ -2,8 +2,10 @@
 //! for the layout `linux/netlink.h`, `linux/inet_diag.h` and `linux/tcp.h`. Everybody may ask; some sandboxes have no
 //! such sockets.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
@@ -19,9 +21,15 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST: u16 = 1;
 const NLMSG_ERROR: u16 = 2;
 
-/// Of a `struct inet_diag_msg`, and where it has what is not acknowledged, unsent bytes included.
+/// Of a `struct inet_diag_msg`, and where it has the port of the other end, what is not read, and what is not
+/// acknowledged, unsent bytes included.
 const ANSWER: usize = 72;
+const PEER_PORT: usize = 6;
+const RQUEUE: usize = 56;
 const WQUEUE: usize = 60;
+
+/// That any socket will do.
+const NO_COOKIE: u64 = u64::MAX;
 
 /// The attribute that is a `struct tcp_info`, and where that has what is of interest; times in milliseconds.
 const INET_DIAG_INFO: u16 = 2;
@@ -31,28 +39,79 @@ const LAST_DATA_SENT: usize = 44;
 const LAST_DATA_RECV: usize = 52;
 const LAST_ACK_RECV: usize = 56;
 
+thread_local! {
+    /// What this thread asks by, while it asks for many sockets.
+    static SHARED: RefCell<Option<OwnedFd>> = const { RefCell::new(None) };
+}
+
+/// Asks for many sockets by one of its own: opening one costs more than a question.
+pub(crate) fn asking_often<T>(ask: impl FnOnce() -> T) -> T {
+    /// Closes it, also when asking panics.
+    struct Closes;
+    impl Drop for Closes {
+        fn drop(&mut self) {
+            SHARED.take();
+        }
+    }
+    // Without one, each question has its own.
+    SHARED.set(open().ok());
+    let _closes = Closes;
+    ask()
+}
+
 /// What [`Stream::unanswered_for`](crate::transport::Stream::unanswered_for) says of a socket.
 pub(crate) fn unanswered_for(socket: &TcpStream) -> io::Result<Option<Duration>> {
-    read_answer(&ask_about(socket)?)
+    read_answer(&ask_about(socket, Wanted::Info)?)
 }
 
 /// How many bytes the peer's system has not acknowledged, those that are not sent included.
 pub(crate) fn unacknowledged(socket: &TcpStream) -> io::Result<u64> {
-    Ok(u32_at(body(&ask_about(socket)?)?, WQUEUE)?.into())
+    Ok(u32_at(body(&ask_about(socket, Wanted::Queues)?)?, WQUEUE)?.into())
+}
+
+/// How many bytes have arrived at the peer's socket, and its program has not read: where that is on this system.
+pub(crate) fn unread_by_peer(socket: &TcpStream) -> io::Result<u64> {
+    let (local, peer) = (socket.local_addr()?, socket.peer_addr()?);
+    if peer.ip() != local.ip() && !peer.ip().to_canonical().is_loopback() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    let answer = ask(&question(peer, local, NO_COOKIE, Wanted::Queues))?;
+    let body = body(&answer)?;
+    // Where it is gone, a socket that listens on its port is found.
+    let is_connected = body.get(PEER_PORT..PEER_PORT + 2) == Some(&local.port().to_be_bytes()[..]);
+    if is_connected { Ok(u32_at(body, RQUEUE)?.into()) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 /// What the system knows of a connection.
-fn ask_about(socket: &TcpStream) -> io::Result<Vec<u8>> {
-    ask(&question(socket.local_addr()?, socket.peer_addr()?, sockopt::socket_cookie(socket)?))
+fn ask_about(socket: &TcpStream, wanted: Wanted) -> io::Result<Vec<u8>> {
+    ask(&question(socket.local_addr()?, socket.peer_addr()?, sockopt::socket_cookie(socket)?, wanted))
+}
+
+/// What is asked for: how much is in the queues is there in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Queues,
+    /// Times and counts as well, for which the system looks longer.
+    Info,
 }
 
 /// The system's answer to a question.
 pub(crate) fn ask(question: &[u8]) -> io::Result<Vec<u8>> {
-    let netlink = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
-    sendto(&netlink, question, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
+    SHARED.with_borrow(|shared| match shared {
+        Some(netlink) => ask_by(netlink, question),
+        None => ask_by(&open()?, question),
+    })
+}
+
+fn open() -> io::Result<OwnedFd> {
+    Ok(socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?)
+}
+
+fn ask_by(netlink: &OwnedFd, question: &[u8]) -> io::Result<Vec<u8>> {
+    sendto(netlink, question, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
     // It has been answered before `sendto` returns.
     let mut answer = [0; 1024];
-    let (len, _) = recv(&netlink, &mut answer, RecvFlags::DONTWAIT)?;
+    let (len, _) = recv(netlink, &mut answer, RecvFlags::DONTWAIT)?;
     Ok(answer[..len].to_vec())
 }
 
@@ -77,10 +136,11 @@ pub(crate) fn body(answer: &[u8]) -> io::Result<&[u8]> {
 }
 
 /// A header with a `struct inet_diag_req_v2` that asks for the information of one socket.
-fn question(local: SocketAddr, peer: SocketAddr, cookie: u64) -> Vec<u8> {
+fn question(local: SocketAddr, peer: SocketAddr, cookie: u64, wanted: Wanted) -> Vec<u8> {
     let mut question = header(56);
     let family = if local.is_ipv4() { AF_INET } else { AF_INET6 };
-    question.extend([family, IPPROTO_TCP, 1 << (INET_DIAG_INFO - 1), 0]);
+    let attributes = if wanted == Wanted::Info { 1 << (INET_DIAG_INFO - 1) } else { 0 };
+    question.extend([family, IPPROTO_TCP, attributes, 0]);
     // In whatever state.
     question.extend([0xFF; 4]);
     question.extend(local.port().to_be_bytes());
@@ -146,7 +206,7 @@ fn unreadable() -> io::Error {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::net::TcpListener;
 
     use super::*;
@@ -179,6 +239,21 @@ mod tests {
         while one.write(&[0; 65536]).is_ok() {}
         assert!(unanswered_for(&one).unwrap().is_some());
         assert!(unacknowledged(&one).unwrap() > 65536);
+    }
+
+    #[test]
+    fn what_a_peer_on_this_system_has_not_read_is_known() {
+        for (host, to) in [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.2"), ("::1", "::1"), ("::", "127.0.0.1")] {
+            let (one, other) = pair(host, to);
+            for (mut writer, mut reader) in [(&one, &other), (&other, &one)] {
+                assert_eq!(unread_by_peer(writer).unwrap(), 0, "{host} {to}");
+                writer.write_all(b"hello").unwrap();
+                assert_eq!(unread_by_peer(writer).unwrap(), 5, "{host} {to}");
+                reader.read_exact(&mut [0; 4]).unwrap();
+                assert_eq!(unread_by_peer(writer).unwrap(), 1, "{host} {to}");
+                reader.read_exact(&mut [0]).unwrap();
+            }
+        }
     }
 
     #[test]

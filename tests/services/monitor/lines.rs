@@ -71,7 +71,7 @@ fn the_stats_have_each_number_as_json() {
     let service: Value = serde_json::from_str(&client.stats().to_json()).unwrap();
     assert_eq!(keys(&service), ["callers_refused", "connections", "ended", "opened", "traffic", "uptime_ms"]);
     let one: Value = serde_json::from_str(&connection.stats().to_json()).unwrap();
-    assert_eq!(keys(&one), ["age_ms", "oldest_ms", "system_queued_bytes", "traffic"]);
+    assert_eq!(keys(&one), ["age_ms", "oldest_ms", "peer_unread_bytes", "system_queued_bytes", "traffic"]);
     let traffic = [
         "accepted",
         "conflated",

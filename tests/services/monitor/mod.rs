@@ -2,6 +2,7 @@
 
 mod departures;
 mod lines;
+mod states;
 
 use std::time::Instant;
 

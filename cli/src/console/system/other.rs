@@ -32,6 +32,11 @@ pub(crate) fn columns(_: impl Sized) -> Option<usize> {
     None
 }
 
+/// How many columns and rows it has, which nothing tells here.
+pub(crate) fn size(_: impl Sized) -> Option<(usize, usize)> {
+    None
+}
+
 /// False: terminals have no jobs here.
 pub(crate) fn is_in_background(_: impl Sized) -> bool {
     false
@@ -43,6 +48,8 @@ pub(crate) fn take_terminal() -> bool {
 }
 
 pub(crate) fn give_terminal_back() {}
+
+pub(crate) fn before_giving_back(_: fn()) {}
 
 pub(crate) fn on_suspension(_: impl FnMut(std::time::Duration) + Send + 'static) -> io::Result<()> {
     Ok(())

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,9 @@ const TURN: Duration = Duration::from_millis(250);
 
 /// How the terminal at stdin was set before it was taken.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// What comes before the terminal is given back.
+static FIRST: OnceLock<fn()> = OnceLock::new();
 
 /// Reads from stdin, whatever state it is in.
 ///
@@ -113,6 +116,12 @@ pub(crate) fn columns(stream: impl AsFd) -> Option<usize> {
     (size.ws_col > 0).then_some(size.ws_col.into())
 }
 
+/// How many columns and rows the terminal at this stream has; `None` where it does not say.
+pub(crate) fn size(stream: impl AsFd) -> Option<(usize, usize)> {
+    let size = tcgetwinsize(stream).ok()?;
+    (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col.into(), size.ws_row.into()))
+}
+
 /// Whether stdin is a terminal that is this process's turn.
 fn has_turn() -> bool {
     tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground == rustix::process::getpgrp())
@@ -143,8 +152,16 @@ pub(crate) fn take_terminal() -> bool {
     is_taken
 }
 
+/// Has this called before the terminal is given back.
+pub(crate) fn before_giving_back(first: fn()) {
+    FIRST.get_or_init(|| first);
+}
+
 /// Sets the terminal as it was before it was taken, if it was.
 pub(crate) fn give_terminal_back() {
+    if let Some(first) = FIRST.get() {
+        first();
+    }
     let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(before) = before.filter(|_| has_turn()) {
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);

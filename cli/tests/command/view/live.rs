@@ -1,5 +1,6 @@
 //! What a page sees of a vehicle that is alive, that goes, and that comes back.
 
+use std::net::TcpListener;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -62,6 +63,15 @@ fn what_is_sent_is_drawn_counted_and_in_the_history() {
     assert_eq!(history["v"][&id].as_array().unwrap().len(), 10);
     assert_eq!(history["t"].as_array().unwrap().last(), Some(&json!(time)));
     assert!(history["seq"].as_u64().unwrap() > 0);
+    let metrics = view.get("/metrics");
+    assert!(metrics.head.contains("text/plain; version=0.0.4"), "{}", metrics.head);
+    let line = "leads_comm_messages_received_total{service=\"vehicle\"} 10";
+    assert!(metrics.text().lines().any(|metric| metric == line), "{}", metrics.text());
+    let stats = view.get("/stats").json();
+    assert_eq!(
+        (&stats["vehicle"]["traffic"]["received"]["messages"], &stats["page"]["opened"]),
+        (&json!(10), &json!(2))
+    );
 }
 
 /// The history ends where what was told begins: nothing is missing, and nothing doubled.
@@ -116,6 +126,37 @@ fn pictures_are_shown_and_the_newest_to_those_who_come_later() {
     assert_eq!(picture(&mut view.page(), "front_view").1, newer);
     vehicle.write([b"\x89PNG\r\n\x1a\n".as_slice(), b"and so on;"].concat());
     assert_eq!(picture(&mut page, "picture").1, b"\x89PNG\r\n\x1a\nand so on");
+}
+
+/// Two ports behind each other, at which nobody listens.
+fn two_ports() -> u16 {
+    loop {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+            return port;
+        }
+    }
+}
+
+#[test]
+fn a_vehicle_of_leads_has_its_pictures_at_the_next_port() {
+    let port = two_ports();
+    let vehicle = Listening::start_on(port);
+    let view = View::start(&[&vehicle.address(), "--monitor", "none", "--leads"]);
+    let vehicle = vehicle.accept();
+    vehicle.write(r#"{"speed":1};"#);
+    let mut page = view.page();
+    page.find_sample("speed", 1.0);
+    // They may come later, as they may not be there at all.
+    let cameras = Listening::start_on(port + 1).accept();
+    cameras.write(format!("revc:{}end;", STANDARD.encode(JPEG)));
+    while !matches!(page.next(), Told::Picture { name, .. } if name == "revc") {}
+    // They are no part of the connection.
+    cameras.reset();
+    vehicle.write(r#"{"speed":2};"#);
+    page.find_sample("speed", 2.0);
+    assert_eq!(view.page().find("state", |_| true)["connected"], true);
 }
 
 #[test]
