@@ -43,7 +43,7 @@ fn a_log_holds_no_secrets() {
     assert_eq!(opened.status, 302, "{opened:?}");
     assert!(!opened.head.contains(query), "{opened:?}");
     assert_eq!(view.get("/").status, 401);
-    let bearer = format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
+    let bearer = format!("GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
     assert_eq!(ask(view.port, &bearer).status, 200);
     let mut page = view.page_with(&format!("?token={query}"));
     page.find("hello", |_| true);
