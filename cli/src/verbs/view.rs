@@ -21,6 +21,7 @@ use crate::recording::reading::Format;
 use crate::units;
 use crate::viewing::board::Board;
 use crate::viewing::desk::{Controls, Desk};
+use crate::viewing::guests::{self, Guests};
 use crate::viewing::history::History;
 use crate::viewing::hub::{Feed, Hub, Running};
 use crate::viewing::link::{self, Link};
@@ -108,7 +109,7 @@ pub(crate) fn command() -> Command {
                 .value_parser(monitor_address)
                 .help("Where the vehicle's numbers are (default its port + 9), or none"),
         ]);
-    endpoint::with_options(command)
+    endpoint::with_options(command.next_help_heading("Others").args(guests::options()))
 }
 
 /// `none`, or where a monitor is.
@@ -267,6 +268,7 @@ fn keep(matches: &ArgMatches) -> Duration {
 /// All that is there for those who look.
 struct View {
     web: WebServer,
+    guests: Guests,
     viewers: Arc<Viewers>,
     hub: Running,
 }
@@ -283,25 +285,28 @@ impl View {
         let history = Arc::new(Mutex::new(History::new(keep(matches), bytes)));
         let (door, listener) = web::door(&[SUBPROTOCOL]);
         let viewers = Arc::new(Viewers::start(listener, Arc::clone(&desk))?);
-        let hub = Hub::new(feed, Board::new(Arc::clone(&history)), subject, Arc::clone(&viewers));
+        let (mut guests, guest_door) = Guests::begin(matches, &subject, &desk)?;
+        let mut hub = Hub::new(feed, Board::new(Arc::clone(&history)), subject, Arc::clone(&viewers));
         let glance = Arc::clone(&hub.glance);
-        let servers = vec![("page", viewers.server().clone())];
+        hub.sinks = guests.take_sinks();
+        let servers = vec![("page", viewers.server().clone()), ("foxglove", guests.server().clone())];
         let site = ViewSite { history, desk, glance, client, servers, large: Mutex::default() };
         let address = matches.get_one("listen").copied().unwrap_or(LISTEN);
         let token = matches.get_one::<PathBuf>("web-token-file").map(|file| read_token(file)).transpose()?;
-        let web = Web::new(address).token(token).site(site).site(page::FILES).door(door).start();
+        let web = Web::new(address).token(token).site(site).site(page::FILES).door(door).door(guest_door).start();
         let web = web.map_err(|error| cannot_listen(address, &error))?;
         let hub = hub.start()?;
         tell(format_args!("the page is at {}", web.url()));
         if matches.get_flag("open") {
             opener::open(&web.url());
         }
-        Ok(Self { web, viewers, hub })
+        Ok(Self { web, viewers, guests, hub })
     }
 
     fn close(self) {
         self.hub.end();
         self.web.close();
         self.viewers.close();
+        self.guests.close();
     }
 }

@@ -24,10 +24,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Commands, Sink};
 use crate::recording::channels::python_object;
+use crate::recording::clock::Clock;
 use crate::web::{Method, Request, Response, Site};
-
-/// Its port in LEADS.
-pub(crate) const PORT: u16 = 8000;
 
 /// Where LEADS's page comes from.
 pub(crate) const ORIGIN: &str = "https://leads-vec-rc.projectneura.org";
@@ -71,8 +69,8 @@ const PROXIMITIES: [&str; 4] = ["front_proximity", "left_proximity", "rear_proxi
 /// What is answered, and whom commands go to.
 pub(crate) struct Analyst {
     state: Arc<Mutex<State>>,
-    /// The page's.
-    origin: String,
+    /// Of the pages that may ask.
+    origins: Vec<String>,
     commands: Option<Commands>,
 }
 
@@ -81,7 +79,7 @@ struct State {
     frame: Option<Map<String, Value>>,
     /// `t` of the last frames, as it is written there, and when they came, in nanoseconds since 1970.
     times: VecDeque<(Value, u64)>,
-    /// When this began, in milliseconds since 1970.
+    /// When this began, in nanoseconds since 1970.
     began: u64,
 }
 
@@ -91,11 +89,11 @@ pub(crate) struct AnalystSink {
 }
 
 impl Analyst {
-    /// `began` is in nanoseconds since 1970. Commands are taken from a page of `origin` alone, and from none where they
-    /// are absent.
-    pub(crate) fn new(origin: &str, commands: Option<Commands>, began: u64) -> Self {
-        let state = State { frame: None, times: VecDeque::new(), began: began / 1_000_000 };
-        Self { state: Arc::new(Mutex::new(state)), origin: origin.into(), commands }
+    /// Pages of these origins may ask, and send commands where there are any.
+    pub(crate) fn new<'a>(origins: impl IntoIterator<Item = &'a str>, commands: Option<Commands>) -> Self {
+        let state = State { frame: None, times: VecDeque::new(), began: Clock::start().started() };
+        let origins = origins.into_iter().map(str::to_owned).collect();
+        Self { state: Arc::new(Mutex::new(state)), origins, commands }
     }
 
     pub(crate) fn sink(&self) -> AnalystSink {
@@ -103,8 +101,9 @@ impl Analyst {
     }
 
     fn command(&self, name: &str, origin: Option<&str>) -> Response {
-        if origin != Some(&self.origin) {
-            return refusal(format!("commands are taken from {} alone", self.origin));
+        // Where there is one, it has been let in.
+        if origin.is_none() {
+            return refusal("commands are taken from LEADS's page alone".into());
         }
         match &self.commands {
             None => refusal("no command is allowed".into()),
@@ -157,7 +156,7 @@ impl State {
         let made = ["yaw", "report_rate", "cfc_fl", "cfc_fr", "cfc_rl", "cfc_rr"];
         let zeros = ZEROS.into_iter().chain(made).map(|name| (name.to_owned(), json!(0)));
         let proximities = PROXIMITIES.map(|name| (name.to_owned(), json!(-1)));
-        let rest = [("gps_valid".to_owned(), json!(false)), ("t".to_owned(), json!(self.began))];
+        let rest = [("gps_valid".to_owned(), json!(false)), ("t".to_owned(), json!(self.began / 1_000_000))];
         zeros.chain(proximities).chain(rest).collect()
     }
 
@@ -192,11 +191,14 @@ impl Site for Analyst {
             _ => answer(200, &json!("LEADS VeC Remote Controller")),
         })
     }
+
+    fn lets_in(&self, origin: &str, _: &str) -> bool {
+        self.origins.iter().any(|known| known.eq_ignore_ascii_case(origin))
+    }
 }
 
 fn answer(status: u16, value: &Value) -> Response {
-    let body = value.to_string().into_bytes();
-    Response { status, content_type: "application/json", headers: Vec::new(), body }
+    Response { status, ..Response::json(value.to_string()) }
 }
 
 /// As LEADS's server says what is wrong.
@@ -207,6 +209,7 @@ fn refusal(why: String) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recording::location;
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -215,7 +218,7 @@ mod tests {
             "m1" => Err("m1 is not allowed".into()),
             _ => Ok(()),
         });
-        Analyst::new(ORIGIN, Some(commands), 1_795_982_255_198 * 1_000_000)
+        Analyst::new([ORIGIN], Some(commands))
     }
 
     fn ask(analyst: &Analyst, method: Method, path: &str, origin: Option<&str>) -> Option<(u16, Value)> {
@@ -238,15 +241,19 @@ mod tests {
         let analyst = analyst();
         assert_eq!(get(&analyst, "/"), "LEADS VeC Remote Controller");
         assert_eq!(get(&analyst, "/time_stamp"), json!([]));
-        let expected = json!({
+        let mut expected = json!({
             "brake": 0, "forward_acceleration": 0, "front_proximity": -1, "front_wheel_speed": 0,
             "gps_ground_speed": 0, "gps_valid": false, "lateral_acceleration": 0, "latitude": 0,
             "left_proximity": -1, "longitude": 0, "mileage": 0, "pitch": 0, "rear_proximity": -1,
             "rear_wheel_speed": 0, "right_proximity": -1, "roll": 0, "speed": 0, "steering_position": 0,
-            "throttle": 0, "vertical_acceleration": 0, "voltage": 0, "yaw": 0, "t": 1_795_982_255_198_u64,
+            "throttle": 0, "vertical_acceleration": 0, "voltage": 0, "yaw": 0, "t": 0,
             "report_rate": 0, "cfc_fl": 0, "cfc_fr": 0, "cfc_rl": 0, "cfc_rr": 0,
         });
-        assert_eq!(get(&analyst, "/current"), expected);
+        let current = get(&analyst, "/current");
+        // That of now.
+        assert!(location::time_of(current.as_object().unwrap()).is_some());
+        expected["t"] = current["t"].clone();
+        assert_eq!(current, expected);
     }
 
     /// The corner forces are those that LEADS's own server has answered to this frame.
@@ -304,10 +311,12 @@ mod tests {
         let analyst = analyst();
         assert_eq!(of(&analyst, "/time_lap", Some(ORIGIN)), (200, json!("done")));
         assert_eq!(of(&analyst, "/m1", Some(ORIGIN)), (403, json!({ "detail": "m1 is not allowed" })));
-        for origin in [None, Some("null"), Some("https://evil.example"), Some("http://leads-vec-rc.projectneura.org")] {
-            assert_eq!(of(&analyst, "/time_lap", origin).0, 403, "{origin:?}");
+        assert_eq!(of(&analyst, "/time_lap", None).0, 403);
+        assert!(analyst.lets_in(ORIGIN, "/time_lap"));
+        for origin in ["null", "https://evil.example", "http://leads-vec-rc.projectneura.org", ""] {
+            assert!(!analyst.lets_in(origin, "/time_lap"), "{origin}");
         }
-        let nobody = Analyst::new(ORIGIN, None, 0);
+        let nobody = Analyst::new([ORIGIN], None);
         assert_eq!(of(&nobody, "/hazard", Some(ORIGIN)).0, 403);
         assert_eq!(ask(&analyst, Method::Post, "/hazard", Some(ORIGIN)).unwrap().0, 405);
         for path in ["/hazard/", "/m2", "/docs", "", "hazard"] {

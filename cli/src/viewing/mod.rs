@@ -3,17 +3,21 @@
 //! ```text
 //!   vehicle ──▶ link ──▶ queue ──┐               ┌─▶ board ──▶ viewers, by the protocol ──▶ browsers
 //!   files ─────────▶ playback ───┴─▶ hub thread ─┤     └─▶ history ──▶ site: plots, downloads
-//!   monitor ──▶ who else is connected ──▶        └─▶ sinks: Foxglove, UDP, …
+//!   monitor ──▶ who else is connected ──▶        └─▶ sinks: guests
 //!
 //!   look        what a message is; fields, the numbers in it; pictures, raw
 //!   desk        what a page may ask for
+//!   guests      those who look beside the page: foxglove, udp, analyst
 //!   site        what HTTP is answered; saving, a download; page, its files
 //!   opener      opens a browser
 //! ```
 
+mod analyst;
 pub(crate) mod board;
 pub(crate) mod desk;
 mod fields;
+mod foxglove;
+pub(crate) mod guests;
 pub(crate) mod history;
 pub(crate) mod hub;
 pub(crate) mod link;
@@ -28,11 +32,8 @@ mod rates;
 mod raw;
 mod saving;
 pub(crate) mod site;
+mod udp;
 pub(crate) mod viewers;
-
-pub(crate) mod analyst;
-pub(crate) mod foxglove;
-pub(crate) mod udp;
 
 use std::sync::Arc;
 

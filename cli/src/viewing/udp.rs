@@ -7,6 +7,7 @@
 //! each object that has none.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use serde_json::{Map, Value};
 use super::Sink;
 use crate::console::tell;
 use crate::recording::channels::python_object;
+use crate::recording::words::count;
 
 /// The longest datagram over IPv4, in bytes.
 const LONGEST: usize = 65_507;
@@ -27,12 +29,28 @@ const TIMESTAMP: &str = "timestamp";
 /// What became of the messages.
 #[derive(Debug, Default)]
 pub(crate) struct UdpCounts {
-    pub(crate) sent: AtomicU64,
-    /// Those that are no JSON objects.
-    pub(crate) not_json: AtomicU64,
-    pub(crate) too_long: AtomicU64,
+    sent: AtomicU64,
+    not_json: AtomicU64,
+    too_long: AtomicU64,
     /// Those that the system did not take.
-    pub(crate) failed: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl fmt::Display for UdpCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sent, not_json, too_long, failed } = self;
+        let [sent, not_json, too_long, failed] =
+            [sent, not_json, too_long, failed].map(|count| count.load(Ordering::Relaxed));
+        write!(f, "by UDP: {} sent", count(sent, "message"))?;
+        for (left_out, why) in
+            [(not_json, "no JSON objects"), (too_long, "too long"), (failed, "not taken by the system")]
+        {
+            if left_out > 0 {
+                write!(f, ", {left_out} {why}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Where datagrams go. It is never waited for, and nobody knows whether one is received.
@@ -85,8 +103,8 @@ impl Sink for Udp {
 }
 
 /// Counts it, and tells of the first one.
-fn once(count: &AtomicU64, why: impl FnOnce() -> String) {
-    if count.fetch_add(1, Ordering::Relaxed) == 0 {
+fn once(counted: &AtomicU64, why: impl FnOnce() -> String) {
+    if counted.fetch_add(1, Ordering::Relaxed) == 0 {
         tell(why());
     }
 }
@@ -171,9 +189,7 @@ mod tests {
         let mut bytes = vec![0; LONGEST + 1];
         let lens: Vec<_> = (0..2).map(|_| peer.recv(&mut bytes).unwrap()).collect();
         assert_eq!(lens, [15, LONGEST]);
-        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let UdpCounts { sent, not_json, too_long, failed } = &*counts;
-        assert_eq!([count(sent), count(not_json), count(too_long), count(failed)], [2, 1, 1, 0]);
+        assert_eq!(counts.to_string(), "by UDP: 2 messages sent, 1 no JSON objects, 1 too long");
     }
 
     #[test]
@@ -181,7 +197,7 @@ mod tests {
         let gone = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut udp = Udp::new(&gone.to_string()).unwrap();
         (0..10).for_each(|_| udp.message(b"{}", TIME));
-        assert_eq!(udp.counts().sent.load(Ordering::Relaxed), 10);
+        assert_eq!(udp.counts().to_string(), "by UDP: 10 messages sent");
         // PlotJuggler is started later.
         let peer = UdpSocket::bind(gone).unwrap();
         peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();

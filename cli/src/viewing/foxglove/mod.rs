@@ -42,6 +42,10 @@ use protocol::{HEADER_LEN, Level, Publication, Request, ServerInfo, Subscription
 /// first one.
 pub(crate) const SUBPROTOCOLS: [&str; 2] = ["foxglove.sdk.v1", "foxglove.websocket.v1"];
 
+/// The pages that may connect: Foxglove's own, and those of programs that show files of theirs, which is what browsers
+/// call `null`: the desktop programs of Foxglove and Lichtblick.
+pub(crate) const ORIGINS: [&str; 2] = ["https://app.foxglove.dev", "file://"];
+
 /// How many clients there may be.
 const MOST_CLIENTS: usize = 16;
 
