@@ -26,6 +26,7 @@ export class Fields {
   #sparks = [];
   #observer;
   #now = NaN;
+  #drawSparks;
 
   /**
    * @param {import("../model/feed.js").Feed} feed
@@ -42,8 +43,6 @@ export class Fields {
     body.addEventListener("keydown", (event) => this.#key(event));
     byId("fields-search").addEventListener("input", () => this.#filter());
   }
-
-  #drawSparks;
 
   clear() {
     this.#observer.disconnect();

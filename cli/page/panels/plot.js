@@ -33,6 +33,8 @@ export class Plot {
   #remove;
   #still = matchMedia("(prefers-reduced-motion: reduce)");
   #held = false;
+  #drawStill;
+  #size;
   /** What following the newest is called. */
   word = "Live";
 
@@ -56,9 +58,6 @@ export class Plot {
       live: byId("plot-live"),
     });
   }
-
-  #drawStill;
-  #size;
 
   /**
    * What is plotted.
