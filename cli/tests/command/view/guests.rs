@@ -33,8 +33,9 @@ fn json_goes_out_by_udp() {
 /// The view, the vehicle, and the port at which LEADS's page asks.
 fn dashboard(arguments: &[&str]) -> (View, Peer, u16) {
     let vehicle = Listening::start();
-    let arguments = [&[&*vehicle.address(), "--monitor", "none", "--leads-rc=0"], arguments].concat();
-    let process = Process::start(&[&["view", "--listen", "127.0.0.1:0"][..], &arguments].concat());
+    let address = vehicle.address();
+    let own = ["view", &address, "--listen", "127.0.0.1:0", "--monitor", "none", "--leads-rc=0"];
+    let process = Process::start(&[&own[..], arguments].concat());
     let port = |line: String| -> u16 { line.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap() };
     let asked = port(process.error_line_with("LEADS's dashboard is answered at http://127.0.0.1:"));
     let shown = port(process.error_line_with("the page is at"));
