@@ -61,7 +61,7 @@ const readers = new Map(
       peers.clear();
       messages.clear();
       timeline.clear();
-      plot.keeps(hello.keepMs);
+      plot.keeps(hello.keepMs, hello.live);
       bar.hello(hello);
       commands.hello(hello);
       byId("save").hidden = false;

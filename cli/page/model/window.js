@@ -1,7 +1,9 @@
 /** Which time the plot shows: the last seconds, which move on, or a piece of the past, which stays. */
 
-/** The least and the most that zooming shows, in milliseconds. */
+/** The least that zooming shows, in milliseconds. */
 const LEAST = 50;
+/** And what is shown of a vehicle that has only just begun. */
+const BEGINNING = 5000;
 
 export class Window {
   /** @type {number | null} the right edge; null: it is now */
@@ -30,10 +32,17 @@ export class Window {
     this.span = Math.min(this.span, most);
   }
 
-  /** @returns {[number, number]} */
-  range(now) {
-    const to = this.#to ?? now;
-    return [to - this.span, to];
+  /**
+   * From when to when. A curve that has only just begun fills the plot all the same.
+   *
+   * @returns {[number, number]}
+   */
+  range(now, oldest = -Infinity) {
+    if (this.#to !== null) {
+      return [this.#to - this.span, this.#to];
+    }
+    const from = now - this.span;
+    return [oldest > from ? Math.max(from, Math.min(oldest, now - BEGINNING)) : from, now];
   }
 
   goLive() {

@@ -10,11 +10,14 @@ const FIGURES = [
   ["messages", (state) => `${format.rate(state.messagesPerS)}/s`],
   ["data", (state) => `${format.bytes(state.bytesPerS)}/s`],
   ["total", (state) => format.count(state.messages)],
-  ["no JSON", (state) => format.count(state.notJson), (state) => state.notJson === 0],
   ["left out", (state) => format.count(state.leftOut)],
   ["clock skew", (state) => format.skew(state.skewMs), (state) => Number.isNaN(state.skewMs)],
+  ["no JSON", (state) => format.count(state.notJson), (state) => state.notJson === 0],
   ["not drawn", (state) => `${format.count(state.thinned)}/s`, (state) => state.thinned === 0],
 ];
+
+/** How long things stand as they do before a screen reader says so: a slow vehicle is late every other second. */
+const SAID_MS = 1500;
 
 export class Bar {
   #state = null;
@@ -22,6 +25,7 @@ export class Bar {
   #served = false;
   #timeline = null;
   #retry = "";
+  #changedAt = 0;
   #figures = FIGURES.map(([name, text, none = () => false]) => {
     const value = element("dd", { class: "number" });
     const group = element("div", {}, element("dt", {}, name), value);
@@ -65,7 +69,9 @@ export class Bar {
     if (lamp.dataset.level !== level || byId("health-word").textContent !== word) {
       lamp.dataset.level = level;
       setText(byId("health-word"), word);
-      // Said when it changes, and only then.
+      this.#changedAt = performance.now();
+    }
+    if (performance.now() - this.#changedAt > SAID_MS) {
       setText(byId("announce"), word);
     }
     const age = this.#timeline === null && Number.isFinite(this.#ageMs);

@@ -6,10 +6,12 @@ import { isClock, split } from "../model/choice.js";
 import { shown } from "../model/escape.js";
 import * as format from "../model/format.js";
 import { range, thin } from "../model/thin.js";
+import { Window } from "../model/window.js";
 
 /** With fewer than this many one finds a name by looking. */
 const SEARCHED = 12;
-const SPARK = { width: 64, height: 18, ms: 60_000 };
+const SPARK = { width: 64, height: 18 };
+const SPARK_SPAN = new Window(60_000, 60_000);
 /** Small curves in one frame: the others follow in the next ones. */
 const SPARKS_AT_ONCE = 6;
 
@@ -24,6 +26,7 @@ export class Fields {
   #sparks = [];
   #observer;
   #now = NaN;
+  #drawSparks;
 
   /**
    * @param {import("../model/feed.js").Feed} feed
@@ -40,8 +43,6 @@ export class Fields {
     body.addEventListener("keydown", (event) => this.#key(event));
     byId("fields-search").addEventListener("input", () => this.#filter());
   }
-
-  #drawSparks;
 
   clear() {
     this.#observer.disconnect();
@@ -221,10 +222,11 @@ class Row {
   }
 
   spark(table, now, stroke) {
-    const { width, height, ms } = SPARK;
+    const { width, height } = SPARK;
+    const [from, to] = SPARK_SPAN.range(now, table.oldest);
     const context = sized(this.canvas, width, height);
-    const { min, max } = range(table, this.field.id, now - ms, now);
-    const [times, values] = thin(table, [this.field.id], now - ms, now, width);
+    const { min, max } = range(table, this.field.id, from, to);
+    const [times, values] = thin(table, [this.field.id], from, to, width);
     const scale = max > min ? (height - 3) / (max - min) : 0;
     const middle = max > min ? 0 : -height / 2 + 1.5;
     context.strokeStyle = stroke;
@@ -240,7 +242,7 @@ class Row {
         drawing = false;
         continue;
       }
-      const x = ((times[at] - now + ms) / ms) * width;
+      const x = ((times[at] - from) / (to - from)) * width;
       const y = height - 1.5 - (values[at] - min) * scale + middle;
       context[drawing ? "lineTo" : "moveTo"](x, y);
       drawing = true;
@@ -253,5 +255,5 @@ class Row {
 function setNumber(cell, text) {
   setText(cell, text);
   cell.classList.toggle("long", text.length > 7);
-  cell.classList.toggle("longer", text.length > 11);
+  cell.classList.toggle("longer", text.length > 8);
 }

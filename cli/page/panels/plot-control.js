@@ -15,12 +15,14 @@ export function control(plot, box, { span, zoomIn, zoomOut, live }) {
   const { window } = plot;
   const change = () => {
     live.setAttribute("aria-pressed", String(window.live));
-    live.textContent = window.live ? "Live" : "Paused";
+    live.textContent = window.live ? plot.word : "Paused";
     showSpan(span, plot);
     plot.changed();
   };
   const zoom = (factor, place) => {
-    window.zoom(factor, window.live ? 1 : place);
+    const [from, to] = window.range(plot.now(), plot.oldest);
+    // Of a curve that has only just begun there is less to be seen than the window may show.
+    window.zoom(factor < 1 && to > from ? (factor * (to - from)) / window.span : factor, window.live ? 1 : place);
     change();
   };
   const move = (part) => {
@@ -35,12 +37,15 @@ export function control(plot, box, { span, zoomIn, zoomOut, live }) {
     }
     change();
   };
-  plot.onSelected = change;
+  plot.onWindow = change;
 
   live.addEventListener("click", toggle);
   zoomIn.addEventListener("click", () => zoom(1 / ZOOM));
   zoomOut.addEventListener("click", () => zoom(ZOOM));
-  span.addEventListener("change", () => zoom(Number(span.value) / window.span));
+  span.addEventListener("change", () => {
+    window.zoom(Number(span.value) / window.span, window.live ? 1 : 0.5);
+    change();
+  });
 
   const keys = new Map(
     Object.entries({
@@ -54,7 +59,8 @@ export function control(plot, box, { span, zoomIn, zoomOut, live }) {
       " ": toggle,
       Home: () => {
         window.goLive();
-        zoom(window.most / window.span);
+        window.zoom(window.most / window.span);
+        change();
       },
       End: () => {
         window.goLive();

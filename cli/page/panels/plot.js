@@ -33,6 +33,10 @@ export class Plot {
   #remove;
   #still = matchMedia("(prefers-reduced-motion: reduce)");
   #held = false;
+  #drawStill;
+  #size;
+  /** What following the newest is called. */
+  word = "Live";
 
   /**
    * @param {import("../model/feed.js").Feed} feed
@@ -55,9 +59,6 @@ export class Plot {
     });
   }
 
-  #drawStill;
-  #size;
-
   /**
    * What is plotted.
    *
@@ -73,9 +74,11 @@ export class Plot {
     this.#build();
   }
 
-  /** As much as the tool keeps. */
-  keeps(ms) {
+  /** As much as the tool keeps, of something that is live, or is played. */
+  keeps(ms, live) {
     this.window.most = ms;
+    this.word = live ? "Live" : "Follow";
+    this.onWindow();
   }
 
   get spans() {
@@ -137,7 +140,7 @@ export class Plot {
     if (this.#held || width < 80 || height < 60) {
       return;
     }
-    const [from, to] = this.window.range(this.now());
+    const [from, to] = this.window.range(this.now(), this.oldest);
     if (!Number.isFinite(to)) {
       return;
     }
@@ -224,12 +227,12 @@ export class Plot {
       this.window.select(uplot.posToVal(left, "x"), uplot.posToVal(left + width, "x"));
       uplot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
       this.hold(false);
-      this.onSelected();
+      this.onWindow();
     }
   }
 
-  /** Set by the controls: a piece of time has been chosen with the pointer. */
-  onSelected = () => {};
+  /** Set by the controls: the window has been changed, and not by them. */
+  onWindow = () => {};
 }
 
 function decimalsOf(step) {

@@ -6,6 +6,8 @@ import { decoded, hex, shown } from "../model/escape.js";
 import * as format from "../model/format.js";
 
 const KEPT = 60;
+/** In characters: the tool cuts what is longer than 2048 bytes. */
+const MOST_SHOWN = 2048;
 
 export class Messages {
   #messages = [];
@@ -82,7 +84,7 @@ class Row {
     setText(this.at, format.clock(at, 3));
     setText(this.length, format.bytes(length));
     this.text.classList.toggle("bytes", text === null);
-    setText(this.text, (text === null ? hex(decoded(base64 ?? "")) : shown(text)) + (cut ? " …" : ""));
+    setText(this.text, (text === null ? hex(decoded(base64 ?? "")) : shown(text, MOST_SHOWN)) + (cut ? " …" : ""));
   }
 }
 

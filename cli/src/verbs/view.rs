@@ -85,6 +85,13 @@ pub(crate) fn command() -> Command {
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
                 .help("The token that lets a browser in; needed beyond 127.0.0.1"),
+            Arg::new("web-host")
+                .long("web-host")
+                .value_name("NAME")
+                .value_delimiter(',')
+                .action(ArgAction::Append)
+                .value_parser(host_name)
+                .help("Names of this machine by which a browser may ask for it"),
             Arg::new("open").long("open").action(ArgAction::SetTrue).help("Open the page in a browser"),
             Arg::new("allow")
                 .long("allow")
@@ -110,6 +117,15 @@ pub(crate) fn command() -> Command {
                 .help("Where the vehicle's numbers are (default its port + 9), or none"),
         ]);
     endpoint::with_options(command.next_help_heading("Others").args(guests::options()))
+}
+
+/// A name without a port, as a browser says it.
+fn host_name(text: &str) -> Result<String, String> {
+    let is_right = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    match !text.is_empty() && text.bytes().all(is_right) {
+        true => Ok(text.into()),
+        false => Err("a name has letters, digits, dots and hyphens, and no port".into()),
+    }
 }
 
 /// `none`, or where a monitor is.
@@ -293,7 +309,15 @@ impl View {
         let site = ViewSite { history, desk, glance, client, servers, large: Mutex::default() };
         let address = matches.get_one("listen").copied().unwrap_or(LISTEN);
         let token = matches.get_one::<PathBuf>("web-token-file").map(|file| read_token(file)).transpose()?;
-        let web = Web::new(address).token(token).site(site).site(page::FILES).door(door).door(guest_door).start();
+        let hosts = matches.get_many("web-host").unwrap_or_default();
+        let web = Web::new(address)
+            .token(token)
+            .hosts(hosts)
+            .site(site)
+            .site(page::FILES)
+            .door(door)
+            .door(guest_door)
+            .start();
         let web = web.map_err(|error| cannot_listen(address, &error))?;
         let hub = hub.start()?;
         tell(format_args!("the page is at {}", web.url()));

@@ -42,8 +42,8 @@ impl Link {
         Self { queue, origin: origin(endpoint), status: endpoint.status(), address, now: Mutex::default() }
     }
 
-    /// Goes in front of this.
-    pub(crate) fn status(&self) -> Status {
+    /// What says how it fares.
+    fn status(&self) -> Status {
         self.status.clone()
     }
 
@@ -119,6 +119,7 @@ pub(crate) fn pictures(endpoint: &Endpoint, queue: &Arc<Queue>) -> Result<Client
 pub(crate) fn client(endpoint: &Endpoint, link: &Arc<Link>) -> Result<(Client, String), Failure> {
     let (builder, place) = endpoint.client()?;
     let builder = builder.closing(endpoint::closing()).reconnect(endpoint::reconnect());
-    let callback = (endpoint.watch(), (link.status(), Arc::clone(link)));
+    // Once it is said that it is connected, commands can be sent.
+    let callback = (endpoint.watch(), (Arc::clone(link), link.status()));
     Ok((builder.callback(callback).build()?, place))
 }

@@ -34,7 +34,7 @@ pub(crate) struct DoorListener {
 /// A door for the WebSockets of these subprotocols, and what the server behind it listens on, with the framing
 /// [by length](leads_comm::codec::Framing::Length). Where there is none, it is for those that ask for none.
 ///
-/// Messages may have 64 KiB unless told otherwise.
+/// What comes through it is as long as a body may be, at most: 64 KiB a message.
 pub(crate) fn door(subprotocols: &[&str]) -> (Door, DoorListener) {
     let (streams, taken) = channel::bounded(WAITING);
     let (running, stopped) = channel::bounded(0);
@@ -49,13 +49,6 @@ pub(crate) fn door(subprotocols: &[&str]) -> (Door, DoorListener) {
 }
 
 impl Door {
-    /// Which messages are text, and how long they may be.
-    #[must_use]
-    pub(crate) fn settings(mut self, settings: Settings) -> Self {
-        self.settings = settings;
-        self
-    }
-
     /// Lets in the pages of another origin, such as `https://app.foxglove.dev`, here only.
     #[must_use]
     pub(crate) fn lets_in_origin(mut self, origin: impl Into<String>) -> Self {

@@ -53,11 +53,10 @@ impl Guard {
             Refused::new(403, "this host is not one of the service's; ask for its address, or have it let in the name")
         })?;
         let Some(origin) = head.origin.as_deref() else { return Ok(false) };
-        if self.access.lets_in_origin(origin) || lets_in(origin) {
-            return Ok(true);
+        if self.access.check(host, Some(origin)).is_ok() {
+            return Ok(false);
         }
-        let is_own = self.access.check(host, Some(origin)).is_ok();
-        if is_own { Ok(false) } else { Err(Refused::new(403, "pages of this origin are not let in")) }
+        if lets_in(origin) { Ok(true) } else { Err(Refused::new(403, "pages of this origin are not let in")) }
     }
 
     /// Looks for the token.

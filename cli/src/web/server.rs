@@ -71,17 +71,10 @@ impl Web {
         self
     }
 
-    /// Lets in the pages of another origin, such as `https://app.example`, everywhere.
+    /// Lets in requests for hosts of these names, besides `localhost` and IP addresses.
     #[must_use]
-    pub(crate) fn lets_in_origin(mut self, origin: impl Into<String>) -> Self {
-        self.access = self.access.origin(origin);
-        self
-    }
-
-    /// Lets in requests for a host of that name, besides `localhost` and IP addresses.
-    #[must_use]
-    pub(crate) fn lets_in_host(mut self, name: impl Into<String>) -> Self {
-        self.access = self.access.host(name);
+    pub(crate) fn hosts<'a>(mut self, names: impl IntoIterator<Item = &'a String>) -> Self {
+        self.access = names.into_iter().fold(self.access, Access::host);
         self
     }
 
@@ -143,6 +136,7 @@ pub(crate) struct WebServer {
 
 impl WebServer {
     /// What is listened on.
+    #[cfg(test)]
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

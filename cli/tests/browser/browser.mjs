@@ -24,3 +24,22 @@ export async function launchProcess() {
     close: () => server.close(),
   };
 }
+
+/**
+ * The tasks of a page's thread while `during` lasts, the longest first, in milliseconds of the processor: what else the
+ * machine is busy with makes none of them longer.
+ *
+ * @returns {Promise<number[]>}
+ */
+export async function tasks(browser, page, during) {
+  await browser.startTracing(page, { categories: ["toplevel", "disabled-by-default-devtools.timeline"] });
+  await during();
+  const { traceEvents } = JSON.parse((await browser.stopTracing()).toString());
+  const thread = (event) => `${event.pid} ${event.tid}`;
+  const mains = traceEvents.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain");
+  const ours = new Set(mains.map(thread));
+  return traceEvents
+    .filter((event) => event.name === "RunTask" && ours.has(thread(event)))
+    .map(({ tdur = 0 }) => tdur / 1000)
+    .sort((one, other) => other - one);
+}

@@ -172,6 +172,10 @@ test("what would be a flat line gets the other scale", () => {
 test("the window follows, stays, zooms and moves", () => {
   const window = new Window(60_000, 300_000);
   assert.deepEqual(window.range(100_000), [40_000, 100_000]);
+  assert.deepEqual(window.range(100_000, 10_000), [40_000, 100_000]);
+  assert.deepEqual(window.range(100_000, 70_000), [70_000, 100_000]);
+  assert.deepEqual(window.range(100_000, 99_000), [95_000, 100_000]);
+  assert.deepEqual(window.range(100_000, NaN), [40_000, 100_000]);
   window.zoom(0.5, 1);
   assert.deepEqual(window.range(200_000), [170_000, 200_000]);
   assert.equal(window.live, true);

@@ -97,12 +97,8 @@ test("nothing that a vehicle or a peer says is more than text", async (t) => {
   const page = await opened(t, (opened) => {
     socket = opened;
     const names = { [evil]: 1, constructor: 2, toString: 3, [`a.${"x".repeat(100_000)}`]: 4, "\u202egnp.exe": 5 };
-    const frames = vehicle(socket, [JSON.parse(JSON.stringify(names).replace("{", '{"__proto__":7,'))], {
-      source: evil,
-      commands: [evil],
-      version: evil,
-    });
-    void frames;
+    const said = JSON.parse(JSON.stringify(names).replace("{", '{"__proto__":7,'));
+    vehicle(socket, [said], { hello: { source: evil, commands: [evil], version: evil } });
     const message = (seq, extra) => ({ seq, at: Date.now(), len: 1, cut: false, ...extra });
     socket.say({
       type: "raw",
@@ -179,7 +175,7 @@ test("a track, in the right shape", async (t) => {
       speed: 30,
       gps: { lat: 60 + 0.001 * Math.sin(at / 20), lon: 10 + 0.002 * Math.cos(at / 20) },
     }));
-    vehicle(socket, frames);
+    vehicle(socket, frames, { step: 20 });
   });
   await page.waitForSelector("#map:not([hidden])");
   await shows(page, "#map-text", "° N ");

@@ -63,7 +63,7 @@ async function show(page) {
           text: JSON.stringify(value),
           cut: false,
         }));
-        texts[1] = count % 12 === 0 ? { ...texts[1], text: "time_lap\r\n", len: 10 } : texts[1];
+        texts[1] = count % 42 === 0 ? { ...texts[1], text: "time_lap\r\n", len: 10 } : texts[1];
         if (count === 24) texts[1] = { seq: texts[1].seq, at: now, len: 6, base64: "/wABf4D+", cut: false };
         socket.say({ type: "raw", total: seq, messages: texts });
         socket.picture("front", now - 30, road[(count / 6) % road.length]);

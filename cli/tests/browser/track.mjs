@@ -25,7 +25,7 @@ const CORNERS = [
 ];
 const LINE = line(CORNERS, 24);
 const LENGTH_M = LINE.at(-1).m;
-const MEAN_MPS = 10.4;
+const MEAN_MPS = 15.6;
 const LAP_S = LENGTH_M / MEAN_MPS;
 
 /** The state at `s` seconds after the start, with `t` as the vehicle's clock. */
@@ -34,8 +34,8 @@ export function frame(s, t) {
   const speed = speedAt(s);
   const forward = (speedAt(s + 0.05) - speedAt(s - 0.05)) / 0.1;
   const turn = angle(place(driven(s + 0.3)).heading - place(driven(s - 0.3)).heading) / 0.6;
-  const throttle = clamp(0.32 + forward * 0.3, 0, 1);
-  const brake = clamp(-forward * 0.42 - 0.06, 0, 1);
+  const throttle = clamp(0.32 + forward * 0.2, 0, 1);
+  const brake = clamp(-forward * 0.28 - 0.06, 0, 1);
   const power = throttle * 1900 + 120;
   return {
     t,
@@ -60,7 +60,7 @@ export function frame(s, t) {
       longitude: round(ORIGIN.longitude + here.x / DEGREE_M / Math.cos((ORIGIN.latitude * Math.PI) / 180), 7),
       ground_speed: round(speed * 3.6 * 0.997, 2),
     },
-    motor: { rpm: Math.round(speed * 148), temperature: round(41 + 6 * Math.sin(s / 40) + 3 * throttle, 1) },
+    motor: { rpm: Math.round(speed * 98), temperature: round(41 + 6 * Math.sin(s / 40) + 3 * throttle, 1) },
     lap: 1 + Math.floor(s / LAP_S),
     lap_time: round(s % LAP_S, 2),
     dtcs: true,
@@ -72,14 +72,14 @@ export function frame(s, t) {
 /** Metres per second. */
 function speedAt(s) {
   const phase = (s / LAP_S) * 2 * Math.PI;
-  return MEAN_MPS + 2.4 * Math.sin(4 * phase + 0.6) + 1.3 * Math.sin(7 * phase) + 0.5 * Math.sin(13 * phase + 1);
+  return MEAN_MPS + 3.6 * Math.sin(4 * phase + 0.6) + 1.9 * Math.sin(7 * phase) + 0.6 * Math.sin(13 * phase + 1);
 }
 
 /** Metres: the integral of it. */
 function driven(s) {
   const turn = (2 * Math.PI) / LAP_S;
   const part = (size, times, shift) => ((Math.cos(shift) - Math.cos(times * turn * s + shift)) * size) / (times * turn);
-  return MEAN_MPS * s + part(2.4, 4, 0.6) + part(1.3, 7, 0) + part(0.5, 13, 1);
+  return MEAN_MPS * s + part(3.6, 4, 0.6) + part(1.9, 7, 0) + part(0.6, 13, 1);
 }
 
 /** Where one is after so many metres, and the heading in radians, clockwise from north. */

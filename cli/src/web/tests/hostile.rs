@@ -144,7 +144,7 @@ fn random_bytes_do_no_harm() {
 
 #[test]
 fn pages_of_other_origins_are_refused() {
-    let web = web().lets_in_origin("https://app.example").start().unwrap();
+    let web = start();
     let port = web.address().port();
     let origin = |origin: &str| format!("Host: localhost:{port}\r\nOrigin: {origin}\r\n");
     let post = |target: &str, headers: &str| format!("POST {target} HTTP/1.1\r\n{headers}Content-Length: 0\r\n\r\n");
@@ -154,7 +154,6 @@ fn pages_of_other_origins_are_refused() {
         ("http://localhost", 403),
         ("http://localhost:1", 403),
         (&format!("http://localhost:{port}"), 200),
-        ("https://app.example", 200),
         // Let in by the site, for that path.
         ("https://leads.example", 200),
     ] {
@@ -178,6 +177,17 @@ fn pages_of_other_origins_are_refused() {
     assert!(answer.contains("Access-Control-Allow-Private-Network: true\r\n"), "{answer}");
     assert_eq!(status(&before("https://evil.example")), 403);
     assert_eq!(status(&ask(&web, "OPTIONS /echo HTTP/1.1\r\nHost: localhost\r\n\r\n")), 405);
+}
+
+#[test]
+fn other_names_of_this_machine_are_let_in_where_they_are_told() {
+    let names = ["car.local".to_owned(), "Pit.example".to_owned()];
+    let web = web().hosts(&names).start().unwrap();
+    let port = web.address().port();
+    for (host, expected) in [("car.local", 200), ("pit.example", 200), ("evil.local", 403), ("car.local.evil", 403)] {
+        let headers = format!("Host: {host}:{port}\r\nOrigin: http://{host}:{port}\r\n");
+        assert_eq!(status(&ask(&web, format!("GET / HTTP/1.1\r\n{headers}\r\n"))), expected, "{host}");
+    }
 }
 
 #[test]

@@ -63,6 +63,15 @@ fn what_is_sent_is_drawn_counted_and_in_the_history() {
     assert_eq!(history["v"][&id].as_array().unwrap().len(), 10);
     assert_eq!(history["t"].as_array().unwrap().last(), Some(&json!(time)));
     assert!(history["seq"].as_u64().unwrap() > 0);
+    let metrics = view.get("/metrics");
+    assert!(metrics.head.contains("text/plain; version=0.0.4"), "{}", metrics.head);
+    let line = "leads_comm_messages_received_total{service=\"vehicle\"} 10";
+    assert!(metrics.text().lines().any(|metric| metric == line), "{}", metrics.text());
+    let stats = view.get("/stats").json();
+    assert_eq!(
+        (&stats["vehicle"]["traffic"]["received"]["messages"], &stats["page"]["opened"]),
+        (&json!(10), &json!(2))
+    );
 }
 
 /// The history ends where what was told begins: nothing is missing, and nothing doubled.

@@ -3,6 +3,7 @@
 mod commands;
 mod files;
 mod foxglove;
+mod guarded;
 mod guests;
 mod hostile;
 mod live;
@@ -51,8 +52,13 @@ impl View {
 
     /// A browser's WebSocket.
     fn page(&self) -> Page {
+        self.page_with("")
+    }
+
+    /// One that asks with this query.
+    fn page_with(&self, query: &str) -> Page {
         let address = format!("127.0.0.1:{}", self.port);
-        let request = ClientRequestBuilder::new(format!("ws://{address}/").parse().unwrap())
+        let request = ClientRequestBuilder::new(format!("ws://{address}/{query}").parse().unwrap())
             .with_header("Origin", format!("http://{address}"))
             .with_sub_protocol(SUBPROTOCOL);
         let stream = TcpStream::connect(address).unwrap();
