@@ -33,6 +33,9 @@ const HELD: usize = 32 * 1024;
 /// A payload of this many bytes is written from where it lies.
 const LONG: usize = 4 * 1024;
 
+/// How many messages are put together for one write, so that little memory is needed to know where each ends.
+const MESSAGES: usize = 1024;
+
 /// A buffer is kept from one write to the next up to this size, in bytes.
 const BUFFER_KEPT: usize = 4 * 1024;
 
@@ -121,6 +124,9 @@ pub(crate) struct Outgoing {
     held: Vec<u8>,
     /// How many of them have been written.
     written: usize,
+    /// Where messages end, of those that are put together for one write: how long what is held is there, and how much
+    /// of the source has been passed.
+    ends: Vec<(usize, usize)>,
 }
 
 /// Where in the sequence of messages it is.
@@ -140,7 +146,7 @@ struct Place {
 
 impl Outgoing {
     pub(crate) fn new(role: Role, is_text: IsText) -> Self {
-        Self { role, is_text, place: Place::default(), held: Vec::new(), written: 0 }
+        Self { role, is_text, place: Place::default(), held: Vec::new(), written: 0, ends: Vec::new() }
     }
 
     /// Writes what is held, and has the stream hand on what it holds.
@@ -153,13 +159,17 @@ impl Outgoing {
                 if self.held.capacity() > BUFFER_KEPT {
                     self.held = Vec::new();
                 }
+                if self.ends.capacity() * size_of::<(usize, usize)>() > BUFFER_KEPT {
+                    self.ends = Vec::new();
+                }
                 return Ok(());
             }
             self.written += mode.write(below, &[IoSlice::new(&self.held[self.written..])])?;
         }
     }
 
-    /// Takes as much as the stream below does, and the rest of what is put together for one write.
+    /// Takes as much as the stream below does, and the rest of a frame that has begun. Messages that are not begun are
+    /// left to the caller, where they can still be dropped, or replaced by newer ones.
     pub(crate) fn write(
         &mut self,
         below: &dyn Stream,
@@ -187,7 +197,7 @@ impl Outgoing {
             let count = match mode.write(below, &parts) {
                 Ok(count) => count,
                 Err(error) => {
-                    // As if it had not been tried: what waits can still be dropped, or replaced.
+                    // As if it had not been tried.
                     self.place = before;
                     self.held.truncate(mark);
                     return if taken == 0 { Err(error) } else { Ok(taken) };
@@ -199,8 +209,11 @@ impl Outgoing {
             self.written += of_held;
             self.place.left -= of_long;
             source.pass(of_long);
+            if !all_held {
+                return Ok(self.give_back(source.passed));
+            }
             // What is wrong is told to the next flush or write.
-            if !all_held || !all_long || source.rest().is_empty() || self.write_out(below, mode).is_err() {
+            if !all_long || source.rest().is_empty() || self.write_out(below, mode).is_err() {
                 return Ok(source.passed);
             }
         }
@@ -209,15 +222,20 @@ impl Outgoing {
     /// Makes the frames of what there is, up to a long payload, or as much as is good for one write.
     fn frame(&mut self, source: &mut Source<'_, '_>, answers: &Answers) -> io::Result<()> {
         let from = source.passed;
+        self.ends.clear();
         loop {
+            if self.place.closed {
+                source.pass_all();
+            }
+            let between = self.place.left == 0;
+            if between && self.place.begun_len == 0 && source.passed > from {
+                self.ends.push((self.held.len(), source.passed));
+            }
             let bytes = source.rest();
             let room = HELD.saturating_sub(self.held.len() - self.written);
-            let between = self.place.left == 0;
-            if self.place.closed {
-                source.pass(bytes.len());
-            }
             let answers_first = between && source.passed > from && answers.is_pending();
-            if source.rest().is_empty() || room == 0 || answers_first || self.long_part(bytes.len()) > 0 {
+            let is_full = room == 0 || self.ends.len() == MESSAGES;
+            if bytes.is_empty() || is_full || answers_first || self.long_part(bytes.len()) > 0 {
                 return Ok(());
             }
             if between {
@@ -228,6 +246,19 @@ impl Outgoing {
                 source.pass(part.len());
             }
         }
+    }
+
+    /// Gives messages back of which nothing has been written, after what was written ends within what is held. How much
+    /// has been taken in all, of the `passed` bytes that were.
+    fn give_back(&mut self, passed: usize) -> usize {
+        let end = self.ends.partition_point(|(end, _)| *end < self.written);
+        let Some((end, taken)) = self.ends.get(end).copied() else { return passed };
+        if taken < passed {
+            self.held.truncate(end);
+            // Between two messages.
+            self.place = Place::default();
+        }
+        taken
     }
 
     /// How many of `available` bytes are written from where they lie; 0 where they are few, or have to be masked.
@@ -375,6 +406,16 @@ impl<'a, 'b> Source<'a, 'b> {
             self.offset = 0;
         }
         &[]
+    }
+
+    /// Everything has been taken.
+    fn pass_all(&mut self) {
+        loop {
+            match self.rest().len() {
+                0 => return,
+                len => self.pass(len),
+            }
+        }
     }
 
     /// The first `len` bytes of the rest have been taken.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
 use std::net::Shutdown;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use leads_comm::transport::{Stream, memory};
@@ -47,6 +48,8 @@ pub(crate) fn head(first: u8, mask_bit: u8, len: u64) -> Vec<u8> {
 struct Script {
     chunks: Mutex<VecDeque<Vec<u8>>>,
     written: Arc<Mutex<Vec<u8>>>,
+    /// How many bytes it takes before it would block.
+    room: Arc<AtomicUsize>,
 }
 
 impl Stream for Script {
@@ -67,7 +70,13 @@ impl Stream for Script {
     }
 
     fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.write_vectored(buffers)
+        let room = self.room.load(Ordering::Relaxed);
+        let bytes: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).take(room).collect();
+        if bytes.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.room.fetch_sub(bytes.len(), Ordering::Relaxed);
+        self.write_vectored(&[IoSlice::new(&bytes)])
     }
 
     fn shutdown(&self, _: Shutdown) -> io::Result<()> {
@@ -83,8 +92,16 @@ impl Stream for Script {
 pub(crate) fn scripted(chunks: Vec<Vec<u8>>) -> (WebSocketStream, Arc<Mutex<Vec<u8>>>) {
     let written = Arc::default();
     let chunks = chunks.into_iter().filter(|chunk| !chunk.is_empty()).collect();
-    let script = Script { chunks: Mutex::new(chunks), written: Arc::clone(&written) };
+    let room = Arc::new(AtomicUsize::new(usize::MAX));
+    let script = Script { chunks: Mutex::new(chunks), written: Arc::clone(&written), room };
     (WebSocketStream::upgraded(Box::new(script), &[], &Settings::new()), written)
+}
+
+/// One whose line takes nothing yet: what has been written, and how much more it takes.
+pub(crate) fn blocked() -> (WebSocketStream, Arc<Mutex<Vec<u8>>>, Arc<AtomicUsize>) {
+    let (written, room) = (Arc::default(), Arc::default());
+    let script = Script { chunks: Mutex::default(), written: Arc::clone(&written), room: Arc::clone(&room) };
+    (WebSocketStream::upgraded(Box::new(script), &[], &Settings::new()), written, room)
 }
 
 /// A server's end of a WebSocket, and the peer's end of the line below it.

@@ -1,12 +1,13 @@
 //! Peers that mean no good, or know no better.
 
 use std::io::IoSlice;
+use std::sync::atomic::Ordering;
 
 use leads_comm::transport::{self, Stream};
 use leads_comm_websocket::{Error, Settings};
 
 use crate::frames::{
-    BINARY, CLOSE, PING, PONG, TEXT, given, head, line, masked, message, read_to_end, scripted, write,
+    BINARY, CLOSE, PING, PONG, TEXT, blocked, given, head, line, masked, message, read_to_end, scripted, write,
 };
 use crate::support::in_time;
 use crate::support::seed::Seed;
@@ -224,6 +225,44 @@ fn what_is_written_arrives_however_it_is_cut() {
             reader.join().unwrap()
         });
         assert!(all == expected, "{cut} at a time: {} bytes", all.len());
+    }
+}
+
+/// What is not begun can still be dropped by its sender, or replaced.
+#[test]
+fn of_a_line_that_is_full_only_the_rest_of_a_frame_is_held() {
+    const LEN: usize = 50;
+    let (frame, number) = ([&[BINARY, LEN as u8][..], &[b'm'; LEN]].concat(), 100);
+    let sent = message(&[b'm'; LEN]).repeat(number);
+    for room in 1..4 * frame.len() {
+        let (stream, written, takes) = blocked();
+        let nothing = stream.try_write_vectored(&[IoSlice::new(&sent)]);
+        assert_eq!(nothing.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        takes.store(room, Ordering::Relaxed);
+        let taken = stream.try_write_vectored(&[IoSlice::new(&sent)]).unwrap();
+        let begun = room.div_ceil(frame.len());
+        assert_eq!(taken, begun * (4 + LEN), "with room for {room} bytes");
+        assert_eq!(stream.try_flush().is_ok(), room % frame.len() == 0, "with room for {room} bytes");
+        takes.store(usize::MAX, Ordering::Relaxed);
+        stream.try_flush().unwrap();
+        write_up(&stream, &sent[taken..]);
+        assert!(*written.lock().unwrap() == frame.repeat(number), "with room for {room} bytes");
+    }
+}
+
+#[test]
+fn nothing_comes_behind_a_close_however_much_is_given() {
+    for behind in [&[&b"\0\0\0\x01x"[..], b"\0\0\0\x01y", b"\0"][..], &[b"\0\0\0\x01z"], &[]] {
+        let goodbye = message(b"disconnect");
+        let buffers: Vec<_> = std::iter::once(&goodbye[..]).chain(behind.iter().copied()).collect();
+        let slices: Vec<_> = buffers.iter().map(|buffer| IoSlice::new(buffer)).collect();
+        let (stream, written, takes) = blocked();
+        takes.store(2, Ordering::Relaxed);
+        assert_eq!(stream.try_write_vectored(&slices).unwrap(), buffers.concat().len());
+        takes.store(usize::MAX, Ordering::Relaxed);
+        stream.try_flush().unwrap();
+        assert!(stream.try_write_vectored(&[IoSlice::new(&message(b"x"))]).is_err());
+        assert_eq!(*written.lock().unwrap(), [CLOSE, 2, 3, 0xe8], "{behind:?}");
     }
 }
 
