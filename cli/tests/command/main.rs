@@ -26,6 +26,7 @@ mod serve;
 mod signals;
 #[cfg(unix)]
 mod terminal;
+mod top;
 
 /// A folder with one file, of this name and with this content.
 fn folder_with(name: &str, content: impl AsRef<[u8]>) -> leads_comm_testing::folder::Folder {
