@@ -10,6 +10,8 @@
 //!   recording   how they are kept, and read again
 //!   replaying   how they are played, each when it is due
 //!   converting  how another file is made of recordings
+//!   viewing     what is seen of a vehicle, or of a recording, in a browser
+//!   web         what browsers are answered, and the way from them to a server
 //!   units       sizes and times, as they are typed
 //!   numbers     what monitors say, and what Prometheus collects
 //!   top         what top draws of them
@@ -30,6 +32,8 @@ mod show;
 mod top;
 mod units;
 mod verbs;
+mod viewing;
+mod web;
 
 use std::process::ExitCode;
 

@@ -49,6 +49,8 @@ pub(crate) fn begin(verbosity: Verbosity) {
         Verbosity::Quiet | Verbosity::Normal => "off",
     };
     let mut log = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level));
+    // It writes what messages hold into its log.
+    log.filter_module("tungstenite", LevelFilter::Off);
     log.target(env_logger::Target::Pipe(Box::new(Log))).init();
     output::be_quiet(verbosity == Verbosity::Quiet);
 }

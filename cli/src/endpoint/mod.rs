@@ -182,7 +182,9 @@ pub(crate) fn closing() -> Closing {
 impl Endpoint {
     /// What was typed; `default` where no address was.
     pub(crate) fn of(matches: &ArgMatches, default: Option<Address>) -> Result<Self, Failure> {
-        let address = matches.get_one::<Address>("address").cloned().or(default);
+        // Some verbs take it in another way.
+        let typed = matches.try_get_one::<Address>("address").ok().flatten();
+        let address = typed.cloned().or(default);
         let address = address.ok_or_else(|| usage("the address is missing"))?;
         let (port, separator) = match matches.get_flag("leads-video") {
             true => VIDEO,
@@ -280,6 +282,28 @@ impl Endpoint {
                 "is the separator {} right? (a LEADS vehicle's is ; and that of its pictures end;)",
                 separator.escape_ascii()
             ),
+        })
+    }
+
+    /// The address, with the port that it stands for.
+    pub(crate) fn place(&self) -> Address {
+        match self.address.clone() {
+            Address::Tcp { host, port, tls } => Address::Tcp { host, port: port.or(Some(self.port)), tls },
+            other => other,
+        }
+    }
+
+    /// Where a LEADS vehicle has its pictures: at the port behind that of its state. It knows no tokens.
+    pub(crate) fn pictures(&self) -> Option<Self> {
+        let Address::Tcp { host, port: Some(port), tls: false } = self.place() else { return None };
+        let (_, separator) = VIDEO;
+        Some(Self {
+            address: Address::Tcp { host, port: Some(port.checked_add(1)?), tls: false },
+            port: self.port,
+            separator: separator.to_vec(),
+            max_message_len: self.max_message_len,
+            token: None,
+            tls: TlsFiles::default(),
         })
     }
 

@@ -9,7 +9,7 @@ use leads_comm::{ClientBuilder, ServerBuilder};
 use crate::console::{Failure, fail, usage};
 
 /// The files that were named.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct TlsFiles {
     authorities: Option<PathBuf>,
     /// A certificate, and its key.

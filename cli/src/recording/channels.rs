@@ -143,7 +143,7 @@ pub(crate) fn wrap(message: &[u8], time: u64) -> Wrapped<'_> {
 }
 
 /// The JSON object that a message is.
-fn object(text: &str) -> Option<Map<String, Value>> {
+pub(crate) fn object(text: &str) -> Option<Map<String, Value>> {
     // Most of what is none need not be parsed.
     text.trim_ascii_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()
 }

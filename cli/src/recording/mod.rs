@@ -4,6 +4,7 @@
 //!   readers ──▶ queue ──▶ recorder ──▶ writer: MCAP, or csv ──▶ file
 //!
 //!   channels    a message as a record, and back
+//!   record      all the records of a message
 //!   schema      what viewers are told of the records
 //!   location    what a frame says of where it was, and when
 //!   notes       what a recording says of itself, besides its messages
@@ -26,6 +27,7 @@ pub(crate) mod output;
 pub(crate) mod progress;
 pub(crate) mod queue;
 pub(crate) mod reading;
+pub(crate) mod record;
 pub(crate) mod recorder;
 pub(crate) mod schema;
 pub(crate) mod summary;

@@ -123,6 +123,12 @@ impl Queue {
         Self { state: Mutex::new(state), filled: Condvar::new(), drained: Condvar::new(), limit, much, patience, clock }
     }
 
+    /// From here on a message is worth waking the one who takes, however little it is.
+    pub(crate) fn at_once(mut self) -> Self {
+        self.much = 1;
+        self
+    }
+
     /// A message has been received. Whether it is the first one that is left out.
     pub(crate) fn push(&self, origin: &Arc<Origin>, message: &[u8]) -> bool {
         let len = message.len();

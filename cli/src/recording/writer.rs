@@ -4,7 +4,7 @@
 //!   message ──▶ its channel, made when it is first met ──▶ a chunk, in memory ──▶ whole records ──▶ take
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::mem;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use super::Form;
-use super::channels::{self, Kind, LOCATION_TOPIC, Origin, Wrap, key};
+use super::channels::Origin;
 use super::queue::Received;
-use super::{location, schema};
+use super::record::{Channel, records};
 
 /// Of how many places the messages have channels of their own; MCAP has room for some thousands.
 const MOST_ORIGINS: usize = 1000;
@@ -34,14 +34,6 @@ pub(crate) struct McapWriter {
     written: Shared,
     pending: usize,
     channels: HashMap<Arc<Origin>, HashMap<Channel, u16>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Channel {
-    Of(Kind),
-    /// What is derived: frames that no viewer could read as they came, and positions.
-    Frame,
-    Location,
 }
 
 /// What the writer has written; writing to it does not fail.
@@ -93,12 +85,8 @@ impl McapWriter {
             true => Arc::clone(origin),
             false => Arc::new(Origin { peer: OTHERS.into(), ..Origin::clone(origin) }),
         };
-        let (topic, (schema, text)) = match channel {
-            Channel::Of(kind) => (kind.topic(&self.name), schema_of(kind, object)),
-            Channel::Frame => (Kind::Json.topic(&self.name), schema_of(Kind::Json, object)),
-            Channel::Location => (LOCATION_TOPIC.into(), schema::location()),
-        };
-        let metadata = metadata(&origin, channel);
+        let (topic, (schema, text)) = (channel.topic(&self.name), channel.schema(object));
+        let metadata = channel.metadata(&origin);
         let channels = self.channels.entry(origin).or_default();
         if let Some(id) = channels.get(&channel) {
             return Ok(*id);
@@ -110,49 +98,15 @@ impl McapWriter {
     }
 }
 
-fn schema_of(kind: Kind, object: Option<&Map<String, Value>>) -> schema::Schema {
-    match kind {
-        Kind::Json => schema::frame(object.unwrap_or(&Map::new())),
-        Kind::Text => schema::text(),
-        Kind::Bytes => schema::bytes(),
-        Kind::Picture(_) => schema::picture(),
-    }
-}
-
-fn metadata(origin: &Origin, channel: Channel) -> BTreeMap<String, String> {
-    match channel {
-        Channel::Of(kind) => origin.metadata(kind.wrap()),
-        Channel::Frame | Channel::Location => {
-            let mut metadata = origin.metadata(Wrap::None);
-            metadata.insert(key::DERIVED.into(), "true".into());
-            metadata
-        }
-    }
-}
-
 impl Form for McapWriter {
     fn message(&mut self, received: &Received) -> Result<bool, McapError> {
         let Received { time, sequence, ref origin, ref message } = *received;
-        let wrapped = channels::wrap(message, time);
-        let unreadable = match wrapped.kind {
-            Kind::Text => channels::python_object(message, |_| "null"),
-            _ => None,
-        };
-        let object = wrapped.object.as_ref().or(unreadable.as_ref());
-        let publish_time = object.and_then(location::time_of).unwrap_or(time);
-        let mut write = |channel, data: &[u8]| {
-            let channel_id = self.channel(origin, channel, object)?;
-            self.pending += data.len();
-            let header = MessageHeader { channel_id, sequence, log_time: time, publish_time };
-            self.writer.write_to_known_channel(&header, data)
-        };
-        write(Channel::Of(wrapped.kind), &wrapped.data)?;
-        if let Some(frame) = &unreadable {
-            write(Channel::Frame, Value::Object(frame.clone()).to_string().as_bytes())?;
-        }
-        if let Some(fix) = object.and_then(|object| location::fix(object, publish_time)) {
-            write(Channel::Location, &fix)?;
-        }
+        records(message, time, |record| {
+            let channel_id = self.channel(origin, record.channel, record.object)?;
+            self.pending += record.data.len();
+            let header = MessageHeader { channel_id, sequence, log_time: time, publish_time: record.publish_time };
+            self.writer.write_to_known_channel(&header, &record.data)
+        })?;
         Ok(true)
     }
 

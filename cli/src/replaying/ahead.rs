@@ -39,6 +39,8 @@ pub(crate) struct Program {
     pub(crate) section: Section,
     /// How often; `None` for ever.
     pub(crate) rounds: Option<u64>,
+    /// Whether it is told what of them is not played.
+    pub(crate) is_told: bool,
 }
 
 /// Cues, as they are read.
@@ -135,17 +137,18 @@ impl Reading {
             if !is_first {
                 timeline.next_round();
             }
+            let tells = is_first && program.is_told;
             let before = timeline.played();
             for (index, file) in program.files.iter().enumerate() {
                 let recording = self.streams.remove(&index).map_or_else(|| Recording::open(file), Ok);
                 let Ok(recording) = recording.map_err(|failure| complain(failure.text())) else { break };
-                match self.read(program, recording, &mut timeline, is_first) {
+                match self.read(program, recording, &mut timeline, tells) {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(Gone) => return,
                 }
             }
-            if is_first {
+            if tells {
                 for (why, number) in mem::take(&mut self.skipped) {
                     tell(format_args!("{} not played: {why}", count(number, "message")));
                 }
@@ -165,7 +168,7 @@ impl Reading {
         program: &Program,
         mut recording: Recording,
         timeline: &mut Timeline,
-        is_first: bool,
+        tells: bool,
     ) -> Result<bool, Gone> {
         let path = recording.path.clone();
         let mut last = None;
@@ -176,13 +179,13 @@ impl Reading {
             let message = match item {
                 Item::Message(message) => message,
                 Item::Other { channel, .. } => {
-                    if channel.used == Use::Unknown && is_first {
+                    if channel.used == Use::Unknown && tells {
                         self.skip(format!("{} is in no format that can be played", channel.topic));
                     }
                     continue;
                 }
                 Item::Damaged(text) => {
-                    if is_first {
+                    if tells {
                         damages.tell(&path, &text);
                     }
                     continue;
@@ -217,7 +220,7 @@ impl Reading {
                 }
             }
         }
-        if is_first {
+        if tells {
             damages.end(&path, recording.is_cut_off(), last);
         }
         Ok(true)
@@ -237,8 +240,8 @@ impl Reading {
 fn nothing(program: &Program) -> String {
     let names = program.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
     let topics = program.topics.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    let whole =
-        Program { section: Section::default(), rounds: Some(1), files: program.files.clone(), topics: Vec::new() };
+    let section = Section::default();
+    let whole = Program { section, rounds: Some(1), files: program.files.clone(), topics: Vec::new(), is_told: false };
     match length(&whole) {
         Some(length) if Duration::from_nanos(length) < program.section.start => {
             format!("{names} is {} long: --start is behind its end", span(length))

@@ -16,6 +16,6 @@ pub(crate) mod control;
 pub(crate) mod edit;
 mod lateness;
 pub(crate) mod player;
-mod schedule;
+pub(crate) mod schedule;
 pub(crate) mod stage;
 pub(crate) mod timeline;

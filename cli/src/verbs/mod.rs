@@ -9,3 +9,4 @@ pub(crate) mod replay;
 pub(crate) mod send;
 pub(crate) mod serve;
 pub(crate) mod top;
+pub(crate) mod view;

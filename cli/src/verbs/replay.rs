@@ -129,7 +129,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let section =
         Section { start: time("start").unwrap_or_default(), duration: time("duration"), max_gap: time("max-gap") };
     let topics = matches.get_many("topic").unwrap_or_default().cloned().collect();
-    let ahead = Ahead::start(Program { files: files.clone(), topics, section, rounds })?;
+    let ahead = Ahead::start(Program { files: files.clone(), topics, section, rounds, is_told: true })?;
     if let Some(separator) = ahead.separator().filter(|_| !has_separator(matches)) {
         endpoint.separator = match separator {
             // Messages begin with their length.

@@ -27,6 +27,7 @@ mod signals;
 #[cfg(unix)]
 mod terminal;
 mod top;
+mod view;
 
 /// A folder with one file, of this name and with this content.
 fn folder_with(name: &str, content: impl AsRef<[u8]>) -> leads_comm_testing::folder::Folder {

@@ -100,12 +100,12 @@ fn a_stdout_that_does_not_block_gets_everything() {
 
 #[test]
 fn who_reads_stdout_slowly_slows_the_server_down_and_loses_nothing() {
-    let listening = Listening::start();
-    let (listen, stdout) = Process::start_unread(&["listen", "-q", &listening.address(), "-c80000", "-W", "1s"]);
-    let peer = listening.accept();
     // 80 MB, more than all buffers on the way hold together: systems give a connection some 40 MB at most.
     let lines = lines(80_000);
     let stream = lines.replace('\n', ";");
+    let listening = Listening::start();
+    let (listen, stdout) = Process::start_unread(&["listen", "-q", &listening.address(), "-c80000", "-W", "1s"]);
+    let peer = listening.accept();
     let (tell, written) = mpsc::channel();
     let writing = thread::spawn(move || {
         peer.write(stream);

@@ -8,6 +8,8 @@ use mcap::Summary;
 use mcap::records::{self, Record, SchemaHeader};
 use mcap::sans_io::summary_reader::{SummaryReadEvent, SummaryReader, SummaryReaderOptions};
 
+use super::channel::{Channel, Use};
+
 /// The largest record that is looked at, in bytes.
 const LARGEST: usize = 1 << 26;
 
@@ -15,6 +17,24 @@ const LARGEST: usize = 1 << 26;
 pub(crate) fn extent(path: &Path) -> Option<(u64, u64)> {
     let stats = summary(path)?.stats?;
     (stats.message_count > 0).then_some((stats.message_start_time, stats.message_end_time))
+}
+
+/// How many messages are in it that were received; `None` where nothing tells.
+pub(crate) fn received(path: &Path) -> Option<u64> {
+    let Summary { stats, channels, .. } = summary(path)?;
+    let counts = stats?.channel_message_counts;
+    let recorded = channels.into_values().map(|channel| {
+        let record = records::Channel {
+            id: channel.id,
+            schema_id: 0,
+            topic: channel.topic.clone(),
+            message_encoding: channel.message_encoding.clone(),
+            metadata: channel.metadata.clone(),
+        };
+        (channel.id, Channel::recorded(record, String::new()))
+    });
+    let received = recorded.filter(|(_, channel)| matches!(channel.used, Use::Message(_)) && !channel.is_outgoing());
+    Some(received.filter_map(|(id, _)| counts.get(&id)).sum())
 }
 
 /// All schemas and channels, each schema before its channels; none where nothing tells.

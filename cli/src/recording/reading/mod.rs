@@ -30,7 +30,7 @@ use crate::console::{Failure, fail};
 
 pub(crate) use channel::{Channel, Use};
 pub(crate) use damages::{Damages, cut_off};
-pub(crate) use index::extent;
+pub(crate) use index::{extent, received};
 pub(crate) use item::{Item, Message};
 pub(crate) use json_lines::envelope;
 pub(crate) use records::{End, Found, Records};

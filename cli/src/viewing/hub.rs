@@ -1,0 +1,223 @@
+//! The hub: the one thread that looks at each message, and tells those who view it.
+//!
+//! ```text
+//!   queue, or a recording ──▶ take ──┬─▶ board: what is known by now ──▶ viewers, at their times
+//!                                    └─▶ sinks: each message
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::Sink;
+use super::board::Board;
+use super::link::Link;
+use super::monitor::Monitor;
+use super::playback::{Playback, Played};
+use super::protocol::{self, State, Subject, Timeline};
+use super::viewers::Viewers;
+use crate::console::{Failure, fail};
+use crate::recording::queue::{Entry, Queue, Received, Taken};
+
+/// How often samples are told.
+const TICK: Duration = Duration::from_millis(50);
+
+/// After how many ticks the state is, and after how many whatever is of no hurry.
+const STATE: u64 = 5;
+const NO_HURRY: u64 = 20;
+
+/// Where messages come from.
+pub(crate) enum Feed {
+    Vehicle { queue: Arc<Queue>, link: Arc<Link>, monitor: Option<Arc<Monitor>> },
+    Recording(Box<Playback>),
+}
+
+pub(crate) struct Hub {
+    pub(crate) feed: Feed,
+    pub(super) board: Board,
+    pub(crate) subject: Subject,
+    pub(crate) viewers: Arc<Viewers>,
+    pub(crate) sinks: Vec<Box<dyn Sink>>,
+    pub(crate) glance: Arc<Glance>,
+    /// The moment that rates are counted from.
+    begun: Instant,
+    rates: [f64; 3],
+}
+
+/// What is asked from other threads.
+#[derive(Debug, Default)]
+pub(crate) struct Glance {
+    is_connected: AtomicBool,
+    has_to_end: AtomicBool,
+}
+
+impl Glance {
+    /// Whether what is viewed is there: the vehicle is connected. A recording always is.
+    pub(super) fn is_connected(&self) -> bool {
+        self.is_connected.load(Ordering::Relaxed)
+    }
+}
+
+/// A hub that runs.
+pub(crate) struct Running {
+    glance: Arc<Glance>,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    /// Ends it, and waits for that.
+    pub(crate) fn end(self) {
+        self.glance.has_to_end.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the hub does not panic");
+    }
+}
+
+impl Feed {
+    /// Gives `each` what comes until the deadline, or earlier.
+    fn take(&mut self, deadline: Instant, mut each: impl FnMut(Played)) {
+        match self {
+            Self::Vehicle { queue, .. } => {
+                let Taken { entries, .. } = queue.take(deadline);
+                for entry in entries {
+                    // What was left out is counted by the queue.
+                    if let Entry::Message(received) = entry {
+                        let len = received.message.len();
+                        each(Played::Message(received));
+                        queue.release(len);
+                    }
+                }
+            }
+            Self::Recording(playback) => playback.take(deadline, each),
+        }
+    }
+
+    /// Fills in what only this knows of a state.
+    fn complete(&self, state: &mut State) {
+        match self {
+            Self::Vehicle { queue, link, .. } => {
+                state.now = queue.clock().now();
+                (state.is_connected, state.since, state.status) = link.told();
+                state.left_out = queue.volumes().1.messages;
+            }
+            Self::Recording(playback) => {
+                state.now = playback.now();
+                (state.is_connected, state.status) = (true, playback.status());
+                // The clock of a recording says nothing about ours.
+                state.skew = None;
+            }
+        }
+    }
+
+    fn timeline(&self) -> Option<Timeline> {
+        match self {
+            Self::Vehicle { .. } => None,
+            Self::Recording(playback) => Some(playback.timeline()),
+        }
+    }
+
+    fn monitor(&self) -> Option<&Monitor> {
+        match self {
+            Self::Vehicle { monitor, .. } => monitor.as_deref(),
+            Self::Recording(_) => None,
+        }
+    }
+}
+
+impl Hub {
+    pub(crate) fn new(feed: Feed, board: Board, subject: Subject, viewers: Arc<Viewers>) -> Self {
+        let (sinks, glance) = (Vec::new(), Arc::default());
+        Self { feed, board, subject, viewers, sinks, glance, begun: Instant::now(), rates: [0.0; 3] }
+    }
+
+    /// Begins to look.
+    pub(crate) fn start(mut self) -> Result<Running, Failure> {
+        let glance = Arc::clone(&self.glance);
+        let thread = thread::Builder::new().name("hub".into()).spawn(move || self.run());
+        let thread = thread.map_err(|error| fail(format!("there is no thread to look with: {error}")))?;
+        Ok(Running { glance, thread })
+    }
+
+    fn run(&mut self) {
+        let (mut next, mut ticks) = (Instant::now() + TICK, 0);
+        while !self.glance.has_to_end.load(Ordering::Relaxed) {
+            self.look(next);
+            let now = Instant::now();
+            if now >= next {
+                self.tick(ticks);
+                ticks += 1;
+                // What could not be done in time is not made up for.
+                next = now.max(next + TICK);
+            }
+        }
+    }
+
+    /// Looks at what comes until the deadline, or earlier.
+    fn look(&mut self, deadline: Instant) {
+        let (board, sinks, viewers) = (&mut self.board, &mut self.sinks, &self.viewers);
+        self.feed.take(deadline, |played| match played {
+            Played::Message(received) => {
+                let Received { time, message, .. } = &received;
+                sinks.iter_mut().for_each(|sink| sink.message(message, *time));
+                board.add(received);
+            }
+            Played::Jump => {
+                board.reset();
+                sinks.iter_mut().for_each(|sink| sink.jump());
+                viewers.tell(protocol::RESET);
+            }
+        });
+        if self.viewers.are_there() {
+            // At once, and each only once, however many have come together.
+            self.board.changed_pictures().iter().for_each(|picture| self.viewers.tell(picture));
+        }
+    }
+
+    /// Tells what there is to tell, at this tick.
+    fn tick(&mut self, number: u64) {
+        let is_time = |every| number % every == 0;
+        if is_time(STATE) {
+            self.rates = self.board.see_rates(self.begun.elapsed().as_nanos() as u64);
+            let is_connected = self.state().is_connected;
+            self.glance.is_connected.store(is_connected, Ordering::Relaxed);
+        }
+        if !self.viewers.are_there() {
+            // For those who come, and ask for it.
+            return self.board.pass_rows(|_, _| {});
+        }
+        self.viewers.greet(|| self.everything());
+        let viewers = &self.viewers;
+        if let Some(fields) = self.board.changed_fields(is_time(NO_HURRY)) {
+            viewers.tell(fields);
+        }
+        let pictures = self.board.pictures_len();
+        self.board.pass_rows(|seq, rows| viewers.tell_samples(&protocol::samples(seq, rows), pictures));
+        if is_time(STATE) {
+            viewers.tell(self.state().text());
+            self.board.changed_raw().into_iter().for_each(|raw| viewers.tell(raw));
+            self.feed.timeline().into_iter().for_each(|timeline| viewers.tell(timeline.text()));
+        }
+        if is_time(NO_HURRY) {
+            self.feed.monitor().and_then(Monitor::news).into_iter().for_each(|news| viewers.tell(news));
+        }
+    }
+
+    fn state(&self) -> State {
+        let mut state = self.board.state(self.rates);
+        self.feed.complete(&mut state);
+        state
+    }
+
+    /// What a newcomer is told.
+    fn everything(&self) -> Vec<Vec<u8>> {
+        let texts = [
+            Some(protocol::hello(&self.subject)),
+            Some(self.board.fields()),
+            Some(self.state().text()),
+            self.feed.timeline().map(|timeline| timeline.text()),
+            self.feed.monitor().and_then(Monitor::told),
+            Some(self.board.raw()),
+        ];
+        texts.into_iter().flatten().map(String::into_bytes).chain(self.board.pictures()).collect()
+    }
+}

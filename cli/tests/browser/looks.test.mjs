@@ -1,0 +1,70 @@
+/** The page on narrow screens, in the dark, and without motion. */
+import assert from "node:assert/strict";
+import test from "node:test";
+import { Frames } from "./fake.mjs";
+import { PEERS, drive, opened, shows, text, vehicle } from "./scene.mjs";
+
+for (const width of [400, 320]) {
+  test(`${width} pixels are enough: nothing is beside the page`, async (t) => {
+    const page = await opened(
+      t,
+      async (socket) => {
+        const hello = { commands: ["time_lap", "hazard"], source: "x".repeat(300) };
+        vehicle(socket, [{ speed: 1, gps: { lat: 50.1, lon: 7.2 }, t: Date.now() }], { hello });
+        socket.say(PEERS);
+        socket.say({ type: "raw", total: 1, messages: [{ seq: 1, at: 1, len: 9, text: "y".repeat(2000), cut: true }] });
+      },
+      { viewport: { width, height: 700 } },
+    );
+    await shows(page, "#peers-rows", "10.0.0.8:2");
+    await shows(page, "#raw code", "yyy");
+    await page.click("#raw-wrap");
+    const wide = await page.evaluate(() =>
+      [...document.querySelectorAll("body *")]
+        .filter((it) => it.checkVisibility() && !it.closest(".scroll, .unseen, .skip, .canvas"))
+        .filter((it) => it.getBoundingClientRect().right > innerWidth + 0.5)
+        .map((it) => it.outerHTML.slice(0, 100)),
+    );
+    assert.deepEqual(wide, []);
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
+  });
+}
+
+test("dark and light: as the system says, or as chosen, which is remembered", async (t) => {
+  const page = await opened(t, (socket) => vehicle(socket), { colorScheme: "dark" });
+  const dark = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor === "rgb(13, 16, 20)");
+  assert.equal(await dark(), true);
+  await page.click("#theme");
+  assert.equal(await text(page, "#theme"), "◐ Light");
+  assert.equal(await dark(), false);
+  await page.reload();
+  assert.equal(await dark(), false);
+  await page.click("#theme");
+  assert.equal(await dark(), true);
+  await page.click("#theme");
+  assert.equal(await text(page, "#theme"), "◐ Auto");
+  await page.emulateMedia({ colorScheme: "light" });
+  assert.equal(await dark(), false);
+});
+
+test("without motion, the plot moves once a second", async (t) => {
+  let socket;
+  const page = await opened(t, (opened) => vehicle((socket = opened)), { reducedMotion: "reduce" });
+  await shows(page, "#legend", "speed");
+  const frames = new Frames();
+  frames.samples([{ at: 0, value: { speed: 1, voltage: 1 } }]);
+  await page.evaluate(() => {
+    [window.draws, window.begin] = [0, performance.now()];
+    const { clearRect } = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.clearRect = function (...rest) {
+      window.draws += this.canvas.closest("#plot") ? 1 : 0;
+      return clearRect.apply(this, rest);
+    };
+  });
+  for (let tick = 0; tick < 30; tick++) {
+    socket.say(frames.samples(drive([{ speed: tick, voltage: 1 }])));
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(done)));
+  }
+  const [draws, seconds] = await page.evaluate(() => [window.draws, (performance.now() - window.begin) / 1000]);
+  assert.ok(draws <= seconds + 3, `${draws} draws of 30 in ${seconds} s`);
+});
