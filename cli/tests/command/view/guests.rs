@@ -34,8 +34,8 @@ fn json_goes_out_by_udp() {
 fn dashboard(arguments: &[&str]) -> (View, Peer, u16) {
     let vehicle = Listening::start();
     let address = vehicle.address();
-    let arguments = [&[&*address, "--monitor", "none", "--leads-rc=0"], arguments].concat();
-    let process = Process::start(&[&["view", "--listen", "127.0.0.1:0"][..], &arguments].concat());
+    let own = ["view", &address, "--listen", "127.0.0.1:0", "--monitor", "none", "--leads-rc=0"];
+    let process = Process::start(&[&own[..], arguments].concat());
     let port = |line: String| -> u16 { line.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap() };
     let asked = port(process.error_line_with("LEADS's dashboard is answered at http://127.0.0.1:"));
     let shown = port(process.error_line_with("the page is at"));
