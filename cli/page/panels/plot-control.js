@@ -110,6 +110,9 @@ function fingers(plot, box, move, zoom) {
     }
   });
   addEventListener("pointermove", (event) => {
+    if (event.buttons === 0) {
+      plot.hold(false); // It was let go outside of the window.
+    }
     const before = down.get(event.pointerId);
     if (before === undefined) {
       return;

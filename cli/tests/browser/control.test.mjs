@@ -86,6 +86,23 @@ test("fields and plot by keys", async (t) => {
   assert.equal(await span.inputValue(), "300000");
 });
 
+test("among many fields one is found by a part of its name", async (t) => {
+  const many = Object.fromEntries(Array.from({ length: 500 }, (_, at) => [`group${at % 10}.field${at}`, at]));
+  const page = await opened(t, (socket) => vehicle(socket, [many]));
+  await shows(page, "#fields-count", "500");
+  await page.fill("#fields-search", "Field49");
+  await shows(page, "#fields-count", "11 of 500");
+  assert.equal(await page.locator("#fields-rows tr:visible").count(), 11);
+  // The only way to the table by keys is a row that is there.
+  await page.press("#fields-search", "Tab");
+  assert.equal(await page.evaluate(() => document.activeElement.title), "group9.field49");
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Enter");
+  await shows(page, "#legend", "group0.field490");
+  await page.fill("#fields-search", "");
+  await shows(page, "#fields-count", "500");
+});
+
 test("wheel, dragging and a double click", async (t) => {
   const page = await opened(t, (socket) => vehicle(socket));
   await shows(page, "#legend", "speed");
