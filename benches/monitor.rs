@@ -6,7 +6,8 @@
 //!
 //! A server broadcasts to many clients, which are another process, as is the one who looks at the numbers. In turn, for
 //! so many seconds each, somebody looks and nobody does. Of each turn it is taken how much of a processor the server's
-//! process has used, and of all turns the medians.
+//! process has used, and how much of that the monitor's own threads, and of all turns the medians. On a machine that is
+//! busy otherwise the first swings by more than the monitor takes; the second says what it takes itself.
 //!
 //! - `--connections N`: how many clients; 1000. Each takes two descriptors: `ulimit -n`.
 //! - `--hz N`: how many broadcasts of 200 bytes a second; 10.
@@ -100,15 +101,19 @@ fn read(address: &str) {
     readers.into_iter().for_each(|reader| reader.join().unwrap());
 }
 
-/// What all threads of the process have taken so far.
-fn processor_time() -> Duration {
+/// What the threads of the process whose names begin so have taken so far.
+fn processor_time(name: &str) -> Duration {
     let tasks = std::fs::read_dir("/proc/self/task").expect("this is for Linux");
     let time = |task: std::fs::DirEntry| {
-        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
+        let read = |file| std::fs::read_to_string(task.path().join(file)).ok();
+        read("comm").filter(|comm| comm.starts_with(name))?;
+        read("schedstat")?.split_whitespace().next()?.parse::<u64>().ok()
     };
     Duration::from_nanos(tasks.flatten().filter_map(time).sum())
 }
+
+/// The threads of the second service of the process, which is the monitor's.
+const MONITOR: &str = "lc2-";
 
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -145,16 +150,20 @@ fn main() {
             }
         })
     };
-    let (mut without, mut with) = (Vec::new(), Vec::new());
+    let (mut without, mut with, mut own) = (Vec::new(), Vec::new(), Vec::new());
+    // Of the process, and of the monitor's threads, in percent of a processor.
     let measure = || {
-        let (begin, before) = (Instant::now(), processor_time());
+        let (begin, before) = (Instant::now(), ["", MONITOR].map(processor_time));
         thread::sleep(Duration::from_secs(options.seconds));
-        100.0 * (processor_time() - before).as_secs_f64() / begin.elapsed().as_secs_f64()
+        let after = ["", MONITOR].map(processor_time);
+        [0, 1].map(|at| 100.0 * (after[at] - before[at]).as_secs_f64() / begin.elapsed().as_secs_f64())
     };
     for _ in 0..options.rounds {
-        without.push(measure());
+        without.push(measure()[0]);
         let _looker = Readers::start(&monitor.local_addr().unwrap().to_string(), 1);
-        with.push(measure());
+        let [all, monitor] = measure();
+        with.push(all);
+        own.push(monitor);
     }
     ends.store(true, Ordering::Relaxed);
     sending.join().unwrap();
@@ -162,12 +171,13 @@ fn main() {
     let differences = without.iter().zip(&with).map(|(without, with)| with - without).collect();
     println!(
         "{} connections, {} broadcasts a second: {:.2} % of a processor; while somebody looks {:.2} %: {:+.2} % \
-         (median of the differences); {} bytes a message",
+         (median of the differences), the monitor's threads {:.2} %; {} bytes a message",
         options.connections,
         options.hz,
         median(without),
         median(with),
         median(differences),
+        median(own),
         sent.bytes / sent.messages.max(1),
     );
     server.close();

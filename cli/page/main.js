@@ -50,7 +50,7 @@ const peers = new Peers();
 const messages = new Messages();
 const commands = new Commands(say);
 const timeline = new Timeline(say);
-const drawBar = part(() => bar.draw(), 50);
+const drawBar = part(() => bar.draw(), 100);
 
 const readers = new Map(
   Object.entries({

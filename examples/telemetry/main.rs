@@ -31,7 +31,8 @@ Publishes this machine's CPU, memory, network and load as JSON messages, and
 checks what arrives.
 
 Usage: telemetry [--rate HZ] [--viewers N] [--seconds S]
-       telemetry --serve [--bind A] [--port P] [--rate HZ] [--seconds S]
+       telemetry --serve [--bind A] [--port P] [--no-monitor] [--rate HZ]
+                 [--seconds S]
        telemetry --connect HOST[:PORT] [--want W] [--seconds S]
 
 Without --serve and --connect, a server and its viewers run in this process and
@@ -45,6 +46,9 @@ talk over TCP. Each viewer checks every message; the end is a summary.
       --bind A        the IP address to listen on: 0.0.0.0 for all IPv4, :: for
                       all (default 127.0.0.1)
       --port P        the port to listen on, 0 for a free one (default 16900)
+      --no-monitor    publish no numbers: who is connected, how fast, and who is
+                      slow. They are for this machine only, at the port that is
+                      9 above the other, and `leads-comm top` shows them
       --connect HOST  be a viewer of a publisher elsewhere; the lines of stdin
                       are sent as commands
       --want W        be served in another way than every state once: `newest`
@@ -67,7 +71,7 @@ RUST_LOG=debug shows what the library does.
 /// What is asked for.
 pub(crate) enum Options {
     Demo { rate: f64, viewers: usize, seconds: Duration },
-    Serve { bind: BindAddress, port: u16, rate: f64, seconds: Option<Duration> },
+    Serve { bind: BindAddress, port: u16, monitor: bool, rate: f64, seconds: Option<Duration> },
     Connect { address: String, want: Option<Want>, seconds: Option<Duration> },
 }
 
@@ -84,7 +88,7 @@ pub(crate) enum Note {
 fn main() -> ExitCode {
     run("telemetry", HELP, parse_options, |options| match options {
         Options::Demo { rate, viewers, seconds } => modes::demo(rate, viewers, seconds),
-        Options::Serve { bind, port, rate, seconds } => modes::serve(bind, port, rate, seconds),
+        Options::Serve { bind, port, monitor, rate, seconds } => modes::serve(bind, port, monitor, rate, seconds),
         Options::Connect { address, want, seconds } => modes::connect(&address, want, seconds),
     })
 }
@@ -92,7 +96,7 @@ fn main() -> ExitCode {
 /// `None` when only help is wanted.
 fn parse_options(mut arguments: Arguments) -> Result<Option<Options>, Failure> {
     let (mut rate, mut viewers, mut seconds, mut bind, mut port) = (None, None, None, None, None);
-    let (mut serve, mut address, mut want) = (false, None, None);
+    let (mut serve, mut address, mut want, mut monitor) = (false, None, None, true);
     while let Some(argument) = arguments.next_argument()? {
         match argument {
             Long("rate") => rate = Some(arguments.number(0.001..=100_000.0)?),
@@ -101,6 +105,7 @@ fn parse_options(mut arguments: Arguments) -> Result<Option<Options>, Failure> {
             Long("bind") => bind = Some(arguments.ip()?),
             Long("port") => port = Some(arguments.number(0..=65535)?),
             Long("serve") => serve = true,
+            Long("no-monitor") => monitor = false,
             Long("connect") => address = Some(arguments.text()?),
             Long("want") => want = Some(arguments.parsed("newest, everything or events", Want::named)?),
             Short('h') | Long("help") => return Ok(None),
@@ -114,12 +119,14 @@ fn parse_options(mut arguments: Arguments) -> Result<Option<Options>, Failure> {
     wrong(address.is_none() && want.is_some(), "--want goes with --connect")?;
     wrong(!serve && bind.is_some(), "--bind goes with --serve")?;
     wrong(!serve && port.is_some(), "--port goes with --serve")?;
+    wrong(!serve && !monitor, "--no-monitor goes with --serve")?;
     let rate = rate.unwrap_or(20.0);
     Ok(Some(match address {
         Some(address) => Options::Connect { address, want, seconds },
         None if serve => Options::Serve {
             bind: bind.unwrap_or(Ipv4Addr::LOCALHOST.into()),
             port: port.unwrap_or(DEFAULT_PORT),
+            monitor,
             rate,
             seconds,
         },

@@ -7,8 +7,8 @@ use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use leads_comm::{BindAddress, Connection, DisconnectCause, DisconnectReason};
-use support::{Failure, fail, on_stop, say};
+use leads_comm::{BindAddress, Connection, DisconnectCause, DisconnectReason, Monitor, Server};
+use support::{Failure, complain, fail, on_stop, say};
 
 use crate::Note;
 use crate::publisher::Publisher;
@@ -77,13 +77,22 @@ pub(crate) fn demo(rate: f64, viewers: usize, seconds: Duration) -> Result<(), F
 }
 
 /// A publisher for viewers elsewhere.
-pub(crate) fn serve(bind: BindAddress, port: u16, rate: f64, seconds: Option<Duration>) -> Result<(), Failure> {
+pub(crate) fn serve(
+    bind: BindAddress,
+    port: u16,
+    monitor: bool,
+    rate: f64,
+    seconds: Option<Duration>,
+) -> Result<(), Failure> {
     let (tell, notes) = mpsc::sync_channel(WAITING_NOTES);
     tell_interrupts(tell.clone())?;
     let publisher = Publisher::start(bind, port, tell)?;
     let mut screen = Screen::new();
     let address = publisher.server.local_addr().map(|address| address.to_string()).unwrap_or_default();
     say(format_args!("listening on {address}"));
+    if monitor {
+        publish_numbers(&publisher.server, port);
+    }
     let sensors = Arc::new(Sensors::start());
     let publishing = publisher.publish(rate, Arc::clone(&sensors));
     watch(&mut screen, &notes, seconds, |elapsed| {
@@ -98,6 +107,17 @@ pub(crate) fn serve(bind: BindAddress, port: u16, rate: f64, seconds: Option<Dur
     screen.clear();
     say(format_args!("published {published} messages"));
     Ok(())
+}
+
+/// Has others see who is connected, how fast, and who is slow. Where that cannot be, it goes on without.
+fn publish_numbers(server: &Server, port: u16) {
+    let builder = Monitor::builder(server).name("telemetry");
+    // One who does not care about the port does not care about that of the numbers.
+    let monitor = if port == 0 { builder.port(0) } else { builder }.start();
+    match monitor.map(|monitor| monitor.local_addr()) {
+        Ok(address) => say(format_args!("numbers on {}", address.map_or_else(String::new, |at| at.to_string()))),
+        Err(error) => complain(format_args!("telemetry: without numbers: {error:#}")),
+    }
 }
 
 /// A viewer of a publisher elsewhere.

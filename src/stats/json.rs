@@ -130,7 +130,7 @@ impl<'a> Object<'a> {
     pub(crate) fn number(&mut self, key: &str, value: impl Into<Option<u64>>) {
         self.key(key);
         match value.into() {
-            Some(value) => write!(self.json, "{value}").expect("a string takes everything"),
+            Some(value) => push_digits(self.json, value),
             None => self.json.push_str("null"),
         }
     }
@@ -165,10 +165,10 @@ impl<'a> Object<'a> {
     }
 
     /// A list of values that are JSON already.
-    pub(crate) fn list<'v>(&mut self, key: &str, values: impl IntoIterator<Item = &'v str>) {
+    pub(crate) fn list<'v>(&mut self, key: &str, values: impl Iterator<Item = &'v str>) {
         self.key(key);
         self.json.push('[');
-        for (at, value) in values.into_iter().enumerate() {
+        for (at, value) in values.enumerate() {
             if at > 0 {
                 self.json.push(',');
             }
@@ -185,5 +185,36 @@ impl<'a> Object<'a> {
         self.json.push('"');
         self.json.push_str(key);
         self.json.push_str("\":");
+    }
+}
+
+/// Several times faster than by the formatter, and there are thousands of numbers in a message.
+fn push_digits(json: &mut String, mut value: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    json.extend(digits[at..].iter().map(|digit| char::from(*digit)));
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_those_of_the_number() {
+        for shift in 0..64 {
+            for value in [1 << shift, (1 << shift) - 1, u64::MAX >> shift] {
+                let mut json = String::new();
+                push_digits(&mut json, value);
+                assert_eq!(json, value.to_string());
+            }
+        }
     }
 }

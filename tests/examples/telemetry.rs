@@ -1,6 +1,7 @@
 //! The example `telemetry`: the main job, also from one process to another.
 
 use std::iter;
+use std::net::TcpListener;
 
 use leads_comm_testing::free_port;
 use leads_comm_testing::wire::{Listening, Peer};
@@ -298,4 +299,35 @@ fn a_server_that_publishes_nothing_is_called_so() {
     let ended = viewer.end();
     let expected = "telemetry: the server said goodbye before it published anything".to_owned();
     assert_eq!((ended.code, &ended.stderr[..]), (1, &[expected][..]), "{ended:?}");
+}
+
+/// Who watches is told at once.
+#[test]
+fn its_numbers_are_for_this_machine() {
+    let publisher = Process::start("telemetry", &["--serve", "--port", "0", "--rate", "100"]);
+    let port = publisher.port();
+    let _viewer = Peer::connect(port);
+    let line = publisher.line_with("numbers on 127.0.0.1:");
+    let looker = Peer::connect(number(&line, "numbers on 127.0.0.1:").try_into().unwrap());
+    // `;` ends no line of numbers, and each ends with a brace.
+    looker.expect("{\"version\":1,");
+}
+
+#[test]
+fn it_goes_on_where_its_numbers_cannot_be_published() {
+    let (port, _taken) = iter::repeat_with(free_port)
+        .filter_map(|port| Some((port, TcpListener::bind(("127.0.0.1", port.checked_add(9)?)).ok()?)))
+        .next()
+        .unwrap();
+    let arguments = ["--serve", "--port", &port.to_string(), "--rate", "100"];
+    let publisher = Process::start("telemetry", &arguments);
+    assert_eq!(publisher.port(), port);
+    let line = publisher.error_line();
+    assert!(line.starts_with("telemetry: without numbers: cannot listen on 127.0.0.1:"), "{line}");
+    assert!(Peer::connect(port).message().starts_with('{'));
+
+    let silent = Process::start("telemetry", &[&arguments[..1], &["--port", "0", "--no-monitor"]].concat());
+    let _viewer = Peer::connect(silent.port());
+    let line = silent.line();
+    assert!(line.ends_with(" connected"), "{line}");
 }

@@ -94,7 +94,7 @@ export class Plot {
 
   /** The window, or the size, is another one. */
   changed() {
-    this.draw();
+    this.draw(true);
   }
 
   /** While the pointer draws a frame, the curves stay under it. */

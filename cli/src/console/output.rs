@@ -154,11 +154,9 @@ impl Output {
         true
     }
 
-    /// Has these bytes written, unless something is still being written.
-    pub(super) fn put_if_idle(&'static self, bytes: &[u8]) {
-        if self.lock().unwritten() == 0 {
-            self.put(bytes, false);
-        }
+    /// Has these bytes written, unless something is still being written; whether it has.
+    pub(super) fn put_if_idle(&'static self, bytes: &[u8]) -> bool {
+        self.lock().unwritten() == 0 && self.put(bytes, false)
     }
 
     /// Waits until nothing is being written, at most for `time`.

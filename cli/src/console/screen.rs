@@ -64,13 +64,14 @@ impl Screen {
     }
 
     /// Draws these lines, none of which is wider than the terminal; not in the background, where it is somebody else's
-    /// turn, and not while the terminal still takes what was drawn before.
-    pub(crate) fn draw(&self, lines: &[String]) {
+    /// turn, and not while the terminal still takes what was drawn before. Whether they are drawn.
+    pub(crate) fn draw(&self, lines: &[String]) -> bool {
         if system::is_in_background(io::stdout()) {
-            return;
+            return false;
         }
         let mut text = String::new();
-        if !SHOWN.swap(true, Ordering::SeqCst) {
+        let enters = !SHOWN.swap(true, Ordering::SeqCst);
+        if enters {
             text.push_str(ENTER);
         }
         text.push_str("\x1b[H");
@@ -79,7 +80,11 @@ impl Screen {
             write!(text, "{line}\x1b[K{end}").expect("a String takes it");
         }
         text.push_str("\x1b[J");
-        STDOUT.put_if_idle(text.as_bytes());
+        let is_drawn = STDOUT.put_if_idle(text.as_bytes());
+        if enters && !is_drawn {
+            SHOWN.store(false, Ordering::SeqCst);
+        }
+        is_drawn
     }
 }
 

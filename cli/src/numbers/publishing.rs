@@ -7,6 +7,9 @@ use leads_comm::{Error, Service};
 use crate::address::Address;
 use crate::console::{Failure, fail, tell, usage};
 
+/// What may be behind it.
+const NEEDED: &str = "--monitor needs an IP address, a port, or unix:PATH";
+
 /// What may be typed, and for whom it is.
 pub(crate) fn option() -> Arg {
     Arg::new("monitor")
@@ -32,6 +35,7 @@ pub(crate) fn publish(
     }
     let monitor = builder.start().map_err(|error| match error {
         Error::Bind { .. } => fail(format!("the numbers cannot be published: {error:#}")),
+        Error::InvalidSetting { setting: "bind", .. } => usage(NEEDED),
         Error::InvalidSetting { setting: "port", .. } => {
             usage("--monitor needs a port, because the service's + 9 is none")
         }
@@ -46,9 +50,7 @@ pub(crate) fn publish(
 
 fn at(builder: MonitorBuilder, address: &Address) -> Result<MonitorBuilder, Failure> {
     match address {
-        Address::Tcp { tls: true, .. } | Address::Serial(_) => {
-            Err(usage("--monitor needs an IP address, a port, or unix:PATH"))
-        }
+        Address::Tcp { tls: true, .. } | Address::Serial(_) => Err(usage(NEEDED)),
         Address::Tcp { host, port, .. } => {
             let host = host.as_deref().map_or("::", |host| if host == "localhost" { "127.0.0.1" } else { host });
             let builder = builder.bind(host);

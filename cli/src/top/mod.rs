@@ -13,6 +13,7 @@ mod table;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use leads_comm::monitor::PORT_OFFSET;
 use leads_comm::{Callback, Connection, DisconnectReason, Error, Service};
 
 use crate::console::{Failure, Keys, Screen, fail, on_stop, print, stop_when_unread, tell, wants_color};
@@ -70,9 +71,9 @@ pub(crate) fn run(endpoint: &Endpoint, options: &Options) -> Result<(), Failure>
     };
     let (stop, stopping) = (tell_main.clone(), client.clone());
     on_stop(move || {
-        // Also while there is somebody to wait for.
+        let _ = stop.try_send(Event::Stop);
+        // The main thread may still be connecting.
         stopping.close();
-        let _ = stop.send(Event::Stop);
     })?;
     stop_when_unread();
     let keys = screen.as_ref().map(|screen| read_keys(screen, &tell_main)).transpose()?.flatten();
@@ -94,6 +95,7 @@ pub(crate) fn run(endpoint: &Endpoint, options: &Options) -> Result<(), Failure>
         silent_since: None,
         messages: 0,
         size: (0, 0),
+        is_drawn: false,
     };
     let outcome = top.look(&events);
     client.close();
@@ -160,6 +162,8 @@ struct Top<'a> {
     silent_since: Option<Instant>,
     messages: usize,
     size: (usize, usize),
+    /// Whether what is known is on the screen.
+    is_drawn: bool,
 }
 
 impl Top<'_> {
@@ -171,9 +175,9 @@ impl Top<'_> {
                 Ok(event) => event,
                 Err(RecvTimeoutError::Timeout) => {
                     if self.silent_since.is_some_and(|since| since.elapsed() > SILENCE) {
-                        return Err(self.is_no_monitor("it says nothing that ends with a newline"));
+                        return Err(self.is_no_monitor("it says no line"));
                     }
-                    if self.screen.is_some() && Screen::size() != self.size {
+                    if self.screen.is_some() && (!self.is_drawn || Screen::size() != self.size) {
                         self.draw();
                     }
                     continue;
@@ -236,7 +240,7 @@ impl Top<'_> {
         if self.options.once {
             return Err(fail(format!("{}: {why}", self.address)));
         }
-        let line = format!("{why}; connecting again");
+        let line = format!("connecting again: {why}");
         if self.trouble.as_ref() != Some(&line) {
             self.say(&line);
         }
@@ -265,7 +269,7 @@ impl Top<'_> {
         let Some(screen) = self.screen else { return };
         self.size = Screen::size();
         let shown = self.shown.as_ref().map(|(numbers, speeds)| (numbers, speeds));
-        screen.draw(&self.view.lines(shown, self.trouble.as_deref(), Some(self.size)));
+        self.is_drawn = screen.draw(&self.view.lines(shown, self.trouble.as_deref(), Some(self.size)));
     }
 
     fn print(&mut self) {
@@ -285,10 +289,12 @@ impl Top<'_> {
     }
 
     fn is_no_monitor(&self, why: &str) -> Failure {
-        fail(format!(
-            "{} is no monitor: {why}; a service's own port is not that of its numbers, which is 9 above it",
-            self.address
-        ))
+        let hint =
+            self.address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()?.checked_add(PORT_OFFSET));
+        let hint = hint.map_or_else(String::new, |port| {
+            format!("; if that is the port of the service itself, its numbers are on {port}")
+        });
+        fail(format!("{} is no monitor: {why}{hint} (or it wants a token)", self.address))
     }
 }
 

@@ -42,11 +42,7 @@ impl Rates {
             volumes: [numbers.received, numbers.written],
             rows: numbers.rows.iter().map(|row| (row.id, [row.received, row.written])).collect(),
         };
-        let speeds = self
-            .last
-            .as_ref()
-            .map(|last| last.until(&now, numbers))
-            .unwrap_or_else(|| Speeds { rows: vec![None; numbers.rows.len()], ..Speeds::default() });
+        let speeds = self.last.as_ref().map_or_else(Speeds::default, |last| last.until(&now, numbers));
         self.last = Some(now);
         speeds
     }

@@ -173,7 +173,7 @@ impl Table {
     }
 
     fn heading(&self) -> String {
-        self.joined(|column| column.heading())
+        self.joined(Column::heading)
     }
 
     fn line(&self, rated: &Rated<'_>) -> String {

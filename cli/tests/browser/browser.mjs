@@ -40,6 +40,6 @@ export async function tasks(browser, page, during) {
   const ours = new Set(mains.map(thread));
   return traceEvents
     .filter((event) => event.name === "RunTask" && ours.has(thread(event)))
-    .map(({ tdur = 0 }) => tdur / 1000)
+    .map(({ dur, tdur = 0 }) => Math.min(dur, tdur) / 1000)
     .sort((one, other) => other - one);
 }

@@ -322,6 +322,31 @@ test("a browser that stands still holds up nobody", async (t) => {
   await until(async () => (await count(stopped)) > now);
 });
 
+test("a viewer that stands still is seen to, among others that are live", async (t) => {
+  const service = new Process(["serve", "127.0.0.1:0", "--monitor=127.0.0.1:0", "--slow", "drop"], { input: "pipe" });
+  t.after(() => service.stop());
+  const [, address] = await service.match(/listening on (127.0.0.1:\d+)/);
+  const [, monitor] = await service.match(/numbers on (127.0.0.1:\d+)/);
+  const tool = await view(address, "--monitor", monitor);
+  t.after(() => tool.stop());
+  const [live, stopped] = [new Process(["listen", address]), new Process(["listen", address])];
+  t.after(async () => {
+    stopped.child.kill("SIGCONT");
+    await Promise.all([live.stop(), stopped.stop()]);
+  });
+  await Promise.all([live, stopped].map((viewer) => viewer.match(/connected/)));
+  const page = await open(t, tool.url);
+  const timer = setInterval(() => service.child.stdin.write(`{"pad":"${"x".repeat(200_000)}"}\n`), 20);
+  t.after(() => clearInterval(timer));
+  const states = () => page.locator("#peers-rows .state").allTextContents();
+  await until(async () => (await states()).join() === "live,live,live");
+  stopped.child.kill("SIGSTOP");
+  await until(async () => (await states()).join() === "stopped,live,live");
+  assert.equal(await page.getAttribute("#peers-rows tr:first-child", "data-level"), "bad");
+  await live.stop();
+  await shows(page, "#departures", "goodbye");
+});
+
 test("50 messages and 15 pictures a second leave no task longer than 50 ms", async (t) => {
   const { vehicle, tool, page } = await scene(t);
   const large = await pictures(page, { count: 5, width: 900, height: 600, noise: 9000 });

@@ -91,6 +91,8 @@ export class Process {
   constructor(args, { input = "ignore" } = {}) {
     this.child = spawn(COMMAND, args, { stdio: [input, "ignore", "pipe"] });
     this.ended = once(this.child, "exit");
+    // A test may write to it when it has ended.
+    this.child.stdin?.on("error", () => {});
     createInterface({ input: this.child.stderr }).on("line", (line) => {
       this.#lines.push(line);
       this.#waiting.forEach((look) => look());

@@ -26,6 +26,7 @@ mod serve;
 mod signals;
 #[cfg(unix)]
 mod terminal;
+mod top;
 mod view;
 
 /// A folder with one file, of this name and with this content.

@@ -1,6 +1,7 @@
 //! What a look at a service sees, as the message that says it.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::state::{Known, Sight, State};
@@ -17,6 +18,9 @@ const VERSION: u64 = 1;
 /// How long a message may become, in bytes: as much as a peer of this library receives unless it is told otherwise.
 const MAX_LEN: usize = DEFAULT_MAX_LEN;
 
+/// How much there commonly is besides connections, in bytes.
+const HEAD: usize = 8 * 1024;
+
 /// How long a name may be, in characters.
 const MAX_NAME: usize = 200;
 
@@ -28,13 +32,15 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(5);
 pub(super) struct Look {
     known: HashMap<ConnectionId, Known>,
     last: Option<Instant>,
+    /// The connections as they go into the message, one behind the other.
+    json: String,
 }
 
-/// A connection as it goes into the message.
+/// A connection, and where it is in that.
 struct Entry {
     state: State,
     queued_bytes: usize,
-    json: String,
+    json: Range<usize>,
 }
 
 impl Look {
@@ -48,18 +54,19 @@ impl Look {
         // Settles what is just being gathered for all connections.
         let stats = service.stats();
         let connections = service.snapshot().connections;
+        self.json.clear();
         let entries: Vec<Entry> =
             asking_often(|| connections.iter().map(|connection| self.entry(connection)).collect());
         if self.known.len() > connections.len() {
             let ids: HashSet<_> = connections.iter().map(Connection::id).collect();
             self.known.retain(|id, _| ids.contains(id));
         }
-        let mut json = String::with_capacity(4096 + entries.iter().map(|entry| entry.json.len() + 1).sum::<usize>());
+        let mut json = String::with_capacity((self.json.len() + entries.len() + HEAD).min(MAX_LEN));
         let mut object = Object::begin(&mut json);
         object.number("version", VERSION);
         object.number("at_ms", unix_millis());
         let service_name = service.lifecycle().name();
-        object.text("name", &cut(name.unwrap_or_else(|| address(&service_name))));
+        object.text("name", cut(name.unwrap_or_else(|| address(&service_name))));
         object.text("role", if service.is_client() { "client" } else { "server" });
         object.number("port", u64::from(service.port()));
         object.object("service", |object| stats.write_to(object, now));
@@ -68,7 +75,7 @@ impl Look {
         object.list("departures", departures.iter().map(String::as_str));
         let (entries, left_out) = fitting(entries, MAX_LEN.saturating_sub(object.len() + 100));
         object.number("left_out", left_out as u64);
-        object.list("connections", entries.iter().map(|entry| entry.json.as_str()));
+        object.list("connections", entries.iter().map(|entry| &self.json[entry.json.clone()]));
         object.end();
         json
     }
@@ -110,17 +117,17 @@ impl Look {
         };
         let connected_since = link.since();
         let stats = ConnectionStats { connected_since, waiting_since, traffic, system_queued_bytes, peer_unread_bytes };
-        let mut json = String::with_capacity(1024);
-        let mut object = Object::begin(&mut json);
+        let begin = self.json.len();
+        let mut object = Object::begin(&mut self.json);
         object.number("id", id.get());
-        object.text("peer", &cut(connection.peer()));
+        object.text("peer", cut(connection.peer()));
         object.text("state", state.as_str());
         object.text("policy", delivery.policy().as_str());
         object.flag("conflate", delivery.conflate);
         object.number("max_queued_bytes", delivery.max_queued_bytes as u64);
         stats.write_to(&mut object, now);
         object.end();
-        Entry { state, queued_bytes: traffic.queued_bytes, json }
+        Entry { state, queued_bytes: traffic.queued_bytes, json: begin..self.json.len() }
     }
 }
 
@@ -146,7 +153,7 @@ fn write_departure(departure: &Departure, now: Instant) -> String {
     let mut json = String::with_capacity(256);
     let mut object = Object::begin(&mut json);
     object.number("id", departure.id.get());
-    object.text("peer", &cut(&departure.peer));
+    object.text("peer", cut(&departure.peer));
     object.number("ago_ms", millis(departure.at, now));
     object.number("lasted_ms", u64::try_from(departure.lasted.as_millis()).unwrap_or(u64::MAX));
     object.text("kind", departure.kind.as_str());
@@ -160,8 +167,8 @@ fn address(name: &str) -> &str {
     ["server ", "client of ", "client "].iter().find_map(|kind| name.strip_prefix(kind)).unwrap_or(name)
 }
 
-fn cut(name: &str) -> String {
-    name.chars().take(MAX_NAME).collect()
+fn cut(name: &str) -> &str {
+    name.char_indices().nth(MAX_NAME).map_or(name, |(end, _)| &name[..end])
 }
 
 fn unix_millis() -> u64 {

@@ -56,6 +56,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// How many may look at once, unless it is told otherwise.
 const MOST_READERS: usize = 16;
 
+/// How much the system may hold for one who looks, in bytes: a few hundred connections at once, and old numbers not for
+/// long.
+const UNSENT: usize = 128 * 1024;
+
 /// How much those who look may say, in bytes; none of it is wanted.
 const MAX_RECEIVED_LEN: usize = 4096;
 
@@ -225,11 +229,12 @@ impl MonitorBuilder {
             is_watched: AtomicBool::new(false),
         });
         let key = Key::new("numbers");
+        let delivery = Delivery::new().slow_consumer(SlowConsumer::DropOldest).conflate(true).max_unsent_bytes(UNSENT);
         let mut server = server
             .port(port)
             .framing(Separator::new("\n").expect("a newline is a separator"))
             .key(move |_| Some(key.clone()))
-            .delivery(Delivery::new().slow_consumer(SlowConsumer::DropOldest).conflate(true));
+            .delivery(delivery);
         server.common.callback.add(Reader(Arc::clone(&numbers)));
         let server = server.build()?;
         let _ = numbers.server.set(Arc::downgrade(server.core()));
