@@ -63,7 +63,9 @@
 //!
 //! Pings of the peer are answered at once, between two messages. They are no messages: they do not put off
 //! [`idle_timeout`](leads_comm::ServerBuilder::idle_timeout). While the line takes nothing, only the newest is kept,
-//! and its answer goes with the next message, or with the answer to the next ping.
+//! and its answer goes with the next message, or with the answer to the next ping. Where a stream can only be written by
+//! blocking, as TCP elsewhere than on Unix, all answers go with the next message: nobody reads for a connection whose
+//! reader is kept waiting.
 //!
 //! # Who may ask
 //!

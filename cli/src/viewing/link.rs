@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leads_comm::{Callback, Client, Connection, DisconnectReason, Error, Service};
+use leads_comm::{Attempt, Callback, Client, Connection, DisconnectReason, Error, Service};
 use parking_lot::Mutex;
 
 use crate::console::{Failure, complain};
@@ -42,11 +42,6 @@ impl Link {
         Self { queue, origin: origin(endpoint), status: endpoint.status(), address, now: Mutex::default() }
     }
 
-    /// What says how it fares.
-    fn status(&self) -> Status {
-        self.status.clone()
-    }
-
     /// Whether it is connected, since when that is so, and a line about it.
     pub(super) fn told(&self) -> (bool, Option<u64>, String) {
         let Now { connection, since, .. } = self.now.lock().clone();
@@ -68,10 +63,18 @@ impl Link {
     }
 }
 
-impl Callback for Link {
-    fn on_connect(&self, _: &dyn Service, connection: &Connection) {
+impl Link {
+    fn note(&self, connection: Option<Connection>) {
         let mut now = self.now.lock();
-        (now.connection, now.since) = (Some(connection.clone()), Some(self.queue.clock().now()));
+        (now.connection, now.since) = (connection, Some(self.queue.clock().now()));
+    }
+}
+
+impl Callback for Link {
+    fn on_connect(&self, service: &dyn Service, connection: &Connection) {
+        // Once it is said that it is connected, commands can be sent.
+        self.note(Some(connection.clone()));
+        self.status.on_connect(service, connection);
     }
 
     fn on_receive(&self, _: &dyn Service, _: &Connection, message: &[u8]) {
@@ -81,9 +84,18 @@ impl Callback for Link {
         }
     }
 
-    fn on_disconnect(&self, _: &dyn Service, _: &Connection, _: &DisconnectReason) {
-        let mut now = self.now.lock();
-        (now.connection, now.since) = (None, Some(self.queue.clock().now()));
+    fn on_disconnect(&self, service: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
+        // Once it is known that there is no connection, so is why.
+        self.status.on_disconnect(service, connection, reason);
+        self.note(None);
+    }
+
+    fn on_reconnect(&self, service: &dyn Service, attempt: &Attempt) {
+        self.status.on_reconnect(service, attempt);
+    }
+
+    fn on_fail(&self, service: &dyn Service, error: &Error) {
+        self.status.on_fail(service, error);
     }
 }
 
@@ -119,7 +131,5 @@ pub(crate) fn pictures(endpoint: &Endpoint, queue: &Arc<Queue>) -> Result<Client
 pub(crate) fn client(endpoint: &Endpoint, link: &Arc<Link>) -> Result<(Client, String), Failure> {
     let (builder, place) = endpoint.client()?;
     let builder = builder.closing(endpoint::closing()).reconnect(endpoint::reconnect());
-    // Once it is said that it is connected, commands can be sent.
-    let callback = (endpoint.watch(), (Arc::clone(link), link.status()));
-    Ok((builder.callback(callback).build()?, place))
+    Ok((builder.callback((endpoint.watch(), Arc::clone(link))).build()?, place))
 }

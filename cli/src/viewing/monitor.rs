@@ -174,10 +174,10 @@ mod tests {
 
     #[test]
     fn a_monitor_is_beside_its_service() {
-        let beside = |vehicle: &str| super::beside(&vehicle.parse().unwrap()).map(|address| address.to_string());
-        assert_eq!(beside("10.0.0.4"), Some("10.0.0.4:16909".into()));
-        assert_eq!(beside("tls://car:5"), Some("car:14".into()));
-        assert_eq!((beside("car:65530"), beside("unix:/x"), beside("serial:/dev/x")), (None, None, None));
+        let told = |vehicle: &str| beside(&vehicle.parse().unwrap()).map(|address| address.to_string());
+        assert_eq!(told("10.0.0.4"), Some("10.0.0.4:16909".into()));
+        assert_eq!(told("tls://car:5"), Some("car:14".into()));
+        assert_eq!((told("car:65530"), told("unix:/x"), told("serial:/dev/x")), (None, None, None));
     }
 
     #[test]

@@ -116,7 +116,8 @@ pub(super) fn fields(fields: &Fields) -> String {
         let (last, min, max) = (Number(field.last), Number(field.min), Number(field.max));
         let _ = write!(
             text,
-            "{comma}{{\"id\":{id},\"path\":{path},\"last\":{last},\"min\":{min},\"max\":{max},\"count\":{},\"at\":{at}}}",
+            "{comma}{{\"id\":{id},\"path\":{path},\"last\":{last},\"min\":{min},\"max\":{max},\
+             \"count\":{},\"at\":{at}}}",
             field.count,
         );
     }

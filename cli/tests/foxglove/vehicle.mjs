@@ -9,7 +9,7 @@ const require = createRequire(new URL("foxglove/", TARGET));
 const { FoxgloveClient } = require("@foxglove/ws-protocol");
 const { WebSocket } = require("ws");
 
-const COMMAND = process.env.LEADS_COMM ?? fileURLToPath(new URL("debug/leads-comm", TARGET));
+export const COMMAND = process.env.LEADS_COMM ?? fileURLToPath(new URL("debug/leads-comm", TARGET));
 
 /** How long anything may take before a test gives up. */
 const PATIENCE = 20_000;

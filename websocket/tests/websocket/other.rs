@@ -14,6 +14,9 @@ use tungstenite::{Message, WebSocket};
 use crate::support::{PATIENCE, connected, disconnected, in_time, received, recorder};
 use crate::{serve, server};
 
+/// Whether a reader can answer by itself, because nothing blocks that it writes.
+const READER_WRITES: bool = cfg!(all(unix, not(leads_comm_portable)));
+
 fn open(server: &Server, subprotocols: Option<&str>) -> Result<WebSocket<TcpStream>, String> {
     let address = SocketAddr::from(([127, 0, 0, 1], server.port()));
     let socket = TcpStream::connect(address).unwrap();
@@ -44,8 +47,10 @@ fn a_client_of_another_make_sends_and_receives() {
         socket.send(kind).unwrap();
         assert_eq!(received(&seen), sent);
     }
-    socket.send(Message::Ping((&b"?"[..]).into())).unwrap();
-    assert_eq!(socket.read().unwrap(), Message::Pong((&b"?"[..]).into()));
+    if READER_WRITES {
+        socket.send(Message::Ping((&b"?"[..]).into())).unwrap();
+        assert_eq!(socket.read().unwrap(), Message::Pong((&b"?"[..]).into()));
+    }
     assert!(open(&server, Some("x")).unwrap_err().contains("400"));
     assert!(open(&server, None).unwrap_err().contains("400"));
 
@@ -93,8 +98,10 @@ fn a_message_that_is_too_long_is_told() {
     let _ = socket.send(Message::binary(vec![0; (1 << 20) + 1]));
     let reason = disconnected(&seen);
     assert!(format!("{reason:#}").contains("more than 1048576 bytes"), "{reason:#}");
-    let Message::Close(Some(close)) = socket.read().unwrap() else { panic!("no Close") };
-    assert_eq!(close.code, CloseCode::Size);
+    if READER_WRITES {
+        let Message::Close(Some(close)) = socket.read().unwrap() else { panic!("no Close") };
+        assert_eq!(close.code, CloseCode::Size);
+    }
     server.close();
 }
 

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::{File, Files, Method, Request, Response, Site, Web, WebServer};
+use super::{File, Files, Request, Response, Site, Web, WebServer};
 
 /// How long anything may take: far longer than it ever should.
 const PATIENCE: Duration = Duration::from_secs(20);

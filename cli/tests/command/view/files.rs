@@ -30,7 +30,7 @@ fn a_recording_is_played_paused_and_moved_in() {
     {
         let view = View::start(&[&file]);
         let mut page = view.page();
-        let hello = page.find("hello", |_| true);
+        let hello = page.hello.clone();
         assert_eq!((&hello["live"], &hello["files"], &hello["source"]), (&json!(false), &json!([file]), &json!(file)));
         let timeline = page.find("timeline", |_| true);
         assert_eq!((timeline["start"].as_f64(), timeline["end"].as_f64()), (Some(START), Some(START + 99_000.0)));
@@ -109,7 +109,7 @@ fn files_are_played_one_behind_the_other() {
         (folder.mcap("a.mcap", SECOND, &seconds(3)), folder.json_lines("b.jsonl", SECOND, &["{\"b\":1}"; 2]));
     let view = View::start(&[&first, &second]);
     let mut page = view.page();
-    assert_eq!(page.find("hello", |_| true)["files"], json!([first, second]));
+    assert_eq!(page.hello["files"], json!([first, second]));
     let timeline = page.find("timeline", |_| true);
     // The second one was recorded before, and is played behind all the same.
     let length = timeline["end"].as_f64().unwrap() - timeline["start"].as_f64().unwrap();

@@ -19,12 +19,10 @@ fn now() -> f64 {
 fn a_page_is_told_who_it_sees_and_then_all_that_is_known() {
     let (view, vehicle) = View::of_vehicle(&["--keep", "2m"]);
     vehicle.write(r#"{"speed":12.5,"gps":{"lat":43.5}};"#);
-    let mut first = view.page();
-    first.find_sample("speed", 12.5);
+    view.page().find("fields", |fields| fields["fields"][1]["last"] == 12.5);
     // One that comes later is told the same at once, without anything new having come.
     let mut page = view.page();
-    let Told::Text(hello) = page.next() else { panic!() };
-    assert_eq!(hello["type"], "hello");
+    let hello = page.hello.clone();
     assert_eq!((&hello["live"], &hello["commands"], &hello["keep_s"]), (&json!(true), &json!([]), &json!(120.0)));
     assert_eq!((&hello["monitor"], &hello["files"]), (&json!(null), &json!(null)));
     assert_eq!(hello["version"], env!("CARGO_PKG_VERSION"));
@@ -46,7 +44,6 @@ fn a_page_is_told_who_it_sees_and_then_all_that_is_known() {
 fn what_is_sent_is_drawn_counted_and_in_the_history() {
     let (view, vehicle) = View::of_vehicle(&[]);
     let mut page = view.page();
-    page.find("hello", |_| true);
     for speed in 0..10 {
         vehicle.write(format!("{{\"speed\":{speed},\"t\":{}}};", now() as u64));
     }
@@ -86,8 +83,7 @@ fn the_history_and_what_is_told_fit_together() {
         vehicle
     });
     // Begins in the middle of it.
-    let mut first = view.page();
-    first.find_sample("n", 100.0);
+    view.page().find("state", |state| state["messages"].as_u64() >= Some(100));
     let mut page = view.page();
     let fields = page.find("fields", |_| true);
     let id = fields["fields"][0]["id"].to_string();
@@ -147,7 +143,7 @@ fn a_vehicle_of_leads_has_its_pictures_at_the_next_port() {
     let vehicle = vehicle.accept();
     vehicle.write(r#"{"speed":1};"#);
     let mut page = view.page();
-    page.find_sample("speed", 1.0);
+    page.find("fields", |fields| fields["fields"][0]["last"] == 1);
     // They may come later, as they may not be there at all.
     let cameras = Listening::start_on(port + 1).accept();
     cameras.write(format!("revc:{}end;", STANDARD.encode(JPEG)));

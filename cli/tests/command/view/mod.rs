@@ -50,7 +50,7 @@ impl View {
         (view, peer)
     }
 
-    /// A browser's WebSocket.
+    /// A browser's WebSocket, which has been greeted: it is told what comes from now on.
     fn page(&self) -> Page {
         self.page_with("")
     }
@@ -63,7 +63,12 @@ impl View {
             .with_sub_protocol(SUBPROTOCOL);
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Page { socket: tungstenite::client(request, stream).unwrap().0, ids: HashMap::new(), samples: Vec::new() }
+        let socket = tungstenite::client(request, stream).unwrap().0;
+        let mut page = Page { socket, hello: Value::Null, ids: HashMap::new(), samples: Vec::new() };
+        let Told::Text(hello) = page.next() else { panic!("a picture comes first") };
+        assert_eq!(hello["type"], "hello");
+        page.hello = hello;
+        page
     }
 
     fn get(&self, path: &str) -> Answer {
@@ -116,6 +121,8 @@ impl Answer {
 /// One who looks, as a browser does.
 struct Page {
     socket: WebSocket<TcpStream>,
+    /// The first thing that it was told.
+    hello: Value,
     /// The ids of numbers, by their paths.
     ids: HashMap<String, String>,
     /// The samples that it was told, since the last jump: id, value, time.

@@ -12,7 +12,7 @@ fn what_a_monitor_says_is_shown_and_that_it_says_nothing_any_more() {
     let view = View::start(&[&unused_address(), "--monitor", &monitor.address()]);
     let monitor = monitor.accept();
     let mut page = view.page();
-    assert_eq!(page.find("hello", |_| true)["monitor"], format!("127.0.0.1:{port}"));
+    assert_eq!(page.hello["monitor"], format!("127.0.0.1:{port}"));
     let numbers = json!({ "version": 1, "connections": [{ "id": 1, "peer": "<b>", "state": "live" }] });
     monitor.write(format!("{numbers}\n"));
     let peers = page.find("peers", |_| true);
@@ -31,7 +31,7 @@ fn what_a_monitor_says_is_shown_and_that_it_says_nothing_any_more() {
 #[test]
 fn it_is_looked_for_beside_the_vehicle_and_not_missed() {
     let view = View::start(&["127.0.0.1:1"]);
-    assert_eq!(view.page().find("hello", |_| true)["monitor"], "127.0.0.1:10");
+    assert_eq!(view.page().hello["monitor"], "127.0.0.1:10");
     let view = View::start(&["127.0.0.1:1", "--monitor", "none"]);
-    assert_eq!(view.page().find("hello", |_| true)["monitor"], json!(null));
+    assert_eq!(view.page().hello["monitor"], json!(null));
 }

@@ -52,7 +52,6 @@ fn a_signal_ends_it_with_all_who_look() {
 
     let (view, vehicle) = View::of_vehicle(&[]);
     let mut page = view.page();
-    page.find("hello", |_| true);
     view.process.signal("INT");
     vehicle.expect_goodbye();
     while page.next() != Told::End {}

@@ -27,7 +27,6 @@ fn one_that_is_stopped_holds_up_neither_others_nor_the_vehicle() {
     let (view, vehicle) = View::of_vehicle(&[]);
     let _stopped = stopped(&view);
     let mut page = view.page();
-    page.find("hello", |_| true);
     // Some 100 MB, of which a system holds a few for one who does not read.
     let picture = STANDARD.encode([JPEG, &[7; 1 << 20]].concat());
     for number in 0..70 {
