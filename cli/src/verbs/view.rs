@@ -303,10 +303,9 @@ impl View {
         let viewers = Arc::new(Viewers::start(listener, Arc::clone(&desk))?);
         let (mut guests, guest_door) = Guests::begin(matches, &subject, &desk)?;
         let mut hub = Hub::new(feed, Board::new(Arc::clone(&history)), subject, Arc::clone(&viewers));
-        let glance = Arc::clone(&hub.glance);
         hub.sinks = guests.take_sinks();
         let servers = vec![("page", viewers.server().clone()), ("foxglove", guests.server().clone())];
-        let site = ViewSite { history, desk, glance, client, servers, large: Mutex::default() };
+        let site = ViewSite { history, desk, client, servers, large: Mutex::default() };
         let address = matches.get_one("listen").copied().unwrap_or(LISTEN);
         let token = matches.get_one::<PathBuf>("web-token-file").map(|file| read_token(file)).transpose()?;
         let hosts = matches.get_many("web-host").unwrap_or_default();

@@ -37,6 +37,14 @@ impl Refused {
 }
 
 impl Desk {
+    /// Whether what is viewed is there; a recording always is.
+    pub(super) fn is_connected(&self) -> bool {
+        match self {
+            Self::Vehicle(link, _) => link.told().0,
+            Self::Player(_) => true,
+        }
+    }
+
     /// Sends the vehicle a command.
     pub(super) fn command(&self, name: &str) -> Result<(), Refused> {
         match self {

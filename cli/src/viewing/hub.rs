@@ -39,36 +39,22 @@ pub(crate) struct Hub {
     pub(crate) subject: Subject,
     pub(crate) viewers: Arc<Viewers>,
     pub(crate) sinks: Vec<Box<dyn Sink>>,
-    pub(crate) glance: Arc<Glance>,
+    has_to_end: Arc<AtomicBool>,
     /// The moment that rates are counted from.
     begun: Instant,
     rates: [f64; 3],
 }
 
-/// What is asked from other threads.
-#[derive(Debug, Default)]
-pub(crate) struct Glance {
-    is_connected: AtomicBool,
-    has_to_end: AtomicBool,
-}
-
-impl Glance {
-    /// Whether what is viewed is there: the vehicle is connected. A recording always is.
-    pub(super) fn is_connected(&self) -> bool {
-        self.is_connected.load(Ordering::Relaxed)
-    }
-}
-
 /// A hub that runs.
 pub(crate) struct Running {
-    glance: Arc<Glance>,
+    has_to_end: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
 impl Running {
     /// Ends it, and waits for that.
     pub(crate) fn end(self) {
-        self.glance.has_to_end.store(true, Ordering::Relaxed);
+        self.has_to_end.store(true, Ordering::Relaxed);
         self.thread.join().expect("the hub does not panic");
     }
 }
@@ -126,21 +112,21 @@ impl Feed {
 
 impl Hub {
     pub(crate) fn new(feed: Feed, board: Board, subject: Subject, viewers: Arc<Viewers>) -> Self {
-        let (sinks, glance) = (Vec::new(), Arc::default());
-        Self { feed, board, subject, viewers, sinks, glance, begun: Instant::now(), rates: [0.0; 3] }
+        let (sinks, has_to_end) = (Vec::new(), Arc::default());
+        Self { feed, board, subject, viewers, sinks, has_to_end, begun: Instant::now(), rates: [0.0; 3] }
     }
 
     /// Begins to look.
     pub(crate) fn start(mut self) -> Result<Running, Failure> {
-        let glance = Arc::clone(&self.glance);
+        let has_to_end = Arc::clone(&self.has_to_end);
         let thread = thread::Builder::new().name("hub".into()).spawn(move || self.run());
         let thread = thread.map_err(|error| fail(format!("there is no thread to look with: {error}")))?;
-        Ok(Running { glance, thread })
+        Ok(Running { has_to_end, thread })
     }
 
     fn run(&mut self) {
         let (mut next, mut ticks) = (Instant::now() + TICK, 0);
-        while !self.glance.has_to_end.load(Ordering::Relaxed) {
+        while !self.has_to_end.load(Ordering::Relaxed) {
             self.look(next);
             let now = Instant::now();
             if now >= next {
@@ -178,8 +164,6 @@ impl Hub {
         let is_time = |every| number % every == 0;
         if is_time(STATE) {
             self.rates = self.board.see_rates(self.begun.elapsed().as_nanos() as u64);
-            let is_connected = self.state().is_connected;
-            self.glance.is_connected.store(is_connected, Ordering::Relaxed);
         }
         if !self.viewers.are_there() {
             // For those who come, and ask for it.

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::desk::{Desk, Refused};
 use super::history::History;
-use super::hub::Glance;
 use super::link::NotSent;
 use super::protocol;
 use super::saving::{self, Format};
@@ -21,7 +20,6 @@ use crate::web::{Method, Request, Response, Site};
 pub(crate) struct ViewSite {
     pub(crate) history: Arc<Mutex<History>>,
     pub(crate) desk: Arc<Desk>,
-    pub(crate) glance: Arc<Glance>,
     /// The client of the vehicle.
     pub(crate) client: Option<Client>,
     /// Those who are served, by a name.
@@ -90,7 +88,7 @@ impl ViewSite {
     }
 
     fn health(&self) -> Response {
-        match self.glance.is_connected() {
+        match self.desk.is_connected() {
             true => Response::line(200, "ok"),
             false => Response::line(503, "not connected"),
         }
