@@ -7,6 +7,9 @@ import * as format from "../model/format.js";
 
 const MOST = 16;
 
+/** How many pixels a picture may have: each takes four bytes once it is painted, however few the file has. */
+const MOST_PIXELS = 24e6;
+
 export class Pictures {
   /** @type {Map<string, Picture>} */
   #pictures = new Map();
@@ -54,21 +57,40 @@ class Picture {
   #shown = null;
   #url = null;
   #size = "";
+  #redraw;
 
-  constructor(name, draw) {
+  constructor(name, redraw) {
     const text = shown(name, 60);
     this.image = element("img", { alt: `Newest picture of ${text}` });
     this.about = element("span", { class: "number dim" });
     const caption = element("figcaption", {}, element("span", { class: "name" }, text), this.about);
     this.element = element("figure", {}, this.image, caption);
-    // One is decoded at a time. Those that come in the meantime replace each other.
-    for (const event of ["load", "error"]) {
-      this.image.addEventListener(event, () => {
-        this.#size = event === "load" ? `${this.image.naturalWidth}×${this.image.naturalHeight}` : "broken";
-        this.#release();
-        draw();
-      });
+    // Finds out how large it is, which takes no more than its first bytes; what is not in the page is not painted.
+    this.probe = element("img");
+    this.probe.addEventListener("load", () => {
+      const { naturalWidth: width, naturalHeight: height } = this.probe;
+      if (this.#url === null) {
+        return;
+      }
+      if (width * height <= MOST_PIXELS) {
+        this.image.src = this.#url;
+      } else {
+        this.image.removeAttribute("src");
+        this.#settle(`${width}×${height}, too large`);
+      }
+    });
+    this.image.addEventListener("load", () => this.#settle(`${this.image.naturalWidth}×${this.image.naturalHeight}`));
+    for (const image of [this.probe, this.image]) {
+      image.addEventListener("error", () => this.#settle("broken"));
     }
+    this.#redraw = redraw;
+  }
+
+  /** One is decoded at a time. Those that come in the meantime replace each other. */
+  #settle(size) {
+    this.#size = size;
+    this.#release();
+    this.#redraw();
   }
 
   draw(now) {
@@ -79,7 +101,7 @@ class Picture {
         this.#size = "no picture";
       } else {
         this.#url = URL.createObjectURL(new Blob([this.#shown.bytes], { type: this.#shown.mime }));
-        this.image.src = this.#url;
+        this.probe.src = this.#url;
       }
       this.#shown = { at: this.#shown.at, length: this.#shown.bytes.length };
     }

@@ -75,9 +75,10 @@ impl Guard {
         }
     }
 
-    /// What makes a browser show the token by itself from now on.
+    /// What makes a browser show the token by itself from now on: to whatever is of this site, and where a link of
+    /// another one leads here, as those do that teams pass around. `Strict` would keep it back there.
     pub(super) fn cookie(&self) -> Option<String> {
-        self.token.as_ref().map(|token| format!("{}; Path=/; HttpOnly; SameSite=Strict", token.cookie))
+        self.token.as_ref().map(|token| format!("{}; Path=/; HttpOnly; SameSite=Lax", token.cookie))
     }
 
     /// The query that shows the token, with its question mark; nothing where none is needed.

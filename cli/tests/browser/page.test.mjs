@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { Frames, HELLO, STATE, route } from "./fake.mjs";
 import { minutes, unplugged } from "./hour.mjs";
-import { pictures } from "./pictures.mjs";
+import { blank, pictures } from "./pictures.mjs";
 import { PEERS, browser, curve, opened, shows, text, tool, vehicle } from "./scene.mjs";
 
 test("shows each field, its smallest and its largest value, and plots the first one", async (t) => {
@@ -167,6 +167,17 @@ test("the newest picture is shown, and none is kept", async (t) => {
   await page.waitForFunction(() => window.urls === 0, null, { timeout: 10_000 });
   const drawn = await page.evaluate(() => document.querySelector("figure img").naturalWidth);
   assert.equal(drawn, 320);
+});
+
+test("a picture of more pixels than a tab can take is not painted, and the next one is", async (t) => {
+  let socket;
+  const page = await opened(t, (opened) => (socket = opened));
+  socket.picture("front", Date.now(), blank(20_000, 20_000));
+  await shows(page, "figcaption", "20000×20000, too large");
+  assert.equal(await page.evaluate(() => document.querySelector("figure img").naturalWidth), 0);
+  socket.picture("front", Date.now(), blank(320, 200));
+  await shows(page, "figcaption", "320×200");
+  assert.equal(await page.evaluate(() => document.querySelector("figure img").naturalWidth), 320);
 });
 
 test("a track, in the right shape", async (t) => {

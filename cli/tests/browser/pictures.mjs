@@ -1,4 +1,24 @@
 /** Pictures for a vehicle that has no camera: the browser of the tests draws them. */
+import { crc32, deflateSync } from "node:zlib";
+
+/** A black PNG, of few bytes however large it is. */
+export function blank(width, height) {
+  const chunk = (type, data) => {
+    const named = Buffer.concat([Buffer.from(type), data]);
+    const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)];
+    length.writeUInt32BE(data.length);
+    sum.writeUInt32BE(crc32(named));
+    return Buffer.concat([length, named, sum]);
+  };
+  const head = Buffer.alloc(13);
+  head.writeUInt32BE(width, 0);
+  head.writeUInt32BE(height, 4);
+  // One bit for each pixel, in grey.
+  head[8] = 1;
+  const rows = deflateSync(Buffer.alloc((1 + Math.ceil(width / 8)) * height));
+  const begin = Buffer.from("\x89PNG\r\n\x1a\n", "latin1");
+  return Buffer.concat([begin, chunk("IHDR", head), chunk("IDAT", rows), chunk("IEND", Buffer.alloc(0))]);
+}
 
 /** JPEG files, as buffers: what one sees who drives along a road. `noise` makes them larger. */
 export async function pictures(page, { count = 24, width = 640, height = 400, noise = 0, quality = 0.8 } = {}) {

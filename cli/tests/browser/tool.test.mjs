@@ -233,6 +233,25 @@ test("with a token the page is as it is without one, and the token leaves the ad
   assert.ok([401, 403].includes(answer.status()), `${answer.status()}`);
 });
 
+test("a link with the token leads here from pages of other sites too", async (t) => {
+  const folder = await temporary(t);
+  await writeFile(join(folder, "token"), "a-token-of-the-tests");
+  const { vehicle, tool } = await scene(t, "--web-token-file", join(folder, "token"));
+  vehicle.say({ speed: 4321 });
+  const mail = http.createServer((_, response) => {
+    response.setHeader("Content-Type", "text/html");
+    response.end(`<a href="${tool.url}">see our car</a>`);
+  });
+  await new Promise((done) => mail.listen(0, "127.0.0.1", done));
+  t.after(() => mail.close());
+  const reader = await browser.newContext();
+  t.after(() => reader.close());
+  // To a browser, another site than 127.0.0.1.
+  const page = await open(t, `http://localhost:${mail.address().port}/`, reader);
+  await page.getByRole("link").click();
+  await shows(page, ".value", "4321");
+});
+
 test("a page that has been in the background is whole again", async (t) => {
   const { vehicle, page } = await scene(t);
   vehicle.every(50, (count) => ({ count }));

@@ -12,7 +12,7 @@ fn guarded() -> WebServer {
 
 fn cookie(answer: &str) -> &str {
     let cookie = answer.split("\r\n").find_map(|line| line.strip_prefix("Set-Cookie: ")).expect(answer);
-    assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{cookie}");
+    assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{cookie}");
     cookie.split(';').next().unwrap()
 }
 
