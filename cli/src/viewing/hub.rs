@@ -206,8 +206,7 @@ impl Hub {
         if let Some(fields) = self.board.changed_fields(is_time(NO_HURRY)) {
             viewers.tell(fields);
         }
-        let pictures = self.board.pictures_len();
-        self.board.pass_rows(|seq, rows| viewers.tell_samples(&protocol::samples(seq, rows), pictures));
+        self.board.pass_rows(|seq, rows| viewers.tell_samples(&protocol::samples(seq, rows)));
         if is_time(STATE) {
             viewers.tell(self.state().text());
             self.board.changed_raw().into_iter().for_each(|raw| viewers.tell(raw));
