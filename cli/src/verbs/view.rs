@@ -206,7 +206,8 @@ fn vehicle(matches: &ArgMatches, address: Address) -> Result<(), Failure> {
     };
     let monitor = monitor.map(Monitor::start).transpose()?.map(Arc::new);
     let desk = Arc::new(Desk::Vehicle(Arc::clone(&link), allowed));
-    let feed = Feed::Vehicle { queue: Arc::clone(&queue), link, monitor: monitor.clone() };
+    let feed =
+        Feed::Vehicle { queue: Arc::clone(&queue), taken: Vec::new().into_iter(), link, monitor: monitor.clone() };
     let view = View::open(matches, feed, subject, desk, Some(client.clone()))?;
 
     let pictures = endpoint.pictures().filter(|_| matches.get_flag("leads"));

@@ -140,11 +140,6 @@ impl Board {
         self.pictures.names().filter_map(|name| self.pictures.message(name)).collect()
     }
 
-    /// How large all of them are, in bytes, at most.
-    pub(super) fn pictures_len(&self) -> usize {
-        self.pictures.len()
-    }
-
     /// Which fields there are: if one is new, or, when `at_any_rate` asks for it, anything of them has changed.
     pub(super) fn changed_fields(&mut self, at_any_rate: bool) -> Option<String> {
         let has_new = self.changed.known != self.fields.len();
@@ -252,7 +247,7 @@ mod tests {
         assert_eq!(board.see_rates(0), [0.0; 3]);
         let state = board.state([0.0; 3]);
         assert_eq!((state.messages, state.not_json), (180_000 + 54_000, 0));
-        assert_eq!(board.pictures_len() / 1024, 10);
+        assert_eq!(board.pictures().iter().map(|picture| picture.len() / 1024).collect::<Vec<_>>(), [10]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use std::vec;
 
 use super::Sink;
 use super::board::Board;
@@ -18,7 +19,7 @@ use super::playback::{Playback, Played};
 use super::protocol::{self, State, Subject, Timeline};
 use super::viewers::Viewers;
 use crate::console::{Failure, fail};
-use crate::recording::queue::{Entry, Queue, Received, Taken};
+use crate::recording::queue::{Entry, Queue, Received};
 
 /// How often samples are told.
 const TICK: Duration = Duration::from_millis(50);
@@ -29,7 +30,13 @@ const NO_HURRY: u64 = 20;
 
 /// Where messages come from.
 pub(crate) enum Feed {
-    Vehicle { queue: Arc<Queue>, link: Arc<Link>, monitor: Option<Arc<Monitor>> },
+    Vehicle {
+        queue: Arc<Queue>,
+        /// What was taken from it, and has not been looked at yet.
+        taken: vec::IntoIter<Entry>,
+        link: Arc<Link>,
+        monitor: Option<Arc<Monitor>>,
+    },
     Recording(Box<Playback>),
 }
 
@@ -61,19 +68,9 @@ impl Running {
 
 impl Feed {
     /// Gives `each` what comes until the deadline, or earlier.
-    fn take(&mut self, deadline: Instant, mut each: impl FnMut(Played)) {
+    fn take(&mut self, deadline: Instant, each: impl FnMut(Played)) {
         match self {
-            Self::Vehicle { queue, .. } => {
-                let Taken { entries, .. } = queue.take(deadline);
-                for entry in entries {
-                    // What was left out is counted by the queue.
-                    if let Entry::Message(received) = entry {
-                        let len = received.message.len();
-                        each(Played::Message(received));
-                        queue.release(len);
-                    }
-                }
-            }
+            Self::Vehicle { queue, taken, .. } => take(queue, taken, deadline, each),
             Self::Recording(playback) => playback.take(deadline, each),
         }
     }
@@ -106,6 +103,25 @@ impl Feed {
         match self {
             Self::Vehicle { monitor, .. } => monitor.as_deref(),
             Self::Recording(_) => None,
+        }
+    }
+}
+
+/// Gives `each` what has been taken from the queue, until the deadline: a flood may fill it for seconds, and who looks is
+/// told meanwhile.
+fn take(queue: &Queue, taken: &mut vec::IntoIter<Entry>, deadline: Instant, mut each: impl FnMut(Played)) {
+    if taken.len() == 0 {
+        *taken = queue.take(deadline).entries.into_iter();
+    }
+    for entry in taken {
+        // What was left out is counted by the queue.
+        if let Entry::Message(received) = entry {
+            let len = received.message.len();
+            each(Played::Message(received));
+            queue.release(len);
+        }
+        if Instant::now() >= deadline {
+            return;
         }
     }
 }
@@ -174,8 +190,7 @@ impl Hub {
         if let Some(fields) = self.board.changed_fields(is_time(NO_HURRY)) {
             viewers.tell(fields);
         }
-        let pictures = self.board.pictures_len();
-        self.board.pass_rows(|seq, rows| viewers.tell_samples(&protocol::samples(seq, rows), pictures));
+        self.board.pass_rows(|seq, rows| viewers.tell_samples(&protocol::samples(seq, rows)));
         if is_time(STATE) {
             viewers.tell(self.state().text());
             self.board.changed_raw().into_iter().for_each(|raw| viewers.tell(raw));
@@ -203,5 +218,34 @@ impl Hub {
             Some(self.board.raw()),
         ];
         texts.into_iter().flatten().map(String::into_bytes).chain(self.board.pictures()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::channels::Origin;
+    use crate::recording::clock::Clock;
+
+    #[test]
+    fn what_waits_is_looked_at_until_the_deadline_and_the_rest_later() {
+        let queue = Queue::new(1 << 20, Some(Duration::ZERO), Clock::start()).at_once();
+        let origin = Arc::new(Origin { role: "client", peer: "10.0.0.4".into(), separator: ";".into() });
+        let (mut taken, mut seen) = (Vec::new().into_iter(), Vec::new());
+        let mut look = |queue: &Queue, deadline| {
+            let before = seen.len();
+            take(queue, &mut taken, deadline, |played| {
+                if let Played::Message(received) = played {
+                    seen.push(received.sequence);
+                }
+            });
+            seen[before..].to_vec()
+        };
+        (0..5).for_each(|_| assert!(!queue.push(&origin, b"x")));
+        let past = Instant::now();
+        assert_eq!((look(&queue, past), look(&queue, past)), (vec![0], vec![1]));
+        queue.push(&origin, b"x");
+        let later = Instant::now() + Duration::from_secs(3600);
+        assert_eq!((look(&queue, later), look(&queue, later)), (vec![2, 3, 4], vec![5]));
     }
 }

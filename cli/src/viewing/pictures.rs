@@ -65,15 +65,6 @@ impl Pictures {
         is_picture(&message[head..]).then_some(message)
     }
 
-    /// How many bytes all of them have, about.
-    pub(super) fn len(&self) -> usize {
-        let len = |kept: &Kept| match kept {
-            Kept::Base64(text) => text.len() / 4 * 3,
-            Kept::Bytes(bytes) => bytes.len(),
-        };
-        self.0.values().map(|(_, kept)| len(kept)).sum()
-    }
-
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }

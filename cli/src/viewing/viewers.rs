@@ -1,9 +1,11 @@
 //! The server of the page: each browser is a connection, served as its link allows. The hub is the only one that sends.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
 use leads_comm::codec::Framing;
+use leads_comm::stats::Traffic;
 use leads_comm::transport::Listener;
 use leads_comm::{Callback, Connection, Delivery, MemoryLimits, Server, ServerBuilder, Service, SlowConsumer};
 use parking_lot::Mutex;
@@ -20,15 +22,15 @@ const MOST: usize = 64;
 /// The longest message of a page, in bytes.
 const LONGEST_SAID: usize = 4096;
 
-/// How much may wait for one of them, in bytes: four pictures of the largest kind. In fact less does, see
-/// [`Viewers::tell_samples`].
+/// How much may wait for one of them, in bytes: four pictures of the largest kind. In fact less does: pictures replace
+/// one another, and of samples so much waits that it is [`BEHIND`].
 const ROOM: usize = 4 * (LARGEST + LONGEST_HEAD + 64);
 
 /// How much may wait for all of them.
 const ROOM_FOR_ALL: usize = 4 * ROOM;
 
-/// How many bytes may wait for one, beside pictures, when it is sent samples: it is behind, and a gap is better than
-/// to be shown what was long ago.
+/// When so many bytes of samples wait for one, it is sent no more of them: it is behind, and a gap is better than to be
+/// shown what was long ago.
 const BEHIND: usize = 512 << 10;
 
 /// Those who look.
@@ -38,7 +40,35 @@ pub(crate) struct Viewers {
 }
 
 /// Somebody who was told everything that came before, and is told what comes.
-struct Greeted;
+#[derive(Debug, Default)]
+struct Greeted {
+    samples: Mutex<Samples>,
+}
+
+/// Those that wait for somebody, maybe behind a picture that is long under way, which is why bytes alone say nothing.
+#[derive(Debug, Default)]
+struct Samples {
+    /// The place of each among all messages, from 1, and how long it is.
+    waiting: VecDeque<(u64, usize)>,
+    bytes: usize,
+}
+
+impl Samples {
+    /// Whether there is room for one more, of so many bytes, when so many messages have gone and so many wait. States and
+    /// pictures take the places of those that they replace, so that nothing is overtaken.
+    fn admit(&mut self, gone: u64, waiting: u64, len: usize) -> bool {
+        while let Some((_, len)) = self.waiting.front().filter(|(place, _)| waiting == 0 || *place <= gone) {
+            self.bytes -= len;
+            self.waiting.pop_front();
+        }
+        if self.bytes > BEHIND {
+            return false;
+        }
+        self.waiting.push_back((gone + waiting + 1, len));
+        self.bytes += len;
+        true
+    }
+}
 
 /// Where they come in, and speak.
 struct Entrance {
@@ -88,7 +118,7 @@ impl Viewers {
         for newcomer in newcomers {
             // One by one, so that the first is on its way before there may be too much.
             if everything.iter().all(|message| newcomer.send(message.as_ref()).is_ok()) {
-                newcomer.insert(Greeted);
+                newcomer.insert(Greeted::default());
             }
         }
     }
@@ -99,9 +129,14 @@ impl Viewers {
         let _ = self.server.broadcast_where(message.as_ref(), is_greeted);
     }
 
-    /// Tells those who keep up, beside pictures of so many bytes.
-    pub(super) fn tell_samples(&self, samples: &str, pictures: usize) {
-        let keeps_up = |viewer: &Connection| is_greeted(viewer) && viewer.queued_bytes() <= BEHIND + pictures;
+    /// Tells those who keep up.
+    pub(super) fn tell_samples(&self, samples: &str) {
+        let keeps_up = |viewer: &Connection| {
+            let Some(greeted) = viewer.get::<Greeted>() else { return false };
+            let Traffic { written, dropped, rejected, waiting, .. } = viewer.stats().traffic;
+            let gone = written.messages + (dropped.messages - rejected.messages);
+            greeted.samples.lock().admit(gone, waiting.messages, samples.len())
+        };
         let _ = self.server.broadcast_where(samples.as_bytes(), keeps_up);
     }
 
@@ -126,4 +161,23 @@ fn builder(listener: impl Listener) -> ServerBuilder {
         .max_connections(MOST)
         .memory_limits(MemoryLimits::new().max_total_queued_bytes(ROOM_FOR_ALL))
         .closing(endpoint::closing())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_told_as_long_as_few_of_them_wait() {
+        let len = BEHIND / 4;
+        let mut samples = Samples::default();
+        // A picture is under way, and one waits.
+        let admitted = (0..10).filter(|told| samples.admit(5, 2 + told, len)).count();
+        assert_eq!(admitted, 5);
+        assert!(!samples.admit(7, 5, len), "pictures have gone, and no samples");
+        assert!(samples.admit(8, 4, len) && !samples.admit(8, 5, len));
+        // Who has been told everything has nothing that waits, whatever became of it.
+        assert!(samples.admit(9, 0, len));
+        assert_eq!((samples.waiting.len(), samples.bytes), (1, len));
+    }
 }

@@ -41,6 +41,21 @@ fn one_that_is_stopped_holds_up_neither_others_nor_the_vehicle() {
     assert_eq!(stats["page"]["connections"], json!(2), "{stats}");
 }
 
+/// What waits for it is large, and the newest picture is not.
+#[test]
+fn one_that_is_being_sent_a_large_picture_is_told_samples_behind_it() {
+    let (view, vehicle) = View::of_vehicle(&[]);
+    let (mut slow, mut page) = (view.page(), view.page());
+    let large = STANDARD.encode([JPEG, &[7; 7 << 19]].concat());
+    let small = STANDARD.encode(JPEG);
+    for (number, picture) in [large, small].iter().enumerate() {
+        vehicle.write(format!("frvc:{picture};{{\"n\":{number}}};"));
+        page.find_sample("n", number as f64);
+    }
+    slow.find_sample("n", 0.0);
+    slow.find_sample("n", 1.0);
+}
+
 #[test]
 fn one_that_goes_without_a_word_is_forgotten() {
     let (view, vehicle) = View::of_vehicle(&[]);
