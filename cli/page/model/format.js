@@ -20,6 +20,20 @@ export function value(number, decimals) {
   return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
 }
 
+const PREFIXES = ["", "k", "M", "G", "T"];
+
+/** The same, but a whole number of more than `room` characters is told in four digits: `25.28 G`. */
+export function short(number, decimals, room) {
+  const text = value(number, decimals);
+  if (decimals > 0 || text.length <= room || text.includes("e")) {
+    return text;
+  }
+  const digits = Number(number.toPrecision(4));
+  const step = Math.min(PREFIXES.length - 1, Math.floor(Math.log10(Math.abs(digits)) / 3));
+  const size = digits / 1000 ** step;
+  return `${value(size, Math.max(0, 3 - Math.floor(Math.log10(Math.abs(size)))))} ${PREFIXES[step]}`;
+}
+
 /** @param {boolean} whole whether all values have been whole numbers so far */
 export function decimalsOf(min, max, whole) {
   if (whole || !(max >= min)) {

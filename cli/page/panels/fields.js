@@ -216,9 +216,10 @@ class Row {
       return;
     }
     const decimals = format.decimalsOf(min, max, whole);
-    setNumber(this.value, format.value(last, decimals));
-    setNumber(this.min, format.value(min, decimals));
-    setNumber(this.max, format.value(max, decimals));
+    setNumber(this.value, format.short(last, decimals, 10));
+    setNumber(this.min, format.short(min, decimals, 7));
+    setNumber(this.max, format.short(max, decimals, 7));
+    this.value.title = String(last);
   }
 
   spark(table, now, stroke) {
@@ -251,7 +252,7 @@ class Row {
   }
 }
 
-/** A number is never cut: a long one is smaller. */
+/** A long one is smaller. */
 function setNumber(cell, text) {
   setText(cell, text);
   cell.classList.toggle("long", text.length > 7);

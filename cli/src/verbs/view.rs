@@ -313,6 +313,8 @@ impl View {
         let web = Web::new(address)
             .token(token)
             .hosts(hosts)
+            // Downloads have about as much as is kept: two at a time.
+            .most_waiting(bytes.saturating_mul(2))
             .site(site)
             .site(page::FILES)
             .door(door)

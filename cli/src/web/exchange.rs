@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use leads_comm::transport::tcp;
 use leads_comm_websocket::{Upgrade, WebSocketStream};
 use log::{debug, error};
+use parking_lot::Mutex;
 
 use super::guard::{self, Guard, Shown};
 use super::request::{Head, LONGEST_HEAD, Method, Request, Verb};
@@ -25,6 +26,9 @@ const SLOWEST: usize = 8 * 1024;
 const A_MOMENT: Duration = Duration::from_secs(1);
 const DISCARDED: usize = 256 * 1024;
 
+/// From how many bytes on an answer is a large one.
+const LARGE: usize = 1024 * 1024;
+
 /// What ends a head.
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
@@ -33,6 +37,40 @@ pub(super) struct Services {
     pub(super) guard: Guard,
     pub(super) sites: Vec<Box<dyn Site>>,
     pub(super) doors: Vec<Door>,
+    pub(super) large: Large,
+}
+
+/// The large answers that wait to be taken: each is in memory until then, and slow callers may be many.
+pub(super) struct Large {
+    /// How many bytes they may have in all; one alone may have more.
+    pub(super) most: usize,
+    waiting: Mutex<usize>,
+}
+
+/// One of them, so long as this is there.
+struct Waits<'a>(&'a Large, usize);
+
+impl Large {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, waiting: Mutex::new(0) }
+    }
+
+    /// Counts an answer of so many bytes; `None` where that is too much.
+    fn wait(&self, len: usize) -> Option<Waits<'_>> {
+        let len = if len < LARGE { 0 } else { len };
+        let mut waiting = self.waiting.lock();
+        if len > 0 && *waiting > 0 && *waiting + len > self.most {
+            return None;
+        }
+        *waiting += len;
+        Some(Waits(self, len))
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        *self.0.waiting.lock() -= self.1;
+    }
 }
 
 /// What becomes of a request.
@@ -60,7 +98,14 @@ pub(super) fn serve(services: &Services, socket: TcpStream) {
         Ok(Some((head, mut rest))) => (judge(services, &mut asked, &mut line, &head, &mut rest), rest),
         Err(refused) => (Err(refused), Vec::new()),
     };
-    let reply = reply.unwrap_or_else(|refused| Reply::Answer(refused.into()));
+    let mut reply = reply.unwrap_or_else(|refused| Reply::Answer(refused.into()));
+    let mut waits = None;
+    if let Reply::Answer(response) = &reply {
+        waits = services.large.wait(response.body.len());
+        if waits.is_none() {
+            reply = Reply::Answer(Refused::new(503, "too much waits to be taken by others").into());
+        }
+    }
     let (status, taken_by) = match &reply {
         Reply::Answer(response) => (response.status, None),
         Reply::Door(_, door) => (101, Some(*door)),
@@ -76,6 +121,7 @@ pub(super) fn serve(services: &Services, socket: TcpStream) {
         (Reply::Answer(response), _) => line.answer(response, &asked),
         (Reply::Door(..), None) => {}
     }
+    drop(waits);
 }
 
 /// What a request is answered, or who takes it. `rest` is what has come behind its head.

@@ -14,13 +14,16 @@ use leads_comm_websocket::Access;
 use log::warn;
 use parking_lot::{Condvar, Mutex};
 
-use super::exchange::{self, Services};
+use super::exchange::{self, Large, Services};
 use super::guard::{self, Guard};
 use super::response::{Refused, Response};
 use super::{Door, Site};
 
 /// How many requests are answered at once. Each has a thread.
 const MOST_REQUESTS: usize = 64;
+
+/// How many bytes of large answers may wait to be taken, unless told otherwise.
+const MOST_WAITING: usize = 512 << 20;
 
 /// For how long nobody is let in after the system has let nobody in, for instance for want of descriptors.
 const REST: Duration = Duration::from_millis(100);
@@ -41,12 +44,14 @@ pub(crate) struct Web {
     access: Access,
     sites: Vec<Box<dyn Site>>,
     doors: Vec<Door>,
+    most_waiting: usize,
 }
 
 impl Web {
     /// Nothing yet, at that address. Port 0 is one that the system chooses.
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, token: None, access: Access::new(), sites: Vec::new(), doors: Vec::new() }
+        let (access, sites, doors) = (Access::new(), Vec::new(), Vec::new());
+        Self { address, token: None, access, sites, doors, most_waiting: MOST_WAITING }
     }
 
     /// A token that every request has to show: text of at least 12 bytes. Default: none on loopback, and beyond it one
@@ -78,6 +83,14 @@ impl Web {
         self
     }
 
+    /// How many bytes of answers over 1 MiB may wait to be taken, in all; one alone may have more. What is more is
+    /// answered with status 503. Default: 512 MiB.
+    #[must_use]
+    pub(crate) fn most_waiting(mut self, bytes: usize) -> Self {
+        self.most_waiting = bytes;
+        self
+    }
+
     /// Listens. From then on requests are answered, until it is closed.
     ///
     /// # Errors
@@ -89,7 +102,8 @@ impl Web {
         let address = listener.local_addr()?;
         let guard = Guard::new(self.access, token, address.port())?;
         let query = guard.query();
-        let services = Services { guard, sites: self.sites, doors: self.doors };
+        let large = Large::new(self.most_waiting);
+        let services = Services { guard, sites: self.sites, doors: self.doors, large };
         let shared = Arc::new(Shared {
             services,
             stopping: AtomicBool::new(false),

@@ -68,6 +68,11 @@ test("numbers keep their digits while they move", () => {
   assert.equal(format.value(1.5e300, 2), "1.500e300");
   assert.equal(format.value(-2e-9, 7), "−2.000e−9");
   assert.equal(format.value(1795982066526, 0), "1795982066526");
+  assert.deepEqual(
+    [2_667_872_256, 25_276_514_304, 999_999_999_999, -15_483_947, 1_016_289].map((value) => format.short(value, 0, 7)),
+    ["2.668 G", "25.28 G", "1.000 T", "−15.48 M", "1016289"],
+  );
+  assert.deepEqual([format.short(50.331122, 6, 7), format.short(2e15, 0, 7)], ["50.331122", "2.000e15"]);
 });
 
 test("sizes, rates and times", () => {

@@ -143,6 +143,35 @@ fn random_bytes_do_no_harm() {
 }
 
 #[test]
+fn large_answers_that_are_not_taken_do_not_pile_up() {
+    let web = web().most_waiting(70_000_000).start().unwrap();
+    let begin = |target: &str| {
+        let mut socket = open(&web);
+        socket.write_all(get(target, "").as_bytes()).unwrap();
+        let mut begin = [0; 12];
+        socket.read_exact(&mut begin).unwrap();
+        (socket, String::from_utf8(begin.into()).unwrap())
+    };
+    let slow: Vec<_> = (0..2).map(|_| begin("/huge")).collect();
+    assert!(slow.iter().all(|(_, begin)| begin == "HTTP/1.1 200"));
+    assert_eq!(begin("/huge").1, "HTTP/1.1 503");
+    // Small ones take no room.
+    assert_eq!(status(&ask(&web, get("/echo", ""))), 200);
+    drop(slow);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while begin("/huge").1 != "HTTP/1.1 200" {
+        assert!(std::time::Instant::now() < deadline, "what is left has no room");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn one_large_answer_is_always_taken() {
+    let web = web().most_waiting(0).start().unwrap();
+    assert!(ask(&web, get("/large", "")).len() > 3_000_000);
+}
+
+#[test]
 fn pages_of_other_origins_are_refused() {
     let web = start();
     let port = web.address().port();

@@ -30,6 +30,8 @@ impl Site for Echo {
             "/split" => Some(Response::line(200, "").header("X-Name", request.value("name").unwrap_or_default())),
             "/panic" => panic!("as it was asked to"),
             "/large" => Some(Response::new("application/octet-stream", vec![b'x'; 3_000_000])),
+            // More than systems take for a caller that reads nothing.
+            "/huge" => Some(Response::new("application/octet-stream", vec![b'x'; 32_000_000])),
             _ => None,
         }
     }
