@@ -30,7 +30,7 @@ const WAITING: usize = 64;
 /// How often it is looked whether the terminal has another size.
 const TURN: Duration = Duration::from_millis(250);
 
-/// How long a monitor may say nothing after one has connected: it begins at once.
+/// How long a monitor may say nothing: it begins at once, and goes on each second.
 const SILENCE: Duration = Duration::from_secs(3);
 
 /// With how many messages states and rates are known.
@@ -93,6 +93,7 @@ pub(crate) fn run(endpoint: &Endpoint, options: &Options) -> Result<(), Failure>
         newest: None,
         trouble: None,
         silent_since: None,
+        has_spoken: false,
         messages: 0,
         size: (0, 0),
         is_drawn: false,
@@ -158,8 +159,10 @@ struct Top<'a> {
     newest: Option<(Numbers, Speeds)>,
     /// Why there is no connection.
     trouble: Option<String>,
-    /// Since when a monitor should have said something.
+    /// Since when the monitor has said nothing, while there is a connection.
     silent_since: Option<Instant>,
+    /// Whether it has said anything since there is one.
+    has_spoken: bool,
     messages: usize,
     size: (usize, usize),
     /// Whether what is known is on the screen.
@@ -174,8 +177,8 @@ impl Top<'_> {
             let event = match events.recv_timeout(TURN) {
                 Ok(event) => event,
                 Err(RecvTimeoutError::Timeout) => {
-                    if self.silent_since.is_some_and(|since| since.elapsed() > SILENCE) {
-                        return Err(self.is_no_monitor("it says no line"));
+                    if let Some(since) = self.silent_since.filter(|since| since.elapsed() > SILENCE) {
+                        self.misses_numbers(since)?;
                     }
                     if self.screen.is_some() && (!self.is_drawn || Screen::size() != self.size) {
                         self.draw();
@@ -189,13 +192,15 @@ impl Top<'_> {
                 Event::Connected => {
                     self.trouble = None;
                     self.silent_since = Some(Instant::now());
+                    self.has_spoken = false;
                     self.rates.forget();
                     self.say("connected");
                     self.draw();
                 }
                 Event::Lost(why) => self.lost(why)?,
                 Event::Message(message) => {
-                    self.silent_since = None;
+                    self.silent_since = Some(Instant::now());
+                    (self.has_spoken, self.trouble) = (true, None);
                     self.messages += 1;
                     if self.take(&message)? {
                         return Ok(());
@@ -233,6 +238,26 @@ impl Top<'_> {
             self.print();
         }
         Ok(self.options.once && self.messages >= ENOUGH)
+    }
+
+    /// What is shown is old, though the connection is there: the service is stopped, or the way to it is cut.
+    fn misses_numbers(&mut self, since: Instant) -> Result<(), Failure> {
+        if !self.has_spoken {
+            return Err(self.is_no_monitor("it says no line"));
+        }
+        let why = "no more numbers come";
+        if self.options.once {
+            return Err(fail(format!("{}: {why}", self.address)));
+        }
+        if self.trouble.is_none() {
+            self.say(why);
+        }
+        let line = format!("{why}: none for {} s", since.elapsed().as_secs());
+        if self.trouble.as_ref() != Some(&line) {
+            self.trouble = Some(line);
+            self.draw();
+        }
+        Ok(())
     }
 
     fn lost(&mut self, why: String) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use leads_comm::monitor::PORT_OFFSET;
 use leads_comm::{
     Callback, Client, Connection, DEFAULT_PORT, DisconnectReason, Error, MemoryLimits, Reconnect, Service,
 };
@@ -16,9 +17,6 @@ use crate::console::{Failure, usage};
 use crate::endpoint;
 use crate::recording::clock::Clock;
 
-/// How far its port is behind that of the service.
-const PORTS: u16 = 9;
-
 /// What it says is a line.
 const SEPARATOR: &[u8] = b"\n";
 
@@ -29,6 +27,9 @@ const LONGEST: usize = 8 << 20;
 const SHOWN: usize = 200;
 const LONGEST_SHOWN: usize = 1 << 20;
 
+/// How long it may say nothing, of the line that is due each second.
+const SILENCE: Duration = Duration::from_secs(3);
+
 /// The longest that is waited before it is asked again.
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
@@ -36,7 +37,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 pub(crate) fn beside(vehicle: &Address) -> Option<Address> {
     match vehicle {
         Address::Tcp { host, port, .. } => {
-            let port = port.unwrap_or(DEFAULT_PORT).checked_add(PORTS)?;
+            let port = port.unwrap_or(DEFAULT_PORT).checked_add(PORT_OFFSET)?;
             Some(Address::Tcp { host: host.clone(), port: Some(port), tls: false })
         }
         Address::Unix(_) | Address::Serial(_) => None,
@@ -105,7 +106,7 @@ impl Monitor {
         let (builder, place) = match &address {
             Address::Tcp { host, port, tls: false } => {
                 let host = host.clone().unwrap_or_else(|| "localhost".into());
-                (builder.port(port.unwrap_or(DEFAULT_PORT + PORTS)), host)
+                (builder.port(port.unwrap_or(DEFAULT_PORT + PORT_OFFSET)), host)
             }
             #[cfg(unix)]
             Address::Unix(path) => (builder.unix(), path.clone()),
@@ -119,6 +120,10 @@ impl Monitor {
     /// What the page is told of it, if that is news.
     pub(super) fn news(&self) -> Option<String> {
         let mut now = self.heard.now.lock();
+        let silence = |(at, _): &(u64, Vec<u8>)| Duration::from_nanos(self.heard.clock.now().saturating_sub(*at));
+        if now.error.is_none() && now.line.as_ref().is_some_and(|line| silence(line) > SILENCE) {
+            (now.error, now.has_changed) = (Some("no more numbers come".into()), true);
+        }
         if !std::mem::take(&mut now.has_changed) {
             return None;
         }

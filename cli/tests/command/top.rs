@@ -176,6 +176,23 @@ fn a_hostile_monitor_is_neither_obeyed_nor_believed() {
     assert!(ended.code == 1 && ended.stderr[0].contains("it is no JSON"), "{ended:?}");
 }
 
+/// As of a service that is stopped, or that cannot be reached any more.
+#[test]
+fn numbers_that_do_not_come_any_more_are_missed() {
+    let (top, peer, address) = ask(&["--once"]);
+    peer.write(message("x"));
+    let ended = top.end();
+    let expected = format!("leads-comm: {address}: no more numbers come");
+    assert_eq!((ended.code, ended.stdout.len(), &ended.stderr[..]), (1, 0, &[expected][..]), "{ended:?}");
+
+    let (top, peer, address) = ask(&[]);
+    (0..2).for_each(|_| peer.write(message("x")));
+    top.error_line_with("connected");
+    assert_eq!(top.error_line(), format!("{address}: no more numbers come"));
+    peer.write(message("x"));
+    (0..2).for_each(|_| drop(top.line_with("x (server)")));
+}
+
 #[test]
 fn a_service_says_where_its_numbers_are_or_does_not_start() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

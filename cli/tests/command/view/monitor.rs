@@ -19,6 +19,8 @@ fn what_a_monitor_says_is_shown_and_that_it_says_nothing_any_more() {
     assert_eq!((&peers["numbers"], &peers["error"], &peers["left_out"]), (&numbers, &json!(null), &json!(0)));
     // One that comes later is told as well.
     view.page().find("peers", |peers| peers["numbers"] == numbers);
+    // As of a service that is stopped, or that cannot be reached any more.
+    page.find("peers", |peers| peers["error"] == "no more numbers come" && peers["numbers"] == numbers);
     monitor.write("hello\n");
     page.find("peers", |peers| peers["error"] == "what answers there is no monitor of leads-comm");
     monitor.reset();
