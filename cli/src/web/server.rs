@@ -19,8 +19,12 @@ use super::guard::{self, Guard};
 use super::response::{Refused, Response};
 use super::{Door, Site};
 
-/// How many requests are answered at once. Each has a thread.
-const MOST_REQUESTS: usize = 64;
+/// How many requests are answered at once. Each has a thread. A browser that opens the page makes a dozen, and keeps some
+/// connections on which it asks for nothing yet.
+pub(super) const MOST_REQUESTS: usize = 256;
+
+/// How long a caller waits for one of them to be over: as long as one may take to be asked.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many bytes of large answers may wait to be taken, unless told otherwise.
 const MOST_WAITING: usize = 512 << 20;
@@ -179,7 +183,11 @@ impl WebServer {
     /// Ends it: nothing more is accepted, the address is free, and requests that are being answered are ended. What has
     /// gone through a door lives on. Blocks until that is done, at most for 5 s.
     pub(crate) fn close(&self) {
-        self.shared.stopping.store(true, Ordering::SeqCst);
+        {
+            let _open = self.shared.open.lock();
+            self.shared.stopping.store(true, Ordering::SeqCst);
+            self.shared.ended.notify_all();
+        }
         let mut address = self.address;
         if address.ip().is_unspecified() {
             address.set_ip(loopback(address.ip()));
@@ -249,7 +257,11 @@ impl Shared {
     fn answer(self: &Arc<Self>, socket: TcpStream) -> io::Result<()> {
         let number = {
             let mut open = self.open.lock();
-            if open.sockets.len() >= MOST_REQUESTS {
+            let is_full = |open: &mut Open| open.sockets.len() >= MOST_REQUESTS;
+            let waits = |open: &mut Open| is_full(open) && !self.stopping.load(Ordering::SeqCst);
+            // The system keeps those who come meanwhile.
+            self.ended.wait_while_for(&mut open, waits, PATIENCE);
+            if is_full(&mut open) {
                 drop(open);
                 return turn_away(&socket);
             }

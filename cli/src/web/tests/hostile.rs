@@ -1,6 +1,7 @@
 //! Requests that mean no good.
 
 use super::*;
+use crate::web::server::MOST_REQUESTS;
 
 #[test]
 fn a_request_is_understood_however_it_is_cut() {
@@ -220,30 +221,39 @@ fn other_names_of_this_machine_are_let_in_where_they_are_told() {
 }
 
 #[test]
-fn more_than_64_at_once_are_turned_away_and_slow_ones_hold_up_nobody() {
+fn who_comes_when_all_places_are_taken_waits_for_one() {
     let web = start();
-    let slow: Vec<_> = (0..64)
+    let mut slow: Vec<_> = (0..MOST_REQUESTS)
         .map(|_| {
             let mut socket = open(&web);
             socket.write_all(b"GET / HTTP/1.1\r\nHost: local").unwrap();
             socket
         })
         .collect();
-    // They are accepted one after the other, so the next is the 65th.
-    assert_eq!(status(&read(&mut open(&web))), 503);
-    let mut first = slow.into_iter().next().unwrap();
+    // They are accepted one after the other, so this one is the first to wait.
+    let mut late = open(&web);
+    late.write_all(get("/", "").as_ref()).unwrap();
+    late.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    late.read(&mut [0]).expect_err("it is not answered yet");
+    late.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut first = slow.pop().unwrap();
     first.write_all(b"host\r\n\r\n").unwrap();
     assert_eq!(status(&read(&mut first)), 200);
     drop(first);
-    let deadline = std::time::Instant::now() + PATIENCE;
-    loop {
-        // The others are gone, which takes the threads a moment to notice.
-        let answer = ask(&web, get("/", ""));
-        if status(&answer) == 200 {
-            break;
-        }
-        assert!(std::time::Instant::now() < deadline, "{answer}");
-    }
+    assert_eq!(status(&read(&mut late)), 200);
+}
+
+#[test]
+fn closing_waits_for_nobody_who_waits() {
+    let web = start();
+    let idle: Vec<_> = (0..=MOST_REQUESTS).map(|_| open(&web)).collect();
+    let (tell, closed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        web.close();
+        let _ = tell.send(());
+    });
+    closed.recv_timeout(PATIENCE).expect("closing takes longer than those who wait may");
+    drop(idle);
 }
 
 #[test]
