@@ -119,6 +119,9 @@ impl Viewers {
             // One by one, so that the first is on its way before there may be too much.
             if everything.iter().all(|message| newcomer.send(message.as_ref()).is_ok()) {
                 newcomer.insert(Greeted::default());
+            } else {
+                // Those before it have all the room. It comes again, and would be shown nothing if it stayed.
+                newcomer.close();
             }
         }
     }
