@@ -16,7 +16,7 @@ use super::raw::Newest;
 use crate::recording::location;
 use crate::recording::queue::Received;
 
-/// How many numbers samples have at most, so that they are a message of a size that can be sent.
+/// How many numbers, times and gaps samples have at most, so that they are a message of a size that can be sent.
 const SAMPLES: usize = 50_000;
 
 pub(crate) struct Board {
@@ -117,12 +117,7 @@ impl Board {
         let rows = mem::take(&mut self.rows);
         let mut rest = rows.as_slice();
         while !rest.is_empty() {
-            let mut numbers = 0;
-            let fits = |row: &&Arc<Row>| {
-                numbers += row.len();
-                numbers <= SAMPLES
-            };
-            let (part, others) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+            let (part, others) = rest.split_at(protocol::fitting(rest.iter(), SAMPLES));
             // Before it is told: who comes in between finds it in the history.
             let seq = self.history.lock().add_rows(part);
             tell(seq, part);

@@ -63,10 +63,6 @@ impl Row {
         self.ids.iter().copied().zip(self.values.iter().copied())
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.values.len()
-    }
-
     /// What it takes in memory, about.
     pub(super) fn memory(&self) -> usize {
         // With its counters, its place in a list, and what an allocator adds to two blocks.
