@@ -230,7 +230,9 @@ impl Fields {
         self.since = time;
         let has_room = self.taken + 1.0 <= BURST;
         let fields = &mut self.fields;
-        let is_stale = |(id, _): &(u16, f64)| fields[usize::from(*id)].drawn.is_none_or(|drawn| drawn + STALE <= time);
+        let is_stale = |(id, _): &(u16, f64)| {
+            fields[usize::from(*id)].drawn.is_none_or(|drawn| time.saturating_sub(drawn) >= STALE)
+        };
         if !has_room && !self.row.iter().any(is_stale) {
             return false;
         }
