@@ -208,7 +208,8 @@ fn vehicle(matches: &ArgMatches, address: Address) -> Result<(), Failure> {
     let desk = Arc::new(Desk::Vehicle(Arc::clone(&link), allowed));
     let feed =
         Feed::Vehicle { queue: Arc::clone(&queue), taken: Vec::new().into_iter(), link, monitor: monitor.clone() };
-    let view = View::open(matches, feed, subject, desk, Some(client.clone()))?;
+    let stopping = client.clone();
+    let view = View::open(matches, feed, subject, desk, Some(client.clone()), move || stopping.close())?;
 
     let pictures = endpoint.pictures().filter(|_| matches.get_flag("leads"));
     let pictures = pictures.map(|pictures| link::pictures(&pictures, &queue)).transpose()?;
@@ -227,7 +228,7 @@ fn vehicle(matches: &ArgMatches, address: Address) -> Result<(), Failure> {
         pictures.close();
     }
     queue.close();
-    view.close();
+    view.close()?;
     match outcome {
         Ok(()) | Err(Error::Closed) if has_stopped.load(Ordering::Relaxed) => Ok(()),
         Ok(()) => Err(fail("the connection has ended")),
@@ -253,18 +254,20 @@ fn recordings(matches: &ArgMatches, files: Vec<PathBuf>) -> Result<(), Failure> 
     };
     let playback = Playback::start(files, Arc::clone(&controls))?;
     let feed = Feed::Recording(Box::new(playback));
-    let view = View::open(matches, feed, subject, Arc::new(Desk::Player(controls)), None)?;
     let (thread, waiting) = (thread::current(), Arc::new(AtomicBool::new(true)));
-    let stop = Arc::clone(&waiting);
-    on_stop(move || {
-        stop.store(false, Ordering::Relaxed);
-        thread.unpark();
-    })?;
+    let stop = {
+        let waiting = Arc::clone(&waiting);
+        move || {
+            waiting.store(false, Ordering::Relaxed);
+            thread.unpark();
+        }
+    };
+    let view = View::open(matches, feed, subject, Arc::new(Desk::Player(controls)), None, stop.clone())?;
+    on_stop(stop)?;
     while waiting.load(Ordering::Relaxed) {
         thread::park();
     }
-    view.close();
-    Ok(())
+    view.close()
 }
 
 fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
@@ -297,6 +300,7 @@ impl View {
         subject: Subject,
         desk: Arc<Desk>,
         client: Option<Client>,
+        on_panic: impl FnOnce() + Send + 'static,
     ) -> Result<Self, Failure> {
         let bytes = matches.get_one("keep-bytes").copied().unwrap_or(KEEP_BYTES);
         let history = Arc::new(Mutex::new(History::new(keep(matches), bytes)));
@@ -321,7 +325,7 @@ impl View {
             .door(guest_door)
             .start();
         let web = web.map_err(|error| cannot_listen(address, &error))?;
-        let hub = hub.start()?;
+        let hub = hub.start(on_panic)?;
         tell(format_args!("the page is at {}", web.url()));
         if matches.get_flag("open") {
             opener::open(&web.url_for_once());
@@ -329,10 +333,11 @@ impl View {
         Ok(Self { web, viewers, guests, hub })
     }
 
-    fn close(self) {
-        self.hub.end();
+    fn close(self) -> Result<(), Failure> {
+        let outcome = self.hub.end();
         self.web.close();
         self.viewers.close();
         self.guests.close();
+        outcome
     }
 }

@@ -16,7 +16,7 @@ use super::raw::Newest;
 use crate::recording::location;
 use crate::recording::queue::Received;
 
-/// How many numbers samples have at most, so that they are a message of a size that can be sent.
+/// How many numbers, times and gaps samples have at most, so that they are a message of a size that can be sent.
 const SAMPLES: usize = 50_000;
 
 pub(crate) struct Board {
@@ -86,7 +86,7 @@ impl Board {
                 self.changed.fields |= found.is_thinned || found.row.is_some();
                 self.rows.extend(found.row.map(Arc::new));
                 if let Some(made) = location::time_of(&object) {
-                    self.skew = Some(time as i64 - made as i64);
+                    self.skew = Some((time as i64).saturating_sub(made as i64));
                 }
             }
             Look::Picture(name, picture) => {
@@ -117,12 +117,7 @@ impl Board {
         let rows = mem::take(&mut self.rows);
         let mut rest = rows.as_slice();
         while !rest.is_empty() {
-            let mut numbers = 0;
-            let fits = |row: &&Arc<Row>| {
-                numbers += row.len();
-                numbers <= SAMPLES
-            };
-            let (part, others) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+            let (part, others) = rest.split_at(protocol::fitting(rest.iter(), SAMPLES));
             // Before it is told: who comes in between finds it in the history.
             let seq = self.history.lock().add_rows(part);
             tell(seq, part);
@@ -306,6 +301,16 @@ mod tests {
         add(&mut board, br#"{"speed": NaN, "voltage": 48.5}"#, BEGIN);
         assert_eq!((board.state([0.0; 3]).not_json, pass(&mut board).len()), (7, 1));
         assert!(!board.fields().contains("speed"));
+    }
+
+    /// A damaged recording may say that it is of any time.
+    #[test]
+    fn every_time_is_one() {
+        let (mut board, _) = board(1 << 20);
+        for time in [0, i64::MAX as u64 + 1, u64::MAX] {
+            (0..300).for_each(|_| add(&mut board, br#"{"t":1795897762000,"a":1}"#, time));
+            assert_eq!(pass(&mut board).len(), 1);
+        }
     }
 
     #[test]

@@ -63,10 +63,6 @@ impl Row {
         self.ids.iter().copied().zip(self.values.iter().copied())
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.values.len()
-    }
-
     /// What it takes in memory, about.
     pub(super) fn memory(&self) -> usize {
         // With its counters, its place in a list, and what an allocator adds to two blocks.
@@ -234,7 +230,9 @@ impl Fields {
         self.since = time;
         let has_room = self.taken + 1.0 <= BURST;
         let fields = &mut self.fields;
-        let is_stale = |(id, _): &(u16, f64)| fields[usize::from(*id)].drawn.is_none_or(|drawn| drawn + STALE <= time);
+        let is_stale = |(id, _): &(u16, f64)| {
+            fields[usize::from(*id)].drawn.is_none_or(|drawn| time.saturating_sub(drawn) >= STALE)
+        };
         if !has_room && !self.row.iter().any(is_stale) {
             return false;
         }

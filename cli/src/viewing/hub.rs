@@ -5,6 +5,7 @@
 //!                                    └─▶ sinks: each message
 //! ```
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -60,9 +61,13 @@ pub(crate) struct Running {
 
 impl Running {
     /// Ends it, and waits for that.
-    pub(crate) fn end(self) {
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Failed`] if it has panicked.
+    pub(crate) fn end(self) -> Result<(), Failure> {
         self.has_to_end.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the hub does not panic");
+        self.thread.join().map_err(|_| fail("what came could not be looked at any more, by a fault of leads-comm"))
     }
 }
 
@@ -132,10 +137,16 @@ impl Hub {
         Self { feed, board, subject, viewers, sinks, has_to_end, begun: Instant::now(), rates: [0.0; 3] }
     }
 
-    /// Begins to look.
-    pub(crate) fn start(mut self) -> Result<Running, Failure> {
+    /// Begins to look. Where that ends by a panic, `on_panic` is called: a page that stands still is worse than none.
+    pub(crate) fn start(mut self, on_panic: impl FnOnce() + Send + 'static) -> Result<Running, Failure> {
         let has_to_end = Arc::clone(&self.has_to_end);
-        let thread = thread::Builder::new().name("hub".into()).spawn(move || self.run());
+        let run = move || {
+            if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| self.run())) {
+                on_panic();
+                panic::resume_unwind(panic);
+            }
+        };
+        let thread = thread::Builder::new().name("hub".into()).spawn(run);
         let thread = thread.map_err(|error| fail(format!("there is no thread to look with: {error}")))?;
         Ok(Running { has_to_end, thread })
     }
@@ -223,9 +234,58 @@ impl Hub {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::sync::mpsc;
+
+    use leads_comm_testing::PATIENCE;
+    use leads_comm_testing::folder::Folder;
+    use parking_lot::Mutex;
+
+    use super::super::desk::{Controls, Desk};
+    use super::super::history::History;
+    use super::super::saving;
     use super::*;
     use crate::recording::channels::Origin;
     use crate::recording::clock::Clock;
+    use crate::web;
+
+    /// One who looks, and fails at the first message.
+    struct Faulty;
+
+    impl Sink for Faulty {
+        fn message(&mut self, _: &[u8], _: u64) {
+            panic!("as it should");
+        }
+    }
+
+    #[test]
+    fn a_fault_ends_it_and_is_told() {
+        let folder = Folder::new("hub");
+        let origin = Arc::new(Origin { role: "client", peer: "10.0.0.4".into(), separator: ";".into() });
+        let message = Arc::new(Received { time: 1, sequence: 0, origin, message: b"x".to_vec() });
+        let file = folder.path().join("one.mcap");
+        fs::write(&file, saving::file(saving::Format::Mcap, &[message]).unwrap().unwrap()).unwrap();
+        let controls = Arc::new(Controls::default());
+        let playback = Playback::start(vec![file], Arc::clone(&controls)).unwrap();
+        let (_door, listener) = web::door(&[protocol::SUBPROTOCOL]);
+        let viewers = Arc::new(Viewers::start(listener, Arc::new(Desk::Player(controls))).unwrap());
+        let subject = Subject {
+            source: String::new(),
+            is_live: false,
+            commands: Vec::new(),
+            keep_s: 1.0,
+            monitor: None,
+            files: None,
+        };
+        let board = Board::new(Arc::new(Mutex::new(History::new(Duration::from_secs(1), 1000))));
+        let mut hub = Hub::new(Feed::Recording(Box::new(playback)), board, subject, Arc::clone(&viewers));
+        hub.sinks.push(Box::new(Faulty));
+        let (ended, ends) = mpsc::channel();
+        let running = hub.start(move || ended.send(()).unwrap()).unwrap();
+        ends.recv_timeout(PATIENCE).unwrap();
+        assert!(matches!(running.end(), Err(Failure::Failed(_))));
+        viewers.close();
+    }
 
     #[test]
     fn what_waits_is_looked_at_until_the_deadline_and_the_rest_later() {

@@ -96,14 +96,14 @@ impl Playback {
                 continue;
             }
             let Some(cue) = self.next.take() else { continue };
-            let position = self.base + cue.position;
+            let position = self.base.saturating_add(cue.position);
             if position > self.schedule.position(Instant::now()) {
                 self.next = Some(cue);
                 let due = self.schedule.due(position).filter(|due| *due < deadline).unwrap_or(deadline);
                 thread::sleep(due.saturating_duration_since(Instant::now()));
                 continue;
             }
-            let (time, sequence) = (self.extent.start + position, self.sequence);
+            let (time, sequence) = (self.extent.start.saturating_add(position), self.sequence);
             self.sequence = sequence.wrapping_add(1);
             each(Played::Message(Received { time, sequence, origin: Arc::clone(&self.origin), message: cue.message }));
         }
@@ -196,13 +196,13 @@ impl Playback {
             Reading::Starting(_, position) => position,
             _ => self.schedule.position(Instant::now()).min(self.extent.length),
         };
-        self.extent.start + position
+        self.extent.start.saturating_add(position)
     }
 
     pub(super) fn timeline(&self) -> Timeline {
         Timeline {
             start: self.extent.start,
-            end: self.extent.start + self.extent.length,
+            end: self.extent.start.saturating_add(self.extent.length),
             at: self.now(),
             speed: self.schedule.rate(),
             is_paused: self.schedule.is_paused(),
@@ -239,7 +239,8 @@ impl Extent {
             };
             // As they are placed when they are played: one that was recorded before is played behind all the same.
             let (known, last) = whole.unwrap_or((Self { start: begin, length: 0, messages: Some(0) }, begin));
-            let length = known.length + begin.saturating_sub(last) + end.saturating_sub(begin);
+            let (silence, played) = (begin.saturating_sub(last), end.saturating_sub(begin));
+            let length = known.length.saturating_add(silence).saturating_add(played);
             let messages = known.messages.zip(messages).map(|(all, more)| all + more);
             whole = Some((Self { length, messages, ..known }, end));
         }

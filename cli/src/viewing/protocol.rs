@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write};
+use std::mem;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -9,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use leads_comm::Key;
 use serde_json::{Value, json};
 
-use super::fields::{Fields, Row};
+use super::fields::{Fields, MOST, Row};
 use super::pictures::{LONGEST_HEAD, MARK};
 use super::raw::{Newest, Shown};
 
@@ -124,32 +125,53 @@ pub(super) fn fields(fields: &Fields) -> String {
     text + "]}"
 }
 
+/// How many numbers, times and gaps the history has at most: five minutes of 500 numbers, 50 times a second. A page has
+/// no room for more.
+const MOST_OF_HISTORY: usize = 8_000_000;
+
+/// How many of these rows are told together, so that they are not more than so many numbers, times and gaps; one at
+/// least. Where each message has a number of its own, most of it is gaps.
+pub(super) fn fitting<'a>(rows: impl Iterator<Item = &'a Arc<Row>>, most: usize) -> usize {
+    let (mut known, mut columns, mut count) = ([false; MOST], 1, 0);
+    for row in rows {
+        for (id, _) in row.iter() {
+            columns += usize::from(!mem::replace(&mut known[usize::from(id)], true));
+        }
+        if (count + 1) * columns > most {
+            break;
+        }
+        count += 1;
+    }
+    count.max(1)
+}
+
 /// Rows that have come.
 pub(super) fn samples(seq: u64, rows: &[Arc<Row>]) -> String {
     format!("{{\"type\":\"samples\",{}", body(seq, rows))
 }
 
-/// The same of all that is kept.
+/// The same of all that is kept, or of the newest.
 pub(super) fn history(seq: u64, rows: &[Arc<Row>]) -> String {
-    format!("{{{}", body(seq, rows))
+    let oldest = rows.len().saturating_sub(fitting(rows.iter().rev(), MOST_OF_HISTORY));
+    format!("{{{}", body(seq, &rows[oldest..]))
 }
 
 fn body(seq: u64, rows: &[Arc<Row>]) -> String {
     let mut text = format!("\"seq\":{seq},\"t\":[");
     list(&mut text, rows.iter().map(|row| Millis(row.time)));
-    let mut columns = BTreeMap::<u16, Vec<Option<f64>>>::new();
+    let mut columns = BTreeMap::<u16, Vec<f64>>::new();
     for (index, row) in rows.iter().enumerate() {
         for (id, value) in row.iter() {
             let column = columns.entry(id).or_default();
-            column.resize(index, None);
-            column.push(Some(value));
+            column.resize(index, f64::NAN);
+            column.push(value);
         }
     }
     text += "],\"v\":{";
     for (place, (id, mut column)) in columns.into_iter().enumerate() {
-        column.resize(rows.len(), None);
+        column.resize(rows.len(), f64::NAN);
         let _ = write!(text, "{}\"{id}\":[", if place == 0 { "" } else { "," });
-        list(&mut text, column.into_iter().map(|value| value.map_or(Number(f64::NAN), Number)));
+        list(&mut text, column.into_iter().map(Number));
         text.push(']');
     }
     text + "}}"
@@ -280,6 +302,21 @@ mod tests {
                 "id": 1, "path": "b", "last": 1e300, "min": 1.5, "max": 1e300, "count": 2, "at": 1_795_897_762_605.0,
             })
         );
+    }
+
+    #[test]
+    fn gaps_take_room_as_well() {
+        let mut all = Fields::default();
+        // Each message has one number, of 500.
+        let rows: Vec<_> = (0..40_000_u64)
+            .map(|index| row(&mut all, json!({ format!("n{}", index % 500): index }), 1 + index * 10_000_000))
+            .collect();
+        assert_eq!((fitting(rows.iter(), 50_000), fitting(rows[..100].iter(), 50_000)), (223, 100));
+        assert_eq!((fitting(rows.iter(), 1), fitting([].iter(), 1)), (1, 1));
+        let told = parsed(&history(7, &rows));
+        let (times, last) = (told["t"].as_array().unwrap(), &told["v"]["499"]);
+        assert_eq!((times.len(), last.as_array().unwrap().last()), (MOST_OF_HISTORY / 501, Some(&json!(39_999))));
+        assert_eq!(times[0], (40_000 - times.len()) as f64 * 10.0);
     }
 
     #[test]
