@@ -1,8 +1,7 @@
 //! The option by which a verb publishes the numbers of its service, and the monitor that it makes.
 
 use clap::{Arg, ArgMatches};
-use leads_comm::monitor::{Monitor, MonitorBuilder};
-use leads_comm::{Error, Service};
+use leads_comm::{Error, Monitor, MonitorBuilder, Service};
 
 use crate::address::Address;
 use crate::console::{Failure, fail, tell, usage};
