@@ -20,7 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// The address that a client is started with is `ws://host:port/path?query`; `ws://`, the port (80) and the rest may be
 /// missing. What is between `ws://` and the path is the address that the connector inside is given, and the `Host` of
-/// the request. There is no `wss://`: over TLS, the connector inside is one of TLS, and the address has no scheme.
+/// the request. The query may be a secret: errors and logs are without it. There is no `wss://`: over TLS, the connector inside is one of TLS, and the address has no scheme.
 ///
 /// The client has the framing [by length](leads_comm::codec::Framing::Length).
 ///
@@ -94,9 +94,15 @@ impl<C: Connector> WebSocketConnector<C> {
     }
 }
 
+/// What people, and logs, are told of an address: a query may have a token in it.
+fn without_query(address: &str) -> &str {
+    address.split_once('?').map_or(address, |(rest, _)| rest)
+}
+
 /// Host and port, and what is asked for there.
 fn split(address: &str) -> io::Result<(&str, &str)> {
-    let wrong = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{address:?} {what}")));
+    let told = without_query(address);
+    let wrong = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{told:?} {what}")));
     // It goes into a request as it is.
     if !address.bytes().all(|byte| byte.is_ascii_graphic()) || address.contains('#') {
         return wrong("has something in it that is no part of an address of a WebSocket");
@@ -134,8 +140,8 @@ impl<C: Connector> Connector for WebSocketConnector<C> {
 
     fn describe(&self, address: &str) -> String {
         match split(address) {
-            Ok((host, target)) => format!("ws://{}{target}", self.connector.describe(host)),
-            Err(_) => address.to_owned(),
+            Ok((host, target)) => format!("ws://{}{}", self.connector.describe(host), without_query(target)),
+            Err(_) => without_query(address).to_owned(),
         }
     }
 }
@@ -166,6 +172,18 @@ mod tests {
             ("car/#top", None),
         ] {
             assert_eq!(split(address).ok(), expected, "{address:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_told_what_is_in_the_query() {
+        let connector = WebSocketConnector::tcp();
+        assert_eq!(connector.describe("ws://car:8765/live?token=secret"), "ws://car:8765/live");
+        assert_eq!(connector.describe("car?token=secret"), "ws://car:80");
+        for wrong in ["wss://car/?token=secret", "car/?token=sec ret", "car/?token=secret#top", "?token=secret"] {
+            let error = connector.connect(wrong).unwrap_err().to_string();
+            let told = connector.describe(wrong);
+            assert!(!error.contains("sec") && !told.contains("sec"), "{error} {told}");
         }
     }
 }

@@ -55,6 +55,7 @@ impl WebSocketStream {
         let this = Self::new(stream, Role::Server, Opening::Nothing, settings);
         if !rest.is_empty() {
             this.incoming.lock().take_in(rest, &this.answers);
+            this.answer();
         }
         this
     }
@@ -90,14 +91,16 @@ impl WebSocketStream {
         read: fn(&dyn Stream, &mut [u8]) -> io::Result<usize>,
     ) -> io::Result<Option<usize>> {
         self.check_open()?;
-        if let Some(read) = self.incoming.lock().read(buffer) {
-            return read.map(Some);
-        }
-        let received = read(&*self.stream, buffer)?;
-        let read = {
-            let mut incoming = self.incoming.lock();
-            incoming.take_in(&buffer[..received], &self.answers);
-            incoming.read(buffer)
+        let ready = self.incoming.lock().read(buffer);
+        let read = match ready {
+            Some(Ok(count)) => return Ok(Some(count)),
+            Some(Err(_)) => ready,
+            None => {
+                let received = read(&*self.stream, buffer)?;
+                let mut incoming = self.incoming.lock();
+                incoming.take_in(&buffer[..received], &self.answers);
+                incoming.read(buffer)
+            }
         };
         self.answer();
         if let Some(Err(_)) = read {

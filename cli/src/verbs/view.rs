@@ -324,7 +324,7 @@ impl View {
         let hub = hub.start()?;
         tell(format_args!("the page is at {}", web.url()));
         if matches.get_flag("open") {
-            opener::open(&web.url());
+            opener::open(&web.url_for_once());
         }
         Ok(Self { web, viewers, guests, hub })
     }

@@ -3,6 +3,7 @@
 use std::io;
 
 use leads_comm_websocket::Access;
+use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 
 use super::request::{Head, value};
@@ -25,6 +26,8 @@ pub(super) struct Guard {
 struct Token {
     secret: String,
     cookie: String,
+    /// Shows it once, for a browser that is opened: what a program is called with is seen by everybody on the machine.
+    ticket: Mutex<Option<String>>,
 }
 
 /// How somebody has shown the token.
@@ -40,7 +43,10 @@ impl Guard {
     /// One that asks for a token, if there is one. `port` tells the cookies of several services at one host apart.
     pub(super) fn new(access: Access, token: Option<String>, port: u16) -> io::Result<Self> {
         let token = match token {
-            Some(secret) => Some(Token { secret, cookie: format!("leads-comm-{port}={}", random()?) }),
+            Some(secret) => {
+                let (cookie, ticket) = (format!("leads-comm-{port}={}", random()?), Mutex::new(Some(random()?)));
+                Some(Token { secret, cookie, ticket })
+            }
             None => None,
         };
         Ok(Self { access, token })
@@ -69,7 +75,7 @@ impl Guard {
             return Ok(Shown::Quietly);
         }
         match value(&head.query, IN_QUERY) {
-            Some(shown) if is_same(shown, &token.secret) => Ok(Shown::InQuery),
+            Some(shown) if is_same(shown, &token.secret) || token.take_ticket(shown) => Ok(Shown::InQuery),
             Some(_) => Err(Refused::new(401, "the token is not the right one")),
             None => Err(Refused::new(401, "a token is needed: open the address that the command has printed")),
         }
@@ -84,6 +90,18 @@ impl Guard {
     /// The query that shows the token, with its question mark; nothing where none is needed.
     pub(super) fn query(&self) -> String {
         self.token.as_ref().map_or_else(String::new, |token| format!("?{IN_QUERY}={}", encode(&token.secret)))
+    }
+
+    /// One that shows it once; nothing where none is needed, or it has been shown.
+    pub(super) fn query_for_once(&self) -> String {
+        let ticket = self.token.as_ref().and_then(|token| token.ticket.lock().clone());
+        ticket.map_or_else(String::new, |ticket| format!("?{IN_QUERY}={ticket}"))
+    }
+}
+
+impl Token {
+    fn take_ticket(&self, shown: &str) -> bool {
+        self.ticket.lock().take_if(|ticket| is_same(shown, ticket)).is_some()
     }
 }
 

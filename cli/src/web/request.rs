@@ -50,7 +50,7 @@ pub(super) struct Head {
     pub(super) authorization: Option<String>,
     /// Whether a browser shows what is answered as a page.
     pub(super) takes_html: bool,
-    /// Whether something else than HTTP is asked for.
+    /// Whether a WebSocket is asked for. What else some offer to speak, as HTTP/2, need not be taken up.
     pub(super) upgrades: bool,
     /// Whether it asks if a page on the internet may reach this network.
     pub(super) asks_for_network: bool,
@@ -115,7 +115,7 @@ impl Head {
             cookies: headers.list("Cookie", ';')?,
             authorization: headers.one("Authorization")?,
             takes_html: headers.list("Accept", ',')?.iter().any(|kind| kind.starts_with("text/html")),
-            upgrades: headers.has("Upgrade"),
+            upgrades: headers.list("Upgrade", ',')?.iter().any(|to| to.eq_ignore_ascii_case("websocket")),
             asks_for_network: headers.has("Access-Control-Request-Private-Network"),
             body_len,
         })

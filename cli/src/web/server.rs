@@ -158,13 +158,22 @@ impl WebServer {
     /// What a browser is told to open: with the token, where one is asked for; on every address, with one at which this
     /// machine can be reached.
     pub(crate) fn url(&self) -> String {
+        self.url_with(&self.query)
+    }
+
+    /// The same for a browser that is opened by another program: the token in it is one that is good for one request.
+    pub(crate) fn url_for_once(&self) -> String {
+        self.url_with(&self.shared.services.guard.query_for_once())
+    }
+
+    fn url_with(&self, query: &str) -> String {
         let host = match self.address.ip() {
             ip if ip.is_unspecified() => {
                 my_ip_addresses().into_iter().find(|mine| mine.is_ipv4() == ip.is_ipv4()).unwrap_or(loopback(ip))
             }
             ip => ip,
         };
-        format!("http://{}/{}", SocketAddr::new(host, self.address.port()), self.query)
+        format!("http://{}/{query}", SocketAddr::new(host, self.address.port()))
     }
 
     /// Ends it: nothing more is accepted, the address is free, and requests that are being answered are ended. What has

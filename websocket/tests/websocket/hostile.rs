@@ -3,8 +3,8 @@
 use std::io::IoSlice;
 use std::sync::atomic::Ordering;
 
-use leads_comm::transport::{self, Stream};
-use leads_comm_websocket::{Error, Settings};
+use leads_comm::transport::{self, Stream, memory};
+use leads_comm_websocket::{Error, Settings, WebSocketStream};
 
 use crate::frames::{
     BINARY, CLOSE, PING, PONG, TEXT, blocked, given, head, line, masked, message, read_to_end, scripted, write,
@@ -101,6 +101,40 @@ fn what_is_no_websocket_ends_it_with_a_reason() {
         let close = [&[CLOSE, 2][..], &u16::to_be_bytes(code)].concat();
         assert!(answered == close, "{what}: {} instead of {code}", answered.escape_ascii());
     }
+}
+
+/// And nothing that it goes on to send comes in between: the line ends behind the Close, not with the stream.
+#[test]
+fn what_was_wrong_is_told_wherever_it_stood() {
+    let (valid, wrong) = (masked(BINARY, b"before"), masked(0x83, b"x"));
+    let both = [&valid[..], &wrong].concat();
+    for (what, rest, sent) in [
+        ("by itself", vec![], wrong.clone()),
+        ("behind a message", vec![], both.clone()),
+        ("with the request", wrong, vec![]),
+        ("with the request, behind a message", both, vec![]),
+    ] {
+        let (below, peer) = memory::pair();
+        let stream = WebSocketStream::upgraded(Box::new(below), &rest, &Settings::new());
+        in_time(what, move || {
+            write(&peer, &sent);
+            let (_, error) = read_to_end(&stream);
+            assert!(matches!(reported(&error.expect("a regular end")), Error::Malformed { .. }), "{what}");
+            let (answer, error) = read_to_end(&peer);
+            assert_eq!((&answer[..], error.is_none()), (&[CLOSE, 2, 0x03, 0xea][..], true), "{what}");
+        });
+    }
+}
+
+#[test]
+fn a_ping_that_comes_with_the_request_is_answered_at_once() {
+    let (below, peer) = memory::pair();
+    let _stream = WebSocketStream::upgraded(Box::new(below), &masked(PING, b"p"), &Settings::new());
+    in_time("a pong", move || {
+        let mut answer = [0; 3];
+        let count = peer.read(&mut answer).unwrap();
+        assert_eq!(answer[..count], [PONG, 1, b'p']);
+    });
 }
 
 #[test]

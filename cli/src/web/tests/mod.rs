@@ -126,6 +126,9 @@ fn requests_arrive_decoded() {
     let post = "POST /echo HTTP/1.1\r\nHost: 127.0.0.1:80\r\nContent-Length: 5\r\n\r\nhello, and more";
     let answer = ask(&web, post);
     assert!(answer.ends_with("Post /echo [] None \"hello\"\n"), "{answer}");
+    // An offer that is not taken up.
+    let offer = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n";
+    assert_eq!(status(&ask(&web, get("/echo", offer))), 200);
     let answer = ask(&web, get("/save", ""));
     assert!(answer.contains("Content-Disposition: attachment; filename=\"messages.csv\"\r\n"), "{answer}");
 }

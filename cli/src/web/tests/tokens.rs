@@ -29,6 +29,22 @@ fn a_browser_gets_a_cookie_and_the_token_leaves_the_address() {
     assert!(answer.ends_with("Get /echo [] None \"\"\n"), "{answer}");
 }
 
+/// What a program is called with, everybody on the machine can see.
+#[test]
+fn a_browser_that_is_opened_is_told_what_is_good_once() {
+    let web = guarded();
+    let url = web.url_for_once();
+    assert!(!url.contains("horse"), "{url}");
+    let target = &url[url.rfind('/').unwrap()..];
+    let open = || ask(&web, get(target, "Accept: text/html\r\n"));
+    let answer = open();
+    assert_eq!(status(&answer), 302);
+    assert_eq!(status(&ask(&web, get("/echo", &format!("Cookie: {}\r\n", cookie(&answer))))), 200);
+    assert_eq!(status(&open()), 401);
+    // Where no token is asked for, there is nothing to show.
+    assert!(start().url_for_once().ends_with('/'));
+}
+
 #[test]
 fn programs_show_it_in_a_header_or_in_the_query() {
     let web = guarded();
