@@ -10,10 +10,7 @@ pub use addresses::my_ip_addresses;
 
 // The two sides, and what they have in common.
 mod server;
-pub use server::{
-    BindAddress, Server, ServerBuilder,
-    monitor::{self, Monitor},
-};
+pub use server::{BindAddress, Monitor, MonitorBuilder, Server, ServerBuilder};
 mod client;
 pub use client::{Client, ClientBuilder};
 mod service;

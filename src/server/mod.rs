@@ -6,7 +6,7 @@ mod builder;
 mod exposure;
 mod first_message;
 mod handshake;
-pub mod monitor;
+mod monitor;
 
 use std::fmt;
 use std::io;
@@ -34,6 +34,7 @@ pub use bind::BindAddress;
 use bind::Host;
 use builder::ListenerSource;
 pub use builder::ServerBuilder;
+pub use monitor::{Monitor, MonitorBuilder};
 
 /// The accepting thread's stack, in bytes; `on_initialize`, `on_fail` and `admit` run on it.
 const ACCEPT_STACK: usize = 2 * 1024 * 1024;

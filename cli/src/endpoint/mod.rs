@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use leads_comm::codec::{Framing, Separator};
-use leads_comm::monitor::PORT_OFFSET;
 use leads_comm::{
     Client, ClientBuilder, Closing, DEFAULT_PORT, DEFAULT_SEPARATOR, MemoryLimits, Reconnect, Server, ServerBuilder,
     Service,
@@ -216,7 +215,7 @@ impl Endpoint {
         }
         Ok(Self {
             address,
-            port: DEFAULT_PORT + PORT_OFFSET,
+            port: DEFAULT_PORT + leads_comm::Monitor::PORT_OFFSET,
             separator: b"\n".to_vec(),
             max_message_len: LONGEST_NUMBERS,
             token: token(matches)?,

@@ -1,8 +1,9 @@
 //! The option by which a verb publishes the numbers of its service, and the monitor that it makes.
 
+use std::net::SocketAddr;
+
 use clap::{Arg, ArgMatches};
-use leads_comm::monitor::{Monitor, MonitorBuilder};
-use leads_comm::{Error, Service};
+use leads_comm::{Error, Monitor, MonitorBuilder, Service};
 
 use crate::address::Address;
 use crate::console::{Failure, fail, tell, usage};
@@ -45,7 +46,15 @@ pub(crate) fn publish(
         Some(address) => tell(format_args!("numbers on {address}")),
         None => tell(format_args!("numbers on {address}")),
     }
+    if token.is_none() && monitor.local_addr().is_some_and(is_for_others) {
+        tell("everybody who reaches this port sees who is connected: --token-file would ask who it is");
+    }
     Ok(())
+}
+
+/// Whether it can be reached from other machines.
+fn is_for_others(address: SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
 }
 
 fn at(builder: MonitorBuilder, address: &Address) -> Result<MonitorBuilder, Failure> {
@@ -71,4 +80,24 @@ fn unix(builder: MonitorBuilder, path: &str) -> Result<MonitorBuilder, Failure> 
 #[cfg(not(unix))]
 fn unix(_: MonitorBuilder, _: &str) -> Result<MonitorBuilder, Failure> {
     Err(usage("this system has no Unix sockets that can be used"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_no_matter_for_others() {
+        for (address, expected) in [
+            ("127.0.0.1:1", false),
+            ("127.8.8.8:1", false),
+            ("[::1]:1", false),
+            ("[::ffff:127.0.0.1]:1", false),
+            ("0.0.0.0:1", true),
+            ("[::]:1", true),
+            ("10.0.0.4:1", true),
+        ] {
+            assert_eq!(is_for_others(address.parse().unwrap()), expected, "{address}");
+        }
+    }
 }

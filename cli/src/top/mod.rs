@@ -13,7 +13,6 @@ mod table;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use leads_comm::monitor::PORT_OFFSET;
 use leads_comm::{Callback, Connection, DisconnectReason, Error, Service};
 
 use crate::console::{Failure, Keys, Screen, fail, on_stop, print, stop_when_unread, tell, wants_color};
@@ -314,8 +313,10 @@ impl Top<'_> {
     }
 
     fn is_no_monitor(&self, why: &str) -> Failure {
-        let hint =
-            self.address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()?.checked_add(PORT_OFFSET));
+        let hint = self
+            .address
+            .rsplit_once(':')
+            .and_then(|(_, port)| port.parse::<u16>().ok()?.checked_add(leads_comm::Monitor::PORT_OFFSET));
         let hint = hint.map_or_else(String::new, |port| {
             format!("; if that is the port of the service itself, its numbers are on {port}")
         });

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leads_comm::monitor::PORT_OFFSET;
 use leads_comm::{
     Callback, Client, Connection, DEFAULT_PORT, DisconnectReason, Error, MemoryLimits, Reconnect, Service,
 };
@@ -37,7 +36,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 pub(crate) fn beside(vehicle: &Address) -> Option<Address> {
     match vehicle {
         Address::Tcp { host, port, .. } => {
-            let port = port.unwrap_or(DEFAULT_PORT).checked_add(PORT_OFFSET)?;
+            let port = port.unwrap_or(DEFAULT_PORT).checked_add(leads_comm::Monitor::PORT_OFFSET)?;
             Some(Address::Tcp { host: host.clone(), port: Some(port), tls: false })
         }
         Address::Unix(_) | Address::Serial(_) => None,
@@ -106,7 +105,7 @@ impl Monitor {
         let (builder, place) = match &address {
             Address::Tcp { host, port, tls: false } => {
                 let host = host.clone().unwrap_or_else(|| "localhost".into());
-                (builder.port(port.unwrap_or(DEFAULT_PORT + PORT_OFFSET)), host)
+                (builder.port(port.unwrap_or(DEFAULT_PORT + leads_comm::Monitor::PORT_OFFSET)), host)
             }
             #[cfg(unix)]
             Address::Unix(path) => (builder.unix(), path.clone()),

@@ -10,16 +10,6 @@
 //!      ▲                                              │
 //!      └───────────────── Monitor ◀───────────────────┘ ──▶ top, the page, nc
 //! ```
-//!
-//! # What it costs
-//!
-//! Nothing while nobody looks: no thread wakes. While somebody does, the pump of the monitor's own server takes the
-//! numbers once a second, as [`Service::stats`] does; for each connection to which something was written since then, the
-//! system is asked as well what it holds. No callback of the service is called, and no lock is held for longer than a
-//! copy of one connection's numbers.
-//!
-//! One who looks and reads slowly gets the newest numbers, and misses some. There may be 16 at once. What they send is
-//! not looked at.
 
 mod message;
 mod state;
@@ -47,9 +37,6 @@ use crate::sync::later;
 use crate::sync::user_code::Inside;
 use message::Look;
 
-/// By how much the port of a monitor is above that of its service, unless it is told otherwise.
-pub const PORT_OFFSET: u16 = 9;
-
 /// How often the numbers are said.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -63,11 +50,26 @@ const UNSENT: usize = 128 * 1024;
 /// How much those who look may say, in bytes; none of it is wanted.
 const MAX_RECEIVED_LEN: usize = 4096;
 
-/// Says a service's numbers once a second to whoever connects: see the [module](self).
+/// Says a service's numbers once a second to whoever connects: a small server of its own, on an address of its own, beside
+/// the service that it watches.
+///
+/// It speaks the library's protocol with the separator `\n`, so that each message is a line: a JSON object with the numbers
+/// of the service and of each of its connections, and who has left last. The repository's `docs/monitor.md` has the
+/// format, field by field.
 ///
 /// A cheap handle: clones stand for the same monitor, and dropping them does not stop it. It ends with the service: when
 /// that has seen its last connection out, the monitor says the numbers a last time, says goodbye, and its port is free
 /// before [`Service::close`] returns. It does not keep the service alive. [`close`](Self::close) ends it earlier.
+///
+/// # What it costs
+///
+/// Nothing while nobody looks: no thread wakes. While somebody does, the pump of the monitor's own server takes the
+/// numbers once a second, as [`Service::stats`] does; for each connection to which something was written since then, the
+/// system is asked as well what it holds. No callback of the service is called, and no lock is held for longer than a
+/// copy of one connection's numbers.
+///
+/// One who looks and reads slowly gets the newest numbers, and misses some. There may be 16 at once. What they send is
+/// not looked at.
 ///
 /// # Examples
 ///
@@ -98,6 +100,9 @@ pub struct Monitor {
 }
 
 impl Monitor {
+    /// By how much its port is above that of the service, unless it is told otherwise.
+    pub const PORT_OFFSET: u16 = 9;
+
     /// Begins to build a monitor of a server or a client, which may have been started or not. It listens on
     /// `127.0.0.1`, on the [port](MonitorBuilder::port) that is 9 above the service's, unless it is told otherwise.
     pub fn builder(service: &(impl Service + ?Sized)) -> MonitorBuilder {
@@ -215,7 +220,7 @@ impl MonitorBuilder {
             (Some(port), _) => port,
             (None, 0) => 0,
             (None, port) => {
-                let above = port.checked_add(PORT_OFFSET);
+                let above = port.checked_add(Monitor::PORT_OFFSET);
                 require(above.is_some(), "port", "must be set, because there is none 9 above that of the service")?;
                 above.unwrap_or_default()
             }

@@ -4,10 +4,9 @@ use std::io::{self, BufRead, BufReader, IoSlice, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc;
 
-use leads_comm::monitor::{self, Monitor};
 use leads_comm::transport::Stream;
 use leads_comm::transport::memory::{self, MemoryStream};
-use leads_comm::{Callback, Client, Error, Server, ServerBuilder, Service, callback};
+use leads_comm::{Callback, Client, Error, Monitor, Server, ServerBuilder, Service, callback};
 use leads_comm_testing::*;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -158,7 +157,7 @@ fn its_port_is_nine_above_that_of_the_service() {
         outcome.map(|outcome| (server, outcome))
     });
     let (server, (port, monitor)) = monitor.expect("a hundred ports are taken");
-    assert_eq!(monitor.port(), port + monitor::PORT_OFFSET);
+    assert_eq!(monitor.port(), port + Monitor::PORT_OFFSET);
     assert!(monitor.local_addr().unwrap().ip().is_loopback());
     server.close();
 }

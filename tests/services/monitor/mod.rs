@@ -8,8 +8,7 @@ use std::time::Instant;
 
 use leads_comm::callback::{self, Event};
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::monitor::Monitor;
-use leads_comm::{Client, Service};
+use leads_comm::{Client, Monitor, Service};
 use leads_comm_testing::PATIENCE;
 use serde_json::Value;
 
