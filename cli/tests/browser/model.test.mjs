@@ -105,7 +105,7 @@ test("sizes, rates and times", () => {
 
 test("the lamp", () => {
   const state = { connected: true };
-  assert.deepEqual(health(false, null, NaN), { level: "bad", word: "connecting" });
+  assert.deepEqual(health(null, null, NaN), { level: "bad", word: "connecting" });
   assert.deepEqual(health(false, state, 10), { level: "bad", word: "tool gone" });
   assert.deepEqual(health(true, { connected: false }, 10), { level: "bad", word: "not connected" });
   assert.deepEqual(health(true, state, NaN), { level: "late", word: "no message yet" });
