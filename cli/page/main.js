@@ -126,6 +126,8 @@ themeSwitch(byId("theme"), () => {
 // While nobody says anything, ages grow all the same.
 setInterval(drawBar, 1000);
 drawBar();
+// See boot.js: all parts are there.
+document.dispatchEvent(new Event("leads-comm:loaded"));
 
 /** Where live curves end. */
 function now() {

@@ -14,24 +14,87 @@ export function value(number, decimals) {
   }
   const size = Math.abs(number);
   if (size >= 1e15 || (size > 0 && size < 1e-6 && decimals > 0)) {
-    return number.toExponential(3).replace("e+", "e").replaceAll("-", "−");
+    return exponential(number, 2);
   }
+  return fixed(number, decimals);
+}
+
+function fixed(number, decimals) {
   const text = number.toFixed(decimals);
   return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
 }
 
+function exponential(number, decimals) {
+  return number.toExponential(Math.min(6, decimals)).replace("e+", "e").replaceAll("-", "−");
+}
+
 const PREFIXES = ["", "k", "M", "G", "T"];
 
-/** The same, but a whole number of more than `room` characters is told in four digits: `25.28 G`. */
-export function short(number, decimals, room) {
-  const text = value(number, decimals);
-  if (decimals > 0 || text.length <= room || text.includes("e")) {
-    return text;
+/**
+ * How numbers that stand beside each other are told, all in one way, and none in more than `room` characters but for
+ * an exponent: with fewer decimals, or in thousands, millions and so on, `25.2765 G`.
+ *
+ * @param {number[]} numbers the ones that there are
+ * @returns {(number: number) => string}
+ */
+export function notation(numbers, decimals, room = 9) {
+  const known = numbers.filter(Number.isFinite);
+  const plain = (decimals) => (number) => value(number, decimals);
+  const fits = (tell) => known.every((number) => tell(number).length <= room || Math.abs(number) >= 1e15);
+  for (let fewer = decimals; fewer >= 0; fewer--) {
+    if (fits(plain(fewer))) {
+      return plain(fewer);
+    }
   }
-  const digits = Number(number.toPrecision(4));
-  const step = Math.min(PREFIXES.length - 1, Math.floor(Math.log10(Math.abs(digits)) / 3));
-  const size = digits / 1000 ** step;
-  return `${value(size, Math.max(0, 3 - Math.floor(Math.log10(Math.abs(size)))))} ${PREFIXES[step]}`;
+  const step = stepOf(known);
+  for (let digits = 4; digits > 0; digits--) {
+    if (fits(scaled(step, digits))) {
+      return scaled(step, digits);
+    }
+  }
+  return scaled(step, 0);
+}
+
+/** How an axis is told, with as many decimals as its steps need: `2.5`, `1.25 M`. */
+export function axis(splits, step) {
+  const largest = Math.max(...splits.map(Math.abs));
+  if (largest < 1e5 && step >= 1e-6) {
+    const decimals = decimalsOfStep(step);
+    return (number) => value(number, decimals);
+  }
+  if (largest >= 1e15 || largest < 1e5) {
+    return (number) => (number === 0 ? "0" : exponential(number, decimalsOfStep(step / 10 ** exponentOf(number))));
+  }
+  const power = stepOf(splits);
+  return scaled(power, decimalsOfStep(step / 1000 ** power));
+}
+
+/** Thousands are 1, millions 2. */
+function stepOf(numbers) {
+  return Math.max(0, Math.min(PREFIXES.length - 1, Math.floor(exponentOf(Math.max(...numbers.map(Math.abs))) / 3)));
+}
+
+function scaled(step, decimals) {
+  return (number) => {
+    if (!Number.isFinite(number) || Math.abs(number) >= 1e15) {
+      return value(number, decimals);
+    }
+    return number === 0 ? "0" : `${fixed(number / 1000 ** step, decimals)} ${PREFIXES[step]}`.trim();
+  };
+}
+
+function exponentOf(number) {
+  return number === 0 ? 0 : Math.floor(Math.log10(Math.abs(number)) + 1e-12);
+}
+
+/** Those of 2.5 are one. */
+function decimalsOfStep(step) {
+  const digits = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+  return digits.find((decimals) => isWhole(step * 10 ** decimals)) ?? 9;
+}
+
+function isWhole(number) {
+  return number >= 0.5 && Math.abs(number - Math.round(number)) < 1e-6 * number;
 }
 
 /** @param {boolean} whole whether all values have been whole numbers so far */

@@ -4,14 +4,14 @@ const LATE_MS = 1000;
 const SILENT_MS = 5000;
 
 /**
- * @param {boolean} served whether the tool itself speaks with this page
+ * @param {boolean | null} served whether the tool itself speaks with this page; null: not known yet
  * @param {{connected: boolean} | null} state what it said last
  * @param {number} ageMs since the vehicle's last message
  * @returns {{level: "good" | "late" | "bad", word: string}}
  */
 export function health(served, state, ageMs, timeline = null) {
-  if (!served) {
-    return { level: "bad", word: state === null ? "connecting" : "tool gone" };
+  if (served === false) {
+    return { level: "bad", word: "tool gone" };
   }
   if (state === null) {
     return { level: "bad", word: "connecting" };

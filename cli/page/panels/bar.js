@@ -22,7 +22,8 @@ const SAID_MS = 1500;
 export class Bar {
   #state = null;
   #heard = 0;
-  #served = false;
+  /** Null: it is not known yet. @type {boolean | null} */
+  #served = null;
   #timeline = null;
   #retry = "";
   #changedAt = 0;
@@ -55,7 +56,7 @@ export class Bar {
 
   closed(waitMs) {
     this.#served = false;
-    this.#retry = `the tool does not answer; trying again every ${format.duration(Math.max(1000, waitMs))}`;
+    this.#retry = `leads-comm view does not answer; trying again every ${format.duration(Math.max(1000, waitMs))}`;
   }
 
   get #ageMs() {
@@ -83,7 +84,7 @@ export class Bar {
         group.classList.toggle("bad", name === "left out" && state.leftOut > 0);
       }
     }
-    const status = this.#served ? (level === "good" ? "" : (state?.status ?? "")) : this.#retry;
+    const status = this.#served !== false ? (level === "good" ? "" : (state?.status ?? "")) : this.#retry;
     setText(byId("status"), shown(status, 300));
   }
 }

@@ -28,7 +28,7 @@ export class Commands {
     const button = element("button", { type: "button", class: "command" }, shown(name, 60));
     button.addEventListener("click", () => {
       if (!this.#say({ type: "command", name })) {
-        this.#tell("bad", `${shown(name, 60)}: not sent, the tool does not answer`);
+        this.#tell("bad", `${shown(name, 60)}: not sent, leads-comm view does not answer`);
       }
     });
     return button;

@@ -215,11 +215,15 @@ class Row {
       setNumber(this.max, format.clock(max));
       return;
     }
-    const decimals = format.decimalsOf(min, max, whole);
-    setNumber(this.value, format.short(last, decimals, 10));
-    setNumber(this.min, format.short(min, decimals, 7));
-    setNumber(this.max, format.short(max, decimals, 7));
-    this.value.title = String(last);
+    const tell = format.notation([last, min, max], format.decimalsOf(min, max, whole));
+    for (const [cell, number] of [
+      [this.value, last],
+      [this.min, min],
+      [this.max, max],
+    ]) {
+      setNumber(cell, tell(number));
+      cell.title = Number.isFinite(number) ? String(number) : "";
+    }
   }
 
   spark(table, now, stroke) {
@@ -257,4 +261,5 @@ function setNumber(cell, text) {
   setText(cell, text);
   cell.classList.toggle("long", text.length > 7);
   cell.classList.toggle("longer", text.length > 8);
+  cell.classList.toggle("longest", text.length > 10);
 }

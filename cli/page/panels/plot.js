@@ -17,6 +17,10 @@ const TIME_STEPS = [
 ];
 const SPANS_S = [5, 10, 30, 60, 120, 300, 600, 1800];
 const FIRST_SPAN_MS = 60_000;
+/** With less time than this, times on the axis have milliseconds. */
+const MILLISECONDS_SHOWN_MS = 10_000;
+/** Of the widest of the fonts that the style sheet names. */
+const DIGIT_PX = 8;
 /** How often it is looked whether all curves are legible. */
 const SIDES_MS = 1000;
 /** People who want no motion get a step a second. */
@@ -190,21 +194,22 @@ export class Plot {
       grid: { stroke: line, width: 1 },
       ticks: { stroke: line, width: 1, size: 4 },
     };
-    const values = (_, splits, __, ___, step) => splits.map((value) => format.value(value, decimalsOf(step)));
+    const values = (_, splits, __, ___, step) => splits.map(format.axis(splits, step));
     const scale = { range: (_, min, max) => (min === null ? [0, 1] : uPlot.rangeNum(min, max, 0.1, true)) };
     const right = this.#sides.includes("right");
     const options = {
       width,
       height,
       ms: 1,
-      padding: [8, right ? 0 : 12, 0, 0],
+      // Where there is no axis at the right, half of the last time is beyond the curves.
+      padding: [8, () => (right ? 0 : this.window.span < MILLISECONDS_SHOWN_MS ? 40 : 30), 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { size: 7 } },
       scales: { x: { time: false, auto: false, range: (_, min, max) => [min, max] }, left: scale, right: scale },
       axes: [
         { ...axis, incrs: TIME_STEPS, space: 80, size: 30, values: (_, times, __, ___, step) => clocks(times, step) },
-        { ...axis, scale: "left", size: 56, values },
-        ...(right ? [{ ...axis, scale: "right", side: 1, size: 56, values, grid: { show: false } }] : []),
+        { ...axis, scale: "left", size: room, values },
+        ...(right ? [{ ...axis, scale: "right", side: 1, size: room, values, grid: { show: false } }] : []),
       ],
       series: [
         {},
@@ -235,8 +240,10 @@ export class Plot {
   onWindow = () => {};
 }
 
-function decimalsOf(step) {
-  return Math.max(0, Math.min(9, Math.ceil(-Math.log10(step) - 1e-9)));
+/** As wide as the longest number, in steps, so that curves do not move with each digit. */
+function room(_, values) {
+  const longest = Math.max(4, ...(values ?? []).map((value) => value.length));
+  return 16 + Math.ceil(longest / 2) * 2 * DIGIT_PX;
 }
 
 function clocks(times, step) {

@@ -10,6 +10,7 @@ const SVG: &str = "image/svg+xml";
 /// All of them.
 pub(crate) const FILES: Files = Files(&[
     file("/", HTML, include_bytes!("../../page/index.html")),
+    file("/boot.js", SCRIPT, include_bytes!("../../page/boot.js")),
     file("/dom.js", SCRIPT, include_bytes!("../../page/dom.js")),
     file("/frames.js", SCRIPT, include_bytes!("../../page/frames.js")),
     file("/history-worker.js", SCRIPT, include_bytes!("../../page/history-worker.js")),

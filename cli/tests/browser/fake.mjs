@@ -20,11 +20,18 @@ const POLICY =
 
 /** The page's files, and `/history`. */
 export async function fakeTool() {
-  const tool = { history: { seq: 0, t: [], v: {} } };
+  const tool = {
+    history: { seq: 0, t: [], v: {} },
+    /** Answers a request as a test wants it; false: as always. @type {(path: string, response: object) => boolean} */
+    answers: () => false,
+  };
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, "http://127.0.0.1");
     response.setHeader("Content-Security-Policy", POLICY);
     response.setHeader("X-Content-Type-Options", "nosniff");
+    if (tool.answers(pathname, response)) {
+      return;
+    }
     if (pathname === "/history") {
       response.setHeader("Content-Type", "application/json");
       response.end(JSON.stringify(tool.history));

@@ -68,3 +68,53 @@ test("without motion, the plot moves once a second", async (t) => {
   const [draws, seconds] = await page.evaluate(() => [window.draws, (performance.now() - window.begin) / 1000]);
   assert.ok(draws <= seconds + 3, `${draws} draws of 30 in ${seconds} s`);
 });
+
+test("no number is cut: neither in the table, nor on an axis", async (t) => {
+  const page = await opened(t, (socket) => {
+    const value = (at) => ({
+      mileage: 12_345_824.125 + at,
+      large: 25_276_514_304 + at * 1e9,
+      latitude: 50.331512 + at / 1e4,
+      west: -122.331512 + at / 1e4,
+      huge: -1.5e300 * at,
+      tiny: at * 1e-9,
+      speed: 90 + at / 10,
+      t: Date.now(),
+    });
+    vehicle(socket, Array.from({ length: 100 }, (_, at) => value(at)), { step: 400 });
+  });
+  const cut = () =>
+    page.evaluate(() =>
+      [...document.querySelectorAll("#fields-rows td.number")]
+        .filter((cell) => cell.scrollWidth > cell.clientWidth)
+        .map((cell) => cell.textContent),
+    );
+  await shows(page, "#fields-rows", "large");
+  assert.deepEqual(await cut(), []);
+  const large = page.locator("#fields-rows tr", { hasText: "large" });
+  assert.deepEqual(
+    await large.locator("td.number").evaluateAll((cells) => cells.map(({ title }) => title)),
+    ["124276514304", "25276514304", "124276514304"],
+  );
+  // What is written on canvases, and where it ends.
+  await page.evaluate(() => {
+    window.written = [];
+    const { fillText } = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...rest) {
+      const { width } = this.measureText(text);
+      const left = { left: 0, start: 0, right: width, end: width, center: width / 2 }[this.textAlign];
+      const from = this.getTransform().transformPoint({ x: x - left, y }).x;
+      const inside = from >= 0 && from + width <= this.canvas.width;
+      if (this.canvas.closest("#plot")) window.written.push([text, inside]);
+      return fillText.call(this, text, x, y, ...rest);
+    };
+  });
+  const written = async (wanted) => {
+    await page.waitForFunction((wanted) => window.written.some(([text]) => text.includes(wanted)), wanted);
+    return (await page.evaluate(() => window.written)).filter(([, inside]) => !inside);
+  };
+  await page.selectOption("#plot-span", "300000");
+  assert.deepEqual(await written(":"), []);
+  await large.click();
+  assert.deepEqual(await written(" G"), []);
+});

@@ -65,14 +65,32 @@ test("numbers keep their digits while they move", () => {
   assert.equal(format.decimalsOf(50.3312, 50.3334, false), 6);
   assert.equal(format.decimalsOf(1e9, 1e9 + 0.001, false), 0);
   assert.equal(format.decimalsOf(NaN, NaN, false) >= 0, true);
-  assert.equal(format.value(1.5e300, 2), "1.500e300");
-  assert.equal(format.value(-2e-9, 7), "−2.000e−9");
+  assert.equal(format.value(1.5e300, 2), "1.50e300");
+  assert.equal(format.value(-2e-9, 7), "−2.00e−9");
   assert.equal(format.value(1795982066526, 0), "1795982066526");
-  assert.deepEqual(
-    [2_667_872_256, 25_276_514_304, 999_999_999_999, -15_483_947, 1_016_289].map((value) => format.short(value, 0, 7)),
-    ["2.668 G", "25.28 G", "1.000 T", "−15.48 M", "1016289"],
-  );
-  assert.deepEqual([format.short(50.331122, 6, 7), format.short(2e15, 0, 7)], ["50.331122", "2.000e15"]);
+});
+
+test("a field's value, smallest and largest are told in one way, and none is longer than its place", () => {
+  const told = (decimals, ...numbers) => numbers.map(format.notation(numbers, decimals));
+  assert.deepEqual(told(6, 50.331512, 50.3312, 50.3334), ["50.331512", "50.331200", "50.333400"]);
+  assert.deepEqual(told(6, -122.331512, 50, 7), ["−122.3315", "50.0000", "7.0000"]);
+  assert.deepEqual(told(2, 12_345_824.12, 12_345_000, 12_345_824.12), ["12345824", "12345000", "12345824"]);
+  assert.deepEqual(told(0, 25_276_514_304, 0, 25_276_514_304), ["25.2765 G", "0", "25.2765 G"]);
+  assert.deepEqual(told(0, -1_548_394_712, 3, NaN), ["−1.5484 G", "0.0000 G", "–"]);
+  assert.deepEqual(told(0, 1_016_289), ["1016289"]);
+  assert.deepEqual(told(0, 2e15, 5), ["2.00e15", "5"]);
+  assert.deepEqual(told(4, 0.5, 1e-9, 1), ["0.5000", "1.00e−9", "1.0000"]);
+});
+
+test("an axis has as many decimals as its steps need", () => {
+  const told = (step, ...splits) => splits.map(format.axis(splits, step));
+  assert.deepEqual(told(2.5, 92.5, 95, 97.5, 100), ["92.5", "95.0", "97.5", "100.0"]);
+  assert.deepEqual(told(0.25, 0, 0.25), ["0.00", "0.25"]);
+  assert.deepEqual(told(5000, 0, 5000, 10_000), ["0", "5000", "10000"]);
+  assert.deepEqual(told(1e9, 24e9, 25e9), ["24 G", "25 G"]);
+  assert.deepEqual(told(2.5e5, 0, 2.5e5, 1e6), ["0", "0.25 M", "1.00 M"]);
+  assert.deepEqual(told(2e-9, 0, 2e-9, 4e-9), ["0", "2e−9", "4e−9"]);
+  assert.deepEqual(told(5e14, 0, 5e14, 1e15), ["0", "5e14", "1.0e15"]);
 });
 
 test("sizes, rates and times", () => {
@@ -105,7 +123,7 @@ test("sizes, rates and times", () => {
 
 test("the lamp", () => {
   const state = { connected: true };
-  assert.deepEqual(health(false, null, NaN), { level: "bad", word: "connecting" });
+  assert.deepEqual(health(null, null, NaN), { level: "bad", word: "connecting" });
   assert.deepEqual(health(false, state, 10), { level: "bad", word: "tool gone" });
   assert.deepEqual(health(true, { connected: false }, 10), { level: "bad", word: "not connected" });
   assert.deepEqual(health(true, state, NaN), { level: "late", word: "no message yet" });

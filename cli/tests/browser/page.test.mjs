@@ -74,6 +74,28 @@ test("the tool goes and comes: the page says so, and what is plotted stays", asy
   assert.deepEqual(await page.locator("#legend .name").allTextContents(), ["voltage"]);
 });
 
+test("a page of which a part does not come says so, and is loaded again", async (t) => {
+  const context = await browser.newContext();
+  t.after(() => {
+    tool.answers = () => false;
+    return context.close();
+  });
+  for (const [missing, times] of [
+    ["/model/feed.js", 2],
+    ["/uplot/uPlot.iife.min.js", 1],
+  ]) {
+    const page = await context.newPage();
+    await route(page, (socket) => vehicle(socket));
+    let asked = 0;
+    tool.answers = (path, response) => path === missing && ++asked <= times && response.writeHead(503).end() !== null;
+    await page.goto(tool.url);
+    await shows(page, ".broken", "could not be loaded");
+    await page.waitForSelector("body:not(:has(.broken)) #health[data-level=good]", { timeout: 10_000 });
+    assert.equal(asked, times + 1, missing);
+    await page.close();
+  }
+});
+
 test("the vehicle goes: the lamp, its form, and the words", async (t) => {
   let socket;
   const page = await opened(t, (opened) => vehicle((socket = opened)));
