@@ -53,7 +53,9 @@
 //! is the goodbye here as everywhere.
 //!
 //! A server that is full refuses callers before the handshake, with status 503; so are those refused that
-//! [`WebSocketListener`] does not let in, with a status that says why.
+//! [`WebSocketListener`] does not let in, with a status that says why. Where a stream can only be written by blocking, as
+//! TCP elsewhere than on Unix, one for whom there is no room, or whose token is wrong, is not told, as over TCP itself:
+//! its stream ends.
 //!
 //! # Silence
 //!

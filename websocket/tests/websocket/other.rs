@@ -82,8 +82,11 @@ fn a_caller_that_is_not_let_in_is_told_to_try_again_later() {
     let (server, _) = serve(|listener| listener, |server| server.token("the right token"));
     let mut socket = open(&server, None).unwrap();
     socket.send(Message::text("a wrong token")).unwrap();
-    let Message::Close(Some(close)) = socket.read().unwrap() else { panic!("no Close") };
-    assert_eq!(close.code, CloseCode::Again);
+    match socket.read() {
+        Ok(Message::Close(Some(close))) => assert_eq!(close.code, CloseCode::Again),
+        Err(_) if !crate::ARE_TOLD => {}
+        other => panic!("no Close: {other:?}"),
+    }
     let mut socket = open(&server, None).unwrap();
     socket.send(Message::text("the right token")).unwrap();
     server.close();
