@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::request::LONGEST_BODY;
 
 /// How many may wait for their server to take them.
-const WAITING: usize = 16;
+const WAITING: usize = 64;
 
 /// The way to one server: see [`door`].
 pub(crate) struct Door {

@@ -108,7 +108,7 @@ fn nobody_waits_at_a_door_behind_which_there_is_no_server() {
     let web = web().door(view).start().unwrap();
     let connect = || client(&web, WebSocketConnector::tcp().subprotocol(VIEW), "");
     // They wait for it.
-    let waiting: Vec<_> = (0..16).map(|_| connect().unwrap()).collect();
+    let waiting: Vec<_> = (0..64).map(|_| connect().unwrap()).collect();
     assert!(connect().unwrap_err().contains("status 503"));
     listener.stop();
     drop(listener);
