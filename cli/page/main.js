@@ -46,7 +46,7 @@ const fields = new Fields(feed, toggle);
 const plot = new Plot(feed, now, toggle);
 const track = new Track(feed);
 const pictures = new Pictures(now);
-const peers = new Peers();
+const peers = new Peers(now);
 const messages = new Messages();
 const commands = new Commands(say);
 const timeline = new Timeline(say);
@@ -124,7 +124,10 @@ themeSwitch(byId("theme"), () => {
   moved();
 });
 // While nobody says anything, ages grow all the same.
-setInterval(drawBar, 1000);
+setInterval(() => {
+  drawBar();
+  peers.draw();
+}, 1000);
 drawBar();
 // See boot.js: all parts are there.
 document.dispatchEvent(new Event("leads-comm:loaded"));

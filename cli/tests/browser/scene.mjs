@@ -102,7 +102,10 @@ export function curve(page, number = 0) {
 
 export const PEERS = {
   type: "peers",
-  at: 1,
+  /** As if they had just come. */
+  get at() {
+    return Date.now();
+  },
   error: null,
   numbers: {
     at_ms: 1000,
