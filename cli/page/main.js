@@ -23,6 +23,7 @@ import { Peers } from "./panels/peers.js";
 import { Pictures } from "./panels/pictures.js";
 import { Plot } from "./panels/plot.js";
 import { Messages } from "./panels/raw.js";
+import { saving } from "./panels/save.js";
 import { Timeline } from "./panels/timeline.js";
 import { themeSwitch } from "./theme.js";
 
@@ -50,6 +51,7 @@ const peers = new Peers(now);
 const messages = new Messages();
 const commands = new Commands(say);
 const timeline = new Timeline(say);
+saving();
 const drawBar = part(() => bar.draw(), 100);
 
 const readers = new Map(

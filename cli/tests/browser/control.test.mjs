@@ -1,7 +1,8 @@
 /** What one does with the page, with a mouse and without one. */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import test from "node:test";
-import { PEERS, opened, shows, text, vehicle } from "./scene.mjs";
+import { PEERS, opened, shows, text, tool, vehicle } from "./scene.mjs";
 
 test("a click plots a field, and another takes it out", async (t) => {
   const page = await opened(t, (socket) => vehicle(socket));
@@ -173,7 +174,38 @@ test("commands: only those that are allowed, and what came of them", async (t) =
   await shows(page, "#outcome", "time_lap: sent");
   await page.click("#commands >> text=hazard");
   await shows(page, "#outcome", "hazard: not connected");
-  assert.equal(await page.getAttribute("#outcome", "data-level"), "bad");
+  assert.equal(await page.locator("#outcome.bad").count(), 1);
+});
+
+test("what came of it is said above the page, and nothing moves", async (t) => {
+  const page = await opened(t, (socket) => {
+    vehicle(socket, undefined, { hello: { commands: ["time_lap"] } });
+    socket.onMessage(({ name }) => socket.say({ type: "commanded", name, ok: true, error: null }));
+  });
+  const top = () => page.evaluate(() => document.querySelector("main").getBoundingClientRect().top);
+  await shows(page, "#fields-rows", "voltage");
+  await shows(page, "#health-word", "live");
+  const before = await top();
+  await page.click("text=time_lap");
+  await shows(page, "#outcome", "time_lap: sent");
+  assert.equal(await top(), before);
+});
+
+test("what cannot be saved is said in the tool's words, and what can is a file", async (t) => {
+  const page = await opened(t, (socket) => vehicle(socket), { expected: /404/ });
+  t.after(() => (tool.answers = () => false));
+  const files = new Map([["/save", [404, "nothing has come that a CSV of LEADS has a place for\n"]]]);
+  tool.answers = (path, response) => {
+    const [status, body] = files.get(path) ?? [];
+    const name = 'attachment; filename="leads.mcap"';
+    return status !== undefined && response.writeHead(status, { "Content-Disposition": name }).end(body) !== null;
+  };
+  await page.click("text=Save CSV");
+  await shows(page, "#outcome.bad", "Save CSV: nothing has come that a CSV of LEADS has a place for");
+  files.set("/save", [200, "a recording"]);
+  const [download] = await Promise.all([page.waitForEvent("download"), page.click("text=Save MCAP")]);
+  assert.equal(download.suggestedFilename(), "leads.mcap");
+  assert.equal(await readFile(await download.path(), "utf8"), "a recording");
 });
 
 test("what is selected stays, so that it can be copied", async (t) => {
