@@ -67,7 +67,7 @@ test("the tool goes and comes: the page says so, and what is plotted stays", asy
   await page.locator("#fields-rows tr", { hasText: "speed" }).click();
   sockets[0].close();
   await shows(page, "#health-word", "tool gone");
-  await shows(page, "#status", "trying again");
+  await shows(page, "#status", "leads-comm view does not answer; trying again");
   await shows(page, "#health-word", "live");
   await shows(page, "#fields-rows .value", "22");
   assert.equal(await page.locator("#fields-rows tr").count(), 2);
@@ -110,7 +110,12 @@ test("the vehicle goes: the lamp, its form, and the words", async (t) => {
     await shows(page, "#health-word", word);
     assert.equal(await page.getAttribute("#health", "data-level"), level);
   }
-  await shows(page, "#status", "connection refused");
+  await shows(page, "#status.bad", "connection refused");
+  socket.say({ ...STATE, now: Date.now(), age_ms: 40_000 });
+  await shows(page, "#status:not(.bad)", "connected, but nothing has come for 40.");
+  socket.say({ ...STATE, now: Date.now(), age_ms: null });
+  await shows(page, "#status:not(.bad)", "connected, but nothing has come yet");
+  await page.waitForSelector("#figures [title*='faster than']:has-text('left out')");
 });
 
 test("nothing that a vehicle or a peer says is more than text", async (t) => {
