@@ -15,7 +15,7 @@ export function control(plot, box, { span, zoomIn, zoomOut, live }) {
   const { window } = plot;
   const change = () => {
     live.setAttribute("aria-pressed", String(window.live));
-    live.textContent = window.live ? plot.word : "Paused";
+    live.textContent = window.live ? plot.words.on : plot.words.back;
     showSpan(span, plot);
     plot.changed();
   };

@@ -60,6 +60,22 @@ test("every control is reached by Tab, and seen to be", async (t) => {
   }
 });
 
+test("how one moves in the plot is told, by keys too; and under the cursor, when it was", async (t) => {
+  const page = await opened(t, (socket) => vehicle(socket));
+  await shows(page, "#legend", "speed");
+  assert.equal(await page.isHidden("#plot-help"), true);
+  await page.getByRole("button", { name: "How to move in the plot" }).press("Enter");
+  for (const word of ["Wheel", "Drag", "Space", "←", "Home"]) {
+    assert.ok((await page.locator("#plot-help").innerText()).includes(word), word);
+  }
+  await page.keyboard.press("Escape");
+  assert.equal(await page.isHidden("#plot-help"), true);
+  assert.equal(await page.isHidden("#plot .time"), true);
+  await page.hover("#plot .u-over");
+  await page.waitForFunction(() => /^\d\d:\d\d:\d\d\.\d{3}$/.test(document.querySelector("#plot .time").textContent));
+  assert.equal(await page.isVisible("#plot .time"), true);
+});
+
 test("fields and plot by keys", async (t) => {
   const page = await opened(t, (socket) => vehicle(socket));
   await shows(page, "#fields-rows", "voltage");
@@ -75,9 +91,9 @@ test("fields and plot by keys", async (t) => {
   assert.equal(await span.inputValue(), "60000");
   assert.equal(await live.textContent(), "Live");
   for (const [key, text] of [
-    [" ", "Paused"],
+    [" ", "Go live"],
     [" ", "Live"],
-    ["ArrowLeft", "Paused"],
+    ["ArrowLeft", "Go live"],
     ["Escape", "Live"],
   ]) {
     await page.keyboard.press(key);
@@ -116,7 +132,7 @@ test("wheel, dragging and a double click", async (t) => {
   await page.mouse.down();
   await page.mouse.move(x + box.width / 3, y, { steps: 4 });
   await page.mouse.up();
-  await shows(page, "#plot-live", "Paused");
+  await shows(page, "#plot-live", "Go live");
   const span = Number(await page.locator("#plot-span").inputValue());
   assert.ok(Math.abs(span - 20_000) < 1000, `${span}`);
   await page.mouse.dblclick(x, y);
@@ -244,7 +260,7 @@ test("one finger moves the plot, two zoom it", async (t) => {
   await touch("touchMove", 130);
   await touch("touchMove", 160);
   await touch("touchEnd");
-  await shows(page, "#plot-live", "Paused");
+  await shows(page, "#plot-live", "Go live");
   assert.equal(await page.locator("#plot-span").inputValue(), "60000");
   await touch("touchStart", 100, 140);
   await touch("touchMove", 90, 150);
