@@ -15,6 +15,7 @@ import { history } from "./history.js";
 import { Live } from "./live.js";
 import { firstPlotted } from "./model/choice.js";
 import { Feed } from "./model/feed.js";
+import { remember, remembered } from "./model/remembered.js";
 import { Bar } from "./panels/bar.js";
 import { Commands } from "./panels/commands.js";
 import { Fields } from "./panels/fields.js";
@@ -38,13 +39,15 @@ let ahead = null;
 /** Path to colour number. @type {Map<string, number>} */
 const plotted = new Map();
 let chosenByHand = false;
+/** What is viewed; null: not known yet. @type {string | null} */
+let source = null;
 let firstFieldsAt = NaN;
 let connections = 0;
 
 const say = (message) => live.say(message);
 const bar = new Bar();
 const fields = new Fields(feed, toggle);
-const plot = new Plot(feed, now, toggle);
+const plot = new Plot(feed, now, toggle, () => chose());
 const track = new Track(feed);
 const pictures = new Pictures(now);
 const peers = new Peers(now);
@@ -68,6 +71,7 @@ const readers = new Map(
       commands.hello(hello);
       byId("save").hidden = false;
       ahead = hello.live ? 0 : null;
+      recall(hello.source);
       firstFieldsAt = NaN;
       showPlotted();
       takeHistory();
@@ -173,6 +177,21 @@ function choose() {
   first.forEach(({ path }, number) => plotted.set(path, number));
 }
 
+/** What was plotted of this source when it was viewed last. */
+function recall(viewed) {
+  if (viewed === source) {
+    return;
+  }
+  source = viewed;
+  const last = remembered(source, MOST_PLOTTED);
+  chosenByHand = last !== null;
+  plotted.clear();
+  last?.plotted.forEach((number, path) => plotted.set(path, number));
+  if (last?.spanMs > 0) {
+    plot.shows(last.spanMs);
+  }
+}
+
 /** Plots a field, or takes it out. */
 function toggle(id) {
   const { path } = feed.fields.get(id);
@@ -188,6 +207,13 @@ function toggle(id) {
     );
   }
   showPlotted();
+  chose();
+}
+
+function chose() {
+  if (chosenByHand || plotted.size > 0) {
+    remember(source, plotted, plot.window.span);
+  }
 }
 
 /** A field that the vehicle does not send yet, or not any more, is plotted when it comes. */

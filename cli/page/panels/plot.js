@@ -51,11 +51,13 @@ export class Plot {
    * @param {import("../model/feed.js").Feed} feed
    * @param {() => number} now where live curves end
    * @param {(id: number) => void} remove takes a field out
+   * @param {() => void} chose somebody has chosen how much time is shown
    */
-  constructor(feed, now, remove) {
+  constructor(feed, now, remove, chose) {
     this.#feed = feed;
     this.#now = now;
     this.#remove = remove;
+    this.chose = chose;
     this.window = new Window(FIRST_SPAN_MS, 300_000);
     this.draw = part(() => this.#draw());
     this.#drawStill = part(() => this.#draw(), STILL_MS);
@@ -90,6 +92,12 @@ export class Plot {
     this.onWindow();
   }
 
+  /** So much time, while it follows the newest. */
+  shows(spanMs) {
+    this.window.zoom(spanMs / this.window.span, 1);
+    this.onWindow();
+  }
+
   get spans() {
     return SPANS_S.map((seconds) => seconds * 1000).filter((span) => span <= this.window.most);
   }
@@ -103,6 +111,7 @@ export class Plot {
 
   /** The window, or the size, is another one. */
   changed() {
+    this.#sidesAt = -Infinity;
     this.draw(true);
   }
 

@@ -27,6 +27,7 @@ pub(crate) const FILES: Files = Files(&[
     file("/model/monitor.js", SCRIPT, include_bytes!("../../page/model/monitor.js")),
     file("/model/projection.js", SCRIPT, include_bytes!("../../page/model/projection.js")),
     file("/model/protocol.js", SCRIPT, include_bytes!("../../page/model/protocol.js")),
+    file("/model/remembered.js", SCRIPT, include_bytes!("../../page/model/remembered.js")),
     file("/model/scales.js", SCRIPT, include_bytes!("../../page/model/scales.js")),
     file("/model/table.js", SCRIPT, include_bytes!("../../page/model/table.js")),
     file("/model/thin.js", SCRIPT, include_bytes!("../../page/model/thin.js")),

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import test from "node:test";
+import { HELLO } from "./fake.mjs";
 import { PEERS, opened, shows, text, tool, vehicle } from "./scene.mjs";
 
 test("a click plots a field, and another takes it out", async (t) => {
@@ -269,4 +270,33 @@ test("one finger moves the plot, two zoom it", async (t) => {
   await page.waitForFunction(() => Number(document.querySelector("#plot-span").value) < 45_000);
   const span = Number(await page.locator("#plot-span").inputValue());
   assert.ok(span > 20_000, `${span}`);
+});
+
+test("what is plotted is there again after a reload, and nothing else that is remembered", async (t) => {
+  const page = await opened(t, (socket) => vehicle(socket));
+  await shows(page, "#legend", "speed");
+  await page.getByRole("button", { name: "Take speed out of the plot" }).click();
+  await page.selectOption("#plot-span", "120000");
+  const names = () => page.locator("#legend .name").allTextContents();
+  const colour = () => page.locator("#legend li").getAttribute("data-series");
+  const before = await colour();
+  await page.reload();
+  await shows(page, "#legend", "voltage");
+  assert.deepEqual([await names(), await colour()], [["voltage"], before]);
+  assert.equal(await page.locator("#plot-span").inputValue(), "120000");
+  const kept = (plot) => JSON.stringify([[HELLO.source, plot], 7, null]);
+  for (const [stored, wanted] of [
+    ["{", "speed"],
+    [kept({ plotted: [["speed", 1e9], ["voltage", 0], [7, 7], 5, ["speed", 0]], spanMs: {} }), "voltage"],
+    [kept([]), "speed"],
+    [kept({ plotted: { length: 5 }, spanMs: -1 }), null],
+  ]) {
+    await page.evaluate((stored) => localStorage.setItem("leads-comm.plots", stored), stored);
+    await page.reload();
+    await shows(page, "#fields-rows", "voltage");
+    await shows(page, "#health-word", "live");
+    if (wanted !== null) await shows(page, "#legend", wanted);
+    assert.equal((await names()).includes("speed"), wanted === "speed", stored);
+    assert.equal(await page.locator("#plot-span").inputValue(), "60000");
+  }
 });
