@@ -61,7 +61,7 @@
       document.addEventListener("DOMContentLoaded", () => tell(text), { once: true });
       return;
     }
-    told.className = "status broken";
+    told.className = "status bad broken";
     told.setAttribute("role", "alert");
     told.textContent = text;
     document.body.prepend(told);

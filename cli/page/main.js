@@ -15,6 +15,7 @@ import { history } from "./history.js";
 import { Live } from "./live.js";
 import { firstPlotted } from "./model/choice.js";
 import { Feed } from "./model/feed.js";
+import { remember, remembered } from "./model/remembered.js";
 import { Bar } from "./panels/bar.js";
 import { Commands } from "./panels/commands.js";
 import { Fields } from "./panels/fields.js";
@@ -23,6 +24,7 @@ import { Peers } from "./panels/peers.js";
 import { Pictures } from "./panels/pictures.js";
 import { Plot } from "./panels/plot.js";
 import { Messages } from "./panels/raw.js";
+import { saving } from "./panels/save.js";
 import { Timeline } from "./panels/timeline.js";
 import { themeSwitch } from "./theme.js";
 
@@ -37,19 +39,22 @@ let ahead = null;
 /** Path to colour number. @type {Map<string, number>} */
 const plotted = new Map();
 let chosenByHand = false;
+/** What is viewed; null: not known yet. @type {string | null} */
+let source = null;
 let firstFieldsAt = NaN;
 let connections = 0;
 
 const say = (message) => live.say(message);
 const bar = new Bar();
 const fields = new Fields(feed, toggle);
-const plot = new Plot(feed, now, toggle);
+const plot = new Plot(feed, now, toggle, () => chose());
 const track = new Track(feed);
 const pictures = new Pictures(now);
-const peers = new Peers();
+const peers = new Peers(now);
 const messages = new Messages();
 const commands = new Commands(say);
 const timeline = new Timeline(say);
+saving();
 const drawBar = part(() => bar.draw(), 100);
 
 const readers = new Map(
@@ -66,6 +71,7 @@ const readers = new Map(
       commands.hello(hello);
       byId("save").hidden = false;
       ahead = hello.live ? 0 : null;
+      recall(hello.source);
       firstFieldsAt = NaN;
       showPlotted();
       takeHistory();
@@ -124,7 +130,10 @@ themeSwitch(byId("theme"), () => {
   moved();
 });
 // While nobody says anything, ages grow all the same.
-setInterval(drawBar, 1000);
+setInterval(() => {
+  drawBar();
+  peers.draw();
+}, 1000);
 drawBar();
 // See boot.js: all parts are there.
 document.dispatchEvent(new Event("leads-comm:loaded"));
@@ -168,6 +177,21 @@ function choose() {
   first.forEach(({ path }, number) => plotted.set(path, number));
 }
 
+/** What was plotted of this source when it was viewed last. */
+function recall(viewed) {
+  if (viewed === source) {
+    return;
+  }
+  source = viewed;
+  const last = remembered(source, MOST_PLOTTED);
+  chosenByHand = last !== null;
+  plotted.clear();
+  last?.plotted.forEach((number, path) => plotted.set(path, number));
+  if (last?.spanMs > 0) {
+    plot.shows(last.spanMs);
+  }
+}
+
 /** Plots a field, or takes it out. */
 function toggle(id) {
   const { path } = feed.fields.get(id);
@@ -183,6 +207,13 @@ function toggle(id) {
     );
   }
   showPlotted();
+  chose();
+}
+
+function chose() {
+  if (chosenByHand || plotted.size > 0) {
+    remember(source, plotted, plot.window.span);
+  }
 }
 
 /** A field that the vehicle does not send yet, or not any more, is plotted when it comes. */

@@ -101,7 +101,7 @@ export class Feed {
   #take(id, times, values) {
     const field = this.fields.get(id);
     values.forEach((value, row) => {
-      if (!Number.isNaN(value)) {
+      if (Number.isFinite(value)) {
         const known = { last: value, at: times[row] };
         this.#newest.set(id, known);
         if (field !== undefined) {

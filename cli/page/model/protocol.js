@@ -3,7 +3,7 @@
  * of another kind becomes nothing. Names and texts in it are those of the vehicle, and of anybody who reaches it.
  */
 
-import { finite, isObject, list, text } from "./json.js";
+import { GAP, finite, isObject, list, text } from "./json.js";
 import { numbers } from "./monitor.js";
 
 export const SUBPROTOCOL = "leads-comm.view.1";
@@ -100,11 +100,16 @@ export function samples(message) {
     if (Array.isArray(values) && values.length >= times.length && columns.size < MOST_FIELDS) {
       columns.set(
         Number(id),
-        values.slice(0, times.length).map((value) => finite(value)),
+        values.slice(0, times.length).map(sample),
       );
     }
   }
   return { seq: finite(message.seq), times, columns };
+}
+
+/** A value of samples. */
+export function sample(value) {
+  return value === "NaN" ? GAP : finite(value);
 }
 
 /**

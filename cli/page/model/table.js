@@ -1,6 +1,6 @@
 /**
  * The samples of the last minutes: a time for each row, and a column of values for each field. NaN is where a row has
- * nothing of a field.
+ * nothing of a field, and `GAP` where it has that it is no number.
  *
  * The rows lie one behind the other in typed arrays, oldest first, so that what draws them reads them as they are. Old
  * ones leave at the front; when the end of the arrays is reached what is left moves to their beginning, or the arrays

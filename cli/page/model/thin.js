@@ -3,6 +3,7 @@
  * in which they came. No spike is lost, and a curve costs what the screen is wide, however fast the messages are.
  */
 
+import { GAP } from "./json.js";
 import { search } from "./table.js";
 
 /** In what is drawn: nothing of this field in this row, and the line goes on; `null` is where it breaks. */
@@ -62,6 +63,7 @@ export function range(table, id, from, to) {
     const last = search(times, to);
     for (let row = search(times, from); row < last; row++) {
       const value = column[row];
+      if (value === GAP) continue;
       if (value < min) min = value;
       if (value > max) max = value;
     }
@@ -82,14 +84,14 @@ export function valueAt(table, id, time, rows = 1000) {
   }
   for (let back = 0; back < rows && row - back >= 0; back++) {
     if (!Number.isNaN(column[row - back])) {
-      return column[row - back];
+      return column[row - back] === GAP ? NaN : column[row - back];
     }
   }
   return NaN;
 }
 
 function present(value) {
-  return Number.isNaN(value) ? NOTHING : value;
+  return value === GAP ? null : Number.isNaN(value) ? NOTHING : value;
 }
 
 /** The lists that are drawn. */
@@ -119,6 +121,7 @@ class Pixel {
     this.max = new Float64Array(fields);
     /** Which came first. */
     this.rising = new Uint8Array(fields);
+    this.gaps = new Uint8Array(fields);
     this.time = NaN;
     this.rows = 0;
   }
@@ -129,10 +132,15 @@ class Pixel {
     this.rows = 0;
     this.min.fill(Infinity);
     this.max.fill(-Infinity);
+    this.gaps.fill(0);
   }
 
   add(field, value) {
     this.rows += field === 0 ? 1 : 0;
+    if (value === GAP) {
+      this.gaps[field] = 1;
+      return;
+    }
     if (value < this.min[field]) {
       this.min[field] = value;
       this.rising[field] = 0;
@@ -155,6 +163,10 @@ class Pixel {
     };
     drawn.row(this.time, value(true));
     // Behind it, and before the next pixel: times never fall.
-    drawn.row(Math.max(this.time, (this.place + 0.99) * width), value(false));
+    const end = Math.max(this.time, (this.place + 0.99) * width);
+    drawn.row(end, value(false));
+    if (this.gaps.includes(1)) {
+      drawn.row(end, (field) => (this.gaps[field] === 1 ? null : NOTHING));
+    }
   }
 }

@@ -5,15 +5,30 @@ import { shown } from "../model/escape.js";
 import * as format from "../model/format.js";
 import { health } from "../model/health.js";
 
-/** Name, what it says, and when it is of no interest. */
+/** Name, what it means, what it says, and when it is of no interest. */
 const FIGURES = [
-  ["messages", (state) => `${format.rate(state.messagesPerS)}/s`],
-  ["data", (state) => `${format.bytes(state.bytesPerS)}/s`],
-  ["total", (state) => format.count(state.messages)],
-  ["left out", (state) => format.count(state.leftOut)],
-  ["clock skew", (state) => format.skew(state.skewMs), (state) => Number.isNaN(state.skewMs)],
-  ["no JSON", (state) => format.count(state.notJson), (state) => state.notJson === 0],
-  ["not drawn", (state) => `${format.count(state.thinned)}/s`, (state) => state.thinned === 0],
+  ["messages", "Messages a second, over the last two", (state) => `${format.rate(state.messagesPerS)}/s`],
+  ["data", "Bytes a second, over the last two", (state) => `${format.bytes(state.bytesPerS)}/s`],
+  ["total", "Messages since leads-comm view was started", (state) => format.count(state.messages)],
+  ["left out", "Messages that came faster than they could be looked at", (state) => format.count(state.leftOut)],
+  [
+    "clock skew",
+    "How far the clock here is before that of the messages, which is in their t; the way of a message is in it",
+    (state) => format.skew(state.skewMs),
+    (state) => Number.isNaN(state.skewMs),
+  ],
+  [
+    "no JSON",
+    "Messages that are no JSON objects: they are among the messages below, and have no fields",
+    (state) => format.count(state.notJson),
+    (state) => state.notJson === 0,
+  ],
+  [
+    "not drawn",
+    "Messages a second beyond what a plot can show; smallest and largest values are of all",
+    (state) => `${format.count(state.thinned)}/s`,
+    (state) => state.thinned === 0,
+  ],
 ];
 
 /** How long things stand as they do before a screen reader says so: a slow vehicle is late every other second. */
@@ -27,9 +42,9 @@ export class Bar {
   #timeline = null;
   #retry = "";
   #changedAt = 0;
-  #figures = FIGURES.map(([name, text, none = () => false]) => {
+  #figures = FIGURES.map(([name, title, text, none = () => false]) => {
     const value = element("dd", { class: "number" });
-    const group = element("div", {}, element("dt", {}, name), value);
+    const group = element("div", { title }, element("dt", {}, name), value);
     group.hidden = true;
     byId("figures").append(group);
     return { name, text, none, value, group };
@@ -63,6 +78,25 @@ export class Bar {
     return this.#state === null ? NaN : this.#state.ageMs + performance.now() - this.#heard;
   }
 
+  /** What there is to say beside the word. */
+  #status(level) {
+    if (this.#served === false) {
+      return { text: this.#retry, isError: true };
+    }
+    if (this.#state === null || level === "good") {
+      return { text: "", isError: false };
+    }
+    if (!this.#state.connected) {
+      return { text: this.#state.status, isError: true };
+    }
+    if (Number.isNaN(this.#ageMs)) {
+      return { text: "connected, but nothing has come yet", isError: false };
+    }
+    const isSilent = level === "bad";
+    const text = isSilent ? `connected, but nothing has come for ${format.duration(this.#ageMs)}` : "";
+    return { text, isError: false };
+  }
+
   draw() {
     const state = this.#state;
     const { level, word } = health(this.#served, state, this.#ageMs, this.#timeline);
@@ -84,7 +118,8 @@ export class Bar {
         group.classList.toggle("bad", name === "left out" && state.leftOut > 0);
       }
     }
-    const status = this.#served !== false ? (level === "good" ? "" : (state?.status ?? "")) : this.#retry;
-    setText(byId("status"), shown(status, 300));
+    const { text, isError } = this.#status(level);
+    setText(byId("status"), shown(text, 300));
+    byId("status").classList.toggle("bad", isError);
   }
 }

@@ -7,15 +7,21 @@ import * as format from "../model/format.js";
 import { ratesOut } from "../model/monitor.js";
 
 const MOST_DEPARTURES = 5;
+/** A monitor says its numbers each second: older ones are not what is now. */
+const OLD_MS = 3000;
 
 export class Peers {
+  #now;
   #numbers = null;
+  #at = NaN;
   #rates = new Map();
   #error = null;
   /** @type {Map<number, {element: HTMLElement, cells: HTMLElement[]}>} */
   #rows = new Map();
 
-  constructor() {
+  /** @param {() => number} now by the clock of the tool, which says when the numbers came */
+  constructor(now) {
+    this.#now = now;
     this.draw = part(() => this.#draw(), 250);
   }
 
@@ -25,11 +31,12 @@ export class Peers {
     this.draw();
   }
 
-  accept({ numbers, error }) {
+  accept({ at, numbers, error }) {
     this.#error = error;
     if (numbers !== null) {
       this.#rates = ratesOut(numbers, this.#numbers);
       this.#numbers = numbers;
+      this.#at = at;
     }
     this.draw();
   }
@@ -42,7 +49,11 @@ export class Peers {
     }
     const { connections, departures, count, name } = numbers;
     const more = count > connections.length ? `the worst ${connections.length} of ${count}` : `${count}`;
-    setText(byId("peers-text"), this.#error === null ? `${more} at ${shown(name, 60)}` : shown(this.#error, 120));
+    const ageMs = Math.max(0, this.#now() - this.#at);
+    const isOld = ageMs > OLD_MS;
+    byId("peers").classList.toggle("old", isOld);
+    const said = this.#error === null ? `${more} at ${shown(name, 60)}` : shown(this.#error, 120);
+    setText(byId("peers-text"), isOld ? `${said}; numbers of ${format.duration(ageMs)} ago` : said);
     const rows = connections.map((connection) => this.#row(connection));
     const body = byId("peers-rows");
     if (rows.length !== body.children.length || rows.some((row, at) => body.children[at] !== row)) {
@@ -55,7 +66,7 @@ export class Peers {
       }
     }
     byId("departures-title").hidden = departures.length === 0;
-    byId("departures").replaceChildren(...departures.slice(0, MOST_DEPARTURES).map(departed));
+    byId("departures").replaceChildren(...departures.slice(0, MOST_DEPARTURES).map((one) => departed(one, ageMs)));
   }
 
   #row(connection) {
@@ -87,13 +98,13 @@ export class Peers {
   }
 }
 
-function departed({ peer, agoMs, lastedMs, kind, reason }) {
+function departed({ peer, agoMs, lastedMs, kind, reason }, ageMs) {
   const why = shown(reason === "" ? kind : reason, 120);
   return element(
     "li",
     {},
     element("span", { class: "name" }, shown(peer, 60)),
     element("span", {}, why),
-    element("span", { class: "number dim" }, `${format.duration(agoMs)} ago, after ${format.duration(lastedMs)}`),
+    element("span", { class: "number dim" }, `${format.duration(agoMs + ageMs)} ago, after ${format.duration(lastedMs)}`),
   );
 }

@@ -15,7 +15,7 @@ export function control(plot, box, { span, zoomIn, zoomOut, live }) {
   const { window } = plot;
   const change = () => {
     live.setAttribute("aria-pressed", String(window.live));
-    live.textContent = window.live ? plot.word : "Paused";
+    live.textContent = window.live ? plot.words.on : plot.words.back;
     showSpan(span, plot);
     plot.changed();
   };
@@ -24,6 +24,9 @@ export function control(plot, box, { span, zoomIn, zoomOut, live }) {
     // Of a curve that has only just begun there is less to be seen than the window may show.
     window.zoom(factor < 1 && to > from ? (factor * (to - from)) / window.span : factor, window.live ? 1 : place);
     change();
+    if (window.live) {
+      plot.chose();
+    }
   };
   const move = (part) => {
     window.move(part, plot.now(), plot.oldest);
@@ -45,6 +48,7 @@ export function control(plot, box, { span, zoomIn, zoomOut, live }) {
   span.addEventListener("change", () => {
     window.zoom(Number(span.value) / window.span, window.live ? 1 : 0.5);
     change();
+    plot.chose();
   });
 
   const keys = new Map(

@@ -1,6 +1,6 @@
 /** The large plot. uPlot draws it; which time it shows is up to `Window`, which values up to `thin`. */
 
-import { byId, colour, font, sizeOf } from "../dom.js";
+import { byId, colour, element, font, setText, sizeOf } from "../dom.js";
 import { part } from "../frames.js";
 import * as format from "../model/format.js";
 import { sides } from "../model/scales.js";
@@ -21,6 +21,10 @@ const FIRST_SPAN_MS = 60_000;
 const MILLISECONDS_SHOWN_MS = 10_000;
 /** Of the widest of the fonts that the style sheet names. */
 const DIGIT_PX = 8;
+const WORDS = {
+  live: { on: "Live", back: "Go live" },
+  recording: { on: "Following", back: "Follow" },
+};
 /** How often it is looked whether all curves are legible. */
 const SIDES_MS = 1000;
 /** People who want no motion get a step a second. */
@@ -39,18 +43,21 @@ export class Plot {
   #held = false;
   #drawStill;
   #size;
-  /** What following the newest is called. */
-  word = "Live";
+  #time = element("span", { class: "time number" });
+  /** What following the newest is called, and what leads back to it. */
+  words = WORDS.live;
 
   /**
    * @param {import("../model/feed.js").Feed} feed
    * @param {() => number} now where live curves end
    * @param {(id: number) => void} remove takes a field out
+   * @param {() => void} chose somebody has chosen how much time is shown
    */
-  constructor(feed, now, remove) {
+  constructor(feed, now, remove, chose) {
     this.#feed = feed;
     this.#now = now;
     this.#remove = remove;
+    this.chose = chose;
     this.window = new Window(FIRST_SPAN_MS, 300_000);
     this.draw = part(() => this.#draw());
     this.#drawStill = part(() => this.#draw(), STILL_MS);
@@ -81,7 +88,13 @@ export class Plot {
   /** As much as the tool keeps, of something that is live, or is played. */
   keeps(ms, live) {
     this.window.most = ms;
-    this.word = live ? "Live" : "Follow";
+    this.words = live ? WORDS.live : WORDS.recording;
+    this.onWindow();
+  }
+
+  /** So much time, while it follows the newest. */
+  shows(spanMs) {
+    this.window.zoom(spanMs / this.window.span, 1);
     this.onWindow();
   }
 
@@ -98,6 +111,7 @@ export class Plot {
 
   /** The window, or the size, is another one. */
   changed() {
+    this.#sidesAt = -Infinity;
     this.draw(true);
   }
 
@@ -182,8 +196,22 @@ export class Plot {
     const left = this.#uplot.cursor.left ?? -1;
     const { table, fields } = this.#feed;
     const time = left >= 0 ? this.timeAt(left) : this.window.range(this.now())[1];
+    this.#showTime(left, time);
     const newest = left < 0 && this.window.live;
     this.#legend.values((id) => (newest ? (fields.get(id)?.last ?? NaN) : valueAt(table, id, time)));
+  }
+
+  /** When it was, beside the cursor. */
+  #showTime(left, time) {
+    this.#time.hidden = left < 0;
+    if (left >= 0) {
+      setText(this.#time, format.clock(time, 3));
+      const right = left > this.over.clientWidth / 2;
+      Object.assign(this.#time.style, {
+        left: right ? "" : `${left + 4}px`,
+        right: right ? `${this.over.clientWidth - left + 4}px` : "",
+      });
+    }
   }
 
   #create(width, height) {
@@ -223,7 +251,9 @@ export class Plot {
       ],
       hooks: { setCursor: [() => this.#uplot && this.#values()], setSelect: [(uplot) => this.#selected(uplot)] },
     };
-    return new uPlot(options, [[], ...this.#series.map(() => [])], byId("plot"));
+    const uplot = new uPlot(options, [[], ...this.#series.map(() => [])], byId("plot"));
+    uplot.over.append(this.#time);
+    return uplot;
   }
 
   #selected(uplot) {

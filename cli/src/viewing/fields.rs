@@ -48,7 +48,7 @@ pub(super) struct Field {
     message: u64,
 }
 
-/// The numbers of one message.
+/// The numbers of one message; NaN where one that has been a number is null, or what Python writes for none.
 #[derive(Debug)]
 pub(super) struct Row {
     /// When it came, in nanoseconds since 1970.
@@ -181,7 +181,18 @@ impl Fields {
                     self.path.truncate(len);
                 }
             }
-            Value::Null | Value::String(_) => {}
+            Value::Null => self.none(),
+            Value::String(_) => {}
+        }
+    }
+
+    /// Where there has been a number, there is none.
+    fn none(&mut self) {
+        let Some(id) = self.ids.get(&self.path).copied() else { return };
+        let field = &mut self.fields[usize::from(id)];
+        if field.message != self.messages {
+            field.message = self.messages;
+            self.row.push((id, f64::NAN));
         }
     }
 
@@ -214,6 +225,7 @@ impl Fields {
         // {"a.b":1,"a":{"b":2}} has two numbers of one path: the last one counts.
         if field.message == self.messages {
             if let Some((_, old)) = self.row.iter_mut().find(|(other, _)| *other == id) {
+                field.count += u64::from(old.is_nan());
                 *old = value;
             }
             return;
@@ -313,6 +325,18 @@ mod tests {
         add(&mut fields, &json!({ "b": 0, "a": 1 }), 4);
         let found: Vec<_> = fields.iter().map(|(id, field)| (id, field.min, field.max, field.count)).collect();
         assert_eq!(found, [(0, 1.0, 1.0, 1), (1, 0.0, 0.0, 1)]);
+    }
+
+    #[test]
+    fn what_is_no_number_any_more_is_a_gap_and_nothing_else() {
+        let mut fields = Fields::default();
+        add(&mut fields, &json!({ "a": 5, "b": 1, "wheels": [1, 2] }), 1);
+        let row = row(&mut fields, &json!({ "a": null, "new": null, "wheels": [null, 3] }), 2);
+        let told: Vec<_> = row.iter().map(|(path, value)| (path.as_str(), value.to_string())).collect();
+        let expected = [("a", "NaN"), ("wheels[0]", "NaN"), ("wheels[1]", "3")];
+        assert_eq!(told, expected.map(|(path, value)| (path, value.to_owned())));
+        let (_, field) = fields.iter().next().unwrap();
+        assert_eq!((field.last, field.min, field.max, field.count, field.at), (5.0, 5.0, 5.0, 1, 1));
     }
 
     #[test]

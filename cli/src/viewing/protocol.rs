@@ -163,15 +163,15 @@ fn body(seq: u64, rows: &[Arc<Row>]) -> String {
     for (index, row) in rows.iter().enumerate() {
         for (id, value) in row.iter() {
             let column = columns.entry(id).or_default();
-            column.resize(index, f64::NAN);
+            column.resize(index, ABSENT);
             column.push(value);
         }
     }
     text += "],\"v\":{";
     for (place, (id, mut column)) in columns.into_iter().enumerate() {
-        column.resize(rows.len(), f64::NAN);
+        column.resize(rows.len(), ABSENT);
         let _ = write!(text, "{}\"{id}\":[", if place == 0 { "" } else { "," });
-        list(&mut text, column.into_iter().map(Number));
+        list(&mut text, column.into_iter().map(Sample));
         text.push(']');
     }
     text + "}}"
@@ -267,6 +267,18 @@ impl Display for Number {
     }
 }
 
+/// What a message says of a field: a number, NaN where it says that there is none, or nothing.
+struct Sample(f64);
+
+/// No number of a message is that large.
+const ABSENT: f64 = f64::INFINITY;
+
+impl Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_nan() { f.write_str("\"NaN\"") } else { Number(self.0).fmt(f) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,12 +297,12 @@ mod tests {
         let rows = [
             row(&mut all, json!({ "b": 1.5, "a": 2 }), 1_795_897_762_603_026_999),
             row(&mut all, json!({ "a": -0.0 }), 1_795_897_762_604_000_000),
-            row(&mut all, json!({ "b": 1e300, "<script>": 1e-7 }), 1_795_897_762_605_000_000),
+            row(&mut all, json!({ "a": null, "b": 1e300, "<script>": 1e-7 }), 1_795_897_762_605_000_000),
         ];
         assert_eq!(
             samples(7, &rows),
             "{\"type\":\"samples\",\"seq\":7,\"t\":[1795897762603.026,1795897762604.000,1795897762605.000],\
-             \"v\":{\"0\":[2,-0,null],\"1\":[1.5,null,1e300],\"2\":[null,null,1e-7]}}"
+             \"v\":{\"0\":[2,-0,\"NaN\"],\"1\":[1.5,null,1e300],\"2\":[null,null,1e-7]}}"
         );
         assert_eq!(parsed(&samples(7, &rows))["v"]["1"][2], json!(1e300));
         assert_eq!(history(0, &[]), "{\"seq\":0,\"t\":[],\"v\":{}}");

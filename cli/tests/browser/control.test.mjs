@@ -1,7 +1,9 @@
 /** What one does with the page, with a mouse and without one. */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import test from "node:test";
-import { PEERS, opened, shows, text, vehicle } from "./scene.mjs";
+import { HELLO } from "./fake.mjs";
+import { PEERS, opened, shows, text, tool, vehicle } from "./scene.mjs";
 
 test("a click plots a field, and another takes it out", async (t) => {
   const page = await opened(t, (socket) => vehicle(socket));
@@ -59,6 +61,22 @@ test("every control is reached by Tab, and seen to be", async (t) => {
   }
 });
 
+test("how one moves in the plot is told, by keys too; and under the cursor, when it was", async (t) => {
+  const page = await opened(t, (socket) => vehicle(socket));
+  await shows(page, "#legend", "speed");
+  assert.equal(await page.isHidden("#plot-help"), true);
+  await page.getByRole("button", { name: "How to move in the plot" }).press("Enter");
+  for (const word of ["Wheel", "Drag", "Space", "←", "Home"]) {
+    assert.ok((await page.locator("#plot-help").innerText()).includes(word), word);
+  }
+  await page.keyboard.press("Escape");
+  assert.equal(await page.isHidden("#plot-help"), true);
+  assert.equal(await page.isHidden("#plot .time"), true);
+  await page.hover("#plot .u-over");
+  await page.waitForFunction(() => /^\d\d:\d\d:\d\d\.\d{3}$/.test(document.querySelector("#plot .time").textContent));
+  assert.equal(await page.isVisible("#plot .time"), true);
+});
+
 test("fields and plot by keys", async (t) => {
   const page = await opened(t, (socket) => vehicle(socket));
   await shows(page, "#fields-rows", "voltage");
@@ -74,9 +92,9 @@ test("fields and plot by keys", async (t) => {
   assert.equal(await span.inputValue(), "60000");
   assert.equal(await live.textContent(), "Live");
   for (const [key, text] of [
-    [" ", "Paused"],
+    [" ", "Go live"],
     [" ", "Live"],
-    ["ArrowLeft", "Paused"],
+    ["ArrowLeft", "Go live"],
     ["Escape", "Live"],
   ]) {
     await page.keyboard.press(key);
@@ -115,7 +133,7 @@ test("wheel, dragging and a double click", async (t) => {
   await page.mouse.down();
   await page.mouse.move(x + box.width / 3, y, { steps: 4 });
   await page.mouse.up();
-  await shows(page, "#plot-live", "Paused");
+  await shows(page, "#plot-live", "Go live");
   const span = Number(await page.locator("#plot-span").inputValue());
   assert.ok(Math.abs(span - 20_000) < 1000, `${span}`);
   await page.mouse.dblclick(x, y);
@@ -173,7 +191,38 @@ test("commands: only those that are allowed, and what came of them", async (t) =
   await shows(page, "#outcome", "time_lap: sent");
   await page.click("#commands >> text=hazard");
   await shows(page, "#outcome", "hazard: not connected");
-  assert.equal(await page.getAttribute("#outcome", "data-level"), "bad");
+  assert.equal(await page.locator("#outcome.bad").count(), 1);
+});
+
+test("what came of it is said above the page, and nothing moves", async (t) => {
+  const page = await opened(t, (socket) => {
+    vehicle(socket, undefined, { hello: { commands: ["time_lap"] } });
+    socket.onMessage(({ name }) => socket.say({ type: "commanded", name, ok: true, error: null }));
+  });
+  const top = () => page.evaluate(() => document.querySelector("main").getBoundingClientRect().top);
+  await shows(page, "#fields-rows", "voltage");
+  await shows(page, "#health-word", "live");
+  const before = await top();
+  await page.click("text=time_lap");
+  await shows(page, "#outcome", "time_lap: sent");
+  assert.equal(await top(), before);
+});
+
+test("what cannot be saved is said in the tool's words, and what can is a file", async (t) => {
+  const page = await opened(t, (socket) => vehicle(socket), { expected: /404/ });
+  t.after(() => (tool.answers = () => false));
+  const files = new Map([["/save", [404, "nothing has come that a CSV of LEADS has a place for\n"]]]);
+  tool.answers = (path, response) => {
+    const [status, body] = files.get(path) ?? [];
+    const name = 'attachment; filename="leads.mcap"';
+    return status !== undefined && response.writeHead(status, { "Content-Disposition": name }).end(body) !== null;
+  };
+  await page.click("text=Save CSV");
+  await shows(page, "#outcome.bad", "Save CSV: nothing has come that a CSV of LEADS has a place for");
+  files.set("/save", [200, "a recording"]);
+  const [download] = await Promise.all([page.waitForEvent("download"), page.click("text=Save MCAP")]);
+  assert.equal(download.suggestedFilename(), "leads.mcap");
+  assert.equal(await readFile(await download.path(), "utf8"), "a recording");
 });
 
 test("what is selected stays, so that it can be copied", async (t) => {
@@ -212,7 +261,7 @@ test("one finger moves the plot, two zoom it", async (t) => {
   await touch("touchMove", 130);
   await touch("touchMove", 160);
   await touch("touchEnd");
-  await shows(page, "#plot-live", "Paused");
+  await shows(page, "#plot-live", "Go live");
   assert.equal(await page.locator("#plot-span").inputValue(), "60000");
   await touch("touchStart", 100, 140);
   await touch("touchMove", 90, 150);
@@ -221,4 +270,33 @@ test("one finger moves the plot, two zoom it", async (t) => {
   await page.waitForFunction(() => Number(document.querySelector("#plot-span").value) < 45_000);
   const span = Number(await page.locator("#plot-span").inputValue());
   assert.ok(span > 20_000, `${span}`);
+});
+
+test("what is plotted is there again after a reload, and nothing else that is remembered", async (t) => {
+  const page = await opened(t, (socket) => vehicle(socket));
+  await shows(page, "#legend", "speed");
+  await page.getByRole("button", { name: "Take speed out of the plot" }).click();
+  await page.selectOption("#plot-span", "120000");
+  const names = () => page.locator("#legend .name").allTextContents();
+  const colour = () => page.locator("#legend li").getAttribute("data-series");
+  const before = await colour();
+  await page.reload();
+  await shows(page, "#legend", "voltage");
+  assert.deepEqual([await names(), await colour()], [["voltage"], before]);
+  assert.equal(await page.locator("#plot-span").inputValue(), "120000");
+  const kept = (plot) => JSON.stringify([[HELLO.source, plot], 7, null]);
+  for (const [stored, wanted] of [
+    ["{", "speed"],
+    [kept({ plotted: [["speed", 1e9], ["voltage", 0], [7, 7], 5, ["speed", 0]], spanMs: {} }), "voltage"],
+    [kept([]), "speed"],
+    [kept({ plotted: { length: 5 }, spanMs: -1 }), null],
+  ]) {
+    await page.evaluate((stored) => localStorage.setItem("leads-comm.plots", stored), stored);
+    await page.reload();
+    await shows(page, "#fields-rows", "voltage");
+    await shows(page, "#health-word", "live");
+    if (wanted !== null) await shows(page, "#legend", wanted);
+    assert.equal((await names()).includes("speed"), wanted === "speed", stored);
+    assert.equal(await page.locator("#plot-span").inputValue(), "60000");
+  }
 });

@@ -183,6 +183,11 @@ test("what would be a flat line gets the other scale", () => {
   assert.deepEqual(of([0, 40], [48.1, 48.9]), ["left", "right"]);
   assert.deepEqual(of([0, 40], [7, 7]), ["left", "left"]);
   assert.deepEqual(of([NaN, NaN], [0, 1]), ["left", "left"]);
+  // What is much larger has a scale to itself, and the others share one.
+  assert.deepEqual(of([0, 40], [1.2345e7, 1.2346e7], [0, 1], [48, 49]), ["left", "right", "left", "left"]);
+  assert.deepEqual(of([1.2345e7, 1.2346e7], [0, 40], [0, 1]), ["left", "right", "right"]);
+  assert.deepEqual(of([0, 40], [NaN, NaN], [0, 1], [0, 1]), ["left", "left", "right", "right"]);
+  assert.deepEqual(sides([], []), []);
   // Near the limit it stays as it is.
   const near = [
     { min: 0, max: 40 },

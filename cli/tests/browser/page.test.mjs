@@ -67,7 +67,7 @@ test("the tool goes and comes: the page says so, and what is plotted stays", asy
   await page.locator("#fields-rows tr", { hasText: "speed" }).click();
   sockets[0].close();
   await shows(page, "#health-word", "tool gone");
-  await shows(page, "#status", "trying again");
+  await shows(page, "#status", "leads-comm view does not answer; trying again");
   await shows(page, "#health-word", "live");
   await shows(page, "#fields-rows .value", "22");
   assert.equal(await page.locator("#fields-rows tr").count(), 2);
@@ -110,7 +110,12 @@ test("the vehicle goes: the lamp, its form, and the words", async (t) => {
     await shows(page, "#health-word", word);
     assert.equal(await page.getAttribute("#health", "data-level"), level);
   }
-  await shows(page, "#status", "connection refused");
+  await shows(page, "#status.bad", "connection refused");
+  socket.say({ ...STATE, now: Date.now(), age_ms: 40_000 });
+  await shows(page, "#status:not(.bad)", "connected, but nothing has come for 40.");
+  socket.say({ ...STATE, now: Date.now(), age_ms: null });
+  await shows(page, "#status:not(.bad)", "connected, but nothing has come yet");
+  await page.waitForSelector("#figures [title*='faster than']:has-text('left out')");
 });
 
 test("nothing that a vehicle or a peer says is more than text", async (t) => {
@@ -168,6 +173,28 @@ test("peers: the worst first, in words; who has gone, and why", async (t) => {
   assert.deepEqual(cells, ["stopped", "10.0.0.8:2", "–", "1.0 kB (50 %)", "8.2 s", "42", "7", "drop oldest"]);
   assert.equal(await page.getAttribute("#peers-rows tr:first-child", "data-level"), "bad");
   await shows(page, "#departures", "too slow");
+  assert.equal(await page.locator("#peers.old").count(), 0);
+});
+
+test("peers: when their numbers are old it is said, and who has gone goes on being gone", async (t) => {
+  let socket;
+  const page = await opened(t, (opened) => {
+    vehicle((socket = opened));
+    socket.say({ ...PEERS, at: Date.now() - 60_000 });
+  });
+  const gone = (from) =>
+    page.waitForFunction((from) => {
+      const [, seconds] = document.querySelector("#departures .dim").textContent.match(/^([\d.]+) s ago/);
+      return from <= seconds && seconds < from + 20;
+    }, from);
+  await shows(page, "#peers.old #peers-text", "2 at 10.0.0.4:16900; numbers of 6");
+  await gone(64);
+  socket.say(PEERS);
+  await page.waitForSelector("#peers:not(.old)");
+  await gone(4);
+  await gone(6);
+  socket.say({ type: "peers", at: Date.now(), error: "nobody answers", numbers: null });
+  await shows(page, "#peers.old #peers-text", "nobody answers; numbers of ");
 });
 
 test("the newest picture is shown, and none is kept", async (t) => {

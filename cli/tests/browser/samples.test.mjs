@@ -85,6 +85,35 @@ test("few rows are drawn as they are, with a break where something is missing", 
   ]);
 });
 
+test("where a field is no number its curve breaks, and no other one", () => {
+  const said = '{"type":"samples","seq":1,"t":[0,10,20,30],"v":{"1":[1,"NaN",null,3],"2":[7,8,9,null]}}';
+  const table = new Table(Infinity);
+  const { times, columns } = read(said);
+  table.append(times, columns);
+  assert.deepEqual(thin(table, [1, 2], 0, 30, 100).slice(1), [
+    [1, null, undefined, 3],
+    [7, 8, 9, undefined],
+  ]);
+  assert.deepEqual(range(table, 1, 0, 100), { min: 1, max: 3 });
+  assert.deepEqual(
+    [5, 25, 30].map((time) => valueAt(table, 1, time)),
+    [1, NaN, 3],
+  );
+  const feed = new Feed();
+  feed.begin(300_000);
+  feed.names({ more: 0, fields: [{ id: 1, path: "a", last: 1, at: 0, min: 1, max: 1 }] });
+  feed.samples({ seq: 1, times: [5, 6], columns: column(1, columns.get(1).slice(0, 2)) });
+  assert.deepEqual([feed.fields.get(1).last, feed.fields.get(1).max], [1, 1]);
+  // Among many rows as well.
+  const long = new Table(Infinity);
+  const values = Array.from({ length: 5000 }, (_, row) => (row >= 2000 && row < 2500 ? "NaN" : row % 7));
+  const many = read(JSON.stringify({ type: "samples", seq: 1, t: values.map((_, row) => row), v: { 1: values } }));
+  long.append(many.times, many.columns);
+  const [at, drawn] = thin(long, [1], 0, 5000, 100);
+  const gaps = at.filter((_, place) => drawn[place] === null);
+  assert.ok(gaps.length >= 8 && gaps[0] >= 2000 && gaps.at(-1) < 2500, `${gaps}`);
+});
+
 test("of many rows each pixel has the smallest and the largest", () => {
   const table = new Table(Infinity);
   const values = Float64Array.from({ length: 60_000 }, (_, row) => Math.sin(row / 500));

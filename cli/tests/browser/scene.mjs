@@ -21,12 +21,13 @@ after(async () => {
  * A page, and who speaks with it. What the browser complains of, as a policy that is not kept, fails the test.
  *
  * @param {(socket: object, number: number) => void} speak called for each connection
+ * @param {{expected?: RegExp}} options and those of a browser; what is expected is no complaint
  */
-export async function opened(t, speak, options = {}) {
+export async function opened(t, speak, { expected = /^$/, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1400, height: 900 }, ...options });
   const page = await context.newPage();
   const complaints = [];
-  page.on("console", (message) => isComplaint(message) && complaints.push(message.text()));
+  page.on("console", (message) => isComplaint(message, expected) && complaints.push(message.text()));
   page.on("pageerror", (error) => complaints.push(error.stack));
   t.after(async () => {
     await context.close();
@@ -40,8 +41,8 @@ export async function opened(t, speak, options = {}) {
 }
 
 /** That the tests read what has been drawn is no fault of the page. */
-function isComplaint(message) {
-  return /error|warning/.test(message.type()) && !/readback/.test(message.text());
+function isComplaint(message, expected) {
+  return /error|warning/.test(message.type()) && !/readback/.test(message.text()) && !expected.test(message.text());
 }
 
 export const text = (page, selector) => page.locator(selector).textContent();
@@ -102,7 +103,10 @@ export function curve(page, number = 0) {
 
 export const PEERS = {
   type: "peers",
-  at: 1,
+  /** As if they had just come. */
+  get at() {
+    return Date.now();
+  },
   error: null,
   numbers: {
     at_ms: 1000,
