@@ -176,6 +176,16 @@ export function clock(ms, decimals = 0) {
   return decimals === 0 ? whole : `${whole}.${String(date.getMilliseconds()).padStart(3, "0").slice(0, decimals)}`;
 }
 
+/** The day and the time of day, here: `2026-11-29 14:03:07`. */
+export function date(ms) {
+  const date = new Date(ms);
+  if (Number.isNaN(date.getTime())) {
+    return NONE;
+  }
+  const two = (number) => String(number).padStart(2, "0");
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clock(ms)}`;
+}
+
 /** A place in a recording: `1:03.250`. */
 export function place(ms) {
   const seconds = Math.max(0, ms) / 1000;

@@ -10,8 +10,11 @@ import { Window } from "../model/window.js";
 
 /** With fewer than this many one finds a name by looking. */
 const SEARCHED = 12;
+const NO_FIELDS = "No numbers yet: they are found by themselves in messages that are JSON.";
 const SPARK = { width: 64, height: 18 };
 const SPARK_SPAN = new Window(60_000, 60_000);
+/** A part of a path of so many characters is not cut: its ellipsis would be as long. */
+const SHORT_PREFIX = 4;
 /** Small curves in one frame: the others follow in the next ones. */
 const SPARKS_AT_ONCE = 6;
 
@@ -136,7 +139,8 @@ export class Fields {
       byId("fields-count"),
       wanted === "" ? `${this.#rows.size}${more}` : `${found} of ${this.#rows.size}${more}`,
     );
-    byId("fields-empty").hidden = this.#rows.size > 0;
+    byId("fields-empty").hidden = found > 0;
+    setText(byId("fields-empty"), this.#rows.size === 0 ? NO_FIELDS : "No field has this in its name.");
     this.#reachable();
   }
 
@@ -181,7 +185,7 @@ class Row {
     this.button = element("button", { type: "button", "aria-pressed": "false", title: shown(field.path, 200) });
     this.button.append(
       element("span", { class: "swatch", "aria-hidden": "true" }),
-      element("span", { class: "dim" }, shown(prefix, 100)),
+      element("span", { class: prefix.length > SHORT_PREFIX ? "dim" : "dim whole" }, shown(prefix, 100)),
       element("span", {}, shown(name, 100)),
     );
     if (prefix === "") {

@@ -3,6 +3,7 @@
 import { byId, colour, font, setText, sizeOf, sized } from "../dom.js";
 import { part } from "../frames.js";
 import { pairOfCoordinates } from "../model/choice.js";
+import { GAP } from "../model/json.js";
 import { fit, isPlace, projection, scaleBar } from "../model/projection.js";
 
 const PADDING = 22;
@@ -57,11 +58,14 @@ export class Track {
     const points = [];
     let project = null;
     for (let row = latitudes.length - 1; row >= 0; row--) {
-      if (isPlace(latitudes[row], longitudes[row])) {
+      const [latitude, longitude] = [latitudes[row], longitudes[row]];
+      if (isPlace(latitude, longitude)) {
         project ??= projection({ latitude: latitudes[row], longitude: longitudes[row] });
-        points.push(project(latitudes[row], longitudes[row]));
+        points.push(project(latitude, longitude));
       }
-      if (breaks[row] === 1 && points.length > 0) {
+      // A message of another kind says nothing of a place; one that says that there is none breaks the track.
+      const isNone = latitude === GAP || longitude === GAP || (latitude === 0 && longitude === 0);
+      if ((breaks[row] === 1 || isNone) && points.length > 0) {
         points.push(null);
       }
     }

@@ -72,7 +72,7 @@ export class Timeline {
 
   #text(ms) {
     const { start, end } = this.#timeline ?? { start: 0, end: 0 };
-    const text = `${format.place(ms)} of ${format.place(end - start)}`;
+    const text = `${format.date(start + ms)}, ${format.place(ms)} of ${format.place(end - start)}`;
     setText(byId("timeline-text"), text);
     byId("timeline-at").setAttribute("aria-valuetext", text);
   }

@@ -117,7 +117,10 @@ test("among many fields one is found by a part of its name", async (t) => {
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("Enter");
   await shows(page, "#legend", "group0.field490");
+  await page.fill("#fields-search", "nobody");
+  await shows(page, "#fields-empty:not([hidden])", "No field has this in its name");
   await page.fill("#fields-search", "");
+  await page.waitForSelector("#fields-empty", { state: "hidden" });
   await shows(page, "#fields-count", "500");
 });
 
@@ -148,14 +151,14 @@ test("the time line of a recording", async (t) => {
     socket.onMessage((message) => said.push(message));
     vehicle(socket, undefined, { hello: { live: false } });
     socket.say({ type: "timeline", start: 1000, end: 61_000, at: 4250, speed: 1, paused: false, ended: false });
-  });
+  }, { timezoneId: "UTC" });
   const heard = async (wanted) => {
     for (const deadline = Date.now() + 10_000; Date.now() < deadline; await page.waitForTimeout(20)) {
       if (said.some((message) => JSON.stringify(message) === JSON.stringify(wanted))) return;
     }
     assert.fail(JSON.stringify(said));
   };
-  await shows(page, "#timeline-text", "0:03.2 of 1:00.0");
+  await shows(page, "#timeline-text", "1970-01-01 00:00:04, 0:03.2 of 1:00.0");
   await shows(page, "#health-word", "playing");
   await page.click("#timeline-play");
   await heard({ type: "pause", on: true });

@@ -19,6 +19,7 @@ for (const width of [400, 320]) {
     await shows(page, "#peers-rows", "10.0.0.8:2");
     await shows(page, "#raw code", "yyy");
     await page.click("#raw-wrap");
+    assert.deepEqual(await page.locator("#save a").allInnerTexts(), ["Save MCAP", "Save CSV"]);
     const wide = await page.evaluate(() =>
       [...document.querySelectorAll("body *")]
         .filter((it) => it.checkVisibility() && !it.closest(".scroll, .unseen, .skip, .canvas"))
@@ -117,4 +118,22 @@ test("no number is cut: neither in the table, nor on an axis", async (t) => {
   assert.deepEqual(await written(":"), []);
   await large.click();
   assert.deepEqual(await written(" G"), []);
+});
+
+test("a path that is cut says so, and a track is never cut", async (t) => {
+  const page = await opened(t, (socket) => {
+    const value = { motor: { temperature_of_the_second_winding: 1 }, a: { b: 2 }, gps: { lat: 50.1, lon: 7.2 } };
+    vehicle(socket, [value]);
+  });
+  await shows(page, "#fields-rows", "temperature_of_the_second_winding");
+  const prefix = (path) =>
+    page.locator("#fields-rows tr", { hasText: path }).locator("button .dim").evaluate((it) => it.getBoundingClientRect().width);
+  assert.ok((await prefix("temperature")) >= 26);
+  assert.ok((await prefix("a.b")) < 26);
+  await page.waitForSelector("#map:not([hidden])");
+  for (const height of [640, 900]) {
+    await page.setViewportSize({ width: 1400, height });
+    const [canvas, panel] = await Promise.all(["#map-canvas", "#map"].map((it) => page.locator(it).boundingBox()));
+    assert.ok(canvas.y + canvas.height <= panel.y + panel.height, `${height}`);
+  }
 });
