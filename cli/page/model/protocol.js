@@ -98,10 +98,7 @@ export function samples(message) {
   const columns = new Map();
   for (const [id, values] of Object.entries(isObject(message.v) ? message.v : {})) {
     if (Array.isArray(values) && values.length >= times.length && columns.size < MOST_FIELDS) {
-      columns.set(
-        Number(id),
-        values.slice(0, times.length).map(sample),
-      );
+      columns.set(Number(id), values.slice(0, times.length).map(sample));
     }
   }
   return { seq: finite(message.seq), times, columns };

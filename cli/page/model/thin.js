@@ -31,7 +31,7 @@ export function thin(table, ids, from, to, pixels) {
       }
       drawn.row(times[row], (field) => present(columns[field]?.[row]));
     }
-    return drawn.lists;
+    return drawn.finished();
   }
   // Pixels begin at multiples of their width, and not at `from`: what has been drawn looks the same a pixel further on.
   const width = (to - from) / pixels;
@@ -51,7 +51,7 @@ export function thin(table, ids, from, to, pixels) {
     }
   }
   pixel.into(drawn, width);
-  return drawn.lists;
+  return drawn.finished();
 }
 
 /** The smallest and the largest value between two times; NaN where there is none. */
@@ -109,6 +109,19 @@ class Drawn {
 
   gap(time) {
     this.row(time, () => null);
+  }
+
+  /** A gap reaches from value to value, over the rows that have nothing of its field. */
+  finished() {
+    for (const list of this.lists.slice(1)) {
+      for (let at = 1; at < list.length; at++) {
+        if (list[at] === NOTHING && list[at - 1] === null) list[at] = null;
+      }
+      for (let at = list.length - 2; at >= 0; at--) {
+        if (list[at] === NOTHING && list[at + 1] === null) list[at] = null;
+      }
+    }
+    return this.lists;
   }
 }
 

@@ -105,6 +105,10 @@ function departed({ peer, agoMs, lastedMs, kind, reason }, ageMs) {
     {},
     element("span", { class: "name" }, shown(peer, 60)),
     element("span", {}, why),
-    element("span", { class: "number dim" }, `${format.duration(agoMs + ageMs)} ago, after ${format.duration(lastedMs)}`),
+    element(
+      "span",
+      { class: "number dim" },
+      `${format.duration(agoMs + ageMs)} ago, after ${format.duration(lastedMs)}`,
+    ),
   );
 }

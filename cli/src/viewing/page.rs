@@ -45,6 +45,7 @@ pub(crate) const FILES: Files = Files(&[
     file("/panels/raw.js", SCRIPT, include_bytes!("../../page/panels/raw.js")),
     file("/panels/save.js", SCRIPT, include_bytes!("../../page/panels/save.js")),
     file("/panels/timeline.js", SCRIPT, include_bytes!("../../page/panels/timeline.js")),
+    file("/sizes.css", CSS, include_bytes!("../../page/sizes.css")),
     file("/style.css", CSS, include_bytes!("../../page/style.css")),
     file("/theme.js", SCRIPT, include_bytes!("../../page/theme.js")),
     file("/uplot/uPlot.iife.min.js", SCRIPT, include_bytes!("../../page/uplot/uPlot.iife.min.js")),

@@ -146,12 +146,16 @@ test("wheel, dragging and a double click", async (t) => {
 test("the time line of a recording", async (t) => {
   const said = [];
   let socket;
-  const page = await opened(t, (opened) => {
-    socket = opened;
-    socket.onMessage((message) => said.push(message));
-    vehicle(socket, undefined, { hello: { live: false } });
-    socket.say({ type: "timeline", start: 1000, end: 61_000, at: 4250, speed: 1, paused: false, ended: false });
-  }, { timezoneId: "UTC" });
+  const page = await opened(
+    t,
+    (opened) => {
+      socket = opened;
+      socket.onMessage((message) => said.push(message));
+      vehicle(socket, undefined, { hello: { live: false } });
+      socket.say({ type: "timeline", start: 1000, end: 61_000, at: 4250, speed: 1, paused: false, ended: false });
+    },
+    { timezoneId: "UTC" },
+  );
   const heard = async (wanted) => {
     for (const deadline = Date.now() + 10_000; Date.now() < deadline; await page.waitForTimeout(20)) {
       if (said.some((message) => JSON.stringify(message) === JSON.stringify(wanted))) return;

@@ -54,6 +54,32 @@ test("the past is there at once, and what is left out is a gap of the curve", as
   assert.ok(columns.at(-1) - columns[0] > 500, `${columns[0]} to ${columns.at(-1)}`);
 });
 
+test("where a message says that a field is no number its curve has a gap", async (t) => {
+  const page = await opened(t, (socket) => {
+    const frames = new Frames();
+    const now = Date.now();
+    const rows = Array.from({ length: 3000 }, (_, row) => ({
+      at: now - 60_000 + row * 20,
+      value: { speed: 20 + (row % 9) },
+    }));
+    const samples = frames.samples(rows);
+    samples.v[1].fill("NaN", 1000, 1500);
+    socket.say(HELLO);
+    socket.say(frames.fields());
+    socket.say(samples);
+    socket.say({ ...STATE, now });
+  });
+  await shows(page, "#legend", "speed");
+  await page.waitForFunction(() => document.querySelector("#plot canvas") !== null);
+  let columns = [];
+  for (const deadline = Date.now() + 10_000; Date.now() < deadline && columns.length < 300;) {
+    columns = await curve(page);
+  }
+  const gaps = columns.slice(1).map((column, at) => column - columns[at]);
+  const wide = gaps.filter((gap) => gap > 5);
+  assert.ok(wide.length === 1 && wide[0] > columns.length / 8, `${columns.length} columns, ${wide}`);
+});
+
 test("the tool goes and comes: the page says so, and what is plotted stays", async (t) => {
   const sockets = [];
   const page = await opened(t, (socket, number) => {

@@ -81,7 +81,7 @@ test("few rows are drawn as they are, with a break where something is missing", 
   assert.deepEqual(thin(table, [1, 2], 0, 30, 100), [
     [0, 10, 20, 25, 30],
     [1, undefined, 3, null, 4],
-    [undefined, undefined, undefined, null, undefined],
+    [null, null, null, null, null],
   ]);
 });
 
@@ -91,7 +91,7 @@ test("where a field is no number its curve breaks, and no other one", () => {
   const { times, columns } = read(said);
   table.append(times, columns);
   assert.deepEqual(thin(table, [1, 2], 0, 30, 100).slice(1), [
-    [1, null, undefined, 3],
+    [1, null, null, 3],
     [7, 8, 9, undefined],
   ]);
   assert.deepEqual(range(table, 1, 0, 100), { min: 1, max: 3 });
@@ -111,7 +111,9 @@ test("where a field is no number its curve breaks, and no other one", () => {
   long.append(many.times, many.columns);
   const [at, drawn] = thin(long, [1], 0, 5000, 100);
   const gaps = at.filter((_, place) => drawn[place] === null);
-  assert.ok(gaps.length >= 8 && gaps[0] >= 2000 && gaps.at(-1) < 2500, `${gaps}`);
+  assert.ok(gaps.length >= 8 && gaps[0] >= 2000 && gaps.at(-1) < 2501, `${gaps}`);
+  // All of it, so that no line is drawn between the pixels.
+  assert.ok(drawn.slice(at.indexOf(gaps[0]), at.indexOf(gaps.at(-1))).every((value) => value === null));
 });
 
 test("of many rows each pixel has the smallest and the largest", () => {
