@@ -334,6 +334,31 @@ fn who_may_have_missed_a_channel_is_cut_off() {
     shown.wait_for(|board| board.clients().is_empty());
 }
 
+/// What it must not miss has gone long ago, also when something always waits behind that.
+#[test]
+fn who_is_always_behind_and_has_missed_no_channel_stays() {
+    let mut shown = Shown::live();
+    shown.message("0 ");
+    let slow = shown.client(&["/text"]);
+    slow.subscribe(0, 1);
+    slow.data();
+    slow.settle();
+    let half = "x".repeat(LONGEST_RECORD / 2);
+    for message in [&half, "{}", &half] {
+        shown.message(message);
+    }
+    slow.data();
+    assert_eq!(slow.topics(), ["/leads"]);
+    shown.wait_for(|board| board.clients()[0].stats().traffic.waiting.messages == 1);
+    let count = flood(&mut shown, |_| ());
+    slow.data();
+    let first = number_of(&slow.data().1);
+    assert!(first > 0, "nothing was dropped");
+    for number in first + 1..count {
+        assert_eq!(number_of(&slow.data().1), number);
+    }
+}
+
 /// Records that come while the last one is sent are not missed, and nothing older comes behind them.
 #[test]
 fn the_last_that_a_newcomer_sees_is_the_last_that_there_is() {
