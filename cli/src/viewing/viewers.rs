@@ -136,9 +136,8 @@ impl Viewers {
     pub(super) fn tell_samples(&self, samples: &str) {
         let keeps_up = |viewer: &Connection| {
             let Some(greeted) = viewer.get::<Greeted>() else { return false };
-            let Traffic { written, dropped, rejected, waiting, .. } = viewer.stats().traffic;
-            let gone = written.messages + (dropped.messages - rejected.messages);
-            greeted.samples.lock().admit(gone, waiting.messages, samples.len())
+            let traffic = viewer.stats().traffic;
+            greeted.samples.lock().admit(gone(&traffic), traffic.waiting.messages, samples.len())
         };
         let _ = self.server.broadcast_where(samples.as_bytes(), keeps_up);
     }
@@ -146,6 +145,12 @@ impl Viewers {
     pub(crate) fn close(&self) {
         self.server.close();
     }
+}
+
+/// How many of the messages that waited for somebody have gone: those that are replaced by newer ones have not, which
+/// take their places.
+pub(super) fn gone(traffic: &Traffic) -> u64 {
+    traffic.written.messages + (traffic.dropped.messages - traffic.rejected.messages)
 }
 
 fn is_greeted(viewer: &Connection) -> bool {

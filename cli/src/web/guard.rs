@@ -56,7 +56,10 @@ impl Guard {
     pub(super) fn check_access(&self, head: &Head, lets_in: impl Fn(&str) -> bool) -> Result<bool, Refused> {
         let host = head.host.as_deref();
         self.access.check(host, None).map_err(|_| {
-            Refused::new(403, "this host is none of the service's: ask for its IP address, or have it let in the name (--web-host)")
+            Refused::new(
+                403,
+                "this host is none of the service's: ask for its IP address, or have it let in the name (--web-host)",
+            )
         })?;
         let Some(origin) = head.origin.as_deref() else { return Ok(false) };
         if self.access.check(host, Some(origin)).is_ok() {

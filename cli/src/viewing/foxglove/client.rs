@@ -6,14 +6,17 @@ use std::sync::Arc;
 use leads_comm::Connection;
 use parking_lot::Mutex;
 
+use super::super::viewers::gone;
+
 /// To how many channels a client may publish.
 const MOST_PUBLICATIONS: usize = 16;
 
 /// What is known of a client, kept with its connection.
 #[derive(Debug, Default)]
 pub(super) struct Client {
-    /// While something waits that it must not miss: how many messages had been dropped before that.
-    dropped_before: Mutex<Option<u64>>,
+    /// The place, among all messages, of the last one that it must not miss. Held while one is sent, so that what is
+    /// dropped meanwhile is dropped for that one.
+    owed: Mutex<u64>,
     publications: Mutex<HashSet<u32>>,
 }
 
@@ -39,24 +42,28 @@ impl Client {
 
 /// Sends what the client must not miss.
 pub(super) fn inform(connection: &Connection, message: &[u8]) {
-    let before = connection.dropped_messages();
-    // One that has gone needs nothing.
-    let _ = connection.send(message);
-    if connection.queued_bytes() > 0 {
-        Client::of(connection).dropped_before.lock().get_or_insert(before);
-    }
+    send(connection, message, true);
 }
 
-/// Sends what it may miss: when it is behind, that takes the place of what is older. Where that was something that it
-/// must not miss, it is cut off, for it knows no more what there is; when it connects again it is told.
+/// Sends what it may miss: when it is behind, that takes the place of what is older.
 pub(super) fn show(connection: &Connection, message: &[u8]) {
-    let _ = connection.send(message);
+    send(connection, message, false);
+}
+
+/// Where something is dropped while the client is owed what it must not miss, it is cut off, for it may know no more
+/// what there is; when it connects again it is told.
+fn send(connection: &Connection, message: &[u8], is_owed: bool) {
     let client = Client::of(connection);
-    let mut dropped_before = client.dropped_before.lock();
-    let Some(before) = *dropped_before else { return };
-    if connection.dropped_messages() != before {
+    let mut owed = client.owed.lock();
+    let before = connection.stats().traffic;
+    let may_miss = gone(&before) >= *owed;
+    let is_sent = connection.send(message).is_ok();
+    let after = connection.stats().traffic;
+    if (is_owed && !is_sent) || (!may_miss && after.dropped != before.dropped) {
+        // One that has gone needs nothing more.
         connection.abort();
-    } else if connection.queued_bytes() == 0 {
-        *dropped_before = None;
+    }
+    if is_owed {
+        *owed = gone(&after) + after.waiting.messages;
     }
 }
