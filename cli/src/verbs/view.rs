@@ -288,7 +288,7 @@ fn keep(matches: &ArgMatches) -> Duration {
 /// All that is there for those who look.
 struct View {
     web: WebServer,
-    guests: Guests,
+    guests: Arc<Guests>,
     viewers: Arc<Viewers>,
     hub: Running,
 }
@@ -306,11 +306,12 @@ impl View {
         let history = Arc::new(Mutex::new(History::new(keep(matches), bytes)));
         let (door, listener) = web::door(&[SUBPROTOCOL]);
         let viewers = Arc::new(Viewers::start(listener, Arc::clone(&desk))?);
-        let (mut guests, guest_door) = Guests::begin(matches, &subject, &desk)?;
+        let (guests, sinks, guest_door) = Guests::begin(matches, &subject, &desk)?;
         let mut hub = Hub::new(feed, Board::new(Arc::clone(&history)), subject, Arc::clone(&viewers));
-        hub.sinks = guests.take_sinks();
+        hub.sinks = sinks;
+        let guests = Arc::new(guests);
         let servers = vec![("page", viewers.server().clone()), ("foxglove", guests.server().clone())];
-        let site = ViewSite { history, desk, client, servers, large: Mutex::default() };
+        let site = ViewSite { history, desk, client, servers, guests: Arc::clone(&guests), large: Mutex::default() };
         let address = matches.get_one("listen").copied().unwrap_or(LISTEN);
         let token = matches.get_one::<PathBuf>("web-token-file").map(|file| read_token(file)).transpose()?;
         let hosts = matches.get_many("web-host").unwrap_or_default();

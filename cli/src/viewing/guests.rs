@@ -1,7 +1,6 @@
 //! Those who look beside the page: Foxglove and Lichtblick, PlotJuggler, and the page of LEADS's remote analyst. What
 //! is to be typed for them, and how each is begun.
 
-use std::mem;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -23,8 +22,13 @@ pub(crate) struct Guests {
     foxglove: Foxglove,
     udp: Option<Arc<UdpCounts>>,
     analyst: Option<WebServer>,
-    sinks: Vec<Box<dyn Sink>>,
 }
+
+/// What feeds them.
+pub(crate) type Sinks = Vec<Box<dyn Sink>>;
+
+/// Who was not sent messages, and how many, by cause.
+pub(super) type LeftOut = (&'static str, Vec<(&'static str, u64)>);
 
 pub(crate) fn options() -> [Arg; 3] {
     [
@@ -60,8 +64,12 @@ fn origin(text: &str) -> Result<String, String> {
 }
 
 impl Guests {
-    /// Begins them; and the door through which Foxglove comes.
-    pub(crate) fn begin(matches: &ArgMatches, subject: &Subject, desk: &Arc<Desk>) -> Result<(Self, Door), Failure> {
+    /// Begins them; what feeds them; and the door through which Foxglove comes.
+    pub(crate) fn begin(
+        matches: &ArgMatches,
+        subject: &Subject,
+        desk: &Arc<Desk>,
+    ) -> Result<(Self, Sinks, Door), Failure> {
         let origins: Vec<&String> = matches.get_many("origin").unwrap_or_default().collect();
         let commands = (!subject.commands.is_empty()).then(|| commands(desk));
 
@@ -76,7 +84,7 @@ impl Guests {
                 commands: commands.clone(),
             },
         )?;
-        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(foxglove.sink())];
+        let mut sinks: Sinks = vec![Box::new(foxglove.sink())];
         let mut counts = None;
         if let Some(target) = matches.get_one::<String>("udp") {
             let udp = Udp::new(target).map_err(|error| usage(format!("cannot send to --udp {target}: {error}")))?;
@@ -97,17 +105,18 @@ impl Guests {
                 Some(server)
             }
         };
-        Ok((Self { foxglove, udp: counts, analyst, sinks }, door))
-    }
-
-    /// What feeds them, once.
-    pub(crate) fn take_sinks(&mut self) -> Vec<Box<dyn Sink>> {
-        mem::take(&mut self.sinks)
+        Ok((Self { foxglove, udp: counts, analyst }, sinks, door))
     }
 
     /// The server of those who have come from Foxglove.
     pub(crate) fn server(&self) -> &Server {
         self.foxglove.server()
+    }
+
+    /// How many messages each of them was not sent, by cause. Those that are there now have been from the beginning.
+    pub(super) fn left_out(&self) -> Vec<LeftOut> {
+        let udp = self.udp.iter().map(|counts| ("udp", counts.left_out().to_vec()));
+        udp.chain([("foxglove", vec![("too_long", self.foxglove.left_out())])]).collect()
     }
 
     /// Ends them, and tells of what was left out.

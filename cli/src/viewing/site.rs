@@ -1,14 +1,16 @@
 //! What a browser is answered by HTTP. Each request has a thread of its own; none of them holds up the hub for longer
 //! than it takes to make a list.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use leads_comm::stats::ServiceStats;
 use leads_comm::{Client, Server};
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::desk::{Desk, Refused};
+use super::guests::{Guests, LeftOut};
 use super::history::History;
 use super::link::NotSent;
 use super::protocol;
@@ -24,6 +26,8 @@ pub(crate) struct ViewSite {
     pub(crate) client: Option<Client>,
     /// Those who are served, by a name.
     pub(crate) servers: Vec<(&'static str, Server)>,
+    /// Those who count what they are not sent.
+    pub(crate) guests: Arc<Guests>,
     /// Taken by the one whose answer is large, so that there is one such at a time.
     pub(crate) large: Mutex<()>,
 }
@@ -95,13 +99,14 @@ impl ViewSite {
     }
 
     fn stats(&self) -> Response {
-        let told: Vec<_> =
-            self.services().iter().map(|(name, stats)| format!("\"{name}\":{}", stats.to_json())).collect();
-        Response::json(format!("{{{}}}", told.join(",")))
+        let services = self.services();
+        let told: String = services.iter().map(|(name, stats)| format!("\"{name}\":{},", stats.to_json())).collect();
+        Response::json(format!("{{{told}\"left_out\":{}}}", json_of(&self.guests.left_out())))
     }
 
     fn metrics(&self) -> Response {
-        Response::new(numbers::CONTENT_TYPE, numbers::prometheus(&self.services()))
+        let text = numbers::prometheus(&self.services()) + &prometheus_of(&self.guests.left_out());
+        Response::new(numbers::CONTENT_TYPE, text)
     }
 
     /// The numbers of all services that are at work here.
@@ -109,6 +114,26 @@ impl ViewSite {
         let client = self.client.iter().map(|client| ("vehicle", client.stats()));
         client.chain(self.servers.iter().map(|(name, server)| (*name, server.stats()))).collect()
     }
+}
+
+fn json_of(left_out: &[LeftOut]) -> Value {
+    let of = |counts: &[(&str, u64)]| -> Value {
+        counts.iter().map(|(cause, number)| ((*cause).to_owned(), json!(number))).collect::<Map<_, _>>().into()
+    };
+    left_out.iter().map(|(to, counts)| ((*to).to_owned(), of(counts))).collect::<Map<_, _>>().into()
+}
+
+/// Also of those that have not occurred: a series begins at 0.
+fn prometheus_of(left_out: &[LeftOut]) -> String {
+    const NAME: &str = "leads_comm_view_left_out_total";
+    let mut text =
+        format!("# HELP {NAME} Messages not sent to those beside the page, by cause\n# TYPE {NAME} counter\n");
+    for (to, counts) in left_out {
+        for (cause, number) in counts {
+            writeln!(text, "{NAME}{{to=\"{to}\",cause=\"{cause}\"}} {number}").expect("a String takes it");
+        }
+    }
+    text
 }
 
 fn answered(status: u16, error: &str) -> Response {

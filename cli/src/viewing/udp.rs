@@ -36,15 +36,20 @@ pub(crate) struct UdpCounts {
     failed: AtomicU64,
 }
 
+impl UdpCounts {
+    /// How many were not sent, by cause.
+    pub(super) fn left_out(&self) -> [(&'static str, u64); 3] {
+        let Self { sent: _, not_json, too_long, failed } = self;
+        [("not_json", not_json), ("too_long", too_long), ("not_taken", failed)]
+            .map(|(cause, counted)| (cause, counted.load(Ordering::Relaxed)))
+    }
+}
+
 impl fmt::Display for UdpCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sent, not_json, too_long, failed } = self;
-        let [sent, not_json, too_long, failed] =
-            [sent, not_json, too_long, failed].map(|count| count.load(Ordering::Relaxed));
-        write!(f, "by UDP: {} sent", count(sent, "message"))?;
-        for (left_out, why) in
-            [(not_json, "no JSON objects"), (too_long, "too long"), (failed, "not taken by the system")]
-        {
+        write!(f, "by UDP: {} sent", count(self.sent.load(Ordering::Relaxed), "message"))?;
+        let whys = ["no JSON objects", "too long", "not taken by the system"];
+        for ((_, left_out), why) in self.left_out().into_iter().zip(whys) {
             if left_out > 0 {
                 write!(f, ", {left_out} {why}")?;
             }

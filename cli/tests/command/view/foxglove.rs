@@ -237,6 +237,17 @@ fn hostile_clients_are_their_own_trouble() {
     drop(many);
 }
 
+#[test]
+fn what_is_too_long_for_it_is_counted() {
+    let (view, vehicle) = View::of_vehicle(&[]);
+    vehicle.write(format!("{};", "x".repeat(4 << 20)));
+    let mut page = view.page();
+    page.find("state", |_| view.get("/stats").json()["left_out"] == json!({ "foxglove": { "too_long": 1 } }));
+    let line = "leads_comm_view_left_out_total{to=\"foxglove\",cause=\"too_long\"} 1";
+    let metrics = view.get("/metrics");
+    assert!(metrics.text().lines().any(|metric| metric == line), "{}", metrics.text());
+}
+
 /// A client that has gone without a word does not stay.
 #[test]
 fn one_that_goes_without_a_word_is_forgotten() {

@@ -23,6 +23,22 @@ fn json_goes_out_by_udp() {
     assert_eq!(told["speed"], 12.5);
     assert!(told["timestamp"].as_f64().unwrap() > 1.7e9, "{told}");
     view.process.error_line_with("not sent by UDP: messages that are no JSON objects");
+    let left_out = view.get("/stats").json()["left_out"].clone();
+    let by_udp = json!({ "not_json": 1, "too_long": 0, "not_taken": 0 });
+    assert_eq!(left_out, json!({ "udp": by_udp, "foxglove": { "too_long": 0 } }));
+    let metrics = view.get("/metrics");
+    let lines: Vec<_> = metrics.text().lines().filter(|line| line.contains("leads_comm_view_left_out_total")).collect();
+    assert_eq!(
+        lines,
+        [
+            "# HELP leads_comm_view_left_out_total Messages not sent to those beside the page, by cause",
+            "# TYPE leads_comm_view_left_out_total counter",
+            "leads_comm_view_left_out_total{to=\"udp\",cause=\"not_json\"} 1",
+            "leads_comm_view_left_out_total{to=\"udp\",cause=\"too_long\"} 0",
+            "leads_comm_view_left_out_total{to=\"udp\",cause=\"not_taken\"} 0",
+            "leads_comm_view_left_out_total{to=\"foxglove\",cause=\"too_long\"} 0",
+        ]
+    );
     #[cfg(unix)]
     {
         view.process.signal("INT");
