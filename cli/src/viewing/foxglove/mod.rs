@@ -221,28 +221,32 @@ impl Shared {
     }
 
     /// Gives a client the last record, and then all that come. Records may come while the last one is sent, which is
-    /// done without a lock; those are made up for, so that what it has seen last is what there was last.
+    /// done without a lock; those are made up for, so that what it has seen last is what there was last. Where they come
+    /// too fast for that, they wait for it.
     fn subscribe(&self, client: &Connection, wanted: Subscription) -> Result<(), Refused> {
+        let show = |last: &[u8]| {
+            let mut data = last.to_vec();
+            protocol::address(&mut data, wanted.id);
+            client::show(client, &data);
+        };
         let mut shown: Option<Arc<Vec<u8>>> = None;
-        for _ in 0..MOST_LAST {
+        for attempt in 0.. {
             let mut board = self.board.lock();
             let last = board.last(client, wanted)?;
-            let is_shown =
-                last.as_ref().is_none_or(|last| shown.as_ref().is_some_and(|shown| Arc::ptr_eq(shown, last)));
-            if is_shown {
+            let is_new = |last: &&Arc<Vec<u8>>| shown.as_ref().is_none_or(|shown| !Arc::ptr_eq(shown, last));
+            let Some(new) = last.as_ref().filter(is_new) else {
                 board.subscribe(client, wanted);
-                return Ok(());
+                break;
+            };
+            if attempt == MOST_LAST {
+                show(new);
+                board.subscribe(client, wanted);
+                break;
             }
             drop(board);
-            if let Some(last) = &last {
-                let mut data = Vec::clone(last);
-                protocol::address(&mut data, wanted.id);
-                client::show(client, &data);
-            }
+            show(new);
             shown = last;
         }
-        // They come so fast that the next one is as good.
-        self.board.lock().subscribe(client, wanted);
         Ok(())
     }
 
