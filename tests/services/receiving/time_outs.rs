@@ -403,8 +403,8 @@ fn what_does_not_fit_is_refused() {
     }
 }
 
-/// What the clock on the wall shows decides nothing: it is never looked at, and no time is subtracted from another one
-/// that may be closer to the beginning of the clock.
+/// What the clock on the wall shows decides nothing: a monitor says it, and nobody else looks at it. No time is
+/// subtracted from another one that may be closer to the beginning of the clock.
 #[test]
 fn no_wall_clock_is_read() {
     fn check(folder: &std::path::Path) -> usize {
@@ -413,7 +413,9 @@ fn no_wall_clock_is_read() {
     }
     fn check_file(path: &std::path::Path) -> usize {
         let text = std::fs::read_to_string(path).unwrap();
-        for wrong in ["SystemTime", "UNIX_EPOCH", "now() - ", "now().checked_sub"] {
+        let says_it = path.ends_with("server/monitor/message.rs");
+        let wall: &[_] = if says_it { &[] } else { &["SystemTime", "UNIX_EPOCH"] };
+        for wrong in ["now() - ", "now().checked_sub"].iter().chain(wall) {
             assert!(!text.contains(wrong), "{}: {wrong}", path.display());
         }
         1
