@@ -26,6 +26,8 @@ pub(in crate::service) struct NoRelief;
 struct Service {
     table: ConnectionTable,
     connections: Vec<Connection>,
+    /// How each of them ends; made beforehand, since to ask a connection is a step more to explore.
+    departures: Vec<Departure>,
 }
 
 impl Service {
@@ -34,7 +36,10 @@ impl Service {
         let connect = |id| {
             Connection::new(ConnectionId(id), Arc::new(Sink), engine.settings.delivery.clone(), Arc::clone(&engine))
         };
-        Arc::new(Self { table: ConnectionTable::new(), connections: (0..connections).map(connect).collect() })
+        let connections: Vec<_> = (0..connections).map(connect).collect();
+        let reason = DisconnectReason::new(DisconnectCause::LocalAbort, Undelivered::default());
+        let departures = connections.iter().map(|connection| Departure::new(connection, &reason)).collect();
+        Arc::new(Self { table: ConnectionTable::new(), connections, departures })
     }
 
     fn spawn<T: 'static>(self: &Arc<Self>, work: impl FnOnce(&Self) -> T + 'static) -> JoinHandle<T> {
@@ -47,8 +52,7 @@ impl Service {
     }
 
     fn remove(&self, id: u64) {
-        let reason = DisconnectReason::new(DisconnectCause::LocalAbort, Undelivered::default());
-        self.table.remove(Departure::new(&self.connections[id as usize], &reason), Traffic::default());
+        self.table.remove(self.departures[id as usize].clone(), Traffic::default());
     }
 
     /// Inserts, looks, removes, and looks again. Whether it was there, and what was seen.
