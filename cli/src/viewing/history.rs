@@ -1,4 +1,4 @@
-//! What came in the last minutes: the messages as they came, for whoever saves them, and their numbers, for plots.
+//! What came in the last minutes: the messages as they came, to be saved, and their numbers, for plots.
 //! Bounded in time, and in bytes; where there is more, the oldest goes.
 
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
 //! A recording as the hub sees it: messages that come when they are due, and somebody who moves along its time line.
 //!
-//! Whoever jumps sees at once what was recorded in the half minute before.
+//! Behind a jump one sees at once what was recorded in the half minute before.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

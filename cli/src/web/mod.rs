@@ -18,7 +18,7 @@
 //!   path; paths that mean another one, or hold what belongs in none. Each is refused, and what comes behind a request
 //!   is never taken for another one.
 //! - *Headers made of what a request has brought.* No header that is sent can hold a line break.
-//! - *Whoever takes or asks for too much*: heads over 16 KiB, bodies over 64 KiB, more than 256 requests at once, a
+//! - *Callers who take or ask for too much*: heads over 16 KiB, bodies over 64 KiB, more than 256 requests at once, a
 //!   request that is not there after 10 s, an answer that is taken at less than 8 KiB/s, large answers that are not
 //!   taken while others are asked for.
 //!

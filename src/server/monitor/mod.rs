@@ -1,4 +1,4 @@
-//! A service's numbers, said once a second to whoever looks: `leads-comm top`, a page, `nc`, or a program.
+//! A service's numbers, said once a second to those who look: `leads-comm top`, a page, `nc`, or a program.
 //!
 //! A [`Monitor`] is a small server of its own, on an address of its own, beside the service that it watches. It speaks
 //! the library's protocol with the separator `\n`, so that each message is a line: a JSON object with the numbers of the
@@ -50,8 +50,8 @@ const UNSENT: usize = 128 * 1024;
 /// How much those who look may say, in bytes; none of it is wanted.
 const MAX_RECEIVED_LEN: usize = 4096;
 
-/// Says a service's numbers once a second to whoever connects: a small server of its own, on an address of its own, beside
-/// the service that it watches.
+/// Says a service's numbers once a second to those who connect: a small server of its own, on an address of its own,
+/// beside the service that it watches.
 ///
 /// It speaks the library's protocol with the separator `\n`, so that each message is a line: a JSON object with the numbers
 /// of the service and of each of its connections, and who has left last. The repository's `docs/monitor.md` has the
@@ -268,7 +268,7 @@ struct Numbers {
     name: Option<String>,
     /// The monitor's own.
     server: OnceLock<Weak<Core>>,
-    /// With whoever is just looking, without the lock.
+    /// None while a thread looks with it, which is done without the lock.
     look: Mutex<Option<Look>>,
     /// What was seen last, and when.
     last: Mutex<Option<(Instant, Arc<[u8]>)>>,
