@@ -10,7 +10,7 @@
 //!   client     one of them, and what it must not miss
 //! ```
 //!
-//! The channels are those of a recording. A client that is behind loses data, the oldest first, and of pictures that wait
+//! The channels are those of a recording. A client that is behind loses data, oldest first, and of pictures that wait
 //! all but the newest of each channel; one that may have missed what it has to know, such as a new channel, is
 //! disconnected, and connects again. The hub waits for nobody.
 
