@@ -1,5 +1,8 @@
 #![doc = include_str!("../docs/guide.md")]
 
+#[cfg(not(any(unix, windows)))]
+compile_error!("leads-comm needs the sockets of Unix or of Windows");
+
 // From the top of the stack to its bottom: a module uses those below it, and none above.
 
 // LEADS's functions.

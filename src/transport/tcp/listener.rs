@@ -73,8 +73,12 @@ impl TcpListener {
     /// Binds `address` and listens, with the default [options](ListenOptions).
     ///
     /// Port 0 takes a free port. The address `::` serves IPv4 as well, on every system; on a host without IPv6 it is
-    /// taken for `0.0.0.0`. The port can be bound again at once after a server has used it (`SO_REUSEADDR`, except on
-    /// Windows, where that option means something else).
+    /// taken for `0.0.0.0`. The port can be bound again at once after a server has used it: by `SO_REUSEADDR`, except on
+    /// Windows, where it can be without, and that option would let two servers share a port.
+    ///
+    /// On Windows another program can still force its way onto the port with that option, if it runs as the same user.
+    /// `SO_EXCLUSIVEADDRUSE` prevents it; a program that needs it sets it on a socket of its own, and gives that to
+    /// [`new`](Self::new).
     ///
     /// # Errors
     ///
