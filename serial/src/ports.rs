@@ -23,6 +23,9 @@ pub fn available_ports() -> io::Result<Vec<String>> {
     let ports = serial2::SerialPort::available_ports()?;
     let mut names: Vec<String> =
         ports.into_iter().filter_map(|port| port.into_os_string().into_string().ok()).collect();
+    // The other name of each (`/dev/cu.…`), for those who call: by this one a modem is waited for.
+    #[cfg(target_vendor = "apple")]
+    names.retain(|name| !name.starts_with("/dev/tty."));
     // `ttyUSB2` before `ttyUSB10`.
     names.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
     Ok(names)

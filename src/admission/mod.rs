@@ -277,8 +277,12 @@ impl Refusal {
 /// How many descriptors the process may have; `None` where there is no such limit.
 #[cfg(unix)]
 fn descriptor_limit() -> Option<usize> {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current?;
-    usize::try_from(limit).ok()
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
+    // Systems of Apple name any number, or none, and poll no more than so many at once (`OPEN_MAX`).
+    #[cfg(target_vendor = "apple")]
+    let limit = Some(limit.map_or(10_240, |limit| limit.min(10_240)));
+    limit
 }
 
 #[cfg(not(unix))]

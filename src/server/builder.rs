@@ -58,9 +58,10 @@ impl ServerBuilder {
     /// reach.
     ///
     /// `0.0.0.0` listens on every IPv4 address of the machine; `::` on every IPv6 *and* IPv4 address, on every system
-    /// alike (on a host without IPv6 it is taken for `0.0.0.0`). All who reach such an address may connect unless
-    /// there is a [`token`](Self::token), an [authenticator](Self::authenticate), a hook to [admit](Self::admit)
-    /// callers, or TLS; a server on all addresses that has none of these logs a warning when it starts.
+    /// alike but for OpenBSD, where it is IPv6 alone (on a host without IPv6 it is taken for `0.0.0.0`). All who reach
+    /// such an address may connect unless there is a [`token`](Self::token), an [authenticator](Self::authenticate), a
+    /// hook to [admit](Self::admit) callers, or TLS; a server on all addresses that has none of these logs a warning
+    /// when it starts.
     ///
     /// A link-local IPv6 address needs its zone, the interface by name or number: `fe80::1%eth0`, as text, which the
     /// start asks the system for.

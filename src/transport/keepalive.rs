@@ -60,7 +60,9 @@ impl Keepalive {
     }
 
     pub(super) fn apply(&self, socket: &SockRef<'_>) -> io::Result<()> {
-        let keepalive = TcpKeepalive::new().with_time(self.idle);
+        // DragonFly counts both times in milliseconds, and is given them as if they were seconds.
+        let unit = if cfg!(target_os = "dragonfly") { 1000 } else { 1 };
+        let keepalive = TcpKeepalive::new().with_time(self.idle.saturating_mul(unit));
         #[cfg(any(
             target_vendor = "apple",
             target_os = "android",
@@ -73,7 +75,7 @@ impl Keepalive {
             target_os = "netbsd",
             target_os = "windows",
         ))]
-        let keepalive = keepalive.with_interval(self.interval).with_retries(self.count);
+        let keepalive = keepalive.with_interval(self.interval.saturating_mul(unit)).with_retries(self.count);
         socket.set_tcp_keepalive(&keepalive)
     }
 }

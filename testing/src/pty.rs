@@ -30,7 +30,13 @@ pub struct Pair {
 impl Pair {
     /// A pair that nobody has.
     pub fn open() -> Self {
-        let device = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        #[cfg(not(target_vendor = "apple"))]
+        let flags = flags | OpenptFlags::CLOEXEC;
+        let device = openpt(flags).unwrap();
+        // Where it cannot be asked for at once.
+        #[cfg(target_vendor = "apple")]
+        rustix::io::fcntl_setfd(&device, rustix::io::FdFlags::CLOEXEC).unwrap();
         grantpt(&device).unwrap();
         unlockpt(&device).unwrap();
         let name = ptsname(&device, Vec::new()).unwrap().into_string().unwrap();

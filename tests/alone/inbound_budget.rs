@@ -1,13 +1,16 @@
 //! What unfinished messages may take of memory, for all connections together; and who goes when that is too little.
 
 use std::sync::{Mutex, mpsc};
+#[cfg(target_os = "linux")]
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::{
-    Closing, Connection, DisconnectCause, DisconnectReason, MemoryLimits, Server, ServerBuilder, callback,
-};
+#[cfg(target_os = "linux")]
+use leads_comm::Server;
+use leads_comm::{Closing, Connection, DisconnectCause, DisconnectReason, MemoryLimits, ServerBuilder, callback};
+#[cfg(target_os = "linux")]
 use leads_comm_testing::child::{self, Process};
+#[cfg(target_os = "linux")]
 use leads_comm_testing::figures::{Prober, p99};
 use leads_comm_testing::*;
 

@@ -33,7 +33,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn new(socket: Socket, wire: &Wire) -> io::Result<Self> {
-        if socket.domain()? != Domain::UNIX {
+        if socket.local_addr()?.domain() != Domain::UNIX {
             socket.set_tcp_nodelay(true)?;
         }
         socket.set_read_timeout(Some(patience()))?;

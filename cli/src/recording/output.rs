@@ -138,6 +138,24 @@ pub(crate) fn draft(path: &Path) -> PathBuf {
 }
 
 /// Brings to the disk what has been written to a file; it may take seconds.
+#[cfg(target_vendor = "apple")]
+pub(crate) fn sync(file: &File) -> io::Result<()> {
+    use rustix::io::Errno;
+
+    // Of a pipe or a device the system says in many ways that no disk is behind it.
+    if !file.metadata()?.is_file() {
+        return Ok(());
+    }
+    let Err(error) = file.sync_data() else { return Ok(()) };
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        // That empties the disk's own buffer as well, which not every file system can, for instance of other machines.
+        Some(Errno::NOTTY | Errno::NOTSUP | Errno::INVAL) => Ok(rustix::fs::fsync(file)?),
+        _ => Err(error),
+    }
+}
+
+/// Brings to the disk what has been written to a file; it may take seconds.
+#[cfg(not(target_vendor = "apple"))]
 pub(crate) fn sync(file: &File) -> io::Result<()> {
     match file.sync_data() {
         // There is no disk behind it: a pipe, a device.

@@ -22,6 +22,9 @@ use crate::settings::Settings;
 /// has read all but a few bytes.
 const ROOM_LOOK: Duration = Duration::from_millis(50);
 
+/// The longest time that every system takes: many count milliseconds in 31 bits.
+const LONGEST_WAIT: Duration = Duration::from_millis(i32::MAX as u64);
+
 #[derive(Debug)]
 pub(crate) struct Device {
     port: SerialPort,
@@ -169,8 +172,7 @@ impl Device {
 
     /// Blocks until the device is ready or broken, or this has been ended, at most for `time`; whether it was so.
     fn wait(&self, event: PollFlags, time: Option<Duration>) -> io::Result<bool> {
-        // A time that the system's type cannot hold is as good as for ever.
-        let timeout = time.and_then(|time| Timespec::try_from(time).ok());
+        let timeout = time.and_then(|time| Timespec::try_from(time.min(LONGEST_WAIT)).ok());
         let mut fds = [PollFd::new(&self.port, event), PollFd::new(&self.woken, PollFlags::IN)];
         Ok(poll(&mut fds, timeout.as_ref())? > 0)
     }

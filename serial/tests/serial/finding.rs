@@ -1,5 +1,6 @@
 //! Devices at unknown ports.
 
+#[cfg(target_os = "linux")]
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -144,8 +145,10 @@ fn a_port_in_use_is_not_asked() {
 }
 
 /// Ends with the test.
+#[cfg(target_os = "linux")]
 struct Killed(Child);
 
+#[cfg(target_os = "linux")]
 impl Drop for Killed {
     fn drop(&mut self) {
         self.0.kill().unwrap();

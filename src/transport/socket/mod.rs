@@ -19,4 +19,4 @@ pub(crate) fn asking_often<T>(ask: impl FnOnce() -> T) -> T {
 }
 
 #[cfg(unix)]
-pub(crate) use transfer::{read, try_write, write};
+pub(crate) use transfer::{prepare, read, try_write, write};

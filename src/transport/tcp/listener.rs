@@ -72,9 +72,10 @@ pub struct TcpListener {
 impl TcpListener {
     /// Binds `address` and listens, with the default [options](ListenOptions).
     ///
-    /// Port 0 takes a free port. The address `::` serves IPv4 as well, on every system; on a host without IPv6 it is
-    /// taken for `0.0.0.0`. The port can be bound again at once after a server has used it: by `SO_REUSEADDR`, except on
-    /// Windows, where it can be without, and that option would let two servers share a port.
+    /// Port 0 takes a free port. The address `::` serves IPv4 as well, on every system but OpenBSD and DragonFly, which
+    /// cannot; on a host without IPv6 it is taken for `0.0.0.0`. The port can be bound again at once after a server has
+    /// used it: by `SO_REUSEADDR`, except on Windows, where it can be without, and that option would let two servers
+    /// share a port.
     ///
     /// On Windows another program can still force its way onto the port with that option, if it runs as the same user.
     /// `SO_EXCLUSIVEADDRUSE` prevents it; a program that needs it sets it on a socket of its own, and gives that to
@@ -127,9 +128,12 @@ impl TcpListener {
     }
 }
 
+/// Whether a socket of IPv6 serves nothing else, and it is an error to say otherwise.
+const ALWAYS_ONLY_V6: bool = cfg!(any(target_os = "openbsd", target_os = "dragonfly"));
+
 fn listen(address: SocketAddr, backlog: u32, ipv6_only: bool) -> io::Result<net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
+    if address.is_ipv6() && (ipv6_only || !ALWAYS_ONLY_V6) {
         // Stated, because systems differ in what they do when it is not.
         socket.set_only_v6(ipv6_only)?;
     }
@@ -145,11 +149,20 @@ fn is_without_ipv6(error: &io::Error) -> bool {
     error.raw_os_error() == unsupported || error.kind() == io::ErrorKind::AddrNotAvailable
 }
 
+/// What a failure to accept concerns: macOS accepts a caller of IPv6 that is gone, and leaves out its address, which the
+/// standard library takes for an invalid one.
+fn of_whom(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::InvalidInput if error.raw_os_error().is_none() => io::ErrorKind::ConnectionAborted.into(),
+        _ => error,
+    }
+}
+
 impl AcceptSocket for net::TcpListener {
     type Accepted = net::TcpStream;
 
     fn accept(&self) -> io::Result<net::TcpStream> {
-        self.accept().map(|(socket, _)| socket)
+        self.accept().map(|(socket, _)| socket).map_err(of_whom)
     }
 
     fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
@@ -186,5 +199,19 @@ impl Listener for TcpListener {
 
     fn local_addr(&self) -> Option<SocketAddr> {
         Some(self.local)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_without_an_address_is_gone() {
+        let kind = |error| of_whom(error).kind();
+        assert_eq!(kind(io::ErrorKind::InvalidInput.into()), io::ErrorKind::ConnectionAborted);
+        // That of a socket that does not listen.
+        let invalid = io::Error::from_raw_os_error(Errno::INVAL.raw_os_error());
+        assert_eq!(kind(invalid), io::ErrorKind::InvalidInput);
     }
 }

@@ -34,7 +34,7 @@ pub struct TcpStream {
 
 impl TcpStream {
     /// Takes over a connected socket. On Unix, whether it blocks is left as it is, because that would concern all
-    /// clones of it; on Windows it is made non-blocking, and they with it.
+    /// clones of it; on Windows, macOS and NetBSD it is made non-blocking, and they with it.
     ///
     /// # Errors
     ///

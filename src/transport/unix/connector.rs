@@ -79,8 +79,8 @@ impl Connector for UnixConnector {
     /// # Errors
     ///
     /// `NotFound` when there is no such path; `ConnectionRefused` when nobody listens there; `PermissionDenied`;
-    /// `TimedOut` when the server's queue of callers has been full for too long; `InvalidInput` when the path is too
-    /// long; `ConnectionAborted` once it has been stopped.
+    /// `TimedOut` when the server's queue of callers has been full for too long (on Linux; macOS and the BSDs refuse,
+    /// as if nobody listened); `InvalidInput` when the path is too long; `ConnectionAborted` once it has been stopped.
     fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
         let socket = self.open(&name::address(Path::new(address))?)?;
         Ok(Box::new(UnixStream::own(socket.into(), name::shown(address.as_bytes()))?))

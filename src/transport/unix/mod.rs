@@ -5,7 +5,7 @@
 //! A server is found by the path of a socket file. On Linux a name that begins with `@`, such as `@leads`, is
 //! *abstract* instead: there is no file, nothing to clean up, and everybody on the machine (in the same network
 //! namespace) may connect. A file whose path begins with `@` is called `./@…`. Paths are short: 107 bytes on Linux, 103
-//! on macOS.
+//! on macOS and the BSDs.
 //!
 //! # Who may connect
 //!
@@ -66,20 +66,21 @@ pub struct UnixStream {
 }
 
 impl UnixStream {
-    /// Takes over a connected socket. Whether it blocks is left as it is, because that would concern all
-    /// clones of it.
+    /// Takes over a connected socket. Whether it blocks is left as it is, because that would concern all clones of it;
+    /// under macOS and NetBSD it is made non-blocking, and they with it.
     ///
     /// # Errors
     ///
     /// What the operating system reports.
     pub fn new(socket: net::UnixStream) -> io::Result<Self> {
         let peer = name::of_peer(&socket);
+        super::socket::prepare(&socket, false)?;
         Ok(Self { socket, peer, send_buffer: OnceLock::new() })
     }
 
-    /// One that is nobody else's, and blocks then without being asked whether it would.
+    /// One that is nobody else's.
     fn own(socket: net::UnixStream, peer: String) -> io::Result<Self> {
-        socket.set_nonblocking(false)?;
+        super::socket::prepare(&socket, true)?;
         Ok(Self { socket, peer, send_buffer: OnceLock::new() })
     }
 }

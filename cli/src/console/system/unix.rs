@@ -68,8 +68,10 @@ pub(crate) fn wait_for_hang_up() -> bool {
     if isatty(&stdout) {
         return false;
     }
+    // macOS looks at nothing that it is not asked about.
+    let asked = if cfg!(target_vendor = "apple") { PollFlags::HUP } else { PollFlags::empty() };
     loop {
-        let mut streams = [PollFd::new(&stdout, PollFlags::empty())];
+        let mut streams = [PollFd::new(&stdout, asked)];
         match poll(&mut streams, None) {
             Err(Errno::INTR) => {}
             Err(_) => return false,

@@ -37,7 +37,7 @@ impl<S: AcceptSocket + AsFd> StoppableListener<S> {
         while !self.slot.is_stopped() {
             // Another service may have had the same socket, and have given it back.
             socket.set_nonblocking(true)?;
-            match socket.accept() {
+            match next_caller(&**socket) {
                 Ok(stream) => return Ok(Some(stream)),
                 // The system looks for a descriptor before it looks for a caller.
                 Err(error) if !has_caller && (is_nobody(&error) || is_out_of_descriptors(&error)) => {
@@ -73,6 +73,14 @@ impl<S: AcceptSocket + AsFd> StoppableListener<S> {
     pub(crate) fn stop(&self) {
         self.slot.close(|| self.poller.wake());
     }
+}
+
+/// Accepts. macOS takes a caller out of the queue before it looks for a descriptor, and ends it where there is none; so
+/// that is looked for first.
+fn next_caller<S: AcceptSocket + AsFd>(socket: &S) -> io::Result<S::Accepted> {
+    #[cfg(target_vendor = "apple")]
+    drop(rustix::io::fcntl_dupfd_cloexec(socket, 0)?);
+    socket.accept()
 }
 
 /// A socket that may be the program's as well, which has it back as it was. Whether accepting blocks is a property of

@@ -1,4 +1,4 @@
-//! Each call says for itself whether it blocks, and shutting the socket wakes those that do.
+//! Each call says for itself whether it blocks, as far as the system lets it, and shutting the socket wakes those that do.
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, TcpStream};
@@ -19,16 +19,19 @@ pub(in crate::transport::tcp) struct TcpSocket {
 }
 
 impl TcpSocket {
-    /// Whether the socket blocks is left as it is, because that would concern all clones of it.
+    /// Whether the socket blocks is left as it is where it can be, because that would concern all clones of it.
     pub(in crate::transport::tcp) fn new(socket: TcpStream) -> io::Result<Self> {
-        Ok(Self { socket, writing: AtomicBool::new(false), aborted: AtomicBool::new(false) })
+        Self::prepared(socket, false)
     }
 
-    /// One that is nobody else's, and blocks then without being asked whether it would. Accepted sockets inherit the
-    /// mode of the listener's on some systems.
+    /// One that is nobody else's. Accepted sockets inherit the mode of the listener's on some systems.
     pub(in crate::transport::tcp) fn own(socket: TcpStream) -> io::Result<Self> {
-        socket.set_nonblocking(false)?;
-        Self::new(socket)
+        Self::prepared(socket, true)
+    }
+
+    fn prepared(socket: TcpStream, is_own: bool) -> io::Result<Self> {
+        socket::prepare(&socket, is_own)?;
+        Ok(Self { socket, writing: AtomicBool::new(false), aborted: AtomicBool::new(false) })
     }
 
     pub(in crate::transport::tcp) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
