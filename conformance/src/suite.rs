@@ -67,8 +67,7 @@ impl Suite {
         self
     }
 
-    /// Whether there is a `poll_fd` (see [`Stream`]); looked at where there is such a thing, which is on Unix, and
-    /// where there is a [`try_write`](Self::try_write).
+    /// Whether there is a [`poll_fd`](Stream::poll_fd); looked at where there is a [`try_write`](Self::try_write).
     #[must_use]
     pub fn poll_fd(mut self, expected: bool) -> Self {
         self.poll_fd = expected;

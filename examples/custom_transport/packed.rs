@@ -2,13 +2,11 @@
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
-#[cfg(unix)]
-use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use leads_comm::transport::{Connector, Listener, Stream};
+use leads_comm::transport::{Connector, Descriptor, Listener, Stream};
 
 /// Announces a run: the escape, how many, and of what. Other bytes stand for themselves.
 const ESCAPE: u8 = 0x1b;
@@ -117,8 +115,7 @@ impl Stream for PackedStream {
     }
 
     /// Waits for nothing but the stream below.
-    #[cfg(unix)]
-    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+    fn poll_fd(&self) -> Option<Descriptor<'_>> {
         self.stream.poll_fd()
     }
 

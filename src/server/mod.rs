@@ -110,7 +110,9 @@ impl ServerBuilder {
             require(has_path || self.side.unix_mode.is_none(), "unix_mode", "is only for a server with a path")?;
         }
         let lets_everybody_in = exposure::lets_everybody_in(&settings, &self.side);
-        let mut place = Place::Address { host: self.side.bind.host()?, port: self.common.port, options };
+        let place = Place::Address { host: self.side.bind.host()?, port: self.common.port, options };
+        #[cfg(unix)]
+        let mut place = place;
         let given: Option<Arc<dyn Listener>> = match self.side.source {
             ListenerSource::Address => None,
             #[cfg(unix)]

@@ -5,11 +5,9 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{Shutdown, SocketAddr};
-#[cfg(unix)]
-use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use super::{Connector, Keepalive, Listener, Stream};
+use super::{Connector, Descriptor, Keepalive, Listener, Stream};
 use crate::error::{OneLine, write_sources};
 use crate::sync::user_code::{self, Foreign};
 
@@ -128,8 +126,7 @@ impl Stream for Foreign<dyn Stream> {
         contain_step(TRYING, || (**self).try_flush())
     }
 
-    #[cfg(unix)]
-    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+    fn poll_fd(&self) -> Option<Descriptor<'_>> {
         contain(|| Ok((**self).poll_fd())).unwrap_or_default()
     }
 

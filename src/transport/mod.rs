@@ -43,8 +43,6 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
-#[cfg(unix)]
-use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 pub(crate) mod address;
@@ -59,6 +57,13 @@ pub mod tls;
 pub mod unix;
 
 pub use keepalive::Keepalive;
+
+/// What the system polls: a descriptor on Unix, a socket on Windows.
+#[cfg(unix)]
+pub type Descriptor<'a> = std::os::fd::BorrowedFd<'a>;
+/// What the system polls: a descriptor on Unix, a socket on Windows.
+#[cfg(windows)]
+pub type Descriptor<'a> = std::os::windows::io::BorrowedSocket<'a>;
 
 /// The error that a transport has reported, inside one that a service gives out; `None` where it is one of the
 /// system's.
@@ -227,8 +232,7 @@ pub trait Stream: Send + Sync + 'static {
     /// default, such a stream gets a writing thread of its own. A layer whose `try_write_vectored` waits for nothing
     /// but the stream [below](Self::below) may give the descriptor of that one; it is never passed on by itself,
     /// because for a layer that waits for something else it would be ready again and again, and no byte be taken.
-    #[cfg(unix)]
-    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+    fn poll_fd(&self) -> Option<Descriptor<'_>> {
         None
     }
 

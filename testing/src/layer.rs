@@ -4,12 +4,10 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
-#[cfg(unix)]
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leads_comm::transport::{Connector, Keepalive, Listener, Stream};
+use leads_comm::transport::{Connector, Descriptor, Keepalive, Listener, Stream};
 
 /// What a layer does otherwise. Every method passes on what it is asked, unless it is written anew.
 pub trait Layer: Send + Sync + 'static {
@@ -249,8 +247,7 @@ impl Stream for Layered<dyn Stream> {
         self.layer.flush(&*self.inner, How::Direct)
     }
 
-    #[cfg(unix)]
-    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+    fn poll_fd(&self) -> Option<Descriptor<'_>> {
         if self.layer.is_bare() { None } else { self.inner.poll_fd() }
     }
 

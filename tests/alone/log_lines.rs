@@ -4,8 +4,6 @@
 //! The lines are taken from the sources, so that none is forgotten. The logger belongs to the whole process, so that
 //! each test has one of its own. Only where refused callers are told at once, and a pump writes.
 
-#![cfg(all(unix, not(leads_comm_portable)))]
-
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;

@@ -11,7 +11,7 @@ use leads_comm_testing::child::{self, Process};
 use leads_comm_testing::*;
 
 /// Whether a peer whose window is closed can be told from one that is gone.
-const TELLS_GONE: bool = cfg!(all(target_os = "linux", not(leads_comm_portable)));
+const TELLS_GONE: bool = cfg!(target_os = "linux");
 
 /// A process that is connected and reads nothing.
 fn hold_still(address: &str) {
@@ -157,7 +157,7 @@ fn fates(
     }
 }
 
-#[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+#[cfg(target_os = "linux")]
 #[test]
 fn a_stopped_peer_is_not_gone() {
     alone!();
@@ -278,7 +278,6 @@ mod sockets {
         ];
         let started = Net::Tcp.start_server(|builder| builder);
         let address = started.addr();
-        let can_be_asked = cfg!(not(leads_comm_portable));
         let cases = cases.map(|case| [(case, false), (case, true)]).into_iter().flatten();
         for ((adapt, keepalive, user_timeout), asked) in cases {
             let (keep, kept) = mpsc::channel();
@@ -299,7 +298,7 @@ mod sockets {
                 assert_eq!(socket.tcp_keepalive_retries().unwrap(), count);
             }
             // With the answers of the system, the library looks by itself.
-            let user_timeout = user_timeout.filter(|_| !(asked && can_be_asked));
+            let user_timeout = user_timeout.filter(|_| !asked);
             assert_eq!(socket.tcp_user_timeout().unwrap(), user_timeout);
             client.close();
         }

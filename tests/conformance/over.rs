@@ -72,7 +72,7 @@ fn over() -> Over {
 
 /// Whether a stream that is given up looks different from one that ends.
 pub(crate) fn has_resets() -> bool {
-    over() == Over::Tcp && !cfg!(any(not(unix), leads_comm_portable))
+    over() == Over::Tcp
 }
 
 /// A listening socket on this machine.

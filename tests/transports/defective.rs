@@ -13,10 +13,7 @@ use leads_comm::transport::Stream;
 
 /// What is wrong with a stream; nothing, where the name begins so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(
-    any(not(unix), leads_comm_portable),
-    allow(dead_code, reason = "some are only of streams that can be polled")
-)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "some are only of streams that can be polled"))]
 pub(crate) enum Defect {
     None,
     /// Shakes hands, is interrupted every other time, and holds what it has taken.

@@ -14,7 +14,6 @@ use leads_comm_conformance::{Failure, ListenerCheck, StreamCheck, Suite};
 
 use crate::defective::{Bad, Defect};
 use crate::ours::{LITTLE, memory_listener, memory_pair, memory_suite};
-#[cfg(all(unix, not(leads_comm_portable)))]
 use crate::ours::{tcp_pair, tcp_suite};
 
 /// How long a check may take that is going to hang.
@@ -134,7 +133,6 @@ fn what_is_wrong_with_streams() {
 
 /// What only a stream that can be polled can do wrong.
 #[test]
-#[cfg(all(unix, not(leads_comm_portable)))]
 fn what_is_wrong_with_streams_that_can_be_polled() {
     use Defect::*;
     use StreamCheck::*;
@@ -158,7 +156,6 @@ fn what_is_not_expected_is_found_as_well() {
     assert!(there(TryWrite, memory_suite().try_write(false)).contains("is not expected, and says Ok"));
     assert!(there(WaitReadable, memory_suite().wait_readable(true)).contains("Unsupported"));
     assert!(there(EndStays, memory_suite().ends(false)).contains("has_end says true"));
-    #[cfg(all(unix, not(leads_comm_portable)))]
     {
         let there = |check, suite: Suite| found(check, Defect::None, suite, tcp_pair).unwrap_err().to_string();
         assert!(there(PollWritable, tcp_suite().poll_fd(false)).contains("gives a descriptor"));

@@ -3,7 +3,6 @@
 
 mod defective;
 mod defects;
-#[cfg(all(unix, not(leads_comm_portable)))]
 mod given;
 mod layers;
 mod ours;

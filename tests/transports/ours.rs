@@ -37,7 +37,7 @@ pub(crate) fn memory_listener() -> (Box<dyn Listener>, Box<dyn Connector>, Strin
 
 /// What can be expected of TCP where writes can be made non-blocking, and where they cannot.
 pub(crate) fn tcp_suite() -> Suite {
-    if cfg!(all(unix, not(leads_comm_portable))) { Suite::new() } else { Suite::basic() }
+    Suite::new()
 }
 
 pub(crate) fn tcp_pair() -> (Box<dyn Stream>, Box<dyn Stream>) {

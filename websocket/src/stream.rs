@@ -1,12 +1,10 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-#[cfg(unix)]
-use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::{Duration, Instant};
 
-use leads_comm::transport::{Stream, is_nothing_yet};
+use leads_comm::transport::{Descriptor, Stream, is_nothing_yet};
 use parking_lot::Mutex;
 use tungstenite::protocol::Role;
 
@@ -272,8 +270,7 @@ impl Stream for WebSocketStream {
     }
 
     /// Waits for nothing but the stream below.
-    #[cfg(unix)]
-    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+    fn poll_fd(&self) -> Option<Descriptor<'_>> {
         self.stream.poll_fd()
     }
 

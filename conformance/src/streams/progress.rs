@@ -174,7 +174,6 @@ fn resume(
 }
 
 /// [`StreamCheck::PollWritable`](super::StreamCheck::PollWritable).
-#[cfg(unix)]
 pub(super) fn poll_writable(pairs: &Pairs<'_>) -> Outcome {
     if !pairs.suite.try_write {
         return Ok(());
@@ -204,12 +203,6 @@ pub(super) fn poll_writable(pairs: &Pairs<'_>) -> Outcome {
     })
 }
 
-#[cfg(not(unix))]
-pub(super) fn poll_writable(_: &Pairs<'_>) -> Outcome {
-    Ok(())
-}
-
-#[cfg(unix)]
 fn polls_writable(stream: &dyn Stream, time: Duration) -> Outcome<bool> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 

@@ -3,6 +3,10 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
+use crate::transport::socket::accept::is_out_of_descriptors;
+
 /// How long accepting rests after a failure, first and at most: it doubles while failures go on.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -28,45 +32,34 @@ impl AcceptFailure {
         use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
         match error.kind() {
             ConnectionAborted | ConnectionReset | Interrupted => Self::OfOneCaller,
-            _ => error.raw_os_error().map_or(Self::Other, Self::of_code),
+            _ if is_out_of_descriptors(error) => Self::NoDescriptor,
+            _ if OF_ONE_CALLER.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error())) => {
+                Self::OfOneCaller
+            }
+            _ => Self::Other,
         }
-    }
-
-    /// On Linux, accept also returns the network's errors that already wait on the new socket, and the firewall's: see
-    /// accept(2).
-    #[cfg(unix)]
-    fn of_code(code: i32) -> Self {
-        use rustix::io::Errno;
-        const OF_ONE_CALLER: &[Errno] = &[
-            Errno::CONNABORTED,
-            Errno::PROTO,
-            Errno::PERM,
-            Errno::NETDOWN,
-            Errno::NETUNREACH,
-            Errno::NOPROTOOPT,
-            Errno::HOSTDOWN,
-            #[cfg(target_os = "linux")]
-            Errno::NONET,
-            Errno::HOSTUNREACH,
-            Errno::OPNOTSUPP,
-            Errno::TIMEDOUT,
-            Errno::AGAIN,
-        ];
-        let is = |errno: &Errno| errno.raw_os_error() == code;
-        if OF_ONE_CALLER.iter().any(is) {
-            Self::OfOneCaller
-        } else if [Errno::MFILE, Errno::NFILE].iter().any(is) {
-            Self::NoDescriptor
-        } else {
-            Self::Other
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn of_code(_: i32) -> Self {
-        Self::Other
     }
 }
+
+/// On Linux, accept also returns the network's errors that already wait on the new socket, and the firewall's: see
+/// accept(2).
+const OF_ONE_CALLER: &[Errno] = &[
+    Errno::CONNABORTED,
+    #[cfg(unix)]
+    Errno::PROTO,
+    #[cfg(unix)]
+    Errno::PERM,
+    Errno::NETDOWN,
+    Errno::NETUNREACH,
+    Errno::NOPROTOOPT,
+    Errno::HOSTDOWN,
+    #[cfg(target_os = "linux")]
+    Errno::NONET,
+    Errno::HOSTUNREACH,
+    Errno::OPNOTSUPP,
+    Errno::TIMEDOUT,
+    Errno::WOULDBLOCK,
+];
 
 /// How long to rest, after what has gone wrong so far.
 #[derive(Debug)]
@@ -137,21 +130,23 @@ mod tests {
         assert!((1..10 * CALLERS).all(|number| pauses.passes_over(start + number * QUIET)));
     }
 
-    #[cfg(unix)]
     #[test]
     fn errors_are_told_apart_by_whom_they_concern() {
-        use rustix::io::Errno;
         let of = |errno: Errno| AcceptFailure::of(&io::Error::from_raw_os_error(errno.raw_os_error()));
-        for errno in [Errno::CONNABORTED, Errno::PROTO, Errno::PERM, Errno::NETDOWN, Errno::HOSTUNREACH] {
+        #[cfg(unix)]
+        for errno in [Errno::PROTO, Errno::PERM, Errno::AGAIN] {
             assert_eq!(of(errno), AcceptFailure::OfOneCaller, "{errno:?}");
         }
-        for errno in [Errno::OPNOTSUPP, Errno::TIMEDOUT, Errno::INTR, Errno::AGAIN, Errno::CONNRESET] {
+        for errno in [Errno::CONNABORTED, Errno::NETDOWN, Errno::HOSTUNREACH, Errno::WOULDBLOCK] {
             assert_eq!(of(errno), AcceptFailure::OfOneCaller, "{errno:?}");
         }
-        for errno in [Errno::MFILE, Errno::NFILE] {
-            assert_eq!(of(errno), AcceptFailure::NoDescriptor, "{errno:?}");
+        for errno in [Errno::OPNOTSUPP, Errno::TIMEDOUT, Errno::INTR, Errno::CONNRESET] {
+            assert_eq!(of(errno), AcceptFailure::OfOneCaller, "{errno:?}");
         }
-        for errno in [Errno::NOBUFS, Errno::NOMEM, Errno::INVAL, Errno::BADF] {
+        #[cfg(unix)]
+        assert_eq!(of(Errno::NFILE), AcceptFailure::NoDescriptor);
+        assert_eq!(of(Errno::MFILE), AcceptFailure::NoDescriptor);
+        for errno in [Errno::NOBUFS, Errno::INVAL, Errno::BADF] {
             assert_eq!(of(errno), AcceptFailure::Other, "{errno:?}");
         }
     }

@@ -4,19 +4,19 @@
 pub(crate) mod accept;
 pub(crate) mod connect;
 pub(crate) mod poll;
-#[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+#[cfg(target_os = "linux")]
 pub(crate) mod sock_diag;
-#[cfg(all(unix, not(leads_comm_portable)))]
+#[cfg(unix)]
 mod transfer;
 pub(crate) mod writable;
 
 /// Runs what asks the system for many sockets, where that is done by something that is better opened once.
-#[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+#[cfg(target_os = "linux")]
 pub(crate) use sock_diag::asking_often;
-#[cfg(not(all(target_os = "linux", not(leads_comm_portable))))]
+#[cfg(not(target_os = "linux"))]
 pub(crate) fn asking_often<T>(ask: impl FnOnce() -> T) -> T {
     ask()
 }
 
-#[cfg(all(unix, not(leads_comm_portable)))]
+#[cfg(unix)]
 pub(crate) use transfer::{read, try_write, write};

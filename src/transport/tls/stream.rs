@@ -2,8 +2,6 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::mem;
 use std::net::Shutdown;
-#[cfg(unix)]
-use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,7 +11,7 @@ use rustls::{ClientConnection, Connection, ServerConnection};
 
 use super::session::{Outgoing, Session};
 use super::{ClientConfig, ServerConfig, failure};
-use crate::transport::Stream;
+use crate::transport::{Descriptor, Stream};
 
 /// TLS over any other stream.
 ///
@@ -253,8 +251,7 @@ impl Stream for TlsStream {
         self.write_out(&mut self.session.lock(), Mode::Direct)
     }
 
-    #[cfg(unix)]
-    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+    fn poll_fd(&self) -> Option<Descriptor<'_>> {
         self.inner.poll_fd()
     }
 

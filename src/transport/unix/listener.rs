@@ -2,7 +2,6 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net;
 use std::path::Path;
-#[cfg(not(leads_comm_portable))]
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -87,11 +86,6 @@ impl AcceptSocket for net::UnixListener {
     fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         self.set_nonblocking(nonblocking)
     }
-
-    #[cfg(leads_comm_portable)]
-    fn interrupt(&self) {
-        let _ = socket2::SockRef::from(self).shutdown(std::net::Shutdown::Both);
-    }
 }
 
 impl Listener for UnixListener {
@@ -99,13 +93,11 @@ impl Listener for UnixListener {
         opened(self.accepting.accept()?)
     }
 
-    #[cfg(not(leads_comm_portable))]
     fn accept_for(&self, time: Duration) -> io::Result<Option<Box<dyn Stream>>> {
         // A time too far ahead for the clock is as good as for ever.
         opened(self.accepting.accept_until(Instant::now().checked_add(time))?)
     }
 
-    #[cfg(not(leads_comm_portable))]
     fn accept_to_refuse(&self) -> io::Result<Option<Box<dyn Stream>>> {
         opened(self.accepting.accept_to_refuse()?)
     }

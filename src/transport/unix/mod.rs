@@ -32,7 +32,7 @@
 //! accepted yet, gets an error on some systems, Linux among them: `ConnectionReset`.
 
 mod connector;
-#[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+#[cfg(target_os = "linux")]
 mod diag;
 mod listener;
 mod lock;
@@ -44,7 +44,6 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net;
 use std::sync::OnceLock;
-#[cfg(not(leads_comm_portable))]
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -74,8 +73,6 @@ impl UnixStream {
     ///
     /// What the operating system reports.
     pub fn new(socket: net::UnixStream) -> io::Result<Self> {
-        #[cfg(leads_comm_portable)]
-        socket.set_nonblocking(false)?;
         let peer = name::of_peer(&socket);
         Ok(Self { socket, peer, send_buffer: OnceLock::new() })
     }
@@ -88,32 +85,18 @@ impl UnixStream {
 }
 
 impl Stream for UnixStream {
-    #[cfg(not(leads_comm_portable))]
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         super::socket::read(&self.socket, buffer)
     }
 
-    #[cfg(leads_comm_portable)]
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        io::Read::read(&mut &self.socket, buffer)
-    }
-
-    #[cfg(not(leads_comm_portable))]
     fn wait_readable(&self, time: Duration) -> io::Result<bool> {
         super::socket::poll::wait_readable(&self.socket, time)
     }
 
-    #[cfg(not(leads_comm_portable))]
     fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         super::socket::write(&self.socket, buffers, false)
     }
 
-    #[cfg(leads_comm_portable)]
-    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        io::Write::write_vectored(&mut &self.socket, buffers)
-    }
-
-    #[cfg(not(leads_comm_portable))]
     fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         super::socket::try_write(&self.socket, buffers, false)
     }
@@ -142,7 +125,7 @@ impl Stream for UnixStream {
         socket.set_send_buffer_size((bytes.unwrap_or(given) / BUFFER_FACTOR).clamp(1, most))
     }
 
-    #[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+    #[cfg(target_os = "linux")]
     fn system_queued_bytes(&self) -> io::Result<u64> {
         diag::unread_by_peer(&self.socket)
     }

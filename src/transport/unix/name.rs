@@ -82,12 +82,12 @@ fn of_process(socket: &impl AsFd) -> Option<String> {
 }
 
 /// The user to whom the peer's socket belongs.
-#[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+#[cfg(target_os = "linux")]
 fn of_owner(socket: &impl AsFd) -> Option<String> {
     super::diag::uid_of_peer(socket).ok().map(|uid| format!("uid {uid}"))
 }
 
-#[cfg(any(target_os = "android", all(target_os = "linux", leads_comm_portable)))]
+#[cfg(target_os = "android")]
 fn of_owner(_: &impl AsFd) -> Option<String> {
     None
 }

@@ -36,10 +36,6 @@ fn another_is_served(case: Case) -> Case {
 }
 
 pub(crate) fn fill(group: &mut Group) {
-    // Elsewhere TCP cannot be written to without blocking, and callers are not told: their streams just end.
-    if cfg!(any(not(unix), leads_comm_portable)) {
-        return;
-    }
     for (name, door) in doors() {
         group.section(format!("a caller {name}"));
         group.case("is told goodbye", |c| peer_0_is_served(is_not_reset(c.door(door).another_is_refused())));

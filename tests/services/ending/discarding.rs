@@ -1,8 +1,6 @@
 //! What is thrown away behind an end that the peer brought about is bounded in bytes, however fast and for how long it
 //! sends; and a regular close still waits for a peer that keeps sending.
 
-#![cfg(all(unix, not(leads_comm_portable)))]
-
 use std::io::{self, Read, Write};
 use std::net::{self, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -199,7 +197,7 @@ fn a_regular_close_waits_for_a_peer_that_keeps_sending() {
 /// alone would keep it waiting for a minute: what has been read since is no room that it hears of, and leaves nothing
 /// unread that would have it told.
 #[test]
-#[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+#[cfg(target_os = "linux")]
 fn a_peer_that_is_stuck_learns_of_the_end_in_time() {
     let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (begin, begun) = mpsc::channel();

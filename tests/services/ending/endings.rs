@@ -121,7 +121,7 @@ over_every_transport! {
         // A regular end without goodbye would leave a LEADS peer spinning; a reset tells it.
         let (bytes, end) = raw.read_to_end();
         assert!(bytes.is_empty());
-        if net.resets() && !cfg!(leads_comm_portable) {
+        if net.resets() {
             assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
         }
     }

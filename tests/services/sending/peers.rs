@@ -16,12 +16,7 @@ const STALL: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Whether a peer whose window is closed can be told from one that is gone.
-const TELLS_GONE: bool = cfg!(all(target_os = "linux", not(leads_comm_portable)));
-
-/// Whether a write takes what is free. Where a thread writes, the system may make it wait for much more.
-fn tells_slow(net: Net) -> bool {
-    cfg!(not(leads_comm_portable)) || matches!(net, Net::Memory | Net::Blocking)
-}
+const TELLS_GONE: bool = cfg!(target_os = "linux");
 
 const POLICIES: [SlowConsumer; 4] = [
     SlowConsumer::Disconnect,
@@ -137,7 +132,7 @@ fn ended_within(time: Duration, events: &Receiver<Event>) -> Option<DisconnectRe
 over_every_transport! {
     fn who_reads_is_never_ended_and_who_reads_nothing_only_when_something_waits(net: Net) {
         let reads = [Reads::Fast, Reads::Slowly, Reads::Never].into_iter();
-        let cells = reads.filter(|reads| *reads != Reads::Slowly || tells_slow(net)).flat_map(|reads| {
+        let cells = reads.flat_map(|reads| {
             // The policy is about what waits.
             let few = [Sent::Nothing, Sent::Little].map(|sent| (SlowConsumer::Disconnect, reads, sent));
             few.into_iter().chain(POLICIES.map(|policy| (policy, reads, Sent::Much)))
@@ -162,7 +157,6 @@ over_every_transport! {
 }
 
 /// A layer that has no write without blocking, so that a thread writes, over sockets of the library's own.
-#[cfg(all(unix, not(leads_comm_portable)))]
 mod thread_over_sockets {
     use std::io;
     use std::net::{TcpListener, TcpStream};
@@ -212,12 +206,11 @@ mod thread_over_sockets {
 }
 
 /// Reads so many bytes a second on a thread of its own.
-#[cfg(all(unix, not(leads_comm_portable)))]
 fn read_aside(peer: Raw, bytes_per_second: usize) {
     thread::spawn(move || read(&peer, Some(bytes_per_second)));
 }
 
-#[cfg(all(target_os = "linux", not(leads_comm_portable)))]
+#[cfg(target_os = "linux")]
 #[test]
 #[ignore = "long: takes 100 seconds"]
 fn a_few_kilobytes_a_second_are_enough_with_the_defaults() {

@@ -28,7 +28,7 @@ fn over((server, client): (Box<dyn Stream>, Box<dyn Stream>)) -> (Box<dyn Stream
 
 #[test]
 fn over_tcp() {
-    let suite = if cfg!(all(unix, not(leads_comm_portable))) { Suite::new() } else { Suite::basic() };
+    let suite = Suite::new();
     suite.check_streams(|| over(Below::Tcp.pair()));
     suite.check_listener(|| -> (Box<dyn Listener>, Box<dyn Connector>, String) {
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();

@@ -97,7 +97,7 @@ fn binary() -> Settings {
 }
 
 fn suite() -> Suite {
-    if cfg!(all(unix, not(leads_comm_portable))) { Suite::new() } else { Suite::basic() }
+    Suite::new()
 }
 
 /// Both ends, before their handshake.

@@ -21,9 +21,6 @@ use support::recorder;
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// Whether those who are refused are told why: where TCP can be written without blocking.
-const ARE_TOLD: bool = cfg!(all(unix, not(leads_comm_portable)));
-
 /// A server, and what it tells.
 fn serve(
     adapt: impl FnOnce(WebSocketListener) -> WebSocketListener,

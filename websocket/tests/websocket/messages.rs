@@ -2,13 +2,11 @@
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-#[cfg(unix)]
-use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use leads_comm::codec::GOODBYE;
-use leads_comm::transport::Stream;
+use leads_comm::transport::{Descriptor, Stream};
 
 /// How long a message is at most, in bytes.
 const LONGEST: usize = 20_000;
@@ -140,8 +138,7 @@ impl Stream for Messages {
         Ok(())
     }
 
-    #[cfg(unix)]
-    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+    fn poll_fd(&self) -> Option<Descriptor<'_>> {
         self.stream.poll_fd()
     }
 

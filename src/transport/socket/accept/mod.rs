@@ -1,17 +1,18 @@
-//! StoppableListener that another thread can stop, whatever the accepting thread is doing: the socket is closed then.
+//! Accepting that another thread can stop, whatever the accepting thread is doing: the socket is closed then.
 
-#[cfg_attr(all(unix, not(leads_comm_portable)), path = "polled.rs")]
-#[cfg_attr(not(all(unix, not(leads_comm_portable))), path = "portable.rs")]
-mod imp;
+mod listener;
 
 use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-pub(crate) use imp::StoppableListener;
+pub(crate) use listener::{StoppableListener, is_out_of_descriptors};
+
+/// How long the accepting thread is given to wake; it always does.
+const WAKING: Duration = Duration::from_secs(1);
 
 /// A socket that callers come to.
 pub(crate) trait AcceptSocket {
@@ -20,10 +21,6 @@ pub(crate) trait AcceptSocket {
     fn accept(&self) -> io::Result<Self::Accepted>;
 
     fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
-
-    /// Makes a blocked `accept` return, whatever it returns.
-    #[cfg(any(not(unix), leads_comm_portable))]
-    fn interrupt(&self);
 }
 
 /// A socket that is lent to the accepting thread for its system calls, in which nobody else's code runs, and that any
@@ -66,20 +63,15 @@ impl<S> Slot<S> {
         self.state.lock().is_stopped
     }
 
-    /// Closes the socket, as soon as the thread that blocks in its system calls has been woken by `wake`. One that
-    /// cannot be, for so long and so often, is left to close it itself.
-    fn close(&self, wake: impl Fn(&S), patience: Duration, tries: u32) {
+    /// Closes the socket, as soon as the thread that blocks in its system calls has been woken by `wake`.
+    fn close(&self, wake: impl Fn()) {
         let mut state = self.state.lock();
         state.is_stopped = true;
-        for _ in 0..tries {
-            let Some(socket) = state.socket.as_deref().filter(|_| state.is_lent) else { break };
-            wake(socket);
-            let until = Instant::now() + patience;
-            while state.is_lent && !self.given_back.wait_until(&mut state, until).timed_out() {}
+        while state.is_lent {
+            wake();
+            self.given_back.wait_for(&mut state, WAKING);
         }
-        if !state.is_lent {
-            state.socket = None;
-        }
+        state.socket = None;
     }
 }
 

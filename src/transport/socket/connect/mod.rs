@@ -1,7 +1,7 @@
 //! Connecting in such a way that another thread can stop it.
 
-#[cfg_attr(all(unix, not(leads_comm_portable)), path = "polled.rs")]
-#[cfg_attr(not(all(unix, not(leads_comm_portable))), path = "portable.rs")]
+#[cfg_attr(unix, path = "polled.rs")]
+#[cfg_attr(windows, path = "threads.rs")]
 mod imp;
 
 mod errors;

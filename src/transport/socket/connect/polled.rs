@@ -1,4 +1,4 @@
-//! Where descriptors can be polled: non-blocking connects, polled together with a wake-up.
+//! On Unix: non-blocking connects, polled together with a wake-up.
 
 use std::io;
 use std::mem;

@@ -247,7 +247,6 @@ fn a_peer_that_gives_no_sign_of_life_is_a_failed_attempt() {
 }
 
 /// Where the writes of the server cannot block, so that it says that it refuses.
-#[cfg(all(unix, not(leads_comm_portable)))]
 #[test]
 fn not_to_be_let_in_is_a_failed_attempt() {
     let full = Net::Tcp.start_server(|builder| builder.max_connections(1));

@@ -2,19 +2,15 @@
 
 use std::io;
 use std::ops::Deref;
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixDatagram;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
-use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::fd::AsFd;
 use rustix::io::Errno;
+use socket2::{Domain, Socket, Type};
 
 use super::{AcceptSocket, Slot};
 use crate::transport::socket::poll::Poller;
-
-/// How long the accepting thread is given to wake; it always does.
-const WAKING: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct StoppableListener<S: AcceptSocket> {
@@ -75,7 +71,7 @@ impl<S: AcceptSocket + AsFd> StoppableListener<S> {
     }
 
     pub(crate) fn stop(&self) {
-        self.slot.close(|_| self.poller.wake(), WAKING, u32::MAX);
+        self.slot.close(|| self.poller.wake());
     }
 }
 
@@ -89,7 +85,7 @@ struct NonBlocking<S: AcceptSocket> {
 
 impl<S: AcceptSocket + AsFd> NonBlocking<S> {
     fn new(socket: S) -> io::Result<Self> {
-        let was_blocking = !fcntl_getfl(&socket)?.contains(OFlags::NONBLOCK);
+        let was_blocking = is_blocking(&socket)?;
         socket.set_nonblocking(true)?;
         Ok(Self { socket, was_blocking })
     }
@@ -112,18 +108,38 @@ impl<S: AcceptSocket> Drop for NonBlocking<S> {
     }
 }
 
+#[cfg(unix)]
+fn is_blocking(socket: &impl AsFd) -> io::Result<bool> {
+    Ok(!rustix::fs::fcntl_getfl(socket)?.contains(rustix::fs::OFlags::NONBLOCK))
+}
+
+/// Windows does not tell.
+#[cfg(windows)]
+fn is_blocking(_: &impl AsFd) -> io::Result<bool> {
+    Ok(true)
+}
+
 fn is_nobody(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    [Errno::MFILE, Errno::NFILE].into_iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+/// Whether nothing can be accepted until the process, or the system, has a descriptor again.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let errnos = [
+        Errno::MFILE,
+        #[cfg(unix)]
+        Errno::NFILE,
+    ];
+    errnos.into_iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
+
+/// The family of sockets that every process may have, whatever it has been forbidden.
+const SPARE_FAMILY: Domain = if cfg!(unix) { Domain::UNIX } else { Domain::IPV4 };
 
 /// A descriptor that is of no use but to be given up for a caller when there is no other: a file of its own,
 /// because it may also be files that the system has run out of.
 #[derive(Debug)]
-struct Spare(Mutex<Option<UnixDatagram>>);
+struct Spare(Mutex<Option<Socket>>);
 
 impl Spare {
     fn new() -> Self {
@@ -136,7 +152,7 @@ impl Spare {
     fn keep(&self) {
         let mut spare = self.0.lock();
         if spare.is_none() {
-            *spare = UnixDatagram::unbound().ok();
+            *spare = Socket::new(SPARE_FAMILY, Type::DGRAM, None).ok();
         }
     }
 

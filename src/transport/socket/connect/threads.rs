@@ -1,5 +1,6 @@
-//! Elsewhere: each connect on a thread of its own, which is left to itself, for no longer than the time-out, when it is
-//! given up.
+//! On Windows, where before Windows 10 2004 `WSAPoll` does not tell of a connect that has failed (its documentation says
+//! so): each connect on a thread of its own, which is left to itself, for no longer than the time-out, when it is given
+//! up.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
