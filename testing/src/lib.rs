@@ -12,6 +12,8 @@ pub mod alone;
 #[cfg(feature = "tls")]
 pub mod certificates;
 pub mod child;
+#[cfg(windows)]
+pub mod console;
 pub mod counted;
 pub mod deadlocks;
 pub mod figures;

@@ -9,11 +9,7 @@ use socket2::{Domain, Socket, Type};
 pub struct Silent {
     address: SocketAddr,
     _listener: Socket,
-    /// Who is in the queue.
-    #[cfg_attr(
-        not(target_os = "linux"),
-        expect(dead_code, reason = "only the table of Linux needs to be told who they are")
-    )]
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "they are only kept"))]
     callers: Vec<Socket>,
 }
 
