@@ -9,6 +9,7 @@ use socket2::{Domain, Socket, Type};
 pub struct Silent {
     address: SocketAddr,
     _listener: Socket,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "they are only kept"))]
     callers: Vec<Socket>,
 }
 
