@@ -24,6 +24,7 @@ pub mod leads_peer;
 pub mod leftovers;
 pub mod logged;
 pub mod net;
+pub mod pair;
 pub mod proxy;
 #[cfg(all(unix, feature = "serial"))]
 pub mod pty;

@@ -1,19 +1,14 @@
 //! Peers that take exactly as much as a test lets them, and remember every write.
 
-#[cfg(unix)]
-use std::io::Write;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-#[cfg(unix)]
-use std::os::fd::{AsFd, BorrowedFd};
-#[cfg(unix)]
-use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Instant;
 
-use leads_comm::transport::{Listener, Stream};
+use leads_comm::transport::{Descriptor, Listener, Stream};
 use leads_comm::{ClientBuilder, Server, ServerBuilder};
 
+use super::pair::Pair;
 use super::{Dial, PATIENCE, Raw, Started};
 
 /// How the stream behind a valve is written.
@@ -25,11 +20,10 @@ pub enum Writes {
     Blocking,
     /// On the thread that sends, and when the valve is shut by the pump, which the system tells for ever that the
     /// stream takes nothing.
-    #[cfg(unix)]
     Unready,
 }
 
-/// Those that every system has.
+/// Those that differ in the thread that writes.
 pub const EITHER: [Writes; 2] = [Writes::Direct, Writes::Blocking];
 
 /// One peer, as a test sees it: takes nothing until it is told to.
@@ -40,9 +34,8 @@ pub struct Valve {
 
 struct Shared {
     writes: Writes,
-    /// A socket that takes no more, and what keeps it open.
-    #[cfg(unix)]
-    unready: Option<(UnixStream, UnixStream)>,
+    /// A socket that takes no more.
+    unready: Option<Pair>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -202,9 +195,8 @@ impl Stream for Valve {
         }
     }
 
-    #[cfg(unix)]
-    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.shared.unready.as_ref().map(|(full, _)| full.as_fd())
+    fn poll_fd(&self) -> Option<Descriptor<'_>> {
+        self.shared.unready.as_ref().map(Pair::descriptor)
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
@@ -221,12 +213,10 @@ impl Stream for Valve {
     }
 }
 
-#[cfg(unix)]
-fn full_socket() -> (UnixStream, UnixStream) {
-    let (mut full, other) = UnixStream::pair().unwrap();
-    full.set_nonblocking(true).unwrap();
-    while full.write(&[0; 4096]).is_ok() {}
-    (full, other)
+fn full_pair() -> Pair {
+    let pair = Pair::new();
+    pair.fill();
+    pair
 }
 
 /// Opens peers of one server.
@@ -249,8 +239,7 @@ impl Valves {
     fn connect_as(&self, state: State) -> Valve {
         let shared = Shared {
             writes: self.writes,
-            #[cfg(unix)]
-            unready: (self.writes == Writes::Unready).then(full_socket),
+            unready: (self.writes == Writes::Unready).then(full_pair),
             state: Mutex::new(state),
             changed: Condvar::new(),
         };

@@ -2,18 +2,16 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
-#[cfg(unix)]
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use leads_comm::transport::Stream;
+use leads_comm::transport::{Descriptor, Stream};
+use leads_comm_testing::pair::Pair;
 
 /// What is wrong with a stream; nothing, where the name begins so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(unix), allow(dead_code, reason = "some are only of streams that can be polled"))]
 pub(crate) enum Defect {
     None,
     /// Shakes hands, is interrupted every other time, and holds what it has taken.
@@ -80,8 +78,8 @@ pub(crate) struct Bad {
     held: Mutex<Vec<u8>>,
     /// Where both directions put their bytes in between.
     scratch: Mutex<Vec<u8>>,
-    #[cfg(unix)]
-    descriptors: (std::os::unix::net::UnixStream, std::os::unix::net::UnixStream),
+    /// What is polled in its place.
+    pair: Pair,
 }
 
 impl Bad {
@@ -94,8 +92,7 @@ impl Bad {
             ended: AtomicBool::new(false),
             held: Mutex::default(),
             scratch: Mutex::default(),
-            #[cfg(unix)]
-            descriptors: std::os::unix::net::UnixStream::pair().unwrap(),
+            pair: Pair::new(),
         })
     }
 
@@ -247,16 +244,13 @@ impl Stream for Bad {
         }
     }
 
-    #[cfg(unix)]
-    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+    fn poll_fd(&self) -> Option<Descriptor<'_>> {
         match self.defect {
             Defect::NoDescriptor => None,
-            Defect::AlwaysWritable => Some(self.descriptors.0.as_fd()),
+            Defect::AlwaysWritable => Some(self.pair.descriptor()),
             Defect::NeverWritable => {
-                use std::io::Write;
-                self.descriptors.0.set_nonblocking(true).unwrap();
-                while (&self.descriptors.0).write(&[0; 4096]).is_ok() {}
-                Some(self.descriptors.0.as_fd())
+                self.pair.fill();
+                Some(self.pair.descriptor())
             }
             _ => self.inner().poll_fd(),
         }

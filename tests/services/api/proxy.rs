@@ -1,5 +1,4 @@
 //! That the fault proxy does what it says, and nothing else: other suites rest on its word.
-#![cfg(unix)]
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -3,16 +3,15 @@
 
 use std::io::{self, Read, Write};
 use std::net::{self, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
-use std::thread;
 use std::time::Duration;
 
-use leads_comm::callback::{self, Event};
+use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::transport::Stream;
 use leads_comm::transport::tcp::TcpListener;
-use leads_comm::{Client, Closing, DisconnectCause, Error, RefusalCause, Server, ServerBuilder, Timeouts};
+use leads_comm::{Closing, DisconnectCause, Error, RefusalCause, Server, ServerBuilder, Timeouts};
 use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::*;
 
@@ -199,6 +198,11 @@ fn a_regular_close_waits_for_a_peer_that_keeps_sending() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_peer_that_is_stuck_learns_of_the_end_in_time() {
+    use std::sync::{Mutex, mpsc};
+    use std::thread;
+
+    use leads_comm::{Client, callback};
+
     let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (begin, begun) = mpsc::channel();
     let (go_on, may_go_on) = mpsc::channel::<()>();

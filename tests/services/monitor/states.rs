@@ -120,11 +120,6 @@ fn lossy() -> Vec<Delivery> {
     ]
 }
 
-fn all() -> Vec<Delivery> {
-    let others = [SlowConsumer::Disconnect, SlowConsumer::Block(Duration::from_secs(60))];
-    lossy().into_iter().chain(others.map(|policy| Delivery::new().slow_consumer(policy))).collect()
-}
-
 fn tcp(deliveries: &[Delivery], len: usize, hz: u32) {
     let server = Server::builder().port(0).key(key::all()).build().unwrap();
     server.start(true).unwrap();
@@ -144,6 +139,11 @@ fn unix(deliveries: &[Delivery], len: usize, hz: u32) {
 #[cfg(target_os = "linux")]
 mod on_linux {
     use super::*;
+
+    fn all() -> Vec<Delivery> {
+        let others = [SlowConsumer::Disconnect, SlowConsumer::Block(Duration::from_secs(60))];
+        lossy().into_iter().chain(others.map(|policy| Delivery::new().slow_consumer(policy))).collect()
+    }
 
     #[test]
     fn tcp_peers_that_do_not_read_are_stopped_at_a_low_rate() {

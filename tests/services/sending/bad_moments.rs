@@ -173,7 +173,6 @@ fn a_state_that_waits_already_does_not_expire() {
 }
 
 /// Behind one that has been written in part as well.
-#[cfg(unix)]
 #[test]
 fn what_is_too_old_makes_room_behind_one_that_has_been_begun() {
     let delivery = Delivery::new().lifespan(SHORT).slow_consumer(SlowConsumer::DropNewest).max_queued_bytes(2000);
@@ -188,7 +187,6 @@ fn what_is_too_old_makes_room_behind_one_that_has_been_begun() {
 }
 
 /// However many messages are joined while nothing is written.
-#[cfg(unix)]
 #[test]
 fn the_oldest_that_waits_does_not_become_younger() {
     let (started, _valves, _valve, connection) = start(Writes::Unready, &Delivery::new(), |builder| builder);
@@ -202,7 +200,6 @@ fn the_oldest_that_waits_does_not_become_younger() {
     connection.abort();
 }
 
-#[cfg(unix)]
 fn outlive_clock(since: Instant) {
     until("the clock goes on", || Instant::now() > since);
 }

@@ -1,6 +1,5 @@
 //! What was accepted before a regular close arrives, also over a slow network and while the peer floods: every message,
 //! then the goodbye, then the regular end, never a reset.
-#![cfg(unix)]
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};

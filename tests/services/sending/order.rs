@@ -1,6 +1,5 @@
 //! Each sender's messages arrive in order, each of them once, whole: through a proxy that cuts them anywhere and slows
 //! them down, from eight threads on each side at once.
-#![cfg(unix)]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -160,10 +160,9 @@ over_every_transport! {
 mod thread_over_sockets {
     use std::io;
     use std::net::{TcpListener, TcpStream};
-    use std::os::unix::net::UnixStream;
 
     use leads_comm::Client;
-    use leads_comm::transport::{Stream, tcp, unix};
+    use leads_comm::transport::{Stream, tcp};
     use leads_comm_testing::net::blocking::blocking;
 
     use super::*;
@@ -197,8 +196,13 @@ mod thread_over_sockets {
         who_reads_slowly_is_not_ended(Net::Tcp, Raw::over_tcp(peer), Box::new(stream));
     }
 
+    #[cfg(unix)]
     #[test]
     fn unix() {
+        use std::os::unix::net::UnixStream;
+
+        use leads_comm::transport::unix;
+
         let (peer, stream) = UnixStream::pair().unwrap();
         let [peer, stream] = [peer, stream].map(|socket| Box::new(unix::UnixStream::new(socket).unwrap()));
         who_reads_slowly_is_not_ended(Net::Unix, Raw::of(peer), stream);

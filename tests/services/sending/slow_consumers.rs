@@ -396,7 +396,6 @@ fn a_queue_of_messages_that_are_not_joined_holds_as_many() {
 
 /// What the stall time-out's tries have brought through to a peer whom the system does not call ready is not waited for
 /// any longer: what is sent next is written at once.
-#[cfg(unix)]
 #[test]
 fn a_peer_who_has_taken_everything_is_written_to_at_once() {
     let (started, valves) = valve::start_server(valve::Writes::Unready, |builder| {

@@ -1,6 +1,6 @@
 //! When a client connects again, and what it tells meanwhile.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -444,7 +444,7 @@ fn nobody_is_connected_to_itself() {
     for _ in 0..40_000 {
         match connector.connect("127.0.0.1") {
             Ok(stream) => assert_ne!(stream.local_addr(), stream.peer_addr()),
-            Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "{error}"),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused, "{error}"),
         }
     }
 }

@@ -1,15 +1,11 @@
 //! Clients that are closed while they wait, connect, or tell of it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
-use std::time::Instant;
 
 use leads_comm::transport::{Connector, Stream};
 use leads_comm::{Closing, Error};
-#[cfg(target_os = "linux")]
-use leads_comm_testing::silent::Silent;
 
 use super::*;
 
@@ -94,79 +90,90 @@ fn closing_in_on_disconnect_makes_that_connection_the_last() {
     assert!(events.iter().all(|event| !matches!(event, Event::Reconnect { .. })));
 }
 
-/// Longer than any test waits, so that only being stopped ends a connect in time.
-const NEVER: Duration = Duration::from_secs(3600);
-
-#[test]
+/// Whether a connect is under way, only Linux tells.
 #[cfg(target_os = "linux")]
-fn closing_stops_a_connect_under_way() {
-    const ROUNDS: usize = 10;
-    let silent = Silent::new();
-    let port = silent.addr().port();
-    let mut longest = [Duration::ZERO; 2];
-    for round in 0..2 * ROUNDS {
-        let again = round >= ROUNDS;
-        // At the start, and when it connects again after a connection.
-        let (builder, server) = if again {
-            let (server, _) = serve(0);
-            (through(server.local_addr().unwrap(), silent.addr()), Some(server))
-        } else {
-            (Client::builder().port(port).connect_timeout(NEVER), None)
-        };
-        let (callback, events) = recorder();
-        let client = builder.reconnect(quick()).callback(callback).build().unwrap();
-        let starting = client.clone();
-        let start = thread::spawn(move || starting.start("127.0.0.1", true));
-        if let Some(server) = server {
-            connected(&events);
-            server.close();
-        }
-        until("a connect is under way", || silent.has_caller());
-        let closing = client.clone();
-        let took = in_time("closing", move || {
-            let began = Instant::now();
-            closing.close();
-            began.elapsed()
-        });
-        let outcome = in_time("the start", move || {
-            let outcome = start.join().unwrap();
-            (outcome, Instant::now())
-        });
-        match outcome.0 {
-            Ok(()) => assert!(again),
-            Err(error) => assert!(!again && matches!(error, Error::Closed), "{error:?}"),
-        }
-        assert!(client.wait_timeout(Duration::ZERO));
-        // Closed by whoever was connecting, which at the start is not waited for.
-        until("the system has given up the connect", || !silent.has_caller());
-        assert!(events.iter().all(|event| !matches!(event, Event::Fail { .. })), "a stop is no failure");
-        longest[usize::from(again)] = longest[usize::from(again)].max(took);
-    }
-    println!(
-        "L6: first packets dropped: close returned within {:?} at the start, {:?} when connecting again, {ROUNDS} times each",
-        longest[0], longest[1]
-    );
-}
+mod connects {
+    use std::net::SocketAddr;
+    use std::time::Instant;
 
-/// A client that connects to the one address first, and to the other from then on.
-fn through(first: SocketAddr, then: SocketAddr) -> ClientBuilder {
-    struct Through {
-        first: Mutex<Option<SocketAddr>>,
-        then: SocketAddr,
-        tcp: leads_comm::transport::tcp::TcpConnector,
-    }
-    impl Connector for Through {
-        fn connect(&self, _: &str) -> io::Result<Box<dyn Stream>> {
-            let address = self.first.lock().unwrap().take().unwrap_or(self.then);
-            self.tcp.connect(&address.to_string())
-        }
+    use leads_comm_testing::silent::Silent;
 
-        fn stop(&self) {
-            self.tcp.stop();
+    use super::*;
+
+    /// Longer than any test waits, so that only being stopped ends a connect in time.
+    const NEVER: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn closing_stops_a_connect_under_way() {
+        const ROUNDS: usize = 10;
+        let silent = Silent::new();
+        let port = silent.addr().port();
+        let mut longest = [Duration::ZERO; 2];
+        for round in 0..2 * ROUNDS {
+            let again = round >= ROUNDS;
+            // At the start, and when it connects again after a connection.
+            let (builder, server) = if again {
+                let (server, _) = serve(0);
+                (through(server.local_addr().unwrap(), silent.addr()), Some(server))
+            } else {
+                (Client::builder().port(port).connect_timeout(NEVER), None)
+            };
+            let (callback, events) = recorder();
+            let client = builder.reconnect(quick()).callback(callback).build().unwrap();
+            let starting = client.clone();
+            let start = thread::spawn(move || starting.start("127.0.0.1", true));
+            if let Some(server) = server {
+                connected(&events);
+                server.close();
+            }
+            until("a connect is under way", || silent.has_caller());
+            let closing = client.clone();
+            let took = in_time("closing", move || {
+                let began = Instant::now();
+                closing.close();
+                began.elapsed()
+            });
+            let outcome = in_time("the start", move || {
+                let outcome = start.join().unwrap();
+                (outcome, Instant::now())
+            });
+            match outcome.0 {
+                Ok(()) => assert!(again),
+                Err(error) => assert!(!again && matches!(error, Error::Closed), "{error:?}"),
+            }
+            assert!(client.wait_timeout(Duration::ZERO));
+            // Closed by whoever was connecting, which at the start is not waited for.
+            until("the system has given up the connect", || !silent.has_caller());
+            assert!(events.iter().all(|event| !matches!(event, Event::Fail { .. })), "a stop is no failure");
+            longest[usize::from(again)] = longest[usize::from(again)].max(took);
         }
+        println!(
+            "L6: first packets dropped: close returned within {:?} at the start, {:?} when connecting again, \
+             {ROUNDS} times each",
+            longest[0], longest[1]
+        );
     }
-    let tcp = leads_comm::transport::tcp::TcpConnector::new(0, NEVER);
-    Client::builder().transport(Through { first: Mutex::new(Some(first)), then, tcp })
+
+    /// A client that connects to the one address first, and to the other from then on.
+    fn through(first: SocketAddr, then: SocketAddr) -> ClientBuilder {
+        struct Through {
+            first: Mutex<Option<SocketAddr>>,
+            then: SocketAddr,
+            tcp: leads_comm::transport::tcp::TcpConnector,
+        }
+        impl Connector for Through {
+            fn connect(&self, _: &str) -> io::Result<Box<dyn Stream>> {
+                let address = self.first.lock().unwrap().take().unwrap_or(self.then);
+                self.tcp.connect(&address.to_string())
+            }
+
+            fn stop(&self) {
+                self.tcp.stop();
+            }
+        }
+        let tcp = leads_comm::transport::tcp::TcpConnector::new(0, NEVER);
+        Client::builder().transport(Through { first: Mutex::new(Some(first)), then, tcp })
+    }
 }
 
 /// A connector that opens nothing, and returns only when it is let go.
