@@ -32,6 +32,7 @@ pub mod seed;
 pub mod shaking;
 pub mod silent;
 pub mod stamp;
+pub mod threads;
 pub mod valve;
 #[cfg(target_os = "linux")]
 pub mod vitals;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use socket2::{Domain, Socket};
+use socket2::Socket;
 
 use crate::case::Wire;
 use crate::over::{has_resets, name};
@@ -33,13 +33,14 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn new(socket: Socket, wire: &Wire) -> io::Result<Self> {
-        if socket.local_addr()?.domain() != Domain::UNIX {
+        let address = socket.local_addr()?;
+        if address.as_socket().is_some() {
             socket.set_tcp_nodelay(true)?;
         }
         socket.set_read_timeout(Some(patience()))?;
         socket.set_write_timeout(Some(patience()))?;
         Ok(Self {
-            name: name(&socket.local_addr()?),
+            name: name(&address),
             socket: Some(socket),
             goodbye: wire.goodbye(),
             expected_goodbye: wire.goodbye(),
