@@ -16,7 +16,7 @@ const BEHIND: usize = 50;
 fn serve() {
     let before = threads::count();
     let (callback, events) = recorder();
-    let builder = Server::builder().port(0).max_connections(CONNECTIONS.try_into().unwrap()).callback(callback);
+    let builder = Server::builder().port(0).max_connections(CONNECTIONS).callback(callback);
     let server = builder.timeouts(Timeouts::new().stall_timeout(Duration::from_secs(600))).build().unwrap();
     server.start(true).unwrap();
     tell("port", server.port());
