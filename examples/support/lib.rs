@@ -6,9 +6,12 @@
 mod arguments;
 mod output;
 mod run;
+#[cfg_attr(unix, path = "signals/unix.rs")]
+#[cfg_attr(windows, path = "signals/windows.rs")]
+mod signals;
 mod stop;
 
 pub use arguments::Arguments;
-pub use output::{complain, say, show};
+pub use output::{complain, follows_escapes, say, show};
 pub use run::{Failure, fail, run, usage};
 pub use stop::on_stop;

@@ -1,7 +1,7 @@
 //! Stdout and stderr.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process;
 
 /// Prints a line on stdout, and flushes it. Blocks as long as nobody reads it; that nobody does any more, as behind
@@ -23,6 +23,28 @@ pub fn show(text: impl Display) {
             process::exit(1);
         }
     }
+}
+
+/// Whether stdout is a terminal that escapes can be written to.
+pub fn follows_escapes() -> bool {
+    io::stdout().is_terminal() && escapes_are_on()
+}
+
+#[cfg(unix)]
+fn escapes_are_on() -> bool {
+    true
+}
+
+/// A console of Windows has to be told.
+#[cfg(windows)]
+fn escapes_are_on() -> bool {
+    use winapi_util::HandleRef;
+    use winapi_util::console::{mode, set_mode};
+
+    const ENABLE_VIRTUAL_TERMINAL_PROCESSING: u32 = 4;
+    // A terminal that is no console is of another system's making.
+    mode(HandleRef::stdout())
+        .map_or(true, |mode| set_mode(HandleRef::stdout(), mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING).is_ok())
 }
 
 /// Prints a line on stderr, as far as anybody reads it.

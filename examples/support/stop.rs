@@ -4,12 +4,13 @@ use std::process;
 use std::thread;
 
 use crate::run::{Failure, fail};
+use crate::signals::on_signals;
 
 /// What a process ends with that is ended by a signal, as shells have it: 128, and SIGINT is 2.
 const INTERRUPTED: i32 = 130;
 
 /// Calls `stop` on Ctrl-C, SIGTERM or SIGHUP, on a thread of its own; it may block. The second time, the process ends at
-/// once.
+/// once. On Windows: on Ctrl-C or Ctrl-Break, or when the console is closed, which leaves it some seconds.
 ///
 /// # Errors
 ///
@@ -20,5 +21,5 @@ pub fn on_stop(stop: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
         Some(stop) => drop(thread::spawn(stop)),
         None => process::exit(INTERRUPTED),
     };
-    ctrlc::set_handler(handler).map_err(|error| fail(format!("cannot wait for Ctrl-C: {error}")))
+    on_signals(handler).map_err(|error| fail(format!("cannot wait for Ctrl-C: {error}")))
 }

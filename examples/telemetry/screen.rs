@@ -1,10 +1,9 @@
 //! Stdout: a table that is refreshed in place on a terminal, plain lines anywhere else.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use support::{say, show};
+use support::{follows_escapes, say, show};
 
 /// What there is to show.
 pub(crate) struct Status {
@@ -22,7 +21,7 @@ pub(crate) struct Screen {
 
 impl Screen {
     pub(crate) fn new() -> Self {
-        Self { terminal: io::stdout().is_terminal(), table: Vec::new() }
+        Self { terminal: follows_escapes(), table: Vec::new() }
     }
 
     /// How often a status is worth showing.

@@ -12,6 +12,8 @@ pub mod alone;
 #[cfg(feature = "tls")]
 pub mod certificates;
 pub mod child;
+#[cfg(windows)]
+pub mod console;
 pub mod counted;
 pub mod deadlocks;
 pub mod figures;
@@ -26,10 +28,12 @@ pub mod pair;
 pub mod proxy;
 #[cfg(all(unix, feature = "serial"))]
 pub mod pty;
+pub mod resets;
 pub mod seed;
 pub mod shaking;
 pub mod silent;
 pub mod stamp;
+pub mod threads;
 pub mod valve;
 #[cfg(target_os = "linux")]
 pub mod vitals;

@@ -3,7 +3,6 @@
 //!
 //! What the system was given is counted by the [streams](leads_comm_testing::counted) themselves, and the
 //! [proxy](leads_comm_testing::proxy) cannot have got more than that.
-#![cfg(unix)]
 
 use std::collections::BTreeMap;
 use std::env;

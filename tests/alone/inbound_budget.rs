@@ -1,14 +1,9 @@
 //! What unfinished messages may take of memory, for all connections together; and who goes when that is too little.
 
 use std::sync::{Mutex, mpsc};
-use std::thread;
 use std::time::Duration;
 
-use leads_comm::{
-    Closing, Connection, DisconnectCause, DisconnectReason, MemoryLimits, Server, ServerBuilder, callback,
-};
-use leads_comm_testing::child::{self, Process};
-use leads_comm_testing::figures::{Prober, p99};
+use leads_comm::{Closing, Connection, DisconnectCause, DisconnectReason, MemoryLimits, ServerBuilder, callback};
 use leads_comm_testing::*;
 
 const KIB: usize = 1024;
@@ -177,153 +172,161 @@ over_every_transport! {
     }
 }
 
-/// The promise, in short.
-#[test]
+/// What the process takes in all, as Linux counts it.
 #[cfg(target_os = "linux")]
-fn memory_is_bounded_whatever_peers_do() {
-    alone!();
-    hoarding(
-        "inbound_budget::memory_is_bounded_whatever_peers_do",
-        Hoard { connections: 150, len: 256 * KIB, total: 8 << 20 },
-    );
-}
+mod in_all {
+    use std::thread;
 
-#[test]
-#[cfg(target_os = "linux")]
-#[ignore = "long: takes 1 minute"]
-fn a_thousand_hoarders() {
-    alone!();
-    hoarding("inbound_budget::a_thousand_hoarders", Hoard { connections: 1000, len: 1024 * KIB, total: 64 << 20 });
-}
+    use leads_comm::Server;
+    use leads_comm_testing::child::{self, Process};
+    use leads_comm_testing::figures::{Prober, p99};
 
-#[cfg(target_os = "linux")]
-struct Hoard {
-    connections: usize,
-    /// The longest message.
-    len: usize,
-    /// What all may hold, of what they send, and of what is sent to them.
-    total: usize,
-}
+    use super::*;
 
-/// A server in a process of its own, and here the peers that hoard: all of them hold as much of a message as there may
-/// be, and a part of them reads nothing of a flood of empty messages.
-#[cfg(target_os = "linux")]
-fn hoarding(name: &str, hoard: Hoard) {
-    if child::task().is_some() {
-        return hoarded(&hoard);
+    /// The promise, in short.
+    #[test]
+    fn memory_is_bounded_whatever_peers_do() {
+        alone!();
+        hoarding(
+            "inbound_budget::in_all::memory_is_bounded_whatever_peers_do",
+            Hoard { connections: 150, len: 256 * KIB, total: 8 << 20 },
+        );
     }
-    let mut process = Process::start(name, "serve");
-    let port: u16 = process.line().parse().unwrap();
-    let kib = |line: &str| line.parse::<usize>().unwrap();
-    let before = kib(&process.line());
-    let net = |port| leads_comm::Client::builder().port(port);
-    let prober = Prober::start(net(port), "127.0.0.1");
-    let without = p99(prober.probes(200, b"alive"));
 
-    let begun = std::time::Instant::now();
-    // Those that are flooded and read nothing have small buffers, so that it soon is the server that must hold it.
-    let stalled: Vec<_> = (0..hoard.connections / 10).map(|_| stalled_peer(port)).collect();
-    let hoarders = hoard.connections - stalled.len();
-    let (end, ended) = mpsc::channel();
-    for _ in 0..hoarders {
-        let (end, len) = (end.clone(), hoard.len);
-        let hoarder = move || {
-            use std::io::{Read, Write};
-            let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-            let mut left = len - 1;
-            while let Ok(count @ 1..) = stream.write(&[b'x'; KIB][..left.min(KIB)]) {
-                left -= count;
-            }
-            while let Ok(1..) = stream.read(&mut [0; KIB]) {}
-            let _ = end.send(());
-        };
-        thread::Builder::new().stack_size(64 * KIB).spawn(hoarder).unwrap();
+    #[test]
+    #[ignore = "long: takes 1 minute"]
+    fn a_thousand_hoarders() {
+        alone!();
+        hoarding(
+            "inbound_budget::in_all::a_thousand_hoarders",
+            Hoard { connections: 1000, len: 1024 * KIB, total: 64 << 20 },
+        );
     }
-    // There is no room for more than this many.
-    let (room, mut gone) = (hoard.total / (hoard.len - 5 * KIB), 0);
-    let mut during = Vec::new();
-    while gone < hoarders - room {
-        assert!(begun.elapsed() < 6 * PATIENCE, "{gone} of {hoarders} are gone, and there is room for {room}");
-        during.push(prober.probe(b"alive"));
-        gone += ended.try_iter().count();
+
+    struct Hoard {
+        connections: usize,
+        /// The longest message.
+        len: usize,
+        /// What all may hold, of what they send, and of what is sent to them.
+        total: usize,
     }
-    drop(prober);
-    process.release();
-    let (peak, ended, left) = (kib(&process.line()), process.line(), process.line());
-    let during = p99(during);
-    // The two budgets, the allowance, and what a thread has in use of its stack for each connection.
-    let declared = (2 * hoard.total + hoard.connections * (4 + 12) * KIB) / KIB + before;
-    println!(
-        "I4: peak RSS {peak} KiB of a declared budget of {declared} KiB, {:+.0} %; {} connections, {ended} ended for it, \
-         {left} left; healthy client served, p99 {during:?} ({without:?} before)",
-        100.0 * (peak as f64 / declared as f64 - 1.0),
-        hoard.connections,
-    );
-    assert!(peak <= declared * 12 / 10, "{peak} KiB, and {declared} KiB were declared");
-    assert_ne!(ended, "0", "nothing was put to the test");
-}
 
-/// The server's process: serves until the parent is done, and tells how much memory it has had.
-#[cfg(target_os = "linux")]
-fn hoarded(hoard: &Hoard) {
-    use leads_comm::callback::Event;
-
-    let (recorder, events) = recorder();
-    let echo = callback::on_receive(|connection: &Connection, message: &[u8]| {
-        if message == b"alive" {
-            let _ = connection.send(message);
+    /// A server in a process of its own, and here the peers that hoard: all of them hold as much of a message as there may
+    /// be, and a part of them reads nothing of a flood of empty messages.
+    fn hoarding(name: &str, hoard: Hoard) {
+        if child::task().is_some() {
+            return hoarded(&hoard);
         }
-    });
-    let server = Server::builder()
-        .port(0)
-        .max_received_len(hoard.len)
-        .memory_limits(
-            MemoryLimits::new()
-                .max_total_unfinished_bytes(hoard.total)
-                .max_total_queued_bytes(hoard.total.max(4 << 20)),
-        )
-        .callback((echo, recorder))
-        .build()
-        .unwrap();
-    server.start(true).unwrap();
-    child::say(&server.port().to_string());
-    child::say(&(vitals::memory() / 1024).to_string());
-    let (stop, stopped) = mpsc::channel::<()>();
-    let flood = {
-        let (server, hoarded) = (server.clone(), hoard.connections);
-        thread::spawn(move || {
-            while stopped.recv_timeout(Duration::from_millis(1)) == Err(mpsc::RecvTimeoutError::Timeout) {
-                // The prober came first, and those that read nothing next.
-                let wanted =
-                    |connection: &Connection| (2..2 + hoarded / 10).contains(&number_of_connection(connection));
-                (0..50).for_each(|_| drop(server.broadcast_where(b"", wanted)));
+        let mut process = Process::start(name, "serve");
+        let port: u16 = process.line().parse().unwrap();
+        let kib = |line: &str| line.parse::<usize>().unwrap();
+        let before = kib(&process.line());
+        let net = |port| leads_comm::Client::builder().port(port);
+        let prober = Prober::start(net(port), "127.0.0.1");
+        let without = p99(prober.probes(200, b"alive"));
+
+        let begun = std::time::Instant::now();
+        // Those that are flooded and read nothing have small buffers, so that it soon is the server that must hold it.
+        let stalled: Vec<_> = (0..hoard.connections / 10).map(|_| stalled_peer(port)).collect();
+        let hoarders = hoard.connections - stalled.len();
+        let (end, ended) = mpsc::channel();
+        for _ in 0..hoarders {
+            let (end, len) = (end.clone(), hoard.len);
+            let hoarder = move || {
+                use std::io::{Read, Write};
+                let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+                let mut left = len - 1;
+                while let Ok(count @ 1..) = stream.write(&[b'x'; KIB][..left.min(KIB)]) {
+                    left -= count;
+                }
+                while let Ok(1..) = stream.read(&mut [0; KIB]) {}
+                let _ = end.send(());
+            };
+            thread::Builder::new().stack_size(64 * KIB).spawn(hoarder).unwrap();
+        }
+        // There is no room for more than this many.
+        let (room, mut gone) = (hoard.total / (hoard.len - 5 * KIB), 0);
+        let mut during = Vec::new();
+        while gone < hoarders - room {
+            assert!(begun.elapsed() < 6 * PATIENCE, "{gone} of {hoarders} are gone, and there is room for {room}");
+            during.push(prober.probe(b"alive"));
+            gone += ended.try_iter().count();
+        }
+        drop(prober);
+        process.release();
+        let (peak, ended, left) = (kib(&process.line()), process.line(), process.line());
+        let during = p99(during);
+        // The two budgets, the allowance, and what a thread has in use of its stack for each connection.
+        let declared = (2 * hoard.total + hoard.connections * (4 + 12) * KIB) / KIB + before;
+        println!(
+            "I4: peak RSS {peak} KiB of a declared budget of {declared} KiB, {:+.0} %; {} connections, {ended} ended for it, \
+             {left} left; healthy client served, p99 {during:?} ({without:?} before)",
+            100.0 * (peak as f64 / declared as f64 - 1.0),
+            hoard.connections,
+        );
+        assert!(peak <= declared * 12 / 10, "{peak} KiB, and {declared} KiB were declared");
+        assert_ne!(ended, "0", "nothing was put to the test");
+    }
+
+    /// The server's process: serves until the parent is done, and tells how much memory it has had.
+    fn hoarded(hoard: &Hoard) {
+        use leads_comm::callback::Event;
+
+        let (recorder, events) = recorder();
+        let echo = callback::on_receive(|connection: &Connection, message: &[u8]| {
+            if message == b"alive" {
+                let _ = connection.send(message);
             }
-        })
-    };
-    child::wait_for_parent();
-    let ended = events.try_iter().filter(|event| {
-        let Event::Disconnect { reason, .. } = event else { return false };
-        matches!(reason.cause, DisconnectCause::TotalUnfinishedBytes { .. })
-    });
-    let ended = ended.count();
-    child::say(&(vitals::peak_memory() / 1024).to_string());
-    child::say(&ended.to_string());
-    child::say(&server.num_connections().to_string());
-    drop(stop);
-    flood.join().unwrap();
-    server.close();
-}
+        });
+        let server = Server::builder()
+            .port(0)
+            .max_received_len(hoard.len)
+            .memory_limits(
+                MemoryLimits::new()
+                    .max_total_unfinished_bytes(hoard.total)
+                    .max_total_queued_bytes(hoard.total.max(4 << 20)),
+            )
+            .callback((echo, recorder))
+            .build()
+            .unwrap();
+        server.start(true).unwrap();
+        child::say(&server.port().to_string());
+        child::say(&(vitals::memory() / 1024).to_string());
+        let (stop, stopped) = mpsc::channel::<()>();
+        let flood = {
+            let (server, hoarded) = (server.clone(), hoard.connections);
+            thread::spawn(move || {
+                while stopped.recv_timeout(Duration::from_millis(1)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    // The prober came first, and those that read nothing next.
+                    let wanted =
+                        |connection: &Connection| (2..2 + hoarded / 10).contains(&number_of_connection(connection));
+                    (0..50).for_each(|_| drop(server.broadcast_where(b"", wanted)));
+                }
+            })
+        };
+        child::wait_for_parent();
+        let ended = events.try_iter().filter(|event| {
+            let Event::Disconnect { reason, .. } = event else { return false };
+            matches!(reason.cause, DisconnectCause::TotalUnfinishedBytes { .. })
+        });
+        let ended = ended.count();
+        child::say(&(vitals::peak_memory() / 1024).to_string());
+        child::say(&ended.to_string());
+        child::say(&server.num_connections().to_string());
+        drop(stop);
+        flood.join().unwrap();
+        server.close();
+    }
 
-#[cfg(target_os = "linux")]
-fn number_of_connection(connection: &Connection) -> usize {
-    connection.id().to_string().parse().unwrap()
-}
+    fn number_of_connection(connection: &Connection) -> usize {
+        connection.id().to_string().parse().unwrap()
+    }
 
-/// A peer that never reads, and whose system takes little.
-#[cfg(target_os = "linux")]
-fn stalled_peer(port: u16) -> socket2::Socket {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4 * KIB).unwrap();
-    socket.connect(&std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
-    socket
+    /// A peer that never reads, and whose system takes little.
+    fn stalled_peer(port: u16) -> socket2::Socket {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4 * KIB).unwrap();
+        socket.connect(&std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
+        socket
+    }
 }

@@ -25,6 +25,7 @@ mod several_addresses;
 mod standstill;
 #[cfg(target_os = "linux")]
 mod thread_names;
+mod threads;
 #[cfg(all(target_os = "linux", feature = "tls"))]
 mod tls_costs;
 mod vanished;

@@ -1,12 +1,13 @@
 //! Peers that are gone without a word, or that are stopped: what is told apart, and how long that takes.
-#![cfg(unix)]
 
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+#[cfg(target_os = "linux")]
+use std::net::Ipv4Addr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use leads_comm::callback::Event;
-use leads_comm::crossbeam_channel::RecvTimeoutError;
-use leads_comm::{Connection, DisconnectCause, MemoryLimits, OutboundLimit, ServerBuilder, SlowConsumer, Timeouts};
+use leads_comm::{Connection, DisconnectCause, MemoryLimits, OutboundLimit, Timeouts};
+#[cfg(target_os = "linux")]
+use leads_comm::{ServerBuilder, SlowConsumer, callback::Event, crossbeam_channel::RecvTimeoutError};
 use leads_comm_testing::child::{self, Process};
 use leads_comm_testing::*;
 
@@ -19,6 +20,13 @@ fn hold_still(address: &str) {
     let stream = TcpStream::connect(address).unwrap();
     child::say(&stream.local_addr().unwrap().to_string());
     child::wait_for_parent();
+}
+
+/// Where nothing stops a process, that it reads nothing has to do.
+fn signal(process: &Process, name: &str) {
+    if cfg!(unix) {
+        process.signal(name);
+    }
 }
 
 /// A peer that is stopped: its system answers that there is no room, for ever. The stall time-out is what ends it, also
@@ -38,11 +46,11 @@ fn stopped(name: &str, stall: Duration) {
     let process = Process::start(name, &started.addr().to_string());
     process.line();
     let connection = connected(&started.events);
-    process.signal("STOP");
+    signal(&process, "STOP");
     let filled = fill(&connection);
     let reason = disconnected(&started.events);
     let took = filled.elapsed();
-    process.signal("CONT");
+    signal(&process, "CONT");
     let expected = OutboundLimit::Stalled(stall);
     assert!(matches!(reason.cause, DisconnectCause::SlowConsumer { limit } if limit == expected), "{reason:?}");
     assert!(took >= stall, "too early: {took:?}");
@@ -79,6 +87,7 @@ fn a_stopped_peer_is_a_slow_consumer_after_ten_seconds() {
 }
 
 /// What is on its way to a peer.
+#[cfg(target_os = "linux")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waits {
     Nothing,
@@ -90,6 +99,7 @@ enum Waits {
 }
 
 /// What the service makes of a peer to which something happens.
+#[cfg(target_os = "linux")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Stays,
@@ -98,10 +108,12 @@ enum Fate {
 }
 
 /// What waits for a peer, of a service with what settings, and what becomes of it.
+#[cfg(target_os = "linux")]
 type Case = (Waits, fn(ServerBuilder, Timeouts) -> ServerBuilder, Fate);
 
 /// Starts a peer for each case, a process that reads nothing, has something happen to all of them, and compares what
 /// becomes of each within `time`.
+#[cfg(target_os = "linux")]
 fn fates(
     (name, wrap, bind): (&str, &[&str], Ipv4Addr),
     timeouts: Timeouts,

@@ -125,11 +125,20 @@ fn fresh_name() -> io::Result<SockAddr> {
 
 /// What a socket of that address is called by the library.
 pub(crate) fn name(address: &SockAddr) -> String {
-    match (address.as_socket(), address.as_abstract_namespace()) {
-        (Some(address), _) => address.to_string(),
-        (None, Some(name)) => format!("@{}", String::from_utf8_lossy(name)),
-        (None, None) => "unknown".to_owned(),
+    match address.as_socket() {
+        Some(address) => address.to_string(),
+        None => abstract_name(address).unwrap_or_else(|| "unknown".to_owned()),
     }
+}
+
+#[cfg(target_os = "linux")]
+fn abstract_name(address: &SockAddr) -> Option<String> {
+    address.as_abstract_namespace().map(|name| format!("@{}", String::from_utf8_lossy(name)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn abstract_name(_: &SockAddr) -> Option<String> {
+    None
 }
 
 /// The library's stream on a connected socket.

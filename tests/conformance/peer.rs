@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use socket2::{Domain, Socket};
+use leads_comm_testing::resets;
+use socket2::Socket;
 
 use crate::case::Wire;
 use crate::over::{has_resets, name};
@@ -33,13 +34,14 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn new(socket: Socket, wire: &Wire) -> io::Result<Self> {
-        if socket.domain()? != Domain::UNIX {
+        let address = socket.local_addr()?;
+        if address.as_socket().is_some() {
             socket.set_tcp_nodelay(true)?;
         }
         socket.set_read_timeout(Some(patience()))?;
         socket.set_write_timeout(Some(patience()))?;
         Ok(Self {
-            name: name(&socket.local_addr()?),
+            name: name(&address),
             socket: Some(socket),
             goodbye: wire.goodbye(),
             expected_goodbye: wire.goodbye(),
@@ -187,7 +189,7 @@ impl Peer {
 
     fn read_more(&self) -> Result<io::Result<Vec<u8>>, String> {
         let mut bytes = vec![0; 64 * 1024];
-        let read = self.socket()?.read(&mut bytes);
+        let read = resets::read(self.socket()?, &mut bytes);
         Ok(read.map(|count| {
             bytes.truncate(count);
             bytes

@@ -28,7 +28,6 @@ fn every_state_arrives_in_order_and_the_newest_command_is_taken() {
 }
 
 #[test]
-#[cfg(unix)]
 fn a_signal_ends_it_early_and_nothing_is_lost() {
     let control_loop = Process::start("control_loop", &["--iterations", "1000000000"]);
     control_loop.line_with("1 s: ");

@@ -120,6 +120,7 @@ fn what_it_counts_is_what_arrives_when_the_server_goes_away_and_comes_back() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "needs a process that is stopped, which only Unix has")]
 fn what_waits_for_a_server_that_is_killed_comes_to_the_next_one() {
     let files = Files::make("unsent");
     let (mut server, port) = files.serve(0);

@@ -3,13 +3,12 @@
 //! `cargo test` builds the examples first. To run this suite by itself: `cargo build --examples && cargo test --test
 //! examples`.
 
-#[cfg(unix)]
 mod chat;
 mod command_line;
 mod control_loop;
 mod custom_framing;
 mod custom_transport;
-#[cfg(all(unix, feature = "tls"))]
+#[cfg(feature = "tls")]
 mod gateway;
 mod pit_wall;
 mod process;
@@ -18,7 +17,6 @@ mod recipes;
 #[cfg(all(unix, feature = "serial"))]
 mod serial;
 mod server;
-#[cfg(unix)]
 mod sessions;
 mod telemetry;
 #[cfg(feature = "tls")]

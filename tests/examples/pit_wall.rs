@@ -36,7 +36,6 @@ fn each_viewer_gets_what_it_wants() {
 }
 
 #[test]
-#[cfg(unix)]
 fn a_signal_ends_it_early_in_the_same_way() {
     let pit_wall = Process::start("pit_wall", &["--seconds", "1000"]);
     pit_wall.line_with("phone ");

@@ -8,6 +8,9 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+#[cfg(windows)]
+use leads_comm_testing::console::{self, Console};
+
 /// How long anything may take before a test gives up: far longer than it ever should, also on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -17,6 +20,8 @@ pub(crate) struct Process {
     stdin: Option<ChildStdin>,
     stdout: Lines,
     stderr: Lines,
+    #[cfg(windows)]
+    console: Option<Console>,
 }
 
 /// How an example has ended: its exit code, and the lines that nobody had read before.
@@ -57,10 +62,20 @@ impl Process {
     }
 
     fn spawn(command: &mut Command) -> Self {
+        #[cfg(unix)]
         let mut child = command.spawn().unwrap();
+        #[cfg(windows)]
+        let (mut child, console) = Console::spawn(command);
         let stdin = child.stdin.take();
         let stderr = child.stderr.take().map_or_else(|| Lines::of(io::empty()), Lines::of);
-        Self { child, stdin, stdout: Lines::of(io::empty()), stderr }
+        Self {
+            child,
+            stdin,
+            stdout: Lines::of(io::empty()),
+            stderr,
+            #[cfg(windows)]
+            console,
+        }
     }
 
     /// Writes to stdin; blocks as long as the example does not read.
@@ -126,11 +141,22 @@ impl Process {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success(), "kill: {status}");
     }
+
+    /// Sends Ctrl-C, which is `INT`, or Ctrl-Break, `TERM`.
+    #[cfg(windows)]
+    pub(crate) fn signal(&self, name: &str) {
+        self.console.as_ref().expect("it has a console").signal(name);
+    }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
+        #[cfg(windows)]
+        if let Some(console) = &self.console {
+            console.kill();
+        }
         // Fails when it has ended.
+        #[cfg(unix)]
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -163,6 +189,13 @@ impl Lines {
     }
 }
 
+/// No test: what is between a test and an example.
+#[cfg(windows)]
+#[test]
+fn keeper() {
+    console::keep();
+}
+
 /// Runs an example to its end, without input.
 pub(crate) fn run(example: &str, arguments: &[&str]) -> Ended {
     Process::start(example, arguments).end_input()
@@ -170,7 +203,10 @@ pub(crate) fn run(example: &str, arguments: &[&str]) -> Ended {
 
 /// An example with pipes, which its caller may still change.
 pub(crate) fn command(example: &str, arguments: &[&str]) -> Command {
+    #[cfg(unix)]
     let mut command = Command::new(path(example));
+    #[cfg(windows)]
+    let mut command = console::command("process::keeper", path(example));
     command.args(arguments).env_remove("RUST_LOG");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

@@ -52,7 +52,6 @@ fn a_fast_run_with_one_viewer_loses_nothing() {
 }
 
 #[test]
-#[cfg(unix)]
 fn a_signal_ends_it_early_with_the_summary() {
     for signal in ["INT", "TERM"] {
         let telemetry = Process::start("telemetry", &["--seconds", "1000", "--viewers", "2"]);
@@ -172,7 +171,6 @@ fn what_cannot_be_wanted_is_answered() {
 }
 
 #[test]
-#[cfg(unix)]
 fn a_viewer_elsewhere_is_served_as_it_wants() {
     for want in ["newest", "everything", "events"] {
         let (publisher, port) = serve();
@@ -190,7 +188,6 @@ fn a_viewer_elsewhere_is_served_as_it_wants() {
 }
 
 #[test]
-#[cfg(unix)]
 fn a_viewer_elsewhere_sees_everything_until_the_publisher_leaves() {
     let (publisher, port) = serve();
     let mut viewer = Process::start("telemetry", &["--connect", &format!("127.0.0.1:{port}")]);

@@ -4,12 +4,15 @@
 //! Each comes in two lengths. The short ones belong to `cargo test`; the long ones are run by
 //! `cargo test --release --test reliability -- --ignored --nocapture --test-threads=1`.
 //!
-//! They count what Linux tells of processes, send signals, and stop and kill processes of their own.
-#![cfg(target_os = "linux")]
+//! They count what systems tell of processes, and kill processes of their own; on Linux they also send signals, stop
+//! processes, and have them traced.
+#![cfg(any(target_os = "linux", windows))]
 
 mod closing;
+#[cfg(target_os = "linux")]
 mod cost;
 mod figures;
+#[cfg(target_os = "linux")]
 mod frozen;
 mod isolation;
 mod lives;

@@ -1,13 +1,9 @@
 //! S2 and S3: callers who are not connections yet, because of their handshake or of a token.
 
-use std::fs;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use leads_comm::callback::{self, Event};
 use leads_comm::{RefusalKind, ServerBuilder, Timeouts};
-use leads_comm_testing::alone::{self, again_under};
-use leads_comm_testing::child::{Process, task, tell};
 use leads_comm_testing::shaking::{self, HELLO};
 use leads_comm_testing::*;
 
@@ -107,65 +103,77 @@ fn full(count: usize, timeout: Duration) {
     );
 }
 
-/// What the callers of the counted server say: the token, and what differs from it in one byte.
-const TOKEN: &[u8] = b"0123456789abcdef0123456789abcdef";
-const CALLERS: usize = 50;
+/// What a comparison costs, counted by a tool that Linux has.
+#[cfg(target_os = "linux")]
+mod instructions {
+    use std::fs;
+    use std::process::Command;
 
-/// The token with another byte in this place.
-fn wrong_at(place: usize) -> Vec<u8> {
-    let mut token = TOKEN.to_vec();
-    token[place] ^= 1;
-    token
-}
+    use leads_comm_testing::alone::{self, again_under};
+    use leads_comm_testing::child::{Process, task, tell};
 
-/// A server of which callers want something with a token that is wrong in this place, or with the right one.
-fn be_asked(place: Option<usize>) {
-    let started = Net::Memory.start_server(|builder| builder.token(TOKEN));
-    for _ in 0..CALLERS {
-        let raw = started.raw();
-        raw.write(&[&place.map_or(TOKEN.to_vec(), wrong_at)[..], b";"].concat());
-        raw.half_close();
-        assert_eq!(raw.read_to_end().0, b"disconnect;");
+    use super::*;
+
+    /// What the callers of the counted server say: the token, and what differs from it in one byte.
+    const TOKEN: &[u8] = b"0123456789abcdef0123456789abcdef";
+    const CALLERS: usize = 50;
+
+    /// The token with another byte in this place.
+    fn wrong_at(place: usize) -> Vec<u8> {
+        let mut token = TOKEN.to_vec();
+        token[place] ^= 1;
+        token
     }
-    let refused = started.server.stats().callers_refused.get(RefusalKind::NotAuthenticated);
-    assert_eq!(refused, if place.is_some() { CALLERS as u64 } else { 0 });
-}
 
-/// How many instructions the comparison takes in all.
-fn instructions(place: Option<usize>) -> u64 {
-    const TEST: &str = "s3_wrong_tokens_take_equally_many_instructions";
-    let name = format!("leads-comm-callgrind-{}-token-{place:?}", std::process::id());
-    let out = std::env::temp_dir().join(name).into_os_string().into_string().unwrap();
-    let file = format!("--callgrind-out-file={out}");
-    let compare = "--toggle-collect=*5token*5Token2is*";
-    let valgrind = ["valgrind", "--tool=callgrind", "--demangle=no", "--collect-atstart=no", compare, "-q", &file];
-    let task = place.map_or("right".to_owned(), |place| place.to_string());
-    let mut process = Process::spawn(again_under(&valgrind, module_path!(), TEST, &task));
-    process.hear_within("asked", alone::LONG);
-    assert!(process.wait(PATIENCE).expect("the process does not end").success());
-    let profile = fs::read_to_string(&out).unwrap();
-    fs::remove_file(&out).unwrap();
-    let total = profile.lines().find_map(|line| line.strip_prefix("totals: ").or(line.strip_prefix("summary: ")));
-    total.unwrap().trim().parse().unwrap()
-}
+    /// A server of which callers want something with a token that is wrong in this place, or with the right one.
+    fn be_asked(place: Option<usize>) {
+        let started = Net::Memory.start_server(|builder| builder.token(TOKEN));
+        for _ in 0..CALLERS {
+            let raw = started.raw();
+            raw.write(&[&place.map_or(TOKEN.to_vec(), wrong_at)[..], b";"].concat());
+            raw.half_close();
+            assert_eq!(raw.read_to_end().0, b"disconnect;");
+        }
+        let refused = started.server.stats().callers_refused.get(RefusalKind::NotAuthenticated);
+        assert_eq!(refused, if place.is_some() { CALLERS as u64 } else { 0 });
+    }
 
-#[test]
-#[ignore = "long: takes some seconds, and needs valgrind"]
-fn s3_wrong_tokens_take_equally_many_instructions() {
-    if let Some(task) = task() {
-        be_asked(task.parse().ok());
-        return tell("asked", CALLERS);
+    /// How many instructions the comparison takes in all.
+    fn instructions(place: Option<usize>) -> u64 {
+        const TEST: &str = "s3_wrong_tokens_take_equally_many_instructions";
+        let name = format!("leads-comm-callgrind-{}-token-{place:?}", std::process::id());
+        let out = std::env::temp_dir().join(name).into_os_string().into_string().unwrap();
+        let file = format!("--callgrind-out-file={out}");
+        let compare = "--toggle-collect=*5token*5Token2is*";
+        let valgrind = ["valgrind", "--tool=callgrind", "--demangle=no", "--collect-atstart=no", compare, "-q", &file];
+        let task = place.map_or("right".to_owned(), |place| place.to_string());
+        let mut process = Process::spawn(again_under(&valgrind, module_path!(), TEST, &task));
+        process.hear_within("asked", alone::LONG);
+        assert!(process.wait(PATIENCE).expect("the process does not end").success());
+        let profile = fs::read_to_string(&out).unwrap();
+        fs::remove_file(&out).unwrap();
+        let total = profile.lines().find_map(|line| line.strip_prefix("totals: ").or(line.strip_prefix("summary: ")));
+        total.unwrap().trim().parse().unwrap()
     }
-    if Command::new("valgrind").arg("--version").output().is_err() {
-        return println!("S3: there is no valgrind: skipped");
+
+    #[test]
+    #[ignore = "long: takes some seconds, and needs valgrind"]
+    fn s3_wrong_tokens_take_equally_many_instructions() {
+        if let Some(task) = task() {
+            be_asked(task.parse().ok());
+            return tell("asked", CALLERS);
+        }
+        if Command::new("valgrind").arg("--version").output().is_err() {
+            return println!("S3: there is no valgrind: skipped");
+        }
+        let places = [Some(0), Some(TOKEN.len() / 2), Some(TOKEN.len() - 1), None];
+        let [first, middle, last, right] = places.map(|place| instructions(place) as f64 / CALLERS as f64);
+        println!(
+            "S3: instructions to compare a token of {} bytes that differs in the first {first}, in the middle {middle}, in the \
+             last {last}, in none {right}",
+            TOKEN.len(),
+        );
+        assert!(first > TOKEN.len() as f64, "the comparison was not counted");
+        assert_eq!((first, first), (middle, last));
     }
-    let places = [Some(0), Some(TOKEN.len() / 2), Some(TOKEN.len() - 1), None];
-    let [first, middle, last, right] = places.map(|place| instructions(place) as f64 / CALLERS as f64);
-    println!(
-        "S3: instructions to compare a token of {} bytes that differs in the first {first}, in the middle {middle}, in the \
-         last {last}, in none {right}",
-        TOKEN.len(),
-    );
-    assert!(first > TOKEN.len() as f64, "the comparison was not counted");
-    assert_eq!((first, first), (middle, last));
 }

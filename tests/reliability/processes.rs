@@ -1,15 +1,14 @@
 //! X5 to X7: processes that end, in good order or not.
 
-use std::fs;
 use std::net::{SocketAddr, TcpStream};
-use std::process::{self, Command};
+use std::process;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::{Client, CloseOnDrop, Closing, Server, Timeouts, callback};
-use leads_comm_testing::alone::{again, again_under};
+use leads_comm_testing::alone::again;
 use leads_comm_testing::child::{Process, task, tell};
 use leads_comm_testing::*;
 use socket2::SockRef;
@@ -23,7 +22,15 @@ const STALLED: usize = 10;
 const LIMIT: Duration = Duration::from_millis(300);
 
 /// The ways in which the process of [`x5_stalled_peers_hold_up_no_exit`] ends.
-const WAYS: [&str; 4] = ["returns", "exits", "closes", "is told to by SIGTERM"];
+const WAYS: &[&str] = &[
+    "returns",
+    "exits",
+    "closes",
+    #[cfg(unix)]
+    SIGTERM,
+];
+
+const SIGTERM: &str = "is told to by SIGTERM";
 
 /// A server whose ten peers do not read, and the end of its process.
 fn end_with_stalled_peers(way: &str) {
@@ -36,7 +43,7 @@ fn end_with_stalled_peers(way: &str) {
     let builder = Server::builder().port(0).closing(Closing::new().flush_timeout(LIMIT).close_timeout(LIMIT));
     let server = builder.timeouts(Timeouts::new().stall_timeout(3 * PATIENCE)).build().unwrap();
     server.start(true).unwrap();
-    let guard = (way == "closes" || way == "is told to by SIGTERM").then(|| CloseOnDrop::new(server.clone()));
+    let guard = (way == "closes" || way == SIGTERM).then(|| CloseOnDrop::new(server.clone()));
     tell("port", server.port());
     until("all have come", || server.num_connections() == STALLED);
     let connections = server.connections();
@@ -46,14 +53,10 @@ fn end_with_stalled_peers(way: &str) {
     tell("ready", "now");
     match way {
         "exits" => process::exit(0),
-        "is told to by SIGTERM" => until("the signal", || terminated.load(Ordering::SeqCst)),
+        SIGTERM => until("the signal", || terminated.load(Ordering::SeqCst)),
         _ => {}
     }
     drop(guard);
-}
-
-fn signal(name: &str, process: &Process) {
-    assert!(Command::new("kill").args([name, &process.id().to_string()]).status().unwrap().success());
 }
 
 /// A peer of this machine that reads nothing, with a small window.
@@ -84,53 +87,13 @@ fn send_to(address: SocketAddr) {
     }
 }
 
-/// Serves a hundred peers that go away while they are being sent to, in this process.
-fn send_to_peers_that_are_gone() {
-    const ROUNDS: usize = 100;
-    let (started, mut failed) =
-        (Net::Tcp.start_server(|builder| builder.closing(Closing::new().flush_timeout(Duration::ZERO))), 0);
-    for round in 0..ROUNDS {
-        let raw = started.raw();
-        let connection = connected(&started.events);
-        match round % 3 {
-            0 => raw.reset(),
-            1 => drop(raw),
-            _ => {
-                // With something to write for the pump.
-                while connection.queued_bytes() < 100_000 {
-                    connection.send(&[b'x'; 50_000]).unwrap();
-                }
-                raw.reset();
-            }
-        }
-        while connection.send(b"into the void").is_ok() {
-            started.server.broadcast(b"and so on").unwrap();
-        }
-        failed += 1;
-        disconnected(&started.events);
-    }
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let is_set = |field: &str| {
-        let mask = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
-        u64::from_str_radix(mask.trim(), 16).unwrap() >> 12 & 1 == 1
-    };
-    let disposition = if is_set("SigIgn:") {
-        "ignored"
-    } else if is_set("SigCgt:") {
-        "caught"
-    } else {
-        "default"
-    };
-    tell("survived", format!("{failed}, with SIGPIPE {disposition}"));
-}
-
 in_two_lengths! {
     fn x5_stalled_peers_hold_up_no_exit(count: 1, or 25: "long: takes half a minute") {
         let test = if count == 1 { "short" } else { "long" };
         if let Some(way) = task() {
             return end_with_stalled_peers(&way);
         }
-        for way in WAYS {
+        for &way in WAYS {
             let mut times = Times::default();
             for _ in 0..count {
                 let mut process = Process::spawn(again(module_path!(), test, way));
@@ -138,8 +101,8 @@ in_two_lengths! {
                 let peers: Vec<_> = (0..STALLED).map(|_| stalled(port)).collect();
                 process.hear("ready");
                 let before = Instant::now();
-                if way == "is told to by SIGTERM" {
-                    signal("-TERM", &process);
+                if way == SIGTERM {
+                    process.signal("TERM");
                 }
                 let status = process.wait(PATIENCE).expect("the process does not end");
                 times.add(before.elapsed());
@@ -214,32 +177,83 @@ in_two_lengths! {
     }
 }
 
-/// The standard library ignores SIGPIPE before `main`; a tracer keeps it from doing so, as a program could that resets
-/// the disposition.
-#[test]
-fn x6_sigpipe_kills_nobody() {
-    const TEST: &str = "x6_sigpipe_kills_nobody";
-    if task().is_some() {
-        return send_to_peers_that_are_gone();
+/// SIGPIPE, with its disposition as Linux tells it.
+#[cfg(target_os = "linux")]
+mod sigpipe {
+    use std::fs;
+    use std::process::Command;
+
+    use leads_comm_testing::alone::again_under;
+
+    use super::*;
+
+    /// The standard library ignores SIGPIPE before `main`; a tracer keeps it from doing so, as a program could that resets
+    /// the disposition.
+    #[test]
+    fn x6_sigpipe_kills_nobody() {
+        const TEST: &str = "x6_sigpipe_kills_nobody";
+        if task().is_some() {
+            return send_to_peers_that_are_gone();
+        }
+        if Command::new("strace").arg("-V").output().is_err() {
+            return println!("X6: there is no strace: skipped");
+        }
+        let strace = [
+            "strace",
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=rt_sigaction",
+            "-e",
+            "inject=rt_sigaction:retval=0",
+            "--seccomp-bpf",
+        ];
+        let mut process = Process::spawn(again_under(&strace, module_path!(), TEST, "send"));
+        let survived = process.hear("survived");
+        let status = process.wait(PATIENCE).expect("the process does not end");
+        println!("X6: killed {} of 100; survived {survived}", usize::from(!status.success()));
+        assert_eq!((status.success(), &*survived), (true, "100, with SIGPIPE default"));
     }
-    if Command::new("strace").arg("-V").output().is_err() {
-        return println!("X6: there is no strace: skipped");
+
+    /// Serves a hundred peers that go away while they are being sent to, in this process.
+    fn send_to_peers_that_are_gone() {
+        const ROUNDS: usize = 100;
+        let (started, mut failed) =
+            (Net::Tcp.start_server(|builder| builder.closing(Closing::new().flush_timeout(Duration::ZERO))), 0);
+        for round in 0..ROUNDS {
+            let raw = started.raw();
+            let connection = connected(&started.events);
+            match round % 3 {
+                0 => raw.reset(),
+                1 => drop(raw),
+                _ => {
+                    // With something to write for the pump.
+                    while connection.queued_bytes() < 100_000 {
+                        connection.send(&[b'x'; 50_000]).unwrap();
+                    }
+                    raw.reset();
+                }
+            }
+            while connection.send(b"into the void").is_ok() {
+                started.server.broadcast(b"and so on").unwrap();
+            }
+            failed += 1;
+            disconnected(&started.events);
+        }
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let is_set = |field: &str| {
+            let mask = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+            u64::from_str_radix(mask.trim(), 16).unwrap() >> 12 & 1 == 1
+        };
+        let disposition = if is_set("SigIgn:") {
+            "ignored"
+        } else if is_set("SigCgt:") {
+            "caught"
+        } else {
+            "default"
+        };
+        tell("survived", format!("{failed}, with SIGPIPE {disposition}"));
     }
-    let strace = [
-        "strace",
-        "-f",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        "trace=rt_sigaction",
-        "-e",
-        "inject=rt_sigaction:retval=0",
-        "--seccomp-bpf",
-    ];
-    let mut process = Process::spawn(again_under(&strace, module_path!(), TEST, "send"));
-    let survived = process.hear("survived");
-    let status = process.wait(PATIENCE).expect("the process does not end");
-    println!("X6: killed {} of 100; survived {survived}", usize::from(!status.success()));
-    assert_eq!((status.success(), &*survived), (true, "100, with SIGPIPE default"));
 }

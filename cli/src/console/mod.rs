@@ -23,7 +23,7 @@ mod screen;
 mod stdin;
 mod stop;
 #[cfg_attr(unix, path = "system/unix.rs")]
-#[cfg_attr(not(unix), path = "system/other.rs")]
+#[cfg_attr(windows, path = "system/windows.rs")]
 mod system;
 mod terminal;
 mod token;

@@ -1,8 +1,6 @@
 //! A line about work that goes on, which is drawn again and again on the terminal at stderr.
 
-use std::env;
-use std::ffi::OsStr;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -21,8 +19,7 @@ impl Redrawn {
     /// Draws `line` now and after every such time, on a thread of its own; `None` where stderr is no terminal that can,
     /// or nobody wants to know.
     pub(crate) fn start(every: Duration, mut line: impl FnMut() -> String + Send + 'static) -> Option<Self> {
-        let is_dumb = env::var_os("TERM").is_none_or(|term| term == OsStr::new("dumb"));
-        if output::is_quiet() || is_dumb || !io::stderr().is_terminal() {
+        if output::is_quiet() || !system::follows_escapes(io::stderr()) {
             return None;
         }
         let (stop, stopped) = mpsc::channel();

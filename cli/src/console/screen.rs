@@ -3,10 +3,8 @@
 //! What is drawn is on the alternate screen, which terminals put away again: when this is dropped, while the process is
 //! stopped by Ctrl-Z, when a signal or a panic ends it.
 
-use std::env;
-use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -35,8 +33,7 @@ pub(crate) struct Screen(());
 impl Screen {
     /// `None` where stdout is no terminal that can.
     pub(crate) fn start() -> Option<Self> {
-        let is_dumb = env::var_os("TERM").is_none_or(|term| term == OsStr::new("dumb"));
-        if is_dumb || !io::stdout().is_terminal() {
+        if !system::follows_escapes(io::stdout()) {
             return None;
         }
         system::before_giving_back(leave);

@@ -1,7 +1,6 @@
 //! The terminal at stdout, where there is one.
 
 use std::env;
-use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 
 use super::system;
@@ -17,6 +16,5 @@ pub(crate) fn columns() -> Option<usize> {
 /// Whether colours are wanted on stdout: on a terminal, unless somebody has said no.
 pub(crate) fn wants_color(no_color: bool) -> bool {
     let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-    let is_dumb = env::var_os("TERM").is_none_or(|term| term == OsStr::new("dumb"));
-    !no_color && !is_set("NO_COLOR") && !is_dumb && io::stdout().is_terminal()
+    !no_color && !is_set("NO_COLOR") && system::follows_escapes(io::stdout())
 }

@@ -52,7 +52,7 @@ impl Destination {
 }
 
 fn create(path: PathBuf, replaces: bool) -> Result<Output, Broken> {
-    match OpenOptions::new().write(true).create_new(true).open(&path) {
+    match lock::options().write(true).create_new(true).open(&path) {
         Ok(file) => Ok(Output::new(path, file)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists || path.is_dir() => at_a_taken_name(path, replaces),
         Err(error) => Err(Broken::Create(path, error)),

@@ -1,7 +1,7 @@
 //! A file that is being written: it ends with something whole, whatever happens, and does not stay without a message.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ enum State {
     Draft {
         draft: PathBuf,
         target: PathBuf,
-        _replaced: Option<File>,
+        replaced: Option<File>,
     },
     Kept,
 }
@@ -55,23 +55,25 @@ impl Output {
     pub(super) fn replacing(path: PathBuf) -> Result<Self, Broken> {
         // Beside the file itself, if this is a link.
         let target = fs::canonicalize(&path).map_err(|error| Broken::Create(path.clone(), error))?;
-        // One that may not even be read may still be replaced.
-        let replaced = File::open(&target).ok();
         let is_ours = |file: &File| lock::take(file) && lock::place(file, &target) == Place::Here;
-        if replaced.as_ref().is_some_and(|replaced| !is_ours(replaced)) {
-            return Err(Broken::Busy(path));
-        }
+        let replaced = match lock::replaced(&target) {
+            Ok(replaced) if is_ours(&replaced) => Some(replaced),
+            Ok(_) => return Err(Broken::Busy(path)),
+            Err(error) if lock::is_taken(&error) => return Err(Broken::Busy(path)),
+            // One that may not even be read may still be replaced.
+            Err(_) => None,
+        };
         let draft = draft(&target);
         let create = || {
             // One of the same name is what a process that was killed has left.
-            let file = OpenOptions::new().write(true).create(true).truncate(false).open(&draft)?;
+            let file = lock::options().write(true).create(true).truncate(false).open(&draft)?;
             if !lock::take(&file) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
             file.set_len(0).map(|()| file)
         };
         let file = create().map_err(|error| Broken::Create(path.clone(), error))?;
-        Ok(Self { file: Some(file), path, state: State::Draft { draft, target, _replaced: replaced }, len: 0 })
+        Ok(Self { file: Some(file), path, state: State::Draft { draft, target, replaced }, len: 0 })
     }
 
     /// Adds whole records. When that fails the file is as it was before, if its system allows that.
@@ -93,8 +95,8 @@ impl Output {
 
     /// It has something worth keeping: from here on it stays, and has its name.
     pub(crate) fn keep(&mut self) -> Result<(), Broken> {
-        if let State::Draft { draft, target, .. } = &self.state {
-            fs::rename(draft, target).map_err(|error| Broken::Create(self.path.clone(), error))?;
+        if let State::Draft { draft, target, replaced } = &mut self.state {
+            lock::rename(draft, target, replaced).map_err(|error| Broken::Create(self.path.clone(), error))?;
         }
         self.state = State::Kept;
         Ok(())

@@ -10,7 +10,7 @@ use leads_comm::crossbeam_channel::{RecvTimeoutError, bounded};
 use crate::console::{self, Failure, Redrawn, fail, on_stop, stop_when_unread, tell, usage};
 use crate::converting::{Work, convert};
 use crate::recording::file::outlive_limits;
-use crate::recording::reading::Format;
+use crate::recording::reading::{Format, named};
 use crate::recording::words::{bytes, count, percent};
 
 const EXAMPLES: &str = "\
@@ -58,7 +58,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     // Not two arguments to clap, which would not take options between them.
-    let mut files: Vec<PathBuf> = matches.get_many("files").expect("it is required").cloned().collect();
+    let mut files = named(matches.get_many::<PathBuf>("files").expect("it is required"));
     let to = files
         .pop()
         .filter(|_| !files.is_empty())

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::console::{Failure, Redrawn, columns, complain, fail, print, tell};
 use crate::recording::notes::Begun;
-use crate::recording::reading::{Format, Recording, cut_off};
+use crate::recording::reading::{Format, Recording, cut_off, named};
 use crate::recording::summary::{Sizes, Summary};
 use crate::recording::words::{bytes, clock, count, date, percent, rate, span};
 
@@ -46,7 +46,7 @@ pub(crate) fn command() -> Command {
 
 /// A file that cannot be read does not keep the others from being told.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    let files: Vec<_> = matches.get_many::<PathBuf>("files").expect("it is required").collect();
+    let files = named(matches.get_many::<PathBuf>("files").expect("it is required"));
     // Elsewhere a line may be as long as it likes.
     let width = columns().unwrap_or(usize::MAX);
     let mut unreadable = 0;

@@ -15,6 +15,7 @@ use crate::address::Address;
 use crate::console::{Failure, Keys, Redrawn, fail, on_stop, tell, usage};
 use crate::endpoint::{self, Endpoint};
 use crate::numbers::publishing;
+use crate::recording::reading::named;
 use crate::recording::words::{bytes, count, span};
 use crate::replaying::ahead::{Ahead, Program};
 use crate::replaying::control::Control;
@@ -125,7 +126,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
 
     let rounds = matches.get_one::<Option<u64>>("loop").copied().unwrap_or(Some(1));
-    let files: Vec<PathBuf> = matches.get_many("files").expect("it is required").cloned().collect();
+    let files = named(matches.get_many::<PathBuf>("files").expect("it is required"));
     let section =
         Section { start: time("start").unwrap_or_default(), duration: time("duration"), max_gap: time("max-gap") };
     let topics = matches.get_many("topic").unwrap_or_default().cloned().collect();

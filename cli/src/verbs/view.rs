@@ -17,7 +17,7 @@ use crate::console::{Failure, fail, on_stop, read_token, tell, usage};
 use crate::endpoint::{self, Endpoint};
 use crate::recording::clock::Clock;
 use crate::recording::queue::Queue;
-use crate::recording::reading::Format;
+use crate::recording::reading::{Format, named};
 use crate::units;
 use crate::viewing::board::Board;
 use crate::viewing::desk::{Controls, Desk};
@@ -168,7 +168,7 @@ impl What {
         let is_file = |text: &str| Path::new(text).is_file() || Format::named(Path::new(text)).is_some();
         let files = all.iter().filter(|text| is_file(text)).count();
         match (all.as_slice(), files) {
-            (_, files) if files == all.len() => Ok(Self::Recordings(all.into_iter().map(PathBuf::from).collect())),
+            (_, files) if files == all.len() => Ok(Self::Recordings(named(all))),
             ([address], _) => match address.parse() {
                 Ok(address) => Ok(Self::Vehicle(address)),
                 Err(error) => Err(usage(format!("{address} is no file, and no address: {error}"))),

@@ -258,7 +258,6 @@ fn what_other_programs_attached_is_not_lost_without_a_word() {
     assert!(ended.stderr.contains(&format!("{}: 1 attachment left out", recordings.name("a.mcap"))), "{ended:?}");
 }
 
-#[cfg(unix)]
 #[test]
 fn what_is_stopped_leaves_nothing() {
     let recordings = Recordings::new();

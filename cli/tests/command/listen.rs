@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm_testing::wire::{Listening, Peer, unused_address};
 
-use crate::process::{Ended, Process, run};
+use crate::process::{Ended, Process, SIGNALS, run};
 
 /// A `listen`, and its server's end of the connection.
 fn start(options: &[&str]) -> (Process, Peer) {
@@ -201,9 +201,8 @@ fn a_message_that_is_too_long_is_told() {
 }
 
 #[test]
-#[cfg(unix)]
 fn signals_end_it_with_a_goodbye() {
-    for signal in ["INT", "TERM", "HUP"] {
+    for signal in SIGNALS {
         let (listen, peer) = start(&["-c", "100"]);
         peer.write("1;");
         assert_eq!(listen.line(), "1");

@@ -12,7 +12,6 @@ mod leads;
 mod leads_peer;
 mod listen;
 mod manual;
-#[cfg(unix)]
 mod pipes;
 mod process;
 mod record;

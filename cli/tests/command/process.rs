@@ -8,6 +8,9 @@ use std::sync::{Arc, Once, atomic::AtomicBool};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(windows)]
+use leads_comm_testing::console::{self, Console};
+
 #[cfg(unix)]
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
@@ -17,12 +20,20 @@ use signal_hook::{
 /// How long anything may take before a test gives up: far longer than it ever should, also on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What ends the command as it should, as [`Process::signal`] knows it.
+#[cfg(unix)]
+pub(crate) const SIGNALS: [&str; 3] = ["INT", "TERM", "HUP"];
+#[cfg(windows)]
+pub(crate) const SIGNALS: [&str; 2] = ["INT", "TERM"];
+
 /// The command as a process, which does not outlive the test.
 pub(crate) struct Process {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: Lines,
     stderr: Lines,
+    #[cfg(windows)]
+    console: Option<Console>,
 }
 
 /// How it has ended: its exit code, and the lines that nobody had read before.
@@ -41,7 +52,11 @@ struct Lines {
 
 /// `leads-comm ARGUMENTS`, with pipes and without what the environment says to it; its caller may still change it.
 pub(crate) fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_leads-comm"));
+    let program = env!("CARGO_BIN_EXE_leads-comm");
+    #[cfg(unix)]
+    let mut command = Command::new(program);
+    #[cfg(windows)]
+    let mut command = console::command("process::keeper", program);
     command.args(arguments);
     prepare(&mut command);
     command
@@ -66,6 +81,13 @@ fn hear_signals() {
             register_conditional_default(signal, Arc::new(AtomicBool::new(true))).unwrap();
         }
     });
+}
+
+/// No test: what is between a test and the command.
+#[cfg(windows)]
+#[test]
+fn keeper() {
+    console::keep();
 }
 
 /// Runs it to its end, without input.
@@ -96,11 +118,22 @@ impl Process {
     fn spawn_unread(command: &mut Command) -> (Self, Option<ChildStdout>) {
         #[cfg(unix)]
         hear_signals();
+        #[cfg(unix)]
         let mut child = command.spawn().unwrap();
+        #[cfg(windows)]
+        let (mut child, console) = Console::spawn(command);
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let stderr = child.stderr.take();
         let stderr = stderr.map_or_else(|| Lines::of("stderr", io::empty()), |stderr| Lines::of("stderr", stderr));
-        (Self { child, stdin, stdout: Lines::of("stdout", io::empty()), stderr }, stdout)
+        let process = Self {
+            child,
+            stdin,
+            stdout: Lines::of("stdout", io::empty()),
+            stderr,
+            #[cfg(windows)]
+            console,
+        };
+        (process, stdout)
     }
 
     /// Writes to stdin; blocks as long as the command does not read.
@@ -196,6 +229,10 @@ impl Process {
     }
 
     pub(crate) fn id(&self) -> u32 {
+        #[cfg(windows)]
+        if let Some(console) = &self.console {
+            return console.id();
+        }
         self.child.id()
     }
 
@@ -206,17 +243,32 @@ impl Process {
         assert!(status.success(), "kill: {status}");
     }
 
+    /// Sends Ctrl-C, which is `INT`, or Ctrl-Break, `TERM`.
+    #[cfg(windows)]
+    pub(crate) fn signal(&self, name: &str) {
+        self.console.as_ref().expect("it has a console").signal(name);
+    }
+
     /// Ends it as a crash does: by SIGKILL, on Unix. Returns when it has gone.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
+        self.end_it().unwrap();
         self.child.wait().unwrap();
+    }
+
+    fn end_it(&mut self) -> io::Result<()> {
+        #[cfg(windows)]
+        if let Some(console) = &self.console {
+            console.kill();
+            return Ok(());
+        }
+        self.child.kill()
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         // Fails when it has ended.
-        let _ = self.child.kill();
+        let _ = self.end_it();
         let _ = self.child.wait();
     }
 }

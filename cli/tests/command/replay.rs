@@ -6,7 +6,7 @@ use leads_comm_testing::wire::{Listening, Peer};
 use serde_json::Value;
 
 use crate::leads_peer::{Peer as LeadsPeer, leads};
-use crate::process::{Process, run};
+use crate::process::{Process, SIGNALS, run};
 use crate::recordings::{Foreign, Recordings, all_kinds, messages, on_the_wire};
 
 const MILLISECOND: u64 = 1_000_000;
@@ -297,12 +297,11 @@ fn what_other_programs_recorded_is_played_if_it_is_json() {
     assert_eq!(told, expected, "{ended:?}");
 }
 
-#[cfg(unix)]
 #[test]
 fn a_signal_ends_it_with_goodbyes() {
     let recordings = Recordings::new();
     let file = recordings.mcap("a.mcap", 3600 * SECOND, &["1", "2"]);
-    for signal in ["INT", "TERM", "HUP"] {
+    for signal in SIGNALS {
         let (replay, port) = start(&[&file, "--wait-viewers", "1"]);
         let viewer = Peer::connect(port);
         viewer.expect("1;");

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread;
 use std::time::Instant;
@@ -56,14 +55,14 @@ fn publisher(port: u16, folder: &Path, start: u64) {
     if start == 0 {
         return;
     }
-    let accepted = File::create(folder.join(format!("accepted-{start}"))).unwrap();
+    let mut accepted = File::create(folder.join(format!("accepted-{start}"))).unwrap();
     let (since, mut count) = (Instant::now(), 0);
     loop {
         let due = since.elapsed().as_micros() as u64 * RATE / 1_000_000;
         while count < due {
             count += 1;
             publisher.publish(format!("{start} {count}").as_bytes()).unwrap();
-            accepted.write_all_at(&count.to_le_bytes(), 0).unwrap();
+            accepted.rewind().and_then(|()| accepted.write_all(&count.to_le_bytes())).unwrap();
         }
         // The rate, and nothing else, goes by this.
         thread::sleep(Duration::from_millis(1));

@@ -2,7 +2,6 @@
 
 mod cuts;
 mod example;
-#[cfg(unix)]
 mod kills;
 mod peers;
 mod slow;

@@ -1,7 +1,9 @@
 //! Unix.
 
+use std::env;
+use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
@@ -108,6 +110,11 @@ fn is_ignored(signal: i32) -> bool {
     // A bit for each signal, from 1.
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     ignored.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+/// Whether the terminal at this stream, if it is one, follows escapes.
+pub(crate) fn follows_escapes(stream: impl IsTerminal) -> bool {
+    env::var_os("TERM").is_some_and(|term| term != OsStr::new("dumb")) && stream.is_terminal()
 }
 
 /// How wide the terminal at this stream is; `None` where it does not say.

@@ -18,6 +18,7 @@ mod item;
 mod json_lines;
 mod lines;
 mod mcap;
+mod names;
 mod records;
 
 use std::fs::File;
@@ -33,6 +34,7 @@ pub(crate) use damages::{Damages, cut_off};
 pub(crate) use index::{extent, received};
 pub(crate) use item::{Item, Message};
 pub(crate) use json_lines::envelope;
+pub(crate) use names::named;
 pub(crate) use records::{End, Found, Records};
 
 /// A file that is read from its beginning, as often as anybody likes.

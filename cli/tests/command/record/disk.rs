@@ -23,6 +23,7 @@ fn message(index: u64) -> Vec<u8> {
 }
 
 /// The command, where a file may have 128 kB and no more.
+#[cfg(unix)]
 fn limited(arguments: &[&str]) -> Process {
     // In units of 512 bytes, as the standard of shells says; others take 1024, which is as good.
     let mut command = Command::new("sh");
@@ -31,6 +32,7 @@ fn limited(arguments: &[&str]) -> Process {
     Process::spawn(&mut command)
 }
 
+#[cfg(unix)]
 #[test]
 fn a_full_disk_ends_a_recording_that_can_be_read() {
     let folder = Folder::new("record");
@@ -56,6 +58,7 @@ fn a_full_disk_ends_a_recording_that_can_be_read() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn a_server_with_a_full_disk_goes_on_serving() {
     let folder = Folder::new("record");
@@ -221,6 +224,7 @@ fn a_file_that_is_removed_is_not_written_on() {
 }
 
 /// The disk is a pipe that nobody reads for a while.
+#[cfg(unix)]
 #[test]
 fn what_a_slow_disk_does_not_take_is_counted_and_holds_nobody_up() {
     const SENT: u64 = 3000;
@@ -301,6 +305,7 @@ fn a_slow_reader_of_stdout_gets_all_of_it() {
 }
 
 /// The same, where nothing may be lost: it is the peer that waits.
+#[cfg(unix)]
 #[test]
 fn a_slow_disk_holds_the_peer_up_where_nothing_may_be_lost() {
     const SENT: u64 = 3000;

@@ -2,11 +2,11 @@
 
 use super::reading::Recording;
 use super::{Recorded, wait_for_messages};
+use crate::process::SIGNALS;
 
-#[cfg(unix)]
 #[test]
 fn each_signal_ends_it_with_a_goodbye_and_all_that_came() {
-    for signal in ["INT", "TERM", "HUP"] {
+    for signal in SIGNALS {
         let recorded = Recorded::start(&[]);
         recorded.peer.write("one;two;");
         let path = recorded.path();

@@ -100,7 +100,6 @@ fn large_messages_are_kept() {
     assert!(recording.texts().into_iter().eq((0..20).map(frame)));
 }
 
-#[cfg(unix)]
 #[test]
 fn a_server_keeps_what_its_clients_send() {
     let folder = Folder::new("record");
@@ -254,7 +253,6 @@ fn each_part_can_be_read_by_itself() {
     assert!(messages.iter().map(|message| message.payload.clone()).eq((0..200).map(message)));
 }
 
-#[cfg(unix)]
 #[test]
 fn parts_are_as_long_as_they_should_be() {
     let recorded = Recorded::start(&["--split", "300ms"]);

@@ -2,11 +2,9 @@
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod clock;
-#[cfg(unix)]
 mod disk;
 mod ends;
 mod files;
-#[cfg(unix)]
 mod killed;
 mod others;
 mod reading;

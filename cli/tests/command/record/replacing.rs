@@ -62,7 +62,6 @@ fn an_old_recording_stays_when_nothing_comes() {
     assert_eq!(names(folder.path()), ["a.mcap", "b.mcap", "c.csv", "d_0001.mcap", "e.mcap"]);
 }
 
-#[cfg(unix)]
 #[test]
 fn an_old_recording_goes_with_the_first_message() {
     let folder = Folder::new("record");
@@ -94,7 +93,6 @@ fn a_message_that_a_table_has_no_place_for_replaces_nothing() {
     assert_eq!(fs::read(&path).unwrap(), b"old");
 }
 
-#[cfg(unix)]
 #[test]
 fn two_recorders_do_not_share_a_file() {
     let recorded = Recorded::start(&["--force"]);
@@ -119,7 +117,6 @@ fn two_recorders_do_not_share_a_file() {
     assert_eq!(Recording::read(&path).texts(), ["one"]);
 }
 
-#[cfg(unix)]
 #[test]
 fn a_file_that_is_removed_is_missed() {
     let recorded = Recorded::start(&[]);
@@ -147,7 +144,6 @@ fn a_file_that_is_removed_is_missed() {
     assert_eq!(fs::read(&path).unwrap(), b"other");
 }
 
-#[cfg(unix)]
 #[test]
 fn a_file_that_is_moved_is_complete_there() {
     let recorded = Recorded::start(&["--sync", "10ms"]);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use leads_comm_testing::wire::{Peer, unused_address};
 
-use crate::process::{Process, command, run};
+use crate::process::{Process, SIGNALS, command, run};
 
 /// A server on a free port of this machine, and the port.
 fn start(options: &[&str]) -> (Process, u16) {
@@ -262,10 +262,9 @@ fn a_line_that_cannot_be_sent_is_told_and_passed_over() {
     peer.expect(format!("after;{};", "y".repeat(1_000)));
 }
 
-#[cfg(unix)]
 #[test]
 fn signals_end_it_with_a_goodbye_to_all() {
-    for signal in ["INT", "TERM", "HUP"] {
+    for signal in SIGNALS {
         let (server, port) = start(&[]);
         let peers = [(); 3].map(|()| join(&server, port));
         server.signal(signal);
@@ -301,6 +300,7 @@ fn what_it_cannot_serve_is_one_clear_line() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "nothing tells there before something is written")]
 fn a_reader_that_leaves_ends_it_cleanly() {
     let (server, stdout) = Process::start_unread(&["serve", "127.0.0.1:0"]);
     let port = port(&server);
@@ -315,7 +315,6 @@ fn a_reader_that_leaves_ends_it_cleanly() {
 }
 
 #[test]
-#[cfg(unix)]
 fn a_stdout_that_nobody_reads_slows_its_client_down_and_holds_up_no_end() {
     let (server, _stdout) = Process::start_unread(&["serve", "127.0.0.1:0"]);
     let speaker = TcpStream::connect((Ipv4Addr::LOCALHOST, port(&server))).unwrap();

@@ -16,7 +16,6 @@ const MANY: usize = 12_000;
 
 /// Relays them to six readers, beside a seventh that reads nothing, if so; how long it takes, and what is told of that
 /// one in the end.
-#[cfg(unix)]
 fn relay_to_six(slow: &str, beside_another: bool) -> (Duration, Option<String>) {
     let (server, port) = start(&["--relay", "--slow", slow]);
     let speaker = join(&server, port);
@@ -43,7 +42,6 @@ fn relay_to_six(slow: &str, beside_another: bool) -> (Duration, Option<String>) 
 }
 
 #[test]
-#[cfg(unix)]
 fn one_that_stops_reading_costs_nobody_else_anything() {
     let told = relay_to_six("drop", true).1.unwrap();
     assert!(told.starts_with("the service was closed") && told.ends_with(" dropped"), "{told}");
@@ -54,7 +52,6 @@ fn one_that_stops_reading_costs_nobody_else_anything() {
 }
 
 #[test]
-#[cfg(unix)]
 #[ignore = "long: takes half a minute"]
 fn how_long_it_takes_beside_one_that_stops_reading() {
     // By turns, so that what else the machine does is the same for both.

@@ -123,11 +123,8 @@ fn it_connects_to_where_the_page_is() {
     let stats = view.get("/stats").json();
     assert_eq!(stats["foxglove"]["connections"], json!(1), "{stats}");
     // The end of the command is the end of this.
-    #[cfg(unix)]
-    {
-        view.process.signal("INT");
-        assert!(matches!(client.next(), Message::Close(_)));
-    }
+    view.process.signal("INT");
+    assert!(matches!(client.next(), Message::Close(_)));
 }
 
 #[test]

@@ -22,7 +22,6 @@ fn names_of_this_machine_may_be_asked_for_where_they_are_told() {
 }
 
 /// Neither the token, nor what a vehicle and a page say, however much is logged.
-#[cfg(unix)]
 #[test]
 fn a_log_holds_no_secrets() {
     let folder = Folder::new("guarded");

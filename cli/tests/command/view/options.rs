@@ -45,7 +45,6 @@ fn a_port_that_is_taken_is_told_with_the_option_for_another_one() {
     assert!(ended.stderr[0].contains("--listen"), "{ended:?}");
 }
 
-#[cfg(unix)]
 #[test]
 fn a_signal_ends_it_with_all_who_look() {
     use super::Told;
