@@ -28,6 +28,7 @@ pub mod pair;
 pub mod proxy;
 #[cfg(all(unix, feature = "serial"))]
 pub mod pty;
+pub mod resets;
 pub mod seed;
 pub mod shaking;
 pub mod silent;

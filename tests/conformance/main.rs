@@ -49,7 +49,15 @@ fn patience() -> Duration {
 /// One case in one role.
 type Run<'a> = (&'a Case, Role);
 
+/// In bytes: that of the first thread of Linux. Windows gives it less than it takes to make all the scripts.
+const STACK: usize = 8 * 1024 * 1024;
+
 fn main() -> ExitCode {
+    let main = thread::Builder::new().name("main".to_owned()).stack_size(STACK).spawn(run_all);
+    main.expect("there is memory").join().unwrap_or(ExitCode::FAILURE)
+}
+
+fn run_all() -> ExitCode {
     let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) => {

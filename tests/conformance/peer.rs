@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use leads_comm_testing::resets;
 use socket2::Socket;
 
 use crate::case::Wire;
@@ -188,7 +189,7 @@ impl Peer {
 
     fn read_more(&self) -> Result<io::Result<Vec<u8>>, String> {
         let mut bytes = vec![0; 64 * 1024];
-        let read = self.socket()?.read(&mut bytes);
+        let read = resets::read(self.socket()?, &mut bytes);
         Ok(read.map(|count| {
             bytes.truncate(count);
             bytes

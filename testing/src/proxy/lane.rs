@@ -1,11 +1,12 @@
 //! One direction of a connection through the proxy: reads, cuts, waits, writes.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Direction, End, Faults, Link, LinkState, Slices, Sockets};
+use crate::resets;
 use crate::seed::Random;
 
 /// How far ahead of its rate a direction may be before it waits.
@@ -55,7 +56,7 @@ impl Lane {
         self.end_if_due(0)?;
         loop {
             self.wait_while_stalled()?;
-            match (&*self.from).read(chunk) {
+            match resets::read(&*self.from, chunk) {
                 Ok(0) => {
                     self.wait_while_stalled()?;
                     self.link.half_close(self.direction);
@@ -66,6 +67,12 @@ impl Lane {
                     self.forward(&chunk[..count])?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Looks whether it is over, where nothing wakes it.
+                Err(error) if cfg!(windows) && error.kind() == io::ErrorKind::TimedOut => {
+                    if self.link.state().is_reset {
+                        return Err(Over);
+                    }
+                }
                 // The sender is gone by a reset, and so the receiver learns it.
                 Err(_) => {
                     self.link.reset();

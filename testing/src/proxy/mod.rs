@@ -21,6 +21,9 @@ use super::PATIENCE;
 use super::seed::Random;
 use lane::Lane;
 
+/// How long a thread that is blocked in the system does not look whether it is over.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// Which way bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -243,7 +246,11 @@ impl Link {
         for socket in [&client, &server] {
             socket.set_nodelay(true)?;
             // A thread that is blocked in writing has to look whether it is over.
-            socket.set_write_timeout(Some(Duration::from_millis(10)))?;
+            socket.set_write_timeout(Some(LOOK))?;
+            if cfg!(windows) {
+                // Nor does the end of reading wake one there.
+                socket.set_read_timeout(Some(LOOK))?;
+            }
         }
         let client_addr = server.local_addr()?;
         let sockets = Sockets { client: Arc::new(client), server: Arc::new(server) };

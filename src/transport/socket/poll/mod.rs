@@ -36,6 +36,13 @@ pub(crate) fn wait_for(source: &impl AsFd, ready: PollFlags, wake: &Wake, time: 
     poll_for(&mut fds, time.unwrap_or(Duration::MAX))
 }
 
+/// Whether the system has an error for `source`, such as a reset; a regular end is none.
+#[cfg(windows)]
+pub(crate) fn is_broken(source: &impl AsFd) -> bool {
+    let mut fds = [PollFd::new(source, PollFlags::IN)];
+    poll_for(&mut fds, Duration::ZERO).is_ok() && fds[0].revents().contains(PollFlags::ERR)
+}
+
 fn poll_for(fds: &mut [PollFd<'_>], time: Duration) -> io::Result<bool> {
     let until = later(Instant::now(), time);
     let mut left = time;

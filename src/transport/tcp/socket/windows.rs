@@ -10,12 +10,16 @@ use std::time::Duration;
 use rustix::event::PollFlags;
 use socket2::SockRef;
 
-use crate::transport::socket::poll::{Wake, wait_for};
+use crate::transport::socket::poll::{Wake, is_broken, wait_for};
 
 /// How much a call writes at most, in bytes. A socket that does not block takes all that it is given, in one call, as
 /// long as less lies in its buffer than the buffer holds: a message of a gigabyte would be in the system, and out of
 /// reach of every limit.
 const MOST: usize = 256 * 1024;
+
+/// How many buffers a call gives at most: as many as elsewhere. Windows names no number, but those who stand in for it
+/// have one.
+const MOST_BUFFERS: usize = 1024;
 
 #[derive(Debug)]
 pub(in crate::transport::tcp) struct TcpSocket {
@@ -44,6 +48,10 @@ impl TcpSocket {
             }
             match (&self.socket).read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(PollFlags::IN, None)?,
+                // Wine, which stands in for Windows, often tells of a reset in no other way.
+                Ok(0) if !buffer.is_empty() && is_broken(&self.socket) => {
+                    return Err(io::ErrorKind::ConnectionReset.into());
+                }
                 result => return result,
             };
         }
@@ -68,7 +76,7 @@ impl TcpSocket {
         if self.ended.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        match no_more_than(MOST, buffers) {
+        match no_more_than(MOST, &buffers[..buffers.len().min(MOST_BUFFERS)]) {
             Part::First(bytes) => (&self.socket).write(bytes),
             Part::All(buffers) => (&self.socket).write_vectored(buffers),
         }
