@@ -1,17 +1,19 @@
 //! Stdin, stdout and stderr that are non-blocking, full, without an end, or read by nobody any more.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-#[cfg(unix)]
-use std::os::{fd::OwnedFd, unix::net::UnixStream};
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+#[cfg(unix)]
+use std::{io::Write as _, os::fd::OwnedFd, os::unix::net::UnixStream, process::Stdio};
 
 use leads_comm_testing::wire::{Listening, Peer};
 
-use crate::process::{PATIENCE, Process, command};
+#[cfg(unix)]
+use crate::process::PATIENCE;
+use crate::process::{Process, command};
 
 /// Our end, and one for the command.
 #[cfg(unix)]
