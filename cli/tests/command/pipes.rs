@@ -195,7 +195,7 @@ fn a_stdout_that_nobody_reads_does_not_hold_up_the_end() {
         // Until it is closed.
         let _ = peer.try_write("x".repeat(999).as_bytes());
         loop {
-            if let Err(error) = peer.try_write(b"x;") {
+            if let Err(error) = peer.try_write(&b"x;".repeat(500)) {
                 return error;
             }
         }

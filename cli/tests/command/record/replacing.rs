@@ -118,6 +118,7 @@ fn two_recorders_do_not_share_a_file() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "Wine 8 removes the name of a file only when nobody has it open any more")]
 fn a_file_that_is_removed_is_missed() {
     let recorded = Recorded::start(&[]);
     let path = recorded.path();
@@ -145,6 +146,7 @@ fn a_file_that_is_removed_is_missed() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "Wine 8 removes the name of a file only when nobody has it open any more")]
 fn a_file_that_is_removed_is_not_written_on() {
     let mut recorded = Recorded::start(&[]);
     recorded.peer.write("one;");
