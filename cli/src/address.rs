@@ -33,6 +33,10 @@ pub(crate) struct SerialLine {
 /// What devices of LEADS are set to.
 const DEFAULT_BAUD: u32 = 9600;
 
+/// What is said of an [`Address::Unix`] elsewhere.
+#[cfg(not(unix))]
+pub(crate) const NO_UNIX_SOCKETS: &str = "this system has no Unix sockets that can be used";
+
 /// How long a name may be, and a part of it between dots, in bytes, as DNS has it.
 const LONGEST_NAME: usize = 254;
 const LONGEST_LABEL: usize = 63;

@@ -55,13 +55,18 @@ impl Peer {
     /// The next message that ends with `;`.
     pub fn message(&self) -> String {
         let mut message = Vec::new();
-        let mut byte = [0];
+        let mut next = [0; 4096];
         loop {
-            (&self.socket).read_exact(&mut byte).unwrap();
-            if byte == *b";" {
+            let count = self.socket.peek(&mut next).unwrap();
+            assert!(count > 0, "the stream ends without a message");
+            let end = next[..count].iter().position(|byte| *byte == b';');
+            let count = end.map_or(count, |end| end + 1);
+            (&self.socket).read_exact(&mut next[..count]).unwrap();
+            message.extend_from_slice(&next[..count]);
+            if end.is_some() {
+                message.pop();
                 return String::from_utf8(message).unwrap();
             }
-            message.push(byte[0]);
         }
     }
 

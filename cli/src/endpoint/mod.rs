@@ -381,7 +381,7 @@ fn unix_client(builder: ClientBuilder) -> Result<ClientBuilder, Failure> {
 
 #[cfg(not(unix))]
 fn unix_client(_: ClientBuilder) -> Result<ClientBuilder, Failure> {
-    Err(usage("this system has no Unix sockets that can be used"))
+    Err(usage(crate::address::NO_UNIX_SOCKETS))
 }
 
 #[cfg(unix)]
@@ -391,7 +391,7 @@ fn unix_server(builder: ServerBuilder, path: &str) -> Result<ServerBuilder, Fail
 
 #[cfg(not(unix))]
 fn unix_server(_: ServerBuilder, _: &str) -> Result<ServerBuilder, Failure> {
-    Err(usage("this system has no Unix sockets that can be used"))
+    Err(usage(crate::address::NO_UNIX_SOCKETS))
 }
 
 fn connector(line: &SerialLine) -> SerialConnector {

@@ -79,7 +79,7 @@ fn unix(builder: MonitorBuilder, path: &str) -> Result<MonitorBuilder, Failure> 
 
 #[cfg(not(unix))]
 fn unix(_: MonitorBuilder, _: &str) -> Result<MonitorBuilder, Failure> {
-    Err(usage("this system has no Unix sockets that can be used"))
+    Err(usage(crate::address::NO_UNIX_SOCKETS))
 }
 
 #[cfg(test)]

@@ -109,6 +109,8 @@ impl Monitor {
             }
             #[cfg(unix)]
             Address::Unix(path) => (builder.unix(), path.clone()),
+            #[cfg(not(unix))]
+            Address::Unix(_) => return Err(usage(crate::address::NO_UNIX_SOCKETS)),
             _ => return Err(usage(format!("--monitor takes HOST:PORT, unix:PATH or none, and not {address}"))),
         };
         let client = builder.build()?;

@@ -4,7 +4,7 @@ use leads_comm::codec::Framing;
 use leads_comm::{Server, callback};
 use leads_comm_testing::certificates::Pki;
 use leads_comm_testing::folder::Folder;
-use leads_comm_testing::wire::{Listening, unused_address};
+use leads_comm_testing::wire::Listening;
 
 use crate::folder_with;
 use crate::process::{Ended, Process, command, run};
@@ -296,7 +296,7 @@ fn openssl_is_understood() {
         return;
     }
     let (_pki, folder) = certificates();
-    let address = unused_address();
+    let address = leads_comm_testing::wire::unused_address();
     let mut openssl = Command::new("openssl");
     openssl.args(["s_server", "-quiet", "-accept", &address]);
     openssl.args(["-cert", &path(&folder, "server.pem"), "-key", &path(&folder, "server.key")]);

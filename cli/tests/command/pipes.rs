@@ -1,17 +1,19 @@
 //! Stdin, stdout and stderr that are non-blocking, full, without an end, or read by nobody any more.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-#[cfg(unix)]
-use std::os::{fd::OwnedFd, unix::net::UnixStream};
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+#[cfg(unix)]
+use std::{io::Write as _, os::fd::OwnedFd, os::unix::net::UnixStream, process::Stdio};
 
 use leads_comm_testing::wire::{Listening, Peer};
 
-use crate::process::{PATIENCE, Process, command};
+#[cfg(unix)]
+use crate::process::PATIENCE;
+use crate::process::{Process, command};
 
 /// Our end, and one for the command.
 #[cfg(unix)]
@@ -193,7 +195,7 @@ fn a_stdout_that_nobody_reads_does_not_hold_up_the_end() {
         // Until it is closed.
         let _ = peer.try_write("x".repeat(999).as_bytes());
         loop {
-            if let Err(error) = peer.try_write(b"x;") {
+            if let Err(error) = peer.try_write(&b"x;".repeat(500)) {
                 return error;
             }
         }

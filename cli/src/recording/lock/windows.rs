@@ -19,6 +19,9 @@ const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
 /// Somebody else has opened it in a way that excludes this one.
 const ERROR_SHARING_VIOLATION: i32 = 32;
 
+/// It is going to be removed when the last who has it open closes it.
+const ERROR_DELETE_PENDING: i32 = 303;
+
 /// How a file is opened that is going to be taken: for writing by one at a time, which is who has taken it.
 pub(crate) fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
@@ -62,7 +65,9 @@ pub(crate) fn place(file: &File, path: &Path) -> Place {
     let Ok(here) = information(file) else { return Place::Here };
     let is_here = |there: &File| {
         information(there).is_ok_and(|there| {
-            (here.volume_serial_number(), here.file_index()) == (there.volume_serial_number(), there.file_index())
+            // Wine knows no volume of a file that is renamed while it is open.
+            let is_of_one_volume = [there.volume_serial_number(), 0].contains(&here.volume_serial_number());
+            is_of_one_volume && here.file_index() == there.file_index()
         })
     };
     match there {
@@ -71,6 +76,8 @@ pub(crate) fn place(file: &File, path: &Path) -> Place {
         _ if here.number_of_links() == 0 => Place::Nowhere,
         Ok(_) => Place::Elsewhere,
         Err(error) if error.kind() == ErrorKind::NotFound => Place::Elsewhere,
+        // Removed in the way of old disks: the name goes when this does, and nobody can open it any more.
+        Err(error) if error.raw_os_error() == Some(ERROR_DELETE_PENDING) => Place::Nowhere,
         // What cannot be looked at may be there.
         Err(_) => Place::Here,
     }

@@ -11,19 +11,11 @@ use leads_comm_testing::folder::Folder;
 use leads_comm_testing::wire::{Listening, Peer};
 
 use super::reading::Recording;
-use super::{Recorded, wait_for_messages};
+use super::{message, wait_for_messages};
 
 use crate::process::{Process, command, prepare, run};
 
-/// A message that cannot be compressed to much less than half of it.
-fn message(index: u64) -> Vec<u8> {
-    let mut chance = leads_comm_testing::seed::Random::new(index);
-    let noise: String = (0..2000).map(|_| char::from(b'a' + (chance.number() % 26) as u8)).collect();
-    format!("{index}:{noise};").into_bytes()
-}
-
 /// The command, where a file may have 128 kB and no more.
-#[cfg(unix)]
 fn limited(arguments: &[&str]) -> Process {
     // In units of 512 bytes, as the standard of shells says; others take 1024, which is as good.
     let mut command = Command::new("sh");
@@ -32,7 +24,6 @@ fn limited(arguments: &[&str]) -> Process {
     Process::spawn(&mut command)
 }
 
-#[cfg(unix)]
 #[test]
 fn a_full_disk_ends_a_recording_that_can_be_read() {
     let folder = Folder::new("record");
@@ -58,7 +49,6 @@ fn a_full_disk_ends_a_recording_that_can_be_read() {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn a_server_with_a_full_disk_goes_on_serving() {
     let folder = Folder::new("record");
@@ -210,21 +200,7 @@ fn a_disk_that_takes_its_time_holds_no_message_up() {
     process.kill();
 }
 
-#[test]
-fn a_file_that_is_removed_is_not_written_on() {
-    let mut recorded = Recorded::start(&[]);
-    recorded.peer.write("one;");
-    wait_for_messages(&recorded.path(), 1);
-    fs::remove_file(recorded.path()).unwrap();
-    recorded.peer.write("two;");
-    let ended = recorded.process.wait();
-    assert_eq!(ended.code, 1, "{ended:?}");
-    let [line] = &ended.stderr[..] else { panic!("{ended:?}") };
-    assert!(line.ends_with("was removed or replaced while it was written, with 2 messages in it"), "{line}");
-}
-
 /// The disk is a pipe that nobody reads for a while.
-#[cfg(unix)]
 #[test]
 fn what_a_slow_disk_does_not_take_is_counted_and_holds_nobody_up() {
     const SENT: u64 = 3000;
@@ -273,39 +249,7 @@ fn what_a_slow_disk_does_not_take_is_counted_and_holds_nobody_up() {
     assert!(missing <= lost, "{missing} of {lost}");
 }
 
-#[test]
-fn what_is_received_is_in_the_file_a_moment_later() {
-    let recorded = Recorded::start(&[]);
-    recorded.peer.write("one;two;");
-    wait_for_messages(&recorded.path(), 2);
-}
-
-/// Stdout, also once it has to end: as long as somebody reads.
-#[test]
-fn a_slow_reader_of_stdout_gets_all_of_it() {
-    let listening = Listening::start();
-    let (process, mut stdout) = Process::start_unread(&["record", &listening.address(), "-o", "-"]);
-    let peer = listening.accept();
-    (0..1500).for_each(|index| peer.write(message(index)));
-    process.signal("TERM");
-    peer.expect_goodbye();
-    let (mut bytes, mut buffer) = (Vec::new(), [0; 16 << 10]);
-    loop {
-        let len = stdout.read(&mut buffer).unwrap();
-        if len == 0 {
-            break;
-        }
-        bytes.extend_from_slice(&buffer[..len]);
-        // Some seconds in all.
-        thread::sleep(Duration::from_millis(30));
-    }
-    let ended = process.end();
-    assert_eq!(ended.code, 0, "{ended:?}");
-    assert!(Recording::of(&bytes).is_whole);
-}
-
-/// The same, where nothing may be lost: it is the peer that waits.
-#[cfg(unix)]
+/// Where nothing may be lost, it is the peer that waits.
 #[test]
 fn a_slow_disk_holds_the_peer_up_where_nothing_may_be_lost() {
     const SENT: u64 = 3000;

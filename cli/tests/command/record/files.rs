@@ -5,7 +5,7 @@ use std::fs;
 use leads_comm_testing::folder::Folder;
 use serde_json::json;
 
-use super::Recorded;
+use super::{Recorded, message, wait_for_messages};
 use super::reading::{Message, Recording};
 use leads_comm_testing::wire::{Listening, Peer};
 
@@ -307,6 +307,37 @@ fn a_recording_goes_to_stdout_as_well() {
     let recording = Recording::of(&reading.join().unwrap());
     assert!(recording.is_whole);
     assert!(recording.texts().into_iter().eq((0..1000).map(|index| index.to_string())));
+}
+
+/// Stdout, also once it has to end: as long as somebody reads.
+#[test]
+fn a_slow_reader_of_stdout_gets_all_of_it() {
+    let listening = Listening::start();
+    let (process, mut stdout) = Process::start_unread(&["record", &listening.address(), "-o", "-"]);
+    let peer = listening.accept();
+    (0..1500).for_each(|index| peer.write(message(index)));
+    process.signal("TERM");
+    peer.expect_goodbye();
+    let (mut bytes, mut buffer) = (Vec::new(), [0; 16 << 10]);
+    loop {
+        let len = std::io::Read::read(&mut stdout, &mut buffer).unwrap();
+        if len == 0 {
+            break;
+        }
+        bytes.extend_from_slice(&buffer[..len]);
+        // Some seconds in all.
+        std::thread::sleep(std::time::Duration::from_millis(30));
+    }
+    let ended = process.end();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(Recording::of(&bytes).is_whole);
+}
+
+#[test]
+fn what_is_received_is_in_the_file_a_moment_later() {
+    let recorded = Recorded::start(&[]);
+    recorded.peer.write("one;two;");
+    wait_for_messages(&recorded.path(), 2);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod clock;
+#[cfg(unix)]
 mod disk;
 mod ends;
 mod files;
@@ -54,4 +55,11 @@ fn wait_for_messages(path: &Path, count: usize) {
         assert!(Instant::now() < deadline);
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// A message that cannot be compressed to much less than half of it.
+fn message(index: u64) -> Vec<u8> {
+    let mut chance = leads_comm_testing::seed::Random::new(index);
+    let noise: String = (0..2000).map(|_| char::from(b'a' + (chance.number() % 26) as u8)).collect();
+    format!("{index}:{noise};").into_bytes()
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use leads_comm_testing::folder::Folder;
 
-use super::Recorded;
+use super::{Recorded, wait_for_messages};
 use super::reading::Recording;
 use leads_comm_testing::wire::Listening;
 
@@ -118,6 +118,7 @@ fn two_recorders_do_not_share_a_file() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "Wine 8 removes the name of a file only when nobody has it open any more")]
 fn a_file_that_is_removed_is_missed() {
     let recorded = Recorded::start(&[]);
     let path = recorded.path();
@@ -142,6 +143,20 @@ fn a_file_that_is_removed_is_missed() {
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.stderr.last().unwrap().contains("with 1 message in it"), "{ended:?}");
     assert_eq!(fs::read(&path).unwrap(), b"other");
+}
+
+#[test]
+#[cfg_attr(windows, ignore = "Wine 8 removes the name of a file only when nobody has it open any more")]
+fn a_file_that_is_removed_is_not_written_on() {
+    let mut recorded = Recorded::start(&[]);
+    recorded.peer.write("one;");
+    wait_for_messages(&recorded.path(), 1);
+    fs::remove_file(recorded.path()).unwrap();
+    recorded.peer.write("two;");
+    let ended = recorded.process.wait();
+    assert_eq!(ended.code, 1, "{ended:?}");
+    let [line] = &ended.stderr[..] else { panic!("{ended:?}") };
+    assert!(line.ends_with("was removed or replaced while it was written, with 2 messages in it"), "{line}");
 }
 
 #[test]

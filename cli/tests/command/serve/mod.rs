@@ -290,7 +290,10 @@ fn what_it_cannot_serve_is_one_clear_line() {
         (&["127.0.0.1:0", "--slow", "maybe"], 2, "wait, drop, latest, disconnect"),
         (&["127.0.0.1:0", "--tls-ca", "ca.pem"], 2, "tls://"),
         (&["tls://127.0.0.1:0", "--tls-cert", "/no/such", "--tls-key", "/no/such"], 1, "cannot read /no/such: "),
+        #[cfg(unix)]
         (&["unix:/no/such/folder/socket"], 1, "cannot listen on /no/such/folder/socket: "),
+        #[cfg(not(unix))]
+        (&["unix:socket"], 2, "this system has no Unix sockets that can be used"),
         (&["127.0.0.1:0", "--token-file", "/no/such"], 1, "cannot read the token from /no/such: "),
     ] {
         let ended = run(&[&["serve"][..], arguments].concat());

@@ -71,8 +71,9 @@ fn the_dashboard_of_leads_is_answered() {
     let (view, vehicle, leads) = dashboard(&["--allow", "time_lap,m1"]);
     assert_eq!(of_page(leads, "/").json(), json!("LEADS VeC Remote Controller"));
     assert_eq!(of_page(leads, "/current").json()["speed"], 0);
-    vehicle.write(r#"{"t":1795982253354,"speed":4,"forward_acceleration":1.5,"lateral_acceleration":-0.5};"#);
+    // What was before it came, it would have to ask for.
     let mut page = view.page();
+    vehicle.write(r#"{"t":1795982253354,"speed":4,"forward_acceleration":1.5,"lateral_acceleration":-0.5};"#);
     page.find_sample("speed", 4.0);
     let current = of_page(leads, "/current");
     assert!(current.head.contains(&format!("Access-Control-Allow-Origin: {PAGE}\r\n")), "{}", current.head);
