@@ -80,7 +80,9 @@ impl Lease {
     /// Whether a program is at the other end, and not a device. What is written lies there then, to be read when that
     /// program likes.
     pub(crate) fn is_pseudo_terminal(&self) -> bool {
-        self.path.starts_with("/dev/pts")
+        // macOS has them beside the serial ports, whose names go on with a dot.
+        let is_of_apple = cfg!(target_vendor = "apple") && self.path.to_string_lossy().starts_with("/dev/ttys");
+        is_of_apple || self.path.starts_with("/dev/pts")
     }
 }
 
