@@ -134,13 +134,13 @@ mod tests {
     fn errors_are_told_apart_by_whom_they_concern() {
         let of = |errno: Errno| AcceptFailure::of(&io::Error::from_raw_os_error(errno.raw_os_error()));
         #[cfg(unix)]
-        for errno in [Errno::PROTO, Errno::PERM, Errno::AGAIN] {
+        for errno in [Errno::PROTO, Errno::PERM, Errno::AGAIN, Errno::INTR] {
             assert_eq!(of(errno), AcceptFailure::OfOneCaller, "{errno:?}");
         }
         for errno in [Errno::CONNABORTED, Errno::NETDOWN, Errno::HOSTUNREACH, Errno::WOULDBLOCK] {
             assert_eq!(of(errno), AcceptFailure::OfOneCaller, "{errno:?}");
         }
-        for errno in [Errno::OPNOTSUPP, Errno::TIMEDOUT, Errno::INTR, Errno::CONNRESET] {
+        for errno in [Errno::OPNOTSUPP, Errno::TIMEDOUT, Errno::CONNRESET] {
             assert_eq!(of(errno), AcceptFailure::OfOneCaller, "{errno:?}");
         }
         #[cfg(unix)]

@@ -54,11 +54,16 @@ fn only(direction: Direction, faults: Faults) -> [Faults; 2] {
 }
 
 /// Reads to the end, which may be an error: the bytes, and that end.
-fn read_to_end(mut socket: &TcpStream) -> (Vec<u8>, io::Result<()>) {
-    let mut bytes = Vec::new();
-    // What has been read before an error is kept.
-    let end = socket.read_to_end(&mut bytes).map(drop);
-    (bytes, end)
+fn read_to_end(socket: &TcpStream) -> (Vec<u8>, io::Result<()>) {
+    let (mut bytes, mut chunk) = (Vec::new(), [0; 16 * 1024]);
+    loop {
+        match resets::read(socket, &mut chunk) {
+            Ok(0) => return (bytes, Ok(())),
+            Ok(count) => bytes.extend_from_slice(&chunk[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (bytes, Err(error)),
+        }
+    }
 }
 
 fn is_reset(end: &io::Result<()>) -> bool {

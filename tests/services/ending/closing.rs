@@ -24,7 +24,9 @@ fn start_server_under_flood(net: Net) -> (Started, Receiver<Event>) {
         .on_disconnect(move |_, connection, reason| {
             let _ = tell_of_end.send(Event::Disconnect { connection: connection.clone(), reason: reason.clone() });
         });
-    (net.start_server(|builder| builder.callback(callback)), events)
+    // A peer on a busy machine takes its time to come to the end.
+    let closing = Closing::new().flush_timeout(PATIENCE).drain_timeout(PATIENCE).close_timeout(PATIENCE);
+    (net.start_server(|builder| builder.callback(callback).closing(closing)), events)
 }
 
 /// What a peer reads that is sending all the time: everything, without a reset.

@@ -340,10 +340,12 @@ fn with_coalescing_a_flood_takes_few_writes() {
             let (started, valves) = valve::start_server(writes, |builder| builder.slow_consumer(PATIENT));
             let (valve, connection) = (valves.connect(), connected(&started.events));
             valve.open();
-            for number in 0..MESSAGES {
+            // Made beforehand: that takes much longer than to send them, where memory is slow to get.
+            let messages: Vec<_> = (0..MESSAGES).map(|number| numbered(number, 20)).collect();
+            for message in &messages {
                 match broadcast {
-                    true => assert_eq!(started.server.broadcast(&numbered(number, 20)).unwrap(), 1),
-                    false => connection.send(&numbered(number, 20)).unwrap(),
+                    true => assert_eq!(started.server.broadcast(message).unwrap(), 1),
+                    false => connection.send(message).unwrap(),
                 }
             }
             connection.flush(PATIENCE).unwrap();

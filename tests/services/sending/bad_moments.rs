@@ -141,11 +141,11 @@ fn a_filter_holds_at_once_also_in_a_rush() {
 #[test]
 fn the_goodbye_does_not_expire() {
     for message in [Some("a:1"), None] {
-        let (started, _valves, valve, connection) =
-            start(Writes::Direct, &Delivery::new().lifespan(SHORT), |builder| {
-                builder.closing(Closing::new().flush_timeout(PATIENCE).close_timeout(PATIENCE))
-            });
+        let (started, _valves, valve, connection) = start(Writes::Direct, &Delivery::new(), |builder| {
+            builder.closing(Closing::new().flush_timeout(PATIENCE).close_timeout(PATIENCE))
+        });
         fall_behind(&valve, &connection);
+        connection.set_delivery(Delivery::new().lifespan(SHORT)).unwrap();
         message.into_iter().for_each(|message| connection.send(message.as_bytes()).unwrap());
         connection.close();
         outlive();

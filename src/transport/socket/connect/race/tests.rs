@@ -1,4 +1,3 @@
-use std::io::Read;
 use std::net::TcpListener;
 use std::sync::mpsc;
 use std::thread;
@@ -6,6 +5,8 @@ use std::thread;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::*;
+use crate::transport::Stream;
+use crate::transport::tcp;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -127,9 +128,9 @@ fn what_is_given_up_leaves_by_a_reset() {
     let connecting = StoppableConnect::new();
     let mut attempts = Attempts::new(&connecting, PATIENCE).unwrap();
     attempts.begin(address);
-    let (mut accepted, _) = listener.accept().unwrap();
-    accepted.set_read_timeout(Some(PATIENCE)).unwrap();
+    let accepted = tcp::TcpStream::new(listener.accept().unwrap().0).unwrap();
     drop(attempts);
+    assert!(accepted.wait_readable(PATIENCE).unwrap());
     assert_eq!(accepted.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
 }
 
