@@ -8,6 +8,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use leads_comm_testing::runner;
+
 /// How long anything may take before a test gives up: far longer than it ever should, also on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -170,7 +172,7 @@ pub(crate) fn run(example: &str, arguments: &[&str]) -> Ended {
 
 /// An example with pipes, which its caller may still change.
 pub(crate) fn command(example: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(path(example));
+    let mut command = runner::command(path(example));
     command.args(arguments).env_remove("RUST_LOG");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

@@ -8,11 +8,16 @@ use std::sync::{Arc, Once, atomic::AtomicBool};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use leads_comm_testing::runner;
+
 #[cfg(unix)]
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     flag::register_conditional_default,
 };
+
+/// The command, which [`runner::words`] start.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_leads-comm");
 
 /// How long anything may take before a test gives up: far longer than it ever should, also on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -41,7 +46,7 @@ struct Lines {
 
 /// `leads-comm ARGUMENTS`, with pipes and without what the environment says to it; its caller may still change it.
 pub(crate) fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_leads-comm"));
+    let mut command = runner::command(PROGRAM);
     command.args(arguments);
     prepare(&mut command);
     command
