@@ -5,8 +5,13 @@ use std::time::Duration;
 /// The longest time that can be meant: a year.
 const LONGEST: f64 = 366.0 * 24.0 * 3600.0;
 
-/// A number of bytes, at least 1: `812`, `64k`, `16M`, `1GiB`; k, M and G are powers of 1024, kB, MB and GB of 1000.
+/// A number of bytes in memory, as [`len`] takes it.
 pub(crate) fn size(text: &str) -> Result<usize, String> {
+    usize::try_from(len(text)?).map_err(|_| "more than this machine has addresses for".into())
+}
+
+/// A number of bytes, at least 1: `812`, `64k`, `16M`, `1GiB`; k, M and G are powers of 1024, kB, MB and GB of 1000.
+pub(crate) fn len(text: &str) -> Result<u64, String> {
     let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(digits);
     let factor = match unit.to_ascii_lowercase().as_str() {
@@ -19,7 +24,7 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
         "gb" => 1_000_000_000,
         _ => return Err("not a size such as 812, 64k or 16M".into()),
     };
-    let number: Option<usize> = digits.parse().ok();
+    let number: Option<u64> = digits.parse().ok();
     let bytes = number.and_then(|number| number.checked_mul(factor)).filter(|size| *size > 0);
     bytes.ok_or_else(|| "not a size such as 812, 64k or 16M".into())
 }
@@ -78,6 +83,9 @@ mod tests {
         {
             assert_eq!(size(text), Ok(expected), "{text}");
         }
+        // Files are as large on machines whose addresses have 32 bits.
+        assert_eq!(len("8GiB"), Ok(8 << 30));
+        assert_eq!(size("8GiB").ok(), usize::try_from(8_u64 << 30).ok());
         for text in ["", "0", "k", "-1", "1.5M", "1T", "1 M", "99999999999999999999", "99999999999G", "1iM"] {
             assert!(size(text).is_err(), "{text}");
         }

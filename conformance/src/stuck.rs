@@ -2,11 +2,12 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::transport::Stream;
+use parking_lot::Mutex;
 
 use crate::bytes::{CHUNK, Pattern, read_expected};
 use crate::failure::{Outcome, broken, ensure};
@@ -24,7 +25,8 @@ pub(crate) struct Stuck {
 
 #[derive(Default)]
 struct Progress {
-    written: AtomicU64,
+    /// Not an atomic, because not every processor has one of 64 bits.
+    written: Mutex<u64>,
     stop: AtomicBool,
 }
 
@@ -38,7 +40,7 @@ impl Stuck {
         })?;
         let mut last = (0, Instant::now());
         run.until("waiting until a write that nobody reads blocks", || {
-            let written = progress.written.load(Relaxed);
+            let written = *progress.written.lock();
             ensure(
                 written <= holds as u64,
                 format_args!("write_vectored has taken {written} bytes that nobody reads"),
@@ -64,7 +66,7 @@ impl Stuck {
         self.progress.stop.store(true, Relaxed);
         let mut pattern = Pattern::new(1);
         // Once this has been read there is room for the write that is under way, the last one.
-        let written = self.progress.written.load(Relaxed);
+        let written = *self.progress.written.lock();
         let reader = Arc::clone(peer);
         pattern = run.call("reading what was written meanwhile", move |run| {
             read_expected(run, reader.as_ref(), &mut pattern, written)?;
@@ -96,7 +98,7 @@ impl Progress {
                 Err(error) => return Ok(Err(error)),
             };
             pattern.take_back(CHUNK - count);
-            self.written.store(pattern.position(), Relaxed);
+            *self.written.lock() = pattern.position();
             if let Err(error) = stream.flush() {
                 return Ok(Err(error));
             }

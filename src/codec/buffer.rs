@@ -50,7 +50,11 @@ impl Buffer {
     pub(super) fn capacity_with(&self, len: usize) -> usize {
         let capacity = self.bytes.capacity();
         // Where that is too little, what is held moves to the front first.
-        if capacity - self.end >= len { capacity } else { capacity.max(self.target(self.len() + len, len)) }
+        if capacity - self.end >= len {
+            capacity
+        } else {
+            capacity.max(self.target(self.len().saturating_add(len), len))
+        }
     }
 
     /// Removes the first `len` bytes and lends them once more.
@@ -106,7 +110,7 @@ impl Buffer {
             self.end -= self.start;
             self.start = 0;
         }
-        let needed = self.end + len;
+        let needed = self.end.saturating_add(len);
         if self.bytes.capacity() < needed {
             self.bytes.reserve_exact(self.target(needed, len) - self.bytes.len());
         }
@@ -115,7 +119,7 @@ impl Buffer {
     /// How much memory to have when `needed` bytes are needed, `len` of them for what comes.
     fn target(&self, needed: usize, len: usize) -> usize {
         // As much again as is held keeps growth linear.
-        let (ample, usual) = (needed + self.len(), self.usual_len.saturating_add(len));
+        let (ample, usual) = (needed.saturating_add(self.len()), self.usual_len.saturating_add(len));
         if needed <= usual { ample.min(usual) } else { ample }
     }
 }

@@ -46,9 +46,10 @@
 //! ```
 
 use std::fmt::Display;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::settings::key;
+use crate::sync::wide::AtomicU64;
 
 /// An answer is what begins with these bytes: a number, and what ends it, for `17:` is not the beginning of `170:`.
 ///

@@ -1,7 +1,9 @@
 //! What tells services and connections apart.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+
+use crate::sync::wide::AtomicU64;
 
 /// Which service of this process: counted from 1, never used again. Displayed as that number, with which the names of
 /// its threads begin.

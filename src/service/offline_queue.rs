@@ -18,7 +18,7 @@ use crate::connection::Connection;
 use crate::connection::engine::Engine;
 use crate::connection::outbox::{Batch, Expiry, Lacking, Parts, Purpose, Queue, bodies};
 use crate::error::{Error, OutboundLimit};
-use crate::settings::{Key, OVERHEAD};
+use crate::settings::{Key, OVERHEAD, countable};
 use crate::stats::Volume;
 
 pub(crate) struct OfflineQueue {
@@ -215,7 +215,7 @@ impl OfflineQueue {
                 charged -= before.unwrap_or_else(|| state.queue.charge_of_newest(key));
             }
         }
-        if charged > self.limit {
+        if charged > countable(self.limit) {
             return Err(Error::KeptFull { limit: OutboundLimit::QueuedBytes(self.limit) });
         }
         let apart = rules.delivery.lifespan.is_some() || !newest.is_empty();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Filter, Key, OVERHEAD, SlowConsumer, require};
+use super::{Filter, Key, OVERHEAD, SlowConsumer, countable, require};
 use crate::error::Error;
 
 /// How much may be unsent in the system for a connection that conflates, unless it is told otherwise.
@@ -153,6 +153,12 @@ impl Delivery {
     /// Whether it has messages go by themselves.
     pub(crate) fn goes_apart(&self) -> bool {
         self.conflate || self.lifespan.is_some() || self.min_interval.is_some()
+    }
+
+    /// What a queue may be charged.
+    #[inline]
+    pub(crate) fn queue_limit(&self) -> usize {
+        countable(self.max_queued_bytes)
     }
 
     /// How much may be unsent in the system.

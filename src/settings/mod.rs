@@ -29,6 +29,14 @@ pub(crate) use token::{MAX_FIRST_LEN, Token};
 /// What each message is charged beyond its bytes, so that a flood of tiny ones is bounded too.
 pub(crate) const OVERHEAD: usize = 64;
 
+/// What a queue may be charged that may be charged `limit`: so much less than all that can be counted that one message
+/// more, and what is promised, are counted as well. Messages are charged more than they take of memory, and so their sum
+/// may come near to that where an address has 32 bits.
+#[inline]
+pub(crate) fn countable(limit: usize) -> usize {
+    limit.min(usize::MAX / 2 - 1024 * 1024)
+}
+
 /// The longest message, in payload bytes, unless another is chosen.
 pub(crate) const DEFAULT_MAX_LEN: usize = 1024 * 1024;
 

@@ -200,7 +200,8 @@ impl AddAssign for Traffic {
         self.expired += other.expired;
         self.filtered += other.filtered;
         self.writes += other.writes;
-        self.queued_bytes += other.queued_bytes;
+        // What several queues share counts in each of them: that may be more than there is memory.
+        self.queued_bytes = self.queued_bytes.saturating_add(other.queued_bytes);
         self.peak_queued_bytes = self.peak_queued_bytes.max(other.peak_queued_bytes);
         // `None` is less than any time.
         self.last_received = self.last_received.max(other.last_received);

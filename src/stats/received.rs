@@ -1,7 +1,8 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Traffic, Volume};
+use crate::sync::wide::AtomicU64;
 
 /// What one connection's reader has received. Only the reader counts, so that storing is enough; anybody may look.
 ///

@@ -8,6 +8,7 @@ pub(crate) mod explore;
 mod imp;
 pub(crate) mod threads;
 pub(crate) mod user_code;
+pub(crate) mod wide;
 
 use std::time::{Duration, Instant};
 
@@ -32,8 +33,8 @@ pub(crate) fn pause(_: &mut u32) {
     loom::thread::yield_now();
 }
 
-/// `time` after `now`; a time too far ahead for the clock is as good as a year.
+/// `time` after `now`; a time too far ahead for the clock, or to add anything to it, is as good as a year.
 pub(crate) fn later(now: Instant, time: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
-    now.checked_add(time).unwrap_or_else(|| now + FAR)
+    now.checked_add(time).filter(|then| then.checked_add(FAR).is_some()).unwrap_or_else(|| now + FAR)
 }

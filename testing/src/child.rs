@@ -1,5 +1,6 @@
 //! Other processes: this same test program once more, running one of its tests with a task.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -7,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::PATIENCE;
+use super::{PATIENCE, runner, skipped};
 
 /// What tells a test that it is such a process, and what it is to do.
 const TASK: &str = "LEADS_COMM_TEST_TASK";
@@ -153,8 +154,8 @@ pub fn command(wrap: &[&str], name: &str, task: &str) -> Command {
 /// The command that runs one test of this program, also one that is ignored, and shows what it prints.
 pub fn test(wrap: &[&str], name: &str) -> Command {
     let this = std::env::current_exe().unwrap();
-    let mut words: Vec<_> = wrap.iter().map(Into::into).collect();
-    words.push(this.into_os_string());
+    let mut words: Vec<OsString> = wrap.iter().map(Into::into).collect();
+    words.extend(runner::words(this));
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]);
     command.args(["--exact", name, "--nocapture", "--include-ignored", "--test-threads=1"]);
@@ -171,7 +172,7 @@ pub fn is_there(program: &str, needed_for: &str) -> bool {
     let there = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     let there = there.is_ok_and(|status| status.success());
     if !there {
-        eprintln!("skipped: {needed_for} needs {program}");
+        skipped(format_args!("{needed_for} needs {program}"));
     }
     there
 }

@@ -29,6 +29,7 @@ pub mod proxy;
 #[cfg(all(unix, feature = "serial"))]
 pub mod pty;
 pub mod resets;
+pub mod runner;
 pub mod seed;
 pub mod shaking;
 pub mod silent;
@@ -39,6 +40,8 @@ pub mod valve;
 pub mod vitals;
 pub mod wire;
 
+use std::fmt;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::mpsc;
@@ -73,6 +76,12 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// What a server with the separator `;` says to a caller that it does not let in.
 pub const REFUSAL: &[u8] = b"disconnect;;";
+
+/// Says why a test, or a part of it, is skipped.
+pub fn skipped(why: impl fmt::Display) {
+    // Not by `eprintln!`, which is not shown for a test that passes. The harness of the tests may have begun a line.
+    let _ = writeln!(io::stderr(), "\nskipped: {why}");
+}
 
 /// The folder of the checkout.
 pub fn checkout() -> &'static Path {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread::{self, JoinHandle};
@@ -232,7 +232,7 @@ impl Bench {
     /// A connection of a server to another process.
     fn connect_process(&self) -> Victim {
         let Side::Server { server, events, .. } = &self.side else { panic!("only servers have such peers") };
-        let child = Command::new(env::current_exe().unwrap())
+        let child = runner::command(env::current_exe().unwrap())
             .args(["--ignored", "--exact", "accounting::peer_process"])
             .env(PEER_OF, server.local_addr().unwrap().to_string())
             .stdout(Stdio::null())

@@ -2,17 +2,16 @@
 #![cfg(leads_comm_deadlocks)]
 
 use std::env;
-use std::process::Command;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use leads_comm_testing::{PATIENCE, alone, deadlocks, in_time};
+use leads_comm_testing::{PATIENCE, alone, deadlocks, in_time, runner};
 use parking_lot::Mutex;
 
 #[test]
 fn a_deadlock_is_found() {
     alone!();
-    let mut child = Command::new(env::current_exe().unwrap());
+    let mut child = runner::command(env::current_exe().unwrap());
     child.args(["--ignored", "--exact", "deadlocks::two_locks_in_two_orders"]);
     let output = in_time("the search", move || child.output().unwrap());
     assert!(!output.status.success());

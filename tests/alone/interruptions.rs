@@ -178,7 +178,7 @@ fn any_time_since_the_systems_start_will_do() {
         let wrap = ["unshare", "--time", &monotonic, &boottime, "--fork", "--kill-child"];
         let there = Command::new(wrap[0]).args(&wrap[1..]).arg("true").status();
         if !there.is_ok_and(|status| status.success()) {
-            eprintln!("skipped: a clock of one's own needs unshare and root");
+            skipped("a clock of one's own needs unshare and root");
             return;
         }
         let process =

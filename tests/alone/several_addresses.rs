@@ -52,7 +52,7 @@ fn knows_the_names(test: &str) -> bool {
         // What it says until then are figures.
         iter::repeat_with(|| process.line()).take_while(|line| line != "done").for_each(|line| println!("{line}"));
     } else {
-        println!("skipped: a hosts file of one's own needs `unshare`, with namespaces of users and of mounts");
+        skipped("a hosts file of one's own needs `unshare`, with namespaces of users and of mounts");
     }
     std::fs::remove_file(hosts).unwrap();
     false

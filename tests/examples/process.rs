@@ -10,6 +10,8 @@ use std::time::Duration;
 
 #[cfg(windows)]
 use leads_comm_testing::console::{self, Console};
+#[cfg(unix)]
+use leads_comm_testing::runner;
 
 /// How long anything may take before a test gives up: far longer than it ever should, also on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -204,7 +206,7 @@ pub(crate) fn run(example: &str, arguments: &[&str]) -> Ended {
 /// An example with pipes, which its caller may still change.
 pub(crate) fn command(example: &str, arguments: &[&str]) -> Command {
     #[cfg(unix)]
-    let mut command = Command::new(path(example));
+    let mut command = runner::command(path(example));
     #[cfg(windows)]
     let mut command = console::command("process::keeper", path(example));
     command.args(arguments).env_remove("RUST_LOG");

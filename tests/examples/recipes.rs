@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
+use leads_comm_testing::runner;
 use leads_comm_testing::wire::Peer;
 
 use crate::process::{Process, command, path};
@@ -11,7 +12,8 @@ use crate::process::{Process, command, path};
 /// Starts the service as systemd does: with the socket as descriptor 3.
 fn start_on(socket: &TcpListener) -> Process {
     let mut shell = Command::new("sh");
-    shell.arg("-c").arg("export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" 3<&0 0</dev/null").arg(path("recipe_systemd"));
+    shell.arg("-c").arg("export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" \"$@\" 3<&0 0</dev/null");
+    shell.args(runner::words(path("recipe_systemd")));
     let socket = OwnedFd::from(socket.try_clone().unwrap());
     shell.env_remove("RUST_LOG").stdin(socket).stdout(Stdio::piped()).stderr(Stdio::piped());
     Process::start_command(&mut shell)

@@ -1,7 +1,7 @@
 //! LEADS in a process of its own, and what it takes for that.
 
 use std::env;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Instant;
 
-use leads_comm_testing::{PATIENCE, checkout, until};
+use leads_comm_testing::{PATIENCE, checkout, skipped, until};
 
 /// Where LEADS is; none when it, or Python, is not there, which is told once.
 pub(crate) fn leads() -> Option<&'static Path> {
@@ -24,8 +24,7 @@ pub(crate) fn leads() -> Option<&'static Path> {
         } else {
             return Some(folder);
         };
-        // Not by `eprintln!`, which is not shown for a test that passes.
-        let _ = writeln!(io::stderr(), "\nskipped: {missing}");
+        skipped(missing);
         None
     };
     LEADS.get_or_init(find).as_deref()

@@ -8,6 +8,7 @@ use leads_comm::codec::{Decoder, Separator};
 use leads_comm_testing::PATIENCE;
 use leads_comm_testing::alone::{self, again_under};
 use leads_comm_testing::child::{Process, task, tell};
+use leads_comm_testing::skipped;
 
 /// The lengths of the streams in bytes: four times as long is to cost four times as much.
 const SHORT: usize = 64 * 1024;
@@ -68,7 +69,7 @@ fn d2_decoding_is_linear() {
         return tell("messages", decode(numbers[0], numbers[1], numbers[2]));
     }
     if Command::new("valgrind").arg("--version").output().is_err() {
-        return println!("D2: there is no valgrind: skipped");
+        return skipped("D2 needs valgrind");
     }
     // What comes before and after; making the stream costs less than an instruction per byte.
     let nothing = instructions(0, 1, 0);

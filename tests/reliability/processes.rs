@@ -196,7 +196,7 @@ mod sigpipe {
             return send_to_peers_that_are_gone();
         }
         if Command::new("strace").arg("-V").output().is_err() {
-            return println!("X6: there is no strace: skipped");
+            return skipped("X6 needs strace");
         }
         let strace = [
             "strace",

@@ -64,5 +64,5 @@ fn main() -> std::process::ExitCode {
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("soak: skipped, it looks into /proc");
+    leads_comm_testing::skipped("the soak looks into /proc");
 }

@@ -2,12 +2,13 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use leads_comm_testing::runner;
 use leads_comm_testing::seed::Random;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -46,7 +47,7 @@ fn play(
     // Those who are ended from outside do not leave before.
     let own = if matches!(role, Role::Killed | Role::Stopped) { 5 * PATIENCE } else { life };
     let options = ChildOptions { role, port: server.port(), seed: random.number(), life: own };
-    let child = Command::new(std::env::current_exe()?)
+    let child = runner::command(std::env::current_exe()?)
         .args(options.arguments())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -119,6 +119,8 @@ impl Queue {
             received: Volume::default(),
             lost: Volume::default(),
         };
+        // So that what waits and one message more can be counted, also where an address has 32 bits.
+        let limit = limit.min(usize::MAX / 2 - OVERHEAD);
         let much = WORTH_WAKING.min(limit / 4).max(1);
         Self { state: Mutex::new(state), filled: Condvar::new(), drained: Condvar::new(), limit, much, patience, clock }
     }

@@ -231,7 +231,7 @@ impl Work {
     /// A part that is small has smaller chunks, so that it ends near where it should.
     fn chunk(&self) -> usize {
         match self.plan.split {
-            Some(Split::At(len)) => CHUNK.min(len as usize / 2),
+            Some(Split::At(len)) => usize::try_from(len / 2).map_or(CHUNK, |half| CHUNK.min(half)),
             _ => CHUNK,
         }
     }

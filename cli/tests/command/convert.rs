@@ -146,7 +146,8 @@ fn a_file_that_cannot_be_completed_is_not_there() {
     let recordings = Recordings::new();
     let lines = recordings.json_lines("a.jsonl", 1, &vec!["x".repeat(1000); 100]);
     let mut command = std::process::Command::new("sh");
-    command.args(["-c", "ulimit -f 8; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_leads-comm")]);
+    command.args(["-c", "ulimit -f 8; exec \"$0\" \"$@\""]);
+    command.args(leads_comm_testing::runner::words(crate::process::PROGRAM));
     command.args(["convert", &lines, &recordings.name("b.csv"), "--to", "jsonl"]);
     crate::process::prepare(&mut command);
     let ended = Process::spawn(&mut command).end_input();

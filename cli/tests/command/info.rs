@@ -53,16 +53,14 @@ fn of_peers(recordings: &Recordings, count: usize) -> String {
 #[cfg(unix)]
 #[test]
 fn it_fits_the_terminal() {
-    use crate::process::{Process, prepare};
+    use crate::process::{Process, command};
     use crate::terminal::Terminal;
 
     let recordings = Recordings::new();
     let file = of_peers(&recordings, 12);
     for columns in [80, 40, 30] {
         let terminal = Terminal::open(columns);
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_leads-comm"));
-        command.args(["info", &file]);
-        prepare(&mut command);
+        let mut command = command(&["info", &file]);
         let info = Process::spawn(command.stdout(terminal.stdio()));
         assert_eq!(info.end().code, 0);
         terminal.line_with("a.mcap: MCAP, ");

@@ -10,12 +10,15 @@ use std::time::{Duration, Instant};
 
 #[cfg(windows)]
 use leads_comm_testing::console::{self, Console};
-
+use leads_comm_testing::runner;
 #[cfg(unix)]
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     flag::register_conditional_default,
 };
+
+/// The command, which [`runner::words`] start.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_leads-comm");
 
 /// How long anything may take before a test gives up: far longer than it ever should, also on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -52,11 +55,10 @@ struct Lines {
 
 /// `leads-comm ARGUMENTS`, with pipes and without what the environment says to it; its caller may still change it.
 pub(crate) fn command(arguments: &[&str]) -> Command {
-    let program = env!("CARGO_BIN_EXE_leads-comm");
     #[cfg(unix)]
-    let mut command = Command::new(program);
+    let mut command = runner::command(PROGRAM);
     #[cfg(windows)]
-    let mut command = console::command("process::keeper", program);
+    let mut command = console::command("process::keeper", PROGRAM);
     command.args(arguments);
     prepare(&mut command);
     command

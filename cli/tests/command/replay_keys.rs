@@ -2,18 +2,19 @@
 
 use std::process::Command;
 
-use leads_comm_testing::until;
 use leads_comm_testing::wire::Peer;
+use leads_comm_testing::{runner, until};
 use rustix::termios::{LocalModes, tcgetattr};
 
-use crate::process::{Process, prepare};
+use crate::process::{PROGRAM, Process, prepare};
 use crate::recordings::Recordings;
 use crate::terminal::{Terminal, shown};
 
 /// Plays at a terminal of its own, in its foreground, and has one viewer.
 fn start(terminal: &Terminal, arguments: &[&str]) -> (Process, Peer) {
     let mut command = Command::new("setsid");
-    command.args(["--ctty", env!("CARGO_BIN_EXE_leads-comm"), "replay", "--serve", "127.0.0.1:0"]).args(arguments);
+    command.arg("--ctty").args(runner::words(PROGRAM));
+    command.args(["replay", "--serve", "127.0.0.1:0"]).args(arguments);
     prepare(&mut command);
     let replay = Process::spawn(command.stdin(terminal.stdio()));
     let line = replay.error_line_with("listening on ");
@@ -122,8 +123,8 @@ fn where_it_is_is_drawn() {
 fn draw(arguments: &[&str], columns: u16, drawn: &str) {
     let mut terminal = Terminal::open(columns);
     let mut command = Command::new("setsid");
-    command.args(["--ctty", env!("CARGO_BIN_EXE_leads-comm"), "replay", "--serve", "127.0.0.1:0", "--paused"]);
-    command.args(arguments);
+    command.arg("--ctty").args(runner::words(PROGRAM));
+    command.args(["replay", "--serve", "127.0.0.1:0", "--paused"]).args(arguments);
     prepare(&mut command);
     command.env("TERM", "xterm").stdin(terminal.stdio()).stderr(terminal.stdio());
     let replay = Process::spawn(&mut command);
@@ -151,7 +152,7 @@ fn nothing_is_drawn_by_a_job_in_the_background() {
     // An interactive shell, which keeps the terminal until it reads a line from it.
     let script = "exec 3<&0; set -m; \"$0\" \"$@\" <&3 & read line <&3; fg";
     let mut shell = Command::new("setsid");
-    shell.args(["--ctty", "sh", "-c", script, env!("CARGO_BIN_EXE_leads-comm")]);
+    shell.args(["--ctty", "sh", "-c", script]).args(runner::words(PROGRAM));
     shell.args(["replay", "--serve", "127.0.0.1:0", &file, "--loop", "--wait-viewers", "1"]);
     prepare(&mut shell);
     shell.env("TERM", "xterm").stdin(terminal.stdio()).stderr(terminal.stdio());

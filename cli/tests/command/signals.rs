@@ -2,15 +2,16 @@
 
 use std::process::Command;
 
+use leads_comm_testing::runner;
 use leads_comm_testing::wire::Listening;
 
-use crate::process::{Process, prepare};
+use crate::process::{PROGRAM, Process, prepare};
 
 /// Starts the command as a shell does that ignores `signals`; `nohup` is one.
 fn start_ignoring(signals: &str, arguments: &[&str]) -> Process {
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(format!("trap '' {signals}; exec \"$0\" \"$@\""));
-    shell.arg(env!("CARGO_BIN_EXE_leads-comm")).args(arguments);
+    shell.args(runner::words(PROGRAM)).args(arguments);
     prepare(&mut shell);
     Process::spawn(&mut shell)
 }
@@ -50,7 +51,7 @@ fn where_all_were_ignored_the_end_of_stdin_ends_it() {
 fn nohup_lets_it_stay() {
     let listening = Listening::start();
     let mut nohup = Command::new("nohup");
-    nohup.arg(env!("CARGO_BIN_EXE_leads-comm")).args(["listen", "-q", &listening.address()]);
+    nohup.args(runner::words(PROGRAM)).args(["listen", "-q", &listening.address()]);
     prepare(&mut nohup);
     let listen = Process::spawn(&mut nohup);
     let peer = listening.accept();

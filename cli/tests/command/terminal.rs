@@ -6,12 +6,13 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
+use leads_comm_testing::runner;
 use leads_comm_testing::wire::{Listening, Peer};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::process::{PATIENCE, Process, command, prepare};
+use crate::process::{PATIENCE, PROGRAM, Process, command, prepare};
 
 /// A terminal whose keyboard and screen are the test's.
 pub(crate) struct Terminal {
@@ -158,7 +159,7 @@ fn ctrl_c_ends_it() {
     let mut terminal = Terminal::open(80);
     let listening = Listening::start();
     let mut command = Command::new("setsid");
-    command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_leads-comm"), "listen", &listening.address()]);
+    command.args(["--ctty", "--wait"]).args(runner::words(PROGRAM)).args(["listen", &listening.address()]);
     prepare(&mut command);
     let listen = Process::spawn(command.stdin(terminal.stdio()).stdout(terminal.stdio()));
     let peer = listening.accept();
@@ -192,7 +193,7 @@ fn a_job_in_the_background_neither_reads_nor_is_stopped() {
     // The command in the background of an interactive shell, which keeps the terminal until it reads a line from it.
     let script = "exec 3<&0; set -m; \"$0\" \"$@\" <&3 & read line <&3; fg";
     let mut shell = Command::new("setsid");
-    shell.args(["--ctty", "sh", "-c", script, env!("CARGO_BIN_EXE_leads-comm")]);
+    shell.args(["--ctty", "sh", "-c", script]).args(runner::words(PROGRAM));
     shell.args(["send", "-q", &listening.address(), "--wait", "1h"]);
     prepare(&mut shell);
     let send = Process::spawn(shell.stdin(terminal.stdio()));

@@ -226,11 +226,11 @@ fn a_replay_has_numbers_as_well() {
 mod unix {
     use std::process::Command;
 
-    use leads_comm_testing::{net, until};
+    use leads_comm_testing::{net, runner, until};
     use rustix::termios::{LocalModes, tcgetattr};
 
     use super::*;
-    use crate::process::prepare;
+    use crate::process::{PROGRAM, prepare};
     use crate::terminal::{Terminal, shown};
 
     /// The other screen, and back.
@@ -239,7 +239,7 @@ mod unix {
 
     fn top(terminal: &Terminal, arguments: &[&str], variable: (&str, &str)) -> Process {
         let mut command = Command::new("setsid");
-        command.args(["--ctty", env!("CARGO_BIN_EXE_leads-comm"), "top"]).args(arguments);
+        command.arg("--ctty").args(runner::words(PROGRAM)).arg("top").args(arguments);
         prepare(&mut command);
         command.env("TERM", "xterm").env(variable.0, variable.1).stdin(terminal.stdio()).stdout(terminal.stdio());
         Process::spawn(&mut command)

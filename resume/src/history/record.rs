@@ -27,8 +27,12 @@ pub(super) fn decode(mut reader: impl Read, left: u64) -> io::Result<Vec<u8>> {
     if u64::from(payload_len) + HEADER as u64 > left {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let mut payload = vec![0; payload_len as usize];
-    reader.read_exact(&mut payload).map_err(torn)?;
+    let mut payload = Vec::new();
+    // Another machine may have more memory than this one has addresses.
+    payload.try_reserve_exact(payload_len as usize)?;
+    if reader.take(payload_len.into()).read_to_end(&mut payload)? < payload_len as usize {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
     if crc32([&len, &payload]) != u32::from_le_bytes(checksum) {
         return Err(io::ErrorKind::InvalidData.into());
     }

@@ -170,6 +170,13 @@ fn a_message_that_was_half_written_is_none() {
 }
 
 /// Power was lost: of what had been sent the end is gone, and its numbers are given again.
+/// As one has it that was damaged, or comes from a machine with more memory.
+#[test]
+fn a_message_that_memory_cannot_hold_is_an_error() {
+    let head = [&(3_u32 << 30).to_le_bytes()[..], &[0; 4]].concat();
+    assert!(record::decode(&head[..], u64::MAX).is_err());
+}
+
 #[test]
 fn numbers_that_are_given_again_are_told_apart() {
     let folder = Folder::new("history");

@@ -1,11 +1,11 @@
 //! The example, as the README has it: both programs, killed and started again.
 
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::{env, fs};
 
 use leads_comm_testing::folder::Folder;
-use leads_comm_testing::{free_port, until};
+use leads_comm_testing::{free_port, runner, until};
 
 struct Killed(Child);
 
@@ -21,7 +21,7 @@ fn start(arguments: &[&str]) -> Killed {
     path.pop();
     path.pop();
     let path = path.join("examples").join(format!("recorder{}", env::consts::EXE_SUFFIX));
-    Killed(Command::new(path).args(arguments).spawn().expect("cargo has built the example for the tests"))
+    Killed(runner::command(path).args(arguments).spawn().expect("cargo has built the example for the tests"))
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl Link {
     /// Encodes messages, all of them before the first is sent, and sends them in parts that fit into half the queue.
     pub(crate) fn push_all<M: AsRef<[u8]>>(&self, messages: impl IntoIterator<Item = M>) -> Result<usize, Error> {
         let Engine { settings, rules, .. } = &*self.engine;
-        let mut parts = Parts::new(rules, self.outbox.delivery().max_queued_bytes);
+        let mut parts = Parts::new(rules, self.outbox.delivery().queue_limit());
         let mut keys = self.outbox.keeps_apart().then(Vec::new);
         for message in messages {
             parts.add(&settings.body_of(message.as_ref())?);

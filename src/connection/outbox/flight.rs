@@ -144,7 +144,7 @@ impl Outbox {
         state.account.write(taken, holds);
         self.give_up_queue(state);
         // Waiting senders are woken when there is much room, not for every bit of it; or as much as comes by writing.
-        let has_much = state.charged() <= state.delivery.max_queued_bytes / 2 || state.queue.is_empty();
+        let has_much = state.charged() <= state.delivery.queue_limit() / 2 || state.queue.is_empty();
         if has_much || state.awaiting_outcome > 0 {
             self.room.notify_all();
         }

@@ -454,7 +454,7 @@ impl State {
 
     /// Whether a corked outbox is written when so much waits.
     fn is_much(&self, bytes: usize, charged: usize) -> bool {
-        bytes >= BATCH_LEN || charged > self.delivery.max_queued_bytes / 2
+        bytes >= BATCH_LEN || charged > self.delivery.queue_limit() / 2
     }
 
     fn count_unsent(&mut self, Amount { messages, bytes }: Amount) {

@@ -168,7 +168,7 @@ impl State {
             return 0;
         }
         let taken = self.charged() + self.promised + self.intake_room + charge;
-        ROOM.min(self.delivery.max_queued_bytes.saturating_sub(taken) / 2)
+        ROOM.min(self.delivery.queue_limit().saturating_sub(taken) / 2)
     }
 
     /// Puts what has been queued where it belongs. It has been accepted, so there is memory for it in any case.

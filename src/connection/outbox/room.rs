@@ -46,7 +46,7 @@ impl Outbox {
         let takes_batches = !state.keeps_apart() && state.delivery.filter.is_none();
         let has_room = state.stage == Stage::Open
             && takes_batches
-            && state.charged() + state.intake_room + charge <= state.delivery.max_queued_bytes;
+            && state.charged() + state.intake_room + charge <= state.delivery.queue_limit();
         if has_room {
             state.promised = charge;
         }
@@ -125,7 +125,7 @@ impl Outbox {
                 }
                 SlowConsumer::DropNewest => return Err(state.refuse(outgoing, &self.rules)),
                 SlowConsumer::DropOldest => {
-                    let limit = state.delivery.max_queued_bytes;
+                    let limit = state.delivery.queue_limit();
                     let charge = state.charge_of(outgoing, &self.rules);
                     let needed = charge + state.charged() - state.queue.charged();
                     state.note_peak();
@@ -184,7 +184,7 @@ impl State {
     }
 
     pub(super) fn has_room_for(&self, outgoing: Outgoing<'_>, rules: &Rules) -> bool {
-        let left = self.delivery.max_queued_bytes.saturating_sub(self.charged() + self.promised + self.intake_room);
+        let left = self.delivery.queue_limit().saturating_sub(self.charged() + self.promised + self.intake_room);
         outgoing.charge(rules) <= left || self.goes_apart && self.charge_of(outgoing, rules) <= left
     }
 

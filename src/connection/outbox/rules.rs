@@ -1,7 +1,7 @@
 //! What holds for every outbox of a service.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Place};
@@ -10,6 +10,7 @@ use super::queue::Queue;
 use crate::codec::{Framing, Pieces};
 use crate::settings::Key;
 use crate::settings::{Delivery, Settings};
+use crate::sync::wide::AtomicU64;
 use crate::sync::{later, now};
 
 /// From which number on the places of gathered batches lie, far from those of messages.

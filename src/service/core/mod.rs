@@ -8,7 +8,7 @@ mod notify;
 mod relief;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,7 @@ use crate::stats::ServiceStats;
 use crate::sync::later;
 use crate::sync::threads::{Threads, spawn_error};
 use crate::sync::user_code;
+use crate::sync::wide::AtomicU64;
 use crate::transport::{Listener, Stream};
 use close::CLOSE_GRACE;
 
@@ -392,7 +393,8 @@ impl Service for Core {
         for connection in connections.iter() {
             // What a connection that has ended lost, its reason tells.
             if let Flushed::TimedOut { left: bytes } = connection.link().flush(deadline) {
-                left += bytes;
+                // What several queues share counts in each of them: that may be more than there is memory.
+                left = usize::saturating_add(left, bytes);
             }
         }
         if left == 0 { Ok(()) } else { Err(Error::NotFlushed { bytes: left }) }

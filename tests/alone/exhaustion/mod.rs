@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::{Connection, Timeouts};
 use leads_comm_testing::vitals::Vitals;
-use leads_comm_testing::{Net, PATIENCE, alone, child, connected, figures, number_of, numbered, until};
+use leads_comm_testing::{Net, PATIENCE, alone, child, connected, figures, number_of, numbered, skipped, until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use server_process::{Peer, Process, Setup};
 
@@ -104,7 +104,7 @@ fn can_inject() -> bool {
         .status()
         .is_ok_and(|status| status.success());
     if !works {
-        eprintln!("not tested: strace is missing, or may not trace");
+        skipped("strace is missing, or may not trace");
     }
     works
 }
@@ -213,7 +213,7 @@ impl Threads {
         }
         // Nobody's limit binds the superuser.
         if rustix::process::geteuid().is_root() {
-            eprintln!("not tested: there is no control group to limit threads with");
+            skipped("there is no control group to limit threads with");
             return None;
         }
         Some(Self::Own)

@@ -16,7 +16,7 @@ use leads_comm_testing::*;
 fn has_ipv6() -> bool {
     let has = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
     if !has {
-        println!("this host has no IPv6: skipped");
+        skipped("this host has no IPv6");
     }
     has
 }
@@ -94,7 +94,7 @@ fn a_free_port_is_told_once_it_is_taken() {
 fn a_server_listens_where_it_is_told_to() {
     let server = Server::builder().port(0).bind(Ipv4Addr::new(127, 0, 0, 2)).build().unwrap();
     if let Err(error) = server.start(true) {
-        println!("this host has one loopback address only ({error}): skipped");
+        skipped(format_args!("this host has one loopback address only ({error})"));
         return;
     }
     assert_eq!(server.local_addr().unwrap().ip(), Ipv4Addr::new(127, 0, 0, 2));
@@ -286,7 +286,7 @@ fn link_local() -> Option<(Ipv6Addr, String, u32)> {
         address.is_unicast_link_local().then(|| (address, name.to_owned(), number))
     });
     if found.is_none() {
-        println!("no link-local address is known of this host: skipped");
+        skipped("no link-local address is known of this host");
     }
     found
 }

@@ -21,8 +21,9 @@ use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::*;
 use socket2::{Domain, Socket, Type};
 
-/// A stack that no system has room for, so that the reader thread cannot be started.
-const IMPOSSIBLE_STACK: usize = usize::MAX / 2;
+/// A stack that no system has room for, so that the reader thread cannot be started. Half of what an address of 32 bits
+/// can tell is free in a process.
+const IMPOSSIBLE_STACK: usize = usize::MAX / 4 * 3;
 
 /// Asserts that a text reads as one clause: one line, no capital at its beginning, no full stop at its end.
 fn assert_one_clause(text: &impl fmt::Display) {

@@ -8,6 +8,7 @@ mod dropping;
 mod flush;
 mod holding;
 mod isolation;
+mod large_sums;
 mod order;
 mod outbound;
 mod peers;

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use leads_comm::Connection;
 use leads_comm_testing::child::{self, Process};
+use leads_comm_testing::skipped;
 
 use super::*;
 
@@ -145,7 +146,7 @@ mod linux {
     fn a_peer_in_another_pid_namespace_is_called_by_its_user() {
         let can_be_had = || process::Command::new("unshare").args(["--pid", "--fork", "true"]).status();
         if !can_be_had().is_ok_and(|status| status.success()) {
-            return println!("skipped: no PID namespace can be had (needs root and `unshare`)");
+            return skipped("a PID namespace needs root and `unshare`");
         }
         let directory = Directory::new();
         let path = directory.join("leads.sock");

@@ -77,17 +77,19 @@ fn reader_of(body: &[&[u8]], is_whole: bool) -> LinearReader {
 
 /// Whether a record may be so long, as far as the first bytes of it tell.
 pub(super) fn has_its_length(opcode: u8, body: &[u8], len: u64) -> bool {
-    let number = |from: usize| body.get(from..from + 4).map(|bytes| bytes.try_into().expect("these are 4"));
-    let number = |from| number(from).map(|bytes| u64::from(u32::from_le_bytes(bytes)));
+    let number = |from: u64| {
+        let bytes = body.get(usize::try_from(from).ok()?..)?.first_chunk()?;
+        Some(u64::from(u32::from_le_bytes(*bytes)))
+    };
     let is_cut_off = (body.len() as u64) < len.min(PROBE);
     match opcode {
         op::MESSAGE_INDEX => number(2).map_or(is_cut_off, |entries| entries + 6 == len),
         op::CHUNK if len == u64::MAX => true,
         op::CHUNK => {
-            let Some(name) = number(CHUNK_HEAD.0 - 4) else { return is_cut_off };
+            let Some(name) = number(CHUNK_HEAD.0 as u64 - 4) else { return is_cut_off };
             let size_at = CHUNK_HEAD.0 as u64 + name;
-            match (number(size_at as usize), number(size_at as usize + 4)) {
-                (Some(low), Some(high)) => CHUNK_HEAD.1 as u64 + name + (high << 32 | low) == len,
+            match (number(size_at), number(size_at + 4)) {
+                (Some(low), Some(high)) => (high << 32 | low).checked_add(CHUNK_HEAD.1 as u64 + name) == Some(len),
                 // No compression has so long a name.
                 _ => is_cut_off,
             }
@@ -108,4 +110,29 @@ pub(super) fn is_chunk(bytes: &[u8]) -> bool {
     let name = &body[CHUNK_HEAD.0 - 4..];
     let is_named = [&b"\0\0\0\0"[..], b"\x03\0\0\0lz4", b"\x04\0\0\0zstd"].iter().any(|known| name.starts_with(known));
     is_named && len <= LARGEST && body.len() as u64 >= PROBE.min(len) && has_its_length(op::CHUNK, body, len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The beginning of a chunk whose compression has a name of so many bytes, with its size where `size_at` says.
+    fn chunk(name: u32, size: u64, size_at: usize) -> [u8; PROBE as usize] {
+        let mut body = [0; PROBE as usize];
+        body[CHUNK_HEAD.0 - 4..CHUNK_HEAD.0].copy_from_slice(&name.to_le_bytes());
+        body[size_at..size_at + 8].copy_from_slice(&size.to_le_bytes());
+        body
+    }
+
+    #[test]
+    fn lengths_of_any_size_are_held_against_each_other() {
+        let size_at = CHUNK_HEAD.0 + 4;
+        assert!(has_its_length(op::CHUNK, &chunk(4, 1000, size_at), 1044));
+        assert!(!has_its_length(op::CHUNK, &chunk(4, 1000, size_at), 1045));
+        // The sum is not less for being too large.
+        assert!(!has_its_length(op::CHUNK, &chunk(4, u64::MAX, size_at), 43));
+        // Nor is a place that is too far away one at the beginning.
+        let name = u32::MAX - 27;
+        assert!(!has_its_length(op::CHUNK, &chunk(name, 1000, 4), 40 + u64::from(name) + 1000));
+    }
 }

@@ -113,8 +113,8 @@ fn split(text: &str) -> Result<Split, String> {
     if let Ok(time) = units::time(text) {
         return Ok(Split::After(time));
     }
-    let len = units::size(text).map_err(|_| "not a time or a size such as 10m, 1h30m, 500MB or 1GiB")?;
-    Ok(Split::At(len as u64))
+    let len = units::len(text).map_err(|_| "not a time or a size such as 10m, 1h30m, 500MB or 1GiB")?;
+    Ok(Split::At(len))
 }
 
 fn name(text: &str) -> Result<String, String> {

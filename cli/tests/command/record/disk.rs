@@ -8,18 +8,19 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm_testing::folder::Folder;
+use leads_comm_testing::runner;
 use leads_comm_testing::wire::{Listening, Peer};
 
 use super::reading::Recording;
 use super::{message, wait_for_messages};
 
-use crate::process::{Process, command, prepare, run};
+use crate::process::{PROGRAM, Process, command, prepare, run};
 
 /// The command, where a file may have 128 kB and no more.
 fn limited(arguments: &[&str]) -> Process {
     // In units of 512 bytes, as the standard of shells says; others take 1024, which is as good.
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -f 256; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_leads-comm")]).args(arguments);
+    command.args(["-c", "ulimit -f 256; exec \"$0\" \"$@\""]).args(runner::words(PROGRAM)).args(arguments);
     prepare(&mut command);
     Process::spawn(&mut command)
 }
@@ -111,10 +112,10 @@ fn injected(path: &Path, log: &Path, inject: &str, arguments: &[&str]) -> Option
     let mut tried = Command::new(strace.get_program());
     tried.args(strace.get_args()).arg("true").stderr(std::process::Stdio::null());
     if !tried.status().is_ok_and(|status| status.success()) {
-        eprintln!("not tested: strace is missing, or may not trace");
+        leads_comm_testing::skipped("strace is missing, or may not trace");
         return None;
     }
-    strace.arg(env!("CARGO_BIN_EXE_leads-comm")).args(arguments);
+    strace.args(runner::words(PROGRAM)).args(arguments);
     prepare(&mut strace);
     Some(Process::spawn(&mut strace))
 }

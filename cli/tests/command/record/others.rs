@@ -21,7 +21,10 @@ fn script(name: &str, kit: &str) -> Option<Command> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let modules = root.join("target").join(kit);
     let Ok(python) = fs::read_to_string(modules.join("python")) else {
-        eprintln!("skipped: {} is not there; cli/tests/tools/fetch.py gets it", modules.display());
+        leads_comm_testing::skipped(format_args!(
+            "{} is not there; cli/tests/tools/fetch.py gets it",
+            modules.display()
+        ));
         return None;
     };
     let mut command = Command::new(python.trim());

@@ -2,8 +2,10 @@
 
 use std::process::Command;
 
+use leads_comm_testing::runner;
+
 use super::{join, port};
-use crate::process::{Process, command, prepare};
+use crate::process::{PROGRAM, Process, command, prepare};
 use crate::terminal::{Terminal, shown};
 
 #[test]
@@ -36,7 +38,7 @@ fn as_a_job_in_the_background_it_serves_and_reads_nothing() {
     // An interactive shell, which keeps the terminal until it reads a line from it.
     let script = "exec 3<&0; set -m; \"$0\" \"$@\" <&3 & read line <&3; fg";
     let mut shell = Command::new("setsid");
-    shell.args(["--ctty", "sh", "-c", script, env!("CARGO_BIN_EXE_leads-comm")]);
+    shell.args(["--ctty", "sh", "-c", script]).args(runner::words(PROGRAM));
     shell.args(["serve", "127.0.0.1:0", "--echo"]);
     prepare(&mut shell);
     let server = Process::spawn(shell.stdin(terminal.stdio()));

@@ -1,6 +1,6 @@
 //! One outbox with what surrounds it: those who send, the pump, and the account in the end.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use loom::thread::{self, JoinHandle};
@@ -13,6 +13,7 @@ use crate::connection::outbox::{
 use crate::connection::pump::Tick;
 use crate::settings::{Delivery, Key, SlowConsumer};
 use crate::stats::Traffic;
+use crate::sync::wide::AtomicU64;
 use crate::sync::{Condvar, Mutex, now};
 use crate::transport::Stream;
 
