@@ -49,6 +49,9 @@ const OF_ONE_CALLER: &[Errno] = &[
     Errno::PROTO,
     #[cfg(unix)]
     Errno::PERM,
+    // Wine says it of a caller that has left by a reset.
+    #[cfg(windows)]
+    Errno::NOTCONN,
     Errno::NETDOWN,
     Errno::NETUNREACH,
     Errno::NOPROTOOPT,

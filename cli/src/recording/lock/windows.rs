@@ -46,16 +46,17 @@ pub(crate) fn replaced(path: &Path) -> io::Result<File> {
 
 /// Gives a file the name of the one that it replaces.
 pub(crate) fn rename(from: &Path, to: &Path, replaced: &mut Option<File>) -> io::Result<()> {
-    fs::rename(from, to).or_else(|_| {
-        // Before Windows 10, and on disks of other kinds, one that is open is not replaced.
-        drop(replaced.take());
-        fs::rename(from, to)
-    })
-    .map_err(|error| match error.kind() {
-        // The rights were there for making the file in the same folder.
-        ErrorKind::PermissionDenied => io::Error::new(ErrorKind::ResourceBusy, "it is open in another program"),
-        _ => error,
-    })
+    fs::rename(from, to)
+        .or_else(|_| {
+            // Before Windows 10, and on disks of other kinds, one that is open is not replaced.
+            drop(replaced.take());
+            fs::rename(from, to)
+        })
+        .map_err(|error| match error.kind() {
+            // The rights were there for making the file in the same folder.
+            ErrorKind::PermissionDenied => io::Error::new(ErrorKind::ResourceBusy, "it is open in another program"),
+            _ => error,
+        })
 }
 
 /// Whether a file is found under this name.

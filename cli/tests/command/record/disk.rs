@@ -5,7 +5,6 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
 
 use leads_comm_testing::folder::Folder;
 use leads_comm_testing::runner;

@@ -5,8 +5,8 @@ use std::fs;
 use leads_comm_testing::folder::Folder;
 use serde_json::json;
 
-use super::{Recorded, message, wait_for_messages};
 use super::reading::{Message, Recording};
+use super::{Recorded, message, wait_for_messages};
 use leads_comm_testing::wire::{Listening, Peer};
 
 use crate::process::{Process, command, run};

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use leads_comm_testing::folder::Folder;
 
-use super::{Recorded, wait_for_messages};
 use super::reading::Recording;
+use super::{Recorded, wait_for_messages};
 use leads_comm_testing::wire::Listening;
 
 use crate::process::{PATIENCE, Process, run};
