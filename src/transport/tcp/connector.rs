@@ -49,8 +49,9 @@ impl Connector for TcpConnector {
     ///
     /// # Errors
     ///
-    /// What the system reports; where several addresses were tried, that of each, as [`ConnectErrors`]; `InvalidInput`
-    /// when the address cannot be read; `ConnectionAborted` once it has been stopped.
+    /// What the system reports; where several addresses were tried, that of each, as
+    /// [`ConnectErrors`](super::ConnectErrors); `InvalidInput` when the address cannot be read; `ConnectionAborted` once it
+    /// has been stopped.
     fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
         let finish = |socket| refuse_self(socket).and_then(TcpStream::own);
         let stream = self.connecting.open(&self.resolve(address)?, self.connect_timeout, finish)?;
