@@ -6,7 +6,7 @@ use std::sync::mpsc;
 
 use leads_comm::transport::Stream;
 use leads_comm::transport::memory::{self, MemoryStream};
-use leads_comm::{Callback, Client, Error, Monitor, Server, ServerBuilder, Service, callback};
+use leads_comm::{Callback, Client, Error, Monitor, Reconnect, Server, ServerBuilder, Service, callback};
 use leads_comm_testing::*;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -330,8 +330,9 @@ proptest! {
             Ok(Box::new(Named { name: peer.clone(), error: error.clone(), stream }) as Box<dyn Stream>)
         };
         let (ended, end) = mpsc::channel();
-        let callback = callback::closures().on_disconnect(move |_, _, _| ended.send(()).unwrap());
-        let client = Client::builder().transport(connect).callback(callback).build().unwrap();
+        let callback = callback::closures().on_disconnect(move |_, _, _| drop(ended.send(())));
+        // It goes on, and with it the monitor, which ends with its service.
+        let client = Client::builder().transport(connect).reconnect(Reconnect::new()).callback(callback).build().unwrap();
         let monitor = Monitor::builder(&client).port(0).name(&name).start().unwrap();
         let looker = Looker::at(&monitor);
         let cut = |text: &str| text.chars().take(200).collect::<String>();
@@ -345,5 +346,6 @@ proptest! {
         let departure = &client.departures()[0];
         prop_assert_eq!(last["departures"][0]["peer"].as_str().unwrap(), cut(&departure.peer));
         prop_assert!(!departure.reason.contains(char::is_control));
+        client.close();
     }
 }

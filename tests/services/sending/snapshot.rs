@@ -527,7 +527,8 @@ fn asking_again_and_again_fills_the_queue_as_sending_does() {
                 asking.send_snapshot()
             });
             match policy {
-                SlowConsumer::DropOldest => assert_eq!(last.unwrap(), 8),
+                // None, where a write has begun with all that is queued: that cannot be dropped.
+                SlowConsumer::DropOldest => assert!(matches!(last, Ok(0 | 8)), "{last:?}"),
                 SlowConsumer::DropNewest => assert_eq!(last.unwrap(), 0),
                 _ => assert!(matches!(last, Err(Error::Disconnected)), "{last:?}"),
             }
