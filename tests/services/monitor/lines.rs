@@ -320,7 +320,8 @@ impl Stream for Named {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    // Each takes a second or two, which is how often a monitor tells.
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever peers are called, and whatever they end with.
     #[test]
