@@ -114,7 +114,7 @@ test("a page of which a part does not come says so, and is loaded again", async 
     await route(page, (socket) => vehicle(socket));
     let asked = 0;
     tool.answers = (path, response) => path === missing && ++asked <= times && response.writeHead(503).end() !== null;
-    await page.goto(tool.url);
+    await page.goto(tool.url, { waitUntil: "commit" });
     await shows(page, ".broken", "could not be loaded");
     await page.waitForSelector("body:not(:has(.broken)) #health[data-level=good]", { timeout: 10_000 });
     assert.equal(asked, times + 1, missing);
