@@ -331,7 +331,9 @@ proptest! {
             Ok(Box::new(Named { name: peer.clone(), error: error.clone(), stream }) as Box<dyn Stream>)
         };
         let (ended, end) = mpsc::channel();
-        let callback = callback::closures().on_disconnect(move |_, _, _| drop(ended.send(())));
+        let callback = callback::closures().on_disconnect(move |_, _, _| {
+            let _ = ended.send(());
+        });
         // It goes on, and with it the monitor, which ends with its service.
         let client = Client::builder().transport(connect).reconnect(Reconnect::new()).callback(callback).build().unwrap();
         let monitor = Monitor::builder(&client).port(0).name(&name).start().unwrap();
