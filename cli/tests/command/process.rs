@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 #[cfg(windows)]
 use leads_comm_testing::console::{self, Console};
+#[cfg(unix)]
 use leads_comm_testing::runner;
 #[cfg(unix)]
 use signal_hook::{
