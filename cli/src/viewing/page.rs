@@ -59,7 +59,7 @@ const fn file(path: &'static str, content_type: &'static str, bytes: &'static [u
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
+    use std::path::{MAIN_SEPARATOR, Path};
 
     use super::*;
 
@@ -69,7 +69,10 @@ mod tests {
             let path = entry.unwrap().path();
             match path.is_dir() {
                 true => files(&path, root, found),
-                false => found.push(format!("/{}", path.strip_prefix(root).unwrap().to_str().unwrap())),
+                false => {
+                    let path = path.strip_prefix(root).unwrap().to_str().unwrap();
+                    found.push(format!("/{}", path.replace(MAIN_SEPARATOR, "/")));
+                }
             }
         }
     }

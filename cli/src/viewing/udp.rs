@@ -70,6 +70,10 @@ impl Udp {
     /// `target` is `HOST:PORT`. Of a host with several addresses it is the first one of IPv4, where PlotJuggler listens,
     /// or else the first one.
     pub(crate) fn new(target: &str) -> io::Result<Self> {
+        // Which Windows takes for this machine.
+        if target.starts_with(':') {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "it has no host"));
+        }
         let addresses: Vec<_> = target.to_socket_addrs()?.collect();
         let target = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
         let target = *target.ok_or_else(|| io::Error::new(ErrorKind::NotFound, "it has no address"))?;

@@ -3,6 +3,7 @@
 //!
 //! It is told what to do by lines on its stdin, and tells what happens by lines on its stdout that begin with `> `.
 
+#[cfg(target_os = "linux")]
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,8 +11,10 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use leads_comm::{Callback, Client, Closing, Connection, Error, RefusalCause, Server, Service};
+#[cfg(target_os = "linux")]
 use leads_comm_testing::vitals::Vitals;
 use leads_comm_testing::{PATIENCE, child, until};
+#[cfg(target_os = "linux")]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What the server is like.
@@ -33,10 +36,13 @@ pub(super) fn be_server() {
     else {
         panic!("{task}");
     };
+    #[cfg(target_os = "linux")]
     if descriptors > 0 {
         let maximum = getrlimit(Resource::Nofile).maximum;
         setrlimit(Resource::Nofile, Rlimit { current: Some(descriptors), maximum }).unwrap();
     }
+    #[cfg(not(target_os = "linux"))]
+    assert_eq!(descriptors, 0, "it cannot be limited here");
     let mut builder = Server::builder().port(port.try_into().unwrap()).callback(Teller);
     if max_connections > 0 {
         builder = builder.max_connections(max_connections.try_into().unwrap());
@@ -46,17 +52,22 @@ pub(super) fn be_server() {
         return say(format_args!("cannot start: {error}"));
     }
     say(format_args!("port {}", server.port()));
+    #[cfg(target_os = "linux")]
     let mut held = Vec::new();
     for line in io::stdin().lock().lines() {
         match line.unwrap().as_str() {
             // Takes every descriptor that is left.
+            #[cfg(target_os = "linux")]
             "hold" => {
                 held.extend(std::iter::from_fn(|| File::open("/dev/null").ok()));
                 say(format_args!("held {}", held.len()));
             }
+            #[cfg(target_os = "linux")]
             "release" => held.clear(),
             "close" => break,
+            #[cfg(target_os = "linux")]
             "threads none" => limit_threads(Some(1)),
+            #[cfg(target_os = "linux")]
             "threads" => limit_threads(None),
             other => match other.strip_prefix("restart ").map(|rounds| rounds.parse().unwrap()) {
                 Some(rounds) => say(format_args!("restarted {}", restarts(server.port() + 1, rounds))),
@@ -94,6 +105,7 @@ fn restarts(port: u16, rounds: usize) -> usize {
 }
 
 /// The number of threads that this user may have.
+#[cfg(target_os = "linux")]
 fn limit_threads(current: Option<u64>) {
     let maximum = getrlimit(Resource::Nproc).maximum;
     setrlimit(Resource::Nproc, Rlimit { current: current.or(maximum), maximum }).unwrap();
@@ -164,6 +176,7 @@ impl Process {
         Self { process, port, failed }
     }
 
+    #[cfg(target_os = "linux")]
     pub(super) fn pid(&self) -> u32 {
         self.process.id()
     }
@@ -206,7 +219,16 @@ impl Process {
         self.process.kill();
     }
 
+    /// The memory that it has resident, in KiB, where the system tells that.
+    pub(super) fn memory(&self) -> Option<i64> {
+        #[cfg(target_os = "linux")]
+        return Some((self.vitals().memory / 1024) as i64);
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
     /// How much processor time it has used.
+    #[cfg(target_os = "linux")]
     pub(super) fn cpu(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
         let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();
@@ -216,6 +238,7 @@ impl Process {
     }
 
     /// What it takes of the machine.
+    #[cfg(target_os = "linux")]
     pub(super) fn vitals(&self) -> Vitals {
         Vitals::of(self.pid())
     }
