@@ -176,7 +176,10 @@ in_two_lengths! {
             };
             let (on_connect, on_receive, on_disconnect) = (note.clone(), note.clone(), note);
             let callback = callback::on_receive(move |_, _| on_receive())
-                .on_connect(move |_, _| on_connect())
+                .on_connect(move |_, connection| {
+                    on_connect();
+                    let _ = connection.send(b"hello");
+                })
                 .on_disconnect(move |_, _, _| on_disconnect());
             let server = Server::builder().bind(OWN_ADDRESS).port(port).closing(Closing::new().close_timeout(PATIENCE)).callback(callback).build().unwrap();
             // The port of the round before: it is free, unless another program has been faster.
@@ -192,22 +195,29 @@ in_two_lengths! {
                     .map(|_| {
                         scope.spawn(|| {
                             let mut accepted = 0;
-                            loop {
+                            for number in 0.. {
                                 let was_closed = is_closed.load(Ordering::SeqCst);
                                 match TcpStream::connect(address) {
                                     // A socket that was given the port that it calls has called itself.
                                     Ok(peer) if was_closed && peer.local_addr().unwrap() != address => accepted += 1,
                                     Ok(mut peer) => {
                                         let _ = peer.write_all(b"hello;");
+                                        // Every other one waits for an answer: else the backlog is full of callers who
+                                        // are gone, where accepting is slower than calling.
+                                        if number % 2 == 0 {
+                                            peer.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+                                            let _ = peer.read(&mut [0]);
+                                        }
                                         // By a reset, which does not keep the port for a minute.
                                         SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
                                     }
                                     Err(_) => {}
                                 }
                                 if was_closed {
-                                    return accepted;
+                                    break;
                                 }
                             }
+                            accepted
                         })
                     })
                     .collect();
