@@ -11,23 +11,22 @@ use std::time::Instant;
 
 use leads_comm_testing::{PATIENCE, checkout, skipped, until};
 
-/// Where LEADS is; none when it, or Python, is not there, which is told once.
+/// Where LEADS is; none when it, or Python, is not there, and then says that a test is skipped.
 pub(crate) fn leads() -> Option<&'static Path> {
-    static LEADS: OnceLock<Option<PathBuf>> = OnceLock::new();
+    static LEADS: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let find = || {
         let folder = env::var_os("LEADS_PATH").map(PathBuf::from);
         let folder = folder.unwrap_or_else(|| checkout().join("target/leads"));
-        let missing = if !has_python() {
-            "python3, 3.11 or later, is not there".to_owned()
+        if !has_python() {
+            Err("python3, 3.11 or later, is not there".to_owned())
         } else if !folder.join("leads/comm").is_dir() {
-            format!("the LEADS module is not in {}; get it with `python3 tests/interop/fetch.py`", folder.display())
+            let folder = folder.display();
+            Err(format!("the LEADS module is not in {folder}; get it with `python3 tests/interop/fetch.py`"))
         } else {
-            return Some(folder);
-        };
-        skipped(missing);
-        None
+            Ok(folder)
+        }
     };
-    LEADS.get_or_init(find).as_deref()
+    LEADS.get_or_init(find).as_deref().map_err(skipped).ok()
 }
 
 fn has_python() -> bool {
