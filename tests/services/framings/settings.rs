@@ -31,7 +31,9 @@ fn no_limit_is_over_what_a_length_can_say() {
         let client = Client::builder().memory_limits(limits()).max_queued_bytes(4 * over);
         assert_eq!(client.framing(Framing::Length).max_sent_len(max).build().is_ok(), fits);
     }
-    assert!(server().max_received_len(over).max_sent_len(over).separator(leads_comm::DEFAULT_SEPARATOR).build().is_ok());
+    assert!(
+        server().max_received_len(over).max_sent_len(over).separator(leads_comm::DEFAULT_SEPARATOR).build().is_ok()
+    );
 }
 
 /// A frame of the program's own may be twice its message and 64 bytes.
