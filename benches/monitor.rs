@@ -16,6 +16,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
+#[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -46,6 +47,7 @@ impl Options {
                 "--hz" => options.hz = u32::try_from(number()).expect("not so often"),
                 "--rounds" => options.rounds = number(),
                 "--seconds" => options.seconds = number() as u64,
+                #[cfg(unix)]
                 "--unix" => options.unix = true,
                 // Given by cargo.
                 "--bench" => {}
@@ -87,8 +89,9 @@ fn read(address: &str) {
     let readers: Vec<_> = (0..count)
         .map(|_| {
             let mut stream: Box<dyn Read + Send> = match address.strip_prefix("unix:") {
+                #[cfg(unix)]
                 Some(path) => Box::new(UnixStream::connect(path).unwrap()),
-                None => Box::new(TcpStream::connect(address).unwrap()),
+                _ => Box::new(TcpStream::connect(address).unwrap()),
             };
             let read = move || {
                 let mut buffer = [0; 16 * 1024];
@@ -127,7 +130,9 @@ fn main() {
     let options = Options::read();
     let path = std::env::temp_dir().join(format!("leads-comm-bench-{}.sock", std::process::id()));
     let builder = Server::builder().port(0).max_connections(options.connections);
-    let server = if options.unix { builder.unix(&path) } else { builder }.build().unwrap();
+    #[cfg(unix)]
+    let builder = if options.unix { builder.unix(&path) } else { builder };
+    let server = builder.build().unwrap();
     server.start(true).unwrap();
     let monitor = Monitor::builder(&server).port(0).start().unwrap();
     let address = match options.unix {

@@ -189,6 +189,7 @@ mod thread_over_sockets {
     }
 
     #[test]
+    #[cfg_attr(windows, ignore = "Wine has more to be free than a slow peer reads, before it tells that there is room")]
     fn tcp() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
