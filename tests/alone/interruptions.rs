@@ -63,6 +63,10 @@ fn failures(events: &Receiver<Event>, round: usize) -> usize {
 
 /// L5: every tenth call of each kind is interrupted by a signal, as far as the caller can tell.
 #[test]
+#[cfg_attr(
+    target_arch = "x86",
+    ignore = "strace injects nothing into calls that have one number in common, as sockets' there"
+)]
 fn interrupted_calls_are_not_noticed() {
     alone!();
     const CALLS: [&str; 9] =

@@ -11,7 +11,7 @@ use leads_comm_testing::folder::Folder;
 use super::reading::Recording;
 use leads_comm_testing::wire::Listening;
 
-use crate::process::{PATIENCE, Process, command};
+use crate::process::{PATIENCE, PROGRAM, Process, command};
 
 const HOUR: i64 = 3_600_000_000_000;
 
@@ -19,11 +19,21 @@ const HOUR: i64 = 3_600_000_000_000;
 fn compile(library: &Path) -> bool {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/wall_clock.c");
     let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(library).arg(source).arg("-ldl").status();
-    let is_compiled = compiled.is_ok_and(|status| status.success());
-    if !is_compiled {
+    if !compiled.is_ok_and(|status| status.success()) {
         leads_comm_testing::skipped("a compiler for C is missing");
+        return false;
     }
-    is_compiled
+    let is_for_it = machine(library) == machine(Path::new(PROGRAM));
+    if !is_for_it {
+        leads_comm_testing::skipped("the compiler for C is one for another processor");
+    }
+    is_for_it
+}
+
+/// For which processor a file of the format ELF is: what its header says of words, and its number.
+fn machine(path: &Path) -> (u8, [u8; 2]) {
+    let bytes = fs::read(path).unwrap();
+    (bytes[4], [bytes[18], bytes[19]])
 }
 
 /// The offsets that the notes of a file tell, once there are so many.
