@@ -4,7 +4,6 @@
 //! speak bytes, that is the end of the stream. What the other end had not read by then is lost.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -17,6 +16,7 @@ use leads_comm::{Client, ClientBuilder, Server, ServerBuilder};
 use leads_comm_serial::{Ports, SerialConnector, SerialStream};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, open};
 
 use super::super::pty::Pair;
 use super::raw::Raw;
@@ -126,8 +126,8 @@ impl Dial for Sockets {
     }
 
     fn raw(&self, _: &Server) -> Raw {
-        let open = |port, name: &str| Ok(HangingUp { stream: Some(SerialStream::new(port, name)?), port: None });
-        Raw::of(Box::new(self.plug(open).unwrap()))
+        let plugged = |port, name: &str| Ok(HangingUp { stream: Some(SerialStream::new(port, name)?), port: None });
+        Raw::of(Box::new(self.plug(plugged).unwrap()))
     }
 }
 
@@ -148,8 +148,10 @@ impl HangingUp {
 /// Hangs up when the other end has read everything; soon, if it does not.
 impl Drop for HangingUp {
     fn drop(&mut self) {
-        // Fails when the other end is that of a client, which has it for itself, or is gone.
-        let port = self.port.take().and_then(|name| File::open(name).ok());
+        // Not as the terminal of this process, which would end when it hangs up. Fails when the other end is that of a
+        // client, which has it for itself, or is gone.
+        let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let port = self.port.take().and_then(|name| open(name, flags, Mode::empty()).ok());
         let (Some(port), stream) = (port, self.stream.take()) else { return };
         let until = Instant::now() + Duration::from_secs(2);
         if is_unread(&port) {
@@ -163,7 +165,7 @@ impl Drop for HangingUp {
     }
 }
 
-fn is_unread(port: &File) -> bool {
+fn is_unread(port: &OwnedFd) -> bool {
     let mut fds = [PollFd::new(port, PollFlags::IN)];
     poll(&mut fds, Some(&Timespec::default())).is_ok_and(|_| fds[0].revents() == PollFlags::IN)
 }
