@@ -94,15 +94,13 @@ fn look(net: Net, policy: SlowConsumer, reads: Reads, sent: Sent) -> Option<Disc
             Reads::Slowly => read(peer, Some(slowly(net))),
             Reads::Never => {}
         });
+        if sent == Sent::Little {
+            (0..little(net)).for_each(|_| connection.send(&[b'x'; 1000]).unwrap());
+            connection.flush(PATIENCE).unwrap();
+        }
         let sender = connection.clone();
         scope.spawn(move || {
             let message = [b'x'; 1000];
-            if sent == Sent::Little {
-                for _ in 0..little(net) {
-                    sender.send(&message).unwrap();
-                }
-                sender.flush(PATIENCE).unwrap();
-            }
             while sent == Sent::Much && !sender.is_closed() {
                 // The queue of a peer that is disconnected for it is not to be full.
                 if policy != SlowConsumer::Disconnect || sender.queued_bytes() < 500_000 {
