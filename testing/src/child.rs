@@ -162,6 +162,21 @@ pub fn test(wrap: &[&str], name: &str) -> Command {
     command
 }
 
+/// Whether `strace` can see a program's calls, and make them fail; when not, says that what needs it is skipped.
+pub fn can_trace(needed_for: &str) -> bool {
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=accept4:error=EIO:when=1", "true"]);
+    let why = if cfg!(leads_comm_emulated) {
+        "would see qemu's calls"
+    } else if strace.stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        return true;
+    } else {
+        "is missing, or may not trace"
+    };
+    skipped(format_args!("{needed_for} needs strace, which {why}"));
+    false
+}
+
 /// Blocks until the parent has ended, or releases this process.
 pub fn wait_for_parent() {
     let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());

@@ -24,13 +24,3 @@ pub fn command(program: impl Into<OsString>) -> Command {
     command.args(&words[1..]);
     command
 }
-
-/// Whether a runner stands between this process and the system, so that what the system tells of it is about the runner
-/// as well; then says that what it is needed for is skipped.
-pub fn is_in_the_way(needed_for: &str) -> bool {
-    let is_there = env::var_os(RUNNER).is_some_and(|runner| !runner.is_empty());
-    if is_there {
-        crate::skipped(format_args!("{needed_for} cannot be done under an emulator"));
-    }
-    is_there
-}

@@ -74,7 +74,7 @@ fn interrupted_calls_are_not_noticed() {
     if child::task().is_some() {
         return converse();
     }
-    if !child::is_there("strace", "interrupting calls") {
+    if !child::can_trace("interrupting calls") {
         return;
     }
     let log = std::env::temp_dir().join(format!("leads-comm-interrupted-{}", std::process::id()));

@@ -97,7 +97,7 @@ fn a_thread_that_queues_makes_no_call_of_the_system() {
     if child::task().is_some() {
         return queue_in_each_way();
     }
-    if !child::is_there("strace", "seeing calls of the system") {
+    if !child::can_trace("seeing calls of the system") {
         return;
     }
     let log = std::env::temp_dir().join(format!("leads-comm-queued-{}", std::process::id()));

@@ -181,7 +181,6 @@ in_two_lengths! {
 #[cfg(target_os = "linux")]
 mod sigpipe {
     use std::fs;
-    use std::process::Command;
 
     use leads_comm_testing::alone::again_under;
 
@@ -195,8 +194,8 @@ mod sigpipe {
         if task().is_some() {
             return send_to_peers_that_are_gone();
         }
-        if Command::new("strace").arg("-V").output().is_err() {
-            return skipped("X6 needs strace");
+        if !child::can_trace("X6") {
+            return;
         }
         let strace = [
             "strace",

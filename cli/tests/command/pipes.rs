@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::process::Command;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 #[cfg(unix)]
@@ -191,6 +192,8 @@ fn a_stdout_that_nobody_reads_does_not_hold_up_the_end() {
     let listening = Listening::start();
     let (listen, _stdout) = Process::start_unread(&["listen", "-q", &listening.address()]);
     let peer = listening.accept();
+    let count = Arc::new(AtomicUsize::new(0));
+    let written = Arc::clone(&count);
     let writing = thread::spawn(move || {
         // Until it is closed.
         let _ = peer.try_write("x".repeat(999).as_bytes());
@@ -198,9 +201,15 @@ fn a_stdout_that_nobody_reads_does_not_hold_up_the_end() {
             if let Err(error) = peer.try_write(&b"x;".repeat(500)) {
                 return error;
             }
+            written.fetch_add(1, Ordering::Relaxed);
         }
     });
-    thread::sleep(Duration::from_millis(500));
+    // Until it stands still, since everything between the peer and stdout is full.
+    let mut before = 0;
+    while before == 0 || count.load(Ordering::Relaxed) != before {
+        before = count.load(Ordering::Relaxed);
+        thread::sleep(Duration::from_millis(500));
+    }
     listen.signal("INT");
     let ended = listen.end();
     let lost = ended.stderr.iter().filter(|line| line.ends_with(" bytes were not printed")).count();

@@ -219,6 +219,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(leads_comm_emulated, ignore = "qemu passes no questions on to NETLINK_SOCK_DIAG")]
     fn sockets_of_every_family_are_found() {
         for (host, to) in [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("::", "127.0.0.1")] {
             let (one, other) = pair(host, to);
@@ -232,6 +233,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(leads_comm_emulated, ignore = "qemu passes no questions on to NETLINK_SOCK_DIAG")]
     fn what_waits_for_a_peer_that_answers_is_not_unanswered() {
         let (mut one, _other) = pair("127.0.0.1", "127.0.0.1");
         one.set_nonblocking(true).unwrap();
@@ -242,6 +244,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(leads_comm_emulated, ignore = "qemu passes no questions on to NETLINK_SOCK_DIAG")]
     fn what_a_peer_on_this_system_has_not_read_is_known() {
         for (host, to) in [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.2"), ("::1", "::1"), ("::", "127.0.0.1")] {
             let (one, other) = pair(host, to);

@@ -2,27 +2,12 @@
 
 use std::env;
 use std::fs;
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use leads_comm_testing::{alone, skipped};
+use leads_comm_testing::{alone, child};
 
 use super::server_process::{Process, Setup};
-
-/// Whether `strace` can make calls fail.
-fn can_inject() -> bool {
-    let works = Command::new("strace")
-        .args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=accept4:error=EIO:when=1", "true"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !works {
-        skipped("strace is missing, or may not trace");
-    }
-    works
-}
 
 /// A server whose accept fails as `inject` says; its calls go to the file `calls`.
 fn injected(inject: &str, calls: &str) -> Process {
@@ -50,7 +35,7 @@ const ERRORS: [&str; 13] = [
 #[test]
 fn accepting_survives_every_error_of_the_system() {
     alone!();
-    if !can_inject() {
+    if !child::can_trace("making accept fail") {
         return;
     }
     let survived = |error: &str| {
@@ -78,7 +63,7 @@ fn accepting_survives_every_error_of_the_system() {
 #[test]
 fn accepting_that_fails_without_end_does_not_spin() {
     alone!();
-    if !can_inject() {
+    if !child::can_trace("making accept fail") {
         return;
     }
     let time = Duration::from_millis(1000);

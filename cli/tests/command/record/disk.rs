@@ -7,8 +7,8 @@ use std::process::Command;
 use std::thread;
 
 use leads_comm_testing::folder::Folder;
-use leads_comm_testing::runner;
 use leads_comm_testing::wire::{Listening, Peer};
+use leads_comm_testing::{child, runner};
 
 use super::reading::Recording;
 use super::{message, wait_for_messages};
@@ -103,17 +103,14 @@ fn a_stdout_that_takes_nothing_is_not_said_to_have_a_recording() {
 /// The command, whose calls for one file end as `inject` says; `None` where the tool for it is missing.
 #[cfg(target_os = "linux")]
 fn injected(path: &Path, log: &Path, inject: &str, arguments: &[&str]) -> Option<Process> {
+    if !child::can_trace("making calls for a file fail") {
+        return None;
+    }
     let call = inject.split_once(':').unwrap().0;
     // It watches from another process, so that signals and the exit code are those of the command.
     let mut strace = Command::new("strace");
     strace.args(["-D", "-f", "-qq", "-P"]).arg(path).arg("-o").arg(log);
     strace.args(["-e", &format!("trace={call}"), "-e", &format!("inject={inject}")]);
-    let mut tried = Command::new(strace.get_program());
-    tried.args(strace.get_args()).arg("true").stderr(std::process::Stdio::null());
-    if !tried.status().is_ok_and(|status| status.success()) {
-        leads_comm_testing::skipped("strace is missing, or may not trace");
-        return None;
-    }
     strace.args(runner::words(PROGRAM)).args(arguments);
     prepare(&mut strace);
     Some(Process::spawn(&mut strace))
