@@ -18,7 +18,9 @@ fn ask(publisher: &Publisher) -> Raw {
 /// Nor has it a queue that grows.
 #[test]
 fn who_does_not_read_holds_nobody_up_and_is_told_what_it_has_missed() {
-    let publisher = start_publisher(|builder| builder, small(), ());
+    // Longer than all of it takes, also where that is a minute.
+    let timeouts = leads_comm::Timeouts::new().stall_timeout(Duration::from_secs(600));
+    let publisher = start_publisher(|builder| builder.timeouts(timeouts), small(), ());
     publisher.publish(b"first").unwrap();
     let slow = ask(&publisher);
     assert!(read_message(&slow).starts_with(b"resumed"));
