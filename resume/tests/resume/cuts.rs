@@ -51,7 +51,7 @@ fn a_connection_that_breaks_at_any_byte_loses_nothing() {
 /// The number of the next message. What is cut is that of the next connection, and where it lets nothing through, it is
 /// something else for the one after that.
 fn next_while(told: &Receiver<Told>, mut cut: impl FnMut()) -> usize {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + 3 * PATIENCE;
     loop {
         match told.recv_timeout(Duration::from_millis(20)) {
             Ok(Told::Message(position, message)) => {
