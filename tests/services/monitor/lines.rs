@@ -2,12 +2,14 @@
 
 use std::io::{self, BufRead, BufReader, IoSlice, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
 
 use leads_comm::transport::Stream;
 use leads_comm::transport::memory::{self, MemoryStream};
-use leads_comm::{Callback, Client, Error, Monitor, Reconnect, Server, ServerBuilder, Service, callback};
+use leads_comm::{Callback, Client, Error, Monitor, Reconnect, Server, ServerBuilder, Service};
 use leads_comm_testing::*;
+use proptest::collection;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -325,30 +327,38 @@ proptest! {
 
     /// Whatever peers are called, and whatever they end with.
     #[test]
-    fn every_line_is_json(name in ".*", peer in "\\PC*|.*|[\u{0}-\u{1f}\"\\\\]*", error in ".*|[\u{0}-\u{9f}\"\\\\\u{2028}\u{202e}]*") {
+    fn every_line_is_json(
+        name in ".*",
+        peers in collection::vec(
+            ("\\PC*|.*|[\u{0}-\u{1f}\"\\\\]*", ".*|[\u{0}-\u{9f}\"\\\\\u{2028}\u{202e}]*"),
+            1..=8,
+        ),
+    ) {
+        let (count, coming) = (peers.len(), Mutex::new(peers.into_iter()));
         let connect = move |_: &str| {
+            let (name, error) = coming.lock().unwrap().next().ok_or(io::ErrorKind::ConnectionRefused)?;
             let (stream, _) = memory::pair();
-            Ok(Box::new(Named { name: peer.clone(), error: error.clone(), stream }) as Box<dyn Stream>)
+            Ok(Box::new(Named { name, error, stream }) as Box<dyn Stream>)
         };
-        let (ended, end) = mpsc::channel();
-        let callback = callback::closures().on_disconnect(move |_, _, _| {
-            let _ = ended.send(());
-        });
         // It goes on, and with it the monitor, which ends with its service.
-        let client = Client::builder().transport(connect).reconnect(Reconnect::new()).callback(callback).build().unwrap();
+        let reconnect = Reconnect::new().first_delay(Duration::from_millis(1)).longest_delay(Duration::from_millis(10));
+        let client = Client::builder().transport(connect).reconnect(reconnect).build().unwrap();
         let monitor = Monitor::builder(&client).port(0).name(&name).start().unwrap();
         let looker = Looker::at(&monitor);
         let cut = |text: &str| text.chars().take(200).collect::<String>();
         let first = looker.next().unwrap();
         prop_assert_eq!(first["name"].as_str().unwrap(), cut(&name));
         client.start("", true).unwrap();
-        end.recv_timeout(PATIENCE).unwrap();
         // Each line is read as JSON.
-        let last = looker.until("the departure", |numbers| numbers["departures"][0]["kind"] == "stream_failed");
-        prop_assert!(last["departures"][0]["reason"].as_str().unwrap().chars().count() <= 200);
-        let departure = &client.departures()[0];
-        prop_assert_eq!(last["departures"][0]["peer"].as_str().unwrap(), cut(&departure.peer));
-        prop_assert!(!departure.reason.contains(char::is_control));
+        let last = looker.until("the departures", |numbers| numbers["departures"].as_array().unwrap().len() == count);
+        let departures = client.departures();
+        prop_assert_eq!(departures.len(), count);
+        for (told, departure) in last["departures"].as_array().unwrap().iter().zip(departures) {
+            prop_assert_eq!(&told["kind"], "stream_failed");
+            prop_assert!(told["reason"].as_str().unwrap().chars().count() <= 200);
+            prop_assert_eq!(told["peer"].as_str().unwrap(), cut(&departure.peer));
+            prop_assert!(!departure.reason.contains(char::is_control));
+        }
         client.close();
     }
 }
