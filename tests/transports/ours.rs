@@ -139,7 +139,8 @@ fn custom_transport_over_tcp() {
         let connector = PackedConnector { connector, traffic: Arc::clone(&traffic) };
         (Box::new(PackedListener { listener, traffic }), Box::new(connector), address)
     }
-    let suite = tcp_suite().wait_readable(false).bulk(LITTLE);
+    // It fills some megabytes of the system's, in small pieces.
+    let suite = tcp_suite().wait_readable(false).bulk(LITTLE).time(Duration::from_secs(60));
     suite.check_listener(listener);
     for check in [StreamCheck::FullDuplex, StreamCheck::TryWrite, StreamCheck::PollWritable, StreamCheck::HalfClose] {
         let pair = || {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::codec::Framing;
 use leads_comm::{Connection, Server, SlowConsumer, callback};
+#[cfg(target_os = "linux")]
 use leads_comm_testing::vitals;
 use leads_comm_websocket::WebSocketListener;
 
@@ -20,6 +21,7 @@ const ROUNDS: usize = 9;
 const MESSAGES: [(usize, usize); 3] = [(30, 500_000), (300, 300_000), (100 * 1024, 10_000)];
 
 /// How many silent connections the memory of one is taken from.
+#[cfg(target_os = "linux")]
 const SILENT: usize = 500;
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -46,8 +48,11 @@ fn main() {
             websocket / tcp
         );
     }
-    let [tcp, websocket] = [Kind::Tcp, Kind::WebSocket].map(memory);
-    println!("a silent connection: {websocket:.1} KiB, plain TCP {tcp:.1}");
+    #[cfg(target_os = "linux")]
+    {
+        let [tcp, websocket] = [Kind::Tcp, Kind::WebSocket].map(memory);
+        println!("a silent connection: {websocket:.1} KiB, plain TCP {tcp:.1}");
+    }
 }
 
 /// Sends, and waits until all of it has been read.
@@ -107,6 +112,7 @@ fn peer(kind: Kind, port: u16) -> TcpStream {
 }
 
 /// What one connection takes of which nothing is heard, in KiB.
+#[cfg(target_os = "linux")]
 fn memory(kind: Kind) -> f64 {
     let (server, connected) = server(kind);
     // What the first one needs is not asked for again.
