@@ -24,12 +24,16 @@ after(() => browser.close());
 async function scene(t, ...args) {
   const vehicle = await Vehicle.start();
   const tool = await view(vehicle.address, "--monitor", "none", ...args);
+  let page;
   t.after(async () => {
+    // First, since it asks again for what a tool that ends does not answer.
+    await page?.close();
     await vehicle.stop();
     assert.equal(await tool.stop(), 0);
   });
   await until(() => vehicle.peers === 1);
-  return { vehicle, tool, page: await open(t, tool.url) };
+  page = await open(t, tool.url);
+  return { vehicle, tool, page };
 }
 
 /** A page that must not complain of anything. */
