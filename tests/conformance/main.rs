@@ -71,7 +71,7 @@ fn run_all() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     PATIENCE.get_or_init(|| arguments.patience);
-    keep_expected_panics_out_of_the_output();
+    leads_comm_testing::expect_panics_in_callbacks();
     let mut has_failures = false;
     for over in &arguments.over {
         over.choose();
@@ -114,14 +114,4 @@ fn run<'a>(groups: &'a [Group], runs: &[Run<'a>], arguments: &Arguments) -> Repo
     });
     drop(outcomes);
     Report::new(groups, results.into_iter().collect(), arguments.verbose)
-}
-
-/// Some cases have callbacks panic.
-fn keep_expected_panics_out_of_the_output() {
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if !thread::current().name().is_some_and(|name| name.starts_with("leads-comm")) {
-            report(panic);
-        }
-    }));
 }

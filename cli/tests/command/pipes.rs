@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 #[cfg(unix)]
 use std::{io::Write as _, os::fd::OwnedFd, os::unix::net::UnixStream, process::Stdio};
 
@@ -205,8 +205,9 @@ fn a_stdout_that_nobody_reads_does_not_hold_up_the_end() {
         }
     });
     // Until it stands still, since everything between the peer and stdout is full.
-    let mut before = 0;
+    let (mut before, deadline) = (0, Instant::now() + Duration::from_secs(60));
     while before == 0 || count.load(Ordering::Relaxed) != before {
+        assert!(Instant::now() < deadline, "it does not fill");
         before = count.load(Ordering::Relaxed);
         thread::sleep(Duration::from_millis(500));
     }

@@ -86,6 +86,10 @@ fn look(net: Net, policy: SlowConsumer, reads: Reads, sent: Sent) -> Option<Disc
     });
     let peer = started.raw();
     let connection = connected(&started.events);
+    if sent == Sent::Little {
+        (0..little(net)).for_each(|_| connection.send(&[b'x'; 1000]).unwrap());
+        connection.flush(PATIENCE).unwrap();
+    }
     let (stop, until) = mpsc::channel::<()>();
     thread::scope(|scope| {
         let peer = &peer;
@@ -94,10 +98,6 @@ fn look(net: Net, policy: SlowConsumer, reads: Reads, sent: Sent) -> Option<Disc
             Reads::Slowly => read(peer, Some(slowly(net))),
             Reads::Never => {}
         });
-        if sent == Sent::Little {
-            (0..little(net)).for_each(|_| connection.send(&[b'x'; 1000]).unwrap());
-            connection.flush(PATIENCE).unwrap();
-        }
         let sender = connection.clone();
         scope.spawn(move || {
             let message = [b'x'; 1000];
