@@ -9,6 +9,7 @@ use leads_comm::callback;
 use leads_comm_testing::*;
 
 #[test]
+#[cfg_attr(leads_comm_emulated, ignore = "the memory of qemu is measured with it")]
 fn what_a_panic_carried_is_let_go() {
     alone!();
     const PANICS: usize = 256;

@@ -292,7 +292,12 @@ impl Lines {
     /// `None` at the end.
     #[track_caller]
     fn next(&self) -> Option<Vec<u8>> {
-        match self.lines.recv_timeout(PATIENCE) {
+        self.next_by(Instant::now() + PATIENCE)
+    }
+
+    #[track_caller]
+    fn next_by(&self, deadline: Instant) -> Option<Vec<u8>> {
+        match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => panic!("no more comes on {}, and it has not ended", self.name),
@@ -301,13 +306,15 @@ impl Lines {
 
     #[track_caller]
     fn find(&self, part: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
         let mut passed = Vec::new();
         loop {
-            let line = self.next().map(text);
+            let line = self.next_by(deadline).map(text);
             match line.unwrap_or_else(|| panic!("{} has ended without {part:?}: {passed:?}", self.name)) {
                 line if line.contains(part) => return line,
                 line => passed.push(line),
             }
+            assert!(Instant::now() < deadline, "no {part:?} on {}: {passed:?}", self.name);
         }
     }
 

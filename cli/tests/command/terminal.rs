@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
+use std::time::Instant;
 
 use leads_comm_testing::runner;
 use leads_comm_testing::wire::{Listening, Peer};
@@ -69,8 +70,11 @@ impl Terminal {
     /// The next line with `part` in it.
     #[track_caller]
     pub(crate) fn line_with(&self, part: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let line = self.screen.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {part:?} on the screen"));
+            let left = deadline.checked_duration_since(Instant::now());
+            let line = left.and_then(|left| self.screen.recv_timeout(left).ok());
+            let line = line.unwrap_or_else(|| panic!("no {part:?} on the screen"));
             if line.contains(part) {
                 return line;
             }

@@ -63,7 +63,8 @@ fn leaves_nothing_behind(count: usize, quiet: Duration) {
         after[2] - before[2]
     );
     assert_eq!(before[..2], after[..2]);
-    assert!(after[2] < before[2] + 4096, "{before:?} {after:?}");
+    // Of a program that is emulated, it is the emulator's memory.
+    assert!(cfg!(leads_comm_emulated) || after[2] < before[2] + 4096, "{before:?} {after:?}");
     server.close();
 }
 
