@@ -333,6 +333,7 @@ fn without_coalescing_each_write_carries_one_message() {
 
 /// A flood is joined into far fewer writes than it has messages.
 #[test]
+#[cfg_attr(leads_comm_emulated, ignore = "qemu slows a loop that sends, and not its calls of the system: no flood")]
 fn with_coalescing_a_flood_takes_few_writes() {
     const MESSAGES: usize = 20_000;
     for writes in EITHER {

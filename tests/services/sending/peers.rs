@@ -16,7 +16,7 @@ const STALL: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Whether a peer whose window is closed can be told from one that is gone.
-const TELLS_GONE: bool = cfg!(target_os = "linux");
+const TELLS_GONE: bool = cfg!(all(target_os = "linux", not(leads_comm_emulated)));
 
 const POLICIES: [SlowConsumer; 4] = [
     SlowConsumer::Disconnect,
