@@ -151,13 +151,11 @@ mod on_linux {
 
     #[test]
     #[cfg_attr(leads_comm_emulated, ignore = "qemu passes no questions on to NETLINK_SOCK_DIAG")]
-    #[cfg_attr(leads_comm_emulated, ignore = "qemu passes no questions on to NETLINK_SOCK_DIAG")]
     fn tcp_peers_that_do_not_read_are_stopped_at_a_low_rate() {
         tcp(&all(), 200, 20);
     }
 
     #[test]
-    #[cfg_attr(leads_comm_emulated, ignore = "qemu passes no questions on to NETLINK_SOCK_DIAG")]
     #[cfg_attr(leads_comm_emulated, ignore = "qemu passes no questions on to NETLINK_SOCK_DIAG")]
     fn unix_peers_that_do_not_read_are_stopped_at_a_low_rate() {
         unix(&all(), 200, 20);
