@@ -12,7 +12,7 @@ use leads_comm_testing::*;
 
 const STALL: Duration = Duration::from_secs(2);
 
-/// How long a peer that is not to be ended is looked at: longer than one that is takes.
+/// How long a peer that is not to be ended is looked at: longer than one that is takes on a quiet machine.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Whether a peer whose window is closed can be told from one that is gone.
@@ -111,7 +111,8 @@ fn look(net: Net, policy: SlowConsumer, reads: Reads, sent: Sent) -> Option<Disc
                 }
             }
         });
-        let ended = ended_within(LOOK, &started.events);
+        let is_to_end = (reads, sent) == (Reads::Never, Sent::Much);
+        let ended = ended_within(if is_to_end { PATIENCE } else { LOOK }, &started.events);
         drop(stop);
         connection.abort();
         let _ = peer.stream.shutdown(std::net::Shutdown::Both);
