@@ -172,6 +172,7 @@ impl Listening {
     }
 
     /// The one who connects.
+    #[track_caller]
     pub fn accept(&self) -> Peer {
         Peer::new(self.accepted.recv_timeout(PATIENCE).expect("nobody has connected"))
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::console::{Failure, fail, print};
 use crate::recording::broken::Broken;
-use crate::recording::lock::is_recorded_to;
+use crate::recording::lock::{self, is_recorded_to};
 use crate::recording::output::draft;
 
 /// A file that is being made, or stdout.
@@ -58,7 +58,7 @@ impl Target {
         let Some((draft, mut file)) = self.draft.take() else { return Ok(self.len) };
         let complete = file.flush().and_then(|()| file.get_ref().sync_all());
         let named = complete.and_then(|()| match self.replaces {
-            true => fs::rename(&draft, &self.path),
+            true => lock::rename(&draft, &self.path, &mut None),
             // Fails if somebody has made one meanwhile; where there are no links, it is only looked whether there is one.
             false => match fs::hard_link(&draft, &self.path) {
                 Ok(()) => fs::remove_file(&draft),

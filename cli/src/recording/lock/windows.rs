@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::windows::fs::OpenOptionsExt;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use winapi_util::file::{information, typ};
 
@@ -21,6 +23,10 @@ const ERROR_SHARING_VIOLATION: i32 = 32;
 
 /// It is going to be removed when the last who has it open closes it.
 const ERROR_DELETE_PENDING: i32 = 303;
+
+/// How long a file that is to be replaced may be open elsewhere, and how often it is tried.
+const MOMENT: Duration = Duration::from_secs(2);
+const TURN: Duration = Duration::from_millis(10);
 
 /// How a file is opened that is going to be taken: for writing by one at a time, which is who has taken it.
 pub(crate) fn options() -> OpenOptions {
@@ -44,19 +50,24 @@ pub(crate) fn replaced(path: &Path) -> io::Result<File> {
     options().read(true).write(true).open(path)
 }
 
-/// Gives a file the name of the one that it replaces.
+/// Gives a file the name of the one that it replaces. What looks through files, for viruses or to find them again, may
+/// have that one open for a moment.
 pub(crate) fn rename(from: &Path, to: &Path, replaced: &mut Option<File>) -> io::Result<()> {
-    fs::rename(from, to)
-        .or_else(|_| {
-            // Before Windows 10, and on disks of other kinds, one that is open is not replaced.
-            drop(replaced.take());
-            fs::rename(from, to)
-        })
-        .map_err(|error| match error.kind() {
+    let until = Instant::now() + MOMENT;
+    loop {
+        let Err(error) = fs::rename(from, to) else { return Ok(()) };
+        if error.kind() != ErrorKind::PermissionDenied && !is_taken(&error) {
+            return Err(error);
+        }
+        if Instant::now() >= until {
             // The rights were there for making the file in the same folder.
-            ErrorKind::PermissionDenied => io::Error::new(ErrorKind::ResourceBusy, "it is open in another program"),
-            _ => error,
-        })
+            return Err(io::Error::new(ErrorKind::ResourceBusy, "it is open in another program"));
+        }
+        // Before Windows 10, and on disks of other kinds, one that is open here is not replaced either.
+        if replaced.take().is_none() {
+            thread::sleep(TURN);
+        }
+    }
 }
 
 /// Whether a file is found under this name.
