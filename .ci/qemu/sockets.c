@@ -1,13 +1,10 @@
-#include <linux/netlink.h>
-#include <linux/sock_diag.h>
-#include <linux/inet_diag.h>
 #include <errno.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 int main(void) {
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     uint64_t cookie;

@@ -80,6 +80,31 @@ fn an_old_recording_goes_with_the_first_message() {
     assert_eq!(names(folder.path()), ["drive.mcap"]);
 }
 
+/// As while a program looks through it for viruses.
+#[cfg(windows)]
+#[test]
+fn one_that_another_program_has_open_for_a_moment_goes_then() {
+    use std::os::windows::fs::OpenOptionsExt;
+
+    let folder = Folder::new("record");
+    let path = old(&folder, "drive.mcap");
+    let listening = Listening::start();
+    let process = Process::start(&["record", &listening.address(), "--force", "-o", path.to_str().unwrap()]);
+    let peer = listening.accept();
+    process.error_line_with("connected to");
+    const READ_AND_WRITE: u32 = 3;
+    let other = fs::OpenOptions::new().read(true).share_mode(READ_AND_WRITE).open(&path).unwrap();
+    peer.write("one;");
+    // Long enough for it to try.
+    process.expect_patience(std::time::Duration::from_millis(300));
+    assert_eq!(fs::read(&path).unwrap(), b"old");
+    drop(other);
+    wait_until(|| fs::read(&path).unwrap() != b"old");
+    process.signal("INT");
+    assert_eq!(process.end().code, 0);
+    assert_eq!(Recording::read(&path).texts(), ["one"]);
+}
+
 #[test]
 fn a_message_that_a_table_has_no_place_for_replaces_nothing() {
     let folder = Folder::new("record");
