@@ -14,7 +14,7 @@ use leads_comm_testing::console::{self, Console};
 use leads_comm_testing::runner;
 #[cfg(unix)]
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM},
     flag::register_conditional_default,
 };
 
@@ -80,7 +80,7 @@ pub(crate) fn prepare(command: &mut Command) {
 fn hear_signals() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        for signal in [SIGHUP, SIGINT, SIGTERM] {
+        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
             register_conditional_default(signal, Arc::new(AtomicBool::new(true))).unwrap();
         }
     });
