@@ -17,7 +17,8 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const STOPPED: Duration = Duration::from_millis(4500);
 
 const PEERS: usize = 100;
-const LONG: usize = 8 * 1024 * 1024;
+/// More than a window of the system's, and little enough for a system that is slow to open one again.
+const LONG: usize = 1024 * 1024;
 
 fn adapt(task: &str, builder: ServerBuilder) -> ServerBuilder {
     let timeouts = Timeouts::new().stall_timeout(Duration::from_secs(60));
