@@ -10,8 +10,9 @@ use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::lock::Lock;
 use super::segment::Segment;
-use super::{Bounds, HistoryError, lock, record};
+use super::{Bounds, HistoryError, record};
 use crate::epochs::Epochs;
 
 /// How many files make a history.
@@ -37,14 +38,14 @@ pub(super) struct Files {
     record: Vec<u8>,
     sync: bool,
     /// Keeps others out.
-    lock: Option<File>,
+    lock: Option<Lock>,
 }
 
 impl Files {
     /// Opens a folder, and tells of what epochs its messages are.
     pub(super) fn open(folder: &Path, bounds: Bounds) -> Result<(Self, Epochs), HistoryError> {
         fs::create_dir_all(folder).map_err(|error| HistoryError::io(folder, error))?;
-        let lock = lock::lock(folder)?;
+        let lock = Lock::take(folder)?;
         let found = list(folder)?;
         let mut files = Self {
             folder: folder.to_owned(),

@@ -3,22 +3,38 @@
 use std::fs::File;
 use std::path::Path;
 
+#[cfg(unix)]
+use rustix::fs::{FlockOperation, flock};
+
 use super::HistoryError;
 
 const NAME: &str = "lock";
 
-/// Locks a folder for as long as the file is kept.
-pub(super) fn lock(folder: &Path) -> Result<File, HistoryError> {
-    let path = folder.join(NAME);
-    open(&path)
-        .map_err(|error| HistoryError::io(&path, error))?
-        .ok_or(HistoryError::InUse { folder: folder.to_owned() })
+/// A folder is locked for as long as this is kept.
+#[derive(Debug)]
+pub(super) struct Lock {
+    #[cfg_attr(windows, expect(dead_code, reason = "closing it is enough"))]
+    file: File,
+}
+
+impl Lock {
+    pub(super) fn take(folder: &Path) -> Result<Self, HistoryError> {
+        let path = folder.join(NAME);
+        let file = open(&path).map_err(|error| HistoryError::io(&path, error))?;
+        file.map(|file| Self { file }).ok_or(HistoryError::InUse { folder: folder.to_owned() })
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing it would leave the lock to a process that is just being started, until it is another program.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 #[cfg(unix)]
 fn open(path: &Path) -> std::io::Result<Option<File>> {
-    use rustix::fs::{FlockOperation, flock};
-
     let file = File::options().create(true).truncate(false).write(true).open(path)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),

@@ -1,6 +1,8 @@
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::Write;
+#[cfg(unix)]
+use std::process::Command;
 use std::thread;
 
 use leads_comm_testing::folder::Folder;
@@ -133,6 +135,25 @@ fn a_folder_has_one_owner() {
     assert!(matches!(History::open(folder.path(), Bounds::new()), Err(HistoryError::InUse { .. })));
     drop(history);
     History::open(folder.path(), Bounds::new()).unwrap();
+}
+
+/// A process that is being started has the lock as well, until it has become another program.
+#[cfg(unix)]
+#[test]
+fn a_folder_is_free_at_once_while_processes_are_started() {
+    let folder = Folder::new("history");
+    thread::scope(|scope| {
+        let starting = [(); 2].map(|()| {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    assert!(Command::new("true").status().unwrap().success());
+                }
+            })
+        });
+        while !starting.iter().all(|thread| thread.is_finished()) {
+            drop(History::open(folder.path(), Bounds::new()).unwrap());
+        }
+    });
 }
 
 #[test]

@@ -183,6 +183,8 @@ impl Drop for Device {
         if self.exclusive {
             // A pseudo-terminal would remember it as long as its other end is open.
             let _ = ioctl_tiocnxcl(&self.port);
+            // Closing it would leave the lock to a process that is just being started, until it is another program.
+            let _ = flock(&self.port, FlockOperation::Unlock);
         }
         if let (true, Ok(flags)) = (self.was_blocking, fcntl_getfl(&self.port)) {
             let _ = fcntl_setfl(&self.port, flags - OFlags::NONBLOCK);

@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::io;
+use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use leads_comm::Error;
+use leads_comm::transport::Connector;
 use leads_comm_serial::{
     CharSize, FlowControl, Identity, IdentityError, Outcome, SerialConnector, SerialStream, StopBits,
 };
@@ -91,6 +94,25 @@ fn a_port_is_opened_once() {
     let alias = names.name("alias");
     assert_eq!(refused(SerialConnector::new(), alias.to_str().unwrap()).kind(), io::ErrorKind::ResourceBusy);
     client.close();
+}
+
+/// A process that is being started has the port as well, until it has become another program.
+#[test]
+fn a_port_is_free_at_once_while_processes_are_started() {
+    let device = Device::silent();
+    thread::scope(|scope| {
+        let starting = [(); 2].map(|()| {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    assert!(Command::new("true").status().unwrap().success());
+                }
+            })
+        });
+        let connector = SerialConnector::new().ports(ports([]));
+        while !starting.iter().all(|thread| thread.is_finished()) {
+            drop(connector.connect(device.port()).unwrap());
+        }
+    });
 }
 
 #[test]
