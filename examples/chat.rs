@@ -109,8 +109,7 @@ impl Callback for Chat {
         let turn = self.turn();
         send(connection, &format!("welcome, {name}. Say /name NAME to be called something else"));
         connection.insert(Name(name.clone()));
-        drop(turn);
-        tell_others(&self.turn(), service, connection, &format!("{name} joins"));
+        tell_others(&turn, service, connection, &format!("{name} joins"));
     }
 
     fn on_receive(&self, service: &dyn Service, connection: &Connection, message: &[u8]) {
