@@ -150,7 +150,7 @@ fn a_folder_is_free_at_once_while_processes_are_started() {
                 }
             })
         });
-        while !starting.iter().all(|thread| thread.is_finished()) {
+        while !starting.iter().all(thread::ScopedJoinHandle::is_finished) {
             drop(History::open(folder.path(), Bounds::new()).unwrap());
         }
     });

@@ -109,7 +109,7 @@ fn a_port_is_free_at_once_while_processes_are_started() {
             })
         });
         let connector = SerialConnector::new().ports(ports([]));
-        while !starting.iter().all(|thread| thread.is_finished()) {
+        while !starting.iter().all(thread::ScopedJoinHandle::is_finished) {
             drop(connector.connect(device.port()).unwrap());
         }
     });
