@@ -25,7 +25,13 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     pub(crate) fn open(columns: u16) -> Self {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        #[cfg(not(target_vendor = "apple"))]
+        let flags = flags | OpenptFlags::CLOEXEC;
+        let ours = openpt(flags).unwrap();
+        // Where it cannot be asked for at once.
+        #[cfg(target_vendor = "apple")]
+        rustix::io::fcntl_setfd(&ours, rustix::io::FdFlags::CLOEXEC).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
         let name = ptsname(&ours, Vec::new()).unwrap();
