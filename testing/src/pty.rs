@@ -17,7 +17,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
-/// A pair of ends that pass on what is written to them, as it is.
+/// A pair of ends that pass on what is written to them, as it is unless it is a [terminal](Self::terminal).
 pub struct Pair {
     /// The device's end.
     pub device: OwnedFd,
@@ -30,6 +30,15 @@ pub struct Pair {
 impl Pair {
     /// A pair that nobody has.
     pub fn open() -> Self {
+        let pair = Self::terminal();
+        let mut settings = tcgetattr(&pair.port).unwrap();
+        settings.make_raw();
+        tcsetattr(&pair.port, OptionalActions::Now, &settings).unwrap();
+        pair
+    }
+
+    /// The same as the system makes it: a terminal, which puts lines together and shows what is typed.
+    pub fn terminal() -> Self {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
         #[cfg(not(target_vendor = "apple"))]
         let flags = flags | OpenptFlags::CLOEXEC;
@@ -41,9 +50,6 @@ impl Pair {
         unlockpt(&device).unwrap();
         let name = ptsname(&device, Vec::new()).unwrap().into_string().unwrap();
         let port = rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
-        let mut settings = tcgetattr(&port).unwrap();
-        settings.make_raw();
-        tcsetattr(&port, OptionalActions::Now, &settings).unwrap();
         Self { device, port, name }
     }
 }

@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const STOPPED: Duration = Duration::from_millis(4500);
 
 const PEERS: usize = 100;
-/// More than a window of the system's, and little enough for a system that is slow to open one again.
+/// More than a window of the system's, and little enough to come within the time-out on a busy machine.
 const LONG: usize = 1024 * 1024;
 
 fn adapt(task: &str, builder: ServerBuilder) -> ServerBuilder {

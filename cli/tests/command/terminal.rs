@@ -7,10 +7,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Instant;
 
+use leads_comm_testing::pty::Pair;
 use leads_comm_testing::runner;
 use leads_comm_testing::wire::{Listening, Peer};
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::process::{PATIENCE, PROGRAM, Process, command, prepare};
@@ -25,19 +24,8 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     pub(crate) fn open(columns: u16) -> Self {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
-        #[cfg(not(target_vendor = "apple"))]
-        let flags = flags | OpenptFlags::CLOEXEC;
-        let ours = openpt(flags).unwrap();
-        // Where it cannot be asked for at once.
-        #[cfg(target_vendor = "apple")]
-        rustix::io::fcntl_setfd(&ours, rustix::io::FdFlags::CLOEXEC).unwrap();
-        grantpt(&ours).unwrap();
-        unlockpt(&ours).unwrap();
-        let name = ptsname(&ours, Vec::new()).unwrap();
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let line = File::from(rustix::fs::open(name.as_c_str(), flags, Mode::empty()).unwrap());
-        let keyboard = File::from(ours);
+        let Pair { device, port, .. } = Pair::terminal();
+        let (keyboard, line) = (File::from(device), File::from(port));
         let reading = keyboard.try_clone().unwrap();
         let (tell, screen) = mpsc::channel();
         thread::spawn(move || {

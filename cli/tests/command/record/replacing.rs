@@ -7,7 +7,7 @@ use leads_comm_testing::folder::Folder;
 
 use super::reading::Recording;
 use super::{Recorded, wait_for_messages};
-use leads_comm_testing::wire::Listening;
+use leads_comm_testing::wire::{Listening, Peer};
 
 use crate::process::{PATIENCE, Process, run};
 
@@ -20,6 +20,15 @@ fn old(folder: &Folder, name: &str) -> PathBuf {
     let path = folder.path().join(name);
     fs::write(&path, "old").unwrap();
     path
+}
+
+/// A recorder that has not got a message yet.
+fn record_over(path: &Path) -> (Process, Peer) {
+    let listening = Listening::start();
+    let process = Process::start(&["record", &listening.address(), "--force", "-o", path.to_str().unwrap()]);
+    let peer = listening.accept();
+    process.error_line_with("connected to");
+    (process, peer)
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -66,10 +75,7 @@ fn an_old_recording_stays_when_nothing_comes() {
 fn an_old_recording_goes_with_the_first_message() {
     let folder = Folder::new("record");
     let path = old(&folder, "drive.mcap");
-    let listening = Listening::start();
-    let process = Process::start(&["record", &listening.address(), "--force", "-o", path.to_str().unwrap()]);
-    let peer = listening.accept();
-    process.error_line_with("connected to");
+    let (process, peer) = record_over(&path);
     assert_eq!(fs::read(&path).unwrap(), b"old");
     peer.write("one;");
     wait_until(|| fs::read(&path).unwrap() != b"old");
@@ -88,10 +94,7 @@ fn one_that_another_program_has_open_for_a_moment_goes_then() {
 
     let folder = Folder::new("record");
     let path = old(&folder, "drive.mcap");
-    let listening = Listening::start();
-    let process = Process::start(&["record", &listening.address(), "--force", "-o", path.to_str().unwrap()]);
-    let peer = listening.accept();
-    process.error_line_with("connected to");
+    let (process, peer) = record_over(&path);
     const READ_AND_WRITE: u32 = 3;
     let other = fs::OpenOptions::new().read(true).share_mode(READ_AND_WRITE).open(&path).unwrap();
     peer.write("one;");
