@@ -113,7 +113,8 @@ impl TcpListener {
             }
             result => result?,
         };
-        Self::new(socket)
+        let local = socket.local_addr()?;
+        Ok(Self { accepting: StoppableListener::own(socket)?, local })
     }
 
     /// Takes over a socket that is listening already. On Unix, accepting by a clone of it does not block as long as it
@@ -124,7 +125,7 @@ impl TcpListener {
     /// What the operating system reports.
     pub fn new(socket: net::TcpListener) -> io::Result<Self> {
         let local = socket.local_addr()?;
-        Ok(Self { accepting: StoppableListener::new(socket)?, local })
+        Ok(Self { accepting: StoppableListener::given(socket)?, local })
     }
 }
 

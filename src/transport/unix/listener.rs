@@ -54,7 +54,7 @@ impl UnixListener {
         };
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         let name = name::shown(path.as_os_str().as_bytes());
-        Ok(Self { place: Mutex::new(place), accepting: StoppableListener::new(socket.into())?, name })
+        Ok(Self { place: Mutex::new(place), accepting: StoppableListener::own(socket.into())?, name })
     }
 
     /// Takes over a socket that is listening already. Its file, if it has one, is not removed. As long as it is used
@@ -65,7 +65,7 @@ impl UnixListener {
     /// What the operating system reports.
     pub fn new(socket: net::UnixListener) -> io::Result<Self> {
         let name = name::of_local(&socket)?;
-        Ok(Self { place: Mutex::new(None), accepting: StoppableListener::new(socket)?, name })
+        Ok(Self { place: Mutex::new(None), accepting: StoppableListener::given(socket)?, name })
     }
 }
 

@@ -10,6 +10,8 @@ mod errors;
 mod floods;
 mod restarts;
 mod server_process;
+#[cfg(unix)]
+mod starting;
 #[cfg(target_os = "linux")]
 mod threads;
 

@@ -8,7 +8,7 @@ use super::millis;
 use super::server_process::{Peer, Process, Setup};
 
 /// A port that the system gives to nobody by itself, and the next one is free as well.
-fn quiet_port() -> u16 {
+pub(super) fn quiet_port() -> u16 {
     let free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
     let first = 20_000 + 2 * (std::process::id() % 5_000) as u16;
     (first..).step_by(2).find(|port| free(*port) && free(port + 1)).unwrap()

@@ -7,6 +7,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use rustix::fd::AsFd;
 use rustix::io::Errno;
+use rustix::net::Shutdown;
 use socket2::{Domain, Socket, Type};
 
 use super::{AcceptSocket, Slot};
@@ -14,14 +15,27 @@ use crate::transport::socket::poll::Poller;
 
 #[derive(Debug)]
 pub(crate) struct StoppableListener<S: AcceptSocket> {
-    slot: Slot<NonBlocking<S>>,
+    slot: Slot<Listening<S>>,
     poller: Poller,
     spare: Spare,
 }
 
-impl<S: AcceptSocket + AsFd> StoppableListener<S> {
-    pub(crate) fn new(socket: S) -> io::Result<Self> {
-        let socket = NonBlocking::new(socket)?;
+impl<S: AcceptSocket> StoppableListener<S> {
+    /// Of a socket that nobody else has.
+    pub(crate) fn own(socket: S) -> io::Result<Self> {
+        Self::new(socket, Behind::End)
+    }
+
+    /// Of a socket that may be the program's as well, which has it back as it was. Whether accepting blocks is a
+    /// property of the open socket, and not of the descriptor.
+    pub(crate) fn given(socket: S) -> io::Result<Self> {
+        let behind = if is_blocking(&socket)? { Behind::Block } else { Behind::Leave };
+        Self::new(socket, behind)
+    }
+
+    fn new(socket: S, behind: Behind) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let socket = Listening { socket, behind };
         Ok(Self { slot: Slot::new(socket), poller: Poller::new()?, spare: Spare::new() })
     }
 
@@ -77,29 +91,29 @@ impl<S: AcceptSocket + AsFd> StoppableListener<S> {
 
 /// Accepts. macOS takes a caller out of the queue before it looks for a descriptor, and ends it where there is none; so
 /// that is looked for first.
-fn next_caller<S: AcceptSocket + AsFd>(socket: &S) -> io::Result<S::Accepted> {
+fn next_caller<S: AcceptSocket>(socket: &S) -> io::Result<S::Accepted> {
     #[cfg(target_vendor = "apple")]
     drop(rustix::io::fcntl_dupfd_cloexec(socket, 0)?);
     socket.accept()
 }
 
-/// A socket that may be the program's as well, which has it back as it was. Whether accepting blocks is a property of
-/// the open socket, and not of the descriptor.
+/// A socket that listens without blocking, and what becomes of it when it is not needed any more.
 #[derive(Debug)]
-struct NonBlocking<S: AcceptSocket> {
+struct Listening<S: AcceptSocket> {
     socket: S,
-    was_blocking: bool,
+    behind: Behind,
 }
 
-impl<S: AcceptSocket + AsFd> NonBlocking<S> {
-    fn new(socket: S) -> io::Result<Self> {
-        let was_blocking = is_blocking(&socket)?;
-        socket.set_nonblocking(true)?;
-        Ok(Self { socket, was_blocking })
-    }
+#[derive(Debug, Clone, Copy)]
+enum Behind {
+    /// Listens no more, also where a process that is just being started still has it: one has every socket of its parent
+    /// until it is another program.
+    End,
+    Block,
+    Leave,
 }
 
-impl<S: AcceptSocket> Deref for NonBlocking<S> {
+impl<S: AcceptSocket> Deref for Listening<S> {
     type Target = S;
 
     fn deref(&self) -> &S {
@@ -107,11 +121,13 @@ impl<S: AcceptSocket> Deref for NonBlocking<S> {
     }
 }
 
-impl<S: AcceptSocket> Drop for NonBlocking<S> {
+impl<S: AcceptSocket> Drop for Listening<S> {
     fn drop(&mut self) {
-        if self.was_blocking {
-            // Nobody is left to be told.
-            let _ = self.socket.set_nonblocking(false);
+        // Nobody is left to be told of a failure.
+        match self.behind {
+            Behind::End => drop(rustix::net::shutdown(&self.socket, Shutdown::Both)),
+            Behind::Block => drop(self.socket.set_nonblocking(false)),
+            Behind::Leave => {}
         }
     }
 }

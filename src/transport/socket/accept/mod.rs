@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use rustix::fd::AsFd;
 
 pub(crate) use listener::{StoppableListener, is_out_of_descriptors};
 
@@ -15,7 +16,7 @@ pub(crate) use listener::{StoppableListener, is_out_of_descriptors};
 const WAKING: Duration = Duration::from_secs(1);
 
 /// A socket that callers come to.
-pub(crate) trait AcceptSocket {
+pub(crate) trait AcceptSocket: AsFd {
     type Accepted;
 
     fn accept(&self) -> io::Result<Self::Accepted>;
