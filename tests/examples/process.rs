@@ -54,7 +54,7 @@ impl Process {
     }
 
     /// Starts a command as it is, with pipes to this test where it says nothing else.
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     pub(crate) fn start_command(command: &mut Command) -> Self {
         let mut process = Self::spawn(command);
         if let Some(stdout) = process.child.stdout.take() {

@@ -3,6 +3,8 @@
 
 mod callers;
 mod files;
+#[cfg(target_os = "linux")]
+mod full_queue;
 mod names;
 mod starts;
 

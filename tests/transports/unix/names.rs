@@ -3,9 +3,7 @@
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
 
-use leads_comm::Connection;
-use leads_comm_testing::child::{self, Process};
-use leads_comm_testing::skipped;
+use leads_comm_testing::child;
 
 use super::*;
 
@@ -102,6 +100,10 @@ fn there_are_no_addresses_and_the_port_means_nothing() {
 #[cfg(target_os = "linux")]
 mod linux {
     use std::os::linux::fs::MetadataExt;
+
+    use leads_comm::Connection;
+    use leads_comm_testing::child::Process;
+    use leads_comm_testing::skipped;
 
     use super::*;
 

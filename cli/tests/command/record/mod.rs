@@ -5,6 +5,8 @@ mod clock;
 #[cfg(unix)]
 mod disk;
 mod ends;
+#[cfg(target_os = "linux")]
+mod failing_disk;
 mod files;
 mod killed;
 mod others;
