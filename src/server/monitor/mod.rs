@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use crate::codec::Separator;
 use crate::connection::Connection;
@@ -39,6 +39,9 @@ use message::Look;
 
 /// How often the numbers are said.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the end of the service waits for a look that is under way.
+const LOOKING: Duration = Duration::from_secs(1);
 
 /// How many may look at once, unless it is told otherwise.
 const MOST_READERS: usize = 16;
@@ -230,6 +233,7 @@ impl MonitorBuilder {
             name,
             server: OnceLock::new(),
             look: Mutex::new(Some(Look::default())),
+            given_back: Condvar::new(),
             last: Mutex::new(None),
             is_watched: AtomicBool::new(false),
         });
@@ -270,6 +274,7 @@ struct Numbers {
     server: OnceLock<Weak<Core>>,
     /// None while a thread looks with it, which is done without the lock.
     look: Mutex<Option<Look>>,
+    given_back: Condvar,
     /// What was seen last, and when.
     last: Mutex<Option<(Instant, Arc<[u8]>)>>,
     /// Whether the pump has an alarm that will look again.
@@ -290,6 +295,16 @@ impl Numbers {
         let _ = server.broadcast(&message);
         *self.last.lock() = Some((Instant::now(), message));
         *self.look.lock() = Some(look);
+        self.given_back.notify_all();
+    }
+
+    /// The same when nobody will look any more: what another thread sees just now is not the last.
+    fn publish_last(&self) {
+        let by = Instant::now() + LOOKING;
+        let mut look = self.look.lock();
+        while look.is_none() && !self.given_back.wait_until(&mut look, by).timed_out() {}
+        drop(look);
+        self.publish();
     }
 
     /// What was said less than an interval ago.
@@ -316,7 +331,7 @@ impl Watched for Numbers {
 
 impl ToldOfEnd for Numbers {
     fn service_ends(&self) {
-        self.publish();
+        self.publish_last();
         if let Some(server) = self.server() {
             // Whichever thread it is, it is not to wait.
             let _inside = Inside::enter();

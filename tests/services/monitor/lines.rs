@@ -2,12 +2,14 @@
 
 use std::io::{self, BufRead, BufReader, IoSlice, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
-use leads_comm::transport::Stream;
 use leads_comm::transport::memory::{self, MemoryStream};
+use leads_comm::transport::{Listener, Stream, tcp};
 use leads_comm::{Callback, Client, Error, Monitor, Reconnect, Server, ServerBuilder, Service};
+use leads_comm_testing::layer::{self, Layer};
 use leads_comm_testing::*;
 use proptest::collection;
 use proptest::prelude::*;
@@ -217,6 +219,47 @@ fn it_ends_with_the_service_and_its_port_is_free() {
         }
         client.close();
     }
+}
+
+/// A stream of which a look is told when the test lets it.
+struct Asked {
+    asked: mpsc::Sender<()>,
+    may_tell: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Layer for Asked {
+    fn peer_unread_bytes(&self, stream: &dyn Stream) -> io::Result<u64> {
+        let _ = self.asked.send(());
+        // When the other end is gone it is told at once.
+        let _ = self.may_tell.lock().unwrap().recv_timeout(PATIENCE);
+        stream.peer_unread_bytes()
+    }
+}
+
+#[test]
+fn the_end_is_said_although_somebody_looks_just_then() {
+    let ((asked, was_asked), (tell, may_tell)) = (mpsc::channel(), mpsc::channel());
+    let layer = Arc::new(Asked { asked, may_tell: Mutex::new(may_tell) });
+    let listener = tcp::TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = started(Server::builder().transport(layer::listener(listener, &layer)));
+    let client = Client::connect(&address.to_string(), ()).unwrap();
+    until("it is connected", || server.num_connections() == 1);
+    let monitor = watched(&server);
+    let looker = Looker::at(&monitor);
+    was_asked.recv_timeout(PATIENCE).unwrap();
+
+    let closing = server.clone();
+    let (closed, is_closed) = mpsc::channel();
+    thread::spawn(move || {
+        closing.close();
+        let _ = closed.send(());
+    });
+    // It waits for the look; but for one that takes for ever it does not.
+    let _ = is_closed.recv_timeout(Duration::from_millis(200));
+    drop(tell);
+    looker.until("the end", |numbers| numbers["service"]["connections"] == 0);
+    client.close();
 }
 
 #[test]
