@@ -125,7 +125,7 @@ impl<S: AcceptSocket> Drop for Listening<S> {
     fn drop(&mut self) {
         // Nobody is left to be told of a failure.
         match self.behind {
-            Behind::End => drop(rustix::net::shutdown(&self.socket, Shutdown::Both)),
+            Behind::End => drop(rustix::net::shutdown(self.socket.as_fd(), Shutdown::Both)),
             Behind::Block => drop(self.socket.set_nonblocking(false)),
             Behind::Leave => {}
         }
