@@ -2,16 +2,17 @@
 
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::{Client, Closing, Connection, DisconnectCause, SlowConsumer};
+use leads_comm::{Client, Closing, Connection, DisconnectCause, SlowConsumer, Timeouts};
 use leads_comm_testing::valve::{self, EITHER};
 use leads_comm_testing::*;
 
 const CLIENTS: usize = 16;
 const LEN: usize = 16_000;
 
-/// In windows of this many messages the healthy ones keep pace.
+/// In windows of this many messages the healthy ones keep pace. All of them are more than a system of Linux's holds for
+/// one that does not, which is 4 MiB, and the queue.
 const WINDOW: usize = 16;
-const WINDOWS: usize = 18;
+const WINDOWS: usize = 24;
 
 /// A peer that connects and never reads; its system takes as little as it can.
 fn stalled(started: &Started) -> (Raw, Connection) {
@@ -35,6 +36,8 @@ impl Healthy {
 fn isolate(net: Net, count: usize, policy: SlowConsumer) {
     let started = net.start_server(|builder| {
         let builder = builder.max_sent_len(LEN).max_queued_bytes(400_000).slow_consumer(policy);
+        // It takes a slow machine longer than a peer may take nothing.
+        let builder = builder.timeouts(Timeouts::new().stall_timeout(2 * PATIENCE));
         builder.closing(Closing::new().flush_timeout(std::time::Duration::from_millis(200)))
     });
     let stalled: Vec<_> = (0..count).map(|_| stalled(&started)).collect();
@@ -77,7 +80,10 @@ fn isolate(net: Net, count: usize, policy: SlowConsumer) {
                 let reason = connection.disconnect_reason().unwrap();
                 assert!(matches!(reason.cause, DisconnectCause::SlowConsumer { .. }), "{reason}");
             }
-            _ => assert!(connection.dropped_messages() > 0 && !connection.is_closed()),
+            _ => {
+                assert!(!connection.is_closed(), "{:?}", connection.disconnect_reason());
+                assert!(connection.dropped_messages() > 0, "somebody holds all of it");
+            }
         }
     }
     for healthy in &healthy {
