@@ -285,10 +285,11 @@ impl Client {
     /// Does something with the connection of a client that has only one.
     fn with_only<T>(&self, send: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
         let connection = self.shared.only.get().ok_or(Error::NotConnected)?;
-        match send(connection) {
-            Err(Error::Disconnected) if connection.disconnect_reason().is_some() => Err(Error::NotConnected),
-            result => result,
-        }
+        // Not the whole result: most have nothing but that they are good.
+        send(connection).map_err(|error| match error {
+            Error::Disconnected if connection.disconnect_reason().is_some() => Error::NotConnected,
+            error => error,
+        })
     }
 
     fn core(&self) -> &Arc<Core> {

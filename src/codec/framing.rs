@@ -105,8 +105,17 @@ impl Framing {
         }
     }
 
-    /// Whether a message can be sent that is written from where it lies.
-    pub(crate) fn check_plain(&self, message: &[u8]) -> Result<(), EncodeError> {
+    /// Whether a message can be sent, and is written from where it lies.
+    #[inline]
+    pub(crate) fn is_plain(&self, message: &[u8]) -> bool {
+        match self {
+            Self::Separator(separator) => message != GOODBYE && separator.early_match(message).is_none(),
+            Self::Length => message != GOODBYE && self.can_say(message.len()),
+            Self::Custom(_) => false,
+        }
+    }
+
+    fn check_plain(&self, message: &[u8]) -> Result<(), EncodeError> {
         if message == GOODBYE {
             return Err(EncodeError::IsGoodbye);
         }

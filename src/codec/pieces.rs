@@ -61,7 +61,11 @@ impl<'a> Pieces<'a> {
             buffer.extend_from_slice(&self.head());
         }
         buffer.extend_from_slice(self.body);
-        buffer.extend_from_slice(self.tail);
+        match self.tail {
+            // Most separators are one byte, for which a copy of any length is a long way.
+            [byte] => buffer.push(*byte),
+            tail => buffer.extend_from_slice(tail),
+        }
     }
 
     /// Copies all of it to the front of `buffer`, which is long enough.

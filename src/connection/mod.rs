@@ -97,17 +97,15 @@ impl Connection {
     /// is closing, [`Error::SlowConsumer`] when the peer reads so slowly that the queue is full, which ends the
     /// connection, and [`Error::Dropped`] when the message was dropped for it. Nothing of the message is written then.
     pub fn send(&self, message: &[u8]) -> Result<(), Error> {
-        let engine = self.link.engine();
-        if !engine.settings.check_plain(message)? {
-            return self.send_encoded(message);
+        if !self.link.engine().settings.is_plain(message) {
+            return self.send_otherwise(message);
         }
-        let key = engine.key_of(message)?;
-        self.link.send(Outgoing::Message { message, key: key.as_ref() }, &mut Patience::default())
+        self.link.send(Outgoing::event(message), &mut Patience::default())
     }
 
-    /// Where the framing is the program's.
-    #[cold]
-    fn send_encoded(&self, message: &[u8]) -> Result<(), Error> {
+    /// What the program encodes, or has a key, or cannot be sent.
+    #[inline(never)]
+    fn send_otherwise(&self, message: &[u8]) -> Result<(), Error> {
         let engine = self.link.engine();
         let body = engine.settings.body_of(message)?;
         let key = engine.key_of(message)?;

@@ -235,13 +235,11 @@ impl Settings {
         )
     }
 
-    /// Refuses what cannot be sent. False where that is known only once it is [encoded](Self::body_of), and it is not
-    /// written from where it lies.
+    /// Whether a message can be sent, and nothing has to be made of it before: neither a [body](Self::body_of) nor a
+    /// key.
     #[inline]
-    pub(crate) fn check_plain(&self, message: &[u8]) -> Result<bool, Error> {
-        self.check_len(message)?;
-        self.framing.check_plain(message)?;
-        Ok(!matches!(self.framing, Framing::Custom(_)))
+    pub(crate) fn is_plain(&self, message: &[u8]) -> bool {
+        self.key.is_none() && message.len() <= self.max_sent_len && self.framing.is_plain(message)
     }
 
     #[inline]

@@ -7,7 +7,9 @@ use log::Level;
 
 use super::Link;
 use crate::connection::engine::Engine;
-use crate::connection::outbox::{Batch, Broadcast, Flushed, Outgoing, Parts, Patience, Progress, Purpose, Refused};
+use crate::connection::outbox::{
+    Batch, Broadcast, Flushed, Locked, Outgoing, Parts, Patience, Progress, Purpose, Refused, Step,
+};
 use crate::error::{DisconnectCause, Error, OutboundLimit};
 use crate::settings::Delivery;
 use crate::stats::Volume;
@@ -28,18 +30,41 @@ impl Link {
     /// Puts what has been checked into the outbox, and sees to what follows.
     #[inline]
     pub(crate) fn push(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<(), Error> {
+        // Of the many messages of a tight loop nearly all go by the lane.
+        match self.outbox.push_by_lane(outgoing) {
+            Ok(()) => {
+                self.accepted(outgoing, Step::Nothing);
+                Ok(())
+            }
+            Err(state) => self.push_locked(state, outgoing, patience),
+        }
+    }
+
+    #[inline(never)]
+    fn push_locked<'a>(
+        &'a self,
+        mut state: Locked<'a>,
+        outgoing: Outgoing<'_>,
+        patience: &mut Patience,
+    ) -> Result<(), Error> {
         loop {
-            match self.outbox.push(outgoing, patience) {
+            match self.outbox.push(state, outgoing, patience) {
                 Ok(step) => {
-                    if log_enabled!(Level::Trace) {
-                        self.trace_accepted(outgoing);
-                    }
-                    self.follow(step);
+                    self.accepted(outgoing, step);
                     return Ok(());
                 }
                 Err(refused) => self.try_again(refused, outgoing, patience)?,
             }
+            state = self.outbox.lock();
         }
+    }
+
+    #[inline]
+    fn accepted(&self, outgoing: Outgoing<'_>, step: Step) {
+        if log_enabled!(Level::Trace) {
+            self.trace_accepted(outgoing);
+        }
+        self.follow(step);
     }
 
     /// Makes room where that is the rule; an error when it is not worth trying again.

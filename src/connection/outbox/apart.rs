@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::queue::{Amount, Gone, Loan};
-use super::{Expiry, Outbox, Outgoing, Refused, Stage, State, Step, Writer};
+use super::{Expiry, Locked, Outbox, Outgoing, Refused, Stage, State, Step, Writer};
 use crate::settings::{Delivery, Key};
 use crate::stats::Volume;
-use crate::sync::{MutexGuard, Ordering, now};
+use crate::sync::{Ordering, now};
 
 impl Outbox {
     /// How it is served from now on; how much might be unsent before. Senders that wait for room look again, whether
@@ -61,9 +61,9 @@ impl Outbox {
     #[cold]
     pub(super) fn push_apart<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State>,
+        mut state: Locked<'a>,
         outgoing: Outgoing<'_>,
-    ) -> Result<ControlFlow<Step, MutexGuard<'a, State>>, Refused> {
+    ) -> Result<ControlFlow<Step, Locked<'a>>, Refused> {
         let Some(key) = outgoing.key_of_one() else { return Ok(ControlFlow::Continue(state)) };
         let (purpose, now) = (state.purpose(), now());
         let copy = |key| match outgoing {

@@ -180,12 +180,17 @@ impl Batch {
         made.clone().or_else(|| joined.upgrade())
     }
 
+    /// Whether it has the memory for one more message of this length.
+    #[inline]
+    pub(super) fn has_room(&self, len: usize) -> bool {
+        self.bytes.capacity() - self.bytes.len() >= len
+            && (self.first_end == 0 || self.other_ends.len() < self.other_ends.capacity())
+    }
+
     /// Adds a message.
     #[inline]
     pub(crate) fn push(&mut self, message: Pieces<'_>, purpose: Purpose) -> Result<(), Lacking> {
-        let has_room = self.bytes.capacity() - self.bytes.len() >= message.len()
-            && (self.first_end == 0 || self.other_ends.len() < self.other_ends.capacity());
-        if !has_room {
+        if !self.has_room(message.len()) {
             self.grow(message.len(), purpose)?;
         }
         self.put(message);

@@ -11,11 +11,11 @@ use super::batch::Batch;
 use super::budget::{Lacking, Purpose};
 use super::unsent::bodies;
 use super::writing::WRITES_PER_SENDER;
-use super::{Outbox, Refused, Stage, State, Step, Writer};
+use super::{Locked, Outbox, Refused, Stage, State, Step, Writer};
 use crate::codec::Pieces;
 use crate::settings::OVERHEAD;
 use crate::stats::Volume;
-use crate::sync::{MutexGuard, now};
+use crate::sync::now;
 use crate::transport::Stream;
 
 /// How many batches go into one write, and how many bytes; a blocking write is kept short, because its progress can
@@ -37,12 +37,7 @@ const ALWAYS: usize = 4 * 1024;
 impl Outbox {
     /// Writes a message from where it lies, behind whatever waits; what the stream does not take of it is copied into
     /// the queue. `time` is about now.
-    pub(super) fn write_direct(
-        &self,
-        mut state: MutexGuard<'_, State>,
-        message: &[u8],
-        time: Instant,
-    ) -> Result<Step, Refused> {
+    pub(super) fn write_direct(&self, mut state: Locked<'_>, message: &[u8], time: Instant) -> Result<Step, Refused> {
         let pieces = self.rules.pieces(message);
         let len = pieces.len();
         let budget = &self.rules.budget;
@@ -99,7 +94,7 @@ impl Outbox {
     }
 
     /// One write of what is held and queued, without the lock, and its account. There must be something.
-    pub(super) fn write_once(&self, state: &mut MutexGuard<'_, State>, mode: Mode) -> io::Result<()> {
+    pub(super) fn write_once(&self, state: &mut Locked<'_>, mode: Mode) -> io::Result<()> {
         let most = match mode {
             Mode::Direct => BYTES_PER_DIRECT_WRITE,
             Mode::Blocking => BYTES_PER_BLOCKING_WRITE,
@@ -111,7 +106,7 @@ impl Outbox {
     /// The same with limits of its own: so many batches, so many bytes.
     pub(super) fn write_at_most(
         &self,
-        state: &mut MutexGuard<'_, State>,
+        state: &mut Locked<'_>,
         mode: Mode,
         batches: usize,
         most: usize,
@@ -130,7 +125,7 @@ impl Outbox {
     }
 
     /// Notes the outcome of a write, at about `time`.
-    fn account(&self, state: &mut MutexGuard<'_, State>, attempt: &Attempt, time: Instant) {
+    fn account(&self, state: &mut Locked<'_>, attempt: &Attempt, time: Instant) {
         let &Attempt { taken, holds, .. } = attempt;
         // Who is asked to hand something on in the background has been found ready for it.
         if state.writer == Writer::Background && (taken > 0 || state.account.holds()) {
@@ -152,10 +147,10 @@ impl Outbox {
     }
 
     /// Everything is out: shuts the writing half. False when the stream holds its end, which has to be handed on first.
-    pub(super) fn finish(&self, state: &mut MutexGuard<'_, State>) -> bool {
+    pub(super) fn finish(&self, state: &mut Locked<'_>) -> bool {
         let stream = state.stream.clone();
         // Still holding the role, so that nobody writes in between.
-        let shut = MutexGuard::unlocked(state, || match stream {
+        let shut = state.unlocked(|| match stream {
             Some(stream) => stream.shutdown(Shutdown::Write),
             None => Ok(()),
         });
@@ -173,7 +168,7 @@ impl Outbox {
         true
     }
 
-    pub(super) fn fail(&self, mut state: MutexGuard<'_, State>, error: io::Error) -> Step {
+    pub(super) fn fail(&self, mut state: Locked<'_>, error: io::Error) -> Step {
         state.writer = Writer::Nobody;
         if state.stage == Stage::Dead {
             // Aborted meanwhile: that is why the write failed.
@@ -188,7 +183,7 @@ impl Outbox {
 
     /// If the outbox is dead and no write is under way: counts what is queued as lost, and drops it, without the lock.
     /// The outbox is not over before that is done, so that a thread which waits for it finds the budget given back.
-    pub(super) fn give_up_queue(&self, state: &mut MutexGuard<'_, State>) {
+    pub(super) fn give_up_queue(&self, state: &mut Locked<'_>) {
         if state.stage != Stage::Dead || state.in_flight {
             return;
         }
@@ -209,7 +204,7 @@ impl Outbox {
         state.count_unsent(amount);
         state.count_unsent(parked_amount);
         state.in_flight = true;
-        let unsent = MutexGuard::unlocked(state, || {
+        let unsent = state.unlocked(|| {
             let keeps = self.rules.keep_unsent;
             let mut unsent = if keeps { bodies(&mut cleared, &parked, &self.rules) } else { Vec::new() };
             if goodbye_queued && left > 0 {
@@ -251,12 +246,12 @@ impl Short {
 }
 
 /// Writes without the lock, as the holder of the role.
-fn with_stream(state: &mut MutexGuard<'_, State>, write: impl FnOnce(&dyn Stream, bool) -> Attempt) -> Attempt {
+fn with_stream(state: &mut Locked<'_>, write: impl FnOnce(&dyn Stream, bool) -> Attempt) -> Attempt {
     // Taken out and put back: that is quicker than counting one owner more for every message.
     let stream = state.writers_stream.take().expect("one writes at a time, and only until the connection is gone");
     state.in_flight = true;
     let holds = state.account.holds();
-    let (stream, attempt) = MutexGuard::unlocked(state, || {
+    let (stream, attempt) = state.unlocked(|| {
         let attempt = write(&*stream, holds);
         (stream, attempt)
     });

@@ -59,7 +59,7 @@ impl Outbox {
 
     /// Waits for room, or makes it, as the rule for full queues says. Somebody else may take it.
     pub(crate) fn find_room_for(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<(), Refused> {
-        self.with_room_for(outgoing, patience).map(drop)
+        self.with_room_for(self.lock(), outgoing, patience).map(drop)
     }
 
     /// Leaves batches in the queue, to be written by the thread that calls [`write_ready`](Self::write_ready) next.

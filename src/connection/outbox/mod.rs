@@ -16,7 +16,8 @@
 //! When sends come in a tight loop, or from several threads at once, the outbox is *corked*: messages are left in the
 //! queue although nobody writes, and the sender that fills a batch writes it, so that one write carries hundreds of
 //! them. The pump looks after a corked outbox in short [ticks](Outbox::tick): it writes what has been left for one
-//! tick, and takes the cork out when the rush is over.
+//! tick, and takes the cork out when the rush is over. A message that has only to be copied comes in by the
+//! [lane](lock).
 
 mod account;
 mod apart;
@@ -29,6 +30,7 @@ mod flight;
 mod intake;
 mod intervals;
 mod joining;
+mod lock;
 #[cfg(all(test, loom))]
 mod model;
 mod outgoing;
@@ -53,6 +55,7 @@ pub(crate) use background::Progress;
 pub(crate) use batch::{BATCH_LEN, Batch};
 pub(crate) use broadcast_batch::{BroadcastBatch, GATHERED_CHARGE, GatherOutcome};
 pub(crate) use budget::{Budget, Lacking, Purpose};
+pub(crate) use lock::Locked;
 pub(crate) use outgoing::{Broadcast, Flushed, Outgoing, Refused, Step};
 pub(crate) use parts::Parts;
 pub(crate) use queueing::{Look, TICK};
@@ -65,12 +68,13 @@ pub(crate) use unsent::bodies;
 
 use crate::settings::{Delivery, Filter, SlowConsumer};
 use crate::stats::{Volume, nanos_since};
-use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, Ordering, now};
+use crate::sync::{AtomicBool, AtomicU64, Condvar, Ordering, now};
 use crate::transport::Stream;
 use account::Account;
 use background::Background;
 use intake::Intake;
 use intervals::Intervals;
+use lock::Lock;
 use queue::Amount;
 pub(crate) use queue::{Expiry, Queue, SHORT};
 use tally::Tally;
@@ -90,14 +94,14 @@ pub(crate) struct Outbox {
     filters: AtomicBool,
     /// What is queued, once something has been.
     intake: OnceLock<Box<Intake>>,
-    state: Mutex<State>,
+    state: Lock,
     /// Much room in the queue, the outcome of a write that somebody waits for, or the end.
     room: Condvar,
     /// Progress, work for a writing thread, or the end.
     changed: Condvar,
 }
 
-struct State {
+pub(crate) struct State {
     /// Given up when the connection is gone, so that its descriptor does not depend on who keeps a handle.
     stream: Option<Arc<dyn Stream>>,
     /// The same for the writer; absent while a write is under way.
@@ -166,7 +170,7 @@ impl Outbox {
             since,
             heard: AtomicU64::new(0),
             filters: AtomicBool::new(delivery.filter.is_some()),
-            state: Mutex::new(State {
+            state: Lock::new(State {
                 writers_stream: Some(Arc::clone(&stream)),
                 stream: Some(stream),
                 queue,
@@ -222,23 +226,45 @@ impl Outbox {
         self.state.lock().delivery.slow_consumer
     }
 
+    /// Accepts a message where that takes no more than to copy it; what it is to be [pushed](Self::push) into
+    /// otherwise.
+    #[inline]
+    pub(crate) fn push_by_lane(&self, outgoing: Outgoing<'_>) -> Result<(), Locked<'_>> {
+        match outgoing {
+            Outgoing::Message { message, .. } => self.state.by_lane(self.rules.pieces(message)),
+            Outgoing::Batches(_) => Err(self.state.lock()),
+        }
+    }
+
     /// Accepts what is sent, all of it or nothing; waits for room if that is the rule, and `patience` has any.
-    pub(crate) fn push(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<Step, Refused> {
-        match self.push_once(outgoing, patience) {
+    pub(crate) fn push<'a>(
+        &'a self,
+        state: Locked<'a>,
+        outgoing: Outgoing<'_>,
+        patience: &mut Patience,
+    ) -> Result<Step, Refused> {
+        match self.push_once(state, outgoing, patience) {
             // Nothing waits for this peer: it is only being written to, and then there is a way without memory.
-            Err(Refused::OverBudget(_)) if self.await_outcome() => self.push_once(outgoing, patience),
+            Err(Refused::OverBudget(_)) if self.await_outcome() => {
+                self.push_once(self.state.lock(), outgoing, patience)
+            }
             pushed => pushed,
         }
     }
 
-    fn push_once(&self, outgoing: Outgoing<'_>, patience: &mut Patience) -> Result<Step, Refused> {
-        let mut state = self.with_room_for(outgoing, patience)?;
+    fn push_once<'a>(
+        &'a self,
+        state: Locked<'a>,
+        outgoing: Outgoing<'_>,
+        patience: &mut Patience,
+    ) -> Result<Step, Refused> {
+        let mut state = self.with_room_for(self.taken_in(state), outgoing, patience)?;
         if let Outgoing::Message { message, key } = outgoing {
             if outgoing.is_long() && !state.takes_direct(key) {
                 let purpose = state.purpose();
                 drop(state);
                 let copy = self.rules.batch_of(message, key, purpose)?;
-                return self.push_once(Outgoing::Batches(&[copy]), patience);
+                return self.push_once(self.state.lock(), Outgoing::Batches(&[copy]), patience);
             }
         }
         if state.keeps_apart() {
@@ -404,9 +430,7 @@ impl State {
         let message = rules.pieces(message);
         let len = message.len();
         self.queue.append(message, purpose)?;
-        self.account.accept(len);
-        self.tally.accepted += Volume::new(1, len);
-        self.rush.note_queued(1);
+        self.note_appended(len);
         Ok(())
     }
 

@@ -142,6 +142,22 @@ impl Queue {
         Ok(())
     }
 
+    /// Copies a message behind the others of the open batch, where its memory suffices; false otherwise.
+    #[inline]
+    pub(super) fn append_to_open(&mut self, message: Pieces<'_>) -> bool {
+        let len = message.len();
+        let Some(open) = self.open.as_mut().filter(|open| open.has_room(len)) else { return false };
+        open.put(message);
+        self.bytes += len;
+        self.charged += len + OVERHEAD;
+        true
+    }
+
+    /// How many bytes more the open batch may grow by.
+    pub(super) fn room_in_open(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| BATCH_LEN.saturating_sub(open.len()))
+    }
+
     #[inline(never)]
     fn append_to_new(&mut self, message: Pieces<'_>, purpose: Purpose) -> Result<(), Lacking> {
         self.make_entries(2, purpose)?;

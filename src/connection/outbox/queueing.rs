@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use super::batch::{BATCH_LEN, Batch};
 use super::intake::{Intake, Taken};
-use super::{Outbox, Outgoing, Patience, Refused, Rules, State, Step};
+use super::{Locked, Outbox, Outgoing, Patience, Refused, Rules, State, Step};
 use crate::stats::Volume;
-use crate::sync::{MutexGuard, now};
+use crate::sync::now;
 
 /// How often the pump looks whether something has been queued, and how often when nothing has been for [`A_WHILE`].
 pub(crate) const TICK: Duration = Duration::from_millis(1);
@@ -59,7 +59,7 @@ impl Outbox {
     /// The same where the intake has no room: there is none as long as nobody looks after it.
     #[cold]
     fn queue_locked(&self, outgoing: Outgoing<'_>) -> Result<Step, Refused> {
-        let mut state = self.with_room_for(outgoing, &mut Patience::none())?;
+        let mut state = self.with_room_for(self.lock(), outgoing, &mut Patience::none())?;
         if let (Outgoing::Message { message, key }, true) = (outgoing, outgoing.is_long()) {
             let purpose = state.purpose();
             drop(state);
@@ -77,8 +77,12 @@ impl Outbox {
 
     /// The state, with what has been queued.
     #[inline]
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock();
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        self.taken_in(self.state.lock())
+    }
+
+    #[inline]
+    pub(super) fn taken_in<'a>(&self, mut state: Locked<'a>) -> Locked<'a> {
         if state.is_looked_after {
             self.take_in(&mut state);
         }

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::queue::{Amount, Queue};
-use super::{Outbox, Outgoing, Patience, Refused, Rules, Stage, State, Writer};
+use super::{Locked, Outbox, Outgoing, Patience, Refused, Rules, Stage, State, Writer};
 use crate::settings::SlowConsumer;
-use crate::sync::MutexGuard;
 
 /// How long a sender that finds the queue full waits for the outcome of a write that is under way. Such a write never
 /// blocks, but its thread may have lost the processor, which is not the peer's fault.
@@ -32,9 +31,9 @@ impl Outbox {
     }
 
     /// Waits for something to come of a write under way; false when patience is over.
-    fn wait_for_outcome(&self, state: &mut MutexGuard<'_, State>, patience: &mut Patience) -> bool {
+    fn wait_for_outcome(&self, state: &mut Locked<'_>, patience: &mut Patience) -> bool {
         state.awaiting_outcome += 1;
-        let timed_out = self.room.wait_until(state, patience.until(OUTCOME_PATIENCE)).timed_out();
+        let timed_out = state.wait_until(&self.room, patience.until(OUTCOME_PATIENCE));
         state.awaiting_outcome -= 1;
         !timed_out || !patience.is_over(OUTCOME_PATIENCE)
     }
@@ -60,12 +59,12 @@ impl Outbox {
 
     /// The state of an open outbox that has room.
     #[inline]
-    pub(super) fn with_room_for(
-        &self,
+    pub(super) fn with_room_for<'a>(
+        &'a self,
+        state: Locked<'a>,
         outgoing: Outgoing<'_>,
         patience: &mut Patience,
-    ) -> Result<MutexGuard<'_, State>, Refused> {
-        let state = self.lock();
+    ) -> Result<Locked<'a>, Refused> {
         if state.stage == Stage::Open && state.has_room_for(outgoing, &self.rules) {
             return Ok(state);
         }
@@ -76,10 +75,10 @@ impl Outbox {
     #[cold]
     fn find_room<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State>,
+        mut state: Locked<'a>,
         outgoing: Outgoing<'_>,
         patience: &mut Patience,
-    ) -> Result<MutexGuard<'a, State>, Refused> {
+    ) -> Result<Locked<'a>, Refused> {
         state.drop_expired();
         let mut outcome = Patience::default();
         let mut out_of_patience = false;
@@ -120,7 +119,7 @@ impl Outbox {
                 SlowConsumer::Disconnect => return Err(Refused::Full),
                 SlowConsumer::Block(time) if time.is_zero() || out_of_patience => return Err(Refused::Full),
                 SlowConsumer::Block(time) => {
-                    let timed_out = self.room.wait_until(&mut state, patience.until(time)).timed_out();
+                    let timed_out = state.wait_until(&self.room, patience.until(time));
                     out_of_patience = timed_out && patience.is_over(time);
                 }
                 SlowConsumer::DropNewest => return Err(state.refuse(outgoing, &self.rules)),

@@ -16,7 +16,7 @@ impl Outbox {
         let last = state.intervals.last_due();
         let parked = |state: &State| last.map_or(0, |last| state.intervals.parked_until(last));
         while parked(&state) > 0 {
-            if self.changed.wait_until(&mut state, deadline).timed_out() && parked(&state) > 0 {
+            if state.wait_until(&self.changed, deadline) && parked(&state) > 0 {
                 let left = parked(&state) + state.queue.bytes();
                 return Flushed::TimedOut { left };
             }
@@ -26,7 +26,7 @@ impl Outbox {
         let left = |state: &State| if state.stage == Stage::Dead { 0 } else { state.account.left(number) };
         let mut timed_out = false;
         while left(&state) > 0 && !timed_out {
-            timed_out = self.changed.wait_until(&mut state, deadline).timed_out();
+            timed_out = state.wait_until(&self.changed, deadline);
         }
         let left = left(&state);
         state.account.end_flush(number);
@@ -41,7 +41,7 @@ impl Outbox {
     pub(crate) fn failure(&self) -> Option<Arc<io::Error>> {
         let mut state = self.state.lock();
         while state.in_flight && !state.background.has_thread {
-            self.changed.wait(&mut state);
+            state.wait(&self.changed);
         }
         state.failure.clone()
     }
@@ -50,7 +50,7 @@ impl Outbox {
     pub(crate) fn wait_until_over(&self) {
         let mut state = self.state.lock();
         while !state.is_over() {
-            self.changed.wait(&mut state);
+            state.wait(&self.changed);
         }
     }
 
@@ -59,6 +59,6 @@ impl Outbox {
     pub(crate) fn wait_until_given_up(&self) {
         let mut state = self.state.lock();
         let deadline = now() + OUTCOME_PATIENCE;
-        while !state.is_over() && !self.changed.wait_until(&mut state, deadline).timed_out() {}
+        while !state.is_over() && !state.wait_until(&self.changed, deadline) {}
     }
 }

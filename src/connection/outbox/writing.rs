@@ -15,11 +15,11 @@ use std::mem;
 use super::attempt::Mode;
 use super::background::Progress;
 use super::budget::Purpose;
-use super::{Outbox, Refused, Stage, State, Step, Writer};
+use super::{Locked, Outbox, Refused, Stage, State, Step, Writer};
 use crate::connection::pump::Tick;
 use crate::settings::OVERHEAD;
 use crate::stats::time_of;
-use crate::sync::{MutexGuard, Ordering, now};
+use crate::sync::{Ordering, now};
 
 /// How many writes a sender makes for others before it leaves the rest to them, or to the background.
 pub(super) const WRITES_PER_SENDER: usize = 8;
@@ -81,7 +81,7 @@ impl Outbox {
                 }
                 Stage::Open => {
                     state.queue.shrink();
-                    self.changed.wait(&mut state);
+                    state.wait(&self.changed);
                 }
                 Stage::Closing => {
                     if self.finish(&mut state) {
@@ -134,24 +134,20 @@ impl Outbox {
 
     /// Sends a message when nobody writes: at once, or together with others in a rush.
     #[inline]
-    pub(super) fn write_or_cork(&self, mut state: MutexGuard<'_, State>, message: &[u8]) -> Result<Step, Refused> {
+    pub(super) fn write_or_cork(&self, mut state: Locked<'_>, message: &[u8]) -> Result<Step, Refused> {
         let len = self.rules.len_of(message);
         let (bytes, charged) = (state.queue.bytes() + len, state.queue.charged() + len + OVERHEAD);
         let may_wait = self.rules.coalesce && !state.is_much(bytes, charged);
         // Where there is no memory for it to wait in, it is written like a lone one.
         if may_wait && state.rush.is_on() && state.append(&self.rules, message, Purpose::Queue).is_ok() {
+            state.open_lane(&self.rules);
             return Ok(Step::Nothing);
         }
         self.write_unless_tight(state, message, may_wait)
     }
 
     #[inline(never)]
-    fn write_unless_tight(
-        &self,
-        mut state: MutexGuard<'_, State>,
-        message: &[u8],
-        may_wait: bool,
-    ) -> Result<Step, Refused> {
+    fn write_unless_tight(&self, mut state: Locked<'_>, message: &[u8], may_wait: bool) -> Result<Step, Refused> {
         let heard = time_of(self.since, self.heard.load(Ordering::Relaxed));
         let time = heard.unwrap_or_else(now);
         if heard.is_some() {
@@ -168,14 +164,18 @@ impl Outbox {
 
     /// After something was queued: writes it here if nobody else does, and it need not wait for more.
     #[inline]
-    pub(super) fn write_or_leave(&self, state: MutexGuard<'_, State>) -> Step {
-        match state.writer {
-            Writer::Caller => Step::Nothing,
+    pub(super) fn write_or_leave(&self, state: Locked<'_>) -> Step {
+        let is_left = match state.writer {
+            Writer::Caller => true,
             // The pump carries on, and its progress is watched.
-            Writer::Background if state.background.watched && !state.background.has_thread => Step::Nothing,
-            Writer::Nobody if self.may_wait(&state) => Step::Nothing,
-            _ => self.take_role(state),
+            Writer::Background => state.background.watched && !state.background.has_thread,
+            Writer::Nobody => self.may_wait(&state),
+        };
+        if !is_left {
+            return self.take_role(state);
         }
+        state.open_lane(&self.rules);
+        Step::Nothing
     }
 
     /// Whether what is queued is left there for a while.
@@ -184,7 +184,7 @@ impl Outbox {
         state.rush.is_on() && state.stage == Stage::Open && !much
     }
 
-    pub(super) fn take_role(&self, mut state: MutexGuard<'_, State>) -> Step {
+    pub(super) fn take_role(&self, mut state: Locked<'_>) -> Step {
         match state.writer {
             Writer::Caller => Step::Nothing,
             Writer::Background => {
@@ -203,7 +203,7 @@ impl Outbox {
 
     /// Writes without blocking, as the holder of the role, until nothing is left that should be written now, the stream
     /// takes no more, or `writes` are used up. Writes at least once if there is anything.
-    fn write_rounds(&self, mut state: MutexGuard<'_, State>, writes: usize) -> Step {
+    fn write_rounds(&self, mut state: Locked<'_>, writes: usize) -> Step {
         if state.has_work() {
             if let Err(error) = self.write_once(&mut state, Mode::Direct) {
                 return self.stop(state, error);
@@ -213,7 +213,7 @@ impl Outbox {
     }
 
     /// After a write: [goes on](Self::write_rounds), or lays the role down.
-    pub(super) fn go_on(&self, mut state: MutexGuard<'_, State>, writes: usize) -> Step {
+    pub(super) fn go_on(&self, mut state: Locked<'_>, writes: usize) -> Step {
         if !state.has_work() {
             if state.stage != Stage::Closing {
                 return state.lay_down(self.rules.coalesce);
@@ -241,7 +241,7 @@ impl Outbox {
     }
 
     /// After a write without blocking that did not succeed.
-    pub(super) fn stop(&self, mut state: MutexGuard<'_, State>, error: io::Error) -> Step {
+    pub(super) fn stop(&self, mut state: Locked<'_>, error: io::Error) -> Step {
         match error.kind() {
             io::ErrorKind::WouldBlock => state.hand_over(),
             io::ErrorKind::Unsupported => {

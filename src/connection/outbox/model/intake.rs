@@ -58,6 +58,25 @@ fn queued_beside_a_sender() {
     });
 }
 
+/// While the first sender writes, the third message of the second one opens the lane; the fourth closes it.
+#[test]
+fn queued_with_a_lane() {
+    explore("queued_with_a_lane", 2, || {
+        let peer = Peer::new(room(100));
+        let sender = peer.spawn_sender('a', 1);
+        let other = peer.spawn(|peer| {
+            let sent = ["b1", "b2", "b3"].map(|message| peer.send(message));
+            sent.into_iter().chain([peer.queue("b4"), peer.send("b5")]).collect()
+        });
+        let pump = peer.spawn_pump();
+        let sent = [join(sender), join(other)];
+        peer.close();
+        peer.wait_until_over();
+        join(pump);
+        peer.settle(&sent);
+    });
+}
+
 #[test]
 fn queued_while_closing() {
     explore("queued_while_closing", 2, || queueing(room(4), |peer| vec![peer.send("b1")], Peer::close));

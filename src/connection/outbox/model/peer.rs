@@ -198,8 +198,9 @@ impl Peer {
 
     fn push(&self, outgoing: Outgoing<'_>) -> Result<(), Refused> {
         let mut patience = Patience::default();
+        let Err(mut state) = self.outbox.push_by_lane(outgoing) else { return Ok(()) };
         loop {
-            match self.outbox.push(outgoing, &mut patience) {
+            match self.outbox.push(state, outgoing, &mut patience) {
                 Ok(step) => {
                     self.follow(step);
                     return Ok(());
@@ -207,6 +208,7 @@ impl Peer {
                 Err(Refused::WriteFirst) => self.write_ready(),
                 Err(refused) => return Err(refused),
             }
+            state = self.outbox.lock();
         }
     }
 
