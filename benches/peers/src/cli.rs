@@ -16,7 +16,7 @@ Compares leads-comm with its peers, over TCP on the loopback interface.
 Usage: leads-comm-peers [--quick] [--rounds N] [--only S,S] [--peers P,P] [--out DIR]
        leads-comm-peers viewers [--only V,V] [--rounds N] [--seconds S]
 
-      --quick     fewer rounds, shorter runs, and no variants: under two minutes for everything
+      --quick     fewer rounds, shorter runs, and no leads-comm-batch: under three minutes for everything
       --rounds N  how many rounds (default 5; 2 with --quick)
       --only S    only these scenarios, separated by commas
       --peers P   only these peers, separated by commas
@@ -103,7 +103,7 @@ pub(crate) fn parse() -> Result<Wish, lexopt::Error> {
         scenarios = SCENARIOS.iter().collect();
     }
     if chosen.is_empty() {
-        // The variants take time that a quick run has not got.
+        // It takes time that a quick run has not got.
         let taken = peers::NAMES.iter().filter(|name| !(quick && VARIANTS.contains(name)));
         chosen = taken.map(|name| (*name).to_owned()).collect();
     }

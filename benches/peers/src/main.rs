@@ -9,6 +9,7 @@ use series::Entry;
 
 mod about;
 mod cli;
+mod crowd;
 mod figure;
 mod measure;
 mod peers;
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
         Ok(Wish::ViewersPart { trial, port }) => finish(viewers::play(&trial, port)),
         Ok(Wish::List) => {
             for scenario in scenario::SCENARIOS {
-                println!("{:<10} {}", scenario.name, scenario.title);
+                println!("{:<12} {}", scenario.name, scenario.title);
             }
             println!("\npeers: {}", peers::NAMES.join(", "));
             ExitCode::SUCCESS

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::crowd::Crowd;
 use crate::measure;
 use crate::peers::{Client, Failure, Peer, Receive};
 use crate::stage::Stage;
@@ -52,6 +53,15 @@ pub(crate) fn connect(peer: &dyn Peer, port: u16, stage: &Stage) -> Result<(), F
             stage.ready();
             send_all(stage, |messages| client.send(messages))?;
             receive_all(stage, 1);
+        }
+        Job::Broadcast if task.crowd => {
+            let crowd = Crowd::come(stage, port)?;
+            stage.ready();
+            thread::scope(|scope| {
+                scope.spawn(|| crowd.watch(stage));
+                receive_all(stage, task.connections);
+                stage.done()
+            })
         }
         Job::Broadcast => {
             let connect = |_| peer.connect(task, port, Receive::Count(stage.tally()));

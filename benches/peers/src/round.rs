@@ -42,6 +42,10 @@ impl Round {
         Some(self.outcomes.first()?.cpu_seconds() / self.messages() * 1e6)
     }
 
+    pub(crate) fn servers_cpu_per_million(&self) -> Option<f64> {
+        Some(self.server(0)?.cpu_seconds() / self.messages() * 1e6)
+    }
+
     /// How much memory the server used at most, beyond what it had at the beginning; in bytes.
     pub(crate) fn held(&self, index: usize) -> Option<f64> {
         let server = self.server(index)?;

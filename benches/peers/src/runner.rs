@@ -156,8 +156,7 @@ impl Outcome {
 
     /// What both processes have used from the first message to the end, in seconds.
     pub(crate) fn cpu_seconds(&self) -> f64 {
-        let used = |report: &Report| report.end.cpu.saturating_sub(report.begin.cpu);
-        (used(&self.server) + used(&self.client)) as f64 / 1e9
+        self.server.cpu_seconds() + self.client.cpu_seconds()
     }
 
     /// What is wrong with what arrived.

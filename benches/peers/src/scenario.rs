@@ -25,6 +25,7 @@ struct Shape {
     connections: usize,
     /// Whether stalled connections are among these, or come on top.
     stalled_among: bool,
+    crowd: bool,
     threads: u64,
     pace: Option<u32>,
     round: Option<u64>,
@@ -56,6 +57,7 @@ const BASE: Shape = Shape {
     content: Content::Filler,
     connections: 1,
     stalled_among: false,
+    crowd: false,
     threads: 1,
     pace: None,
     round: None,
@@ -64,6 +66,7 @@ const BASE: Shape = Shape {
 };
 
 const BROADCAST: Shape = Shape { job: Job::Broadcast, ..BASE };
+const CROWD: Shape = Shape { crowd: true, sizes: Sizes::Fixed(256), ..BROADCAST };
 const NONE_STALLED: &[usize] = &[0];
 
 const MESSAGES: Figure = Figure::new("rate", "messages", Unit::Rate, Round::rate);
@@ -72,9 +75,15 @@ const TRIPS: Figure = Figure::new("rate", "round trips", Unit::Rate, Round::rate
 const DELIVERIES: Figure = Figure::new("rate", "deliveries", Unit::Rate, Round::rate);
 const CONNECTIONS: Figure = Figure::new("rate", "connections", Unit::Rate, Round::rate);
 const CPU: Figure = Figure::new("cpu", "S8: CPU per million", Unit::Seconds, Round::cpu_per_million);
+const SERVERS_CPU: Figure =
+    Figure::new("cpu", "server's CPU per million", Unit::Seconds, Round::servers_cpu_per_million);
 const P50: Figure = Figure::new("p50", "p50", Unit::Time, |round| round.latency(0, |spread| spread.p50));
 const P99: Figure = Figure::new("p99", "p99", Unit::Time, |round| round.latency(0, |spread| spread.p99));
 const P999: Figure = Figure::new("p999", "p99.9", Unit::Time, |round| round.latency(0, |spread| spread.p999));
+
+const CALL: Figure = Figure::new("call", "longest call", Unit::Time, |round| round.slowest_call(0));
+
+const VIEWERS: &[Figure] = &[DELIVERIES, SERVERS_CPU];
 
 /// Of a broadcast with one stalled client, and without.
 const STALLED: &[Figure] = &[
@@ -170,6 +179,57 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         amount: Amount::Scaled { first: 100 },
         patience: PATIENCE,
         figures: &[DELIVERIES],
+    },
+    Scenario {
+        name: "viewers-64",
+        title: "broadcast of 256-byte messages to 64 plain sockets",
+        shape: Shape { connections: 64, ..CROWD },
+        stalled: NONE_STALLED,
+        amount: Amount::Scaled { first: 100 },
+        patience: PATIENCE,
+        figures: VIEWERS,
+    },
+    Scenario {
+        name: "viewers-1000",
+        title: "the same to 1,000",
+        shape: Shape { connections: 1000, ..CROWD },
+        stalled: NONE_STALLED,
+        amount: Amount::Scaled { first: 20 },
+        patience: PATIENCE,
+        figures: VIEWERS,
+    },
+    Scenario {
+        name: "viewers-4000",
+        title: "the same to 4,000",
+        shape: Shape { connections: 4000, ..CROWD },
+        stalled: NONE_STALLED,
+        amount: Amount::Scaled { first: 5 },
+        patience: PATIENCE,
+        figures: VIEWERS,
+    },
+    Scenario {
+        name: "clients-1000",
+        title: "broadcast of 256-byte messages to 1,000 clients of one process",
+        shape: Shape { sizes: Sizes::Fixed(256), connections: 1000, ..BROADCAST },
+        stalled: NONE_STALLED,
+        amount: Amount::Scaled { first: 20 },
+        patience: PATIENCE,
+        figures: &[DELIVERIES],
+    },
+    Scenario {
+        name: "last-of-1000",
+        title: "broadcast of 300-byte messages to 1,000 plain sockets, 50 a second: until the last one has it",
+        shape: Shape {
+            sizes: Sizes::Fixed(300),
+            content: Content::Stamped,
+            connections: 1000,
+            pace: Some(50),
+            ..CROWD
+        },
+        stalled: NONE_STALLED,
+        amount: Amount::Fixed { full: 200, quick: 25 },
+        patience: PATIENCE,
+        figures: &[P50, P99, CALL],
     },
     Scenario {
         name: "s6",
@@ -297,6 +357,7 @@ impl Scenario {
             content: shape.content,
             connections: shape.connections - if shape.stalled_among { stalled } else { 0 },
             stalled,
+            crowd: shape.crowd,
             threads: shape.threads,
             pace: shape.pace,
             round: shape.round,

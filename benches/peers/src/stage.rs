@@ -65,6 +65,13 @@ pub(crate) struct Report {
     pub(crate) fragments: u64,
 }
 
+impl Report {
+    /// What this process has used from the first message to the end, in seconds.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        self.end.cpu.saturating_sub(self.begin.cpu) as f64 / 1e9
+    }
+}
+
 /// What this process has to do with the run, shared with the thread that reports it.
 pub(crate) struct Stage {
     pub(crate) task: Task,
@@ -77,6 +84,7 @@ pub(crate) struct Stage {
     ended: AtomicU64,
     tallies: Mutex<Vec<Arc<Tally>>>,
     trips: Mutex<Vec<Arc<Trips>>>,
+    latencies: Mutex<Vec<u64>>,
     first: Usage,
     begin: Mutex<Usage>,
     orders: Mutex<Receiver<Order>>,
@@ -100,6 +108,7 @@ impl Stage {
             ended: AtomicU64::new(0),
             tallies: Mutex::default(),
             trips: Mutex::default(),
+            latencies: Mutex::default(),
             first: Usage::begin(),
             begin: Mutex::default(),
             orders: Mutex::new(orders),
@@ -181,6 +190,11 @@ impl Stage {
         trips
     }
 
+    /// A time that is no one connection's.
+    pub(crate) fn note_latency(&self, latency: Option<u64>) {
+        self.latencies.lock().unwrap().extend(latency);
+    }
+
     fn report(&self) -> Report {
         // First, so that reporting is not measured.
         let end = Usage::read();
@@ -198,7 +212,8 @@ impl Stage {
                 .map(|trips| format!("{} of {} round trips missing", trips.missing(), self.task.count)),
         );
         let samples = tallies.iter().flat_map(|tally| tally.take_latencies());
-        let samples = samples.chain(trips.iter().flat_map(|trips| trips.take_samples())).collect();
+        let samples = samples.chain(trips.iter().flat_map(|trips| trips.take_samples()));
+        let samples = samples.chain(std::mem::take(&mut *self.latencies.lock().unwrap())).collect();
         Report {
             began: self.began.load(Relaxed),
             ended: self.ended.load(Relaxed).max(self.arrivals.last()),

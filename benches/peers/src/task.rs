@@ -16,6 +16,8 @@ pub(crate) struct Task {
     /// Connections that take part; `stalled` more connect and never read.
     pub(crate) connections: usize,
     pub(crate) stalled: usize,
+    /// Whether who receives a broadcast is a [crowd](crate::crowd), instead of the peer's own clients.
+    pub(crate) crowd: bool,
     /// How many threads send on the one connection.
     pub(crate) threads: u64,
     /// Messages per second; as fast as it goes without.

@@ -81,8 +81,8 @@ pub(crate) const NAMES: &[&str] = &[
     "leads",
 ];
 
-/// Measured beside the others, and no peers of ours: another way to use it, and the tuned one.
-pub(crate) const VARIANTS: [&str; 2] = ["leads-comm-batch", "tokio-tuned"];
+/// Measured beside the others, and no peer of ours: another way to use it.
+pub(crate) const VARIANTS: [&str; 1] = ["leads-comm-batch"];
 
 /// The peer of that name, if it is one that this program can play.
 pub(crate) fn find(name: &str) -> Option<&'static dyn Peer> {
@@ -139,6 +139,7 @@ pub(crate) fn unable(name: &str, task: &Task) -> Option<&'static str> {
     match (name, task.job) {
         ("leads-comm-batch", Job::Send) => None,
         ("leads-comm-batch", _) => Some("there is no batch to send"),
+        ("message-io-framed" | "zmq", _) if task.crowd => Some("a plain socket does not know its framing"),
         ("zmq", Job::Duplex) => Some("a socket of libzmq belongs to one thread, which cannot send and receive at once"),
         ("leads", Job::Trip) if task.connections > 1 => {
             Some("a callback of LEADS is not told who has sent a message, so that its server cannot answer one of many")
