@@ -1,8 +1,8 @@
 //! The lock of an outbox, and the *lane*, a short way in.
 //!
-//! While messages are left in the queue for a moment, or some other thread writes, there is nothing to do for one more
-//! but to copy it behind the last. The lane says how much may still come in so, before anything else has to be looked
-//! at. Whoever else takes the lock closes it, so that nothing it depends on changes while it is open.
+//! While messages are left in the queue for a moment, or another thread writes, there is nothing to do for one more but
+//! to copy it behind the last. The lane says how much may still come in so, before anything else has to be looked at. A
+//! thread that takes the lock for more than that closes it, so that nothing it depends on changes while it is open.
 
 use std::ops::{Deref, DerefMut};
 use std::time::Instant;
