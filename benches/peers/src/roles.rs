@@ -61,7 +61,7 @@ pub(crate) fn connect(peer: &dyn Peer, port: u16, stage: &Stage) -> Result<(), F
                 scope.spawn(|| crowd.watch(stage));
                 receive_all(stage, task.connections);
                 stage.done()
-            })
+            });
         }
         Job::Broadcast => {
             let connect = |_| peer.connect(task, port, Receive::Count(stage.tally()));
