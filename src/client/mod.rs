@@ -285,7 +285,7 @@ impl Client {
     /// Does something with the connection of a client that has only one.
     fn with_only<T>(&self, send: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
         let connection = self.shared.only.get().ok_or(Error::NotConnected)?;
-        // Not the whole result: most have nothing but that they are good.
+        // Only an error is moved: to copy what has just been written of the result holds up each message.
         send(connection).map_err(|error| match error {
             Error::Disconnected if connection.disconnect_reason().is_some() => Error::NotConnected,
             error => error,

@@ -33,7 +33,7 @@ impl Link {
         // Of the many messages of a tight loop nearly all go by the lane.
         match self.outbox.push_by_lane(outgoing) {
             Ok(()) => {
-                self.accepted(outgoing, Step::Nothing);
+                self.note_accepted(outgoing, Step::Nothing);
                 Ok(())
             }
             Err(state) => self.push_locked(state, outgoing, patience),
@@ -50,7 +50,7 @@ impl Link {
         loop {
             match self.outbox.push(state, outgoing, patience) {
                 Ok(step) => {
-                    self.accepted(outgoing, step);
+                    self.note_accepted(outgoing, step);
                     return Ok(());
                 }
                 Err(refused) => self.try_again(refused, outgoing, patience)?,
@@ -60,7 +60,7 @@ impl Link {
     }
 
     #[inline]
-    fn accepted(&self, outgoing: Outgoing<'_>, step: Step) {
+    fn note_accepted(&self, outgoing: Outgoing<'_>, step: Step) {
         if log_enabled!(Level::Trace) {
             self.trace_accepted(outgoing);
         }

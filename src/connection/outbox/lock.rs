@@ -103,7 +103,7 @@ impl State {
             return 0;
         }
         let limit = self.delivery.queue_limit();
-        // What is written by then is not waited for.
+        // Until it would have to be written here.
         let before_writing = match self.writer {
             Writer::Caller => usize::MAX,
             Writer::Background if self.background.watched && !self.background.has_thread => usize::MAX,

@@ -226,8 +226,8 @@ impl Outbox {
         self.state.lock().delivery.slow_consumer
     }
 
-    /// Accepts a message where that takes no more than to copy it; what it is to be [pushed](Self::push) into
-    /// otherwise.
+    /// Accepts a message where that takes no more than to copy it; otherwise the state that it is to be
+    /// [pushed](Self::push) into.
     #[inline]
     pub(crate) fn push_by_lane(&self, outgoing: Outgoing<'_>) -> Result<(), Locked<'_>> {
         match outgoing {

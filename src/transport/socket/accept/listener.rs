@@ -109,7 +109,9 @@ enum Behind {
     /// Listens no more, also where a process that is just being started still has it: one has every socket of its parent
     /// until it is another program.
     End,
+    /// Blocks again, as it did when it was given.
     Block,
+    /// Stays as it was given: it did not block.
     Leave,
 }
 
