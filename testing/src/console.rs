@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use send_ctrlc::Interruptible;
 
-use crate::PATIENCE;
+use crate::{PATIENCE, accept};
 
 /// What a keeper starts, and where it is told what to do.
 const PROGRAM: &str = "LEADS_COMM_TEST_KEPT";
@@ -58,8 +58,8 @@ impl Console {
         let mut child = command.env(PORT, door.local_addr().unwrap().port().to_string()).spawn().unwrap();
         let deadline = Instant::now() + PATIENCE;
         let keeper = loop {
-            match door.accept() {
-                Ok((keeper, _)) => break keeper,
+            match accept(&door) {
+                Ok(keeper) => break keeper,
                 Err(error) => assert!(error.kind() == io::ErrorKind::WouldBlock, "{error}"),
             }
             assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "the keeper does not come");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use super::PATIENCE;
+use super::{PATIENCE, accept};
 
 /// One end of a stream, with the time-out of a test.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl LeadsPeer {
 
     /// The server's end of a client that has connected already.
     pub fn accept(listener: &TcpListener) -> Self {
-        Self::new(listener.accept().unwrap().0)
+        Self::new(accept(listener).unwrap())
     }
 
     fn new(socket: TcpStream) -> Self {

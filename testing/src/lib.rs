@@ -42,7 +42,7 @@ pub mod wire;
 
 use std::fmt;
 use std::io::{self, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
@@ -58,6 +58,15 @@ pub use net::{Dial, Net, Started};
 
 /// How long anything may take before a test gives up: far longer than it ever should, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The next one who connects. No process that is started inherits the connection, as it may on Windows: that would not
+/// end before the process does.
+pub fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+    let (socket, _) = listener.accept()?;
+    #[cfg(windows)]
+    socket2::SockRef::from(&socket).set_no_inherit(true)?;
+    Ok(socket)
+}
 
 /// An error and its sources, one behind the other, as programs show them.
 ///

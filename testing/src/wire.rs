@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::{PATIENCE, free_port};
+use super::{PATIENCE, accept, free_port};
 
 /// One end of a connection.
 pub struct Peer {
@@ -153,7 +153,7 @@ impl Listening {
         let (tell, accepted) = mpsc::channel();
         // Ends with the test's process, if nobody connects.
         thread::spawn(move || {
-            if let Ok((socket, _)) = listener.accept() {
+            if let Ok(socket) = accept(&listener) {
                 drop(listener);
                 let _ = tell.send(socket);
             }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::PATIENCE;
+use super::{PATIENCE, accept};
 use super::seed::Random;
 use lane::Lane;
 
@@ -157,12 +157,12 @@ impl Drop for Proxy {
 impl Shared {
     fn accept(&self, listener: &TcpListener) {
         loop {
-            let accepted = listener.accept();
+            let accepted = accept(listener);
             if *lock(&self.stopped) {
                 return;
             }
             // A server that does not answer is a client that is turned away.
-            if let Ok(link) = accepted.and_then(|(client, _)| self.join(client)) {
+            if let Ok(link) = accepted.and_then(|client| self.join(client)) {
                 let mut links = lock(&self.links);
                 if *lock(&self.stopped) {
                     link.reset();

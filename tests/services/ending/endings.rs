@@ -14,6 +14,7 @@ use leads_comm::{
     Connection, ConnectionId, DisconnectCause, DisconnectReason, Error, OutboundLimit, Server, ServerBuilder, Timeouts,
     Undelivered,
 };
+use leads_comm_testing::child::{self, Process};
 use leads_comm_testing::layer::{self, How, Layer};
 use leads_comm_testing::*;
 
@@ -401,4 +402,21 @@ fn a_goodbye_explains_a_failed_write() {
     assert!(matches!(reason.cause, DisconnectCause::PeerGoodbye), "{reason:?}");
     assert_eq!(unsent(&reason), 1);
     server.close();
+}
+
+/// Nor would the peer of one that has ended hear of it, before that process ends.
+#[test]
+fn a_process_that_is_started_keeps_no_connection() {
+    if child::task().is_some() {
+        child::say("runs");
+        return child::wait_for_parent();
+    }
+    let started = Net::Tcp.start_server(|builder| builder);
+    let raw = started.raw();
+    let connection = connected(&started.events);
+    let child = Process::start("ending::endings::a_process_that_is_started_keeps_no_connection", "run");
+    assert_eq!(child.line(), "runs");
+    connection.abort();
+    only_end(&started.events);
+    assert_eq!(raw.read_to_end().1.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
 }

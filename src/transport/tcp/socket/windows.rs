@@ -37,7 +37,10 @@ impl TcpSocket {
         Ok(Self { socket, ended: AtomicBool::new(false), end: Wake::new()?, aborted: AtomicBool::new(false) })
     }
 
+    /// One that is nobody else's. Processes that are started inherit what the standard library accepts, in Wine at least,
+    /// and would keep the connection for as long as they run.
     pub(in crate::transport::tcp) fn own(socket: TcpStream) -> io::Result<Self> {
+        SockRef::from(&socket).set_no_inherit(true)?;
         Self::new(socket)
     }
 
