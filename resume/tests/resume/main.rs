@@ -8,6 +8,7 @@ mod slow;
 mod subscribing;
 
 use std::net::TcpStream;
+use std::ops::Deref;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
@@ -55,12 +56,36 @@ fn client(port: u16) -> ClientBuilder {
     Client::builder().port(port).reconnect(reconnect)
 }
 
+/// A subscriber that is closed when it is dropped: those of the tests that are over would go on to connect, without a
+/// pause, and hold up the others.
+struct Subscribed(Subscriber);
+
+impl Deref for Subscribed {
+    type Target = Subscriber;
+
+    fn deref(&self) -> &Subscriber {
+        &self.0
+    }
+}
+
+impl Drop for Subscribed {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl Subscribed {
+    fn start(subscriber: Subscriber) -> Self {
+        subscriber.start("127.0.0.1", true).unwrap();
+        Self(subscriber)
+    }
+}
+
 /// A subscriber at this port that has everything up to `last`, and what it is told.
-fn subscribe(port: u16, last: Option<Position>, callback: impl Callback) -> (Subscriber, Receiver<Told>) {
+fn subscribe(port: u16, last: Option<Position>, callback: impl Callback) -> (Subscribed, Receiver<Told>) {
     let (telling, told) = mpsc::channel();
     let subscriber = Subscriber::new(client(port), last, Telling(telling), callback).unwrap();
-    subscriber.start("127.0.0.1", true).unwrap();
-    (subscriber, told)
+    (Subscribed::start(subscriber), told)
 }
 
 fn next(told: &Receiver<Told>) -> Told {

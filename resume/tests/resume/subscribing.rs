@@ -115,7 +115,7 @@ fn a_message_whose_callback_has_panicked_comes_again() {
         |gap| panic!("{gap}"),
     );
     let subscriber = Subscriber::new(client(publisher.server().port()), None, panicking, ()).unwrap();
-    subscriber.start("127.0.0.1", true).unwrap();
+    let _subscribed = Subscribed::start(subscriber);
     assert_messages(&told, 1..=100);
     publisher.close();
 }
@@ -245,8 +245,7 @@ fn a_number_that_makes_a_message_impossible_holds_up_no_other() {
     }
     let (telling, told) = mpsc::channel();
     let client = client(publisher.server().port()).separator("4:x");
-    let subscriber = Subscriber::new(client, None, Telling(telling), ()).unwrap();
-    subscriber.start("127.0.0.1", true).unwrap();
+    let _subscribed = Subscribed::start(Subscriber::new(client, None, Telling(telling), ()).unwrap());
     for number in 1..=20 {
         if [4, 14].contains(&number) {
             assert!(matches!(next(&told), Told::Gap(gap) if gap.missing() == Some(1)), "{number}");

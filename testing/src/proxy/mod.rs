@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::{PATIENCE, accept};
 use super::seed::Random;
+use super::{PATIENCE, accept};
 use lane::Lane;
 
 /// How long a thread that is blocked in the system does not look whether it is over.
