@@ -235,8 +235,10 @@ fn a_stdout_that_nobody_reads_does_not_hold_up_the_end() {
     let lost = ended.stderr.iter().filter(|line| line.ends_with(" bytes were not printed")).count();
     assert_eq!((ended.code, lost), (1, 1), "{ended:?}");
     // The server hears of it at once, and not when its system gives up: a LEADS vehicle would wait with all its clients.
+    // It does where the system says that the goodbye has come over, which qemu does not pass on.
     let told = writing.join().unwrap();
-    assert!(cfg!(not(target_os = "linux")) || told.kind() != ErrorKind::WouldBlock, "{told}");
+    let hears = cfg!(all(target_os = "linux", not(leads_comm_emulated)));
+    assert!(!hears || told.kind() != ErrorKind::WouldBlock, "{told}");
 }
 
 #[test]
