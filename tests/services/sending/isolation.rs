@@ -36,8 +36,10 @@ impl Healthy {
 fn isolate(net: Net, count: usize, policy: SlowConsumer) {
     let started = net.start_server(|builder| {
         let builder = builder.max_sent_len(LEN).max_queued_bytes(400_000).slow_consumer(policy);
-        // It takes a slow machine longer than a peer may take nothing.
-        let builder = builder.timeouts(Timeouts::new().stall_timeout(2 * PATIENCE));
+        // It takes a slow machine longer than a peer may take nothing, or be without room where the system does not say
+        // that it answers.
+        let long = 10 * PATIENCE;
+        let builder = builder.timeouts(Timeouts::new().stall_timeout(long).dead_peer_timeout(long));
         builder.closing(Closing::new().flush_timeout(std::time::Duration::from_millis(200)))
     });
     let stalled: Vec<_> = (0..count).map(|_| stalled(&started)).collect();
