@@ -17,7 +17,6 @@ fn start_ignoring(signals: &str, arguments: &[&str]) -> Process {
 }
 
 #[test]
-#[cfg_attr(leads_comm_emulated, ignore = "qemu does not show in /proc which signals are ignored")]
 fn it_goes_on_where_they_were_ignored() {
     let listening = Listening::start();
     let listen = start_ignoring("HUP INT", &["listen", "-q", &listening.address()]);
@@ -34,7 +33,6 @@ fn it_goes_on_where_they_were_ignored() {
 }
 
 #[test]
-#[cfg_attr(leads_comm_emulated, ignore = "qemu does not show in /proc which signals are ignored")]
 fn where_all_were_ignored_the_end_of_stdin_ends_it() {
     let listening = Listening::start();
     let mut send = start_ignoring("HUP INT TERM", &["send", "-q", &listening.address()]);
