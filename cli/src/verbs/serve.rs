@@ -112,23 +112,23 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let pace = Pace::of(matches);
     // A thread that nobody waits for, because it may be blocked in reading when the command ends.
     thread::spawn(move || broadcast_lines(&typed, &is_there, lines, pace));
-    // Not on this thread, which waits for enough messages, or for silence.
-    let (starting, ending) = (server.clone(), Arc::clone(&terminal));
-    let running = thread::spawn(move || {
-        let outcome = starting.start(false);
+    // However short the time is, it has listened.
+    match server.start(true) {
+        Ok(()) => {}
+        // Closed before the start, when Ctrl-C came that early.
+        Err(Error::Closed) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    }
+    let (served, ending) = (server.clone(), Arc::clone(&terminal));
+    thread::spawn(move || {
+        served.wait();
         ending.until.end();
-        outcome
     });
     let end = terminal.until.wait();
     server.close();
     match end {
-        End::Enough => Ok(()),
+        End::Enough | End::Told => Ok(()),
         End::Silence | End::TimeUp => terminal.until.judge(end, "messages"),
-        End::Told => match running.join().expect("the library does not panic") {
-            // Closed before the start, when Ctrl-C came that early.
-            Ok(()) | Err(Error::Closed) => Ok(()),
-            Err(error) => Err(error.into()),
-        },
     }
 }
 
