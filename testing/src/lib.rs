@@ -57,7 +57,7 @@ pub use net::raw::Raw;
 pub use net::{Dial, Net, Started};
 
 /// How long anything may take before a test gives up: far longer than it ever should, also on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(if cfg!(leads_comm_emulated) { 80 } else { 20 });
 
 /// The next one who connects. No process that is started inherits the connection, as it may on Windows: that would not
 /// end before the process does.

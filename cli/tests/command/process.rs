@@ -22,7 +22,7 @@ use signal_hook::{
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_leads-comm");
 
 /// How long anything may take before a test gives up: far longer than it ever should, also on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(if cfg!(leads_comm_emulated) { 120 } else { 30 });
 
 /// What ends the command as it should, as [`Process::signal`] knows it.
 #[cfg(unix)]
