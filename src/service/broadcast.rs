@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::slice;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::connection::Connection;
 use crate::connection::engine::Engine;
@@ -23,6 +24,9 @@ use crate::sync::{Mutex, now};
 /// How many broadcasts are written one by one before a tight loop is taken for one: few, because each is a write to
 /// every peer.
 const TIGHT: u32 = 4;
+
+/// How long a broadcast takes of which one is enough: what is gathered waits for a tick, which is nothing beside it.
+const LONG: Duration = Duration::from_millis(2);
 
 pub(crate) struct Broadcaster {
     state: Mutex<State>,
@@ -48,7 +52,8 @@ enum Outcome {
 
 impl Broadcaster {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::new(State { rush: Rush::new(TIGHT), members: 0, others: Arc::default(), writing: 0 }) }
+        let rush = Rush::new(TIGHT, LONG);
+        Self { state: Mutex::new(State { rush, members: 0, others: Arc::default(), writing: 0 }) }
     }
 
     /// Sends a message to everyone; by how many it was accepted.

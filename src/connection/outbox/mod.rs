@@ -49,7 +49,7 @@ mod writing;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(crate) use background::Progress;
 pub(crate) use batch::{BATCH_LEN, Batch};
@@ -189,7 +189,7 @@ impl Outbox {
                 goodbye_queued: false,
                 writes_directly: true,
                 background: Background::new(since),
-                rush: Rush::new(TIGHT),
+                rush: Rush::new(TIGHT, Duration::MAX),
                 account: Account::default(),
                 lost: Lost::default(),
                 unsent: Unsent::default(),

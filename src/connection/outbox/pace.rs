@@ -19,14 +19,16 @@ pub(crate) struct Pace {
     /// After how many writes without a pause they are better joined. Until then each is written at once, which is the
     /// quickest for a few.
     tight: u32,
+    /// How long one has to take to be as good as all of these.
+    long: Duration,
     streak: u32,
     begun: Option<Instant>,
     ended: Option<Instant>,
 }
 
 impl Pace {
-    pub(crate) fn new(tight: u32) -> Self {
-        Self { tight, streak: 0, begun: None, ended: None }
+    pub(crate) fn new(tight: u32, long: Duration) -> Self {
+        Self { tight, long, streak: 0, begun: None, ended: None }
     }
 
     /// Before a write: whether it comes at the end of a tight loop's worth of others.
@@ -35,7 +37,7 @@ impl Pace {
             let writing = ended.saturating_duration_since(begun);
             let pause = now.saturating_duration_since(ended);
             if pause < NO_PAUSE.max(writing / PART_OF_WRITE) {
-                self.streak += 1;
+                self.streak = if writing < self.long { self.streak + 1 } else { self.tight };
             } else if pause < SHORT_PAUSE {
                 self.streak = self.streak.saturating_sub(1);
             } else {
@@ -70,7 +72,7 @@ impl Pace {
 
     /// Begins anew.
     pub(crate) fn reset(&mut self) {
-        *self = Self::new(self.tight);
+        *self = Self::new(self.tight, self.long);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Rushes: what is sent one right after the other is left for a moment, to be joined.
 
+use std::time::Duration;
+
 use super::pace::Pace;
 use crate::connection::pump::Tick;
 
@@ -19,9 +21,9 @@ pub(crate) struct Rush {
 }
 
 impl Rush {
-    /// `tight`: as for [`Pace::new`].
-    pub(crate) fn new(tight: u32) -> Self {
-        Self { pace: Pace::new(tight), is_on: false, ticks: false, queued: 0, written: 0 }
+    /// `tight` and `long`: as for [`Pace::new`].
+    pub(crate) fn new(tight: u32, long: Duration) -> Self {
+        Self { pace: Pace::new(tight, long), is_on: false, ticks: false, queued: 0, written: 0 }
     }
 
     /// Whether messages are left for a moment.

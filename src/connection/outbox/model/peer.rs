@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use loom::thread::{self, JoinHandle};
 
@@ -121,7 +122,7 @@ impl Peer {
         let wire = Arc::new(Wire::new(setup.take));
         let outbox =
             Arc::new(Outbox::new(Arc::<Wire>::clone(&wire), Arc::clone(&rules), Delivery::clone(&rules.delivery)));
-        outbox.state.lock().rush = Rush::new(setup.tight);
+        outbox.state.lock().rush = Rush::new(setup.tight, Duration::MAX);
         let (watched, retired) = (AtomicBool::new(false), OnceLock::new());
         Arc::new(Self { outbox, wire, rules, setup, pump: Pump::default(), watched, retired })
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::Pace;
 
 const TIGHT: u32 = 3;
+const LONG: Duration = Duration::from_millis(2);
 
 /// What happens between two writes, in nanoseconds.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +23,7 @@ use Event::{Answer, Reset, Write};
 
 /// For each of the writes, whether it is told that it comes in a tight loop.
 fn told(events: &[Event]) -> Vec<bool> {
-    let mut pace = Pace::new(TIGHT);
+    let mut pace = Pace::new(TIGHT, LONG);
     let mut now = Instant::now();
     let mut told = Vec::new();
     for event in events {
@@ -50,7 +51,8 @@ fn a_loop_is_tight_when_enough_writes_come_without_a_pause() {
         Write { pause, takes: 1_000 }
     }
     let close = after(500);
-    let cases: [(&str, &[Event], &[bool]); 9] = [
+    let long = Write { pause: 1_000, takes: 2_000_000 };
+    let cases: [(&str, &[Event], &[bool]); 12] = [
         ("the first of all has nothing before it", &[close], &[false]),
         ("three pauses make three", &[close; 5], &[false, false, false, true, true]),
         ("2 us are a pause", &[after(2_000); 6], &[false; 6]),
@@ -59,6 +61,13 @@ fn a_loop_is_tight_when_enough_writes_come_without_a_pause() {
             "a pause is measured by the writing",
             &[Write { pause: 6_000, takes: 100_000 }; 4],
             &[false, false, false, true],
+        ),
+        ("a long write is as good as three", &[long; 3], &[false, true, true]),
+        ("so is one among short ones", &[close, long, close], &[false, false, true]),
+        (
+            "behind a pause it is one like the others",
+            &[long, Write { pause: 130_000, takes: 1_000 }, close],
+            &[false, false, false],
         ),
         (
             "a short pause takes one back",
