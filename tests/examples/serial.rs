@@ -12,6 +12,7 @@ fn demo(arguments: &[&str]) -> Process {
 }
 
 #[test]
+#[cfg_attr(leads_comm_emulated, ignore = "qemu does not know TCGETS2, which tells of terminals")]
 fn it_talks_to_the_device_that_it_plays() {
     for arguments in [&["--baud", "115200"][..], &["--separator", "\r\n"]] {
         let mut process = demo(arguments);
@@ -24,6 +25,7 @@ fn it_talks_to_the_device_that_it_plays() {
 }
 
 #[test]
+#[cfg_attr(leads_comm_emulated, ignore = "qemu does not know TCGETS2, which tells of terminals")]
 fn what_was_asked_at_the_end_of_stdin_is_answered() {
     for _ in 0..5 {
         // Like `printf 'temperature\nled:1' | serial --demo`.
@@ -48,6 +50,7 @@ fn a_wrong_value_is_told_with_its_option_and_what_it_may_be() {
 }
 
 #[test]
+#[cfg_attr(leads_comm_emulated, ignore = "qemu does not know TCGETS2, which tells of terminals")]
 fn a_line_that_cannot_be_sent_is_told() {
     let mut process = demo(&[]);
     process.write(b"a;b\n");
@@ -58,6 +61,7 @@ fn a_line_that_cannot_be_sent_is_told() {
 }
 
 #[test]
+#[cfg_attr(leads_comm_emulated, ignore = "qemu does not know TCGETS2, which tells of terminals")]
 fn ctrl_c_ends_it() {
     for arguments in [&["--reconnect"][..], &[]] {
         let process = demo(arguments);

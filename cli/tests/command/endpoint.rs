@@ -323,6 +323,7 @@ fn openssl_is_understood() {
 
 #[test]
 #[cfg(unix)]
+#[cfg_attr(leads_comm_emulated, ignore = "qemu does not know TCGETS2, which tells of terminals")]
 fn devices_are_listened_to_and_spoken_to() {
     use leads_comm_testing::pty::Device;
 

@@ -29,6 +29,7 @@ fn is_as_before(terminal: &Terminal) -> bool {
 }
 
 #[test]
+#[cfg_attr(leads_comm_emulated, ignore = "qemu does not know TCGETS2, which tells of terminals")]
 fn keys_pause_step_and_quit() {
     let recordings = Recordings::new();
     let file = recordings.mcap("a.mcap", 1_000_000, &["1", "2", "3", "4"]);
@@ -55,6 +56,7 @@ fn keys_pause_step_and_quit() {
 }
 
 #[test]
+#[cfg_attr(leads_comm_emulated, ignore = "qemu does not know TCGETS2, which tells of terminals")]
 fn keys_make_it_faster() {
     let recordings = Recordings::new();
     // Ten minutes, or a second.
@@ -70,6 +72,7 @@ fn keys_make_it_faster() {
 }
 
 #[test]
+#[cfg_attr(leads_comm_emulated, ignore = "qemu does not know TCGETS2, which tells of terminals")]
 fn the_terminal_is_given_back_by_every_way_out() {
     let recordings = Recordings::new();
     let file = recordings.mcap("a.mcap", 1_000_000, &["1", "2"]);
@@ -91,6 +94,7 @@ fn the_terminal_is_given_back_by_every_way_out() {
 }
 
 #[test]
+#[cfg_attr(leads_comm_emulated, ignore = "qemu does not know TCGETS2, which tells of terminals")]
 fn the_terminal_is_given_back_while_it_is_stopped() {
     let recordings = Recordings::new();
     let file = recordings.mcap("a.mcap", 1_000_000, &["1", "2"]);
@@ -110,6 +114,7 @@ fn the_terminal_is_given_back_while_it_is_stopped() {
 }
 
 #[test]
+#[cfg_attr(leads_comm_emulated, ignore = "qemu does not know TCGETS2, which tells of terminals")]
 fn where_it_is_is_drawn() {
     let recordings = Recordings::new();
     let file = recordings.mcap("a.mcap", 1_000_000, &["1", "2"]);

@@ -33,7 +33,7 @@ macro_rules! each_transport {
             Memory memory,
             Blocking blocking,
             #[cfg(unix)] Unix unix,
-            #[cfg(all(unix, feature = "serial"))] Serial serial,
+            #[cfg(all(unix, feature = "serial", not(leads_comm_emulated)))] Serial serial,
             #[cfg(feature = "tls")] Tls tls,
         }
     };
