@@ -151,6 +151,12 @@ pub fn connected(events: &Receiver<Event>) -> leads_comm::Connection {
     })
 }
 
+/// Time-outs under which a peer that takes nothing stays so long, also where the system does not tell whether it is
+/// there.
+pub fn unhurried(time: Duration) -> leads_comm::Timeouts {
+    leads_comm::Timeouts::new().stall_timeout(time).dead_peer_timeout(time)
+}
+
 /// The next message.
 pub fn received(events: &Receiver<Event>) -> Vec<u8> {
     find(events, |event| match event {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use leads_comm::{
     Client, Closing, Connection, Delivery, Error, Key, MemoryLimits, OutboundLimit, Reconnect, Server, ServerBuilder,
-    SlowConsumer, Timeouts, key,
+    SlowConsumer, key,
 };
 use leads_comm_testing::valve::{self, EITHER, Writes};
 use leads_comm_testing::*;
@@ -156,9 +156,7 @@ fn limited(builder: ServerBuilder) -> ServerBuilder {
     let builder = builder
         .max_queued_bytes(TOTAL)
         .memory_limits(MemoryLimits::new().max_total_queued_bytes(TOTAL).max_total_unfinished_bytes(TOTAL));
-    builder
-        .closing(Closing::new().flush_timeout(Duration::ZERO))
-        .timeouts(Timeouts::new().stall_timeout(Duration::from_secs(600)))
+    builder.closing(Closing::new().flush_timeout(Duration::ZERO)).timeouts(unhurried(Duration::from_secs(600)))
 }
 
 fn assert_bounded(what: &str, before: usize, most: usize) {

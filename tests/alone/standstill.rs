@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm::callback::Event;
-use leads_comm::{MemoryLimits, Server, ServerBuilder, Timeouts};
+use leads_comm::{MemoryLimits, Server, ServerBuilder};
 use leads_comm_testing::child::{self, Process, say, tell};
 use leads_comm_testing::*;
 
@@ -21,7 +21,7 @@ const PEERS: usize = 100;
 const LONG: usize = 1024 * 1024;
 
 fn adapt(task: &str, builder: ServerBuilder) -> ServerBuilder {
-    let timeouts = Timeouts::new().stall_timeout(Duration::from_secs(60));
+    let timeouts = unhurried(Duration::from_secs(60));
     match task {
         "idle" => builder.timeouts(timeouts).idle_timeout(TIMEOUT),
         "pending" => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leads_comm::{Connection, Server, Timeouts};
+use leads_comm::{Connection, Server};
 use leads_comm_testing::child::{self, Process, tell};
 use leads_comm_testing::*;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -17,7 +17,7 @@ fn serve() {
     let before = threads::count();
     let (callback, events) = recorder();
     let builder = Server::builder().port(0).max_connections(CONNECTIONS).callback(callback);
-    let server = builder.timeouts(Timeouts::new().stall_timeout(Duration::from_secs(600))).build().unwrap();
+    let server = builder.timeouts(unhurried(Duration::from_secs(600))).build().unwrap();
     server.start(true).unwrap();
     tell("port", server.port());
     let connections: Vec<Connection> = (0..CONNECTIONS).map(|_| connected(&events)).collect();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use std::{array, fmt};
 
 use leads_comm::stats::Traffic;
-use leads_comm::{Client, Closing, Connection, Delivery, DisconnectCause, SlowConsumer, Timeouts, callback, key};
+use leads_comm::{Client, Closing, Connection, Delivery, DisconnectCause, SlowConsumer, callback, key};
 use leads_comm_testing::alone::again;
 use leads_comm_testing::child::{Process, task, tell};
 use leads_comm_testing::*;
@@ -124,7 +124,7 @@ fn one_way_times(frozen: Frozen, messages: usize) -> Times {
             .max_received_len(LEN)
             .max_sent_len(LEN)
             .key(key::prefix(b':'))
-            .timeouts(Timeouts::new().stall_timeout(3 * PATIENCE))
+            .timeouts(unhurried(3 * PATIENCE))
             .closing(Closing::new().flush_timeout(Duration::ZERO))
     });
     // Before the others in the table.

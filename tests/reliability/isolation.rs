@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::transport::{Stream, memory};
-use leads_comm::{Closing, Connection, DisconnectCause, Error, Server, SlowConsumer, Timeouts, callback};
+use leads_comm::{Closing, Connection, DisconnectCause, Error, Server, SlowConsumer, callback};
 use leads_comm_testing::alone::again;
 use leads_comm_testing::child::{Process, task, tell};
 use leads_comm_testing::layer::{self, Layer};
@@ -153,7 +153,7 @@ mod allocated {
 fn cost_of_stalled_peers(len: usize, broadcast: impl Fn(&Server, &[u8]) -> usize) {
     const PEERS: usize = 100;
     const LIMIT_KIB: usize = 4 * 1024;
-    let started = Net::Tcp.start_server(|builder| builder);
+    let started = Net::Tcp.start_server(|builder| builder.timeouts(unhurried(10 * PATIENCE)));
     let peers: Vec<_> = (0..PEERS).map(|_| narrow(&started)).collect();
     peers.iter().for_each(|_| drop(connected(&started.events)));
     // Whatever the first messages need is there already.
@@ -315,9 +315,7 @@ fn latencies(stalled: usize, slow: Slow, module: &str, test: &str) -> (Times, Ti
             .max_sent_len(10_000)
             .max_queued_bytes(100_000)
             .slow_consumer(SlowConsumer::DropOldest);
-        builder
-            .timeouts(Timeouts::new().stall_timeout(3 * PATIENCE))
-            .closing(Closing::new().flush_timeout(Duration::ZERO))
+        builder.timeouts(unhurried(3 * PATIENCE)).closing(Closing::new().flush_timeout(Duration::ZERO))
     });
     let mut processes = VecDeque::new();
     let mut narrows = Vec::new();
@@ -423,7 +421,7 @@ in_two_lengths! {
         let many = if count > 10 { 1000 } else { 50 };
         let beside = |stalled: usize| {
             let started = Net::Tcp.start_server(|builder| {
-                builder.timeouts(Timeouts::new().stall_timeout(Duration::from_secs(600)))
+                builder.timeouts(unhurried(Duration::from_secs(600)))
             });
             let narrow: Vec<_> = (0..stalled).map(|_| narrow(&started)).collect();
             let reading = started.raw();

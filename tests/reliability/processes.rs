@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use leads_comm::{Client, CloseOnDrop, Closing, Server, Timeouts, callback};
+use leads_comm::{Client, CloseOnDrop, Closing, Server, callback};
 use leads_comm_testing::alone::again;
 use leads_comm_testing::child::{Process, task, tell};
 use leads_comm_testing::*;
@@ -41,7 +41,7 @@ fn end_with_stalled_peers(way: &str) {
     })
     .unwrap();
     let builder = Server::builder().port(0).closing(Closing::new().flush_timeout(LIMIT).close_timeout(LIMIT));
-    let server = builder.timeouts(Timeouts::new().stall_timeout(3 * PATIENCE)).build().unwrap();
+    let server = builder.timeouts(unhurried(3 * PATIENCE)).build().unwrap();
     server.start(true).unwrap();
     let guard = (way == "closes" || way == SIGTERM).then(|| CloseOnDrop::new(server.clone()));
     tell("port", server.port());

@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use leads_comm::{Connection, Timeouts};
-use leads_comm_testing::{Net, PATIENCE, alone, child, connected, number_of, numbered};
+use leads_comm::Connection;
+use leads_comm_testing::{Net, PATIENCE, alone, child, connected, number_of, numbered, unhurried};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::millis;
@@ -87,8 +87,7 @@ fn who_is_behind_is_served_although_no_further_descriptor_is_allowed() {
         assert_eq!(process.hear("served"), MESSAGES.to_string());
         return;
     }
-    let started =
-        Net::Tcp.start_server(|builder| builder.timeouts(Timeouts::new().stall_timeout(Duration::from_secs(600))));
+    let started = Net::Tcp.start_server(|builder| builder.timeouts(unhurried(Duration::from_secs(600))));
     let raws: Vec<_> = (0..=STALLED).map(|_| started.raw()).collect();
     let mut connections: Vec<_> = raws.iter().map(|_| connected(&started.events)).collect();
     connections.sort_by_key(Connection::id);

@@ -12,18 +12,18 @@ use leads_comm::callback::{self, Event};
 use leads_comm::codec::EncodeError;
 use leads_comm::crossbeam_channel::Receiver;
 use leads_comm::{
-    Client, CloseOnDrop, Closing, DisconnectCause, DisconnectReason, Error, Server, SlowConsumer, Timeouts,
-    create_server, start_server,
+    Client, CloseOnDrop, Closing, DisconnectCause, DisconnectReason, Error, Server, SlowConsumer, create_server,
+    start_server,
 };
 use leads_comm_testing::leads_peer::LeadsPeer;
-use leads_comm_testing::{PATIENCE, connected, disconnected, in_time, next, received, recorder, until};
+use leads_comm_testing::{PATIENCE, connected, disconnected, in_time, next, received, recorder, unhurried, until};
 
 /// Loses nothing to a busy machine: senders wait for room, and an end for all that was accepted.
 macro_rules! lossless {
     ($builder:expr) => {
         $builder
             .slow_consumer(SlowConsumer::Block(2 * PATIENCE))
-            .timeouts(Timeouts::new().stall_timeout(2 * PATIENCE))
+            .timeouts(unhurried(2 * PATIENCE))
             .closing(Closing::new().flush_timeout(2 * PATIENCE).close_timeout(3 * PATIENCE))
     };
 }

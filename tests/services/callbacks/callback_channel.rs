@@ -8,8 +8,7 @@ use std::time::Duration;
 use leads_comm::callback::{self, ChannelCallback, Event, closures};
 use leads_comm::crossbeam_channel::{self, Receiver, RecvTimeoutError};
 use leads_comm::{
-    Client, CloseOnDrop, Closing, ConnectionId, DisconnectCause, DisconnectKind, Error, Reconnect, Server,
-    SlowConsumer, Timeouts,
+    Client, CloseOnDrop, Closing, ConnectionId, DisconnectCause, DisconnectKind, Error, Reconnect, Server, SlowConsumer,
 };
 use leads_comm_testing::*;
 
@@ -107,7 +106,7 @@ over_every_transport! {
         let (channel, events) = callback::channel(1);
         let started = net.start_server(|builder| builder.callback(channel));
         let flood = started.client().max_sent_len(1000).max_queued_bytes(64 * 1024);
-        let flood = flood.slow_consumer(SlowConsumer::Block(PATIENCE)).timeouts(Timeouts::new().stall_timeout(PATIENCE)).build().unwrap();
+        let flood = flood.slow_consumer(SlowConsumer::Block(PATIENCE)).timeouts(unhurried(PATIENCE)).build().unwrap();
         flood.start(started.address(), true).unwrap();
         let flooding = thread::spawn({
             let flood = flood.clone();

@@ -161,7 +161,7 @@ fn what_is_dropped_is_dropped_whole_behind_what_is_held() {
             let builder = builder.slow_consumer(SlowConsumer::DropOldest).max_sent_len(LEN).max_queued_bytes(20_000);
             builder
                 .closing(Closing::new().flush_timeout(PATIENCE).close_timeout(PATIENCE))
-                .timeouts(Timeouts::new().stall_timeout(3 * PATIENCE))
+                .timeouts(unhurried(3 * PATIENCE))
         });
         let stalled = started.raw();
         let connection = connected(&started.events);

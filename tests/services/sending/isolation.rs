@@ -2,7 +2,7 @@
 
 use leads_comm::callback::Event;
 use leads_comm::crossbeam_channel::Receiver;
-use leads_comm::{Client, Closing, Connection, DisconnectCause, SlowConsumer, Timeouts};
+use leads_comm::{Client, Closing, Connection, DisconnectCause, SlowConsumer};
 use leads_comm_testing::valve::{self, EITHER};
 use leads_comm_testing::*;
 
@@ -36,10 +36,8 @@ impl Healthy {
 fn isolate(net: Net, count: usize, policy: SlowConsumer) {
     let started = net.start_server(|builder| {
         let builder = builder.max_sent_len(LEN).max_queued_bytes(400_000).slow_consumer(policy);
-        // It takes a slow machine longer than a peer may take nothing, or be without room where the system does not say
-        // that it answers.
-        let long = 10 * PATIENCE;
-        let builder = builder.timeouts(Timeouts::new().stall_timeout(long).dead_peer_timeout(long));
+        // It takes a slow machine longer than a peer may take nothing.
+        let builder = builder.timeouts(unhurried(10 * PATIENCE));
         builder.closing(Closing::new().flush_timeout(std::time::Duration::from_millis(200)))
     });
     let stalled: Vec<_> = (0..count).map(|_| stalled(&started)).collect();

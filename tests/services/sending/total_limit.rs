@@ -7,7 +7,7 @@ use std::time::Duration;
 use leads_comm::callback::Event;
 use leads_comm::{
     Closing, Connection, DisconnectCause, DisconnectReason, Error, MemoryLimits, OutboundLimit, ServerBuilder,
-    SlowConsumer, Timeouts,
+    SlowConsumer,
 };
 use leads_comm_testing::valve::{self, EITHER, Valve, Valves, Writes};
 use leads_comm_testing::*;
@@ -283,7 +283,7 @@ fn nothing_of_the_sum_is_lost_for_ever() {
     for writes in EITHER {
         for policy in [SlowConsumer::DropOldest, SlowConsumer::DropNewest] {
             let (started, valves) = valve::start_server(writes, |builder| {
-                limited(builder).slow_consumer(policy).timeouts(Timeouts::new().stall_timeout(Duration::from_secs(60)))
+                limited(builder).slow_consumer(policy).timeouts(unhurried(Duration::from_secs(60)))
             });
             // Twice, so that a little that is lost each time comes to much.
             for (ending, end) in ENDINGS.into_iter().chain(ENDINGS) {
@@ -324,7 +324,7 @@ fn whoever_takes_everything_is_served_by_every_call() {
             limited(builder)
                 .max_queued_bytes(TOTAL / 4)
                 .slow_consumer(policy)
-                .timeouts(Timeouts::new().stall_timeout(Duration::from_secs(60)))
+                .timeouts(unhurried(Duration::from_secs(60)))
         });
         let stalled = peers(&started, &valves, STALLED);
         let healthy = &peers(&started, &valves, 1)[0];
@@ -400,7 +400,7 @@ fn whoever_takes_everything_is_served_though_others_hold_the_reserve() {
     const MESSAGES: usize = 300;
     for policy in [SlowConsumer::DropOldest, SlowConsumer::DropNewest] {
         let (started, valves) = valve::start_server(Writes::Direct, |builder| {
-            limited(builder).slow_consumer(policy).timeouts(Timeouts::new().stall_timeout(Duration::from_secs(60)))
+            limited(builder).slow_consumer(policy).timeouts(unhurried(Duration::from_secs(60)))
         });
         // Two who have more than a batch each, of which a part is no use to anybody else.
         let stalled = peers(&started, &valves, 2);
