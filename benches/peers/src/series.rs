@@ -80,8 +80,8 @@ fn prepare(scenario: &Scenario, peer: &str, length: f64, options: &Options) -> E
     };
     options.progress(&format!("{} {} warms up", scenario.name, peer));
     entry.count = first;
-    // A short run says too little about a long one.
-    for _ in 0..4 {
+    // A short run says too little about a long one: what is quick only once it runs looks slow in it.
+    for _ in 0..6 {
         let task = &scenario.tasks(peer, entry.count)[0];
         let seconds = match runner::run(task, patience(scenario, options)) {
             Ok(outcome) => outcome.seconds(),
@@ -91,7 +91,7 @@ fn prepare(scenario: &Scenario, peer: &str, length: f64, options: &Options) -> E
             }
         };
         let wanted = entry.count as f64 * length / seconds.max(1e-6);
-        let enough = seconds > length / 4.0;
+        let enough = seconds > length / 2.0;
         let wanted = if enough { wanted } else { wanted.min(16.0 * entry.count as f64) };
         entry.count = (wanted / first as f64).round().max(1.0) as u64 * first;
         if enough {
