@@ -37,7 +37,10 @@ impl Pace {
             let writing = ended.saturating_duration_since(begun);
             let pause = now.saturating_duration_since(ended);
             if pause < NO_PAUSE.max(writing / PART_OF_WRITE) {
-                self.streak = if writing < self.long { self.streak + 1 } else { self.tight };
+                self.streak += 1;
+                if writing >= self.long {
+                    self.streak = self.streak.max(self.tight);
+                }
             } else if pause < SHORT_PAUSE {
                 self.streak = self.streak.saturating_sub(1);
             } else {
