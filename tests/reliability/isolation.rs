@@ -420,9 +420,7 @@ in_two_lengths! {
         const FEW: usize = 16;
         let many = if count > 10 { 1000 } else { 50 };
         let beside = |stalled: usize| {
-            let started = Net::Tcp.start_server(|builder| {
-                builder.timeouts(unhurried(Duration::from_secs(600)))
-            });
+            let started = Net::Tcp.start_server(|builder| builder.timeouts(unhurried(Duration::from_secs(600))));
             let narrow: Vec<_> = (0..stalled).map(|_| narrow(&started)).collect();
             let reading = started.raw();
             let mut connections: Vec<_> = (0..=stalled).map(|_| connected(&started.events)).collect();
