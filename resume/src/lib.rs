@@ -21,6 +21,7 @@ mod in_flight;
 mod position;
 mod progress;
 mod publisher;
+mod spool;
 mod subscriber;
 mod wire;
 
@@ -29,4 +30,5 @@ pub use gap::Gap;
 pub use history::{Bounds, History, HistoryError};
 pub use position::{ParsePositionError, Position};
 pub use publisher::Publisher;
+pub use spool::{Backlog, Spool, Taken};
 pub use subscriber::{Subscriber, Subscription, subscription};

@@ -155,6 +155,22 @@ impl Files {
         }
     }
 
+    /// Lets go the files that have nothing from this number on; the oldest number that is kept.
+    pub(super) fn forget_before(&mut self, number: u64) -> u64 {
+        while self.segments.front().is_some_and(|first| first.end() <= number) {
+            if self.segments.len() == 1 {
+                self.writing = None;
+            }
+            self.segments.pop_front().iter().for_each(Segment::remove);
+        }
+        self.oldest()
+    }
+
+    /// How many bytes the files have.
+    pub(super) fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+
     /// The file with this number, which is there.
     pub(super) fn segment_of(&self, number: u64) -> &Segment {
         &self.segments[self.segments.partition_point(|segment| segment.end() <= number)]

@@ -35,6 +35,17 @@ impl Memory {
         self.messages.len() as u64 > self.bounds.max_messages || self.bytes > self.bounds.max_bytes
     }
 
+    /// Lets go so many of the oldest messages.
+    pub(super) fn forget(&mut self, messages: u64) {
+        let count = usize::try_from(messages).unwrap_or(usize::MAX).min(self.messages.len());
+        self.bytes -= self.messages.drain(..count).map(|gone| charge(&gone)).sum::<u64>();
+    }
+
+    /// What all of them are charged.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// The messages from this place on, up to about so many bytes, and at least one.
     pub(super) fn read(&self, from: u64, bytes: usize) -> Vec<Arc<[u8]>> {
         let (mut payloads, mut read) = (Vec::new(), 0);

@@ -70,6 +70,17 @@ pub(crate) struct Cursor {
     reading: Option<Reading>,
 }
 
+/// What there is at a moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extent {
+    /// The oldest number that is kept.
+    pub(crate) oldest: u64,
+    /// The number of the next message.
+    pub(crate) next: u64,
+    /// What all of them take of memory, or of the disk.
+    pub(crate) bytes: u64,
+}
+
 /// What a reader finds.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -169,7 +180,7 @@ impl History {
         let log = self.log.lock();
         let answer = log.epochs.resume(last, log.oldest, log.newest);
         let (Answer::Resumed(next) | Answer::Gap(next)) = answer;
-        (Cursor { next: next.number, reading: None }, answer)
+        (Cursor::at(next.number), answer)
     }
 
     /// The next messages, up to about `bytes` of them; waits until there is one, or `ended` is set and
@@ -219,6 +230,31 @@ impl History {
         }
     }
 
+    /// What there is.
+    pub(crate) fn extent(&self) -> Extent {
+        let log = self.log.lock();
+        let bytes = match &log.store {
+            Store::Memory(memory) => memory.bytes(),
+            Store::Files(files) => files.bytes(),
+        };
+        Extent { oldest: log.oldest, next: log.newest + 1, bytes }
+    }
+
+    /// Nobody needs the numbers below this one any more. Those that share a file with it stay.
+    pub(crate) fn forget_before(&self, number: u64) {
+        let mut log = self.log.lock();
+        let (oldest, number) = (log.oldest, number.min(log.newest + 1));
+        log.oldest = match &mut log.store {
+            Store::Memory(memory) => {
+                memory.forget(number.saturating_sub(oldest));
+                number.max(oldest)
+            }
+            Store::Files(files) => files.forget_before(number),
+        };
+        let oldest = log.oldest;
+        log.epochs.forget_before(oldest);
+    }
+
     /// From now on nothing is added, and another may open the folder.
     pub(crate) fn close(&self) {
         let mut log = self.log.lock();
@@ -237,6 +273,16 @@ impl History {
 }
 
 impl Cursor {
+    /// One that reads from this number on.
+    pub(crate) fn at(next: u64) -> Self {
+        Self { next, reading: None }
+    }
+
+    /// The number that it reads next.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
     fn read(&mut self, segment: &Segment, bytes: usize) -> io::Result<Vec<Arc<[u8]>>> {
         let reading = match self.reading.take().filter(|reading| reading.is_before(segment, self.next)) {
             Some(reading) => reading,
