@@ -156,7 +156,6 @@ struct Work {
 impl Work {
     fn begin(mut plan: Plan, queue: Arc<Queue>, len: Arc<AtomicU64>) -> Result<Self, Broken> {
         let (output, form) = open(&mut plan, 1)?;
-        let part_began = queue.clock().started();
         let syncing = Syncing::start().map_err(Broken::Thread)?;
         let mut work = Self {
             plan,
@@ -164,7 +163,7 @@ impl Work {
             output,
             form,
             part: 1,
-            part_began,
+            part_began: 0,
             come: Volume::default(),
             kept: Volume::default(),
             passed_over: 0,
@@ -300,6 +299,11 @@ impl Work {
 
     /// Begins the next part, if the message of this time belongs to it.
     fn split(&mut self, time: u64) -> Result<(), Broken> {
+        // The first part begins with the first message, however long that was waited for.
+        if !self.has_begun {
+            self.part_began = time;
+            return Ok(());
+        }
         let is_full = match self.plan.split {
             None => false,
             Some(Split::After(length)) => time.saturating_sub(self.part_began) as u128 >= length.as_nanos(),

@@ -276,6 +276,20 @@ fn parts_are_as_long_as_they_should_be() {
     assert_eq!(messages.len(), sent);
 }
 
+/// However long that is waited for.
+#[test]
+fn the_first_part_begins_with_the_first_message() {
+    for options in [["--split", "1ms"], ["--split", "1B"]] {
+        let recorded = Recorded::start(&[&["-c1"], &options[..]].concat());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        recorded.peer.write("x;");
+        let Recorded { folder, process, .. } = recorded;
+        assert_eq!(process.end().code, 0);
+        let part = Recording::read(folder.path().join("drive_0001.mcap"));
+        assert!(part.is_whole && part.texts() == ["x"], "{part:?}");
+    }
+}
+
 /// They would be in the way later, or be taken for parts of this recording.
 #[test]
 fn parts_of_another_recording_are_told_at_once() {
