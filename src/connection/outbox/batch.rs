@@ -82,11 +82,11 @@ impl Batch {
         }
     }
 
-    /// An empty one with memory for a whole batch, where it is about to be filled; without, if there is not so much.
-    pub(super) fn roomy(budget: &Arc<Budget>, purpose: Purpose) -> Self {
+    /// An empty one with memory for `len` bytes, where it is about to be filled; without, if there is not so much.
+    pub(super) fn roomy(budget: &Arc<Budget>, len: usize, purpose: Purpose) -> Self {
         let mut batch = Self::new(budget);
-        if batch.reserve(HEAD + BATCH_LEN, purpose).is_ok() {
-            batch.bytes.reserve_exact(BATCH_LEN);
+        if batch.reserve(HEAD + len, purpose).is_ok() {
+            batch.bytes.reserve_exact(len);
         }
         batch
     }

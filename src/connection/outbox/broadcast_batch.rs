@@ -13,8 +13,11 @@ use super::{Outbox, Rules};
 use crate::settings::OVERHEAD;
 use crate::sync::{AtomicBool, Mutex, Ordering};
 
+/// How large a gathered batch grows, in bytes. It is longer than others: it is copied once, and each peer costs a call.
+pub(crate) const GATHERED_LEN: usize = 2 * BATCH_LEN;
+
 /// What a gathered batch is charged at most, each of its messages as in an outbox.
-pub(crate) const GATHERED_CHARGE: usize = 2 * BATCH_LEN;
+pub(crate) const GATHERED_CHARGE: usize = 2 * GATHERED_LEN;
 
 pub(crate) struct BroadcastBatch {
     rules: Arc<Rules>,
@@ -57,7 +60,7 @@ impl BroadcastBatch {
         let message = self.rules.pieces(message);
         let len = message.len();
         let has_room = |batch: &Batch| {
-            let fits = batch.len() + len <= BATCH_LEN && batch.charge() + len + OVERHEAD <= GATHERED_CHARGE;
+            let fits = batch.len() + len <= GATHERED_LEN && batch.charge() + len + OVERHEAD <= GATHERED_CHARGE;
             fits || batch.messages() == 0
         };
         let mut state = self.state.lock();
@@ -86,7 +89,7 @@ impl BroadcastBatch {
             }
         }
         let spare = state.spare.take().map(Batch::begun_now);
-        state.batch = Some(spare.unwrap_or_else(|| Batch::roomy(&self.rules.budget, Purpose::Queue)));
+        state.batch = Some(spare.unwrap_or_else(|| Batch::roomy(&self.rules.budget, GATHERED_LEN, Purpose::Queue)));
         state.generation = generation;
         others
     }

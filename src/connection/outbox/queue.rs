@@ -165,7 +165,7 @@ impl Queue {
         let is_rush = self.bytes >= BATCH_LEN / 2 && self.budget.is_plentiful();
         let mut open = match self.spare.pop() {
             Some(spare) => spare.begun_now(),
-            None if is_rush => Batch::roomy(&self.budget, purpose),
+            None if is_rush => Batch::roomy(&self.budget, BATCH_LEN, purpose),
             None => Batch::new(&self.budget),
         };
         open.push(message, purpose)?;
