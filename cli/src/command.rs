@@ -16,6 +16,7 @@ Examples:
   leads-comm record 10.0.0.4 --leads   keep it, until Ctrl-C
   leads-comm replay drive.mcap         be the vehicle again, at the same times
   leads-comm view 10.0.0.4 --leads     see it in the browser
+  leads-comm relay --pull 10.0.0.4 --serve :16900    pass it on, to many
   leads-comm serve < messages          be a server, with a message a line
 
 leads-comm help VERB has more.";
@@ -33,6 +34,7 @@ const VERBS: &[Verb] = &[
     Verb { command: verbs::record::command, run: verbs::record::run },
     Verb { command: verbs::replay::command, run: verbs::replay::run },
     Verb { command: verbs::view::command, run: verbs::view::run },
+    Verb { command: verbs::relay::command, run: verbs::relay::run },
     Verb { command: verbs::top::command, run: verbs::top::run },
     Verb { command: verbs::info::command, run: verbs::info::run },
     Verb { command: verbs::convert::command, run: verbs::convert::run },

@@ -16,15 +16,21 @@
 //!   numbers     what monitors say, and what Prometheus collects
 //!   top         what top draws of them
 //!   pace        how fast messages are sent
+//!   offline     what becomes of them while the other side is gone
+//!   key_by      which of them replace one another
+//!   allow       which commands may go to a vehicle
 //!   console     stdin, stdout, stderr, signals, exit codes
 //! ```
 
 mod address;
+mod allow;
 mod command;
 mod console;
 mod converting;
 mod endpoint;
+mod key_by;
 mod numbers;
+mod offline;
 mod pace;
 mod recording;
 mod replaying;

@@ -29,7 +29,7 @@ mod terminal;
 mod token;
 
 pub(crate) use keys::Keys;
-pub(crate) use outcome::{Failure, Verbosity, begin, end, fail, usage};
+pub(crate) use outcome::{Failure, Verbosity, begin, chain, end, fail, usage};
 pub(crate) use output::{complain, print, tell, try_print};
 pub(crate) use redrawn::Redrawn;
 pub(crate) use screen::Screen;

@@ -93,6 +93,17 @@ pub(crate) fn fail(text: impl Into<String>) -> Failure {
     Failure::Failed(text.into())
 }
 
+/// An error with its causes, in a line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
 /// A failure for exit code 2.
 pub(crate) fn usage(text: impl Into<String>) -> Failure {
     Failure::Usage(text.into())

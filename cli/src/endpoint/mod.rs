@@ -1,17 +1,19 @@
 //! How to speak with the other side: the options that every verb with an address has, and the client or the server of
 //! the library that they make.
 
+mod secrets;
+mod side;
 mod status;
+mod telling;
 mod tls;
 mod watch;
 
-use std::env;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use leads_comm::codec::{Framing, Separator};
+use leads_comm::transport::tls::ClientConfig;
 use leads_comm::{
     Client, ClientBuilder, Closing, DEFAULT_PORT, DEFAULT_SEPARATOR, MemoryLimits, Reconnect, Server, ServerBuilder,
     Service,
@@ -19,15 +21,16 @@ use leads_comm::{
 use leads_comm_serial::{Identity, SerialConnector};
 
 use crate::address::{Address, SerialLine};
-use crate::console::{Failure, read_token, usage};
+use crate::console::{Failure, usage};
 use crate::units::size;
+use secrets::BROKER;
+pub(crate) use secrets::{FROM, Names, ONLY, TO};
+pub(crate) use side::Side;
 use status::Hints;
 pub(crate) use status::Status;
+pub(crate) use telling::Telling;
 use tls::TlsFiles;
 use watch::Watch;
-
-/// What carries a token where no file is named.
-const TOKEN_VARIABLE: &str = "LEADS_COMM_TOKEN";
 
 /// What an address may be.
 const ADDRESSES: &str = "\
@@ -47,7 +50,22 @@ const SERIAL_ADDRESSES: &str = "  serial:PORT?baud=9600   a serial line
 /// What the options do not tell.
 const NOTES: &str = "
 A token is in --token-file or in LEADS_COMM_TOKEN. It is a client's first
-message, also to a LEADS vehicle, which knows no tokens and takes it for one.
+message, also to a LEADS vehicle, which knows no tokens and takes it for one.";
+
+/// The same, of two sides.
+const NOTES_OF_TWO: &str = "
+A token is in --from-token-file or --to-token-file, or in LEADS_COMM_FROM_TOKEN
+or LEADS_COMM_TO_TOKEN. It is a client's first message, also to a LEADS vehicle,
+which knows no tokens and takes it for one.";
+
+/// The same, of the side that messages come from.
+const NOTES_OF_SOURCE: &str = "
+A token is in --from-token-file or in LEADS_COMM_FROM_TOKEN. It is a client's
+first message, also to a LEADS vehicle, which knows no tokens and takes it for
+one.";
+
+/// The same, of all.
+const SEPARATORS: &str = "
 Separators know the escapes \\n \\r \\t \\0 \\\\ \\xHH.";
 
 /// The port and the separator of LEADS's pictures.
@@ -78,6 +96,8 @@ pub(crate) struct Endpoint {
     pub(crate) max_message_len: usize,
     token: Option<Vec<u8>>,
     tls: TlsFiles,
+    /// What lines about it begin with.
+    label: &'static str,
 }
 
 /// Gives a verb the options that say how to speak.
@@ -91,9 +111,29 @@ pub(crate) fn with_server_options(command: Command) -> Command {
 }
 
 fn with(command: Command, serial: &str) -> Command {
+    with_framing(command, serial, NOTES).args(secrets::options(&ONLY))
+}
+
+/// Gives a verb that stands between two sides the options that say how to speak with each.
+pub(crate) fn with_options_of_two(command: Command) -> Command {
+    with_framing(command, SERIAL_ADDRESSES, NOTES_OF_TWO).args(secrets::options(&FROM)).args(secrets::options(&TO))
+}
+
+/// Gives a verb that takes messages elsewhere the options that say how to speak with where they come from.
+pub(crate) fn with_options_of_source(command: Command) -> Command {
+    with_framing(command, SERIAL_ADDRESSES, NOTES_OF_SOURCE).args(secrets::options(&FROM))
+}
+
+/// Those by which one believes a broker, and is believed.
+pub(crate) fn broker_options() -> [Arg; 4] {
+    secrets::tls_options(&BROKER)
+}
+
+/// Gives it those that say what messages look like.
+fn with_framing(command: Command, serial: &str, of_secrets: &str) -> Command {
     let notes = command.get_after_help().map(|notes| format!("\n\n{notes}")).unwrap_or_default();
     command
-        .after_help(format!("{ADDRESSES}{serial}{NOTES}{notes}"))
+        .after_help(format!("{ADDRESSES}{serial}{of_secrets}{SEPARATORS}{notes}"))
         .next_help_heading("Connection")
         .args([
             Arg::new("leads")
@@ -123,24 +163,22 @@ fn with(command: Command, serial: &str) -> Command {
                 .value_parser(size)
                 .help("The longest message, as in 64k (default 16M)"),
         ])
-        .args(secrets())
-}
-
-/// The options that say who one is, and whom one believes.
-fn secrets() -> [Arg; 5] {
-    let file = |name: &'static str| Arg::new(name).long(name).value_name("FILE").value_parser(value_parser!(PathBuf));
-    [
-        file("token-file").help("The token that lets one in"),
-        file("tls-ca").help("Authorities that are believed, in PEM"),
-        file("tls-cert").requires("tls-key").help("One's own certificate, in PEM"),
-        file("tls-key").requires("tls-cert").help("Its private key, in PEM"),
-        Arg::new("tls-name").long("tls-name").value_name("NAME").help("The name in its certificate (default HOST)"),
-    ]
 }
 
 /// Gives them to a verb that speaks with monitors, whose messages are always the same.
 pub(crate) fn with_monitor_options(command: Command) -> Command {
-    command.next_help_heading("Connection").args(secrets())
+    command.args(secrets::options(&ONLY))
+}
+
+/// The longest message that may be, in bytes.
+pub(crate) fn longest_message(matches: &ArgMatches) -> usize {
+    matches.get_one("max-message-len").copied().unwrap_or(LONGEST_MESSAGE)
+}
+
+/// How to speak TLS with a broker at this address; `None` where it is not spoken.
+pub(crate) fn tls_of_broker(matches: &ArgMatches, address: &Address) -> Result<Option<ClientConfig>, Failure> {
+    let files = TlsFiles::of(matches, &BROKER, address)?;
+    matches!(address, Address::Tcp { tls: true, .. }).then(|| files.client_config()).transpose()
 }
 
 /// The argument that says where.
@@ -149,22 +187,6 @@ pub(crate) fn address_argument() -> Arg {
         .value_name("ADDRESS")
         .value_parser(str::parse::<Address>)
         .help("HOST[:PORT], tls://HOST, unix:PATH, serial:PORT; see below")
-}
-
-/// The one in the file, else the one in the environment. One that is empty is a mistake: a server without a token lets
-/// everybody in.
-fn token(matches: &ArgMatches) -> Result<Option<Vec<u8>>, Failure> {
-    let (token, place) = match matches.get_one::<PathBuf>("token-file") {
-        Some(file) => (read_token(file)?, file.display().to_string()),
-        None => match env::var_os(TOKEN_VARIABLE) {
-            Some(token) => (token.into_encoded_bytes(), TOKEN_VARIABLE.into()),
-            None => return Ok(None),
-        },
-    };
-    match token.is_empty() {
-        true => Err(usage(format!("the token in {place} is empty"))),
-        false => Ok(Some(token)),
-    }
 }
 
 /// How a client connects again that stays with its server: soon, since somebody waits.
@@ -185,6 +207,11 @@ impl Endpoint {
         let typed = matches.try_get_one::<Address>("address").ok().flatten();
         let address = typed.cloned().or(default);
         let address = address.ok_or_else(|| usage("the address is missing"))?;
+        Self::at(matches, address, &ONLY)
+    }
+
+    /// One side, at this address, whose secrets are in the options of these names.
+    pub(crate) fn at(matches: &ArgMatches, address: Address, names: &'static Names) -> Result<Self, Failure> {
         let (port, separator) = match matches.get_flag("leads-video") {
             true => VIDEO,
             false => (DEFAULT_PORT, DEFAULT_SEPARATOR),
@@ -193,13 +220,10 @@ impl Endpoint {
             true => Vec::new(),
             false => matches.get_one::<Vec<u8>>("separator").cloned().unwrap_or_else(|| separator.to_vec()),
         };
-        let max_message_len = matches.get_one::<usize>("max-message-len").copied().unwrap_or(LONGEST_MESSAGE);
-        let token = token(matches)?;
-        let tls = TlsFiles::of(matches);
-        if tls.are_named() && !matches!(address, Address::Tcp { tls: true, .. }) {
-            return Err(usage("--tls-... need an address that begins with tls://"));
-        }
-        Ok(Self { address, port, separator, max_message_len, token, tls })
+        let max_message_len = longest_message(matches);
+        let token = secrets::token(matches, names)?;
+        let tls = TlsFiles::of(matches, names, &address)?;
+        Ok(Self { address, port, separator, max_message_len, token, tls, label: names.label })
     }
 
     /// The monitor of a service: where that was typed, or on this machine at the usual port.
@@ -209,17 +233,15 @@ impl Endpoint {
         if matches!(address, Address::Serial(_)) {
             return Err(usage("a serial line has no monitor"));
         }
-        let tls = TlsFiles::of(matches);
-        if tls.are_named() && !matches!(address, Address::Tcp { tls: true, .. }) {
-            return Err(usage("--tls-... need an address that begins with tls://"));
-        }
+        let tls = TlsFiles::of(matches, &ONLY, &address)?;
         Ok(Self {
             address,
             port: DEFAULT_PORT + leads_comm::Monitor::PORT_OFFSET,
             separator: b"\n".to_vec(),
             max_message_len: LONGEST_NUMBERS,
-            token: token(matches)?,
+            token: secrets::token(matches, &ONLY)?,
             tls,
+            label: ONLY.label,
         })
     }
 
@@ -241,7 +263,7 @@ impl Endpoint {
 
     /// Says where a server of it listens, once it does, and who is let in.
     pub(crate) fn tell_listening(&self, service: &dyn Service) {
-        status::tell_listening(&self.address, self.is_open(), service);
+        status::tell_listening(self.label, &self.address, self.is_open(), service);
     }
 
     /// Whether a server of it lets in everybody who reaches it.
@@ -270,7 +292,7 @@ impl Endpoint {
     /// What says how a client of it fares.
     pub(crate) fn status(&self) -> Status {
         let is_plain = matches!(self.address, Address::Tcp { tls: false, .. });
-        Status::new(Hints { has_token: self.token.is_some(), is_plain })
+        Status::new(self.label, Hints { has_token: self.token.is_some(), is_plain })
     }
 
     /// What says that its separator may be the wrong one.
@@ -302,7 +324,8 @@ impl Endpoint {
             separator: separator.to_vec(),
             max_message_len: self.max_message_len,
             token: None,
-            tls: TlsFiles::default(),
+            tls: TlsFiles::none(),
+            label: self.label,
         })
     }
 

@@ -16,6 +16,8 @@ const MOMENT: Duration = Duration::from_millis(50);
 /// `(endpoint.status(), callback)`. The last end is the verb's to tell, by [`Status::cause`].
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Status {
+    /// What each line begins with.
+    label: &'static str,
     /// Why there is no connection.
     cause: Arc<Mutex<String>>,
     /// Why there was none when that was last told.
@@ -32,8 +34,8 @@ pub(super) struct Hints {
 }
 
 impl Status {
-    pub(super) fn new(hints: Hints) -> Self {
-        Self { hints, ..Self::default() }
+    pub(super) fn new(label: &'static str, hints: Hints) -> Self {
+        Self { label, hints, ..Self::default() }
     }
 
     /// Why there is no connection, in one line.
@@ -60,7 +62,7 @@ impl Hints {
 
 impl Callback for Status {
     fn on_connect(&self, _: &dyn Service, connection: &Connection) {
-        tell(format_args!("connected to {connection}"));
+        tell(format_args!("{}connected to {connection}", self.label));
     }
 
     fn on_disconnect(&self, _: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
@@ -80,12 +82,12 @@ impl Callback for Status {
             delay if delay < MOMENT => String::new(),
             delay => format!(" in {:.1} s", delay.as_secs_f64()),
         };
-        let cause = self.cause();
+        let (label, cause) = (self.label, self.cause());
         // What has been told is not told with each attempt.
         if attempt.number > 1 && *self.told.lock() == cause {
-            return tell(format_args!("attempt {}{when}", attempt.number));
+            return tell(format_args!("{label}attempt {}{when}", attempt.number));
         }
-        tell(format_args!("{cause}; connecting again{when}"));
+        tell(format_args!("{label}{cause}; connecting again{when}"));
         *self.told.lock() = cause;
     }
 
@@ -96,10 +98,10 @@ impl Callback for Status {
 }
 
 /// Says where a server listens, and whether it lets in everybody.
-pub(super) fn tell_listening(address: &Address, is_open: bool, service: &dyn Service) {
-    let Some(local) = service.local_addr() else { return tell(format_args!("listening on {address}")) };
+pub(super) fn tell_listening(label: &str, address: &Address, is_open: bool, service: &dyn Service) {
+    let Some(local) = service.local_addr() else { return tell(format_args!("{label}listening on {address}")) };
     let tls = matches!(address, Address::Tcp { tls: true, .. });
-    tell(format_args!("listening on {}{local}", if tls { "tls://" } else { "" }));
+    tell(format_args!("{label}listening on {}{local}", if tls { "tls://" } else { "" }));
     if is_open && !local.ip().to_canonical().is_loopback() {
         tell("everybody who reaches this port is let in: --token-file or --tls-ca would ask who it is");
     }

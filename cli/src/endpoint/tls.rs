@@ -6,11 +6,15 @@ use clap::ArgMatches;
 use leads_comm::transport::tls::{Authorities, ClientConfig, Error, Identity, ServerConfig};
 use leads_comm::{ClientBuilder, ServerBuilder};
 
+use super::secrets::{Names, ONLY};
+use crate::address::Address;
 use crate::console::{Failure, fail, usage};
 
 /// The files that were named.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct TlsFiles {
+    /// What they were named by.
+    names: &'static Names,
     authorities: Option<PathBuf>,
     /// A certificate, and its key.
     identity: Option<(PathBuf, PathBuf)>,
@@ -18,17 +22,26 @@ pub(super) struct TlsFiles {
 }
 
 impl TlsFiles {
-    pub(super) fn of(matches: &ArgMatches) -> Self {
-        let file = |name| matches.get_one::<PathBuf>(name).cloned();
-        Self {
-            authorities: file("tls-ca"),
-            identity: file("tls-cert").zip(file("tls-key")),
-            server_name: matches.get_one::<String>("tls-name").cloned(),
-        }
+    /// None.
+    pub(super) fn none() -> Self {
+        Self { names: &ONLY, authorities: None, identity: None, server_name: None }
     }
 
-    pub(super) fn are_named(&self) -> bool {
-        self.authorities.is_some() || self.identity.is_some() || self.server_name.is_some()
+    /// Those for this address, which has to be one of TLS where there are any.
+    pub(super) fn of(matches: &ArgMatches, names: &'static Names, address: &Address) -> Result<Self, Failure> {
+        let file = |name| matches.get_one::<PathBuf>(name).cloned();
+        let files = Self {
+            names,
+            authorities: file(names.tls_ca),
+            identity: file(names.tls_cert).zip(file(names.tls_key)),
+            server_name: matches.get_one::<String>(names.tls_name).cloned(),
+        };
+        let are_named = files.authorities.is_some() || files.identity.is_some() || files.server_name.is_some();
+        if are_named && !matches!(address, Address::Tcp { tls: true, .. }) {
+            let all = names.tls_ca.trim_end_matches("ca");
+            return Err(usage(format!("--{all}... need an address that begins with tls://")));
+        }
+        Ok(files)
     }
 
     /// Whether clients of a server need a certificate.
@@ -39,10 +52,14 @@ impl TlsFiles {
     /// A server with a certificate, and, where authorities are named, clients that need one.
     pub(super) fn serve(&self, builder: ServerBuilder) -> Result<ServerBuilder, Failure> {
         if self.server_name.is_some() {
-            return Err(usage("--tls-name is for clients: a server has the names in its certificate"));
+            let name = self.names.tls_name;
+            return Err(usage(format!("--{name} is for clients: a server has the names in its certificate")));
         }
         let config = match (self.identity()?, self.authorities()?) {
-            (None, _) => return Err(usage("a tls:// server needs --tls-cert and --tls-key")),
+            (None, _) => {
+                let Names { tls_cert, tls_key, .. } = self.names;
+                return Err(usage(format!("a tls:// server needs --{tls_cert} and --{tls_key}")));
+            }
             (Some(identity), None) => ServerConfig::new(identity),
             (Some(identity), Some(clients)) => ServerConfig::mutual(identity, clients),
         };
@@ -51,15 +68,25 @@ impl TlsFiles {
 
     /// A client that believes these authorities, and, where one is named, has a certificate.
     pub(super) fn connect(&self, builder: ClientBuilder) -> Result<ClientBuilder, Failure> {
+        Ok(builder.tls(self.client_config()?))
+    }
+
+    /// What makes such a client.
+    pub(super) fn client_config(&self) -> Result<ClientConfig, Failure> {
         let mut config = match (self.identity()?, self.authorities()?) {
-            (_, None) => return Err(usage("tls:// needs --tls-ca, the authority that the server's certificate is of")),
+            (_, None) => {
+                let authorities = self.names.tls_ca;
+                return Err(usage(format!(
+                    "tls:// needs --{authorities}, the authority that the server's certificate is of"
+                )));
+            }
             (None, Some(servers)) => ClientConfig::new(servers),
             (Some(identity), Some(servers)) => ClientConfig::mutual(identity, servers),
         };
         if let Some(name) = &self.server_name {
             config = config.server_name(name).map_err(failed)?;
         }
-        Ok(builder.tls(config))
+        Ok(config)
     }
 
     fn identity(&self) -> Result<Option<Identity>, Failure> {

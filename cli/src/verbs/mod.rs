@@ -5,6 +5,7 @@ pub(crate) mod convert;
 pub(crate) mod info;
 pub(crate) mod listen;
 pub(crate) mod record;
+pub(crate) mod relay;
 pub(crate) mod replay;
 pub(crate) mod send;
 pub(crate) mod serve;

@@ -13,6 +13,7 @@ use leads_comm::{Client, Error};
 use parking_lot::Mutex;
 
 use crate::address::Address;
+use crate::allow;
 use crate::console::{Failure, fail, on_stop, read_token, tell, usage};
 use crate::endpoint::{self, Endpoint};
 use crate::recording::clock::Clock;
@@ -58,9 +59,6 @@ const KEEP_BYTES: usize = 256 << 20;
 /// How much may wait for the hub, in bytes.
 const BUFFER: usize = 64 << 20;
 
-/// How long a command may be, in bytes.
-const LONGEST_COMMAND: usize = 100;
-
 pub(crate) fn command() -> Command {
     let command = Command::new("view")
         .about("Show a vehicle, or a recording, in the browser")
@@ -93,13 +91,7 @@ pub(crate) fn command() -> Command {
                 .value_parser(host_name)
                 .help("Names of this machine by which a browser may ask for it"),
             Arg::new("open").long("open").action(ArgAction::SetTrue).help("Open the page in a browser"),
-            Arg::new("allow")
-                .long("allow")
-                .value_name("COMMANDS")
-                .value_delimiter(',')
-                .action(ArgAction::Append)
-                .value_parser(a_command)
-                .help("Buttons that send these: time_lap,hazard (default none)"),
+            allow::option().help("Buttons that send these: time_lap,hazard (default none)"),
             Arg::new("keep")
                 .long("keep")
                 .value_name("TIME")
@@ -131,13 +123,6 @@ fn host_name(text: &str) -> Result<String, String> {
 /// `none`, or where a monitor is.
 fn monitor_address(text: &str) -> Result<Option<Address>, String> {
     if text == "none" { Ok(None) } else { text.parse().map(Some) }
-}
-
-fn a_command(text: &str) -> Result<String, String> {
-    match (1..=LONGEST_COMMAND).contains(&text.len()) {
-        true => Ok(text.into()),
-        false => Err(format!("a command has 1 to {LONGEST_COMMAND} bytes")),
-    }
 }
 
 /// Where to listen: an IP address and a port, or one of them.
@@ -195,7 +180,7 @@ fn vehicle(matches: &ArgMatches, address: Address) -> Result<(), Failure> {
         Some(address) => address.clone(),
         None => monitor::beside(&endpoint.place()),
     };
-    let allowed: Vec<String> = matches.get_many("allow").unwrap_or_default().cloned().collect();
+    let allowed = allow::allowed(matches);
     let subject = Subject {
         source: endpoint.address.to_string(),
         is_live: true,

@@ -25,7 +25,7 @@ fn greeting() -> callback::Closures {
     callback::closures().on_connect(|_, connection| drop(connection.send(b"hello")))
 }
 
-fn path(folder: &Folder, name: &str) -> String {
+pub(crate) fn path(folder: &Folder, name: &str) -> String {
     folder.path().join(name).to_str().unwrap().to_owned()
 }
 
@@ -160,7 +160,7 @@ fn a_unix_socket_serves() {
 }
 
 /// Files of an authority, and of a server and a client that it certifies.
-fn certificates() -> (Pki, Folder) {
+pub(crate) fn certificates() -> (Pki, Folder) {
     let pki = Pki::new();
     let folder = folder_with("ca.pem", pki.server_authority.pem());
     std::fs::write(folder.path().join("client.pem"), pki.client.certificate.pem()).unwrap();

@@ -16,6 +16,7 @@ mod pipes;
 mod process;
 mod record;
 mod recordings;
+mod relay;
 mod replay;
 #[cfg(unix)]
 mod replay_keys;

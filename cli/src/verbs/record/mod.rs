@@ -10,11 +10,11 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use leads_comm::{Client, Closing, Error, Server};
+use leads_comm::Closing;
 
 use crate::address::Address;
 use crate::console::{Failure, complain, fail, on_stop, stop_when_unread, tell, usage};
-use crate::endpoint::{self, Endpoint};
+use crate::endpoint::{self, Endpoint, Side};
 use crate::recording::channels::{DEFAULT_NAME, escape};
 use crate::recording::clock::Clock;
 use crate::recording::file::{Destination, outlive_limits};
@@ -125,29 +125,6 @@ fn name(text: &str) -> Result<String, String> {
     }
 }
 
-/// Either side.
-#[derive(Clone)]
-enum Side {
-    Client(Client, String),
-    Server(Server),
-}
-
-impl Side {
-    fn start(&self) -> Result<(), Error> {
-        match self {
-            Self::Client(client, place) => client.start(place, false),
-            Self::Server(server) => server.start(false),
-        }
-    }
-
-    fn close(&self) {
-        match self {
-            Self::Client(client, _) => client.close(),
-            Self::Server(server) => server.close(),
-        }
-    }
-}
-
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let serves = matches.get_flag("serve");
     let here = Address::Tcp { host: Some("127.0.0.1".into()), port: None, tls: false };
@@ -187,8 +164,10 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let drawn = Drawn::start(Arc::clone(&queue), recorder.len());
 
     let (starting, ending) = (side.clone(), Arc::clone(&until));
+    // However short the time is, a server has listened.
+    let begun = side.begin();
     let running = thread::spawn(move || {
-        let outcome = starting.start();
+        let outcome = begun.and_then(|()| starting.go_on());
         ending.end();
         outcome
     });
@@ -211,7 +190,6 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         End::Told => match outcome {
             Ok(()) if has_stopped.load(Ordering::Relaxed) => Ok(()),
             Ok(()) => receiver.outcome(),
-            Err(Error::Closed) => Ok(()),
             Err(error) => Err(error.into()),
         },
     }
