@@ -1,0 +1,163 @@
+//! What was published with QoS 1 and has not been acknowledged.
+
+use std::collections::VecDeque;
+
+use crate::waiting::Message;
+
+/// What such a message is, and so what becomes of it when the session ends without an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cargo {
+    /// One of the vehicle's, which waits from then on.
+    Live(Message),
+    /// The one with this number in the backlog, where it still is.
+    Backlog(u64),
+    /// The one with this number in the backlog cannot be published, and is passed over.
+    PassedOver(u64),
+    /// One of the bridge's own: its state, or that something is not retained any more. Nothing becomes of it.
+    Own,
+}
+
+/// In the order of publishing, which is that of the answers of a broker that keeps to its protocol.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight {
+    entries: VecDeque<Entry>,
+    last_id: u16,
+    /// How many of the backlog have not been acknowledged.
+    backlog: usize,
+}
+
+/// What the backlog can forget.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Settled {
+    /// How many of its messages have arrived.
+    pub(crate) replayed: u64,
+    /// The last number that it need not keep.
+    pub(crate) up_to: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: u16,
+    cargo: Cargo,
+    is_acknowledged: bool,
+}
+
+impl InFlight {
+    /// A number that no message has which is on its way.
+    pub(crate) fn next_id(&mut self) -> u16 {
+        loop {
+            self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+            if !self.entries.iter().any(|entry| entry.id == self.last_id) {
+                return self.last_id;
+            }
+        }
+    }
+
+    /// A message has been published with this number.
+    pub(crate) fn add(&mut self, id: u16, cargo: Cargo) {
+        self.backlog += usize::from(matches!(cargo, Cargo::Backlog(_)));
+        self.entries.push_back(Entry { id, cargo, is_acknowledged: false });
+    }
+
+    /// A message of the backlog is passed over, as if it had been published and acknowledged.
+    pub(crate) fn pass_over(&mut self, number: u64) {
+        self.entries.push_back(Entry { id: 0, cargo: Cargo::PassedOver(number), is_acknowledged: true });
+    }
+
+    /// The broker has a message: which, if one is on its way that it can mean.
+    pub(crate) fn acknowledge(&mut self, id: u16) -> Option<&Cargo> {
+        let entry = self.entries.iter_mut().find(|entry| entry.id == id && !entry.is_acknowledged)?;
+        entry.is_acknowledged = true;
+        self.backlog -= usize::from(matches!(entry.cargo, Cargo::Backlog(_)));
+        Some(&entry.cargo)
+    }
+
+    /// Lets those go in front of which everything has been acknowledged.
+    pub(crate) fn settle(&mut self) -> Settled {
+        let mut settled = Settled::default();
+        while self.entries.front().is_some_and(|entry| entry.is_acknowledged) {
+            match self.entries.pop_front().map(|entry| entry.cargo) {
+                Some(Cargo::Backlog(number)) => {
+                    settled.replayed += 1;
+                    settled.up_to = Some(number);
+                }
+                Some(Cargo::PassedOver(number)) => settled.up_to = Some(number),
+                Some(Cargo::Live(_) | Cargo::Own) | None => {}
+            }
+        }
+        settled
+    }
+
+    /// How many are on their way, or behind one that is.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How many of the backlog are on their way.
+    pub(crate) fn backlog(&self) -> usize {
+        self.backlog
+    }
+
+    /// The session is over: the messages of the vehicle that nobody has acknowledged, in their order.
+    pub(crate) fn end(&mut self) -> Vec<Message> {
+        self.backlog = 0;
+        let left = self.entries.drain(..).filter(|entry| !entry.is_acknowledged);
+        left.filter_map(|entry| if let Cargo::Live(message) = entry.cargo { Some(message) } else { None }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live(at: u64) -> Cargo {
+        Cargo::Live(Message { at, key: None, payload: [].into() })
+    }
+
+    fn send(in_flight: &mut InFlight, cargo: Cargo) -> u16 {
+        let id = in_flight.next_id();
+        in_flight.add(id, cargo);
+        id
+    }
+
+    #[test]
+    fn the_backlog_is_acknowledged_up_to_the_first_gap() {
+        let mut in_flight = InFlight::default();
+        let ids: Vec<u16> = (10..14).map(|number| send(&mut in_flight, Cargo::Backlog(number))).collect();
+        assert_eq!(in_flight.backlog(), 4);
+        assert_eq!(in_flight.acknowledge(ids[1]), Some(&Cargo::Backlog(11)));
+        assert_eq!(in_flight.settle(), Settled::default());
+        assert!(in_flight.acknowledge(ids[0]).is_some());
+        assert_eq!(in_flight.settle(), Settled { replayed: 2, up_to: Some(11) });
+        assert!(in_flight.acknowledge(ids[0]).is_none(), "it has been acknowledged before");
+        assert_eq!((in_flight.len(), in_flight.backlog()), (2, 2));
+        in_flight.pass_over(14);
+        assert!(in_flight.acknowledge(ids[3]).is_some() && in_flight.acknowledge(ids[2]).is_some());
+        assert_eq!(in_flight.settle(), Settled { replayed: 2, up_to: Some(14) });
+        assert_eq!((in_flight.len(), in_flight.backlog()), (0, 0));
+    }
+
+    #[test]
+    fn what_nobody_has_acknowledged_is_given_back() {
+        let mut in_flight = InFlight::default();
+        let first = send(&mut in_flight, live(1));
+        let second = send(&mut in_flight, live(2));
+        send(&mut in_flight, Cargo::Own);
+        send(&mut in_flight, Cargo::Backlog(7));
+        send(&mut in_flight, live(3));
+        assert!(in_flight.acknowledge(second).is_some() && second != first);
+        assert_eq!(in_flight.end().iter().map(|message| message.at).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!((in_flight.len(), in_flight.backlog()), (0, 0));
+        assert!(in_flight.acknowledge(first).is_none());
+    }
+
+    #[test]
+    fn a_number_is_not_given_twice_at_once_and_never_0() {
+        let mut in_flight = InFlight::default();
+        let stays = send(&mut in_flight, live(0));
+        for _ in 0..200_000 {
+            let id = in_flight.next_id();
+            assert!(id != 0 && id != stays);
+        }
+    }
+}

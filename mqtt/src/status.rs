@@ -1,0 +1,42 @@
+//! What the bridge says of itself, on the topic of its state.
+
+use std::time::Duration;
+
+/// Which of the two states there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// There is a session, and this is the time for which there was none before it.
+    Online { offline: Duration },
+    /// There is none any more.
+    Offline,
+}
+
+/// How many messages wait in the backlog, and how many were dropped or lost since the bridge was built.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    pub(crate) waiting: u64,
+    pub(crate) lost: u64,
+}
+
+pub(crate) fn json(state: State, Figures { waiting, lost }: Figures) -> Vec<u8> {
+    match state {
+        State::Online { offline } => {
+            let offline_s = offline.as_secs_f64();
+            format!(r#"{{"state":"online","offline_s":{offline_s:.1},"waiting":{waiting},"lost":{lost}}}"#).into_bytes()
+        }
+        State::Offline => format!(r#"{{"state":"offline","waiting":{waiting},"lost":{lost}}}"#).into_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_what_is_documented() {
+        let figures = Figures { waiting: 12, lost: 3 };
+        let online = json(State::Online { offline: Duration::from_millis(1540) }, figures);
+        assert_eq!(online, br#"{"state":"online","offline_s":1.5,"waiting":12,"lost":3}"#);
+        assert_eq!(json(State::Offline, figures), br#"{"state":"offline","waiting":12,"lost":3}"#);
+    }
+}
