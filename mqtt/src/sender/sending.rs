@@ -1,0 +1,186 @@
+//! Live messages first, and behind them what has waited.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use leads_comm::{Connection, Key};
+use log::Level;
+
+use super::{CHUNK, Own, Sender, TELL_FAILED, WINDOW};
+use crate::event::Event;
+use crate::in_flight::{Cargo, Settled};
+use crate::waiting::Message;
+use crate::{backlog, fields, foreign, session};
+
+impl Sender {
+    /// Publishes a message as it comes, or sets it aside where that does not work any more.
+    pub(super) fn send_live(&mut self, message: Message) {
+        let Some(connection) = self.online() else { return self.set_aside(&message) };
+        let topic = self.shared.topics.up(message.key.as_ref());
+        let is_retained = self.shared.settings.retain && self.kept.put(&message);
+        let id = self.shared.settings.acknowledged.then(|| self.in_flight.next_id());
+        if !self.publish(&connection, &topic, &message.payload, id, is_retained) {
+            return self.set_aside(&message);
+        }
+        self.counts.published += 1;
+        if self.shared.settings.split_fields {
+            self.send_fields(&connection, &message);
+        }
+        if let Some(id) = id {
+            self.in_flight.add(id, Cargo::Live(message));
+        }
+    }
+
+    /// Publishes the numbers of a message, each by itself.
+    fn send_fields(&self, connection: &Connection, Message { key, payload, .. }: &Message) {
+        for (name, number) in fields::numbers(payload).unwrap_or_default() {
+            let topic = self.shared.topics.field(key.as_ref(), name);
+            if !self.publish(connection, &topic, &number.into(), None, false) {
+                return;
+            }
+        }
+    }
+
+    /// Says what is to be said of what is retained, as far as there is room.
+    pub(super) fn send_own(&mut self) {
+        let Some(connection) = self.online() else { return };
+        while self.in_flight.len() < self.shared.settings.max_in_flight && connection.queued_bytes() < WINDOW {
+            let (key, payload) = match self.own.pop_front() {
+                // The newest, also where that has gone live meanwhile.
+                Some(Own::Retained(key)) => match self.kept.get(&key) {
+                    Some(payload) => (key, payload),
+                    None => continue,
+                },
+                Some(Own::Cleared(key)) => (key, Arc::from([])),
+                None => return,
+            };
+            self.publish_own(&connection, &self.up(&key), &payload);
+        }
+    }
+
+    fn up(&self, key: &Key) -> String {
+        self.shared.topics.up(Some(key))
+    }
+
+    /// Publishes something that is retained and none of the vehicle's messages.
+    pub(super) fn publish_own(&mut self, connection: &Connection, topic: &str, payload: &Arc<[u8]>) {
+        let id = self.in_flight.next_id();
+        if self.publish(connection, topic, payload, Some(id), true) {
+            self.in_flight.add(id, Cargo::Own);
+        }
+    }
+
+    /// Whether something of the backlog may go as soon as its rate has it.
+    pub(super) fn may_send_backlog(&self) -> bool {
+        let most = (self.shared.settings.max_in_flight / 2).max(1);
+        self.farewell.is_none() && self.own.is_empty() && self.backlog.has_next() && self.in_flight.backlog() < most
+    }
+
+    /// Publishes of the backlog what may go now, while nothing live waits.
+    pub(super) fn send_backlog(&mut self) {
+        let Some(connection) = self.online() else { return };
+        let now = Instant::now();
+        let mut sent = 0;
+        while sent < CHUNK
+            && now >= self.backlog_rests_until
+            && connection.queued_bytes() < WINDOW
+            && self.may_send_backlog()
+            && self.rate.opens_at(now) <= now
+        {
+            match self.backlog.next() {
+                Ok(None) => return,
+                Ok(Some(taken)) => match self.send_waiting(&connection, taken.number, &taken.payload) {
+                    Some(len) => sent += len,
+                    None => return,
+                },
+                Err(error) => {
+                    self.backlog_rests_until = now + TELL_FAILED;
+                    self.tell_failed(error);
+                }
+            }
+        }
+    }
+
+    /// Publishes one message of the backlog; how long it was, unless the connection is over.
+    fn send_waiting(&mut self, connection: &Connection, number: u64, record: &[u8]) -> Option<usize> {
+        let Some(message) = backlog::decode(record) else {
+            // Of another program, or another version of this one.
+            self.counts.lost += 1;
+            self.in_flight.pass_over(number);
+            self.settle();
+            return Some(0);
+        };
+        let id = self.in_flight.next_id();
+        let topic = self.shared.topics.backlog();
+        if !self.publish(connection, topic, &backlog::published(&message), Some(id), false) {
+            return None;
+        }
+        self.in_flight.add(id, Cargo::Backlog(number));
+        let len = message.payload.len();
+        // An empty one is not for nothing either.
+        self.rate.take(len.max(1));
+        Some(len)
+    }
+
+    /// Hands a message to the client of the broker; whether it takes it.
+    fn publish(
+        &self,
+        connection: &Connection,
+        topic: &str,
+        payload: &Arc<[u8]>,
+        id: Option<u16>,
+        retain: bool,
+    ) -> bool {
+        match session::publish(topic, payload, id, retain) {
+            Ok(packet) => self.send(connection, &packet),
+            Err(error) => {
+                foreign::log(Level::Warn, format_args!("a message cannot be published: {}", error.0));
+                false
+            }
+        }
+    }
+
+    /// Whether the client of the broker takes a packet. Where it does not, the connection has ended, which is told.
+    pub(super) fn send(&self, connection: &Connection, packet: &[u8]) -> bool {
+        match connection.send(packet) {
+            Ok(()) => true,
+            Err(leads_comm::Error::Disconnected) => false,
+            Err(error) => {
+                foreign::log(Level::Warn, format_args!("the broker cannot be sent to: {error:#}"));
+                false
+            }
+        }
+    }
+
+    /// The broker has a message.
+    pub(super) fn acknowledged(&mut self, id: u16) {
+        match self.in_flight.acknowledge(id) {
+            Some(Cargo::Live(_) | Cargo::Backlog(_)) => self.counts.acknowledged += 1,
+            Some(Cargo::Own | Cargo::PassedOver(_)) => {}
+            None => foreign::log(Level::Debug, format_args!("the broker acknowledges what was not published")),
+        }
+        self.settle();
+    }
+
+    /// Has the backlog forget what has arrived.
+    fn settle(&mut self) {
+        let Settled { replayed, up_to } = self.in_flight.settle();
+        let Some(up_to) = up_to else { return };
+        self.backlog.acknowledge(up_to);
+        self.counts.replayed += replayed;
+        let Some(session) = &mut self.session else { return };
+        session.replayed += replayed;
+        if session.replayed > 0 && self.backlog.extent().messages == 0 {
+            let messages = std::mem::take(&mut session.replayed);
+            self.events.push_back(Event::CaughtUp { messages });
+        }
+    }
+
+    /// How many live messages may go before some are acknowledged.
+    pub(super) fn room_in_flight(&self) -> usize {
+        if !self.shared.settings.acknowledged {
+            return usize::MAX;
+        }
+        self.shared.settings.max_in_flight.saturating_sub(self.in_flight.len())
+    }
+}

@@ -1,0 +1,78 @@
+//! A broker that accepts and never reads: the vehicle does not notice.
+
+use std::time::{Duration, Instant};
+
+use leads_comm_mqtt::Offline;
+
+use super::broker::Broker;
+use super::{connected, start, until};
+
+/// Publishes 96 MiB, and tells how long the slowest call took.
+fn publish_much(bridge: &leads_comm_mqtt::Bridge) -> Duration {
+    let message = vec![b'x'; 32 * 1024];
+    let mut slowest = Duration::ZERO;
+    for _ in 0..3072 {
+        let begin = Instant::now();
+        bridge.publish(&message).unwrap();
+        slowest = slowest.max(begin.elapsed());
+    }
+    slowest
+}
+
+/// Far more than a call takes, and far less than one that waits for a broker.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+#[test]
+fn a_broker_that_never_reads_holds_up_nobody() {
+    let broker = Broker::new();
+    let (bridge, events) = start(&broker, |builder| builder.keep_alive(Duration::from_secs(600)));
+    let (peer, _) = broker.online();
+    connected(&events);
+    let slowest = publish_much(&bridge);
+    assert!(slowest < AT_ONCE, "{slowest:?}");
+    let stats = bridge.stats();
+    assert!(stats.is_online && stats.dropped > 1000, "{stats:?}");
+    assert!(stats.waiting_bytes <= 1024 * 1024, "{stats:?}");
+    let begin = Instant::now();
+    bridge.close();
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    let stats = bridge.stats();
+    assert_eq!(stats.accepted, stats.published + stats.dropped + stats.lost + stats.waiting, "{stats:?}");
+    drop(peer);
+}
+
+#[test]
+fn what_it_does_not_take_waits() {
+    let broker = Broker::new();
+    let (bridge, events) =
+        start(&broker, |builder| builder.keep_alive(Duration::from_secs(600)).offline(Offline::Memory(16 << 20)));
+    let (peer, _) = broker.online();
+    connected(&events);
+    let stats = until(&bridge, "the backlog is full", |stats| {
+        (0..16).for_each(|_| bridge.publish(&[b'x'; 32 * 1024]).unwrap());
+        stats.lost > 100
+    });
+    assert!(stats.waiting_bytes > 14 << 20 && stats.waiting_bytes < 19 << 20, "{stats:?}");
+    bridge.close();
+    let stats = bridge.stats();
+    assert_eq!(stats.accepted, stats.published + stats.dropped + stats.lost + stats.waiting, "{stats:?}");
+    drop(peer);
+}
+
+#[test]
+fn one_that_never_reads_is_given_up_when_it_does_not_answer_either() {
+    let broker = Broker::new();
+    let (bridge, events) = start(&broker, |builder| builder.keep_alive(Duration::from_millis(400)));
+    let (peer, _) = broker.online();
+    connected(&events);
+    publish_much(&bridge);
+    let deadline = Instant::now() + super::PATIENCE;
+    while bridge.stats().is_online && Instant::now() < deadline {
+        // It goes on, so that there is always something that waits.
+        bridge.publish(&[b'x'; 1024]).unwrap();
+        std::thread::yield_now();
+    }
+    assert!(!bridge.stats().is_online || bridge.stats().sessions > 1);
+    drop(peer);
+    bridge.close();
+}
