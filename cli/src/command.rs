@@ -35,6 +35,7 @@ const VERBS: &[Verb] = &[
     Verb { command: verbs::replay::command, run: verbs::replay::run },
     Verb { command: verbs::view::command, run: verbs::view::run },
     Verb { command: verbs::relay::command, run: verbs::relay::run },
+    Verb { command: verbs::bridge::command, run: verbs::bridge::run },
     Verb { command: verbs::top::command, run: verbs::top::run },
     Verb { command: verbs::info::command, run: verbs::info::run },
     Verb { command: verbs::convert::command, run: verbs::convert::run },

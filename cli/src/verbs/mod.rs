@@ -1,5 +1,6 @@
 //! What the command can do, one verb a file.
 
+pub(crate) mod bridge;
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod info;

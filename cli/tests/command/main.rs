@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "what all topics share is not used by each of them on every system")]
 
+mod bridge;
 mod completions;
 mod convert;
 mod endpoint;
