@@ -331,8 +331,10 @@ impl Shared {
             acknowledged: counts.acknowledged,
             dropped: counts.dropped,
             lost: counts.lost + backlog.lost,
-            waiting: backlog.messages + waiting.len() as u64,
-            waiting_bytes: backlog.bytes + waiting.charged() as u64,
+            waiting: backlog.messages,
+            waiting_bytes: backlog.bytes,
+            queued: waiting.len() as u64,
+            queued_bytes: waiting.charged() as u64,
             commands_passed: counts.commands_passed,
             commands_refused: counts.commands_refused,
         }

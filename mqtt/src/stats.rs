@@ -9,7 +9,7 @@ use std::ops::AddAssign;
 /// is in the end *published* live, or has come out of the backlog and is *replayed*, or is *dropped* or *lost*:
 ///
 /// ```text
-/// accepted  =  published + replayed + dropped + lost + waiting
+/// accepted  =  published + replayed + dropped + lost + waiting + queued
 /// ```
 ///
 /// where nothing is on its way, and nothing was in the folder of the spool before. What was published and has come
@@ -36,10 +36,14 @@ pub struct Stats {
     /// Messages that were to wait and do not: the oldest where the backlog had no room, those that a disk did not take,
     /// those that came faster than it takes them; and, where nothing waits, those that were published and came back.
     pub lost: u64,
-    /// Messages that wait now, in the backlog or for the sender.
+    /// Messages that wait in the backlog now.
     pub waiting: u64,
-    /// How many bytes those take in the backlog, and charge in the queue of the sender.
+    /// What those take of memory or of the disk, in bytes.
     pub waiting_bytes: u64,
+    /// Messages that wait for the thread that sends now.
+    pub queued: u64,
+    /// What those are charged, in bytes: see [`max_live_bytes`](crate::BridgeBuilder::max_live_bytes).
+    pub queued_bytes: u64,
     /// Commands that were given to the program.
     pub commands_passed: u64,
     /// Commands that are not on the list of what may come, or were retained.

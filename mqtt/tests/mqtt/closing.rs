@@ -126,4 +126,5 @@ fn what_waits_for_the_sender_is_counted_when_it_is_over() {
     drop(peer);
     let stats = bridge.stats();
     assert_eq!(stats.accepted, stats.published + stats.dropped + stats.lost + stats.waiting, "{stats:?}");
+    assert_eq!(stats.queued, 0);
 }

@@ -283,8 +283,11 @@ fn what_the_list_of_mosquitto_refuses_nobody_is_told() {
 }
 
 /// What a consumer with a session that stays gets, over restarts of the broker: how often each number came.
+#[derive(Default)]
 struct Consumer {
     numbers: BTreeMap<u64, u32>,
+    /// How many messages have come.
+    total: u64,
     is_subscribed: bool,
 }
 
@@ -332,6 +335,7 @@ impl Consumer {
             false => &publish.payload,
         };
         *self.numbers.entry(std::str::from_utf8(payload).unwrap().parse().unwrap()).or_default() += 1;
+        self.total += 1;
     }
 }
 
@@ -349,15 +353,17 @@ struct Outcome {
 /// How long nothing has to come for nothing more to come.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// Publishes so many messages at a broker that is killed so many times meanwhile.
+/// Publishes so many messages at a broker that is killed so many times meanwhile, with a consumer that is given
+/// whatever the broker has at once: there is no limit on what it has not acknowledged.
 fn publish_over_kills(config: &str, messages: u64, kills: u64) -> Option<Outcome> {
-    let config = format!("allow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 1000\n{config}");
+    let config =
+        format!("allow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true\n{config}");
     let mut broker = Mosquitto::start(&config)?;
     let port = broker.port;
     let (stop, stopped) = mpsc::channel::<()>();
     let (tell, told) = mpsc::channel();
     let consumer = thread::spawn(move || {
-        let mut consumer = Consumer { numbers: BTreeMap::new(), is_subscribed: false };
+        let mut consumer = Consumer::default();
         let (mut is_last, mut changed, mut count) = (false, Instant::now(), 0);
         loop {
             let (mut has_told, mut is_over) = (false, false);
@@ -366,9 +372,8 @@ fn publish_over_kills(config: &str, messages: u64, kills: u64) -> Option<Outcome
                     tell.send(()).unwrap();
                 }
                 is_last |= stopped.try_recv().is_ok();
-                let now: u64 = consumer.numbers.values().map(|times| u64::from(*times)).sum();
-                if now != count {
-                    (changed, count) = (Instant::now(), now);
+                if consumer.total != count {
+                    (changed, count) = (Instant::now(), consumer.total);
                 }
                 is_over = is_last && (consumer.numbers.len() as u64 == messages || changed.elapsed() > QUIET);
                 is_over
@@ -429,12 +434,17 @@ fn publish_over_kills(config: &str, messages: u64, kills: u64) -> Option<Outcome
 /// With what mosquitto writes down what it has whenever it has something new.
 const WRITES_DOWN: &str = "persistence true\nautosave_on_changes true\nautosave_interval 1\n";
 
+/// Whatever the broker writes down, the bridge hands over all of it, as is looked at above. What the broker has
+/// acknowledged and handed on to nobody when it is killed is its own affair: with a consumer that keeps up, next to
+/// nothing where it writes everything down, and else what has not got through to the consumer.
 #[test]
 fn nothing_is_lost_between_the_bridge_and_a_broker_that_is_killed() {
-    for (config, messages) in [(WRITES_DOWN, 2000), ("persistence true\n", 20_000), ("persistence false\n", 20_000)] {
-        let Some(outcome) = publish_over_kills(config, messages, 10) else { return };
-        // What was on its way comes again, or was in the broker's file.
-        assert!(outcome.replayed > 0 && outcome.twice <= 1000 && outcome.missing == 0, "{outcome:?}");
+    let Some(outcome) = publish_over_kills(WRITES_DOWN, 2000, 10) else { return };
+    assert!(outcome.replayed > 0 && outcome.missing <= 10, "{outcome:?}");
+    for config in ["persistence true\n", "persistence false\n"] {
+        let Some(outcome) = publish_over_kills(config, 20_000, 10) else { return };
+        // What was on its way comes again.
+        assert!(outcome.replayed > 0 && outcome.twice <= 10 * 64, "{outcome:?}");
     }
 }
 
@@ -443,7 +453,7 @@ fn nothing_is_lost_between_the_bridge_and_a_broker_that_is_killed() {
 fn what_a_broker_that_is_killed_has_acknowledged_is_what_it_has_written_down() {
     for (config, kept) in [("persistence false\n", 0), ("persistence true\n", 0), (WRITES_DOWN, 100)] {
         let Some(mut broker) = Mosquitto::start(&format!("allow_anonymous true\n{config}")) else { return };
-        let mut consumer = Consumer { numbers: BTreeMap::new(), is_subscribed: false };
+        let mut consumer = Consumer::default();
         let deadline = Instant::now() + PATIENCE;
         while !consumer.is_subscribed && Instant::now() < deadline {
             consumer.run(broker.port, |consumer| consumer.is_subscribed);

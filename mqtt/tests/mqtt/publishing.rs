@@ -27,7 +27,7 @@ fn messages_go_to_the_topic_of_their_key() {
     assert_eq!(said(&peer.publish()), ("leads/car/s/up/", &b":"[..], 0, false));
     assert_eq!(said(&peer.publish()), ("leads/car/s/up", &b""[..], 0, false));
     let stats = until(&bridge, "all are published", |stats| stats.published == 6);
-    assert_eq!((stats.accepted, stats.waiting, stats.dropped, stats.lost), (6, 0, 0, 0));
+    assert_eq!((stats.accepted, stats.waiting, stats.queued, stats.dropped, stats.lost), (6, 0, 0, 0, 0));
     bridge.close();
 }
 
