@@ -152,11 +152,20 @@ impl Sender {
         }
     }
 
-    /// Runs until the bridge is closed, and makes sure that those who wait for that are not left waiting.
+    /// Runs until the bridge is closed. A panic, by a defect, ends it as well: those who wait for the end are not left
+    /// waiting.
     pub(crate) fn run(mut self) {
-        let _over = EndOnDrop(Arc::clone(&self.shared));
-        while self.turn() {}
-        self.finish();
+        let (shared, gate, client) = (Arc::clone(&self.shared), Arc::clone(&self.gate), self.client.clone());
+        let ran = foreign::call(move || {
+            while self.turn() {}
+            self.finish();
+        });
+        if let Err(message) = ran {
+            foreign::log(Level::Error, format_args!("{}: the bridge has failed: {message}", shared.topics));
+            gate.stop();
+            client.close();
+        }
+        shared.end();
     }
 
     /// Does what there is to do; false when the bridge is over.
@@ -336,14 +345,5 @@ impl Sender {
     fn online(&self) -> Option<Connection> {
         let session = self.session.as_ref().filter(|session| session.stage == Stage::Online && !session.is_given_up);
         session.map(|session| session.connection.clone())
-    }
-}
-
-/// Says that the bridge is over, also where its thread has panicked by a defect.
-struct EndOnDrop(Arc<Shared>);
-
-impl Drop for EndOnDrop {
-    fn drop(&mut self) {
-        self.0.end();
     }
 }

@@ -221,10 +221,7 @@ fn nothing_is_lost_however_often_the_connection_is_cut() {
     'sessions: loop {
         let (mut peer, _) = broker.session();
         for taken in 0.. {
-            let publish = match peer.packet() {
-                Packet::Publish(publish) => publish,
-                _ => continue,
-            };
+            let Packet::Publish(publish) = peer.packet() else { continue };
             // This one arrives, and nobody says so, nor of those behind it.
             if taken >= 40 + cuts && cuts < 50 {
                 cuts += 1;
