@@ -146,7 +146,8 @@ impl Bridge {
     ///
     /// Blocks until that is done and its threads have ended, at most for the [time-out](BridgeBuilder::close_timeout)
     /// and two seconds. In a function that the bridge has called (commands, events, the logger) it only starts all
-    /// this, and returns at once. May be called from any thread, and more than once.
+    /// this, and returns at once; in a callback of a service it holds that up so long. May be called from any thread,
+    /// and more than once.
     pub fn close(&self) {
         let by = Instant::now() + self.shared.settings.close_timeout;
         self.shared.begin_close(by);

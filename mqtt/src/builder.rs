@@ -55,7 +55,7 @@ impl BridgeBuilder {
     }
 
     /// A user of the broker, and the password. It goes over the wire as it is: over a network that takes
-    /// [TLS](Self::tls). No log line, event or `Debug` has it. Default: none.
+    /// TLS. No log line, event or `Debug` has it. Default: none.
     pub fn credentials(mut self, user: impl Into<String>, password: impl AsRef<[u8]>) -> Self {
         self.settings.credentials = Some((user.into(), password.as_ref().to_vec()));
         self
@@ -84,7 +84,8 @@ impl BridgeBuilder {
     ///
     /// They are given to the broker anew in each session, so that one which has started again without them has them;
     /// and taken back, by an empty message that is retained, when the bridge is [closed](Bridge::close). A process that
-    /// is killed takes nothing back. At most 4096 keys and 4 MiB; what is beyond that is published, and not retained.
+    /// is killed takes nothing back. At most 4096 keys; what comes with others is published, and not retained. Of their
+    /// messages 4 MiB are given anew.
     pub fn retain(mut self, retain: bool) -> Self {
         self.settings.retain = retain;
         self
@@ -167,7 +168,7 @@ impl BridgeBuilder {
         self
     }
 
-    /// Reaches the broker over another transport than TCP; [TLS](Self::tls), where it is set, goes over it.
+    /// Reaches the broker over another transport than TCP; TLS, where it is set, goes over it.
     pub fn transport(mut self, connector: impl Connector) -> Self {
         self.transport = Some(Box::new(connector));
         self

@@ -1,0 +1,150 @@
+//! Against mosquitto, and with clients that are not ours. Skipped where it is not installed.
+
+mod kills;
+mod refusals;
+mod seen;
+mod sharing;
+#[cfg(feature = "tls")]
+mod tls;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use leads_comm_mqtt::{Bridge, BridgeBuilder, Event};
+use leads_comm_testing::folder::Folder;
+use leads_comm_testing::skipped;
+
+use super::{PATIENCE, builder};
+
+/// A broker in a folder of its own, which can be killed and started again.
+struct Mosquitto {
+    folder: Folder,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Mosquitto {
+    /// Starts one; says that a test is skipped where there is none. `config` is what it is told besides where it
+    /// listens, `FOLDER` in it where its files are.
+    fn start(config: &str) -> Option<Self> {
+        let mut this = Self::new(config)?;
+        this.run();
+        Some(this)
+    }
+
+    /// One that is not started yet.
+    fn new(config: &str) -> Option<Self> {
+        let mut command = Command::new("mosquitto");
+        if command.arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+            skipped("what is tested against a real broker needs mosquitto");
+            return None;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let this = Self { folder: Folder::new("mosquitto"), port, child: None };
+        let folder = this.folder.path().display().to_string();
+        let config = config.replace("FOLDER", &folder);
+        // As whoever runs this test, who can write there.
+        let user = if cfg!(unix) { "user root\n" } else { "" };
+        let begin = format!("listener {port} 127.0.0.1\n{user}persistence_location {folder}/\n");
+        this.write("mosquitto.conf", &(begin + &config));
+        Some(this)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    fn run(&mut self) {
+        let mut command = Command::new("mosquitto");
+        command.arg("-c").arg(self.folder.path().join("mosquitto.conf"));
+        self.child = Some(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(Instant::now() < deadline, "mosquitto does not listen");
+            thread::yield_now();
+        }
+    }
+
+    /// By SIGKILL.
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// What a foreign client prints, line by line; none where there is no such client.
+    fn subscribe(&self, arguments: &[&str]) -> Option<Subscriber> {
+        let mut command = Command::new("stdbuf");
+        command.args(["-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", &self.port.to_string(), "-F", "%t %r %q %x"]);
+        let child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let Ok(mut child) = child else {
+            skipped("clients that are not ours: there is no mosquitto_sub, or no stdbuf");
+            return None;
+        };
+        let (tell, lines) = mpsc::channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        Some(Subscriber { child, lines })
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+struct Subscriber {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Subscriber {
+    /// Topic, whether it is retained, QoS and payload.
+    fn next(&self) -> (String, bool, u8, Vec<u8>) {
+        let line = self.lines.recv_timeout(PATIENCE).expect("nothing comes");
+        let mut words = line.split(' ');
+        let mut word = || words.next().unwrap().to_owned();
+        let (topic, retained, qos, payload) = (word(), word(), word(), word());
+        let digits = |at: usize| u8::from_str_radix(&payload[at..at + 2], 16).unwrap();
+        (topic, retained == "1", qos.parse().unwrap(), (0..payload.len()).step_by(2).map(digits).collect())
+    }
+
+    /// The next message for which this holds.
+    fn find(&self, mut holds: impl FnMut(&str, &[u8]) -> bool) -> (String, bool, u8, Vec<u8>) {
+        loop {
+            let found = self.next();
+            if holds(&found.0, &found.3) {
+                return found;
+            }
+        }
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const OPEN: &str = "allow_anonymous true\npersistence false\n";
+
+fn bridge_to(broker: &Mosquitto, adapt: impl FnOnce(BridgeBuilder) -> BridgeBuilder) -> (Bridge, Receiver<Event>) {
+    let (builder, events) = builder();
+    let bridge = adapt(builder.close_timeout(Duration::from_secs(5))).build().unwrap();
+    bridge.start(&broker.address()).unwrap();
+    (bridge, events)
+}
