@@ -73,7 +73,9 @@ impl Connector for TcpConnector {
 /// caller that very port. Who keeps trying to reach a server on its own machine gets there in time, and would keep the
 /// server from its port.
 fn refuse_self(socket: net::TcpStream) -> io::Result<net::TcpStream> {
-    if socket.local_addr()? != socket.peer_addr()? {
+    let (own, peer) = (socket.local_addr()?, socket.peer_addr());
+    // One that has been reset by now has no peer any more, which its reader finds out.
+    if !peer.is_ok_and(|peer| peer == own) {
         return Ok(socket);
     }
     // Without it the port would stay in use for a minute.
