@@ -151,7 +151,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     publishing::publish(matches, to_side.service(), to.token())?;
 
     let thread = uplink.as_ref().map(Uplink::start).transpose()?;
-    // Whoever pulls is there before the first message is.
+    // Before the first message comes.
     to_side.begin()?;
     from_side.begin()?;
     let (stopping, stopped) = (end.clone(), end.clone());
