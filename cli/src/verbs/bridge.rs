@@ -225,7 +225,7 @@ fn summary(bridge: &Bridge) -> String {
     let mut parts = vec![format!("{} published", count(stats.published, "message"))];
     for (number, fate) in [
         (stats.replayed, "that had waited"),
-        (stats.waiting, "waiting"),
+        (stats.waiting + stats.queued, "waiting"),
         (stats.dropped, "dropped"),
         (stats.lost, "lost"),
     ] {
