@@ -1,4 +1,4 @@
-//! The token of a command: in a file, because everybody on the machine can see a command's arguments.
+//! A token or a password of a command: in a file, because everybody on the machine can see a command's arguments.
 
 use std::fs::File;
 use std::io::Read;
@@ -17,7 +17,7 @@ const LONGEST: u64 = 64 * 1024;
 pub(crate) fn read_token(file: &Path) -> Result<Vec<u8>, Failure> {
     let mut token = Vec::new();
     let read = File::open(file).and_then(|file| file.take(LONGEST).read_to_end(&mut token));
-    read.map_err(|error| fail(format!("cannot read the token from {}: {error}", file.display())))?;
+    read.map_err(|error| fail(format!("cannot read {}: {error}", file.display())))?;
     if token.ends_with(b"\n") {
         token.pop();
         if token.ends_with(b"\r") {

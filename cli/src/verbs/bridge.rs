@@ -7,7 +7,7 @@
 //! ```
 
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, OnceLock};
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
@@ -104,7 +104,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let from = Arc::new(Endpoint::at(matches, from, &FROM)?);
     let broker = address("broker").expect("clap asks for it");
     let vehicle = Arc::new(OnceLock::new());
-    let (bridge, host) = bridge(matches, &broker, &vehicle)?;
+    let (end, ended) = mpsc::sync_channel(1);
+    let (bridge, host) = bridge(matches, &broker, &vehicle, end.clone())?;
     let side = Side::of_vehicle(&from, from_serves, bridge.clone())?;
     let is_first = vehicle.set(side.clone()).is_ok();
     debug_assert!(is_first);
@@ -112,7 +113,6 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     // Whatever comes first is taken.
     bridge.start(&host).map_err(failed)?;
     side.begin()?;
-    let (end, ended) = mpsc::sync_channel(1);
     let stopping = end.clone();
     on_stop(move || drop(stopping.try_send(Failure::Unread)))?;
     let running = side.go_on_beside(move |outcome| {
@@ -134,7 +134,12 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 /// The bridge, and what its `start` is given.
-fn bridge(matches: &ArgMatches, broker: &Address, vehicle: &Arc<OnceLock<Side>>) -> Result<(Bridge, String), Failure> {
+fn bridge(
+    matches: &ArgMatches,
+    broker: &Address,
+    vehicle: &Arc<OnceLock<Side>>,
+    end: SyncSender<Failure>,
+) -> Result<(Bridge, String), Failure> {
     let Address::Tcp { host, port, .. } = broker else {
         return Err(usage("a broker is at HOST[:PORT], or tls://HOST[:PORT]"));
     };
@@ -148,7 +153,13 @@ fn bridge(matches: &ArgMatches, broker: &Address, vehicle: &Arc<OnceLock<Side>>)
         .split_fields(matches.get_flag("split-fields"))
         .acknowledged(matches.get_flag("acknowledged"))
         .max_packet_len(endpoint::longest_message(matches).saturating_add(ROOM))
-        .events(said);
+        .events(move |event| {
+            if let Event::Failed { .. } = event {
+                // Something else may have ended it.
+                let _ = end.try_send(fail(event.to_string()));
+            }
+            said(event);
+        });
     if let Some(key) = matches.get_one::<KeyBy>("key") {
         builder = builder.key(key.function()).retain(true);
     }
@@ -203,7 +214,9 @@ fn with_commands(builder: BridgeBuilder, allowed: Vec<String>, vehicle: Arc<Once
 /// Says what has happened.
 fn said(event: &Event) {
     match event {
-        Event::BacklogFailed { .. } | Event::Failed { .. } => complain(format_args!("leads-comm: {event}")),
+        Event::BacklogFailed { .. } => complain(format_args!("leads-comm: {event}")),
+        // That is what the command says in the end.
+        Event::Failed { .. } => {}
         Event::CommandsRefused { .. } => tell(format_args!("broker: {event}: --allow names those that may come")),
         event => tell(format_args!("broker: {event}")),
     }
@@ -211,9 +224,11 @@ fn said(event: &Event) {
 
 fn failed(error: Error) -> Failure {
     match &error {
-        Error::InvalidSetting { setting, requirement } => {
-            usage(format!("--{} {requirement}", setting.replace('_', "-")))
-        }
+        Error::InvalidSetting { setting, requirement } => match *setting {
+            "max_packet_len" => usage("--max-message-len, and 128 KiB, must be at most 256 MiB"),
+            "credentials" => usage(format!("--user and the password {requirement}")),
+            setting => usage(format!("--{} {requirement}", setting.replace('_', "-"))),
+        },
         Error::Backlog(error) => usage(format!("--offline: {}", chain(error))),
         error => fail(chain(error)),
     }

@@ -198,7 +198,7 @@ fn wrong_calls_are_told() {
         ),
         (
             &["mqtt", "--pull", "car", "--broker", "b", "--vehicle", "x", "--max-message-len", "1G"],
-            "--max-packet-len must be",
+            "--max-message-len, and 128 KiB, must be at most",
         ),
     ] {
         let ended = run(&[&["bridge"], words].concat());

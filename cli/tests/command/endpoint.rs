@@ -119,7 +119,7 @@ fn tokens_come_from_a_file_or_the_environment() {
     let empty = folder_with("token", "\n");
     let why = format!("the token in {} is empty", path(&empty, "token"));
     assert_fails(&first(&address, &["--token-file", &path(&empty, "token")]), 2, &why);
-    let why = "cannot read the token from /no/such/file: ";
+    let why = "cannot read /no/such/file: ";
     assert_fails(&first(&address, &["--token-file", "/no/such/file"]), 1, why);
     let why = "0 of 1 messages came; disconnected: the server did not let the client in \
                (it may be full, or want a token or TLS)";

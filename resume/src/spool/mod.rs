@@ -1,5 +1,6 @@
 //! What waits for somebody who comes back: a history that goes as it is acknowledged.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -53,6 +54,8 @@ struct State {
     holes: Vec<(u64, u64)>,
     /// How many were lost, those of the holes aside.
     lost: u64,
+    /// Those of them that were on their way when they were dropped: they may still be acknowledged.
+    late: Vec<Range<u64>>,
 }
 
 /// A message that was taken out of a [`Spool`], where it stays until it is [acknowledged](Spool::acknowledge).
@@ -105,7 +108,7 @@ impl Spool {
 
     fn of(history: History) -> Self {
         let needed = history.extent().oldest;
-        let state = State { cursor: Cursor::at(needed), needed, holes: Vec::new(), lost: 0 };
+        let state = State { cursor: Cursor::at(needed), needed, holes: Vec::new(), lost: 0, late: Vec::new() };
         Self { history, state: Mutex::new(state) }
     }
 
@@ -159,6 +162,7 @@ impl Spool {
     pub fn acknowledge(&self, number: u64) {
         let mut state = self.state.lock();
         let next = number.saturating_add(1).min(state.cursor.next());
+        state.arrived_before(next);
         state.needed = next.max(state.needed);
         state.pass_holes();
         self.history.forget_before(state.needed);
@@ -168,8 +172,9 @@ impl Spool {
     pub fn rewind(&self) {
         let mut state = self.state.lock();
         state.cursor = Cursor::at(state.needed);
-        // They are found again.
+        // They are found again; what was dropped is not.
         state.holes.clear();
+        state.late.clear();
     }
 
     /// What waits now.
@@ -187,6 +192,10 @@ impl State {
     fn drop_before(&mut self, oldest: u64) {
         if self.needed < oldest {
             self.lost += oldest - self.needed;
+            let taken = oldest.min(self.cursor.next());
+            if self.needed < taken && self.holes.is_empty() {
+                self.late.push(self.needed..taken);
+            }
             self.needed = oldest;
             self.holes.retain_mut(|(from, to)| {
                 *from = oldest.max(*from);
@@ -194,6 +203,16 @@ impl State {
             });
             self.pass_holes();
         }
+    }
+
+    /// What was on its way below this number is not lost.
+    fn arrived_before(&mut self, next: u64) {
+        self.late.retain_mut(|late| {
+            let arrived = next.min(late.end).saturating_sub(late.start);
+            late.start += arrived;
+            self.lost -= arrived;
+            !late.is_empty()
+        });
     }
 
     /// Nobody needs what cannot be read.

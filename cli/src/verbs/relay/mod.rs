@@ -62,6 +62,9 @@ on come back. 2: a wrong call.";
 /// knows.
 const UNSENT: usize = 16 << 10;
 
+/// How much more than the longest message may be queued for a connection where an uplink has what waits, in bytes.
+const QUEUE: usize = 256 << 10;
+
 /// What becomes of a viewer that is behind.
 const SLOW: [&str; 2] = ["drop", "disconnect"];
 
@@ -135,10 +138,12 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Offline::Drop | Offline::Latest => None,
     };
     let uplink = uplink.transpose().map_err(|error| usage(format!("--offline: {}", chain(&error))))?;
-    let uplink = uplink.map(|spool| Uplink::new(spool, to.room()));
+    let outlives = matches!(offline, Offline::Spool(..));
+    let uplink = uplink.map(|spool| Uplink::new(spool, to.room(), outlives, to.token().is_some()));
+    let gone = if offline == Offline::Latest { "replaced or lost" } else { "lost" };
     let (end, ended) = mpsc::sync_channel(1);
     let allowed = allow::allowed(matches);
-    let passing = Arc::new(Passing::new(uplink.clone(), allowed, end.clone()));
+    let passing = Arc::new(Passing::new(uplink.clone(), gone, allowed, end.clone()));
 
     let hearing = |which| Hearing { which, passing: Arc::clone(&passing) };
     let (from, to) = (Arc::new(from), Arc::new(to));
@@ -173,7 +178,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         running.join().expect("the library does not panic");
     }
     if let Some(uplink) = &uplink {
-        uplink.keep_returned();
+        uplink.finish();
     }
     tell(passing.summary());
     match outcome {
@@ -222,7 +227,9 @@ fn pushing(
     let mut reconnect = endpoint::reconnect();
     // An uplink keeps what is not taken, and nothing else does: so the newest has to be refused.
     let slow = if has_uplink { SlowConsumer::DropNewest } else { SlowConsumer::DropOldest };
-    let mut delivery = Delivery::new().max_queued_bytes(to.room()).slow_consumer(slow).max_unsent_bytes(UNSENT);
+    // What is queued for a connection is in memory, and an uplink has a better place for it.
+    let queue = if has_uplink { to.max_message_len.saturating_add(QUEUE) } else { to.room() };
+    let mut delivery = Delivery::new().max_queued_bytes(queue).slow_consumer(slow).max_unsent_bytes(UNSENT);
     if let Some(key) = key {
         builder = builder.key(key.function());
         // What an uplink keeps it keeps in order, and whole.

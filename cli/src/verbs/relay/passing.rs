@@ -23,15 +23,19 @@ pub(super) struct Passing {
     sides: OnceLock<(Side, Side)>,
     /// Where what cannot be sent waits.
     uplink: Option<Arc<Uplink>>,
+    /// What has become of messages that were not handed on.
+    gone: &'static str,
     /// The commands that may come back.
     allowed: Vec<String>,
-    rings: Mutex<Rings>,
+    /// How many were handed on, and how many were not.
     passed: AtomicU64,
-    /// How many were taken by nobody although somebody was there, or should have been.
     lost: AtomicU64,
+    /// What came back: what was handed on, what nobody was there for, and what is not allowed.
     commands: AtomicU64,
+    undeliverable: AtomicU64,
     refused: AtomicU64,
     said_lost: Said,
+    said_undeliverable: Said,
     said_refused: Said,
     /// Why it has to end.
     end: SyncSender<Failure>,
@@ -53,17 +57,24 @@ impl Said {
 }
 
 impl Passing {
-    pub(super) fn new(uplink: Option<Arc<Uplink>>, allowed: Vec<String>, end: SyncSender<Failure>) -> Self {
+    pub(super) fn new(
+        uplink: Option<Arc<Uplink>>,
+        gone: &'static str,
+        allowed: Vec<String>,
+        end: SyncSender<Failure>,
+    ) -> Self {
         Self {
             sides: OnceLock::new(),
             uplink,
+            gone,
             allowed,
-            rings: Mutex::new(Rings::new(Instant::now())),
             passed: AtomicU64::default(),
             lost: AtomicU64::default(),
             commands: AtomicU64::default(),
+            undeliverable: AtomicU64::default(),
             refused: AtomicU64::default(),
             said_lost: Said::default(),
+            said_undeliverable: Said::default(),
             said_refused: Said::default(),
             end,
         }
@@ -76,10 +87,14 @@ impl Passing {
     }
 
     /// A message of the side that they come from.
-    fn pass(&self, message: &[u8]) {
-        match self.rings.lock().judge(message, Instant::now()) {
+    fn pass(&self, connection: &Connection, message: &[u8]) {
+        let rings = connection.get::<Mutex<Rings>>();
+        match rings.map_or(Verdict::Pass, |rings| rings.lock().judge(message, Instant::now())) {
             Verdict::Pass => {}
-            Verdict::HoldBack => return,
+            Verdict::HoldBack => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
             Verdict::Ring => {
                 let why = "messages come back that were passed on: this relay is a part of a ring";
                 // Nobody listens any more when it ends already.
@@ -119,32 +134,47 @@ impl Passing {
         match from.queue(message) {
             Ok(1..) => drop(self.commands.fetch_add(1, Ordering::Relaxed)),
             Ok(0) | Err(Error::NotConnected | Error::Disconnected) => {
-                complain("leads-comm: a command was not passed on: nobody is there who would take it");
+                self.undeliverable.fetch_add(1, Ordering::Relaxed);
+                self.said_undeliverable.say("a command was not passed on: nobody is there who would take it");
             }
-            Err(error) => complain(format_args!("leads-comm: a command was not passed on: {error:#}")),
+            Err(error) => {
+                self.undeliverable.fetch_add(1, Ordering::Relaxed);
+                self.said_undeliverable.say(&format!("a command was not passed on: {error:#}"));
+            }
         }
     }
 
-    /// What it has come to.
+    /// What it has come to, when all has ended.
     pub(super) fn summary(&self) -> String {
-        let (mut passed, mut lost) = (self.passed.load(Ordering::Relaxed), self.lost.load(Ordering::Relaxed));
-        let mut waiting = 0;
-        if let Some(uplink) = &self.uplink {
-            let counts = uplink.counts();
-            (passed, lost, waiting) = (passed + counts.0, lost + counts.1, uplink.waiting());
+        let (mut passed, mut lost, mut waiting) =
+            (self.passed.load(Ordering::Relaxed), self.lost.load(Ordering::Relaxed), 0);
+        match (&self.uplink, self.sides.get()) {
+            (Some(uplink), _) => {
+                let outcome = uplink.outcome();
+                (passed, lost, waiting) = (outcome.0, lost + outcome.1, outcome.2);
+            }
+            // What it has taken and not sent was dropped, or replaced.
+            (None, Some((_, Side::Client(client, _)))) => {
+                let written = client.stats().traffic.written.messages.min(passed);
+                (passed, lost) = (written, lost + passed - written);
+            }
+            _ => {}
         }
         let mut parts = vec![format!("{} passed on", count(passed, "message"))];
-        for (number, fate) in [(waiting, "waiting"), (lost, "lost")] {
+        for (number, fate) in [(waiting, "waiting"), (lost, self.gone)] {
             if number > 0 {
                 parts.push(format!("{number} {fate}"));
             }
         }
-        let (commands, refused) = (self.commands.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed));
-        if commands + refused > 0 {
+        let [commands, undeliverable, refused] =
+            [&self.commands, &self.undeliverable, &self.refused].map(|number| number.load(Ordering::Relaxed));
+        if commands + undeliverable + refused > 0 {
             parts.push(format!("{} passed back", count(commands, "command")));
         }
-        if refused > 0 {
-            parts.push(format!("{refused} not allowed"));
+        for (number, fate) in [(undeliverable, "to nobody"), (refused, "not allowed")] {
+            if number > 0 {
+                parts.push(format!("{number} {fate}"));
+            }
         }
         parts.join(", ")
     }
@@ -166,28 +196,22 @@ pub(super) struct Hearing {
 impl Callback for Hearing {
     fn on_connect(&self, _: &dyn Service, connection: &Connection) {
         match (self.which, &self.passing.uplink) {
-            (Which::From, _) => *self.passing.rings.lock() = Rings::new(Instant::now()),
+            (Which::From, _) => drop(connection.insert(Mutex::new(Rings::new(Instant::now())))),
             (Which::To, Some(uplink)) => uplink.connected(connection),
             (Which::To, None) => {}
         }
     }
 
-    fn on_receive(&self, _: &dyn Service, _: &Connection, message: &[u8]) {
+    fn on_receive(&self, _: &dyn Service, connection: &Connection, message: &[u8]) {
         match self.which {
-            Which::From => self.passing.pass(message),
+            Which::From => self.passing.pass(connection, message),
             Which::To => self.passing.pass_back(message),
         }
     }
 
     fn on_disconnect(&self, _: &dyn Service, connection: &Connection, reason: &DisconnectReason) {
-        match (self.which, &self.passing.uplink, self.passing.sides.get()) {
-            (Which::To, Some(uplink), _) => uplink.disconnected(connection),
-            (Which::To, None, Some((_, Side::Client(..)))) => {
-                let lost = reason.undelivered.unsent.messages + reason.undelivered.dropped.messages;
-                self.passing.passed.fetch_sub(lost, Ordering::Relaxed);
-                self.passing.lost.fetch_add(lost, Ordering::Relaxed);
-            }
-            _ => {}
+        if let (Which::To, Some(uplink)) = (self.which, &self.passing.uplink) {
+            uplink.disconnected(connection, reason);
         }
     }
 }

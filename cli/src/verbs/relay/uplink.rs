@@ -13,11 +13,11 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use leads_comm::{Connection, Error};
-use leads_comm_resume::Spool;
-use parking_lot::{Condvar, Mutex};
+use leads_comm::{Connection, DisconnectCause, DisconnectReason, Error};
+use leads_comm_resume::{Spool, Taken};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::console::{Failure, chain, complain, fail, tell};
 use crate::recording::words::count;
@@ -32,11 +32,21 @@ const LAST: Duration = Duration::from_millis(500);
 /// How long after a failure the spool is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long nothing is sent on a new connection where a server may still refuse it: by then its answer is here.
+const ADMISSION: Duration = Duration::from_secs(1);
+
+/// What each incoming message is charged beyond its bytes.
+const OVERHEAD: usize = 64;
+
 /// The way out, and what waits for it.
 pub(super) struct Uplink {
     spool: Spool,
     /// How much may be incoming, in bytes.
     room: usize,
+    /// Whether what waits outlives this process.
+    outlives: bool,
+    /// Whether a connection is one that has let this client in.
+    is_let_in: bool,
     state: Mutex<State>,
     /// There is something to do.
     changed: Condvar,
@@ -51,22 +61,34 @@ pub(super) struct Uplink {
 struct State {
     incoming: VecDeque<Arc<[u8]>>,
     bytes: usize,
-    /// The one that there is.
-    connection: Option<Connection>,
+    /// The one that there is, and from when on it is sent to.
+    connection: Option<(Connection, Instant)>,
     /// Whether what that was given and has not sent is in the spool as well.
     is_spooled: bool,
     /// What the last one was given and has not sent: how many messages where they are in the spool, the messages where
     /// they are not.
     unsent: usize,
     returned: VecDeque<Arc<[u8]>>,
+    /// What was taken from the spool last where this ends before it is known whether it is out.
+    left: Vec<Sent>,
     is_closing: bool,
 }
 
+/// A message that was taken from the spool: its number, and whether it went to a connection or can never be sent.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    number: u64,
+    is_sent: bool,
+}
+
 impl Uplink {
-    pub(super) fn new(spool: Spool, room: usize) -> Arc<Self> {
+    /// `outlives` says whether the spool is in files; `is_let_in` whether a connection has asked for its token.
+    pub(super) fn new(spool: Spool, room: usize, outlives: bool, is_let_in: bool) -> Arc<Self> {
         Arc::new(Self {
             spool,
             room,
+            outlives,
+            is_let_in,
             state: Mutex::default(),
             changed: Condvar::new(),
             passed: AtomicU64::default(),
@@ -85,11 +107,11 @@ impl Uplink {
     /// Takes a message; never waits. Of more than the thread can take the oldest are lost; whether some were.
     pub(super) fn pass(&self, message: &[u8]) -> bool {
         let mut state = self.state.lock();
-        state.bytes += message.len();
+        state.bytes += message.len() + OVERHEAD;
         state.incoming.push_back(message.into());
         let mut lost = 0;
         while state.bytes > self.room && state.incoming.len() > 1 {
-            state.bytes -= state.incoming.pop_front().map_or(0, |oldest| oldest.len());
+            state.bytes -= state.incoming.pop_front().map_or(0, |oldest| oldest.len() + OVERHEAD);
             lost += 1;
         }
         drop(state);
@@ -104,17 +126,24 @@ impl Uplink {
         if waiting > 0 {
             tell(format_args!("{} that waited are sent first", count(waiting, "message")));
         }
-        self.state.lock().connection = Some(connection.clone());
+        let from = Instant::now() + if self.is_let_in { Duration::ZERO } else { ADMISSION };
+        self.state.lock().connection = Some((connection.clone(), from));
         self.changed.notify_one();
     }
 
     /// It has ended, and gives back what it has not sent.
-    pub(super) fn disconnected(&self, connection: &Connection) {
+    pub(super) fn disconnected(&self, connection: &Connection, reason: &DisconnectReason) {
         let unsent = connection.take_unsent();
+        if let DisconnectCause::NotLetIn = reason.cause {
+            // What a server throws away was sent.
+            let thrown_away = reason.undelivered.unsent.messages.saturating_sub(unsent.len() as u64);
+            self.passed.fetch_sub(thrown_away, Ordering::Relaxed);
+            self.lost.fetch_add(thrown_away, Ordering::Relaxed);
+        }
         let mut state = self.state.lock();
         state.connection = None;
         if state.is_spooled {
-            state.unsent = unsent.len();
+            state.unsent += unsent.len();
         } else {
             self.passed.fetch_sub(unsent.len() as u64, Ordering::Relaxed);
             state.returned.extend(unsent.into_iter().map(Arc::from));
@@ -123,18 +152,19 @@ impl Uplink {
         self.changed.notify_one();
     }
 
+    /// How many messages are sent, lost, and waiting for the next start, when all has ended.
+    pub(super) fn outcome(&self) -> (u64, u64, u64) {
+        let lost = self.lost.load(Ordering::Relaxed) + self.spool.backlog().lost;
+        let (lost, waiting) = if self.outlives { (lost, self.waiting()) } else { (lost + self.waiting(), 0) };
+        (self.passed.load(Ordering::Relaxed), lost, waiting)
+    }
+
     /// How many messages wait.
-    pub(super) fn waiting(&self) -> u64 {
+    fn waiting(&self) -> u64 {
         // Not under the lock that the messages' reader takes: the spool may be waiting for the disk.
         let spooled = self.spool.backlog().messages;
         let state = self.state.lock();
         (state.incoming.len() + state.returned.len()) as u64 + spooled
-    }
-
-    /// How many were sent, and how many are lost.
-    pub(super) fn counts(&self) -> (u64, u64) {
-        let lost = self.lost.load(Ordering::Relaxed) + self.spool.backlog().lost;
-        (self.passed.load(Ordering::Relaxed), lost)
     }
 
     /// Has the thread end, when what has come is sent or in the spool.
@@ -143,10 +173,14 @@ impl Uplink {
         self.changed.notify_one();
     }
 
-    /// Puts what the last connection has given back behind all that waits, where it outlives this process. To be called
-    /// when the thread has ended and the connection has.
-    pub(super) fn keep_returned(&self) {
-        let returned = mem::take(&mut self.state.lock().returned);
+    /// Looks at what the last connection has given back. To be called when it has ended, and the thread has.
+    pub(super) fn finish(&self) {
+        let (mut left, returned, unsent) = {
+            let mut state = self.state.lock();
+            (mem::take(&mut state.left), mem::take(&mut state.returned), state.unsent)
+        };
+        cut_off(&mut left, unsent);
+        self.settle(&left);
         self.store(returned);
     }
 
@@ -157,20 +191,21 @@ impl Uplink {
             let mut state = self.state.lock();
             let is_idle = |state: &State| {
                 let waits = !front.is_empty() || self.spool.backlog().messages > 0;
-                let can_send = state.connection.as_ref().is_some_and(|connection| !connection.is_closed());
-                state.incoming.is_empty() && state.returned.is_empty() && !(waits && can_send)
+                state.incoming.is_empty() && state.returned.is_empty() && !(waits && state.ready().is_some())
             };
             while is_idle(&state) && !state.is_closing {
-                self.changed.wait(&mut state);
+                match state.connection.as_ref().map(|(_, from)| *from).filter(|from| *from > Instant::now()) {
+                    Some(from) => drop(self.changed.wait_until(&mut state, from)),
+                    None => self.changed.wait(&mut state),
+                }
             }
             let mut returned = mem::take(&mut state.returned);
             let incoming = state.take_incoming();
-            let (connection, is_closing) = (state.connection.clone(), state.is_closing);
+            let (connection, is_closing) = (state.ready(), state.is_closing);
             drop(state);
             // They were sent before what is still in front.
             returned.append(&mut front);
             front = returned;
-            let connection = connection.filter(|connection| !connection.is_closed());
             match connection {
                 Some(connection) if front.is_empty() && self.spool.backlog().messages == 0 => {
                     self.send_now(&connection, incoming);
@@ -233,35 +268,54 @@ impl Uplink {
             Ok(taken) => taken,
             Err(error) => {
                 self.say_that_it_fails(&error);
-                let mut state = self.state.lock();
-                if !state.is_closing {
-                    self.changed.wait_for(&mut state, PAUSE);
-                }
-                return;
+                return self.rest();
             }
         };
-        self.state.lock().is_spooled = true;
+        {
+            let mut state = self.state.lock();
+            (state.is_spooled, state.unsent) = (true, 0);
+        }
         let mut sent = Vec::new();
-        for taken in &taken {
-            match connection.send(&taken.payload) {
-                Ok(()) => {}
+        for Taken { number, payload, .. } in &taken {
+            let is_sent = match connection.send(payload) {
+                Ok(()) => true,
                 Err(error) if is_for_later(&error) => break,
-                Err(error) => self.give_up(&error),
-            }
-            sent.push(taken.number);
+                Err(error) => {
+                    self.give_up(&error);
+                    false
+                }
+            };
+            sent.push(Sent { number: *number, is_sent });
         }
         if self.flush(connection) {
             self.state.lock().is_spooled = false;
         } else {
-            // Those are the last of them.
-            sent.truncate(sent.len().saturating_sub(self.wait_for_unsent(connection)));
+            match self.wait_for_unsent(connection) {
+                Some(unsent) => cut_off(&mut sent, unsent),
+                None => return self.state.lock().left = sent,
+            }
         }
-        if let Some(last) = sent.last() {
-            self.spool.acknowledge(*last);
-            self.note_passed(sent.len() as u64);
-        }
+        self.settle(&sent);
         if sent.len() < taken.len() {
             self.spool.rewind();
+        }
+    }
+
+    /// What was taken from the spool is out.
+    fn settle(&self, sent: &[Sent]) {
+        if let Some(last) = sent.last() {
+            self.spool.acknowledge(last.number);
+            self.note_passed(sent.iter().filter(|sent| sent.is_sent).count() as u64);
+        }
+    }
+
+    /// Waits before the spool is asked again, while more comes.
+    fn rest(&self) {
+        let until = Instant::now() + PAUSE;
+        let mut state = self.state.lock();
+        while !state.is_closing && !self.changed.wait_until(&mut state, until).timed_out() {
+            let incoming = state.take_incoming();
+            MutexGuard::unlocked(&mut state, || self.store(incoming));
         }
     }
 
@@ -284,17 +338,17 @@ impl Uplink {
         }
     }
 
-    /// How many messages of the spool the connection has not sent, once it has ended; all, if this is to end before.
-    fn wait_for_unsent(&self, connection: &Connection) -> usize {
+    /// How many messages of the spool the connection has not sent, once it has ended; `None` if this is to end before.
+    fn wait_for_unsent(&self, connection: &Connection) -> Option<usize> {
         let mut state = self.state.lock();
-        while state.connection.as_ref() == Some(connection) {
+        while state.connection.as_ref().is_some_and(|(current, _)| current == connection) {
             if state.is_closing {
-                return usize::MAX;
+                return None;
             }
             self.changed.wait(&mut state);
         }
         state.is_spooled = false;
-        mem::take(&mut state.unsent)
+        Some(mem::take(&mut state.unsent))
     }
 
     /// Has messages wait.
@@ -324,9 +378,25 @@ impl Uplink {
 }
 
 impl State {
+    /// The connection that may be sent to.
+    fn ready(&self) -> Option<Connection> {
+        let (connection, from) = self.connection.as_ref()?;
+        (!connection.is_closed() && *from <= Instant::now()).then(|| connection.clone())
+    }
+
     fn take_incoming(&mut self) -> VecDeque<Arc<[u8]>> {
         self.bytes = 0;
         mem::take(&mut self.incoming)
+    }
+}
+
+/// Leaves out the last so many that went to a connection, and what is behind the first of them.
+fn cut_off(sent: &mut Vec<Sent>, mut unsent: usize) {
+    while unsent > 0 {
+        match sent.pop() {
+            Some(Sent { is_sent, .. }) => unsent -= usize::from(is_sent),
+            None => return,
+        }
     }
 }
 

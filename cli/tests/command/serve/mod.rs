@@ -294,7 +294,7 @@ fn what_it_cannot_serve_is_one_clear_line() {
         (&["unix:/no/such/folder/socket"], 1, "cannot listen on /no/such/folder/socket: "),
         #[cfg(not(unix))]
         (&["unix:socket"], 2, "this system has no Unix sockets that can be used"),
-        (&["127.0.0.1:0", "--token-file", "/no/such"], 1, "cannot read the token from /no/such: "),
+        (&["127.0.0.1:0", "--token-file", "/no/such"], 1, "cannot read /no/such: "),
     ] {
         let ended = run(&[&["serve"][..], arguments].concat());
         assert_eq!((ended.code, ended.stdout.len(), ended.stderr.len()), (code, 0, 1), "{ended:?}");
