@@ -105,21 +105,28 @@ impl Sender {
     fn send_waiting(&mut self, connection: &Connection, number: u64, record: &[u8]) -> Option<usize> {
         let Some(message) = backlog::decode(record) else {
             // Of another program, or another version of this one.
-            self.counts.lost += 1;
-            self.in_flight.pass_over(number);
-            self.settle();
-            return Some(0);
+            return Some(self.pass_over(number));
         };
         let id = self.in_flight.next_id();
         let topic = self.shared.topics.backlog();
         if !self.publish(connection, topic, &backlog::published(&message), Some(id), false) {
-            return None;
+            // Where the connection goes on, it is the message that does not go: longer than packets may be today, for
+            // instance. It would go as little in any other session.
+            return if connection.is_closed() { None } else { Some(self.pass_over(number)) };
         }
         self.in_flight.add(id, Cargo::Backlog(number));
         let len = message.payload.len();
         // An empty one is not for nothing either.
         self.rate.take(len.max(1));
         Some(len)
+    }
+
+    /// Gives up a record of the backlog that cannot be published, ever; how long it was, as far as the rate goes.
+    fn pass_over(&mut self, number: u64) -> usize {
+        self.counts.lost += 1;
+        self.in_flight.pass_over(number);
+        self.settle();
+        0
     }
 
     /// Hands a message to the client of the broker; whether it takes it.

@@ -284,3 +284,26 @@ fn two_bridges_have_no_folder_in_common() {
     open().unwrap().close();
     assert!(matches!(builder().0.offline(Offline::Memory(1)).build(), Err(Error::Backlog(_))));
 }
+
+/// What waits was longer than packets may be today: it is counted, and what is behind it goes on.
+#[test]
+fn what_has_become_too_long_is_lost_and_counted() {
+    let folder = Folder::new("mqtt-spool");
+    let offline = Offline::spool(folder.path(), 1 << 20);
+    let broker = Broker::new();
+    let (bridge, _events) = start(&broker, |builder| builder.offline(offline.clone()));
+    let peer = broker.accept();
+    for message in [&b"one"[..], &[b'x'; 40_000], b"two", &[b'x'; 40_000]] {
+        bridge.publish(message).unwrap();
+    }
+    until(&bridge, "all wait", |stats| stats.waiting == 4);
+    bridge.close();
+    drop(peer);
+
+    let (bridge, _events) = start(&broker, |builder| builder.offline(offline).max_packet_len(16 * 1024));
+    let (mut peer, _) = broker.online();
+    assert_eq!((take(&mut peer), take(&mut peer)), (b"one".to_vec(), b"two".to_vec()));
+    let stats = until(&bridge, "nothing waits", |stats| stats.waiting == 0);
+    assert_eq!((stats.replayed, stats.lost), (2, 2), "{stats:?}");
+    bridge.close();
+}
