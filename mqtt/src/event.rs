@@ -1,5 +1,6 @@
 use std::error;
 use std::fmt;
+use std::iter;
 use std::time::Duration;
 
 use leads_comm::DisconnectReason;
@@ -62,7 +63,7 @@ pub enum Event {
         /// How many messages, in this session.
         messages: u64,
     },
-    /// The bridge has no client any more, by a defect of the library: it publishes nothing, and should be closed.
+    /// The bridge has no client any more, or has failed itself, by a defect: it publishes nothing, and should be closed.
     Failed {
         /// What the library says.
         error: leads_comm::Error,
@@ -128,7 +129,8 @@ impl fmt::Display for Event {
             }
             Self::BacklogFailed { error } => {
                 write!(f, "what waits for the broker: {error}")?;
-                error::Error::source(error).map_or(Ok(()), |source| write!(f, ": {source}"))
+                let mut sources = iter::successors(error::Error::source(error), |source| source.source());
+                sources.try_for_each(|source| write!(f, ": {source}"))
             }
             Self::CaughtUp { messages } => write!(f, "all that waited has arrived, {messages} messages"),
             Self::Failed { error } => write!(f, "the bridge has failed: {error:#}"),
@@ -165,3 +167,34 @@ impl fmt::Display for Fault {
 }
 
 impl error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Outer(io::Error);
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("cannot write")
+        }
+    }
+
+    impl error::Error for Outer {
+        fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn all_that_has_caused_it_is_displayed() {
+        let source = Arc::new(io::Error::other(Outer(io::Error::other("no space left"))));
+        let error = HistoryError::Io { path: "folder".into(), source };
+        let line = Event::BacklogFailed { error }.to_string();
+        assert!(line.ends_with(": cannot write: no space left"), "{line}");
+    }
+}
