@@ -165,12 +165,12 @@ pub(crate) fn now_ms() -> u64 {
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Publishes what is received, and cares for nothing else. What cannot be published, because it is too long, is counted
-/// as [`dropped`](Stats::dropped).
+/// Publishes what is received, and cares for nothing else. What cannot be published, because it is too long, or the
+/// bridge is not started or is over, is counted as [`dropped`](Stats::dropped).
 impl Callback for Bridge {
     fn on_receive(&self, _service: &dyn Service, _connection: &Connection, message: &[u8]) {
-        if let Err(Error::TooLong { .. } | Error::KeyTooLong { .. }) = self.publish(message) {
-            self.shared.count_too_long();
+        if self.publish(message).is_err() {
+            self.shared.count_refused();
         }
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct InFlight {
     last_id: u16,
     /// How many of the backlog have not been acknowledged.
     backlog: usize,
+    /// How many of the bridge's own have not.
+    own: usize,
 }
 
 /// What the backlog can forget.
@@ -56,6 +58,7 @@ impl InFlight {
     /// A message has been published with this number.
     pub(crate) fn add(&mut self, id: u16, cargo: Cargo) {
         self.backlog += usize::from(matches!(cargo, Cargo::Backlog(_)));
+        self.own += usize::from(cargo == Cargo::Own);
         self.entries.push_back(Entry { id, cargo, is_acknowledged: false });
     }
 
@@ -69,6 +72,7 @@ impl InFlight {
         let entry = self.entries.iter_mut().find(|entry| entry.id == id && !entry.is_acknowledged)?;
         entry.is_acknowledged = true;
         self.backlog -= usize::from(matches!(entry.cargo, Cargo::Backlog(_)));
+        self.own -= usize::from(entry.cargo == Cargo::Own);
         Some(&entry.cargo)
     }
 
@@ -98,9 +102,14 @@ impl InFlight {
         self.backlog
     }
 
+    /// How many of the bridge's own are on their way.
+    pub(crate) fn own(&self) -> usize {
+        self.own
+    }
+
     /// The session is over: the messages of the vehicle that nobody has acknowledged, in their order.
     pub(crate) fn end(&mut self) -> Vec<Message> {
-        self.backlog = 0;
+        (self.backlog, self.own) = (0, 0);
         let left = self.entries.drain(..).filter(|entry| !entry.is_acknowledged);
         left.filter_map(|entry| if let Cargo::Live(message) = entry.cargo { Some(message) } else { None }).collect()
     }
@@ -146,9 +155,13 @@ mod tests {
         send(&mut in_flight, Cargo::Backlog(7));
         send(&mut in_flight, live(3));
         assert!(in_flight.acknowledge(second).is_some() && second != first);
+        assert_eq!((in_flight.len(), in_flight.backlog(), in_flight.own()), (5, 1, 1));
         assert_eq!(in_flight.end().iter().map(|message| message.at).collect::<Vec<_>>(), [1, 3]);
-        assert_eq!((in_flight.len(), in_flight.backlog()), (0, 0));
+        assert_eq!((in_flight.len(), in_flight.backlog(), in_flight.own()), (0, 0, 0));
         assert!(in_flight.acknowledge(first).is_none());
+        let own = send(&mut in_flight, Cargo::Own);
+        assert!(in_flight.acknowledge(own).is_some());
+        assert_eq!(in_flight.own(), 0);
     }
 
     #[test]

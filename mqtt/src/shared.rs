@@ -183,8 +183,8 @@ impl Shared {
         Ok(())
     }
 
-    /// A message is too long to be published.
-    pub(crate) fn count_too_long(&self) {
+    /// A message was given to the callback that cannot be published.
+    pub(crate) fn count_refused(&self) {
         let mut state = self.state.lock();
         state.counts.accepted += 1;
         state.counts.dropped += 1;

@@ -22,7 +22,7 @@ pub struct Stats {
     pub is_online: bool,
     /// How many sessions there were.
     pub sessions: u64,
-    /// Messages that [`publish`](crate::Bridge::publish) has taken.
+    /// Messages that [`publish`](crate::Bridge::publish) has taken, or the [callback](crate::Bridge) was given.
     pub accepted: u64,
     /// Messages that went to the broker as they came.
     pub published: u64,
@@ -31,7 +31,8 @@ pub struct Stats {
     /// Messages that the broker has acknowledged, live or out of the backlog.
     pub acknowledged: u64,
     /// Messages that were dropped because there was no session and nothing [waits](crate::Offline::Drop), because more
-    /// came than the broker takes, or because a [callback](crate::Bridge) was given one that is too long.
+    /// came than the broker takes, or because the [callback](crate::Bridge) was given one that is too long, or that came
+    /// before the start or after the end.
     pub dropped: u64,
     /// Messages that were to wait and do not: the oldest where the backlog had no room, those that a disk did not take,
     /// those that came faster than it takes them; and, where nothing waits, those that were published and came back.

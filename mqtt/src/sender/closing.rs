@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::{Own, Sender};
+use super::Sender;
 use crate::receiving::until;
 use crate::session;
 use crate::shared::{Request, Wanted};
@@ -34,7 +34,7 @@ impl Sender {
         self.gate.stop();
         let next = match farewell {
             Farewell::Draining if is_drained && self.own.is_empty() || is_late(2) => {
-                self.own = self.kept.take_keys().into_iter().map(Own::Cleared).collect();
+                self.own.clear_all(self.kept.take_keys());
                 Farewell::Clearing
             }
             Farewell::Clearing if self.own.is_empty() || is_late(4) => {

@@ -7,11 +7,12 @@
 //!   the reader ─▶ news: opened, accepted, acknowledged, ended
 //! ```
 //!
-//! A turn of it waits for something to do, hears the news, sends what is live, then of the backlog as much as may go,
-//! and looks at the clock. It never waits for the broker longer than a moment, so that what there is no room for is set
+//! A turn of it waits for something to do, hears the news, sends what is live or, by turns, says what is retained, then
+//! sends of the backlog as much as may go, and looks at the clock. It never waits for the broker longer than a moment, so that what there is no room for is set
 //! aside in time.
 
 mod closing;
+mod own;
 mod sending;
 mod sessions;
 
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use leads_comm::{Client, Connection, Key};
+use leads_comm::{Client, Connection};
 use leads_comm_resume::HistoryError;
 use log::Level;
 
@@ -71,8 +72,10 @@ pub(crate) struct Sender {
     session: Option<Session>,
     /// What was published in this session, and is not acknowledged.
     in_flight: InFlight,
-    /// What the bridge has to say itself of what is retained, before anything that is live.
-    own: VecDeque<Own>,
+    /// What the bridge has to say itself of what is retained, in turn with what is live.
+    own: own::ToSay,
+    /// Something live went last.
+    is_turn_of_own: bool,
     rate: Rate,
     /// What has happened since the others were told of it.
     counts: Counts,
@@ -118,14 +121,6 @@ enum Stage {
     Online,
 }
 
-/// What is to be said of a key.
-enum Own {
-    /// Its newest message is retained.
-    Retained(Key),
-    /// None is any more.
-    Cleared(Key),
-}
-
 impl Sender {
     pub(crate) fn new(shared: Arc<Shared>, parts: Parts) -> Self {
         let now = Instant::now();
@@ -140,7 +135,8 @@ impl Sender {
             kept: Kept::default(),
             session: None,
             in_flight: InFlight::default(),
-            own: VecDeque::new(),
+            own: own::ToSay::default(),
+            is_turn_of_own: false,
             counts: Counts::default(),
             events: VecDeque::new(),
             offline_since: now,
@@ -156,32 +152,35 @@ impl Sender {
     /// waiting.
     pub(crate) fn run(mut self) {
         let (shared, gate, client) = (Arc::clone(&self.shared), Arc::clone(&self.gate), self.client.clone());
-        let ran = foreign::call(move || {
+        run_to_end(&shared, &gate, &client, move || {
             while self.turn() {}
             self.finish();
         });
-        if let Err(message) = ran {
-            foreign::log(Level::Error, format_args!("{}: the bridge has failed: {message}", shared.topics));
-            gate.stop();
-            client.close();
-        }
-        shared.end();
     }
 
     /// Does what there is to do; false when the bridge is over.
     fn turn(&mut self) -> bool {
         let request = self.plan();
+        let was_online = self.is_online();
         let seen = self.seen();
         let work = self.shared.wait(seen, request);
         work.news.into_iter().for_each(|news| self.hear(news));
+        let (mut may_go, mut has_gone) = (!work.are_excess, false);
         for message in work.messages {
-            if work.are_excess || !self.is_online() {
-                self.set_aside(&message);
-            } else {
+            // Behind one that is set aside none goes live: they stay in order.
+            may_go = may_go && self.may_go_live(was_online);
+            if may_go {
                 self.send_live(message);
+                has_gone = true;
+            } else {
+                self.set_aside(&message);
             }
         }
-        self.send_own();
+        if has_gone {
+            self.is_turn_of_own = true;
+        } else {
+            self.send_own();
+        }
         if work.is_drained {
             self.send_backlog();
         }
@@ -226,15 +225,14 @@ impl Sender {
                     wake_at(self.status_at);
                 }
                 let room = self.room_in_flight();
+                let may_send_own = has_room && !session.is_given_up && self.may_send_own();
+                if may_send_own {
+                    wake_at(now);
+                }
                 if !has_room {
                     wake_at(now + if session.is_given_up { MOMENT } else { Duration::ZERO });
                     excess
-                } else if !self.own.is_empty() {
-                    if self.in_flight.len() < self.shared.settings.max_in_flight {
-                        wake_at(now);
-                    }
-                    excess
-                } else if room == 0 {
+                } else if room == 0 || may_send_own && self.is_turn_of_own {
                     excess
                 } else {
                     if self.may_send_backlog() {
@@ -263,6 +261,13 @@ impl Sender {
         connection.queued_bytes() < WINDOW
     }
 
+    /// Whether a message may go live that was taken while there was a session, or was none. In a session no more is
+    /// taken than may go; before it all that there is, to be set aside.
+    fn may_go_live(&self, was_online: bool) -> bool {
+        let has_room = || self.online().is_some_and(|connection| connection.queued_bytes() < WINDOW);
+        self.is_online() && self.room_in_flight() > 0 && (was_online || has_room())
+    }
+
     /// What the others are told.
     fn seen(&mut self) -> Seen {
         let is_online = self.is_online() && self.farewell.is_none();
@@ -287,12 +292,18 @@ impl Sender {
 
     /// Puts a message where messages wait, or go, while there is no session or no room.
     fn set_aside(&mut self, message: &Message) {
-        if self.shared.settings.retain {
-            self.kept.put(message);
+        if self.retains() && self.kept.put(message) && self.is_online() {
+            // Who looks at the topic of its key is to see it there all the same.
+            message.key.iter().for_each(|key| self.own.retained(key.clone()));
         }
         if !self.keep(message) {
             self.counts.dropped += 1;
         }
+    }
+
+    /// Whether the broker is to retain what comes now. What has been taken back in the end is not brought up again.
+    fn retains(&self) -> bool {
+        self.shared.settings.retain && matches!(self.farewell, None | Some(closing::Farewell::Draining))
     }
 
     /// Puts a message into the backlog, where there is one.
@@ -323,17 +334,7 @@ impl Sender {
             self.shared.note(seen);
         }
         while let Some(event) = self.events.pop_front() {
-            let level = match event {
-                Event::Connected | Event::CaughtUp { .. } | Event::Disconnected { .. } => Level::Info,
-                _ => Level::Warn,
-            };
-            let topics = &self.shared.topics;
-            foreign::log(level, format_args!("{topics}: {event}"));
-            let Some(events) = &self.shared.settings.events else { continue };
-            if let Err(message) = foreign::call(|| events(&event)) {
-                let line = message.lines().next().unwrap_or_default();
-                foreign::log(Level::Warn, format_args!("{topics}: what events are told has panicked: {line}"));
-            }
+            tell(&self.shared, &event);
         }
     }
 
@@ -345,5 +346,63 @@ impl Sender {
     fn online(&self) -> Option<Connection> {
         let session = self.session.as_ref().filter(|session| session.stage == Stage::Online && !session.is_given_up);
         session.map(|session| session.connection.clone())
+    }
+}
+
+/// Runs a bridge to its end. Where that is a panic, the program is told, so that it can do something about it.
+fn run_to_end(shared: &Shared, gate: &Gate, client: &Client, run: impl FnOnce()) {
+    let ran = foreign::call(run);
+    if ran.is_err() {
+        gate.stop();
+        client.close();
+    }
+    // Nothing is taken any more when the program hears of it.
+    shared.end();
+    if let Err(message) = ran {
+        let error = leads_comm::Error::ServiceFailed { name: "lc-mqtt".to_owned(), message };
+        tell(shared, &Event::Failed { error });
+    }
+}
+
+/// Tells the program, and the log, of one event.
+fn tell(shared: &Shared, event: &Event) {
+    let level = match event {
+        Event::Connected | Event::CaughtUp { .. } | Event::Disconnected { .. } => Level::Info,
+        Event::Failed { .. } => Level::Error,
+        _ => Level::Warn,
+    };
+    let topics = &shared.topics;
+    foreign::log(level, format_args!("{topics}: {event}"));
+    let Some(events) = &shared.settings.events else { return };
+    if let Err(message) = foreign::call(|| events(event)) {
+        let line = message.lines().next().unwrap_or_default();
+        foreign::log(Level::Warn, format_args!("{topics}: what events are told has panicked: {line}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::Error;
+    use crate::backlog::Extent;
+    use crate::settings::Settings;
+    use crate::topics::Topics;
+
+    #[test]
+    fn a_panic_of_the_sender_is_told_when_the_bridge_is_over() {
+        let (send, told) = mpsc::channel();
+        let events = move |event: &Event| send.send(event.clone()).unwrap();
+        let settings = Settings { events: Some(Arc::new(events)), ..Settings::default() };
+        let shared = Shared::new(settings, Topics::new("leads", b"car", b"s"), false, Extent::default());
+        shared.start().unwrap();
+        run_to_end(&shared, &Gate::new(), &Client::builder().build().unwrap(), || panic!("a defect"));
+        let Ok(Event::Failed { error }) = told.try_recv() else { panic!("it is not told") };
+        assert!(error.to_string().contains("a defect"), "{error}");
+        let message = Message { at: 0, key: None, payload: [].into() };
+        assert!(matches!(shared.publish(message), Err(Error::Closed)));
+        run_to_end(&shared, &Gate::new(), &Client::builder().build().unwrap(), || ());
+        assert!(told.try_recv().is_err(), "an end in order is none of those");
     }
 }

@@ -6,7 +6,8 @@ use std::time::Instant;
 use leads_comm::{Connection, Key};
 use log::Level;
 
-use super::{CHUNK, Own, Sender, TELL_FAILED, WINDOW};
+use super::own::Own;
+use super::{CHUNK, Sender, TELL_FAILED, WINDOW};
 use crate::event::Event;
 use crate::in_flight::{Cargo, Settled};
 use crate::waiting::Message;
@@ -17,7 +18,7 @@ impl Sender {
     pub(super) fn send_live(&mut self, message: Message) {
         let Some(connection) = self.online() else { return self.set_aside(&message) };
         let topic = self.shared.topics.up(message.key.as_ref());
-        let is_retained = self.shared.settings.retain && self.kept.put(&message);
+        let is_retained = self.retains() && self.kept.put(&message);
         let id = self.shared.settings.acknowledged.then(|| self.in_flight.next_id());
         if !self.publish(&connection, &topic, &message.payload, id, is_retained) {
             return self.set_aside(&message);
@@ -31,21 +32,31 @@ impl Sender {
         }
     }
 
-    /// Publishes the numbers of a message, each by itself.
+    /// Publishes the numbers of a message, each by itself, where there is room for them: they may be many times as long
+    /// as the message, and what the bridge asks the broker waits behind them.
     fn send_fields(&self, connection: &Connection, Message { key, payload, .. }: &Message) {
         for (name, number) in fields::numbers(payload).unwrap_or_default() {
             let topic = self.shared.topics.field(key.as_ref(), name);
+            if connection.queued_bytes() >= WINDOW {
+                return;
+            }
             if !self.publish(connection, &topic, &number.into(), None, false) {
                 return;
             }
         }
     }
 
+    /// Whether something is to be said of what is retained, and there is room for it among what is on its way.
+    pub(super) fn may_send_own(&self) -> bool {
+        !self.own.is_empty() && self.has_free_id() && self.in_flight.own() < self.half_in_flight()
+    }
+
     /// Says what is to be said of what is retained, as far as there is room.
     pub(super) fn send_own(&mut self) {
         let Some(connection) = self.online() else { return };
-        while self.in_flight.len() < self.shared.settings.max_in_flight && connection.queued_bytes() < WINDOW {
-            let (key, payload) = match self.own.pop_front() {
+        while self.may_send_own() && connection.queued_bytes() < WINDOW {
+            self.is_turn_of_own = false;
+            let (key, payload) = match self.own.next() {
                 // The newest, also where that has gone live meanwhile.
                 Some(Own::Retained(key)) => match self.kept.get(&key) {
                     Some(payload) => (key, payload),
@@ -72,8 +83,18 @@ impl Sender {
 
     /// Whether something of the backlog may go as soon as its rate has it.
     pub(super) fn may_send_backlog(&self) -> bool {
-        let most = (self.shared.settings.max_in_flight / 2).max(1);
-        self.farewell.is_none() && self.own.is_empty() && self.backlog.has_next() && self.in_flight.backlog() < most
+        let has_room = self.has_free_id() && self.in_flight.backlog() < self.half_in_flight();
+        self.farewell.is_none() && self.own.is_empty() && self.backlog.has_next() && has_room
+    }
+
+    /// Whether one more may be published with QoS 1.
+    fn has_free_id(&self) -> bool {
+        self.in_flight.len() < self.shared.settings.max_in_flight
+    }
+
+    /// How many may be on their way of what is not live, of each kind: so many that something live finds room.
+    fn half_in_flight(&self) -> usize {
+        (self.shared.settings.max_in_flight / 2).max(1)
     }
 
     /// Publishes of the backlog what may go now, while nothing live waits.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use leads_comm::Connection;
 use log::Level;
 
-use super::{Own, Sender, Session, Stage};
+use super::{Sender, Session, Stage};
 use crate::event::{Event, Fault};
 use crate::receiving::until;
 use crate::session::{self, Incoming, Published};
@@ -64,7 +64,7 @@ impl Sender {
                 Err(error) => foreign::log(Level::Warn, format_args!("cannot subscribe: {}", error.0)),
             }
         }
-        self.own = self.kept.keys().map(Own::Retained).collect();
+        self.kept.keys().for_each(|key| self.own.retained(key));
         self.events.push_back(Event::Connected);
     }
 
@@ -72,7 +72,7 @@ impl Sender {
     pub(super) fn end_session(&mut self, ended: Ended) {
         let Ended { reason, refusal, fault, accepted, at, again_at, unsent } = ended;
         self.session = None;
-        self.own.clear();
+        self.own.forget();
         if accepted.is_some() {
             self.offline_since = at;
         }

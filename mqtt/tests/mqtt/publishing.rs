@@ -1,10 +1,13 @@
 //! What is published, and where.
 
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+
 use leads_comm::{Client, Key, Reconnect, Server, key};
-use leads_comm_mqtt::{Error, Offline};
+use leads_comm_mqtt::{Error, Event, Offline, Stats};
 
 use super::broker::Broker;
-use super::{connected, start, until};
+use super::{PATIENCE, connected, find, start, until};
 
 /// Topic, payload, QoS, and whether it is retained.
 fn said(publish: &super::broker::Publish) -> (&str, &[u8], u8, bool) {
@@ -175,9 +178,11 @@ fn a_bridge_publishes_what_its_service_receives() {
     assert_eq!(said(&peer.publish()), ("leads/car/s/up", &b"last"[..], 0, false));
     let stats = until(&bridge, "all are counted", |stats| stats.published == 2);
     assert_eq!((stats.accepted, stats.dropped), (3, 1), "the one that is too long");
+    bridge.close();
+    server.broadcast(b"behind the end").unwrap();
+    until(&bridge, "it is counted", |stats| (stats.accepted, stats.dropped) == (4, 2));
     viewer.close();
     server.close();
-    bridge.close();
 }
 
 #[test]
@@ -208,4 +213,138 @@ fn a_long_message_goes_in_one_packet() {
     assert!(peer.publish().payload == message);
     assert_eq!(peer.publish().payload, b"behind it");
     bridge.close();
+}
+
+/// The broker begins a session while the sender is busy, so that what it takes then was to be set aside: no more of it
+/// goes live than may be on its way, and of the rest no more than that.
+#[test]
+fn no_more_are_on_their_way_than_may_be_when_a_session_begins() {
+    let broker = Broker::new();
+    let (go_on, is_told) = mpsc::channel::<()>();
+    let (tell, events) = mpsc::channel();
+    let is_told = Mutex::new(is_told);
+    let bridge = super::builder().0.events(move |event| {
+        let _ = tell.send(event.clone());
+        if matches!(event, Event::Disconnected { .. }) {
+            is_told.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        }
+    });
+    let bridge = bridge.acknowledged(true).max_in_flight(4).offline(Offline::Memory(1 << 20)).catch_up(1 << 30);
+    let bridge = bridge.build().unwrap();
+    bridge.start(&broker.address()).unwrap();
+    broker.accept().cut();
+    find(&events, |event| matches!(event, Event::Disconnected { .. }).then_some(()));
+    for number in 0..100 {
+        bridge.publish(format!("{number}").as_bytes()).unwrap();
+    }
+    // It has answered before it was asked. That this has been heard shows by what comes behind it.
+    let mut peer = broker.accept();
+    peer.send(b"\x20\x02\0\0");
+    peer.send_message("leads/car/s/down", b"stop", None, false);
+    until(&bridge, "both are heard", |stats| stats.commands_refused == 1);
+    go_on.send(()).unwrap();
+    connected(&events);
+    peer.connect();
+    let status = peer.publish();
+    let live: Vec<_> = (0..3).map(|_| peer.publish()).collect();
+    let stats = until(&bridge, "the rest waits", |stats| stats.waiting == 97);
+    assert_eq!((stats.published, stats.queued), (3, 0), "{stats:?}");
+    for (number, publish) in live.iter().enumerate() {
+        assert_eq!(said(publish), ("leads/car/s/up", number.to_string().as_bytes(), 1, false));
+        peer.acknowledge(publish);
+    }
+    peer.acknowledge(&status);
+    for number in 3..100 {
+        let publish = peer.message();
+        assert!(publish.payload.ends_with(format!("\n{number}").as_bytes()), "{publish:?}");
+        peer.acknowledge(&publish);
+    }
+    until(&bridge, "nothing waits", |stats| stats.waiting == 0 && stats.replayed == 97);
+    bridge.close();
+}
+
+/// All fields of a message may be many times as long as it is: they do not pile up in front of everything else.
+#[test]
+fn fields_are_left_out_where_the_broker_is_slow() {
+    let broker = Broker::new();
+    let (bridge, events) = start(&broker, |builder| builder.split_fields(true).keep_alive(Duration::from_secs(600)));
+    let (mut peer, _) = broker.online();
+    connected(&events);
+    let fields: Vec<String> = (0..200).map(|number| format!("\"{number}\":{number}")).collect();
+    let message = format!("{{{}}}", fields.join(","));
+    let stats = until(&bridge, "the broker has no room", |stats| {
+        bridge.publish(message.as_bytes()).unwrap();
+        stats.dropped > 0
+    });
+    assert!(stats.is_online);
+    let (mut ups, mut fields) = (0, 0);
+    bridge.publish(b"the end").unwrap();
+    loop {
+        let publish = peer.message();
+        match publish.payload == b"the end" {
+            true => break,
+            false if publish.topic == "leads/car/s/up" => ups += 1,
+            false => fields += 1,
+        }
+    }
+    assert!(ups > 1 && fields > 0 && fields + 200 < ups * 200, "{ups} messages, {fields} fields");
+    bridge.close();
+}
+
+/// What there is no room for waits; that it is the newest of its key is said all the same, and at once.
+#[test]
+fn what_is_set_aside_in_a_session_is_retained_as_well() {
+    let broker = Broker::new();
+    let (bridge, events) = start(&broker, |builder| {
+        let builder = builder.key(key::prefix(b':')).retain(true).offline(Offline::Memory(64 << 20)).catch_up(1);
+        builder.keep_alive(Duration::from_secs(600))
+    });
+    let (mut peer, _) = broker.online();
+    connected(&events);
+    let much = vec![b'x'; 32 * 1024];
+    let overflow = |stats: &Stats| stats.queued_bytes > 1 << 20;
+    until(&bridge, "the broker has no room", |stats| {
+        if !overflow(stats) {
+            bridge.publish(&much).unwrap();
+        }
+        stats.waiting > 0
+    });
+    bridge.publish(b"lap:3").unwrap();
+    // What comes behind it has it set aside as well.
+    for _ in 0..64 {
+        bridge.publish(&much).unwrap();
+        until(&bridge, "it is set aside", |stats| !overflow(stats));
+    }
+    assert_eq!(bridge.stats().dropped, 0);
+    // Everything that is live, at the end of which only the status is said again and again.
+    let publishes = (0..2000).map(|_| peer.publish());
+    let mut found = publishes.inspect(|publish| assert!(!publish.topic.ends_with("backlog"), "it is not said"));
+    let found = found.find(|publish| publish.topic.ends_with("/lap")).unwrap();
+    assert_eq!(said(&found), ("leads/car/s/up/lap", &b"lap:3"[..], 1, true));
+    bridge.close();
+}
+
+/// With many keys what is retained takes many round trips in a new session: what is live does not wait for it.
+#[test]
+fn what_is_retained_takes_turns_with_what_is_live() {
+    let broker = Broker::new();
+    for is_acknowledged in [false, true] {
+        let (bridge, events) = start(&broker, |builder| {
+            builder.key(key::prefix(b':')).retain(true).max_in_flight(4).acknowledged(is_acknowledged)
+        });
+        let peer = broker.accept();
+        for number in 0..100 {
+            bridge.publish(format!("{number}:").as_bytes()).unwrap();
+        }
+        until(&bridge, "all are known", |stats| stats.dropped == 100);
+        drop(peer);
+        let (mut peer, _) = broker.online();
+        connected(&events);
+        // Two of them are on their way, and nothing is acknowledged.
+        assert!([peer.publish(), peer.publish()].iter().all(|publish| publish.is_retained));
+        bridge.publish(b"live").unwrap();
+        assert_eq!(peer.publish().payload, b"live");
+        drop(peer);
+        bridge.close();
+    }
 }
