@@ -86,6 +86,10 @@ impl BridgeBuilder {
     /// and taken back, by an empty message that is retained, when the bridge is [closed](Bridge::close). A process that
     /// is killed takes nothing back. At most 4096 keys; what comes with others is published, and not retained. Of their
     /// messages 4 MiB are given anew.
+    ///
+    /// What is set aside in a session, because the broker takes less than comes, is retained as well. What is dropped
+    /// because more comes than there is room for, without an [`Offline`] that keeps or where a disk is too slow, is
+    /// not: then the broker goes on with the message before, until another one of that key comes.
     pub fn retain(mut self, retain: bool) -> Self {
         self.settings.retain = retain;
         self
@@ -95,7 +99,7 @@ impl BridgeBuilder {
     /// of the object itself, at most 256 of a message, as they are written. Default false.
     ///
     /// For programs that plot a number and do not read JSON. They go as the live message goes, with QoS 0, and are not
-    /// retained; of what has waited none are.
+    /// retained; of what has waited none are, nor of what goes while the broker takes less than comes.
     pub fn split_fields(mut self, split: bool) -> Self {
         self.settings.split_fields = split;
         self

@@ -63,7 +63,8 @@ pub enum Event {
         /// How many messages, in this session.
         messages: u64,
     },
-    /// The bridge has no client any more, or has failed itself, by a defect: it publishes nothing, and should be closed.
+    /// The bridge has no client any more, or has failed itself, by a defect: it publishes nothing, and should be
+    /// closed.
     Failed {
         /// What the library says.
         error: leads_comm::Error,

@@ -11,8 +11,8 @@ const MAX_NAME_LEN: usize = 1024;
 pub(crate) type Number<'a> = (&'a [u8], &'a [u8]);
 
 /// The numbers that are fields of the object itself, and not deeper in it: no more than [`MOST`]. `None` where the
-/// message is no JSON object, as far as it has been looked at. Names are given as they are written, and a field whose name
-/// is escaped or very long is passed over.
+/// message is no JSON object, as far as it has been looked at. Names are given as they are written, and a field whose
+/// name is escaped or very long is passed over.
 pub(crate) fn numbers(message: &[u8]) -> Option<Vec<Number<'_>>> {
     let mut scanner = Scanner { rest: message };
     let mut numbers = Vec::new();

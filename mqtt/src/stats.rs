@@ -31,8 +31,8 @@ pub struct Stats {
     /// Messages that the broker has acknowledged, live or out of the backlog.
     pub acknowledged: u64,
     /// Messages that were dropped because there was no session and nothing [waits](crate::Offline::Drop), because more
-    /// came than the broker takes, or because the [callback](crate::Bridge) was given one that is too long, or that came
-    /// before the start or after the end.
+    /// came than the broker takes, or because the [callback](crate::Bridge) was given one that is too long, or that
+    /// came before the start or after the end.
     pub dropped: u64,
     /// Messages that were to wait and do not: the oldest where the backlog had no room, those that a disk did not take,
     /// those that came faster than it takes them; and, where nothing waits, those that were published and came back.

@@ -48,7 +48,8 @@ impl Waiting {
         Self { messages: VecDeque::new(), charged: 0, live_limit, limit }
     }
 
-    /// Adds a message; how many of the oldest had to go for it. It stays itself, however long it is.
+    /// Adds a message; how many of the oldest had to go for it. It stays itself, however long it is. What goes is not
+    /// retained by the broker either: to keep the newest of each key is more than the thread that publishes waits for.
     pub(crate) fn push(&mut self, message: Message) -> u64 {
         self.charged += message.charge();
         self.messages.push_back(message);
