@@ -1,12 +1,16 @@
 //! The end in order.
 
+use std::io::{self, ErrorKind};
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use leads_comm::key;
-use leads_comm_mqtt::{Error, Offline};
+use leads_comm::transport::{Connector, Stream};
+use leads_comm_mqtt::{Error, Event, Offline};
 
 use super::broker::{Broker, Packet};
-use super::{connected, start, until};
+use super::{PATIENCE, all_are_counted, connected, find, start};
 
 #[test]
 fn what_is_retained_is_taken_back_and_the_will_with_it() {
@@ -102,12 +106,48 @@ fn without_a_broker_it_is_over_at_once_and_what_waits_stays() {
     again.close();
 }
 
+/// Connects until it is stopped.
+struct Endless {
+    begun: Sender<()>,
+    stop: Sender<()>,
+    stopped: Mutex<Receiver<()>>,
+}
+
+impl Connector for Endless {
+    fn connect(&self, _address: &str) -> io::Result<Box<dyn Stream>> {
+        let _ = self.begun.send(());
+        let _ = self.stopped.lock().unwrap().recv_timeout(PATIENCE);
+        Err(ErrorKind::TimedOut.into())
+    }
+
+    fn stop(&self) {
+        let _ = self.stop.send(());
+    }
+}
+
 #[test]
 fn closing_while_it_connects_takes_no_time() {
+    let (begin, begun) = mpsc::channel();
+    let (stop, stopped) = mpsc::channel();
     let (builder, _events) = super::builder();
+    let bridge = builder.transport(Endless { begun: begin, stop, stopped: Mutex::new(stopped) }).build().unwrap();
+    bridge.start("somewhere").unwrap();
+    begun.recv_timeout(PATIENCE).unwrap();
+    let begin = Instant::now();
+    bridge.close();
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn closing_while_it_waits_to_connect_takes_no_time() {
+    let (builder, events) = super::builder();
     let bridge = builder.reconnect(Duration::from_secs(600), Duration::from_secs(600)).build().unwrap();
     bridge.start("127.0.0.1:1").unwrap();
-    until(&bridge, "it runs", |stats| !stats.is_online);
+    let again_in = find(&events, |event| match event {
+        Event::Unreachable { again_in, .. } => Some(again_in),
+        _ => None,
+    });
+    assert!(again_in > Duration::from_secs(200), "{again_in:?}");
     let begin = Instant::now();
     bridge.close();
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
@@ -124,7 +164,5 @@ fn what_waits_for_the_sender_is_counted_when_it_is_over() {
     }
     bridge.close();
     drop(peer);
-    let stats = bridge.stats();
-    assert_eq!(stats.accepted, stats.published + stats.dropped + stats.lost + stats.waiting, "{stats:?}");
-    assert_eq!(stats.queued, 0);
+    all_are_counted(&bridge);
 }

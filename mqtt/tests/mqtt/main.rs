@@ -66,3 +66,10 @@ fn until(bridge: &Bridge, what: &str, mut holds: impl FnMut(&Stats) -> bool) -> 
         std::thread::yield_now();
     }
 }
+
+/// Waits until all messages are counted, which they are at the end, if need be some time after `close`.
+fn all_are_counted(bridge: &Bridge) {
+    until(bridge, "all are counted", |stats| {
+        stats.queued == 0 && stats.accepted == stats.published + stats.dropped + stats.lost + stats.waiting
+    });
+}

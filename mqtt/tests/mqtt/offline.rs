@@ -243,8 +243,9 @@ fn nothing_is_lost_however_often_the_connection_is_cut() {
     publishing.join().unwrap();
     let stats = until(&bridge, "all are acknowledged", |stats| stats.waiting == 0);
     assert_eq!((cuts, stats.dropped, stats.lost), (50, 0, 0), "{stats:?}");
-    // What was acknowledged on the wire when it was cut comes again, and nothing else.
-    assert!(has.iter().all(|times| *times <= 3), "{:?}", has.iter().max());
+    // What was acknowledged on the wire when it was cut comes again, and nothing else: no more than may be on its way.
+    let twice: u32 = has.iter().map(|times| times - 1).sum();
+    assert!(twice <= 50 * 64, "{twice}");
     bridge.close();
 }
 

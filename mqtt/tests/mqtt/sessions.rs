@@ -172,10 +172,10 @@ fn a_session_follows_on_another_with_the_same_id() {
 fn who_is_thrown_out_again_and_again_comes_less_and_less_often() {
     let broker = Broker::new();
     let (builder, events) = builder();
-    let bridge = builder.reconnect(Duration::from_millis(20), Duration::from_secs(30)).build().unwrap();
+    let bridge = builder.reconnect(Duration::from_millis(200), Duration::from_secs(30)).build().unwrap();
     bridge.start(&broker.address()).unwrap();
     let mut waits = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..5 {
         let (peer, _) = broker.session();
         peer.cut();
         waits.push(find(&events, |event| match event {
@@ -183,8 +183,8 @@ fn who_is_thrown_out_again_and_again_comes_less_and_less_often() {
             _ => None,
         }));
     }
-    // Between half of 640 ms and all of it, some of which has passed when it is told.
-    assert!(waits[5] > Duration::from_millis(200), "{waits:?}");
+    // Between half of 3200 ms and all of it, much of which may have passed when it is told.
+    assert!(waits[4] > Duration::from_millis(400), "{waits:?}");
     bridge.close();
 }
 

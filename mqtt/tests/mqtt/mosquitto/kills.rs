@@ -174,8 +174,16 @@ const WRITES_DOWN: &str = "persistence true\nautosave_on_changes true\nautosave_
 /// Whatever the broker writes down, the bridge hands over all of it, as is looked at above. What the broker has
 /// acknowledged and handed on to nobody when it is killed is its own affair: with a consumer that keeps up, next to
 /// nothing where it writes everything down, and else what has not got through to the consumer.
+///
+/// `LEADS_COMM_KILLS` says how many kills there are of a broker that writes nothing down, and then there are no others.
 #[test]
 fn nothing_is_lost_between_the_bridge_and_a_broker_that_is_killed() {
+    if let Ok(kills) = std::env::var("LEADS_COMM_KILLS") {
+        let kills = kills.parse().unwrap();
+        let Some(outcome) = publish_over_kills("persistence false\n", 2000 * kills, kills) else { return };
+        assert!(outcome.replayed > 0 && outcome.twice <= kills * 64, "{outcome:?}");
+        return;
+    }
     let Some(outcome) = publish_over_kills(WRITES_DOWN, 2000, 10) else { return };
     assert!(outcome.replayed > 0 && outcome.missing <= 10, "{outcome:?}");
     for config in ["persistence true\n", "persistence false\n"] {

@@ -4,6 +4,8 @@ mod kills;
 mod refusals;
 mod seen;
 mod sharing;
+#[cfg(unix)]
+mod stopped;
 #[cfg(feature = "tls")]
 mod tls;
 
