@@ -8,8 +8,8 @@
 //! ```
 //!
 //! A turn of it waits for something to do, hears the news, sends what is live or, by turns, says what is retained, then
-//! sends of the backlog as much as may go, and looks at the clock. It never waits for the broker longer than a moment, so
-//! that what there is no room for is set aside in time.
+//! sends of the backlog as much as may go, and looks at the clock. It never waits for the broker longer than a moment,
+//! so that what there is no room for is set aside in time.
 
 mod closing;
 mod own;
