@@ -14,7 +14,6 @@
 
 mod backlog;
 mod bridge;
-mod builder;
 mod commands;
 mod error;
 mod event;
@@ -37,8 +36,7 @@ mod topics;
 mod waiting;
 
 pub use backlog::Offline;
-pub use bridge::Bridge;
-pub use builder::BridgeBuilder;
+pub use bridge::{Bridge, BridgeBuilder};
 pub use commands::Commands;
 pub use error::Error;
 pub use event::{Event, Fault, Refusal};

@@ -11,6 +11,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use leads_comm::Key;
 
@@ -102,6 +103,12 @@ impl Waiting {
         self.charged -= message.charge();
         Some(message)
     }
+}
+
+/// The time, in milliseconds since 1970; 0 for a clock that is before that.
+pub(crate) fn now_ms() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -27,7 +27,6 @@ use leads_comm_resume::HistoryError;
 use log::Level;
 
 use crate::backlog::{Backlog, Fate};
-use crate::bridge::Parts;
 use crate::event::Event;
 use crate::foreign;
 use crate::gate::Gate;
@@ -61,6 +60,13 @@ const TELL_REFUSED: Duration = Duration::from_secs(1);
 
 /// How often it is told that the disk fails, and how soon that is tried again.
 const TELL_FAILED: Duration = Duration::from_secs(10);
+
+/// What it takes to send.
+pub(crate) struct Parts {
+    pub(crate) client: Client,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) backlog: Backlog,
+}
 
 pub(crate) struct Sender {
     shared: Arc<Shared>,

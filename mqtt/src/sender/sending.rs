@@ -35,12 +35,12 @@ impl Sender {
     /// Publishes the numbers of a message, each by itself, where there is room for them: they may be many times as long
     /// as the message, and what the bridge asks the broker waits behind them.
     fn send_fields(&self, connection: &Connection, Message { key, payload, .. }: &Message) {
-        for (name, number) in fields::numbers(payload).unwrap_or_default() {
-            let topic = self.shared.topics.field(key.as_ref(), name);
+        for (name, number) in fields::numbers(payload) {
+            let topic = self.shared.topics.field(key.as_ref(), name.as_bytes());
             if connection.queued_bytes() >= WINDOW {
                 return;
             }
-            if !self.publish(connection, &topic, &number.into(), None, false) {
+            if !self.publish(connection, &topic, &Arc::from(number.as_bytes()), None, false) {
                 return;
             }
         }

@@ -9,12 +9,12 @@ use log::Level;
 
 use super::{Sender, Session, Stage};
 use crate::event::{Event, Fault};
+use crate::foreign;
 use crate::receiving::until;
 use crate::session::{self, Incoming, Published};
 use crate::shared::{Ended, Shared};
 use crate::status::{self, Figures, State};
-use crate::waiting::Message;
-use crate::{bridge, foreign};
+use crate::waiting::{Message, now_ms};
 
 /// How long the thread that reads has for its turn before a broker is given up that seems to be silent.
 const TURN: Duration = Duration::from_millis(100);
@@ -110,7 +110,7 @@ impl Sender {
             return None;
         };
         let key = self.shared.topics.key_of(&topic)?;
-        Some(Message { at: bridge::now_ms(), key, payload: payload.into() })
+        Some(Message { at: now_ms(), key, payload: payload.into() })
     }
 
     /// Does what is due: the question for a sign of life, and what the bridge says of itself.

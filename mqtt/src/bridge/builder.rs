@@ -7,15 +7,15 @@ use leads_comm::transport::Connector;
 use leads_comm::transport::tcp::TcpConnector;
 use leads_comm::{Client, Closing, Delivery, Key, MemoryLimits, Reconnect, Timeouts};
 
+use super::Bridge;
 use crate::backlog::{Backlog, Offline};
-use crate::bridge::{Bridge, Parts};
 use crate::commands::Commands;
 use crate::error::Error;
 use crate::event::Event;
 use crate::framing::Packets;
 use crate::gate::{Gate, Gated};
 use crate::receiving::Receiving;
-use crate::sender::WINDOW;
+use crate::sender::{Parts, WINDOW};
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::topics::Topics;

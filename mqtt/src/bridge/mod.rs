@@ -1,22 +1,22 @@
+mod builder;
+
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use leads_comm::{Callback, Client, Connection, Service};
+use leads_comm::{Callback, Connection, Service};
 use parking_lot::Mutex;
 
-use crate::backlog::Backlog;
-use crate::builder::BridgeBuilder;
 use crate::error::Error;
 use crate::foreign;
-use crate::gate::Gate;
-use crate::sender::Sender;
+use crate::sender::{Parts, Sender};
 use crate::settings::MAX_KEY_LEN;
 use crate::shared::Shared;
 use crate::stats::Stats;
 use crate::topics::Topics;
-use crate::waiting::Message;
+use crate::waiting::{Message, now_ms};
+pub use builder::BridgeBuilder;
 
 /// How much longer than [`close_timeout`](BridgeBuilder::close_timeout) the end of all threads may take.
 const GRACE: Duration = Duration::from_secs(2);
@@ -58,12 +58,6 @@ pub struct Bridge {
     shared: Arc<Shared>,
     /// What it takes to start, until it is.
     parts: Arc<Mutex<Option<Parts>>>,
-}
-
-pub(crate) struct Parts {
-    pub(crate) client: Client,
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) backlog: Backlog,
 }
 
 impl Bridge {
@@ -157,12 +151,6 @@ impl Bridge {
             self.shared.wait_over(by + GRACE);
         }
     }
-}
-
-/// The time, in milliseconds since 1970; 0 for a clock that is before that.
-pub(crate) fn now_ms() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Publishes what is received, and cares for nothing else. What cannot be published, because it is too long, or the
