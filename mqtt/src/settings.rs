@@ -16,6 +16,9 @@ pub(crate) const MAX_KEY_LEN: usize = 8 * 1024;
 /// How many bytes the prefix of the topics, the vehicle and the stream may have, each.
 const MAX_NAME_LEN: usize = 1024;
 
+/// The longest time that can be set.
+const LONGEST_TIME: Duration = Duration::from_secs(24 * 3600);
+
 /// How long a packet may be at least that can be set.
 const LEAST_PACKET: usize = 16 * 1024;
 
@@ -93,11 +96,14 @@ impl Settings {
         require(packets.contains(&self.max_packet_len), "max_packet_len", "must be 16 KiB to 256 MiB")?;
         require(self.keep_alive <= Duration::from_secs(65_535), "keep_alive", "must be at most 65,535 s")?;
         require(!self.keep_alive.is_zero(), "keep_alive", "must not be 0")?;
-        require(!self.connect_timeout.is_zero(), "connect_timeout", "must not be 0")?;
+        let is_time = |time: Duration| !time.is_zero() && time <= LONGEST_TIME;
+        require(is_time(self.connect_timeout), "connect_timeout", "must be more than 0, and at most a day")?;
+        require(self.close_timeout <= LONGEST_TIME, "close_timeout", "must be at most a day")?;
         require(!self.first_delay.is_zero(), "reconnect", "must have a first delay that is not 0")?;
+        require(self.longest_delay <= LONGEST_TIME, "reconnect", "must have a longest delay of at most a day")?;
         let in_order = self.first_delay <= self.longest_delay;
         require(in_order, "reconnect", "must have a longest delay that is not shorter than the first")?;
-        require(!self.status_interval.is_zero(), "status_interval", "must not be 0")?;
+        require(is_time(self.status_interval), "status_interval", "must be more than 0, and at most a day")?;
         // Whatever else MQTT cannot say is a string that is too long.
         let topics = Topics::new(&self.prefix, vehicle, stream);
         let hello = session::connect(&self.hello(&topics), Vec::new());

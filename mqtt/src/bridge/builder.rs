@@ -212,7 +212,7 @@ impl BridgeBuilder {
     }
 
     /// How long each address of the broker is given to answer, the handshake of TLS, and then the broker to begin a
-    /// session. Not 0. Default 5 s.
+    /// session. More than 0, at most a day. Default 5 s.
     pub fn connect_timeout(mut self, time: Duration) -> Self {
         self.settings.connect_timeout = time;
         self
@@ -220,20 +220,22 @@ impl BridgeBuilder {
 
     /// How long the bridge waits before it connects again: up to `first_delay` after a session of ten seconds or more;
     /// after one that was shorter, or none, between half of it and all, doubled each time up to `longest_delay`. After
-    /// a refusal it is 5 to 10 s, doubled each time up to a minute, whatever is set here. Default 250 ms and 30 s.
+    /// a refusal it is 5 to 10 s, doubled each time up to a minute, whatever is set here. More than 0, at most a day.
+    /// Default 250 ms and 30 s.
     pub fn reconnect(mut self, first_delay: Duration, longest_delay: Duration) -> Self {
         (self.settings.first_delay, self.settings.longest_delay) = (first_delay, longest_delay);
         self
     }
 
-    /// How often the bridge says how much waits, while something does or was lost since. Default 5 s.
+    /// How often the bridge says how much waits, while something does or was lost since. More than 0, at most a day.
+    /// Default 5 s.
     pub fn status_interval(mut self, time: Duration) -> Self {
         self.settings.status_interval = time;
         self
     }
 
     /// How long [`Bridge::close`] may take to hand over what waits to go live, take back what is retained, and part
-    /// from the broker. Default 5 s; the end of all threads may take two more.
+    /// from the broker. At most a day. Default 5 s; the end of all threads may take two more.
     pub fn close_timeout(mut self, time: Duration) -> Self {
         self.settings.close_timeout = time;
         self

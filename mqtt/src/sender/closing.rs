@@ -42,7 +42,7 @@ impl Sender {
                 Farewell::Settling
             }
             Farewell::Settling if self.in_flight.len() == 0 || is_late(8) => {
-                self.send(&connection, &session::disconnect());
+                let _ = self.send(&connection, &session::disconnect());
                 // Where it cannot be written, what there is to say has been said as well as it can be.
                 let _ = connection.flush(until(by));
                 Farewell::Parting

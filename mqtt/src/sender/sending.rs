@@ -13,6 +13,15 @@ use crate::in_flight::{Cargo, Settled};
 use crate::waiting::Message;
 use crate::{backlog, fields, foreign, session};
 
+/// Why something was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotSent {
+    /// The connection is over, which is told.
+    Ended,
+    /// The packet cannot be, or is too long.
+    Refused,
+}
+
 impl Sender {
     /// Publishes a message as it comes, or sets it aside where that does not work any more.
     pub(super) fn send_live(&mut self, message: Message) {
@@ -20,7 +29,7 @@ impl Sender {
         let topic = self.shared.topics.up(message.key.as_ref());
         let is_retained = self.retains() && self.kept.put(&message);
         let id = self.shared.settings.acknowledged.then(|| self.in_flight.next_id());
-        if !self.publish(&connection, &topic, &message.payload, id, is_retained) {
+        if self.publish(&connection, &topic, &message.payload, id, is_retained).is_err() {
             return self.set_aside(&message);
         }
         self.counts.published += 1;
@@ -40,7 +49,7 @@ impl Sender {
             if connection.queued_bytes() >= WINDOW {
                 return;
             }
-            if !self.publish(connection, &topic, &Arc::from(number.as_bytes()), None, false) {
+            if self.publish(connection, &topic, &Arc::from(number.as_bytes()), None, false).is_err() {
                 return;
             }
         }
@@ -76,7 +85,7 @@ impl Sender {
     /// Publishes something that is retained and none of the vehicle's messages.
     pub(super) fn publish_own(&mut self, connection: &Connection, topic: &str, payload: &Arc<[u8]>) {
         let id = self.in_flight.next_id();
-        if self.publish(connection, topic, payload, Some(id), true) {
+        if self.publish(connection, topic, payload, Some(id), true).is_ok() {
             self.in_flight.add(id, Cargo::Own);
         }
     }
@@ -130,10 +139,11 @@ impl Sender {
         };
         let id = self.in_flight.next_id();
         let topic = self.shared.topics.backlog();
-        if !self.publish(connection, topic, &backlog::published(&message), Some(id), false) {
-            // Where the connection goes on, it is the message that does not go: longer than packets may be today, for
-            // instance. It would go as little in any other session.
-            return if connection.is_closed() { None } else { Some(self.pass_over(number)) };
+        match self.publish(connection, topic, &backlog::published(&message), Some(id), false) {
+            Ok(()) => {}
+            Err(NotSent::Ended) => return None,
+            // Longer than packets may be today, for instance. It would go as little in any other session.
+            Err(NotSent::Refused) => return Some(self.pass_over(number)),
         }
         self.in_flight.add(id, Cargo::Backlog(number));
         let len = message.payload.len();
@@ -150,7 +160,7 @@ impl Sender {
         0
     }
 
-    /// Hands a message to the client of the broker; whether it takes it.
+    /// Hands a message to the client of the broker.
     fn publish(
         &self,
         connection: &Connection,
@@ -158,26 +168,31 @@ impl Sender {
         payload: &Arc<[u8]>,
         id: Option<u16>,
         retain: bool,
-    ) -> bool {
+    ) -> Result<(), NotSent> {
         match session::publish(topic, payload, id, retain) {
             Ok(packet) => self.send(connection, &packet),
             Err(error) => {
                 foreign::log(Level::Warn, format_args!("a message cannot be published: {}", error.0));
-                false
+                Err(NotSent::Refused)
             }
         }
     }
 
-    /// Whether the client of the broker takes a packet. Where it does not, the connection has ended, which is told.
-    pub(super) fn send(&self, connection: &Connection, packet: &[u8]) -> bool {
-        match connection.send(packet) {
-            Ok(()) => true,
-            Err(leads_comm::Error::Disconnected) => false,
-            Err(error) => {
+    /// Hands a packet to the client of the broker.
+    pub(super) fn send(&self, connection: &Connection, packet: &[u8]) -> Result<(), NotSent> {
+        connection.send(packet).map_err(|error| match error {
+            leads_comm::Error::Disconnected => NotSent::Ended,
+            error => {
                 foreign::log(Level::Warn, format_args!("the broker cannot be sent to: {error:#}"));
-                false
+                match error {
+                    leads_comm::Error::MessageTooLong { .. } | leads_comm::Error::InvalidMessage { .. } => {
+                        NotSent::Refused
+                    }
+                    // The client ends a connection on which it has no room.
+                    _ => NotSent::Ended,
+                }
             }
-        }
+        })
     }
 
     /// The broker has a message.

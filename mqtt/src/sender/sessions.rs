@@ -27,7 +27,7 @@ impl Sender {
         let will = status::json(State::Offline, self.figures());
         match session::connect(&settings.hello(&self.shared.topics), will) {
             Ok(packet) => {
-                self.send(&connection, &packet);
+                let _ = self.send(&connection, &packet);
             }
             Err(error) => foreign::log(Level::Warn, format_args!("the broker cannot be greeted: {}", error.0)),
         }
@@ -59,7 +59,7 @@ impl Sender {
             let subscribe = session::subscribe(self.in_flight.next_id(), shared.topics.down());
             match subscribe {
                 Ok(packet) => {
-                    self.send(&connection, &packet);
+                    let _ = self.send(&connection, &packet);
                 }
                 Err(error) => foreign::log(Level::Warn, format_args!("cannot subscribe: {}", error.0)),
             }
@@ -140,7 +140,7 @@ impl Sender {
         if now >= session.ping_at {
             session.ping_at = now + shared.settings.keep_alive / 2;
             session.asked_at.get_or_insert(now);
-            self.send(&connection, &session::ping());
+            let _ = self.send(&connection, &session::ping());
         }
         if now >= self.status_at {
             let figures = self.figures();

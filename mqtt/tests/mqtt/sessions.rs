@@ -248,6 +248,11 @@ fn settings_that_cannot_be_are_refused() {
     assert_eq!(refused(|builder| builder.reconnect(Duration::ZERO, Duration::ZERO)), "reconnect");
     assert_eq!(refused(|builder| builder.reconnect(Duration::MAX, Duration::ZERO)), "reconnect");
     assert_eq!(refused(|builder| builder.status_interval(Duration::ZERO)), "status_interval");
+    // What a clock cannot count to.
+    assert_eq!(refused(|builder| builder.status_interval(Duration::MAX)), "status_interval");
+    assert_eq!(refused(|builder| builder.connect_timeout(Duration::MAX)), "connect_timeout");
+    assert_eq!(refused(|builder| builder.close_timeout(Duration::MAX)), "close_timeout");
+    assert_eq!(refused(|builder| builder.reconnect(Duration::from_secs(1), Duration::MAX)), "reconnect");
     assert_eq!(refused(|builder| builder.client_id("a".repeat(70_000))), "client_id");
     assert_eq!(refused(|builder| builder.credentials("a".repeat(70_000), "")), "credentials");
     let long = "a".repeat(2000);
