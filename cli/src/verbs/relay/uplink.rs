@@ -188,15 +188,14 @@ impl Uplink {
         // What comes before the spool, because it was sent earlier and in vain.
         let mut front = VecDeque::new();
         loop {
+            // Only this thread changes that.
+            let waits = !front.is_empty() || self.spool.backlog().messages > 0;
             let mut state = self.state.lock();
-            let is_idle = |state: &State| {
-                let waits = !front.is_empty() || self.spool.backlog().messages > 0;
-                state.incoming.is_empty() && state.returned.is_empty() && !(waits && state.ready().is_some())
-            };
-            while is_idle(&state) && !state.is_closing {
-                match state.connection.as_ref().map(|(_, from)| *from).filter(|from| *from > Instant::now()) {
-                    Some(from) => drop(self.changed.wait_until(&mut state, from)),
-                    None => self.changed.wait(&mut state),
+            while state.incoming.is_empty() && state.returned.is_empty() && !state.is_closing {
+                match state.open_from() {
+                    Some(from) if waits && from <= Instant::now() => break,
+                    Some(from) if waits => drop(self.changed.wait_until(&mut state, from)),
+                    _ => self.changed.wait(&mut state),
                 }
             }
             let mut returned = mem::take(&mut state.returned);
@@ -378,10 +377,15 @@ impl Uplink {
 }
 
 impl State {
-    /// The connection that may be sent to.
+    /// From when on there is a connection that may be sent to.
+    fn open_from(&self) -> Option<Instant> {
+        self.connection.as_ref().filter(|(connection, _)| !connection.is_closed()).map(|(_, from)| *from)
+    }
+
+    /// The connection that may be sent to now.
     fn ready(&self) -> Option<Connection> {
-        let (connection, from) = self.connection.as_ref()?;
-        (!connection.is_closed() && *from <= Instant::now()).then(|| connection.clone())
+        let is_open = self.open_from().is_some_and(|from| from <= Instant::now());
+        self.connection.as_ref().filter(|_| is_open).map(|(connection, _)| connection.clone())
     }
 
     fn take_incoming(&mut self) -> VecDeque<Arc<[u8]>> {
