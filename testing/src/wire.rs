@@ -57,7 +57,11 @@ impl Peer {
         let mut message = Vec::new();
         let mut next = [0; 4096];
         loop {
-            let count = self.socket.peek(&mut next).unwrap();
+            let count = match self.socket.peek(&mut next) {
+                // By a signal, as when a child ends; nobody tries that again but its caller.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                count => count.unwrap(),
+            };
             assert!(count > 0, "the stream ends without a message");
             let end = next[..count].iter().position(|byte| *byte == b';');
             let count = end.map_or(count, |end| end + 1);
