@@ -9,6 +9,7 @@
 //!            or key by key, as they are struck                                    keys.rs
 //!   stdout   print waits for its reader, show leaves out                          output.rs
 //!   stderr   tell, complain, and the log: leave out what nobody reads             output.rs
+//!            what may be said many times a second, and is said seldom             sparing.rs
 //!            a line about work that goes on, drawn again and again on a terminal  redrawn.rs
 //!   the whole terminal at stdout, drawn again and again, and put away            screen.rs
 //!   signals, a stdout that is of no use any more                                  stop.rs
@@ -20,6 +21,7 @@ mod outcome;
 mod output;
 mod redrawn;
 mod screen;
+mod sparing;
 mod stdin;
 mod stop;
 #[cfg_attr(unix, path = "system/unix.rs")]
@@ -33,6 +35,7 @@ pub(crate) use outcome::{Failure, Verbosity, begin, chain, end, fail, usage};
 pub(crate) use output::{complain, print, tell, try_print};
 pub(crate) use redrawn::Redrawn;
 pub(crate) use screen::Screen;
+pub(crate) use sparing::Sparing;
 pub(crate) use stdin::Lines;
 pub(crate) use stop::{hurry, on_stop, stop_when_unread};
 pub(crate) use terminal::{columns, wants_color};

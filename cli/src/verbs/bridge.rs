@@ -15,7 +15,7 @@ use leads_comm_mqtt::{Bridge, BridgeBuilder, Commands, Error, Event};
 
 use crate::address::Address;
 use crate::allow;
-use crate::console::{Failure, chain, complain, fail, on_stop, read_token, tell, usage};
+use crate::console::{Failure, Sparing, chain, complain, fail, on_stop, read_token, tell, usage};
 use crate::endpoint::{self, Endpoint, FROM, Side};
 use crate::key_by::KeyBy;
 use crate::offline::Offline;
@@ -46,6 +46,9 @@ Exit code 0: it was ended by Ctrl-C. 1: it failed. 2: a wrong call.";
 
 /// What the messages of a vehicle are called unless told otherwise.
 const STREAM: &str = "telemetry";
+
+/// What a packet has besides a message, at most: its topic, and the line in front of what waited.
+const ROOM: usize = 128 << 10;
 
 pub(crate) fn command() -> Command {
     let address = |name: &'static str| Arg::new(name).long(name).value_name("FROM").value_parser(str::parse::<Address>);
@@ -191,21 +194,19 @@ fn bridge(
     Ok((bridge, host.clone().unwrap_or_else(|| "localhost".into())))
 }
 
-/// What a packet has besides a message, at most: its topic, and the line in front of what waited.
-const ROOM: usize = 128 << 10;
-
 fn with_commands(builder: BridgeBuilder, allowed: Vec<String>, vehicle: Arc<OnceLock<Side>>) -> BridgeBuilder {
     if allowed.is_empty() {
         return builder;
     }
+    let said = Sparing::default();
     let commands = Commands::new(move |command| {
         let Some(vehicle) = vehicle.get() else { return };
         match vehicle.queue(command) {
             Ok(1..) => {}
             Ok(0) | Err(leads_comm::Error::NotConnected | leads_comm::Error::Disconnected) => {
-                complain("leads-comm: a command was not passed on: the vehicle is not there");
+                said.complain("a command was not passed on: the vehicle is not there");
             }
-            Err(error) => complain(format_args!("leads-comm: a command was not passed on: {error:#}")),
+            Err(error) => said.complain(&format!("a command was not passed on: {error:#}")),
         }
     });
     builder.commands(commands.allow(allowed))

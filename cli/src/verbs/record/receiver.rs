@@ -2,19 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use leads_comm::{Callback, Connection, DisconnectCause, DisconnectReason, Error, Service};
 use parking_lot::Mutex;
 
-use crate::console::{Failure, complain, fail, tell};
+use crate::console::{Failure, Sparing, fail, tell};
 use crate::endpoint::{Endpoint, Status};
 use crate::recording::channels::{Origin, escape};
 use crate::recording::queue::Queue;
 use crate::show::Until;
-
-/// How long nothing is said about lost messages once it has been: they may come and go several times a second.
-const PAUSE: Duration = Duration::from_secs(10);
 
 /// Puts what is received into the queue.
 pub(super) struct Receiver {
@@ -23,8 +19,8 @@ pub(super) struct Receiver {
     serves: bool,
     queue: Arc<Queue>,
     until: Arc<Until>,
-    /// When it was last said that messages are being lost.
-    said: Mutex<Option<Instant>>,
+    /// Says that messages are being lost, which they may be several times a second.
+    said_lost: Sparing,
     /// How a client's connection goes.
     status: Status,
     /// Why the last connection has ended.
@@ -41,7 +37,7 @@ impl Receiver {
             serves,
             queue,
             until,
-            said: Mutex::default(),
+            said_lost: Sparing::default(),
             status,
             reason: Mutex::default(),
             unfinished: AtomicU64::default(),
@@ -69,14 +65,6 @@ impl Receiver {
             (true, None) => "unix".into(),
         };
         Origin { role: self.role(), peer, separator: escape(&self.endpoint.separator) }
-    }
-
-    fn say_that_messages_are_lost(&self) {
-        let mut said = self.said.lock();
-        if said.is_none_or(|said| said.elapsed() >= PAUSE) {
-            *said = Some(Instant::now());
-            complain("leads-comm: messages are being lost: they come faster than they can be written");
-        }
     }
 
     /// What it is worth that a client's connection has ended by itself.
@@ -108,7 +96,7 @@ impl Callback for Receiver {
         let Some(origin) = connection.get::<Origin>() else { return };
         self.until.count(|| {
             if self.queue.push(&origin, message) {
-                self.say_that_messages_are_lost();
+                self.said_lost.complain("messages are being lost: they come faster than they can be written");
             }
         });
     }

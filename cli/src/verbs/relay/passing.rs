@@ -3,19 +3,16 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use leads_comm::{Callback, Connection, DisconnectReason, Error, Service};
 use parking_lot::Mutex;
 
 use super::rings::{Rings, Verdict};
 use super::uplink::Uplink;
-use crate::console::{Failure, complain, fail};
+use crate::console::{Failure, Sparing, fail};
 use crate::endpoint::Side;
 use crate::recording::words::count;
-
-/// How long nothing is said about what is lost, or not allowed, once it has been.
-const PAUSE: Duration = Duration::from_secs(10);
 
 /// Between the two sides.
 pub(super) struct Passing {
@@ -34,26 +31,11 @@ pub(super) struct Passing {
     commands: AtomicU64,
     undeliverable: AtomicU64,
     refused: AtomicU64,
-    said_lost: Said,
-    said_undeliverable: Said,
-    said_refused: Said,
+    said_lost: Sparing,
+    said_undeliverable: Sparing,
+    said_refused: Sparing,
     /// Why it has to end.
     end: SyncSender<Failure>,
-}
-
-/// When something was said last.
-#[derive(Default)]
-struct Said(Mutex<Option<Instant>>);
-
-impl Said {
-    /// Says it, unless it was said a moment ago.
-    fn say(&self, line: &str) {
-        let mut said = self.0.lock();
-        if said.is_none_or(|said| said.elapsed() >= PAUSE) {
-            *said = Some(Instant::now());
-            complain(format_args!("leads-comm: {line}"));
-        }
-    }
 }
 
 impl Passing {
@@ -73,9 +55,9 @@ impl Passing {
             commands: AtomicU64::default(),
             undeliverable: AtomicU64::default(),
             refused: AtomicU64::default(),
-            said_lost: Said::default(),
-            said_undeliverable: Said::default(),
-            said_refused: Said::default(),
+            said_lost: Sparing::default(),
+            said_undeliverable: Sparing::default(),
+            said_refused: Sparing::default(),
             end,
         }
     }
@@ -120,7 +102,7 @@ impl Passing {
             }
         };
         if is_lost {
-            self.said_lost.say("messages are being lost: they come faster than they can be passed on");
+            self.said_lost.complain("messages are being lost: they come faster than they can be passed on");
         }
     }
 
@@ -129,17 +111,17 @@ impl Passing {
         let Some((from, _)) = self.sides.get() else { return };
         if !self.allowed.iter().any(|allowed| allowed.as_bytes() == message) {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            return self.said_refused.say("a command was not passed on: --allow names those that are");
+            return self.said_refused.complain("a command was not passed on: --allow names those that are");
         }
         match from.queue(message) {
             Ok(1..) => drop(self.commands.fetch_add(1, Ordering::Relaxed)),
             Ok(0) | Err(Error::NotConnected | Error::Disconnected) => {
                 self.undeliverable.fetch_add(1, Ordering::Relaxed);
-                self.said_undeliverable.say("a command was not passed on: nobody is there who would take it");
+                self.said_undeliverable.complain("a command was not passed on: nobody is there who would take it");
             }
             Err(error) => {
                 self.undeliverable.fetch_add(1, Ordering::Relaxed);
-                self.said_undeliverable.say(&format!("a command was not passed on: {error:#}"));
+                self.said_undeliverable.complain(&format!("a command was not passed on: {error:#}"));
             }
         }
     }

@@ -10,8 +10,9 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-/// How many different messages are remembered, at least; and for how long, at most twice as long.
-const MOST: usize = 65_536;
+/// How many different messages are remembered of a connection, and as many again: half a megabyte. And for how long, at
+/// most twice as long.
+const MOST: usize = 16_384;
 const MEMORY: Duration = Duration::from_secs(10);
 
 /// How long a look takes.
