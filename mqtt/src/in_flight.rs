@@ -7,8 +7,8 @@ use crate::waiting::Message;
 /// What such a message is, and so what becomes of it when the session ends without an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Cargo {
-    /// One of the vehicle's, which waits from then on.
-    Live(Message),
+    /// One of the vehicle's, with its number; it waits from then on.
+    Live(u64, Message),
     /// The one with this number in the backlog, where it still is.
     Backlog(u64),
     /// The one with this number in the backlog cannot be published, and is passed over.
@@ -86,10 +86,18 @@ impl InFlight {
                     settled.up_to = Some(number);
                 }
                 Some(Cargo::PassedOver(number)) => settled.up_to = Some(number),
-                Some(Cargo::Live(_) | Cargo::Own) | None => {}
+                Some(Cargo::Live(..) | Cargo::Own) | None => {}
             }
         }
         settled
+    }
+
+    /// The number of the first live message that has not been acknowledged.
+    pub(crate) fn first_live(&self) -> Option<u64> {
+        self.entries.iter().filter(|entry| !entry.is_acknowledged).find_map(|entry| match entry.cargo {
+            Cargo::Live(number, _) => Some(number),
+            _ => None,
+        })
     }
 
     /// How many are on their way, or behind one that is.
@@ -111,7 +119,7 @@ impl InFlight {
     pub(crate) fn end(&mut self) -> Vec<Message> {
         (self.backlog, self.own) = (0, 0);
         let left = self.entries.drain(..).filter(|entry| !entry.is_acknowledged);
-        left.filter_map(|entry| if let Cargo::Live(message) = entry.cargo { Some(message) } else { None }).collect()
+        left.filter_map(|entry| if let Cargo::Live(_, message) = entry.cargo { Some(message) } else { None }).collect()
     }
 }
 
@@ -120,7 +128,7 @@ mod tests {
     use super::*;
 
     fn live(at: u64) -> Cargo {
-        Cargo::Live(Message { at, key: None, payload: [].into() })
+        Cargo::Live(at, Message { at, key: None, payload: [].into() })
     }
 
     fn send(in_flight: &mut InFlight, cargo: Cargo) -> u16 {
@@ -154,10 +162,13 @@ mod tests {
         send(&mut in_flight, Cargo::Own);
         send(&mut in_flight, Cargo::Backlog(7));
         send(&mut in_flight, live(3));
+        assert_eq!(in_flight.first_live(), Some(1));
         assert!(in_flight.acknowledge(second).is_some() && second != first);
+        assert_eq!(in_flight.first_live(), Some(1));
         assert_eq!((in_flight.len(), in_flight.backlog(), in_flight.own()), (5, 1, 1));
         assert_eq!(in_flight.end().iter().map(|message| message.at).collect::<Vec<_>>(), [1, 3]);
         assert_eq!((in_flight.len(), in_flight.backlog(), in_flight.own()), (0, 0, 0));
+        assert_eq!(in_flight.first_live(), None);
         assert!(in_flight.acknowledge(first).is_none());
         let own = send(&mut in_flight, Cargo::Own);
         assert!(in_flight.acknowledge(own).is_some());

@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// The sender has something to do.
     work: Condvar,
+    /// There is room for messages, or none is needed any more.
+    room: Condvar,
     /// The bridge is over.
     over: Condvar,
 }
@@ -49,6 +51,7 @@ struct State {
     /// The state of the backlog and of the session, as the sender has seen them last.
     backlog: Extent,
     is_online: bool,
+    settled: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +125,8 @@ pub(crate) struct Request {
 pub(crate) struct Work {
     pub(crate) news: VecDeque<News>,
     pub(crate) messages: Vec<Message>,
+    /// The number of the last of them.
+    pub(crate) last: u64,
     /// Whether there is no room for those among what is live.
     pub(crate) are_excess: bool,
     /// Whether nothing waits behind these messages.
@@ -138,6 +143,8 @@ pub(crate) struct Seen {
     pub(crate) counts: Counts,
     pub(crate) backlog: Extent,
     pub(crate) is_online: bool,
+    /// The number up to which it is settled what has become of all messages.
+    pub(crate) settled: u64,
 }
 
 impl Shared {
@@ -153,8 +160,10 @@ impl Shared {
             untold: 0,
             backlog,
             is_online: false,
+            settled: 0,
         };
-        Self { settings, topics, state: Mutex::new(state), work: Condvar::new(), over: Condvar::new() }
+        let (work, room, over) = (Condvar::new(), Condvar::new(), Condvar::new());
+        Self { settings, topics, state: Mutex::new(state), work, room, over }
     }
 
     /// Begins; an error where it has begun before.
@@ -168,19 +177,23 @@ impl Shared {
         Ok(())
     }
 
-    /// Takes a message for the sender.
-    pub(crate) fn publish(&self, message: Message) -> Result<(), Error> {
+    /// Takes a message for the sender, if need be `blocking` until there is room; the number of the message.
+    pub(crate) fn publish(&self, message: Message, blocking: bool) -> Result<u64, Error> {
         let mut state = self.state.lock();
-        match state.phase {
-            Phase::Running => {}
-            Phase::New => return Err(Error::NotStarted),
-            Phase::Closing(_) | Phase::Over => return Err(Error::Closed),
+        loop {
+            match state.phase {
+                Phase::Running if blocking && !state.waiting.has_room(&message) => self.room.wait(&mut state),
+                Phase::Running => break,
+                Phase::New => return Err(Error::NotStarted),
+                Phase::Closing(_) | Phase::Over => return Err(Error::Closed),
+            }
         }
         state.counts.accepted += 1;
         state.counts.dropped += state.waiting.push(message);
+        let number = state.waiting.newest();
         drop(state);
         self.work.notify_one();
-        Ok(())
+        Ok(number)
     }
 
     /// A message was given to the callback that cannot be published.
@@ -272,8 +285,12 @@ impl Shared {
             Wanted::Oldest { bytes, most } => (state.waiting.take(bytes, most), false),
             Wanted::Excess { bytes } => (state.waiting.take_excess(bytes), true),
         };
+        if !messages.is_empty() {
+            self.room.notify_all();
+        }
         Work {
             messages,
+            last: state.waiting.gone(),
             are_excess,
             is_drained: state.waiting.is_empty(),
             news: mem::take(&mut state.news),
@@ -297,6 +314,7 @@ impl Shared {
         }
         drop(state);
         self.work.notify_one();
+        self.room.notify_all();
         self.over.notify_all();
     }
 
@@ -316,12 +334,13 @@ impl Shared {
         state.phase = Phase::Over;
         state.is_online = false;
         drop(state);
+        self.room.notify_all();
         self.over.notify_all();
     }
 
     pub(crate) fn stats(&self) -> Stats {
         let state = self.state.lock();
-        let State { counts, backlog, is_online, waiting, .. } = &*state;
+        let State { counts, backlog, is_online, waiting, settled, .. } = &*state;
         Stats {
             is_online: *is_online,
             sessions: counts.sessions,
@@ -329,6 +348,7 @@ impl Shared {
             published: counts.published.saturating_sub(counts.returned),
             replayed: counts.replayed,
             acknowledged: counts.acknowledged,
+            settled: *settled,
             dropped: counts.dropped,
             lost: counts.lost + backlog.lost,
             waiting: backlog.messages,
@@ -352,5 +372,6 @@ impl State {
         self.counts += seen.counts;
         self.backlog = seen.backlog;
         self.is_online = seen.is_online;
+        self.settled = seen.settled;
     }
 }

@@ -36,6 +36,8 @@ impl Message {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     messages: VecDeque<Message>,
+    /// The number of the last message that is not here any more. They are counted from 1, in their order.
+    gone: u64,
     charged: usize,
     /// How much of it is live.
     live_limit: usize,
@@ -46,7 +48,7 @@ pub(crate) struct Waiting {
 impl Waiting {
     pub(crate) fn new(live_limit: usize, has_backlog: bool) -> Self {
         let limit = if has_backlog { live_limit.saturating_mul(2) } else { live_limit };
-        Self { messages: VecDeque::new(), charged: 0, live_limit, limit }
+        Self { messages: VecDeque::new(), gone: 0, charged: 0, live_limit, limit }
     }
 
     /// Adds a message; how many of the oldest had to go for it. It stays itself, however long it is. What goes is not
@@ -59,6 +61,21 @@ impl Waiting {
             self.pop();
         }
         (before - self.messages.len()) as u64
+    }
+
+    /// Whether none had to go for this message.
+    pub(crate) fn has_room(&self, message: &Message) -> bool {
+        self.messages.is_empty() || self.charged.saturating_add(message.charge()) <= self.limit
+    }
+
+    /// The number of the message that was pushed last.
+    pub(crate) fn newest(&self) -> u64 {
+        self.gone + self.messages.len() as u64
+    }
+
+    /// The number of the message that was taken last, or had to go.
+    pub(crate) fn gone(&self) -> u64 {
+        self.gone
     }
 
     /// The oldest messages, up to about so many bytes, and so many of them.
@@ -100,6 +117,7 @@ impl Waiting {
 
     fn pop(&mut self) -> Option<Message> {
         let message = self.messages.pop_front()?;
+        self.gone += 1;
         self.charged -= message.charge();
         Some(message)
     }
@@ -154,7 +172,11 @@ mod tests {
             let (mut dropped, mut seen, mut last, mut pushed) = (0, 0, 0, 0);
             for (len, take) in steps {
                 pushed += 1;
+                let had_room = waiting.has_room(&message(pushed, len));
+                let before = dropped;
                 dropped += waiting.push(message(pushed, len));
+                prop_assert_eq!(had_room, dropped == before);
+                prop_assert_eq!(waiting.newest(), pushed);
                 prop_assert!(waiting.charged() <= 4000);
                 let taken = take.map_or(Vec::new(), |bytes| match bytes % 2 {
                     0 => waiting.take(bytes, 3),
@@ -165,6 +187,7 @@ mod tests {
                     last = message.at;
                     seen += 1;
                 }
+                prop_assert_eq!(waiting.gone(), dropped + seen);
                 prop_assert_eq!(pushed, dropped + seen + waiting.len() as u64);
             }
             let rest: usize = waiting.messages.iter().map(Message::charge).sum();

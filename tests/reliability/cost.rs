@@ -1,14 +1,12 @@
 //! D2: what decoding costs, in instructions, however a stream is cut.
 
 use std::fs;
-use std::process::Command;
 
 use leads_comm::codec::{Decoder, Separator};
 
 use leads_comm_testing::PATIENCE;
 use leads_comm_testing::alone::{self, again_under};
-use leads_comm_testing::child::{Process, task, tell};
-use leads_comm_testing::skipped;
+use leads_comm_testing::child::{Process, is_there, task, tell};
 
 /// The lengths of the streams in bytes: four times as long is to cost four times as much.
 const SHORT: usize = 64 * 1024;
@@ -68,8 +66,8 @@ fn d2_decoding_is_linear() {
         let numbers: Vec<usize> = task.split(' ').map(|number| number.parse().unwrap()).collect();
         return tell("messages", decode(numbers[0], numbers[1], numbers[2]));
     }
-    if Command::new("valgrind").arg("--version").output().is_err() {
-        return skipped("D2 needs valgrind");
+    if !is_there("valgrind", "D2") {
+        return;
     }
     // What comes before and after; making the stream costs less than an instruction per byte.
     let nothing = instructions(0, 1, 0);

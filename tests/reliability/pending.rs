@@ -107,10 +107,9 @@ fn full(count: usize, timeout: Duration) {
 #[cfg(target_os = "linux")]
 mod instructions {
     use std::fs;
-    use std::process::Command;
 
     use leads_comm_testing::alone::{self, again_under};
-    use leads_comm_testing::child::{Process, task, tell};
+    use leads_comm_testing::child::{Process, is_there, task, tell};
 
     use super::*;
 
@@ -163,8 +162,8 @@ mod instructions {
             be_asked(task.parse().ok());
             return tell("asked", CALLERS);
         }
-        if Command::new("valgrind").arg("--version").output().is_err() {
-            return skipped("S3 needs valgrind");
+        if !is_there("valgrind", "S3") {
+            return;
         }
         let places = [Some(0), Some(TOKEN.len() / 2), Some(TOKEN.len() - 1), None];
         let [first, middle, last, right] = places.map(|place| instructions(place) as f64 / CALLERS as f64);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use leads_comm::{Callback, Client, Error, Server, Service, SlowConsumer};
+use leads_comm::{Callback, Client, ClientBuilder, Error, Server, Service, SlowConsumer};
+use leads_comm_resume::{Position, Subscriber, Subscription};
 
 use super::{Endpoint, Telling, closing, reconnect};
 use crate::console::Failure;
@@ -36,17 +37,26 @@ impl Side {
         is_server: bool,
         callback: impl Callback,
     ) -> Result<Self, Failure> {
-        // Of commands that it does not read, the first ones are enough.
-        let slow = SlowConsumer::DropNewest;
         if is_server {
             let telling = Telling::of_server(endpoint, "vehicle");
-            let builder = endpoint.server()?.slow_consumer(slow);
+            let builder = endpoint.server()?.slow_consumer(COMMANDS);
             return Ok(Self::Server(builder.callback((endpoint.watch(), (telling, callback))).build()?));
         }
-        let (builder, place) = endpoint.client()?;
-        let builder = builder.slow_consumer(slow).closing(closing()).reconnect(reconnect());
+        let (builder, place) = vehicle_client(endpoint)?;
         let callback = (endpoint.watch(), (Telling::of_client(endpoint), callback));
         Ok(Self::Client(builder.callback(callback).build()?, place))
+    }
+
+    /// The side of a vehicle that keeps what it says, and is asked for all behind `last`.
+    pub(crate) fn of_resumed(
+        endpoint: &Arc<Endpoint>,
+        last: Option<Position>,
+        subscription: impl Subscription,
+    ) -> Result<(Self, Subscriber), Failure> {
+        let (builder, place) = vehicle_client(endpoint)?;
+        let callback = (endpoint.watch(), Telling::of_client(endpoint));
+        let subscriber = Subscriber::new(builder, last, subscription, callback)?;
+        Ok((Self::Client(subscriber.client().clone(), place), subscriber))
     }
 
     /// Says something to all that are connected, for the pump to send; to how many.
@@ -92,6 +102,15 @@ impl Side {
             Self::Server(server) => server,
         }
     }
+}
+
+/// Of commands that a vehicle does not read, the first ones are enough.
+const COMMANDS: SlowConsumer = SlowConsumer::DropNewest;
+
+/// A client of a vehicle, for as long as it takes; and what its `start` is given.
+fn vehicle_client(endpoint: &Endpoint) -> Result<(ClientBuilder, String), Failure> {
+    let (builder, place) = endpoint.client()?;
+    Ok((builder.slow_consumer(COMMANDS).closing(closing()).reconnect(reconnect()), place))
 }
 
 /// That it was closed first is no failure.

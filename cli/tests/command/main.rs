@@ -8,6 +8,7 @@ mod convert;
 mod endpoint;
 mod framing;
 mod info;
+mod kits;
 mod leads;
 #[path = "../../../tests/interop/peer.rs"]
 mod leads_peer;

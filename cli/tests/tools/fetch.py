@@ -1,9 +1,10 @@
-"""Puts readers of recordings that others have written into target, where the tests look for them:
+"""Puts what others have written in Python into target, where the tests look for it:
 
-    python3 cli/tests/tools/fetch.py mcap     target/mcap: the Python package of MCAP's authors
+    python3 cli/tests/tools/fetch.py mcap     target/mcap: the package of MCAP's authors, which reads recordings
     python3 cli/tests/tools/fetch.py leads    target/leads-data: LEADS's data tools, for Python 3.12 or later
+    python3 cli/tests/tools/fetch.py paho     target/paho: a client of MQTT
 
-Both come from PyPI, by pip, each file by its hash; leads with the Python that runs this, or the first one that is new
+They come from PyPI, by pip, each file by its hash; leads with the Python that runs this, or the first one that is new
 enough. What is there already is left as it is; where something cannot be had the exit code is 1. The last line of
 stdout is the Python that can use it.
 """
@@ -18,7 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 TARGET = HERE.parent.parent.parent / "target"
 
 # The folder, and the oldest Python.
-KITS = {"mcap": ("mcap", (3, 10)), "leads": ("leads-data", (3, 12))}
+KITS = {"mcap": ("mcap", (3, 10)), "leads": ("leads-data", (3, 12)), "paho": ("paho", (3, 7))}
 
 
 def pythons():

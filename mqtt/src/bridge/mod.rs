@@ -100,14 +100,32 @@ impl Bridge {
     /// Publishes a message. Never waits, whatever the broker does: it takes a lock for a moment, and copies the
     /// message.
     ///
-    /// `Ok` says that it was taken. It goes to the broker as soon as that takes it, behind what was taken before; where
+    /// `Ok` says that it was taken, and which number it has: they are counted from 1, and [`Stats::settled`] tells up to
+    /// which it is settled what has become of them. It goes to the broker as soon as that takes it, behind what was taken before; where
     /// there is no session it goes where [`offline`](BridgeBuilder::offline) says. May be called from any thread and in
     /// any callback.
     ///
     /// # Errors
     ///
     /// [`Error::TooLong`] and [`Error::KeyTooLong`]; [`Error::NotStarted`] and [`Error::Closed`].
-    pub fn publish(&self, message: &[u8]) -> Result<(), Error> {
+    pub fn publish(&self, message: &[u8]) -> Result<u64, Error> {
+        self.shared.publish(self.message(message)?, false)
+    }
+
+    /// Publishes a message as [`publish`](Self::publish) does, but where there is no room for it, it waits until there
+    /// is, or the bridge is closed: for a program that has its messages from a disk, or from a sender who keeps them.
+    ///
+    /// What may wait is [`max_live_bytes`](BridgeBuilder::max_live_bytes), and as much again where there is a backlog.
+    /// In a function that the bridge has called (commands, events, the logger) it does not wait.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`publish`](Self::publish).
+    pub fn publish_blocking(&self, message: &[u8]) -> Result<u64, Error> {
+        self.shared.publish(self.message(message)?, !foreign::is_inside())
+    }
+
+    fn message(&self, message: &[u8]) -> Result<Message, Error> {
         let key = self.shared.settings.key.as_ref().and_then(|key| key(message));
         let key_len = key.as_ref().map_or(0, |key| key.as_bytes().len());
         if key_len > MAX_KEY_LEN {
@@ -117,7 +135,7 @@ impl Bridge {
         if message.len() > limit {
             return Err(Error::TooLong { len: message.len(), limit });
         }
-        self.shared.publish(Message { at: now_ms(), key, payload: message.into() })
+        Ok(Message { at: now_ms(), key, payload: message.into() })
     }
 
     /// The topics of the bridge.

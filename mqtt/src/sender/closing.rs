@@ -74,6 +74,7 @@ impl Sender {
         // Unless its end has just been told, the connection is one that does not end.
         self.take_back(Vec::new());
         work.messages.iter().for_each(|message| self.set_aside(message));
+        self.handled = work.last;
         self.tell();
         let seen = self.seen();
         self.shared.note(seen);

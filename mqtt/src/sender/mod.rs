@@ -82,6 +82,8 @@ pub(crate) struct Sender {
     own: own::ToSay,
     /// Something live went last.
     is_turn_of_own: bool,
+    /// The number of the last message that was sent or set aside.
+    handled: u64,
     rate: Rate,
     /// What has happened since the others were told of it.
     counts: Counts,
@@ -143,6 +145,7 @@ impl Sender {
             in_flight: InFlight::default(),
             own: own::ToSay::default(),
             is_turn_of_own: false,
+            handled: 0,
             counts: Counts::default(),
             events: VecDeque::new(),
             offline_since: now,
@@ -172,15 +175,17 @@ impl Sender {
         let work = self.shared.wait(seen, request);
         work.news.into_iter().for_each(|news| self.hear(news));
         let (mut may_go, mut has_gone) = (!work.are_excess, false);
-        for message in work.messages {
+        let numbers = work.last + 1 - work.messages.len() as u64..;
+        for (number, message) in numbers.zip(work.messages) {
             // Behind one that is set aside none goes live: they stay in order.
             may_go = may_go && self.may_go_live(was_online);
             if may_go {
-                self.send_live(message);
+                self.send_live(number, message);
                 has_gone = true;
             } else {
                 self.set_aside(&message);
             }
+            self.handled = number;
         }
         if has_gone {
             self.is_turn_of_own = true;
@@ -277,7 +282,9 @@ impl Sender {
     /// What the others are told.
     fn seen(&mut self) -> Seen {
         let is_online = self.is_online() && self.farewell.is_none();
-        Seen { counts: mem::take(&mut self.counts), backlog: self.backlog.extent(), is_online }
+        // What was set aside behind one that is on its way is settled with that one.
+        let settled = self.in_flight.first_live().map_or(self.handled, |number| number - 1);
+        Seen { counts: mem::take(&mut self.counts), backlog: self.backlog.extent(), is_online, settled }
     }
 
     fn hear(&mut self, news: News) {
@@ -407,7 +414,7 @@ mod tests {
         let Ok(Event::Failed { error }) = told.try_recv() else { panic!("it is not told") };
         assert!(error.to_string().contains("a defect"), "{error}");
         let message = Message { at: 0, key: None, payload: [].into() };
-        assert!(matches!(shared.publish(message), Err(Error::Closed)));
+        assert!(matches!(shared.publish(message, false), Err(Error::Closed)));
         run_to_end(&shared, &Gate::new(), &Client::builder().build().unwrap(), || ());
         assert!(told.try_recv().is_err(), "an end in order is none of those");
     }

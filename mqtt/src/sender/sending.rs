@@ -24,7 +24,7 @@ pub(super) enum NotSent {
 
 impl Sender {
     /// Publishes a message as it comes, or sets it aside where that does not work any more.
-    pub(super) fn send_live(&mut self, message: Message) {
+    pub(super) fn send_live(&mut self, number: u64, message: Message) {
         let Some(connection) = self.online() else { return self.set_aside(&message) };
         let topic = self.shared.topics.up(message.key.as_ref());
         let is_retained = self.retains() && self.kept.put(&message);
@@ -37,7 +37,7 @@ impl Sender {
             self.send_fields(&connection, &message);
         }
         if let Some(id) = id {
-            self.in_flight.add(id, Cargo::Live(message));
+            self.in_flight.add(id, Cargo::Live(number, message));
         }
     }
 
@@ -198,7 +198,7 @@ impl Sender {
     /// The broker has a message.
     pub(super) fn acknowledged(&mut self, id: u16) {
         match self.in_flight.acknowledge(id) {
-            Some(Cargo::Live(_) | Cargo::Backlog(_)) => self.counts.acknowledged += 1,
+            Some(Cargo::Live(..) | Cargo::Backlog(_)) => self.counts.acknowledged += 1,
             Some(Cargo::Own | Cargo::PassedOver(_)) => {}
             None => foreign::log(Level::Debug, format_args!("the broker acknowledges what was not published")),
         }

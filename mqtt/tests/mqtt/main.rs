@@ -7,6 +7,7 @@ mod mosquitto;
 mod offline;
 mod publishing;
 mod sessions;
+mod settled;
 mod slow;
 
 use std::sync::mpsc::{self, Receiver};

@@ -48,7 +48,9 @@ fn what_it_does_not_take_waits() {
     let (peer, _) = broker.online();
     connected(&events);
     let stats = until(&bridge, "the backlog is full", |stats| {
-        (0..16).for_each(|_| bridge.publish(&[b'x'; 32 * 1024]).unwrap());
+        for _ in 0..16 {
+            bridge.publish(&[b'x'; 32 * 1024]).unwrap();
+        }
         stats.lost > 100
     });
     assert!(stats.waiting_bytes > 14 << 20 && stats.waiting_bytes <= 16 << 20, "{stats:?}");

@@ -6,12 +6,15 @@
 //!           ◀ allowed ─────────────────────── leads/VEHICLE/STREAM/down
 //! ```
 
+mod resumed;
+
 use std::path::PathBuf;
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, OnceLock};
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use leads_comm_mqtt::{Bridge, BridgeBuilder, Commands, Error, Event};
+use leads_comm_resume::Position;
 
 use crate::address::Address;
 use crate::allow;
@@ -21,6 +24,7 @@ use crate::key_by::KeyBy;
 use crate::offline::Offline;
 use crate::recording::words::count;
 use crate::units;
+use resumed::{Keeper, PositionFile, Resumed};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -87,6 +91,11 @@ pub(crate) fn command() -> Command {
             text("catch-up", "SIZE")
                 .value_parser(units::len)
                 .help("How much of what waited goes in a second (default 256k)"),
+            text("resume", "FILE")
+                .value_parser(value_parser!(PathBuf))
+                .conflicts_with("accept")
+                .requires("acknowledged")
+                .help("Go on in the vehicle's history where FILE says; keep that"),
             allow::option().help("What may come back: time_lap,hazard (default none)"),
         ])
         .args(endpoint::broker_options());
@@ -108,8 +117,16 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let broker = address("broker").expect("clap asks for it");
     let vehicle = Arc::new(OnceLock::new());
     let (end, ended) = mpsc::sync_channel(1);
+    let resumed = resumed(matches)?;
     let (bridge, host) = bridge(matches, &broker, &vehicle, end.clone())?;
-    let side = Side::of_vehicle(&from, from_serves, bridge.clone())?;
+    let (side, keeper) = match resumed {
+        None => (Side::of_vehicle(&from, from_serves, bridge.clone())?, None),
+        Some((file, last)) => {
+            let resumed = Resumed::new(bridge.clone());
+            let (side, subscriber) = Side::of_resumed(&from, last, Arc::clone(&resumed))?;
+            (side, Some(resumed.keep(file, subscriber)))
+        }
+    };
     let is_first = vehicle.set(side.clone()).is_ok();
     debug_assert!(is_first);
 
@@ -129,10 +146,20 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     side.close();
     bridge.close();
     running.join().expect("the library does not panic");
+    keeper.into_iter().for_each(Keeper::close);
     tell(summary(&bridge));
     match outcome {
         Failure::Unread => Ok(()),
         failure => Err(failure),
+    }
+}
+
+/// How far the vehicle's history has been passed on, where it is asked for that.
+fn resumed(matches: &ArgMatches) -> Result<Option<(PositionFile, Option<Position>)>, Failure> {
+    let Some(file) = matches.get_one::<PathBuf>("resume") else { return Ok(None) };
+    match matches.get_one("offline") {
+        Some(Offline::Spool(..)) => PositionFile::open(file).map(Some),
+        _ => Err(usage("--resume needs --offline spool=: what has been taken has to survive as well")),
     }
 }
 

@@ -14,25 +14,13 @@ use serde_json::{Value, json};
 use super::Recorded;
 use leads_comm_testing::wire::Listening;
 
+use crate::kits;
 use crate::process::Process;
 
 /// A script of `tests/tools`, which sees the modules of a kit; `None` where the kit has not been fetched.
 fn script(name: &str, kit: &str) -> Option<Command> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let modules = root.join("target").join(kit);
-    let Ok(python) = fs::read_to_string(modules.join("python")) else {
-        leads_comm_testing::skipped(format_args!(
-            "{} is not there; cli/tests/tools/fetch.py gets it",
-            modules.display()
-        ));
-        return None;
-    };
-    if cfg!(windows) {
-        leads_comm_testing::skipped("what reads recordings besides was fetched for a Python of this checkout's system");
-        return None;
-    }
-    let mut command = Command::new(python.trim());
-    command.arg(root.join("cli/tests/tools").join(name)).env("PYTHONPATH", modules);
+    let mut command = kits::python(kit)?;
+    command.arg(kits::root().join("cli/tests/tools").join(name));
     Some(command)
 }
 

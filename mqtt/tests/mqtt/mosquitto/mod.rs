@@ -18,8 +18,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm_mqtt::{Bridge, BridgeBuilder, Event};
+use leads_comm_testing::child;
 use leads_comm_testing::folder::Folder;
-use leads_comm_testing::skipped;
 
 use super::{PATIENCE, builder};
 
@@ -41,9 +41,7 @@ impl Mosquitto {
 
     /// One that is not started yet.
     fn new(config: &str) -> Option<Self> {
-        let mut command = Command::new("mosquitto");
-        if command.arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-            skipped("what is tested against a real broker needs mosquitto");
+        if !child::is_there("mosquitto", "what is tested against a real broker") {
             return None;
         }
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -88,13 +86,12 @@ impl Mosquitto {
 
     /// What a foreign client prints, line by line; none where there is no such client.
     fn subscribe(&self, arguments: &[&str]) -> Option<Subscriber> {
+        if !["mosquitto_sub", "stdbuf"].iter().all(|program| child::is_there(program, "what others see of it")) {
+            return None;
+        }
         let mut command = Command::new("stdbuf");
         command.args(["-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", &self.port.to_string(), "-F", "%t %r %q %x"]);
-        let child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let Ok(mut child) = child else {
-            skipped("clients that are not ours: there is no mosquitto_sub, or no stdbuf");
-            return None;
-        };
+        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let (tell, lines) = mpsc::channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));

@@ -47,7 +47,9 @@ fn bridges_of_several_vehicles_share_a_broker() {
     let deadline = Instant::now() + PATIENCE;
     while seen.len() < 3 {
         assert!(Instant::now() < deadline, "{seen:?}");
-        bridges.iter().for_each(|bridge| bridge.publish(bridge.client_id().as_bytes()).unwrap());
+        bridges.iter().for_each(|bridge| {
+            bridge.publish(bridge.client_id().as_bytes()).unwrap();
+        });
         while let Ok(line) = viewer.lines.recv_timeout(Duration::from_millis(50)) {
             seen.insert(line, ());
         }

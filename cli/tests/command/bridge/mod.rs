@@ -1,11 +1,15 @@
 //! `bridge`: what mosquitto's own clients see of a vehicle, and what they may say to it.
 
+mod paho;
+mod resumed;
+
 use std::fs;
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
+use leads_comm_testing::child;
 use leads_comm_testing::folder::Folder;
 use leads_comm_testing::free_port;
 use leads_comm_testing::wire::Listening;
@@ -23,10 +27,8 @@ struct Broker {
 impl Broker {
     /// With these lines in its configuration; `None` where it is not installed.
     fn start(lines: &str) -> Option<Self> {
-        // Not by their version, which they end with an error after.
-        let is_there = |name: &&str| Command::new(name).arg("--help").output().is_ok();
-        if !["mosquitto", "mosquitto_sub", "mosquitto_pub", "stdbuf"].iter().all(is_there) {
-            leads_comm_testing::skipped("a broker of MQTT needs mosquitto, its clients, and stdbuf");
+        let programs = ["mosquitto", "mosquitto_sub", "mosquitto_pub", "stdbuf"];
+        if !programs.iter().all(|program| child::is_there(program, "a broker of MQTT")) {
             return None;
         }
         let folder = Folder::new("mosquitto");
@@ -58,8 +60,15 @@ impl Broker {
     }
 
     fn publish(&self, topic: &str, message: &str) {
-        let publish =
-            Command::new("mosquitto_pub").args(["-p", &self.port, "-q", "1", "-t", topic, "-m", message]).status();
+        self.publish_with(&["-t", topic, "-m", message]);
+    }
+
+    fn publish_retained(&self, topic: &str, message: &str) {
+        self.publish_with(&["-r", "-t", topic, "-m", message]);
+    }
+
+    fn publish_with(&self, words: &[&str]) {
+        let publish = Command::new("mosquitto_pub").args(["-p", &self.port, "-q", "1"]).args(words).status();
         assert!(publish.unwrap().success());
     }
 }
