@@ -30,7 +30,7 @@ pub enum HistoryError {
 }
 
 impl HistoryError {
-    pub(super) fn io(path: &Path, source: io::Error) -> Self {
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
         Self::Io { path: path.to_owned(), source: Arc::new(source) }
     }
 }

@@ -240,6 +240,11 @@ impl History {
         Extent { oldest: log.oldest, next: log.newest + 1, bytes }
     }
 
+    /// The position of the message with this number, which there is, or was last of those that are gone.
+    pub(crate) fn position(&self, number: u64) -> Position {
+        self.log.lock().epochs.position(number)
+    }
+
     /// Nobody needs the numbers below this one any more. Those that share a file with it stay.
     pub(crate) fn forget_before(&self, number: u64) {
         let mut log = self.log.lock();

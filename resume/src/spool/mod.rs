@@ -1,5 +1,7 @@
 //! What waits for somebody who comes back: a history that goes as it is acknowledged.
 
+mod mark;
+
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +9,9 @@ use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 
+use crate::Position;
 use crate::history::{Bounds, Cursor, Found, History, HistoryError};
+use mark::Mark;
 
 /// Messages that wait for somebody who comes back, such as an uplink that is gone: in memory, or in files that survive
 /// the process. The oldest are dropped when there are too many, and counted.
@@ -20,7 +24,7 @@ use crate::history::{Bounds, Cursor, Found, History, HistoryError};
 /// | | the process ends, or is killed | the machine loses power |
 /// |---|---|---|
 /// | [`in_memory`](Self::in_memory) | all is gone | the same |
-/// | [`open`](Self::open) | nothing is lost; up to one file of acknowledged ones is taken again | the last messages may be lost, some seconds of them |
+/// | [`open`](Self::open) | nothing is lost; what was acknowledged in its last 0.1 s is taken again, if it was killed | the last messages may be lost, some seconds of them |
 ///
 /// Nothing of it waits for anybody but the disk, and any thread may call it.
 ///
@@ -41,8 +45,9 @@ use crate::history::{Bounds, Cursor, Found, History, HistoryError};
 /// ```
 #[derive(Debug)]
 pub struct Spool {
-    history: History,
+    // Before the history, which lets others in.
     state: Mutex<State>,
+    history: History,
 }
 
 #[derive(Debug)]
@@ -56,6 +61,8 @@ struct State {
     lost: u64,
     /// Those of them that were on their way when they were dropped: they may still be acknowledged.
     late: Vec<Range<u64>>,
+    /// Where there are files.
+    mark: Option<Mark>,
 }
 
 /// A message that was taken out of a [`Spool`], where it stays until it is [acknowledged](Spool::acknowledge).
@@ -88,7 +95,7 @@ impl Spool {
     ///
     /// [`HistoryError::Bounds`].
     pub fn in_memory(max_bytes: u64) -> Result<Self, HistoryError> {
-        History::in_memory(bounds(max_bytes)).map(Self::of)
+        Ok(Self::of(History::in_memory(bounds(max_bytes))?, None, None))
     }
 
     /// One in files of this folder, which is made if it is not there and should have nothing else in it. What an
@@ -103,12 +110,17 @@ impl Spool {
     /// [`HistoryError::Bounds`]; [`HistoryError::InUse`] when another process, or this one, has it open;
     /// [`HistoryError::Io`].
     pub fn open(folder: impl AsRef<Path>, max_bytes: u64) -> Result<Self, HistoryError> {
-        History::open(folder, bounds(max_bytes)).map(Self::of)
+        let history = History::open(&folder, bounds(max_bytes))?;
+        let (mark, last) = Mark::open(folder.as_ref())?;
+        Ok(Self::of(history, Some(mark), last))
     }
 
-    fn of(history: History) -> Self {
-        let needed = history.extent().oldest;
-        let state = State { cursor: Cursor::at(needed), needed, holes: Vec::new(), lost: 0, late: Vec::new() };
+    /// All up to `last` were acknowledged.
+    fn of(history: History, mark: Option<Mark>, last: Option<Position>) -> Self {
+        let (cursor, _) = history.resume(last);
+        let needed = cursor.next();
+        history.forget_before(needed);
+        let state = State { cursor, needed, holes: Vec::new(), lost: 0, late: Vec::new(), mark };
         Self { history, state: Mutex::new(state) }
     }
 
@@ -165,7 +177,9 @@ impl Spool {
         state.arrived_before(next);
         state.needed = next.max(state.needed);
         state.pass_holes();
+        let last = self.history.position(state.needed - 1);
         self.history.forget_before(state.needed);
+        state.mark.iter_mut().for_each(|mark| mark.put(last));
     }
 
     /// All messages that have been taken and not acknowledged are taken again.

@@ -24,7 +24,7 @@ use crate::key_by::KeyBy;
 use crate::offline::Offline;
 use crate::recording::words::count;
 use crate::units;
-use resumed::{Keeper, PositionFile, Resumed};
+use resumed::{Keeper, Resumed, SettledFile};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -155,10 +155,10 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 /// How far the vehicle's history has been passed on, where it is asked for that.
-fn resumed(matches: &ArgMatches) -> Result<Option<(PositionFile, Option<Position>)>, Failure> {
+fn resumed(matches: &ArgMatches) -> Result<Option<(SettledFile, Option<Position>)>, Failure> {
     let Some(file) = matches.get_one::<PathBuf>("resume") else { return Ok(None) };
     match matches.get_one("offline") {
-        Some(Offline::Spool(..)) => PositionFile::open(file).map(Some),
+        Some(Offline::Spool(..)) => SettledFile::open(file).map(Some),
         _ => Err(usage("--resume needs --offline spool=: what has been taken has to survive as well")),
     }
 }

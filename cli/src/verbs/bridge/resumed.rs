@@ -10,9 +10,6 @@
 //! and some may come twice.
 
 use std::collections::VecDeque;
-use std::fmt::Display;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -20,17 +17,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use leads_comm_mqtt::{Bridge, Error};
-use leads_comm_resume::{Gap, ParsePositionError, Position, Subscriber, Subscription};
+use leads_comm_resume::{Gap, Position, PositionFile, Subscriber, Subscription};
 use parking_lot::Mutex;
 
 use crate::console::{Failure, Sparing, complain, fail};
 
 /// How often the file is written, at most: what has come since comes twice when the process is killed.
 const INTERVAL: Duration = Duration::from_millis(100);
-
-/// How many bytes of a position it has, however long that is. They are written in place and in one piece, which no end
-/// of the process leaves half done.
-const WIDTH: usize = "0123456789abcdef:18446744073709551615".len();
 
 /// How long a vehicle has to say where it goes on before it is taken for one that keeps nothing.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -39,29 +32,19 @@ const UNANSWERED: &str = "leads-comm: nothing is taken from the vehicle, which d
                           --resume is for one that keeps a history";
 
 /// The file with the position of the last message that is settled.
-pub(super) struct PositionFile {
-    file: File,
+pub(super) struct SettledFile {
+    file: PositionFile,
     name: String,
     /// What is not written yet.
     due: Option<Position>,
     failed: Sparing,
 }
 
-impl PositionFile {
+impl SettledFile {
     /// The file, and the last message that the vehicle need not send again; none where the file is new or empty.
     pub(super) fn open(path: &Path) -> Result<(Self, Option<Position>), Failure> {
         let name = path.display().to_string();
-        let wrong = |why: &dyn Display| fail(format!("--resume: {name}: {why}"));
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let mut file = file.map_err(|error| wrong(&error))?;
-        let mut text = String::new();
-        // It may be anything, and however long.
-        let head = Read::take(&mut file, 2 * WIDTH as u64).read_to_string(&mut text);
-        head.map_err(|error| wrong(&error))?;
-        let last = match text.trim_end() {
-            "" => None,
-            text => Some(text.parse().map_err(|error: ParsePositionError| wrong(&error))?),
-        };
+        let (file, last) = PositionFile::open(path).map_err(|error| fail(format!("--resume: {name}: {error}")))?;
         Ok((Self { file, name, due: None, failed: Sparing::default() }, last))
     }
 
@@ -69,15 +52,10 @@ impl PositionFile {
     fn put(&mut self, position: Option<Position>) {
         self.due = position.or(self.due);
         let Some(position) = self.due else { return };
-        match self.write(position) {
+        match self.file.put(position) {
             Ok(()) => self.due = None,
             Err(error) => self.failed.complain(&format!("--resume: {}: {error}", self.name)),
         }
-    }
-
-    fn write(&mut self, position: Position) -> io::Result<()> {
-        self.file.rewind()?;
-        self.file.write_all(format!("{:<WIDTH$}\n", position.to_string()).as_bytes())
     }
 }
 
@@ -96,7 +74,7 @@ impl Resumed {
     }
 
     /// Keeps the file, on a thread of its own.
-    pub(super) fn keep(self: Arc<Self>, mut file: PositionFile, subscriber: Subscriber) -> Keeper {
+    pub(super) fn keep(self: Arc<Self>, mut file: SettledFile, subscriber: Subscriber) -> Keeper {
         let (end, ended) = mpsc::channel::<()>();
         let thread = thread::spawn(move || {
             let mut unanswered = Unanswered::default();
