@@ -46,6 +46,10 @@ While there is no broker, messages are lost (drop), unless --offline says
 otherwise: memory=8MiB and spool=DIR,max=1GiB keep the newest that have room, in
 memory or in files.
 
+A vehicle that keeps a history of what it says (leads-comm-resume) is asked with
+--resume for all that has not arrived, also where the bridge was killed. It
+takes --acknowledged and a spool, and some messages come twice then.
+
 Exit code 0: it was ended by Ctrl-C. 1: it failed. 2: a wrong call.";
 
 /// What the messages of a vehicle are called unless told otherwise.
@@ -95,7 +99,7 @@ pub(crate) fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .conflicts_with("accept")
                 .requires("acknowledged")
-                .help("Go on in the vehicle's history where FILE says; keep that"),
+                .help("Ask the vehicle for all behind the position in FILE"),
             allow::option().help("What may come back: time_lap,hazard (default none)"),
         ])
         .args(endpoint::broker_options());
