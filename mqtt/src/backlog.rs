@@ -112,13 +112,25 @@ impl Backlog {
 
     /// The next one that has not been published in this session.
     pub(crate) fn next(&mut self) -> Result<Option<Taken>, HistoryError> {
+        self.read()?;
+        Ok(self.taken.pop_front())
+    }
+
+    /// When that was given to the bridge, in milliseconds since 1970; `None` where there is none, or it cannot be read.
+    pub(crate) fn oldest(&mut self) -> Option<u64> {
+        self.read().ok()?;
+        self.taken.front().and_then(|taken| time_of(&taken.payload))
+    }
+
+    /// Reads the next ones, where there are any and none has been read.
+    fn read(&mut self) -> Result<(), HistoryError> {
         if self.taken.is_empty() && self.may_have_more {
             if let Some(spool) = &self.spool {
                 self.taken = spool.take(CHUNK)?.into();
             }
             self.may_have_more = !self.taken.is_empty();
         }
-        Ok(self.taken.pop_front())
+        Ok(())
     }
 
     /// All up to this number have arrived.
@@ -167,7 +179,7 @@ pub(crate) fn decode(record: &[u8]) -> Option<Message> {
     if head[0] != VERSION {
         return None;
     }
-    let at = u64::from_le_bytes(head[1..9].try_into().ok()?);
+    let at = time_of(record)?;
     let (key, payload) = match u32::from_le_bytes(head[9..].try_into().ok()?) {
         NO_KEY => (None, rest),
         len => {
@@ -176,6 +188,10 @@ pub(crate) fn decode(record: &[u8]) -> Option<Message> {
         }
     };
     Some(Message { at, key, payload: payload.into() })
+}
+
+fn time_of(record: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(record.get(1..9)?.try_into().ok()?))
 }
 
 /// How much longer than its payload a message of the backlog is at most, with a key of so many bytes when that is
@@ -217,13 +233,14 @@ mod tests {
         for offline in [Offline::Memory(1 << 20), Offline::spool(folder.path(), 1 << 20)] {
             let mut backlog = Backlog::open(&offline).unwrap();
             assert_eq!(next(&mut backlog), None);
-            assert!(!backlog.has_next());
+            assert!(!backlog.has_next() && backlog.oldest().is_none());
             let messages = [message(1, None, b"one"), message(2, Some("k"), b""), message(3, None, b"three")];
             for message in &messages {
                 assert!(matches!(backlog.append(message), Fate::Waits));
             }
             let (first, found) = next(&mut backlog).unwrap();
             assert_eq!(found, messages[0]);
+            assert_eq!(backlog.oldest(), Some(2));
             backlog.acknowledge(first);
             assert_eq!(next(&mut backlog).map(|(_, found)| found), Some(messages[1].clone()));
             backlog.rewind();

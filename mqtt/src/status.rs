@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Which of the two states there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// There is a session, and this is the time for which there was none before it.
-    Online { offline: Duration },
+    /// There is a session; for how long there was none before it, and how old the oldest message is that waits.
+    Online { offline: Duration, oldest: Duration },
     /// There is none any more.
     Offline,
 }
@@ -20,9 +20,10 @@ pub(crate) struct Figures {
 
 pub(crate) fn json(state: State, Figures { waiting, lost }: Figures) -> Vec<u8> {
     match state {
-        State::Online { offline } => {
-            let offline_s = offline.as_secs_f64();
-            format!(r#"{{"state":"online","offline_s":{offline_s:.1},"waiting":{waiting},"lost":{lost}}}"#).into_bytes()
+        State::Online { offline, oldest } => {
+            let (offline_s, oldest_s) = (offline.as_secs_f64(), oldest.as_secs_f64());
+            let begin = format!(r#"{{"state":"online","offline_s":{offline_s:.1}"#);
+            format!(r#"{begin},"waiting":{waiting},"lost":{lost},"oldest_s":{oldest_s:.1}}}"#).into_bytes()
         }
         State::Offline => format!(r#"{{"state":"offline","waiting":{waiting},"lost":{lost}}}"#).into_bytes(),
     }
@@ -35,8 +36,9 @@ mod tests {
     #[test]
     fn it_is_what_is_documented() {
         let figures = Figures { waiting: 12, lost: 3 };
-        let online = json(State::Online { offline: Duration::from_millis(1540) }, figures);
-        assert_eq!(online, br#"{"state":"online","offline_s":1.5,"waiting":12,"lost":3}"#);
+        let [offline, oldest] = [1540, 61_000].map(Duration::from_millis);
+        let online = json(State::Online { offline, oldest }, figures);
+        assert_eq!(online, br#"{"state":"online","offline_s":1.5,"waiting":12,"lost":3,"oldest_s":61.0}"#);
         assert_eq!(json(State::Offline, figures), br#"{"state":"offline","waiting":12,"lost":3}"#);
     }
 }

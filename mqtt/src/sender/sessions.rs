@@ -54,7 +54,7 @@ impl Sender {
         session.offline = now.saturating_duration_since(self.offline_since);
         let offline = session.offline;
         self.counts.sessions += 1;
-        self.say(&connection, State::Online { offline });
+        self.say_online(&connection, offline);
         if shared.settings.commands().is_some() {
             let subscribe = session::subscribe(self.in_flight.next_id(), shared.topics.down());
             match subscribe {
@@ -145,10 +145,15 @@ impl Sender {
         if now >= self.status_at {
             let figures = self.figures();
             if self.farewell.is_none() && (figures.waiting > 0 || figures != self.told) {
-                self.say(&connection, State::Online { offline });
+                self.say_online(&connection, offline);
             }
             self.status_at = now + shared.settings.status_interval;
         }
+    }
+
+    fn say_online(&mut self, connection: &Connection, offline: Duration) {
+        let oldest = self.backlog.oldest().map_or(0, |at| now_ms().saturating_sub(at));
+        self.say(connection, State::Online { offline, oldest: Duration::from_millis(oldest) });
     }
 
     /// Says what the state of the bridge is, for all who ask.

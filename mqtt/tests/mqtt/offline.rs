@@ -192,6 +192,7 @@ fn how_much_waits_is_said_again_and_again_while_something_does() {
     // For how long there was no session is that of the time before it.
     let offline = |status: &str| status.split("offline_s\":").nth(1).unwrap().split(',').next().unwrap().to_owned();
     assert!(said.iter().all(|status| offline(status) == offline(&said[0])), "{said:?}");
+    assert!(said.iter().all(|status| status.contains(r#","oldest_s":"#)), "{said:?}");
     bridge.close();
 }
 

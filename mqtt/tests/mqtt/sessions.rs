@@ -25,7 +25,7 @@ fn the_first_that_a_broker_hears() {
     assert!(id.is_some_and(|id| id > 0));
     let payload = String::from_utf8(payload).unwrap();
     assert!(payload.starts_with(r#"{"state":"online","offline_s":0."#), "{payload}");
-    assert!(payload.ends_with(r#","waiting":0,"lost":0}"#), "{payload}");
+    assert!(payload.ends_with(r#","waiting":0,"lost":0,"oldest_s":0.0}"#), "{payload}");
     assert_eq!(peer.subscription(), ("leads/car/s/down".to_owned(), 1));
     connected(&events);
     assert!(bridge.stats().is_online);
