@@ -247,12 +247,13 @@ fn what_has_waited_for_too_long_is_not_sent() {
 #[test]
 fn what_is_too_old_makes_room() {
     let lifespan = Duration::from_millis(20);
-    let delivery = Delivery::new().lifespan(lifespan).max_queued_bytes(1000);
+    let delivery = Delivery::new().max_queued_bytes(1000);
     let (started, valves) =
-        valve::start_server(Writes::Direct, |builder| keyed(builder).max_sent_len(500).delivery(delivery));
+        valve::start_server(Writes::Direct, |builder| keyed(builder).max_sent_len(500).delivery(delivery.clone()));
     let valve = valves.connect();
     let connection = connected(&started.events);
     fall_behind(&valve, &connection);
+    connection.set_delivery(delivery.lifespan(lifespan)).unwrap();
     for round in 0..20 {
         let begun = Instant::now();
         connection.send(format!("{round:0500}").as_bytes()).unwrap();

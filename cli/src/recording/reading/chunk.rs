@@ -2,7 +2,8 @@
 
 use mcap::records::{Record, op};
 use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader, LinearReaderOptions};
-use mcap::{McapResult, parse_record};
+
+use super::parse::{Unreadable, parse};
 
 /// The largest record that is held in memory, and the largest chunk, packed or not, in bytes. Recorders make chunks of
 /// some MiB.
@@ -44,15 +45,15 @@ impl Chunk {
     }
 
     /// The next record, or why there is none.
-    pub(super) fn next(&mut self) -> Option<McapResult<Record<'static>>> {
+    pub(super) fn next(&mut self) -> Option<Result<Record<'static>, Unreadable>> {
         loop {
             match self.reader.next_event()? {
                 Ok(LinearReadEvent::Record { opcode, data }) => {
-                    return Some(parse_record(opcode, data).map(Record::into_owned));
+                    return Some(parse(opcode, data));
                 }
                 // All of it has been given before.
                 Ok(LinearReadEvent::ReadRequest(_)) => self.reader.notify_read(0),
-                Err(error) => return Some(Err(error)),
+                Err(error) => return Some(Err(error.into())),
             }
         }
     }

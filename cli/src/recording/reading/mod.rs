@@ -19,6 +19,7 @@ mod json_lines;
 mod lines;
 mod mcap;
 mod names;
+mod parse;
 mod records;
 
 use std::fs::File;

@@ -15,12 +15,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use mcap::records::{Record, op};
-use mcap::{MAGIC, McapError, parse_record};
+use mcap::{MAGIC, McapError};
 
 use super::super::words::clock;
 use super::chunk::{Chunk, HEAD, LARGEST, PROBE, has_its_length, is_chunk};
 use super::counted::Counted;
 use super::index::descriptions;
+use super::parse::{Unreadable, parse};
 
 /// What is found in the file.
 #[derive(Debug)]
@@ -152,7 +153,7 @@ impl<R: Read> Records<R> {
         let what = match chunk.next() {
             Some(Ok(record)) => return Ok(Some(Found::Record(record))),
             // Any other name is one that is damaged.
-            Some(Err(McapError::UnsupportedCompression(name))) if name == "lz4" => {
+            Some(Err(Unreadable::Mcap(McapError::UnsupportedCompression(name)))) if name == "lz4" => {
                 return Err(io::Error::new(io::ErrorKind::Unsupported, "it is compressed by lz4, and not by zstd"));
             }
             Some(Err(error)) if chunk.is_whole => error.to_string(),
@@ -226,8 +227,8 @@ impl<R: Read> Records<R> {
                 self.end = Some(if has_magic { End::Finished } else { End::CutOff });
             }
             op::HEADER | op::SCHEMA | op::CHANNEL | op::MESSAGE | op::METADATA if !self.is_in_summary => {
-                return Ok(Some(match parse_record(opcode, body) {
-                    Ok(record) => Found::Record(record.into_owned()),
+                return Ok(Some(match parse(opcode, body) {
+                    Ok(record) => Found::Record(record),
                     Err(error) => Found::Damaged(Damage { at, what: error.to_string(), times: None }),
                 }));
             }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use ::mcap::records::{MessageHeader, Metadata, op};
 use ::mcap::{WriteOptions, Writer};
+use leads_comm_testing::folder::Folder;
 use proptest::prelude::*;
 
 use super::super::channels::{self, Wrap};
@@ -252,6 +253,29 @@ fn channels_of_other_programs_are_played_if_they_are_json() {
         ("/new", Use::Unknown),
     ];
     assert_eq!(uses, expected.map(|(topic, used)| (topic.to_owned(), used)));
+}
+
+/// Each byte of the summary is damaged once: it tells what it told, or nothing, or something else.
+#[test]
+fn no_damage_of_the_summary_is_too_much() {
+    let (file, _) = recording(20, 4, true);
+    let folder = Folder::new("summary");
+    let path = folder.path().join("damaged.mcap");
+    let begin = u64::from_le_bytes(*file[file.len() - MAGIC.len() - 20..].first_chunk().unwrap()) as usize;
+    std::fs::write(&path, &file).unwrap();
+    let whole = index::descriptions(&path).len();
+    assert!(whole > 1 && extent(&path).is_some());
+    let mut same = 0;
+    for at in begin..file.len() {
+        let mut damaged = file.clone();
+        damaged[at] ^= 0x80;
+        std::fs::write(&path, &damaged).unwrap();
+        let found = index::descriptions(&path).len();
+        assert!(found <= whole, "{at}: {found}");
+        same += usize::from(found == whole);
+        let _ = received(&path);
+    }
+    assert!(same < file.len() - begin, "nothing is damaged");
 }
 
 proptest! {

@@ -1,14 +1,13 @@
-//! Several bridges at one broker, and one that stands still.
+//! Several bridges at one broker.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use leads_comm_mqtt::{Bridge, Event, Offline};
+use leads_comm_mqtt::{Bridge, Event};
 
 use super::{Mosquitto, OPEN, bridge_to};
-use crate::{PATIENCE, connected, find};
+use crate::{PATIENCE, find};
 
 /// Each throws the other out, and comes back; but less and less often.
 #[test]
@@ -60,31 +59,4 @@ fn bridges_of_several_vehicles_share_a_broker() {
     });
     assert_eq!(seen.into_keys().map(|line| line.to_lowercase()).collect::<Vec<_>>(), expected);
     bridges.iter().for_each(Bridge::close);
-}
-
-/// A broker that stands still is one that is slow, and then one that is gone.
-#[cfg(unix)]
-#[test]
-fn a_broker_that_stands_still_holds_up_nobody() {
-    let Some(broker) = Mosquitto::start(OPEN) else { return };
-    let (bridge, events) =
-        bridge_to(&broker, |builder| builder.keep_alive(Duration::from_secs(1)).offline(Offline::Memory(64 << 20)));
-    connected(&events);
-    let id = broker.child.as_ref().unwrap().id().to_string();
-    let signal = |name: &str| assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
-    signal("-STOP");
-    let mut slowest = Duration::ZERO;
-    for _ in 0..1000 {
-        let begin = Instant::now();
-        bridge.publish(&[b'x'; 16 * 1024]).unwrap();
-        slowest = slowest.max(begin.elapsed());
-    }
-    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
-    find(&events, |event| match event {
-        Event::Disconnected { fault: Some(fault), .. } => Some(fault),
-        _ => None,
-    });
-    signal("-CONT");
-    connected(&events);
-    bridge.close();
 }

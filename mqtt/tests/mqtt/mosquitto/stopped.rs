@@ -1,14 +1,14 @@
-//! How long the vehicle takes to broadcast while the broker of a viewer, a bridge, stands still.
+//! A broker that stands still, and how long the vehicle takes to broadcast meanwhile.
 
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::{Client, Reconnect, Server};
-use leads_comm_mqtt::Offline;
+use leads_comm_mqtt::{Event, Offline};
 
 use super::{Mosquitto, OPEN, bridge_to};
-use crate::{connected, until};
+use crate::{connected, find, until};
 
 /// How often it is looked at with the broker running, and with it stopped.
 const ROUNDS: usize = 20;
@@ -18,6 +18,32 @@ const BROADCASTS: usize = 1000;
 
 /// How long it is from one broadcast to the next.
 const PERIOD: Duration = Duration::from_micros(500);
+
+/// A broker that stands still is one that is slow, and then one that is gone.
+#[test]
+fn a_broker_that_stands_still_holds_up_nobody() {
+    let Some(broker) = Mosquitto::start(OPEN) else { return };
+    let (bridge, events) =
+        bridge_to(&broker, |builder| builder.keep_alive(Duration::from_secs(1)).offline(Offline::Memory(64 << 20)));
+    connected(&events);
+    let id = broker.child.as_ref().unwrap().id().to_string();
+    let signal = |name: &str| assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    signal("-STOP");
+    let mut slowest = Duration::ZERO;
+    for _ in 0..1000 {
+        let begin = Instant::now();
+        bridge.publish(&[b'x'; 16 * 1024]).unwrap();
+        slowest = slowest.max(begin.elapsed());
+    }
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    find(&events, |event| match event {
+        Event::Disconnected { fault: Some(fault), .. } => Some(fault),
+        _ => None,
+    });
+    signal("-CONT");
+    connected(&events);
+    bridge.close();
+}
 
 /// Prints how long 99 of 100 broadcasts take at most, and how many times as long with the broker stopped. It is a
 /// figure for people, and goes by the clock: run it by itself, with `--ignored --nocapture`.
