@@ -206,7 +206,7 @@ fn what_was_described_in_a_damaged_chunk_is_described_at_the_end() {
     let (mut file, _) = recording(25, 5, true);
     let chunk = (0..file.len()).find(|at| is_chunk(&file[*at..])).unwrap();
     file[chunk + 80] ^= 0xff;
-    let folder = leads_comm_testing::folder::Folder::new("damaged");
+    let folder = Folder::new("damaged");
     let path = folder.path().join("a.mcap");
     std::fs::write(&path, &file).unwrap();
     let mut recording = Recording::open(&path).unwrap();
