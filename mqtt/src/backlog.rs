@@ -51,6 +51,16 @@ impl Offline {
     }
 }
 
+impl Offline {
+    /// How many bytes may wait; `None` where none do.
+    pub(crate) fn max_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Drop => None,
+            Self::Memory(max_bytes) | Self::Spool { max_bytes, .. } => Some(*max_bytes),
+        }
+    }
+}
+
 /// How much is read from the spool at a time, in bytes.
 const CHUNK: usize = 64 * 1024;
 

@@ -17,6 +17,12 @@ pub(crate) enum Cargo {
     Own,
 }
 
+impl Cargo {
+    fn live_bytes(&self) -> usize {
+        if let Self::Live(_, message) = self { message.charge() } else { 0 }
+    }
+}
+
 /// In the order of publishing, which is that of the answers of a broker that keeps to its protocol.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
@@ -26,6 +32,8 @@ pub(crate) struct InFlight {
     backlog: usize,
     /// How many of the bridge's own have not.
     own: usize,
+    /// What the live ones are charged that have not.
+    live_bytes: usize,
 }
 
 /// What the backlog can forget.
@@ -59,6 +67,7 @@ impl InFlight {
     pub(crate) fn add(&mut self, id: u16, cargo: Cargo) {
         self.backlog += usize::from(matches!(cargo, Cargo::Backlog(_)));
         self.own += usize::from(cargo == Cargo::Own);
+        self.live_bytes += cargo.live_bytes();
         self.entries.push_back(Entry { id, cargo, is_acknowledged: false });
     }
 
@@ -73,6 +82,7 @@ impl InFlight {
         entry.is_acknowledged = true;
         self.backlog -= usize::from(matches!(entry.cargo, Cargo::Backlog(_)));
         self.own -= usize::from(entry.cargo == Cargo::Own);
+        self.live_bytes -= entry.cargo.live_bytes();
         Some(&entry.cargo)
     }
 
@@ -115,9 +125,14 @@ impl InFlight {
         self.own
     }
 
+    /// What the live ones that are on their way are charged.
+    pub(crate) fn live_bytes(&self) -> usize {
+        self.live_bytes
+    }
+
     /// The session is over: the messages of the vehicle that nobody has acknowledged, in their order.
     pub(crate) fn end(&mut self) -> Vec<Message> {
-        (self.backlog, self.own) = (0, 0);
+        (self.backlog, self.own, self.live_bytes) = (0, 0, 0);
         let left = self.entries.drain(..).filter(|entry| !entry.is_acknowledged);
         left.filter_map(|entry| if let Cargo::Live(_, message) = entry.cargo { Some(message) } else { None }).collect()
     }
@@ -163,12 +178,15 @@ mod tests {
         send(&mut in_flight, Cargo::Backlog(7));
         send(&mut in_flight, live(3));
         assert_eq!(in_flight.first_live(), Some(1));
+        let of_one = live(0).live_bytes();
+        assert_eq!(in_flight.live_bytes(), 3 * of_one);
         assert!(in_flight.acknowledge(second).is_some() && second != first);
+        assert_eq!(in_flight.live_bytes(), 2 * of_one);
         assert_eq!(in_flight.first_live(), Some(1));
         assert_eq!((in_flight.len(), in_flight.backlog(), in_flight.own()), (5, 1, 1));
         assert_eq!(in_flight.end().iter().map(|message| message.at).collect::<Vec<_>>(), [1, 3]);
         assert_eq!((in_flight.len(), in_flight.backlog(), in_flight.own()), (0, 0, 0));
-        assert_eq!(in_flight.first_live(), None);
+        assert_eq!((in_flight.first_live(), in_flight.live_bytes()), (None, 0));
         assert!(in_flight.acknowledge(first).is_none());
         let own = send(&mut in_flight, Cargo::Own);
         assert!(in_flight.acknowledge(own).is_some());

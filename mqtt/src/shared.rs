@@ -52,6 +52,8 @@ struct State {
     backlog: Extent,
     is_online: bool,
     settled: u64,
+    /// What the messages are charged that the sender has taken, and that neither wait in the backlog nor have arrived.
+    under_way: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +147,8 @@ pub(crate) struct Seen {
     pub(crate) is_online: bool,
     /// The number up to which it is settled what has become of all messages.
     pub(crate) settled: u64,
+    /// What the live messages are charged that are on their way.
+    pub(crate) on_way: usize,
 }
 
 impl Shared {
@@ -161,6 +165,7 @@ impl Shared {
             backlog,
             is_online: false,
             settled: 0,
+            under_way: 0,
         };
         let (work, room, over) = (Condvar::new(), Condvar::new(), Condvar::new());
         Self { settings, topics, state: Mutex::new(state), work, room, over }
@@ -182,7 +187,7 @@ impl Shared {
         let mut state = self.state.lock();
         loop {
             match state.phase {
-                Phase::Running if blocking && !state.waiting.has_room(&message) => self.room.wait(&mut state),
+                Phase::Running if blocking && !state.has_room(&self.settings, &message) => self.room.wait(&mut state),
                 Phase::Running => break,
                 Phase::New => return Err(Error::NotStarted),
                 Phase::Closing(_) | Phase::Over => return Err(Error::Closed),
@@ -266,7 +271,9 @@ impl Shared {
     pub(crate) fn wait(&self, seen: Seen, request: Request) -> Work {
         let Request { wanted, until, knows_closing, tells_refused } = request;
         let mut state = self.state.lock();
-        state.note(seen);
+        if state.note(seen) {
+            self.room.notify_all();
+        }
         loop {
             let has_messages = match wanted {
                 Wanted::Oldest { .. } => !state.waiting.is_empty(),
@@ -285,6 +292,7 @@ impl Shared {
             Wanted::Oldest { bytes, most } => (state.waiting.take(bytes, most), false),
             Wanted::Excess { bytes } => (state.waiting.take_excess(bytes), true),
         };
+        state.under_way += messages.iter().map(Message::charge).sum::<usize>();
         if !messages.is_empty() {
             self.room.notify_all();
         }
@@ -301,7 +309,9 @@ impl Shared {
 
     /// Says what the sender has seen.
     pub(crate) fn note(&self, seen: Seen) {
-        self.state.lock().note(seen);
+        if self.state.lock().note(seen) {
+            self.room.notify_all();
+        }
     }
 
     /// Begins the end, which is to be over by then; returns at once where it has begun before.
@@ -368,10 +378,27 @@ impl Phase {
 }
 
 impl State {
-    fn note(&mut self, seen: Seen) {
+    /// Whether there is more room than before.
+    fn note(&mut self, seen: Seen) -> bool {
+        let before = self.kept_bytes();
         self.counts += seen.counts;
         self.backlog = seen.backlog;
         self.is_online = seen.is_online;
         self.settled = seen.settled;
+        self.under_way = seen.on_way;
+        self.kept_bytes() < before
+    }
+
+    /// What waits in the backlog, or would if the session ended now.
+    fn kept_bytes(&self) -> u64 {
+        self.backlog.bytes + (self.under_way + self.waiting.charged()) as u64
+    }
+
+    /// Whether no message has to go for this one, now or when the session ends. A backlog in files drops a whole file at
+    /// a time, and so is filled by half.
+    fn has_room(&self, settings: &Settings, message: &Message) -> bool {
+        let (kept, charge) = (self.kept_bytes(), message.charge() as u64);
+        let may_be_kept = settings.offline.max_bytes().is_none_or(|max| kept == 0 || kept + charge <= max / 2);
+        may_be_kept && self.waiting.has_room(message)
     }
 }

@@ -31,10 +31,12 @@ pub struct Stats {
     /// Messages that the broker has acknowledged, live or out of the backlog.
     pub acknowledged: u64,
     /// Up to which [number](crate::Bridge::publish) it is settled what has become of all messages: the broker has
-    /// acknowledged them, they wait in the backlog, or were dropped or lost; with QoS 0, they were handed to the client.
+    /// acknowledged them, they wait in the backlog, or had to go because there was no room; with QoS 0, they were handed
+    /// to the client. A message that the disk did not take, and what came behind it, never are.
     ///
-    /// Behind [`Offline::Spool`](crate::Offline::Spool) and [`acknowledged`](crate::BridgeBuilder::acknowledged) this is
-    /// what survives the end of the process: whoever has the messages need not keep them any longer.
+    /// With [`Offline::Spool`](crate::Offline::Spool), [`acknowledged`](crate::BridgeBuilder::acknowledged) and
+    /// [`publish_blocking`](crate::Bridge::publish_blocking), for which none has to go, this is what survives the end of
+    /// the process: the program that has the messages need not keep these any longer.
     pub settled: u64,
     /// Messages that were dropped because there was no session and nothing [waits](crate::Offline::Drop), because more
     /// came than the broker takes, or because the [callback](crate::Bridge) was given one that is too long, or that

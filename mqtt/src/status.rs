@@ -5,7 +5,8 @@ use std::time::Duration;
 /// Which of the two states there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// There is a session; for how long there was none before it, and how old the oldest message is that waits.
+    /// There is a session; for how long there was none before it, and how old the message of the backlog is that goes
+    /// next.
     Online { offline: Duration, oldest: Duration },
     /// There is none any more.
     Offline,

@@ -115,8 +115,9 @@ impl Bridge {
     /// Publishes a message as [`publish`](Self::publish) does, but where there is no room for it, it waits until there
     /// is, or the bridge is closed: for a program that has its messages from a disk, or from a sender who keeps them.
     ///
-    /// What may wait is [`max_live_bytes`](BridgeBuilder::max_live_bytes), and as much again where there is a backlog.
-    /// In a function that the bridge has called (commands, events, the logger) it does not wait.
+    /// What may wait is [`max_live_bytes`](BridgeBuilder::max_live_bytes); where there is a backlog, as much again, but no
+    /// more than half of the backlog with all that waits there or is on its way: so that it has room when the session
+    /// ends. In a function that the bridge has called (commands, events, the logger) it does not wait.
     ///
     /// # Errors
     ///

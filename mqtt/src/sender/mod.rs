@@ -84,6 +84,8 @@ pub(crate) struct Sender {
     is_turn_of_own: bool,
     /// The number of the last message that was sent or set aside.
     handled: u64,
+    /// The last number that is settled for as long as the bridge lasts: what came behind it could not be kept.
+    settled_at_most: u64,
     rate: Rate,
     /// What has happened since the others were told of it.
     counts: Counts,
@@ -146,6 +148,7 @@ impl Sender {
             own: own::ToSay::default(),
             is_turn_of_own: false,
             handled: 0,
+            settled_at_most: u64::MAX,
             counts: Counts::default(),
             events: VecDeque::new(),
             offline_since: now,
@@ -282,9 +285,14 @@ impl Sender {
     /// What the others are told.
     fn seen(&mut self) -> Seen {
         let is_online = self.is_online() && self.farewell.is_none();
+        let (counts, backlog) = (mem::take(&mut self.counts), self.backlog.extent());
+        Seen { counts, backlog, is_online, settled: self.settled(), on_way: self.in_flight.live_bytes() }
+    }
+
+    /// Up to which number it is settled what has become of all messages.
+    fn settled(&self) -> u64 {
         // What was set aside behind one that is on its way is settled with that one.
-        let settled = self.in_flight.first_live().map_or(self.handled, |number| number - 1);
-        Seen { counts: mem::take(&mut self.counts), backlog: self.backlog.extent(), is_online, settled }
+        self.in_flight.first_live().map_or(self.handled, |number| number - 1).min(self.settled_at_most)
     }
 
     fn hear(&mut self, news: News) {
@@ -325,6 +333,7 @@ impl Sender {
             Fate::Waits => true,
             Fate::Dropped => false,
             Fate::Failed(error) => {
+                self.settled_at_most = self.settled();
                 self.tell_failed(error);
                 true
             }

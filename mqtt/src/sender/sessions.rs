@@ -93,6 +93,7 @@ impl Sender {
     /// Takes back what was published and has not arrived, as far as that is known: what nobody has acknowledged, and
     /// what was not written.
     pub(super) fn take_back(&mut self, unsent: Vec<Vec<u8>>) {
+        let settled = self.settled();
         let mut messages = self.in_flight.end();
         messages.extend(unsent.iter().filter_map(|packet| self.unsent_message(packet)));
         self.backlog.rewind();
@@ -100,6 +101,9 @@ impl Sender {
             self.counts.returned += 1;
             if !self.keep(&message) {
                 self.counts.lost += 1;
+            }
+            if self.settled_at_most < u64::MAX {
+                self.settled_at_most = self.settled_at_most.min(settled);
             }
         }
     }

@@ -5,9 +5,10 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm_mqtt::{Bridge, Error, Event, Offline};
+use leads_comm_testing::folder::Folder;
 
 use super::broker::Broker;
-use super::{PATIENCE, builder, connected, start, until};
+use super::{PATIENCE, builder, connected, find, start, until};
 
 #[test]
 fn it_is_settled_up_to_the_first_message_that_is_on_its_way() {
@@ -113,6 +114,62 @@ fn who_can_wait_is_held_up_and_loses_nothing() {
         assert!(waited == 0 || offline != Offline::Drop);
         bridge.close();
     }
+}
+
+/// While there is no broker either: half of the backlog is all that waits.
+#[test]
+fn who_can_wait_is_held_up_by_a_backlog_that_fills() {
+    const MAX: u64 = 1 << 20;
+    let broker = Broker::new();
+    let (bridge, _events) = start(&broker, |builder| {
+        builder.max_live_bytes(10_000).acknowledged(true).offline(Offline::Memory(MAX)).catch_up(1 << 30)
+    });
+    let told = publish_blocking(&bridge, 100);
+    // The broker accepts, and does not answer.
+    let mut peer = broker.accept();
+    let stats = until(&bridge, "nearly half of it is taken", |stats| stats.waiting_bytes > MAX / 2 - 40_000);
+    assert!(stats.waiting_bytes <= MAX / 2 && stats.accepted < 100, "{stats:?}");
+    peer.connect();
+    peer.send(b"\x20\x02\0\0");
+    for _ in 0..100 {
+        let publish = peer.message();
+        peer.acknowledge(&publish);
+    }
+    for number in 1..=100 {
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap().unwrap(), number);
+    }
+    let stats = until(&bridge, "all are settled", |stats| stats.settled == 100 && stats.waiting == 0);
+    assert_eq!((stats.dropped, stats.lost), (0, 0), "{stats:?}");
+    bridge.close();
+}
+
+/// What the disk did not take is not settled, nor is anything behind it, so that the next process is given it again.
+#[cfg(unix)]
+#[test]
+fn nothing_is_settled_behind_what_could_not_be_kept() {
+    let folder = Folder::new("mqtt-spool");
+    let offline = Offline::spool(folder.path().join("spool"), 64 * 1024);
+    let broker = Broker::new();
+    let (bridge, events) = start(&broker, |builder| builder.acknowledged(true).offline(offline));
+    for _ in 0..10 {
+        bridge.publish(&[b'x'; 1000]).unwrap();
+    }
+    until(&bridge, "ten wait", |stats| stats.waiting == 10 && stats.settled == 10);
+    std::fs::remove_dir_all(folder.path().join("spool")).unwrap();
+    // The file that is open takes some more of them.
+    for _ in 0..20 {
+        bridge.publish(&[b'x'; 1000]).unwrap();
+    }
+    find(&events, |event| matches!(event, Event::BacklogFailed { .. }).then_some(()));
+    let stats = until(&bridge, "none is queued", |stats| stats.queued == 0 && stats.lost + stats.waiting == 30);
+    assert!((10..30).contains(&stats.settled), "{stats:?}");
+
+    // The broker has what comes then.
+    let (mut peer, _) = broker.online();
+    bridge.publish(b"live").unwrap();
+    while peer.message().payload != b"live" {}
+    bridge.close();
+    assert_eq!(bridge.stats().settled, stats.settled);
 }
 
 #[test]

@@ -145,7 +145,7 @@ impl Files {
     /// Lets the oldest files go, as far as there is more than there may be.
     fn trim(&mut self) {
         let mut messages = self.next - self.oldest();
-        let mut bytes: u64 = self.segments.iter().map(Segment::charge).sum();
+        let mut bytes = self.bytes();
         while self.segments.len() > 1 && (messages > self.bounds.max_messages || bytes > self.bounds.max_bytes) {
             if let Some(gone) = self.segments.pop_front() {
                 messages -= gone.messages;
@@ -166,9 +166,9 @@ impl Files {
         self.oldest()
     }
 
-    /// How many bytes the files have.
+    /// How many bytes the files count for.
     pub(super) fn bytes(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.bytes).sum()
+        self.segments.iter().map(Segment::charge).sum()
     }
 
     /// The file with this number, which is there.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::history::HistoryError;
 use crate::{Position, PositionFile};
 
-/// How often it is written, at most: as long as that may have passed when the process is killed.
+/// How often it is written, at most.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
@@ -28,12 +28,18 @@ impl Mark {
 
     pub(super) fn put(&mut self, position: Position) {
         self.due = Some(position);
+        self.look();
+    }
+
+    /// Writes what is due, if it is time.
+    pub(super) fn look(&mut self) {
         if self.written.is_none_or(|written| written.elapsed() >= INTERVAL) {
             self.write();
         }
     }
 
-    fn write(&mut self) {
+    /// Writes what is due.
+    pub(super) fn write(&mut self) {
         let Some(position) = self.due.take() else { return };
         self.written = Some(Instant::now());
         // Some are taken twice then.

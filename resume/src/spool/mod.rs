@@ -24,7 +24,7 @@ use mark::Mark;
 /// | | the process ends, or is killed | the machine loses power |
 /// |---|---|---|
 /// | [`in_memory`](Self::in_memory) | all is gone | the same |
-/// | [`open`](Self::open) | nothing is lost; what was acknowledged in its last 0.1 s is taken again, if it was killed | the last messages may be lost, some seconds of them |
+/// | [`open`](Self::open) | nothing is lost; what was acknowledged in the last 0.1 s in which anything was is taken again, if it was killed | the last messages may be lost, some seconds of them |
 ///
 /// Nothing of it waits for anybody but the disk, and any thread may call it.
 ///
@@ -131,6 +131,7 @@ impl Spool {
     /// [`HistoryError::Io`]: this message is lost, and counted; those before it are not.
     pub fn append(&self, payload: &[u8]) -> Result<(), HistoryError> {
         let mut state = self.state.lock();
+        state.mark.iter_mut().for_each(Mark::look);
         let appended = self.history.append(payload);
         state.lost += u64::from(appended.is_err());
         state.drop_before(self.history.extent().oldest);
@@ -189,6 +190,7 @@ impl Spool {
         // They are found again; what was dropped is not.
         state.holes.clear();
         state.late.clear();
+        state.mark.iter_mut().for_each(Mark::write);
     }
 
     /// What waits now.

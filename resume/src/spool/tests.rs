@@ -100,7 +100,13 @@ fn what_a_process_leaves_waits_for_the_next_one() {
     let spool = open();
     append(&spool, 101..=150);
     assert_eq!(take_all(&spool), (1..=150).collect::<Vec<_>>());
+    spool.acknowledge(110);
+    // It stands there before the end, which may be that of a process that is killed.
+    let mark = || fs::read_to_string(folder.path().join("acknowledged")).unwrap();
+    assert!(mark().trim_end().ends_with(":110"), "{}", mark());
     spool.acknowledge(120);
+    spool.rewind();
+    assert!(mark().trim_end().ends_with(":120"), "{}", mark());
     drop(spool);
     // The file of what came in the end has some that were acknowledged.
     assert_eq!(take_all(&open()), (121..=150).collect::<Vec<_>>());

@@ -94,7 +94,7 @@ fn may_be_read(file: &mut File, size: u64) -> Option<bool> {
         return Some(false);
     }
     let begin = u64::from_le_bytes(*footer.first_chunk()?);
-    let len = (size - END as u64).checked_sub(begin).and_then(|len| usize::try_from(len).ok());
+    let len = size.checked_sub(END as u64)?.checked_sub(begin).and_then(|len| usize::try_from(len).ok());
     // One without a summary says that it begins nowhere.
     let Some(len) = len.filter(|len| *len <= LARGEST && begin > 0) else { return Some(false) };
     let mut summary = vec![0; len];
@@ -104,7 +104,9 @@ fn may_be_read(file: &mut File, size: u64) -> Option<bool> {
     while let Some((head, behind)) = rest.split_first_chunk::<HEAD>() {
         let len = usize::try_from(u64::from_le_bytes(*head.last_chunk()?)).ok()?;
         let (body, behind) = behind.split_at_checked(len)?;
-        if !has_its_lengths(head[0], body) {
+        // `mcap` would parse these as well, which are never there, and has lengths of its own in them.
+        let is_elsewhere = matches!(head[0], op::ATTACHMENT | op::CHUNK);
+        if is_elsewhere || !has_its_lengths(head[0], body) {
             return Some(false);
         }
         rest = behind;

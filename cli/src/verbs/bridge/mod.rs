@@ -48,7 +48,8 @@ memory or in files.
 
 A vehicle that keeps a history of what it says (leads-comm-resume) is asked with
 --resume for all that has not arrived, also where the bridge was killed. It
-takes --acknowledged and a spool, and some messages come twice then.
+takes --acknowledged and a spool, and some messages come twice then. FILE and
+the folder of the spool belong together.
 
 Exit code 0: it was ended by Ctrl-C. 1: it failed. 2: a wrong call.";
 
@@ -181,6 +182,7 @@ fn bridge(
         return Err(usage("port 0 is for a server, which is given a free one"));
     }
     let text = |name: &str| matches.get_one::<String>(name);
+    let is_resumed = matches.contains_id("resume");
     let name = text("vehicle").expect("clap asks for it");
     let stream = text("stream").map_or(STREAM, String::as_str);
     let mut builder = Bridge::builder(name, stream)
@@ -188,11 +190,13 @@ fn bridge(
         .acknowledged(matches.get_flag("acknowledged"))
         .max_packet_len(endpoint::longest_message(matches).saturating_add(ROOM))
         .events(move |event| {
-            if let Event::Failed { .. } = event {
+            match event {
+                // What the disk does not take has to stay with the vehicle, which gives it again to the next process.
+                Event::BacklogFailed { .. } if !is_resumed => said(event),
                 // Something else may have ended it.
-                let _ = end.try_send(fail(event.to_string()));
+                Event::Failed { .. } | Event::BacklogFailed { .. } => drop(end.try_send(fail(event.to_string()))),
+                event => said(event),
             }
-            said(event);
         });
     if let Some(key) = matches.get_one::<KeyBy>("key") {
         builder = builder.key(key.function()).retain(true);
@@ -247,8 +251,6 @@ fn with_commands(builder: BridgeBuilder, allowed: Vec<String>, vehicle: Arc<Once
 fn said(event: &Event) {
     match event {
         Event::BacklogFailed { .. } => complain(format_args!("leads-comm: {event}")),
-        // That is what the command says in the end.
-        Event::Failed { .. } => {}
         Event::CommandsRefused { .. } => tell(format_args!("broker: {event}: --allow names those that may come")),
         event => tell(format_args!("broker: {event}")),
     }

@@ -7,6 +7,7 @@ use leads_comm::Server;
 use leads_comm_resume::{Bounds, History, Position, Publisher};
 use leads_comm_testing::folder::Folder;
 use leads_comm_testing::wire::Listening;
+use leads_comm_testing::{free_port, until};
 
 use super::Broker;
 use crate::endpoint::path;
@@ -34,13 +35,23 @@ impl Way {
     }
 
     fn bridge(&self) -> Process {
-        let from = format!("127.0.0.1:{}", self.vehicle.server().port());
-        let (to, spool) = (self.broker.address(), format!("spool={}", path(&self.folder, "spool")));
-        let words = ["bridge", "mqtt", "--pull", &from, "--broker", &to, "--vehicle", "car", "--acknowledged"];
-        let resume = ["--offline", &spool, "--resume", &path(&self.folder, "position")];
-        let process = Process::start(&[&words[..], &resume].concat());
+        let process = self.bridge_to(&self.broker.address());
         process.error_line_with("broker: the broker is there");
         process
+    }
+
+    fn bridge_to(&self, broker: &str) -> Process {
+        let from = format!("127.0.0.1:{}", self.vehicle.server().port());
+        let spool = format!("spool={},max=64k", path(&self.folder, "spool"));
+        let words = ["bridge", "mqtt", "--pull", &from, "--broker", broker, "--vehicle", "car", "--acknowledged"];
+        let resume = ["--offline", &spool, "--catch-up", "64M", "--resume", &path(&self.folder, "position")];
+        Process::start(&[&words[..], &resume].concat())
+    }
+
+    /// The position up to which the bridge has passed on what the vehicle says.
+    fn position(&self) -> Option<Position> {
+        let text = fs::read_to_string(path(&self.folder, "position")).ok()?;
+        text.trim_end().parse().ok()
     }
 
     fn publish(&self, numbers: impl Iterator<Item = u64>) {
@@ -85,8 +96,7 @@ fn nothing_is_lost_where_the_bridge_is_killed() {
     bridge.signal("INT");
     let ended = bridge.end();
     assert_eq!(ended.code, 0, "{ended:?}");
-    let position: Position = fs::read_to_string(path(&way.folder, "position")).unwrap().trim_end().parse().unwrap();
-    assert_eq!(Some(position), way.vehicle.last());
+    assert_eq!(way.position(), way.vehicle.last());
     println!("{kills} kills, {messages} messages: {} came twice", way.twice());
 }
 
@@ -107,6 +117,48 @@ fn it_goes_on_where_it_was() {
     bridge.signal("INT");
     assert_eq!(bridge.end().code, 0);
     assert_eq!(way.twice(), 0);
+}
+
+/// However little room the spool has, and however long there is no broker: the vehicle keeps the rest.
+#[test]
+fn a_spool_that_is_full_loses_nothing() {
+    let Some(mut way) = Way::begin() else { return };
+    let bridge = way.bridge_to(&format!("127.0.0.1:{}", free_port()));
+    way.publish(0..20_000);
+    until("half of the spool is taken", || way.position().is_some_and(|position| position.number > 500));
+    bridge.signal("INT");
+    let ended = bridge.end();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let summary = ended.stderr.last().unwrap();
+    assert!(summary.starts_with("0 messages published, ") && summary.ends_with(" waiting"), "{ended:?}");
+    assert!(way.position().unwrap().number < 20_000);
+    let bridge = way.bridge();
+    way.hear(20_000);
+    bridge.signal("INT");
+    assert_eq!(bridge.end().code, 0);
+}
+
+/// The folder goes while the bridge runs: what could not be kept stays with the vehicle.
+#[cfg(unix)]
+#[test]
+fn a_spool_that_cannot_be_written_ends_it() {
+    let Some(mut way) = Way::begin() else { return };
+    let bridge = way.bridge_to(&format!("127.0.0.1:{}", free_port()));
+    way.publish(0..100);
+    until("it is kept", || way.position() == way.vehicle.last());
+    fs::remove_dir_all(path(&way.folder, "spool")).unwrap();
+    way.publish(100..1000);
+    let ended = bridge.end();
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stderr.last().unwrap().starts_with("leads-comm: "), "{ended:?}");
+    // What was in the folder that is gone is gone.
+    let first = way.position().unwrap().number;
+    assert!((100..1000).contains(&first), "{first}");
+    let bridge = way.bridge();
+    way.hear(1000 - first as usize);
+    assert!((first..1000).all(|number| way.numbers.contains_key(&number)));
+    bridge.signal("INT");
+    assert_eq!(bridge.end().code, 0);
 }
 
 #[test]
@@ -138,6 +190,8 @@ fn what_cannot_be_resumed_is_told() {
         assert_eq!((ended.code, ended.stderr.len()), (code, 1), "{words:?}: {ended:?}");
         assert!(ended.stderr[0].starts_with(&format!("leads-comm: {why}")), "instead of {why}: {ended:?}");
     }
-    let accepting = ["bridge", "mqtt", "--accept", ":0", "--broker", "b", "--vehicle", "x", "--resume", &position];
-    assert_eq!(run(&accepting).code, 2);
+    let rest = ["--broker", "b", "--vehicle", "x", "--offline", &spool, "--resume", &position];
+    for words in [&["--accept", ":0", "--acknowledged"][..], &["--pull", "car"]] {
+        assert_eq!(run(&[&["bridge", "mqtt"], words, &rest].concat()).code, 2, "{words:?}");
+    }
 }
