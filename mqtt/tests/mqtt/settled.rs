@@ -5,10 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use leads_comm_mqtt::{Bridge, Error, Event, Offline};
-use leads_comm_testing::folder::Folder;
 
 use super::broker::Broker;
-use super::{PATIENCE, builder, connected, find, start, until};
+use super::{PATIENCE, builder, connected, start, until};
 
 #[test]
 fn it_is_settled_up_to_the_first_message_that_is_on_its_way() {
@@ -147,7 +146,7 @@ fn who_can_wait_is_held_up_by_a_backlog_that_fills() {
 #[cfg(unix)]
 #[test]
 fn nothing_is_settled_behind_what_could_not_be_kept() {
-    let folder = Folder::new("mqtt-spool");
+    let folder = leads_comm_testing::folder::Folder::new("mqtt-spool");
     let offline = Offline::spool(folder.path().join("spool"), 64 * 1024);
     let broker = Broker::new();
     let (bridge, events) = start(&broker, |builder| builder.acknowledged(true).offline(offline));
@@ -160,7 +159,7 @@ fn nothing_is_settled_behind_what_could_not_be_kept() {
     for _ in 0..20 {
         bridge.publish(&[b'x'; 1000]).unwrap();
     }
-    find(&events, |event| matches!(event, Event::BacklogFailed { .. }).then_some(()));
+    crate::find(&events, |event| matches!(event, Event::BacklogFailed { .. }).then_some(()));
     let stats = until(&bridge, "none is queued", |stats| stats.queued == 0 && stats.lost + stats.waiting == 30);
     assert!((10..30).contains(&stats.settled), "{stats:?}");
 
