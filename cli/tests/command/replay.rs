@@ -14,10 +14,21 @@ const SECOND: u64 = 1_000_000_000;
 
 /// A server that plays, and its port.
 fn start(arguments: &[&str]) -> (Process, u16) {
-    let replay = Process::start(&[&["replay", "--serve", "127.0.0.1:0"], arguments].concat());
-    let line = replay.error_line_with("listening on ");
-    let port = line.rsplit_once(':').unwrap().1.parse().unwrap();
+    let (replay, port, _) = start_told(arguments);
     (replay, port)
+}
+
+/// With what it says before it listens.
+fn start_told(arguments: &[&str]) -> (Process, u16, Vec<String>) {
+    let replay = Process::start(&[&["replay", "--serve", "127.0.0.1:0"], arguments].concat());
+    let mut told = Vec::new();
+    loop {
+        let line = replay.error_line();
+        match line.strip_prefix("listening on 127.0.0.1:") {
+            Some(port) => return (replay, port.parse().unwrap(), told),
+            None => told.push(line),
+        }
+    }
 }
 
 /// What the only viewer is sent, all of it.
@@ -258,14 +269,15 @@ fn what_is_left_of_a_recording_is_played() {
     let sent: Vec<_> = std::iter::repeat_n(all_kinds(), 40).flatten().collect();
     let bytes = fs::read(recordings.mcap("a.mcap", 1, &sent)).unwrap();
     fs::write(recordings.path("cut.mcap"), &bytes[..bytes.len() - 500]).unwrap();
-    let (replay, port) = start(&["--fast", &recordings.name("cut.mcap")]);
+    let (replay, port, mut told) = start_told(&["--fast", &recordings.name("cut.mcap")]);
     let all = Peer::connect(port).rest();
     let there = messages(recordings.path("cut.mcap")).into_iter().map(|(_, message)| message).collect::<Vec<_>>();
     assert!(there.len() > 100 && all == [on_the_wire(&there, ";"), b"disconnect;".to_vec()].concat());
     let ended = replay.end();
     assert_eq!(ended.code, 0, "{ended:?}");
-    let cut_off = ended.stderr.iter().filter(|line| line.contains("the recording was cut off; everything up to"));
-    assert_eq!(cut_off.count(), 1, "{ended:?}");
+    told.extend(ended.stderr);
+    let cut_off = told.iter().filter(|line| line.contains("the recording was cut off; everything up to"));
+    assert_eq!(cut_off.count(), 1, "{told:?}");
 }
 
 #[test]
@@ -278,15 +290,7 @@ fn what_other_programs_recorded_is_played_if_it_is_json() {
         ("/text", "json", &[("wrap", "text"), ("direction", "out")], b"{\"text\":\"mine\"}"),
     ];
     let file = recordings.foreign("a.mcap", &records);
-    let replay = Process::start(&["replay", "--serve", "127.0.0.1:0", &file, "--wait-viewers", "1"]);
-    let mut told = Vec::new();
-    let port = loop {
-        let line = replay.error_line();
-        match line.strip_prefix("listening on 127.0.0.1:") {
-            Some(port) => break port.parse().unwrap(),
-            None => told.push(line),
-        }
-    };
+    let (replay, port, mut told) = start_told(&[&file, "--wait-viewers", "1"]);
     assert_eq!(Peer::connect(port).rest(), b"{ };disconnect;");
     let ended = replay.end();
     told.extend(ended.stderr.iter().filter(|line| line.contains("not played")).cloned());
