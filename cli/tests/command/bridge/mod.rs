@@ -17,6 +17,9 @@ use leads_comm_testing::wire::Listening;
 use crate::endpoint::path;
 use crate::process::{PATIENCE, Process, run};
 
+/// Where no broker is. Not a free port, on which that of another test may be a moment later.
+const NOBODY: &str = "127.0.0.1:1";
+
 /// mosquitto, on a port of its own.
 struct Broker {
     process: Child,

@@ -5,10 +5,9 @@
 use std::fs;
 
 use leads_comm_testing::folder::Folder;
-use leads_comm_testing::free_port;
 use leads_comm_testing::wire::Listening;
 
-use super::{Broker, bridge};
+use super::{Broker, NOBODY, bridge};
 use crate::endpoint::path;
 use crate::kits;
 use crate::process::{Process, prepare};
@@ -33,8 +32,7 @@ fn the_consumer_of_the_readme_gets_all_of_it() {
 
     // Something waits, from when there was no broker.
     let vehicle = Listening::start();
-    let (from, nobody) = (vehicle.address(), format!("127.0.0.1:{}", free_port()));
-    let words = ["bridge", "mqtt", "--pull", &from, "--broker", &nobody, "--vehicle", "car 7"];
+    let words = ["bridge", "mqtt", "--pull", &vehicle.address(), "--broker", NOBODY, "--vehicle", "car 7"];
     let before = Process::start(&[&words[..], &options].concat());
     let car = vehicle.accept();
     car.write(r#"{"topic":"a/b"};"#);

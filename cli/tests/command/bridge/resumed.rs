@@ -6,10 +6,10 @@ use std::fs;
 use leads_comm::Server;
 use leads_comm_resume::{Bounds, History, Position, Publisher};
 use leads_comm_testing::folder::Folder;
+use leads_comm_testing::until;
 use leads_comm_testing::wire::Listening;
-use leads_comm_testing::{free_port, until};
 
-use super::Broker;
+use super::{Broker, NOBODY};
 use crate::endpoint::path;
 use crate::process::{Process, run};
 
@@ -123,7 +123,7 @@ fn it_goes_on_where_it_was() {
 #[test]
 fn a_spool_that_is_full_loses_nothing() {
     let Some(mut way) = Way::begin() else { return };
-    let bridge = way.bridge_to(&format!("127.0.0.1:{}", free_port()));
+    let bridge = way.bridge_to(NOBODY);
     way.publish(0..20_000);
     until("half of the spool is taken", || way.position().is_some_and(|position| position.number > 500));
     bridge.signal("INT");
@@ -143,7 +143,7 @@ fn a_spool_that_is_full_loses_nothing() {
 #[test]
 fn a_spool_that_cannot_be_written_ends_it() {
     let Some(mut way) = Way::begin() else { return };
-    let bridge = way.bridge_to(&format!("127.0.0.1:{}", free_port()));
+    let bridge = way.bridge_to(NOBODY);
     way.publish(0..100);
     until("it is kept", || way.position() == way.vehicle.last());
     fs::remove_dir_all(path(&way.folder, "spool")).unwrap();
