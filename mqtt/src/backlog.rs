@@ -49,9 +49,7 @@ impl Offline {
     pub fn spool(folder: impl Into<PathBuf>, max_bytes: u64) -> Self {
         Self::Spool { folder: folder.into(), max_bytes }
     }
-}
 
-impl Offline {
     /// How many bytes may wait; `None` where none do.
     pub(crate) fn max_bytes(&self) -> Option<u64> {
         match self {

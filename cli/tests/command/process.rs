@@ -165,6 +165,16 @@ impl Process {
         self.stdout.next().unwrap_or_else(|| panic!("stdout has ended; stderr: {:?}", self.stderr.rest()))
     }
 
+    /// The next line of stdout, unless it does not come in time, or there is none.
+    pub(crate) fn line_in_time(&self) -> Option<String> {
+        self.stdout.lines.recv_timeout(PATIENCE).ok().map(text)
+    }
+
+    /// What it has said on stderr by now, and nobody has read.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.stderr.lines.try_iter().map(text).collect()
+    }
+
     /// The next line of stderr.
     #[track_caller]
     pub(crate) fn error_line(&self) -> String {

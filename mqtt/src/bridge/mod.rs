@@ -101,9 +101,9 @@ impl Bridge {
     /// message.
     ///
     /// `Ok` says that it was taken, and which number it has: they are counted from 1, and [`Stats::settled`] tells up to
-    /// which it is settled what has become of them. It goes to the broker as soon as that takes it, behind what was taken before; where
-    /// there is no session it goes where [`offline`](BridgeBuilder::offline) says. May be called from any thread and in
-    /// any callback.
+    /// which it is settled what has become of them. It goes to the broker as soon as that takes it, behind what was
+    /// taken before; where there is no session it goes where [`offline`](BridgeBuilder::offline) says. May be called
+    /// from any thread and in any callback.
     ///
     /// # Errors
     ///

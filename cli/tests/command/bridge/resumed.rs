@@ -61,9 +61,13 @@ impl Way {
     }
 
     /// Takes what comes until so many different messages have.
-    fn hear(&mut self, enough: usize) {
+    fn hear(&mut self, bridge: &Process, enough: usize) {
         while self.numbers.len() < enough {
-            let line = self.heard.line();
+            let Some(line) = self.heard.line_in_time() else {
+                let missing = (0..).find(|number| !self.numbers.contains_key(number));
+                let (count, position, said) = (self.numbers.len(), self.position(), bridge.said());
+                panic!("{count} of {enough} have come, not {missing:?}; the bridge is at {position:?}: {said:?}");
+            };
             // By itself where it stands behind the line of the backlog.
             if let Ok(number) = line.strip_prefix("leads/car/telemetry/up ").unwrap_or(&line).parse() {
                 *self.numbers.entry(number).or_default() += 1;
@@ -87,12 +91,12 @@ fn nothing_is_lost_where_the_bridge_is_killed() {
         let (from, to) = (messages / kills * kill, messages / kills * (kill + 1));
         way.publish(from..to);
         // In the middle of it.
-        way.hear((from + (to - from) / 2) as usize);
+        way.hear(&bridge, (from + (to - from) / 2) as usize);
         bridge.kill();
     }
     let bridge = way.bridge();
     way.publish(messages / kills * kills..messages);
-    way.hear(messages as usize);
+    way.hear(&bridge, messages as usize);
     bridge.signal("INT");
     let ended = bridge.end();
     assert_eq!(ended.code, 0, "{ended:?}");
@@ -106,14 +110,14 @@ fn it_goes_on_where_it_was() {
     for part in 0..3 {
         let bridge = way.bridge();
         way.publish(100 * part..100 * part + 50);
-        way.hear(100 * part as usize + 50);
+        way.hear(&bridge, 100 * part as usize + 50);
         bridge.signal("INT");
         assert_eq!(bridge.end().code, 0);
         // While nobody is there.
         way.publish(100 * part + 50..100 * (part + 1));
     }
     let bridge = way.bridge();
-    way.hear(300);
+    way.hear(&bridge, 300);
     bridge.signal("INT");
     assert_eq!(bridge.end().code, 0);
     assert_eq!(way.twice(), 0);
@@ -133,7 +137,7 @@ fn a_spool_that_is_full_loses_nothing() {
     assert!(summary.starts_with("0 messages published, ") && summary.ends_with(" waiting"), "{ended:?}");
     assert!(way.position().unwrap().number < 20_000);
     let bridge = way.bridge();
-    way.hear(20_000);
+    way.hear(&bridge, 20_000);
     bridge.signal("INT");
     assert_eq!(bridge.end().code, 0);
 }
@@ -155,7 +159,7 @@ fn a_spool_that_cannot_be_written_ends_it() {
     let first = way.position().unwrap().number;
     assert!((100..1000).contains(&first), "{first}");
     let bridge = way.bridge();
-    way.hear(1000 - first as usize);
+    way.hear(&bridge, 1000 - first as usize);
     assert!((first..1000).all(|number| way.numbers.contains_key(&number)));
     bridge.signal("INT");
     assert_eq!(bridge.end().code, 0);
