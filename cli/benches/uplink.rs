@@ -16,7 +16,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -24,6 +24,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leads_comm::{Client, Server, SlowConsumer, callback};
+use leads_comm_testing::free_port;
 
 const ROUNDS: usize = 5;
 
@@ -405,8 +406,4 @@ impl Program {
         let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

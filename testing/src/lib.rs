@@ -23,6 +23,7 @@ pub mod leads_peer;
 #[cfg(target_os = "linux")]
 pub mod leftovers;
 pub mod logged;
+pub mod mosquitto;
 pub mod net;
 pub mod pair;
 pub mod proxy;
@@ -40,6 +41,7 @@ pub mod valve;
 pub mod vitals;
 pub mod wire;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
@@ -51,6 +53,7 @@ use std::time::{Duration, Instant};
 use leads_comm::DisconnectReason;
 use leads_comm::callback::{self, ChannelCallback, Event};
 use leads_comm::crossbeam_channel::Receiver;
+use parking_lot::Mutex;
 use seed::Random;
 
 pub use net::raw::Raw;
@@ -188,12 +191,19 @@ pub fn recorder() -> (ChannelCallback, Receiver<Event>) {
     callback::channel(100_000)
 }
 
-/// A port that nobody listens on, and that the system gives to nobody who asks for any: those are higher.
+/// A port that nobody listens on, that no other test of this process has been given, and that the system gives to
+/// nobody who asks for any: those are higher.
 pub fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let mut random = Random::new(seed::fresh());
     loop {
         let port = u16::try_from(random.within(30_200..=32_200)).unwrap();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let mut given = GIVEN.lock();
+        // Before there are none left, all may be given again.
+        if given.len() > 1500 {
+            given.clear();
+        }
+        if given.insert(port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
     }

@@ -4,58 +4,44 @@ mod paho;
 mod resumed;
 
 use std::fs;
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::Instant;
+use std::process::Command;
 
 use leads_comm_testing::child;
 use leads_comm_testing::folder::Folder;
-use leads_comm_testing::free_port;
+use leads_comm_testing::mosquitto::Mosquitto;
 use leads_comm_testing::wire::Listening;
 
 use crate::endpoint::path;
-use crate::process::{PATIENCE, Process, run};
+use crate::process::{Process, run};
 
 /// Where no broker is. Not a free port, on which that of another test may be a moment later.
 const NOBODY: &str = "127.0.0.1:1";
 
-/// mosquitto, on a port of its own.
-struct Broker {
-    process: Child,
-    folder: Folder,
-    port: String,
-}
+/// mosquitto, and its own clients.
+struct Broker(Mosquitto);
 
 impl Broker {
     /// With these lines in its configuration; `None` where it is not installed.
     fn start(lines: &str) -> Option<Self> {
-        let programs = ["mosquitto", "mosquitto_sub", "mosquitto_pub", "stdbuf"];
+        let programs = ["mosquitto_sub", "mosquitto_pub", "stdbuf"];
         if !programs.iter().all(|program| child::is_there(program, "a broker of MQTT")) {
             return None;
         }
-        let folder = Folder::new("mosquitto");
-        let port = free_port().to_string();
-        let file = folder.path().join("conf");
-        fs::write(&file, format!("listener {port} 127.0.0.1\n{lines}\n")).unwrap();
-        let process = Command::new("mosquitto").arg("-c").arg(file).stderr(Stdio::null()).spawn().unwrap();
-        let broker = Self { process, folder, port };
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(format!("127.0.0.1:{}", broker.port)).is_err() {
-            assert!(Instant::now() < deadline, "mosquitto does not listen");
-            thread::yield_now();
-        }
-        Some(broker)
+        Mosquitto::start(lines).map(Self)
     }
 
     fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.0.address()
+    }
+
+    fn port(&self) -> String {
+        self.0.port().to_string()
     }
 
     /// A line for each message of these topics: the topic, and what it says.
     fn subscribe(&self, topic: &str) -> Process {
         let mut command = Command::new("stdbuf");
-        command.args(["-oL", "mosquitto_sub", "-p", &self.port, "-v", "-d", "-q", "1", "-t", topic]);
+        command.args(["-oL", "mosquitto_sub", "-p", &self.port(), "-v", "-d", "-q", "1", "-t", topic]);
         crate::process::prepare(&mut command);
         let subscriber = Process::spawn(&mut command);
         subscriber.line_with("received SUBACK");
@@ -71,15 +57,8 @@ impl Broker {
     }
 
     fn publish_with(&self, words: &[&str]) {
-        let publish = Command::new("mosquitto_pub").args(["-p", &self.port, "-q", "1"]).args(words).status();
+        let publish = Command::new("mosquitto_pub").args(["-p", &self.port(), "-q", "1"]).args(words).status();
         assert!(publish.unwrap().success());
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -127,8 +106,7 @@ fn what_comes_while_there_is_no_broker_waits_for_it() {
     let vehicle = Listening::start();
     let bridge = bridge(&vehicle, &broker, &["--offline", &spool]);
     let car = vehicle.accept();
-    broker.process.kill().unwrap();
-    broker.process.wait().unwrap();
+    broker.0.kill();
     bridge.error_line_with("broker: the broker is gone");
     car.write("1;2;3;");
     car.say_goodbye();
@@ -157,7 +135,7 @@ fn what_comes_while_there_is_no_broker_waits_for_it() {
 fn a_broker_that_refuses_is_told_in_a_line() {
     let Some(broker) = Broker::start("allow_anonymous false") else { return };
     let (vehicle, to) = (Listening::start(), broker.address());
-    let secret = path(&broker.folder, "secret");
+    let secret = path(&broker.0.folder, "secret");
     fs::write(&secret, "wrong").unwrap();
     let bridge = Process::start(&[
         "bridge",

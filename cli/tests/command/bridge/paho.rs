@@ -20,7 +20,7 @@ fn consumer(broker: &Broker) -> String {
     for part in ["car-7", "\"broker.example.org\""] {
         assert!(code.contains(part), "{code}");
     }
-    code.replace("car-7", "car 7").replace("\"broker.example.org\"", &format!("\"127.0.0.1\", {}", broker.port))
+    code.replace("car-7", "car 7").replace("\"broker.example.org\"", &format!("\"127.0.0.1\", {}", broker.port()))
 }
 
 #[test]

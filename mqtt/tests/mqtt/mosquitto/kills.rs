@@ -96,7 +96,7 @@ fn publish_over_kills(config: &str, messages: u64, kills: u64) -> Option<Outcome
     let config =
         format!("allow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true\n{config}");
     let mut broker = Mosquitto::start(&config)?;
-    let port = broker.port;
+    let port = broker.port();
     let (stop, stopped) = mpsc::channel::<()>();
     let (tell, told) = mpsc::channel();
     let consumer = thread::spawn(move || {
@@ -201,7 +201,7 @@ fn what_a_broker_that_is_killed_has_acknowledged_is_what_it_has_written_down() {
         let mut consumer = Consumer::default();
         let deadline = Instant::now() + PATIENCE;
         while !consumer.is_subscribed && Instant::now() < deadline {
-            consumer.run(broker.port, |consumer| consumer.is_subscribed);
+            consumer.run(broker.port(), |consumer| consumer.is_subscribed);
         }
         let (bridge, events) = bridge_to(&broker, |builder| builder.acknowledged(true));
         connected(&events);
@@ -216,7 +216,7 @@ fn what_a_broker_that_is_killed_has_acknowledged_is_what_it_has_written_down() {
         broker.run();
         let deadline = Instant::now() + if kept == 0 { Duration::from_millis(500) } else { PATIENCE };
         while consumer.numbers.len() < 100 && Instant::now() < deadline {
-            consumer.run(broker.port, |consumer| consumer.numbers.len() == 100 || Instant::now() >= deadline);
+            consumer.run(broker.port(), |consumer| consumer.numbers.len() == 100 || Instant::now() >= deadline);
         }
         assert_eq!(consumer.numbers.len(), kept, "with {config:?}");
         bridge.close();

@@ -9,100 +9,30 @@ mod stopped;
 #[cfg(feature = "tls")]
 mod tls;
 
-use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use leads_comm_mqtt::{Bridge, BridgeBuilder, Event};
 use leads_comm_testing::child;
-use leads_comm_testing::folder::Folder;
+use leads_comm_testing::mosquitto::Mosquitto;
 
 use super::{PATIENCE, builder};
 
-/// A broker in a folder of its own, which can be killed and started again.
-struct Mosquitto {
-    folder: Folder,
-    port: u16,
-    child: Option<Child>,
-}
-
-impl Mosquitto {
-    /// Starts one; says that a test is skipped where there is none. `config` is what it is told besides where it
-    /// listens, `FOLDER` in it where its files are.
-    fn start(config: &str) -> Option<Self> {
-        let mut this = Self::new(config)?;
-        this.run();
-        Some(this)
+/// What a foreign client prints, line by line; none where there is no such client.
+fn subscribe(broker: &Mosquitto, arguments: &[&str]) -> Option<Subscriber> {
+    if !["mosquitto_sub", "stdbuf"].iter().all(|program| child::is_there(program, "what others see of it")) {
+        return None;
     }
-
-    /// One that is not started yet.
-    fn new(config: &str) -> Option<Self> {
-        if !child::is_there("mosquitto", "what is tested against a real broker") {
-            return None;
-        }
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
-        let this = Self { folder: Folder::new("mosquitto"), port, child: None };
-        let folder = this.folder.path().display().to_string();
-        let config = config.replace("FOLDER", &folder);
-        // As whoever runs this test, who can write there.
-        let user = if cfg!(unix) { "user root\n" } else { "" };
-        let begin = format!("listener {port} 127.0.0.1\n{user}persistence_location {folder}/\n");
-        this.write("mosquitto.conf", &(begin + &config));
-        Some(this)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.folder.path().join(name), text).unwrap();
-    }
-
-    fn run(&mut self) {
-        let mut command = Command::new("mosquitto");
-        command.arg("-c").arg(self.folder.path().join("mosquitto.conf"));
-        self.child = Some(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(Instant::now() < deadline, "mosquitto does not listen");
-            thread::yield_now();
-        }
-    }
-
-    /// By SIGKILL.
-    fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-
-    fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-
-    /// What a foreign client prints, line by line; none where there is no such client.
-    fn subscribe(&self, arguments: &[&str]) -> Option<Subscriber> {
-        if !["mosquitto_sub", "stdbuf"].iter().all(|program| child::is_there(program, "what others see of it")) {
-            return None;
-        }
-        let mut command = Command::new("stdbuf");
-        command.args(["-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", &self.port.to_string(), "-F", "%t %r %q %x"]);
-        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let (tell, lines) = mpsc::channel();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
-        Some(Subscriber { child, lines })
-    }
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        self.kill();
-    }
+    let mut command = Command::new("stdbuf");
+    command.args(["-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", &broker.port().to_string(), "-F", "%t %r %q %x"]);
+    let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let (tell, lines) = mpsc::channel();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+    Some(Subscriber { child, lines })
 }
 
 struct Subscriber {

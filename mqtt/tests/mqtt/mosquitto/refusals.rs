@@ -7,7 +7,7 @@ use std::time::Duration;
 use leads_comm_mqtt::{Commands, Event, Refusal};
 use leads_comm_testing::skipped;
 
-use super::{Mosquitto, bridge_to};
+use super::{Mosquitto, bridge_to, subscribe};
 use crate::{connected, find, until};
 
 #[test]
@@ -43,7 +43,7 @@ fn what_the_list_of_mosquitto_refuses_nobody_is_told() {
     let Some(mut broker) = Mosquitto::new("allow_anonymous true\nacl_file FOLDER/acl\n") else { return };
     broker.write("acl", "topic write leads/car/+/status\ntopic write leads/car/+/down\ntopic read leads/car/+/up/#\n");
     broker.run();
-    let Some(viewer) = broker.subscribe(&["-t", "leads/car/s/up/#", "-t", "leads/car/s/down"]) else { return };
+    let Some(viewer) = subscribe(&broker, &["-t", "leads/car/s/up/#", "-t", "leads/car/s/down"]) else { return };
     let (tell, told) = mpsc::channel();
     let commands = Commands::new(move |command| tell.send(command.to_vec()).unwrap()).allow(["box"]);
     let (bridge, events) = bridge_to(&broker, |builder| builder.commands(commands).acknowledged(true));
@@ -51,7 +51,7 @@ fn what_the_list_of_mosquitto_refuses_nobody_is_told() {
     bridge.publish(b"speed:38.5").unwrap();
     until(&bridge, "it is acknowledged", |stats| stats.acknowledged == 1);
     let mut publisher = Command::new("mosquitto_pub");
-    publisher.args(["-h", "127.0.0.1", "-p", &broker.port.to_string(), "-q", "1"]);
+    publisher.args(["-h", "127.0.0.1", "-p", &broker.port().to_string(), "-q", "1"]);
     publisher.args(["-t", "leads/car/s/down", "-m", "box"]);
     assert!(publisher.status().unwrap().success());
     let moment = Duration::from_millis(300);

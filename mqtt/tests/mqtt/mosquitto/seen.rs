@@ -8,13 +8,13 @@ use leads_comm::key;
 use leads_comm_mqtt::{Commands, Event};
 use leads_comm_testing::child;
 
-use super::{Mosquitto, OPEN, bridge_to};
+use super::{Mosquitto, OPEN, bridge_to, subscribe};
 use crate::{PATIENCE, builder, connected, find, until};
 
 #[test]
 fn foreign_clients_see_all_of_it_and_send_commands() {
     let Some(broker) = Mosquitto::start(OPEN) else { return };
-    let Some(viewer) = broker.subscribe(&["-t", "leads/car/s/#", "-q", "1"]) else { return };
+    let Some(viewer) = subscribe(&broker, &["-t", "leads/car/s/#", "-q", "1"]) else { return };
     let (tell, told) = mpsc::channel();
     let commands = Commands::new(move |command| tell.send(command.to_vec()).unwrap()).allow(["box"]);
     let (bridge, events) =
@@ -31,13 +31,13 @@ fn foreign_clients_see_all_of_it_and_send_commands() {
     assert_eq!(viewer.next(), message(r#"leads/car/s/field/{"volt"/volt"#, 0, b"3.9"));
 
     let mut publisher = Command::new("mosquitto_pub");
-    publisher.args(["-h", "127.0.0.1", "-p", &broker.port.to_string(), "-q", "1"]);
+    publisher.args(["-h", "127.0.0.1", "-p", &broker.port().to_string(), "-q", "1"]);
     publisher.args(["-t", "leads/car/s/down", "-m", "box"]);
     assert!(publisher.status().unwrap().success());
     assert_eq!(told.recv_timeout(PATIENCE).unwrap(), b"box");
 
     // Who comes later has the state, and not the events; and nothing once the bridge has been closed.
-    let later = broker.subscribe(&["-t", "leads/car/s/up/#"]).unwrap();
+    let later = subscribe(&broker, &["-t", "leads/car/s/up/#"]).unwrap();
     let mut retained = [later.next(), later.next()];
     retained.sort();
     assert_eq!(
@@ -47,7 +47,7 @@ fn foreign_clients_see_all_of_it_and_send_commands() {
     bridge.close();
     let (_, _, qos, payload) = viewer.find(|topic, _| topic.ends_with("/status"));
     assert_eq!((qos, &*payload), (1, &br#"{"state":"offline","waiting":0,"lost":0}"#[..]));
-    let last = broker.subscribe(&["-t", "leads/car/s/#"]).unwrap();
+    let last = subscribe(&broker, &["-t", "leads/car/s/#"]).unwrap();
     assert_eq!(last.next().0, "leads/car/s/status", "nothing else is retained");
     assert!(last.lines.recv_timeout(Duration::from_millis(300)).is_err());
 }
@@ -63,7 +63,7 @@ fn the_will_is_published_when_the_process_is_killed() {
         return child::wait_for_parent();
     }
     let Some(broker) = Mosquitto::start(OPEN) else { return };
-    let Some(viewer) = broker.subscribe(&["-t", "leads/car/s/status"]) else { return };
+    let Some(viewer) = subscribe(&broker, &["-t", "leads/car/s/status"]) else { return };
     let name = "mosquitto::seen::the_will_is_published_when_the_process_is_killed";
     let mut process = child::Process::start(name, &broker.address());
     assert_eq!(process.line(), "connected");
@@ -85,7 +85,7 @@ fn what_is_retained_is_there_again_when_the_broker_has_forgotten_it() {
         find(&events, |event| matches!(event, Event::Disconnected { .. }).then_some(()));
         broker.run();
         connected(&events);
-        let Some(viewer) = broker.subscribe(&["-t", "leads/car/s/up/#"]) else { return };
+        let Some(viewer) = subscribe(&broker, &["-t", "leads/car/s/up/#"]) else { return };
         let (topic, _, _, payload) = viewer.next();
         assert_eq!((&*topic, &*payload), ("leads/car/s/up/speed", &b"speed:2"[..]));
     }

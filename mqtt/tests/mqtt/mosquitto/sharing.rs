@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm_mqtt::{Bridge, Event};
 
-use super::{Mosquitto, OPEN, bridge_to};
+use super::{Mosquitto, OPEN, bridge_to, subscribe};
 use crate::{PATIENCE, find};
 
 /// Each throws the other out, and comes back; but less and less often.
@@ -30,7 +30,7 @@ fn two_bridges_with_one_client_id_do_not_storm_the_broker() {
 #[test]
 fn bridges_of_several_vehicles_share_a_broker() {
     let Some(broker) = Mosquitto::start(OPEN) else { return };
-    let Some(viewer) = broker.subscribe(&["-t", "leads/+/+/up"]) else { return };
+    let Some(viewer) = subscribe(&broker, &["-t", "leads/+/+/up"]) else { return };
     let bridges = [("a", "s"), ("b", "s"), ("b", "video")].map(|(vehicle, stream)| {
         let (tell, connected) = mpsc::channel();
         let builder = Bridge::builder(vehicle, stream).events(move |event| {

@@ -26,7 +26,7 @@ fn a_broker_that_stands_still_holds_up_nobody() {
     let (bridge, events) =
         bridge_to(&broker, |builder| builder.keep_alive(Duration::from_secs(1)).offline(Offline::Memory(64 << 20)));
     connected(&events);
-    let id = broker.child.as_ref().unwrap().id().to_string();
+    let id = broker.id().to_string();
     let signal = |name: &str| assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     signal("-STOP");
     let mut slowest = Duration::ZERO;
@@ -51,7 +51,7 @@ fn a_broker_that_stands_still_holds_up_nobody() {
 #[ignore = "long: takes half a minute"]
 fn how_long_a_broadcast_takes_while_the_broker_is_stopped() {
     let Some(broker) = Mosquitto::start(OPEN) else { return };
-    let id = broker.child.as_ref().unwrap().id().to_string();
+    let id = broker.id().to_string();
     let signal = |name: &str| assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     let (bridge, events) = bridge_to(&broker, |builder| {
         builder.keep_alive(Duration::from_secs(600)).offline(Offline::Memory(16 << 20)).catch_up(1 << 30)
