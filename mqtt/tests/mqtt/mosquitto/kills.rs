@@ -175,12 +175,14 @@ const WRITES_DOWN: &str = "persistence true\nautosave_on_changes true\nautosave_
 /// acknowledged and handed on to nobody when it is killed is its own affair: with a consumer that keeps up, next to
 /// nothing where it writes everything down, and else what has not got through to the consumer.
 ///
-/// `LEADS_COMM_KILLS` says how many kills there are of a broker that writes nothing down, and then there are no others.
+/// `LEADS_COMM_KILLS` says how many kills there are of a broker that writes nothing down, and then there are no others;
+/// `LEADS_COMM_MESSAGES` how many messages.
 #[test]
 fn nothing_is_lost_between_the_bridge_and_a_broker_that_is_killed() {
     if let Ok(kills) = std::env::var("LEADS_COMM_KILLS") {
         let kills = kills.parse().unwrap();
-        let Some(outcome) = publish_over_kills("persistence false\n", 2000 * kills, kills) else { return };
+        let messages = std::env::var("LEADS_COMM_MESSAGES").map_or(2000 * kills, |text| text.parse().unwrap());
+        let Some(outcome) = publish_over_kills("persistence false\n", messages, kills) else { return };
         assert!(outcome.replayed > 0 && outcome.twice <= kills * 64, "{outcome:?}");
         return;
     }
