@@ -1,6 +1,6 @@
 //! What was published with QoS 1 and has not been acknowledged.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use crate::waiting::Message;
 
@@ -27,6 +27,8 @@ impl Cargo {
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
     entries: VecDeque<Entry>,
+    /// The numbers of those that have one.
+    ids: HashSet<u16>,
     last_id: u16,
     /// How many of the backlog have not been acknowledged.
     backlog: usize,
@@ -57,7 +59,7 @@ impl InFlight {
     pub(crate) fn next_id(&mut self) -> u16 {
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(1);
-            if !self.entries.iter().any(|entry| entry.id == self.last_id) {
+            if !self.ids.contains(&self.last_id) {
                 return self.last_id;
             }
         }
@@ -68,6 +70,7 @@ impl InFlight {
         self.backlog += usize::from(matches!(cargo, Cargo::Backlog(_)));
         self.own += usize::from(cargo == Cargo::Own);
         self.live_bytes += cargo.live_bytes();
+        self.ids.insert(id);
         self.entries.push_back(Entry { id, cargo, is_acknowledged: false });
     }
 
@@ -90,13 +93,15 @@ impl InFlight {
     pub(crate) fn settle(&mut self) -> Settled {
         let mut settled = Settled::default();
         while self.entries.front().is_some_and(|entry| entry.is_acknowledged) {
-            match self.entries.pop_front().map(|entry| entry.cargo) {
-                Some(Cargo::Backlog(number)) => {
+            let Some(Entry { id, cargo, .. }) = self.entries.pop_front() else { break };
+            self.ids.remove(&id);
+            match cargo {
+                Cargo::Backlog(number) => {
                     settled.replayed += 1;
                     settled.up_to = Some(number);
                 }
-                Some(Cargo::PassedOver(number)) => settled.up_to = Some(number),
-                Some(Cargo::Live(..) | Cargo::Own) | None => {}
+                Cargo::PassedOver(number) => settled.up_to = Some(number),
+                Cargo::Live(..) | Cargo::Own => {}
             }
         }
         settled
@@ -133,6 +138,7 @@ impl InFlight {
     /// The session is over: the messages of the vehicle that nobody has acknowledged, in their order.
     pub(crate) fn end(&mut self) -> Vec<Message> {
         (self.backlog, self.own, self.live_bytes) = (0, 0, 0);
+        self.ids.clear();
         let left = self.entries.drain(..).filter(|entry| !entry.is_acknowledged);
         left.filter_map(|entry| if let Cargo::Live(_, message) = entry.cargo { Some(message) } else { None }).collect()
     }
@@ -196,10 +202,19 @@ mod tests {
     #[test]
     fn a_number_is_not_given_twice_at_once_and_never_0() {
         let mut in_flight = InFlight::default();
-        let stays = send(&mut in_flight, live(0));
+        let mut stay = Vec::new();
+        for number in 0..100_000 {
+            match number % 1000 {
+                0 => stay.push(send(&mut in_flight, live(0))),
+                1 if number < 60_000 => stay.push(send(&mut in_flight, live(0))),
+                2 => in_flight.pass_over(number),
+                _ => drop(in_flight.next_id()),
+            }
+        }
+        assert_eq!(stay.iter().collect::<HashSet<_>>().len(), stay.len());
         for _ in 0..200_000 {
             let id = in_flight.next_id();
-            assert!(id != 0 && id != stays);
+            assert!(id != 0 && !stay.contains(&id));
         }
     }
 }

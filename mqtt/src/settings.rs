@@ -62,7 +62,7 @@ impl Default for Settings {
             offline: Offline::Drop,
             catch_up: 256 * 1024,
             max_live_bytes: 1024 * 1024,
-            max_in_flight: 64,
+            max_in_flight: 1000,
             max_packet_len: 16 * 1024 * 1024,
             keep_alive: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
@@ -91,7 +91,7 @@ impl Settings {
         require(!self.retain || self.key.is_some(), "retain", "needs a key function: only what has a key is retained")?;
         require(self.catch_up > 0, "catch_up", "must not be 0")?;
         require(self.max_live_bytes > 0, "max_live_bytes", "must not be 0")?;
-        require((1..=1024).contains(&self.max_in_flight), "max_in_flight", "must be 1 to 1024")?;
+        require((1..=10_000).contains(&self.max_in_flight), "max_in_flight", "must be 1 to 10,000")?;
         let packets = LEAST_PACKET..=framing::LONGEST;
         require(packets.contains(&self.max_packet_len), "max_packet_len", "must be 16 KiB to 256 MiB")?;
         require(self.keep_alive <= Duration::from_secs(65_535), "keep_alive", "must be at most 65,535 s")?;

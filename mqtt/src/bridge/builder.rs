@@ -187,8 +187,11 @@ impl BridgeBuilder {
         self
     }
 
-    /// How many messages may be published with QoS 1 and not acknowledged, 1 to 1024; no more than half of it out of
-    /// the backlog. Default 64.
+    /// How many messages may be published with QoS 1 and not acknowledged, 1 to 10,000; no more than half of it out of
+    /// the backlog, and no more that are live than are [kept live](Self::max_live_bytes) in bytes. So many can go in the
+    /// time that the broker takes to answer, which over a long way is a second. Default 1000; AWS IoT Core [takes 100].
+    ///
+    /// [takes 100]: https://docs.aws.amazon.com/general/latest/gr/iot-core.html#message-broker-limits
     pub fn max_in_flight(mut self, messages: usize) -> Self {
         self.settings.max_in_flight = messages;
         self

@@ -238,21 +238,23 @@ impl Sender {
                     session.last_look.or(silent_at).into_iter().for_each(&mut wake_at);
                     wake_at(self.status_at);
                 }
-                let room = self.room_in_flight();
+                let in_flight = self.room_in_flight();
                 let may_send_own = has_room && !session.is_given_up && self.may_send_own();
                 if may_send_own {
                     wake_at(now);
                 }
-                if !has_room {
-                    wake_at(now + if session.is_given_up { MOMENT } else { Duration::ZERO });
-                    excess
-                } else if room == 0 || may_send_own && self.is_turn_of_own {
-                    excess
-                } else {
-                    if self.may_send_backlog() {
-                        wake_at(self.rate.opens_at(now).max(self.backlog_rests_until));
+                match in_flight {
+                    _ if !has_room => {
+                        wake_at(now + if session.is_given_up { MOMENT } else { Duration::ZERO });
+                        excess
                     }
-                    Wanted::Oldest { bytes: CHUNK, most: room }
+                    Some((most, bytes)) if !(may_send_own && self.is_turn_of_own) => {
+                        if self.may_send_backlog() {
+                            wake_at(self.rate.opens_at(now).max(self.backlog_rests_until));
+                        }
+                        Wanted::Oldest { bytes: bytes.min(CHUNK), most }
+                    }
+                    _ => excess,
                 }
             }
         };
@@ -279,7 +281,7 @@ impl Sender {
     /// taken than may go; before it all that there is, to be set aside.
     fn may_go_live(&self, was_online: bool) -> bool {
         let has_room = || self.online().is_some_and(|connection| connection.queued_bytes() < WINDOW);
-        self.is_online() && self.room_in_flight() > 0 && (was_online || has_room())
+        self.is_online() && self.room_in_flight().is_some() && (was_online || has_room())
     }
 
     /// What the others are told.

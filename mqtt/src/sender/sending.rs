@@ -10,6 +10,7 @@ use super::own::Own;
 use super::{CHUNK, Sender, TELL_FAILED, WINDOW};
 use crate::event::Event;
 use crate::in_flight::{Cargo, Settled};
+use crate::settings::Settings;
 use crate::waiting::Message;
 use crate::{backlog, fields, foreign, session};
 
@@ -219,11 +220,15 @@ impl Sender {
         }
     }
 
-    /// How many live messages may go before some are acknowledged.
-    pub(super) fn room_in_flight(&self) -> usize {
-        if !self.shared.settings.acknowledged {
-            return usize::MAX;
+    /// How many live messages may go before some are acknowledged, and how many bytes of them; `None` where none may.
+    pub(super) fn room_in_flight(&self) -> Option<(usize, usize)> {
+        let Settings { acknowledged, max_in_flight, max_live_bytes, .. } = self.shared.settings;
+        if !acknowledged {
+            return Some((usize::MAX, usize::MAX));
         }
-        self.shared.settings.max_in_flight.saturating_sub(self.in_flight.len())
+        let messages = max_in_flight.checked_sub(self.in_flight.len())?;
+        // They are kept until then.
+        let bytes = max_live_bytes.checked_sub(self.in_flight.live_bytes())?;
+        (messages > 0 && bytes > 0).then_some((messages, bytes))
     }
 }

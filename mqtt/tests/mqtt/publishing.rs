@@ -110,6 +110,30 @@ fn no_more_are_on_their_way_than_may_be() {
 }
 
 #[test]
+fn no_more_bytes_are_on_their_way_than_are_kept_live() {
+    let broker = Broker::new();
+    let (bridge, events) = start(&broker, |builder| builder.acknowledged(true).max_live_bytes(1000));
+    let (mut peer, _) = broker.online();
+    connected(&events);
+    // Each is charged 364: the third goes while there is room for some of it.
+    for number in 1..=5 {
+        bridge.publish(&[b'x'; 300]).unwrap();
+        until(&bridge, "three go", |stats| stats.published == number.min(3));
+    }
+    assert_eq!((bridge.stats().queued, bridge.stats().dropped), (2, 0));
+    for published in 3..=5 {
+        let publish = peer.publish();
+        assert_eq!(bridge.stats().published, published);
+        peer.acknowledge(&publish);
+        let acknowledged = published - 2;
+        until(&bridge, "the next one goes", |stats| {
+            stats.acknowledged == acknowledged && stats.published == (published + 1).min(5)
+        });
+    }
+    bridge.close();
+}
+
+#[test]
 fn what_is_not_acknowledged_waits_when_the_session_ends() {
     let broker = Broker::new();
     let (bridge, events) =

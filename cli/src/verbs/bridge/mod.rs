@@ -96,6 +96,9 @@ pub(crate) fn command() -> Command {
             text("catch-up", "SIZE")
                 .value_parser(units::len)
                 .help("How much of what waited goes in a second (default 256k)"),
+            text("max-in-flight", "N")
+                .value_parser(value_parser!(u16))
+                .help("How many messages the broker may have to acknowledge (default 1000)"),
             text("resume", "FILE")
                 .value_parser(value_parser!(PathBuf))
                 .conflicts_with("accept")
@@ -211,6 +214,9 @@ fn bridge(
     };
     if let Some(rate) = matches.get_one::<u64>("catch-up") {
         builder = builder.catch_up(*rate);
+    }
+    if let Some(messages) = matches.get_one::<u16>("max-in-flight") {
+        builder = builder.max_in_flight(usize::from(*messages));
     }
     if let Some(id) = text("client-id") {
         builder = builder.client_id(id);
