@@ -4,6 +4,7 @@
 //! to copy it behind the last. The lane says how much may still come in so, before anything else has to be looked at. A
 //! thread that takes the lock for more than that closes it, so that nothing it depends on changes while it is open.
 
+use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
@@ -17,9 +18,19 @@ use crate::sync::{Condvar, Mutex, MutexGuard};
 pub(super) struct Lock(Mutex<Guarded>);
 
 struct Guarded {
-    /// How much may come in, as messages are charged; 0 while the lane is closed.
-    lane: usize,
+    lane: Lane,
     state: State,
+}
+
+/// Nothing that depends on what comes in by it is looked at while it is open: so that is accounted for when it is
+/// closed, all together.
+#[derive(Default)]
+struct Lane {
+    /// How much may still come in, as messages are charged; 0 while it is closed.
+    room: usize,
+    /// How much might when it was opened, and how many messages were in the open batch.
+    room_before: usize,
+    messages_before: usize,
 }
 
 /// The state of an outbox, with the lane closed.
@@ -27,7 +38,7 @@ pub(crate) struct Locked<'a>(MutexGuard<'a, Guarded>);
 
 impl Lock {
     pub(super) fn new(state: State) -> Self {
-        Self(Mutex::new(Guarded { lane: 0, state }))
+        Self(Mutex::new(Guarded { lane: Lane::default(), state }))
     }
 
     #[inline]
@@ -40,8 +51,8 @@ impl Lock {
     pub(super) fn by_lane(&self, message: Pieces<'_>) -> Result<(), Locked<'_>> {
         let mut guarded = self.0.lock();
         let charge = message.len() + OVERHEAD;
-        if charge <= guarded.lane && guarded.state.append_to_open(message) {
-            guarded.lane -= charge;
+        if charge <= guarded.lane.room && guarded.state.queue.append_to_open(message) {
+            guarded.lane.room -= charge;
             return Ok(());
         }
         Err(Locked::closing(guarded))
@@ -51,32 +62,52 @@ impl Lock {
 impl<'a> Locked<'a> {
     #[inline]
     fn closing(mut guarded: MutexGuard<'a, Guarded>) -> Self {
-        guarded.lane = 0;
+        guarded.close_lane();
         Self(guarded)
     }
 
     /// Lets the lock go, behind a message that was left in the queue.
     #[inline]
     pub(super) fn open_lane(mut self, rules: &Rules) {
-        self.0.lane = self.room_of_lane(rules);
+        let room = self.room_of_lane(rules);
+        self.0.lane = Lane { room, room_before: room, messages_before: self.queue.messages_in_open() };
     }
 
     pub(super) fn unlocked<R>(&mut self, work: impl FnOnce() -> R) -> R {
         let result = MutexGuard::unlocked(&mut self.0, work);
-        self.0.lane = 0;
+        self.0.close_lane();
         result
     }
 
     pub(super) fn wait(&mut self, condvar: &Condvar) {
         condvar.wait(&mut self.0);
-        self.0.lane = 0;
+        self.0.close_lane();
     }
 
     /// Whether it has timed out.
     pub(super) fn wait_until(&mut self, condvar: &Condvar, deadline: Instant) -> bool {
         let timed_out = condvar.wait_until(&mut self.0, deadline).timed_out();
-        self.0.lane = 0;
+        self.0.close_lane();
         timed_out
+    }
+}
+
+impl Guarded {
+    #[inline]
+    fn close_lane(&mut self) {
+        if self.lane.room_before > 0 {
+            self.account_for_lane();
+        }
+    }
+
+    #[inline(never)]
+    fn account_for_lane(&mut self) {
+        let Lane { room, room_before, messages_before } = mem::take(&mut self.lane);
+        let (charge, messages) = (room_before - room, self.state.queue.messages_in_open() - messages_before);
+        if messages > 0 {
+            self.state.queue.note_appended(messages, charge);
+            self.state.note_appended(messages, charge - OVERHEAD * messages);
+        }
     }
 }
 
@@ -116,21 +147,11 @@ impl State {
         in_queue.min(before_writing).min(self.queue.room_in_open())
     }
 
-    /// Copies a message behind the others in the open batch, if that has the memory; false otherwise.
+    /// The account of messages that have been copied into the queue.
     #[inline]
-    fn append_to_open(&mut self, message: Pieces<'_>) -> bool {
-        let is_in = self.queue.append_to_open(message);
-        if is_in {
-            self.note_appended(message.len());
-        }
-        is_in
-    }
-
-    /// The account of a message that has been copied into the queue.
-    #[inline]
-    pub(super) fn note_appended(&mut self, len: usize) {
+    pub(super) fn note_appended(&mut self, messages: usize, len: usize) {
         self.account.accept(len);
-        self.tally.accepted += Volume::new(1, len);
-        self.rush.note_queued(1);
+        self.tally.accepted += Volume::new(messages, len);
+        self.rush.note_queued(messages);
     }
 }

@@ -430,7 +430,7 @@ impl State {
         let message = rules.pieces(message);
         let len = message.len();
         self.queue.append(message, purpose)?;
-        self.note_appended(len);
+        self.note_appended(1, len);
         Ok(())
     }
 

@@ -142,15 +142,24 @@ impl Queue {
         Ok(())
     }
 
-    /// Copies a message behind the others of the open batch, where its memory suffices; false otherwise.
+    /// Copies a message behind the others of the open batch, where its memory suffices; false otherwise. To be
+    /// [noted](Self::note_appended) before anything is asked of the queue.
     #[inline]
     pub(super) fn append_to_open(&mut self, message: Pieces<'_>) -> bool {
-        let len = message.len();
-        let Some(open) = self.open.as_mut().filter(|open| open.has_room(len)) else { return false };
+        let Some(open) = self.open.as_mut().filter(|open| open.has_room(message.len())) else { return false };
         open.put(message);
-        self.bytes += len;
-        self.charged += len + OVERHEAD;
         true
+    }
+
+    /// So many messages have been appended to the open batch, which are charged so much.
+    pub(super) fn note_appended(&mut self, messages: usize, charge: usize) {
+        self.bytes += charge - OVERHEAD * messages;
+        self.charged += charge;
+    }
+
+    /// How many messages are in the open batch.
+    pub(super) fn messages_in_open(&self) -> usize {
+        self.open.as_ref().map_or(0, Batch::messages)
     }
 
     /// How many bytes more the open batch may grow by.
