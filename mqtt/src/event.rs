@@ -93,6 +93,8 @@ pub enum Refusal {
 pub enum Fault {
     /// The broker has said nothing for so long, although it was asked.
     Silent(Duration),
+    /// The broker answers, but has not acknowledged a message for so long.
+    Unacknowledged(Duration),
     /// The broker has not answered CONNECT for so long.
     NoAnswer(Duration),
     /// The broker has sent what MQTT does not let it send.
@@ -161,6 +163,9 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silent(time) => write!(f, "it has said nothing for {:.1} s", time.as_secs_f64()),
+            Self::Unacknowledged(time) => {
+                write!(f, "it has not acknowledged a message for {:.1} s", time.as_secs_f64())
+            }
             Self::NoAnswer(time) => write!(f, "it did not answer within {:.1} s", time.as_secs_f64()),
             Self::Malformed => f.write_str("what it has sent is not MQTT 3.1.1"),
         }

@@ -49,13 +49,14 @@ impl Mosquitto {
         }
         // Another program may be faster.
         let port = (0..10).map(|_| free_port()).find(|port| self.runs_on(*port));
-        self.port = Some(port.expect("mosquitto does not listen"));
+        self.port = Some(port.expect("mosquitto does not listen; why is above"));
     }
 
     /// Whether it listens there. That another does is not enough, which a connection would not tell.
     fn runs_on(&mut self, port: u16) -> bool {
+        self.kill();
         let folder = self.folder.path().display();
-        // As whoever runs this test, who can write there.
+        // As the user who runs this test, who can write there.
         let user = if cfg!(unix) { "user root\n" } else { "" };
         let place = format!("listener {port} 127.0.0.1\n{user}persistence_location {folder}/\n");
         self.write("mosquitto.conf", &(place + &self.config));
@@ -63,22 +64,20 @@ impl Mosquitto {
         command.arg("-c").arg(self.folder.path().join("mosquitto.conf"));
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let said = BufReader::new(child.stderr.take().unwrap());
-        let (tell, runs) = mpsc::channel();
-        thread::spawn(move || {
-            let mut lines = said.lines().map_while(Result::ok);
-            if lines.any(|line| line.ends_with(" running")) {
-                let _ = tell.send(());
-            }
-            drop(tell);
-            lines.for_each(drop);
-        });
-        let runs = runs.recv_timeout(PATIENCE);
         self.child = Some(child);
-        assert_ne!(runs, Err(RecvTimeoutError::Timeout), "mosquitto does not say that it runs");
-        if runs.is_err() {
-            self.kill();
+        let (tell, lines) = mpsc::channel();
+        // Also what nobody wants to know any more, so that it never waits for a reader.
+        thread::spawn(move || said.lines().map_while(Result::ok).for_each(|line| drop(tell.send(line))));
+        loop {
+            match lines.recv_timeout(PATIENCE) {
+                Ok(line) if line.ends_with(" running") => return true,
+                Ok(line) => println!("mosquitto: {line}"),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("mosquitto does not say that it runs"),
+            }
         }
-        runs.is_ok()
+        self.kill();
+        false
     }
 
     /// Ends it, by SIGKILL on Unix.

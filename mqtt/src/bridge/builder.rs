@@ -187,11 +187,15 @@ impl BridgeBuilder {
         self
     }
 
-    /// How many messages may be published with QoS 1 and not acknowledged, 1 to 10,000; no more than half of it out of
-    /// the backlog, and no more that are live than are [kept live](Self::max_live_bytes) in bytes. So many can go in the
-    /// time that the broker takes to answer, which over a long way is a second. Default 1000; AWS IoT Core [takes 100].
+    /// How many messages may be published with QoS 1 and not acknowledged, 1 to 10,000: so many can go in the time that
+    /// the broker takes to answer, which over a long way is a second. Default 1000.
     ///
-    /// [takes 100]: https://docs.aws.amazon.com/general/latest/gr/iot-core.html#message-broker-limits
+    /// No more than half of them come out of the backlog, with a sixteenth of the bytes that may go in a second by
+    /// [`catch_up`](Self::catch_up); those that are live have 8 MiB at most. Some brokers want fewer (AWS IoT Core
+    /// [takes 100][quotas]): a session with one that acknowledges the others and not the first is ended after two
+    /// [keep-alives](Self::keep_alive).
+    ///
+    /// [quotas]: https://docs.aws.amazon.com/general/latest/gr/iot-core.html#message-broker-limits
     pub fn max_in_flight(mut self, messages: usize) -> Self {
         self.settings.max_in_flight = messages;
         self

@@ -116,6 +116,9 @@ struct Session {
     last_look: Option<Instant>,
     /// It has been ended here, which is about to be told.
     is_given_up: bool,
+    /// The first message that was not acknowledged when the broker was asked last, and how often it was the same.
+    first: Option<u64>,
+    stands: u32,
     /// For how long there was no session before it.
     offline: Duration,
     /// How many messages of the backlog have arrived since it last was empty.
@@ -240,18 +243,15 @@ impl Sender {
                 }
                 let in_flight = self.room_in_flight();
                 let may_send_own = has_room && !session.is_given_up && self.may_send_own();
-                if may_send_own {
+                if !has_room {
+                    wake_at(now + if session.is_given_up { MOMENT } else { Duration::ZERO });
+                } else if may_send_own {
                     wake_at(now);
+                } else if self.may_send_backlog() {
+                    wake_at(self.rate.opens_at(now).max(self.backlog_rests_until));
                 }
                 match in_flight {
-                    _ if !has_room => {
-                        wake_at(now + if session.is_given_up { MOMENT } else { Duration::ZERO });
-                        excess
-                    }
-                    Some((most, bytes)) if !(may_send_own && self.is_turn_of_own) => {
-                        if self.may_send_backlog() {
-                            wake_at(self.rate.opens_at(now).max(self.backlog_rests_until));
-                        }
+                    Some((most, bytes)) if has_room && !(may_send_own && self.is_turn_of_own) => {
                         Wanted::Oldest { bytes: bytes.min(CHUNK), most }
                     }
                     _ => excess,

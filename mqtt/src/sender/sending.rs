@@ -14,6 +14,13 @@ use crate::settings::Settings;
 use crate::waiting::Message;
 use crate::{backlog, fields, foreign, session};
 
+/// How many bytes may be on their way of what is live: they are kept until the broker has them.
+const MAX_LIVE_ON_WAY: usize = 8 << 20;
+
+/// How much of the backlog may be on its way, as a part of what may go in a second: little, because what is live comes
+/// behind it, and enough that this is what goes where the broker answers within so long.
+const BACKLOG_ON_WAY: u64 = 16;
+
 /// Why something was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotSent {
@@ -94,11 +101,13 @@ impl Sender {
     /// Whether something of the backlog may go as soon as its rate has it.
     pub(super) fn may_send_backlog(&self) -> bool {
         let has_room = self.has_free_id() && self.in_flight.backlog() < self.half_in_flight();
-        self.farewell.is_none() && self.own.is_empty() && self.backlog.has_next() && has_room
+        let on_way = self.in_flight.backlog_bytes() as u64;
+        let is_little = on_way == 0 || on_way < self.shared.settings.catch_up / BACKLOG_ON_WAY;
+        self.farewell.is_none() && self.own.is_empty() && self.backlog.has_next() && has_room && is_little
     }
 
     /// Whether one more may be published with QoS 1.
-    fn has_free_id(&self) -> bool {
+    pub(super) fn has_free_id(&self) -> bool {
         self.in_flight.len() < self.shared.settings.max_in_flight
     }
 
@@ -146,8 +155,8 @@ impl Sender {
             // Longer than packets may be today, for instance. It would go as little in any other session.
             Err(NotSent::Refused) => return Some(self.pass_over(number)),
         }
-        self.in_flight.add(id, Cargo::Backlog(number));
         let len = message.payload.len();
+        self.in_flight.add(id, Cargo::Backlog(number, len));
         // An empty one is not for nothing either.
         self.rate.take(len.max(1));
         Some(len)
@@ -199,7 +208,7 @@ impl Sender {
     /// The broker has a message.
     pub(super) fn acknowledged(&mut self, id: u16) {
         match self.in_flight.acknowledge(id) {
-            Some(Cargo::Live(..) | Cargo::Backlog(_)) => self.counts.acknowledged += 1,
+            Some(Cargo::Live(..) | Cargo::Backlog(..)) => self.counts.acknowledged += 1,
             Some(Cargo::Own | Cargo::PassedOver(_)) => {}
             None => foreign::log(Level::Debug, format_args!("the broker acknowledges what was not published")),
         }
@@ -222,13 +231,12 @@ impl Sender {
 
     /// How many live messages may go before some are acknowledged, and how many bytes of them; `None` where none may.
     pub(super) fn room_in_flight(&self) -> Option<(usize, usize)> {
-        let Settings { acknowledged, max_in_flight, max_live_bytes, .. } = self.shared.settings;
+        let Settings { acknowledged, max_in_flight, .. } = self.shared.settings;
         if !acknowledged {
             return Some((usize::MAX, usize::MAX));
         }
         let messages = max_in_flight.checked_sub(self.in_flight.len())?;
-        // They are kept until then.
-        let bytes = max_live_bytes.checked_sub(self.in_flight.live_bytes())?;
+        let bytes = MAX_LIVE_ON_WAY.checked_sub(self.in_flight.live_bytes())?;
         (messages > 0 && bytes > 0).then_some((messages, bytes))
     }
 }

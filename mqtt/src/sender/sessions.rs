@@ -16,6 +16,9 @@ use crate::shared::{Ended, Shared};
 use crate::status::{self, Figures, State};
 use crate::waiting::{Message, now_ms};
 
+/// For how many half keep-alives in a row the same message may be the first that the broker has not acknowledged.
+const STANDS: u32 = 4;
+
 /// How long the thread that reads has for its turn before a broker is given up that seems to be silent.
 const TURN: Duration = Duration::from_millis(100);
 
@@ -38,6 +41,8 @@ impl Sender {
             asked_at: None,
             last_look: None,
             is_given_up: false,
+            first: None,
+            stands: 0,
             offline: Duration::ZERO,
             replayed: 0,
         });
@@ -144,11 +149,18 @@ impl Sender {
         if now >= session.ping_at {
             session.ping_at = now + shared.settings.keep_alive / 2;
             session.asked_at.get_or_insert(now);
+            // By looks and not by the clock: this thread, or the process, may have stood still.
+            let first = self.in_flight.first();
+            session.stands = if first.is_some() && first == session.first { session.stands + 1 } else { 0 };
+            session.first = first;
+            if session.stands >= STANDS {
+                return give_up(&shared, session, Fault::Unacknowledged(shared.settings.keep_alive * STANDS / 2));
+            }
             let _ = self.send(&connection, &session::ping());
         }
         if now >= self.status_at {
             let figures = self.figures();
-            if self.farewell.is_none() && (figures.waiting > 0 || figures != self.told) {
+            if self.farewell.is_none() && self.has_free_id() && (figures.waiting > 0 || figures != self.told) {
                 self.say_online(&connection, offline);
             }
             self.status_at = now + shared.settings.status_interval;

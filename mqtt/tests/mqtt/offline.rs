@@ -204,7 +204,8 @@ fn nothing_is_lost_however_often_the_connection_is_cut() {
     let broker = Broker::new();
     let (bridge, _events) = start(&broker, |builder| {
         let builder = builder.offline(Offline::spool(folder.path(), 16 << 20)).catch_up(1 << 30);
-        builder.acknowledged(true).reconnect(Duration::from_millis(1), Duration::from_millis(1))
+        let builder = builder.acknowledged(true).max_in_flight(64);
+        builder.reconnect(Duration::from_millis(1), Duration::from_millis(1))
     });
     let publishing = thread::spawn({
         let bridge = bridge.clone();

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use leads_comm_mqtt::{Bridge, Commands, Error, Event, Fault, Refusal};
+use leads_comm_mqtt::{Bridge, Commands, Error, Event, Fault, Offline, Refusal};
 
 use super::broker::{Broker, Packet, Publish};
-use super::{builder, connected, find, start};
+use super::{builder, connected, find, start, until};
 
 #[test]
 fn the_first_that_a_broker_hears() {
@@ -120,6 +120,37 @@ fn a_broker_that_falls_silent_is_given_up() {
     });
     assert_eq!(fault, Some(Fault::Silent(Duration::from_millis(300))));
     broker.online();
+    bridge.close();
+}
+
+/// It answers whether it is there, and has lost a message, or wants no more of them.
+#[test]
+fn a_broker_that_does_not_acknowledge_is_given_up() {
+    let broker = Broker::new();
+    let (bridge, events) = start(&broker, |builder| {
+        builder.keep_alive(Duration::from_millis(200)).acknowledged(true).offline(Offline::Memory(1 << 20))
+    });
+    let (mut peer, _) = broker.online();
+    for message in ["first", "second"] {
+        bridge.publish(message.as_bytes()).unwrap();
+    }
+    let first = peer.publish();
+    let second = peer.publish();
+    peer.acknowledge(&second);
+    while let Ok(Some(packet)) = peer.try_packet() {
+        assert_eq!(packet, Packet::Ping);
+        peer.send(b"\xD0\0");
+    }
+    let fault = find(&events, |event| match event {
+        Event::Disconnected { fault, lasted: Some(_), .. } => Some(fault),
+        _ => None,
+    });
+    assert_eq!(fault, Some(Fault::Unacknowledged(Duration::from_millis(400))));
+    let (mut peer, _) = broker.online();
+    let again = peer.publish();
+    assert!(again.topic.ends_with("/backlog") && again.payload.ends_with(&first.payload), "{again:?}");
+    peer.acknowledge(&again);
+    until(&bridge, "all have arrived", |stats| stats.acknowledged == 2 && stats.waiting == 0);
     bridge.close();
 }
 

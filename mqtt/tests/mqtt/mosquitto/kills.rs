@@ -137,7 +137,7 @@ fn publish_over_kills(config: &str, messages: u64, kills: u64) -> Option<Outcome
     };
     let (bridge, events) = bridge_to(&broker, |builder| {
         let builder = builder.offline(Offline::spool(folder.path(), 256 << 20)).catch_up(64 << 20);
-        builder.acknowledged(true).max_live_bytes(4 << 20).transport(way)
+        builder.acknowledged(true).max_in_flight(64).max_live_bytes(4 << 20).transport(way)
     });
     connected(&events);
     for number in 0..messages {
@@ -182,6 +182,7 @@ fn nothing_is_lost_between_the_bridge_and_a_broker_that_is_killed() {
     if let Ok(kills) = std::env::var("LEADS_COMM_KILLS") {
         let kills = kills.parse().unwrap();
         let messages = std::env::var("LEADS_COMM_MESSAGES").map_or(2000 * kills, |text| text.parse().unwrap());
+        assert!(messages >= kills, "there is something to be sent before each");
         let Some(outcome) = publish_over_kills("persistence false\n", messages, kills) else { return };
         assert!(outcome.replayed > 0 && outcome.twice <= kills * 64, "{outcome:?}");
         return;
