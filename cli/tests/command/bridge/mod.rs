@@ -183,6 +183,10 @@ fn wrong_calls_are_told() {
             "--offline: the bounds of",
         ),
         (
+            &["mqtt", "--pull", "car", "--broker", "b", "--vehicle", "x", "--max-in-flight", "0"],
+            "--max-in-flight must be 1 to 10,000",
+        ),
+        (
             &["mqtt", "--pull", "car", "--broker", "b", "--vehicle", "x", "--user", "y"],
             "the following required arguments",
         ),
