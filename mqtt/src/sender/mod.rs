@@ -247,7 +247,8 @@ impl Sender {
                     wake_at(now + if session.is_given_up { MOMENT } else { Duration::ZERO });
                 } else if may_send_own {
                     wake_at(now);
-                } else if self.may_send_backlog() {
+                } else if in_flight.is_some() && self.may_send_backlog() {
+                    // Where nothing live may go, some of it may be waiting, and the backlog comes behind that.
                     wake_at(self.rate.opens_at(now).max(self.backlog_rests_until));
                 }
                 match in_flight {
