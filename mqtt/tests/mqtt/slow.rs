@@ -77,3 +77,33 @@ fn one_that_never_reads_is_given_up_when_it_does_not_answer_either() {
     drop(peer);
     bridge.close();
 }
+
+/// Nothing live may go before something is acknowledged, some of it waits, and so does the backlog behind it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_sender_that_waits_for_the_broker_sleeps() {
+    leads_comm_testing::alone!();
+    let broker = Broker::new();
+    let (bridge, events) = start(&broker, |builder| {
+        let builder = builder.acknowledged(true).max_live_bytes(4 << 20);
+        builder.offline(Offline::Memory(64 << 20)).catch_up(1 << 30).keep_alive(Duration::from_secs(600))
+    });
+    let (mut peer, _) = broker.online();
+    connected(&events);
+    for number in 1..=6 {
+        bridge.publish(&vec![b'x'; 3 << 20]).unwrap();
+        if number <= 3 {
+            peer.publish();
+        }
+    }
+    until(&bridge, "some goes, some waits, and some is set aside", |stats| {
+        (stats.published, stats.queued, stats.waiting) == (3, 1, 2)
+    });
+    let time = Duration::from_millis(500);
+    let cpu = || leads_comm_testing::vitals::cpu_of(std::process::id());
+    let before = cpu();
+    std::thread::sleep(time);
+    let used = cpu() - before;
+    assert!(used < time / 5, "{used:?} of {time:?}");
+    bridge.close();
+}

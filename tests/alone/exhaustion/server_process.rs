@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use leads_comm::{Callback, Client, Closing, Connection, Error, RefusalCause, Server, Service};
 #[cfg(target_os = "linux")]
-use leads_comm_testing::vitals::Vitals;
+use leads_comm_testing::vitals::{self, Vitals};
 use leads_comm_testing::{PATIENCE, child, until};
 #[cfg(target_os = "linux")]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -229,12 +229,9 @@ impl Process {
 
     /// How much processor time it has used.
     #[cfg(target_os = "linux")]
+    #[cfg(target_os = "linux")]
     pub(super) fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-        // USER_HZ is 100 wherever Linux runs these tests.
-        Duration::from_millis(ticks * 10)
+        vitals::cpu_of(self.pid())
     }
 
     /// What it takes of the machine.
