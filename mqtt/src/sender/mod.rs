@@ -241,17 +241,17 @@ impl Sender {
                     session.last_look.or(silent_at).into_iter().for_each(&mut wake_at);
                     wake_at(self.status_at);
                 }
-                let in_flight = self.room_in_flight();
+                let room = self.room_in_flight();
                 let may_send_own = has_room && !session.is_given_up && self.may_send_own();
                 if !has_room {
                     wake_at(now + if session.is_given_up { MOMENT } else { Duration::ZERO });
                 } else if may_send_own {
                     wake_at(now);
-                } else if in_flight.is_some() && self.may_send_backlog() {
+                } else if room.is_some() && self.may_send_backlog() {
                     // Where nothing live may go, some of it may be waiting, and the backlog comes behind that.
                     wake_at(self.rate.opens_at(now).max(self.backlog_rests_until));
                 }
-                match in_flight {
+                match room {
                     Some((most, bytes)) if has_room && !(may_send_own && self.is_turn_of_own) => {
                         Wanted::Oldest { bytes: bytes.min(CHUNK), most }
                     }
